@@ -1,0 +1,101 @@
+"""handlerkit: write, run, measure and export TorchServe handlers from a notebook.
+
+`import handlerkit as hk` imports nothing heavy: each public name loads its module when it is first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handlerkit import envelope, errors, view
+    from handlerkit.archive import Archive
+    from handlerkit.context import mock_context
+    from handlerkit.endpoints.server import Server
+    from handlerkit.endpoints.worker import Worker
+    from handlerkit.messages import Call, Endpoint, Exchange, Part, Request, Response, Run
+    from handlerkit.model import Model
+    from handlerkit.notebook.magics import load_ipython_extension, unload_ipython_extension
+    from handlerkit.notebook.session import session
+    from handlerkit.verify import verify
+
+    __version__: str
+
+__all__ = [
+    "Archive",
+    "Call",
+    "Endpoint",
+    "Exchange",
+    "Model",
+    "Part",
+    "Request",
+    "Response",
+    "Run",
+    "Server",
+    "Worker",
+    "__version__",
+    "envelope",
+    "errors",
+    "load_ipython_extension",
+    "mock_context",
+    "session",
+    "unload_ipython_extension",
+    "verify",
+    "view",
+]
+
+#: Where each public name stands. `envelope`, `errors` and `view` are missing: they are modules of their own.
+_HOMES = {
+    "Archive": "archive",
+    "Call": "messages",
+    "Endpoint": "messages",
+    "Exchange": "messages",
+    "Model": "model",
+    "Part": "messages",
+    "Request": "messages",
+    "Response": "messages",
+    "Run": "messages",
+    "Server": "endpoints.server",
+    "Worker": "endpoints.worker",
+    "load_ipython_extension": "notebook.magics",
+    "mock_context": "context",
+    "session": "notebook.session",
+    "unload_ipython_extension": "notebook.magics",
+    "verify": "verify",
+}
+
+
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            value = version("handlerkit")
+        elif name in _HOMES:
+            value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        elif name in __all__:
+            value = import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        setattr(sys.modules[__name__], name, value)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps `verify` the function: importing a submodule binds it to the package under the same name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, ModuleType) and name in _HOMES:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,74 @@
+"""A real `ts.context.Context`, with a real metrics cache."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ts.context import Context
+    from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
+
+
+def metrics_cache(model_name: str) -> MetricsCacheYamlImpl:
+    """The metrics cache a worker makes of TorchServe's own ts/configs/metrics.yaml, for a model of that name."""
+    cache = copy.deepcopy(_fresh_cache())
+    cache.model_name = model_name
+    return cache
+
+
+@functools.cache
+def _fresh_cache() -> MetricsCacheYamlImpl:
+    """Read once: parsing the file takes longer than loading a small model."""
+    from importlib.resources import files
+
+    from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
+
+    cache = MetricsCacheYamlImpl(config_file_path=str(files("ts") / "configs" / "metrics.yaml"))
+    cache.initialize_cache()
+    return cache
+
+
+def mock_context(
+    model_dir: str | os.PathLike[str] = ".",
+    *,
+    model_name: str = "model",
+    manifest: Mapping[str, Any] | None = None,
+    gpu_id: int | None = None,
+    batch_size: int = 1,
+    model_yaml_config: Mapping[str, Any] | None = None,
+    limit_max_image_pixels: bool = True,
+    request_headers: Sequence[Mapping[str, Any]] = ({},),
+    request_ids: Mapping[int, str] | None = None,
+) -> Context:
+    """A `ts.context.Context` for a unit test of one method: a real one, with a request processor for each of
+    `request_headers` and a real metrics cache.
+
+    Args:
+        model_dir: where the handler finds its files.
+        manifest: as MANIFEST.json holds it; without one, {"model": {"modelName": model_name}}.
+        request_headers: a mapping a request, as `get_all_request_header(i)` gives it.
+        request_ids: index to id; "request-0", "request-1", ... without.
+    """
+    import ts
+    from ts.context import Context, RequestProcessor
+
+    cache = metrics_cache(model_name)
+    context = Context(
+        model_name,
+        os.fspath(model_dir),
+        dict(manifest) if manifest is not None else {"model": {"modelName": model_name}},
+        batch_size,
+        gpu_id,
+        ts.__version__,
+        limit_max_image_pixels,
+        cache,
+        dict(model_yaml_config or {}),
+    )
+    context.request_processor = [RequestProcessor(dict(headers)) for headers in request_headers]
+    context.request_ids = dict(request_ids or {index: f"request-{index}" for index in range(len(request_headers))})
+    cache.request_ids = context.request_ids
+    return context

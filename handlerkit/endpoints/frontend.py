@@ -1,0 +1,301 @@
+"""The Java half of TorchServe, as far as one request sees it: HTTP to worker message, worker message to HTTP.
+
+The rules were probed on TorchServe 0.12.0; tests/golden holds the exchanges that show each of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from urllib.parse import unquote, urlsplit
+
+from handlerkit.endpoints import parameters
+from handlerkit.endpoints.config import Config
+from handlerkit.messages import Headers, Request, Response
+from handlerkit.wire import Answer, Job, Parameter, Prediction
+
+#: The Host header of a request that names none, on every endpoint, so that handlers see the same one.
+HOST = "127.0.0.1:8080"
+
+_LINE_LIMIT, _HEAD_LIMIT = 4096, 8192
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+#: Header names the frontend writes itself, after the handler's.
+_OWN = {"x-request-id", "pragma", "cache-control", "expires", "content-length", "connection"}
+_NO_CACHE = (
+    ("Pragma", "no-cache"),
+    ("Cache-Control", "no-cache; no-store, must-revalidate, private"),
+    ("Expires", "Thu, 01 Jan 1970 00:00:00 UTC"),
+)
+#: Where Netty's reason phrases differ from the standard library's.
+_REASONS = {
+    302: "Found", 413: "Request Entity Too Large", 414: "Request-URI Too Long", 416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity", 425: "Unordered Collection", 103: "Unknown Status (103)", 208: "Success (208)",
+    226: "Success (226)", 418: "Client Error (418)", 451: "Client Error (451)", 508: "Server Error (508)",
+    203: "Non-Authoritative Information",
+}  # fmt: skip
+
+
+class WorkerDied(Exception):
+    """The worker's answer is one the frontend cannot read or write, so it drops the worker. Text: "kind: sentence"."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request the frontend queues: the job for the worker, and what its answer depends on."""
+
+    job: Job
+    method: str
+    describe: bool
+
+
+@dataclass(frozen=True)
+class _Route:
+    model: str
+    version: str | None
+    takes_query: bool
+    added: Headers
+
+
+class Frontend:
+    """What the frontend does for one registered model."""
+
+    def __init__(self, model: str, version: str, config: Config) -> None:
+        self.model = model
+        self.version = version
+        self.config = config
+
+    def receive(self, request: Request) -> Received | Response:
+        """The job for the worker, or the frontend's own answer where the worker is never asked."""
+        target = request.target(self.model)
+        if len(f"{request.method} {target} HTTP/1.1") > _LINE_LIMIT or not _readable(request):
+            return self.error(400, "BadRequestException", "Invalid HTTP message.")
+        if len(request.body) > self.config.max_request_size:
+            return Response(413, "Request Entity Too Large", (("content-length", "0"),))
+        route = self._route(request.method, urlsplit(target).path, request)
+        if isinstance(route, Response):
+            return route
+        if missing := self._unknown(route):
+            return missing
+        values: list[Parameter] = []
+        if route.takes_query:
+            values += parameters.of_query(request.query)
+        describe = dict(route.added).get("describe") == "True"
+        if not describe:
+            try:
+                values += parameters.of_body(request.body, _first(request.headers, "content-type"))
+            except parameters.FormError as problem:
+                return self.error(500, "ErrorDataDecoderException", str(problem))
+        job = Job(str(uuid.uuid4()), self._headers(request, route), tuple(values))
+        return Received(job, request.method, describe)
+
+    def respond(self, received: Received, answer: Answer, row: int, before: Sequence[Answer] = ()) -> Response:
+        """The answer to one request of a batch. `before`: the intermediate answers, for a streamed one.
+
+        Raises WorkerDied where the frontend would drop the worker instead of answering.
+        """
+        if before:
+            return self._streamed(received, answer, row, before)
+        if answer.code != 200:
+            return self.failed(received, answer)
+        return self._whole(received, answer.predictions[row])
+
+    def failed(self, received: Received, answer: Answer) -> Response:
+        """An overall code that is not 200: every request of the batch gets the same error."""
+        code = 507 if answer.code == 413 else answer.code
+        response = self.error(code, "InternalServerException", answer.message, received.job.request_id)
+        return (
+            response
+            if code != 204
+            else replace(response, body=b"", headers=_without(response.headers, "content-length"))
+        )
+
+    def died(self, received: Received) -> Response:
+        """The worker is gone: what each request of its batch gets."""
+        return self.error(500, "InternalServerException", "Worker died.", received.job.request_id)
+
+    def error(self, status: int, kind: str, message: str, request_id: str | None = None) -> Response:
+        """The frontend's error body: pretty JSON and a line end."""
+        body = json.dumps({"code": status, "type": kind, "message": message}, indent=2, ensure_ascii=False) + "\n"
+        head = (("content-type", "application/json"),)
+        return self._finish(status, _reason(status), head, body.encode(), request_id or str(uuid.uuid4()))
+
+    def _whole(self, received: Received, row: Prediction) -> Response:
+        self._check(row)
+        response = self._finish(row.status, row.reason, _merge(row.headers), row.body, received.job.request_id)
+        if row.status == 204:
+            return replace(response, body=b"", headers=_without(response.headers, "content-length"))
+        return replace(response, body=b"") if received.method == "HEAD" else response
+
+    def _streamed(self, received: Received, answer: Answer, row: int, before: Sequence[Answer]) -> Response:
+        """The first intermediate answer decides the head; each later one is a chunk, and so is the last.
+
+        A failure after the first chunk cannot be told any more: the connection is cut.
+        """
+        chunks: list[bytes] = []
+        complete = answer.code == 200
+        for piece in (*before, answer) if complete else before:
+            if piece.code != 200:
+                return self.failed(received, piece)
+            self._check(piece.predictions[row])
+            chunks.append(piece.predictions[row].body)
+        first = before[0].predictions[row]
+        head = (*_merge(first.headers), ("x-request-id", received.job.request_id), *self._cors(), *_NO_CACHE)
+        connection = ("connection", "keep-alive" if first.status < 400 else "close")
+        sent = tuple(chunk for chunk in chunks if chunk)
+        return Response(
+            first.status,
+            first.reason,
+            (*head, ("transfer-encoding", "chunked"), connection),
+            b"".join(sent),
+            sent,
+            complete,
+        )
+
+    def broken(self, received: Received, row: int, before: Sequence[Answer]) -> Response:
+        """A stream whose worker died half-way."""
+        return replace(self._streamed(received, before[-1], row, before[:-1] or before), complete=False)
+
+    def _check(self, row: Prediction) -> None:
+        if len(row.body) > self.config.max_response_size:
+            limit = self.config.max_response_size
+            raise WorkerDied(f"size: The answer has {len(row.body)} bytes; max_response_size is {limit}.")
+        if not row.reason.isascii() or re.search(r"[\r\n]", row.reason):
+            raise WorkerDied(f"header: The reason phrase {row.reason!r} is not one line of ASCII.")
+        for name, value in row.headers:
+            if not _TOKEN.fullmatch(name) or re.search("[\0\v\f\r\n]", value):
+                raise WorkerDied(f"header: {name!r}: {value!r} is not an HTTP header.")
+
+    def _finish(self, status: int, reason: str, head: Headers, body: bytes, request_id: str) -> Response:
+        headers = (
+            *head,
+            ("x-request-id", request_id),
+            *self._cors(),
+            *_NO_CACHE,
+            ("content-length", str(len(body))),
+            ("connection", "keep-alive" if status < 400 else "close"),
+        )
+        return Response(status, reason, headers, body)
+
+    def _cors(self) -> Headers:
+        config = self.config
+        named = (
+            ("Access-Control-Allow-Origin", config.cors_allowed_origin),
+            ("Access-Control-Allow-Methods", config.cors_allowed_methods),
+            ("Access-Control-Allow-Headers", config.cors_allowed_headers),
+        )
+        return tuple((name, value) for name, value in named if value)
+
+    def _route(self, method: str, path: str, request: Request) -> _Route | Response:
+        """Path to model and version (TorchServe's inference API, and describe of its management API)."""
+        steps = [unquote(step) for step in path.strip("/").split("/")]
+        explain = (
+            "explain",
+            "True" if steps[0] == "explanations" or path.endswith((":explain", "/explain")) else "False",
+        )
+        match steps:
+            case ["predictions" | "explanations", model, *rest]:
+                return _Route(model, (rest or [None])[0], False, (("url_path", "/".join(rest[1:])), explain))
+            case ["v1", "models", last] if ":" in last:
+                model, _, verb = last.rpartition(":")
+                if verb in ("predict", "explain"):
+                    return _Route(model, None, False, (explain,))
+            case ["v2", "models", model, "infer" | "explain"]:
+                return _Route(model, None, False, (explain,))
+            case ["models", model, "invoke"]:
+                return _Route(model, None, True, ())
+            case ["models", model, *version] if (
+                method == "GET" and "customized=true" in request.query and len(version) < 2
+            ):
+                return _Route(model, (version or [None])[0], False, (("describe", "True"),))
+            case ["invocations"]:
+                return self._invocations(request)
+            case [model, "predict"]:
+                return _Route(model, None, True, ())
+            case [model, version, "predict"]:
+                return _Route(model, version, True, ())
+            case [""] if method != "OPTIONS":
+                return self.error(
+                    405, "MethodNotAllowedException", "Requested method is not allowed, please refer to API document."
+                )
+        return self.error(
+            404, "ResourceNotFoundException", "Requested resource is not found, please refer to API document."
+        )
+
+    def _invocations(self, request: Request) -> _Route | Response:
+        """The model is a parameter here, and stays one; a server that started with one model needs none."""
+        values = [
+            *parameters.of_query(request.query),
+            *parameters.of_body(request.body, _first(request.headers, "content-type")),
+        ]
+        named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
+        if not named:
+            return self.error(400, "BadRequestException", "Parameter model_name is required.")
+        return _Route(named[-1], None, True, ())
+
+    def _unknown(self, route: _Route) -> Response | None:
+        if route.model != self.model:
+            return self.error(404, "ModelNotFoundException", f"Model not found: {route.model}")
+        if route.version is not None and route.version != self.version:
+            message = f"Model version: {route.version} does not exist for model: {route.model}"
+            return self.error(404, "ModelVersionNotFoundException", message)
+        return None
+
+    def _headers(self, request: Request, route: _Route) -> Headers:
+        """A map: the last of a repeated header wins, names keep their casing, values are read as latin-1."""
+        sent = {} if any(name.lower() == "host" for name, _ in request.headers) else {"Host": HOST}
+        chunked = False
+        for name, value in request.headers:
+            if name.lower() == "transfer-encoding":
+                chunked = chunked or value.lower() == "chunked"
+            elif name.lower() != "expect":
+                sent[name] = value.strip().encode().decode("latin-1")
+        if not any(name.lower() == "content-length" for name in sent):
+            # an HTTP client names the length of what it sends; without, the frontend adds its own count
+            implied = chunked or (not request.body and request.method in ("GET", "HEAD", "DELETE", "OPTIONS"))
+            sent["content-length" if implied else "Content-Length"] = str(len(request.body))
+        sent.update(route.added)
+        return tuple(sent.items())
+
+
+def _readable(request: Request) -> bool:
+    """Whether Netty's HTTP decoder takes the head of this message."""
+    size = 0
+    for name, value in request.headers:
+        size += len(name) + len(value) + 4
+        if not _TOKEN.fullmatch(name):
+            return False
+        if name.lower() == "content-length" and not value.strip().isdecimal():
+            return False
+    return size <= _HEAD_LIMIT
+
+
+def _first(headers: Headers, name: str) -> str | None:
+    return next((value for key, value in headers if key.lower() == name), None)
+
+
+def _merge(headers: Headers) -> Headers:
+    """The handler's headers: names merge whatever their casing, the last wins; the frontend's own are its own."""
+    merged: dict[str, tuple[str, str]] = {}
+    for name, value in headers:
+        merged[name.lower()] = (name, value.encode("latin-1", "replace").decode("latin-1"))
+    return tuple(pair for key, pair in merged.items() if key not in _OWN)
+
+
+def _without(headers: Headers, name: str) -> Headers:
+    return tuple(pair for pair in headers if pair[0].lower() != name)
+
+
+def _reason(status: int) -> str:
+    """Netty's phrase for a status (io.netty.handler.codec.http.HttpResponseStatus)."""
+    if status in _REASONS:
+        return _REASONS[status]
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        kinds = ("Informational", "Success", "Redirection", "Client Error", "Server Error")
+        kind = kinds[status // 100 - 1] if 100 <= status < 600 else "Unknown Status"
+        return f"{kind} ({status})"

@@ -1,0 +1,305 @@
+"""While handler code runs, the process looks like a TorchServe worker; afterwards it is as it was.
+
+Each line of it was seen to make a notebook answer 200 where the server answers 503, or the reverse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import functools
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from handlerkit.endpoints.logs import Journal
+
+#: One handler call at a time in a process: the things below belong to the process.
+_LOCK = threading.RLock()
+_UNSET_IN_WORKERS = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "MPLBACKEND")
+_NOTEBOOK_BUILTINS = ("display", "get_ipython")
+
+
+class Guard:
+    """A worker's process state, put on by `with guard:` and taken off again, whatever happens inside.
+
+    Its own between calls, as a worker process keeps them: the modules loaded from model_dir, sys.path, the working
+    directory, the root logger's level. `interrupted` tells a Ctrl-C of the user from a KeyboardInterrupt that the
+    handler raised.
+    """
+
+    def __init__(self, model_dir: Path, environment: Mapping[str, str], journal: Journal) -> None:
+        self.interrupted = False
+        self._model_dir = str(model_dir)
+        self._environment = {**dict.fromkeys(_UNSET_IN_WORKERS), **environment}
+        self._journal = journal
+        self._path = [self._model_dir, *_server_path()]
+        self._cwd = self._model_dir
+        self._level = logging.INFO
+        self._modules: dict[str, types.ModuleType] = {"__main__": _worker_main()}
+        self._seen: tuple[int, str] | None = None
+        self._foreign: list[str] = []
+        self._undo: list[Callable[[], object]] = []
+        self._changing = False
+
+    def module(self, name: str) -> types.ModuleType | None:
+        """A module this worker loaded for itself."""
+        return self._modules.get(name)
+
+    def __enter__(self) -> Guard:
+        _LOCK.acquire()
+        self._undo.append(_LOCK.release)
+        self.interrupted, self._changing = False, True
+        try:
+            self._interrupts()
+            self._folder()
+            self._imports()
+            self._builtins()
+            self._loop()
+            self._variables()
+            self._logging()
+            self._streams()
+            self._ipython()
+            self._figures()
+        except BaseException:
+            self._take_off()
+            raise
+        self._changing = False
+        if self.interrupted:  # while changing: nothing may stay half done
+            self._take_off()
+            raise KeyboardInterrupt
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        before, self._changing = self.interrupted, True
+        self._take_off()
+        if self.interrupted and not before:
+            raise KeyboardInterrupt
+
+    def _take_off(self) -> None:
+        """Undo what was put on, last first, all of it even where a step fails."""
+        try:
+            while self._undo:
+                self._undo.pop()()
+        finally:
+            if self._undo:
+                self._take_off()
+
+    def _interrupts(self) -> None:
+        """Note a Ctrl-C; while the process is being changed, do no more, else what was done before."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        before = signal.getsignal(signal.SIGINT)
+        if not callable(before):
+            return
+
+        def note(number: int, frame: types.FrameType | None) -> None:
+            self.interrupted = True
+            if not self._changing:
+                before(number, frame)
+
+        signal.signal(signal.SIGINT, note)
+        self._undo.append(lambda: signal.signal(signal.SIGINT, before))
+
+    def _folder(self) -> None:
+        before = os.getcwd()
+        os.chdir(self._cwd)
+
+        def back() -> None:
+            try:
+                self._cwd = os.getcwd()
+            finally:
+                os.chdir(before)
+
+        self._undo.append(back)
+
+    def _imports(self) -> None:
+        """sys.path and sys.modules as in a worker: what only the notebook has is not there."""
+        path, self_path = list(sys.path), self._path
+        sys.path[:] = self_path
+        foreign = self._hidden()
+        hidden = {name: sys.modules.pop(name) for name in foreign}
+        sys.modules.update(self._modules)
+        inside = _mark()
+
+        def back() -> None:
+            self._path = list(sys.path)
+            sys.path[:] = path
+            if _mark() != inside:
+                self._adopt()
+            self._modules = {name: sys.modules.pop(name) for name in self._modules if name in sys.modules}
+            sys.modules.update(hidden)
+            self._seen = _mark()
+
+        self._undo.append(back)
+
+    def _hidden(self) -> list[str]:
+        """Modules a worker could not have: those from outside the installed packages, and those that a file of
+        model_dir stands before. Looked for again only when modules were loaded since."""
+        if self._seen != _mark():
+            own = _importable(self._model_dir)
+            gone = {root for root in _roots() if root in own or not _installed(root)} | {"__main__"}
+            self._foreign = [name for name in sys.modules if name.partition(".")[0] in gone]
+        return self._foreign
+
+    def _adopt(self) -> None:
+        """Modules that came in meanwhile are the worker's own, unless they are installed for everyone."""
+        own = _importable(self._model_dir)
+        mine = {root for root in _roots() if root in own or not _installed(root)}
+        self._modules |= {name: sys.modules[name] for name in sys.modules if name.partition(".")[0] in mine}
+
+    def _builtins(self) -> None:
+        before = {name: vars(builtins)[name] for name in _NOTEBOOK_BUILTINS if name in vars(builtins)}
+        for name in before:
+            delattr(builtins, name)
+        self._undo.append(lambda: vars(builtins).update(before))
+
+    def _loop(self) -> None:
+        """A cell runs inside an event loop; a worker does not, so asyncio.run works there."""
+        loop = asyncio._get_running_loop()
+        if loop is not None:
+            asyncio._set_running_loop(None)
+            self._undo.append(lambda: asyncio._set_running_loop(loop))
+
+    def _variables(self) -> None:
+        before = _set_variables(self._environment)
+        self._undo.append(lambda: _set_variables(before))
+
+    def _logging(self) -> None:
+        """The root logger has one handler at INFO, as logging.basicConfig leaves it in the worker script; a warning
+        is never an error there, whatever a test run made of it here."""
+        root = logging.root
+        handlers, level, disabled = root.handlers, root.level, root.manager.disable
+        root.handlers = [self._journal.handler]
+        _set_level(self._level, 0)
+
+        def back() -> None:
+            self._level = root.level
+            root.handlers = handlers
+            _set_level(level, disabled)
+
+        self._undo.append(back)
+        caught = warnings.catch_warnings()
+        caught.__enter__()
+        self._undo.append(lambda: caught.__exit__(None, None, None))
+        warnings.filters[:] = [rule for rule in warnings.filters if rule[0] != "error"]  # type: ignore[index]
+
+    def _streams(self) -> None:
+        before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = self._journal.stdout, self._journal.stderr
+
+        def back() -> None:
+            sys.stdout, sys.stderr = before
+
+        self._undo.append(back)
+
+    def _ipython(self) -> None:
+        """IPython's own `display` and `get_ipython` find no shell, so they print, as in a worker."""
+        singleton = sys.modules.get("IPython.core.interactiveshell")
+        shell = singleton.InteractiveShell._instance if singleton else None
+        if shell is None:
+            return
+        classes = list(type(shell)._walk_mro())
+        for kind in classes:
+            kind._instance = None
+
+        def back() -> None:
+            for kind in classes:
+                kind._instance = shell
+
+        self._undo.append(back)
+
+    def _figures(self) -> None:
+        """Figures the handler leaves open are closed, so that the notebook does not show them after the cell."""
+        before = set(_open_figures())
+
+        def back() -> None:
+            for number in set(_open_figures()) - before:
+                sys.modules["matplotlib._pylab_helpers"].Gcf.destroy(number)
+
+        self._undo.append(back)
+
+
+def _mark() -> tuple[int, str]:
+    """Changes whenever a module is loaded or dropped; cheaper than comparing sys.modules."""
+    return len(sys.modules), next(reversed(sys.modules))
+
+
+def _open_figures() -> list[int]:
+    helpers = sys.modules.get("matplotlib._pylab_helpers")
+    return list(helpers.Gcf.figs) if helpers else []
+
+
+def _set_level(level: int, disabled: int) -> None:
+    """The root logger's level, and the level up to which logging is off. Done only where it changes something:
+    setLevel has every logger of the process forget what it is enabled for."""
+    root = logging.root
+    if (root.level, root.manager.disable) != (level, disabled):
+        root.manager.disable = disabled
+        root.setLevel(level)
+
+
+def _set_variables(variables: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Give environment variables these values, None for unset ones; returns what they were."""
+    before = {name: os.environ.get(name) for name in variables}
+    for name, value in variables.items():
+        if value is None and before[name] is not None:
+            del os.environ[name]
+        elif value is not None and before[name] != value:
+            os.environ[name] = value
+    return before
+
+
+def _worker_main() -> types.ModuleType:
+    """What `__main__` is in a worker: the worker script, so a class pickled in the notebook is not found there."""
+    main = types.ModuleType("__main__")
+    main.__file__ = "model_service_worker.py"
+    return main
+
+
+@functools.cache
+def _server_path() -> tuple[str, ...]:
+    """sys.path of a fresh interpreter of this environment, without PYTHON* variables and the current folder."""
+    program = "import json, sys; print(json.dumps(sys.path))"
+    found = subprocess.run([sys.executable, "-E", "-P", "-c", program], capture_output=True, check=True)
+    return tuple(json.loads(found.stdout))
+
+
+def _roots() -> set[str]:
+    return {name.partition(".")[0] for name in sys.modules}
+
+
+def _importable(folder: str) -> set[str]:
+    """Names of the modules and packages that stand in `folder` itself."""
+    found = set()
+    for entry in os.scandir(folder):
+        if entry.name.endswith(".py"):
+            found.add(entry.name[:-3])
+        elif entry.is_dir() and os.path.exists(os.path.join(entry.path, "__init__.py")):
+            found.add(entry.name)
+    return found
+
+
+def _installed(root: str) -> bool:
+    """Whether a fresh interpreter would find this top-level module where the loaded one came from."""
+    module = sys.modules.get(root)
+    return _is_installed(getattr(module, "__file__", None), tuple(getattr(module, "__path__", ())))
+
+
+@functools.cache
+def _is_installed(file: str | None, package: tuple[str, ...]) -> bool:
+    places = [os.path.abspath(place) for place in (*package, None if package else file) if place]
+    if not places:
+        return True  # built in, frozen, or made in memory by an installed package
+    packages = tuple(
+        os.path.join(folder, "") for folder in _server_path() if sys.prefix in folder or sys.base_prefix in folder
+    )
+    return any(os.path.dirname(place) in _server_path() or place.startswith(packages) for place in places)

@@ -1,0 +1,65 @@
+"""The process between a Server's owner and TorchServe: when the owner goes, in whatever way, TorchServe goes too.
+
+Run as a script (`python -I -S guardian.py OWNER FOLDER COMMAND...`), with nothing but the standard library. It starts
+COMMAND in FOLDER as the leader of a process group, which TorchServe's workers join. When a byte or the end of stdin
+comes from the owner, or the process with the id OWNER is no longer its parent, it ends the group and removes FOLDER.
+When COMMAND ends by itself, it ends the workers and writes the exit status to stdout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+#: Seconds between SIGTERM and SIGKILL. Java alone would take two to close its idle network threads.
+GRACE = 0.5
+
+
+def main(owner: int, folder: str, command: list[str]) -> None:
+    """Start the command, wait for the owner's word or end, clean up."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)
+    watcher = threading.Thread(target=_watch, args=(server,), daemon=True)
+    watcher.start()
+    try:
+        # The parent's id is looked at too: a process forked off the owner holds the pipe open when the owner is killed.
+        while not select.select([sys.stdin], [], [], 1.0)[0] and os.getppid() == owner:
+            pass
+    finally:
+        if watcher.is_alive():
+            _end(server.pid, signal.SIGTERM)
+            watcher.join(GRACE)
+            _end(server.pid, signal.SIGKILL)
+        _remove(folder)
+
+
+def _watch(server: subprocess.Popen[bytes]) -> None:
+    status = server.wait()
+    _end(server.pid, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        os.write(1, b"%d\n" % status)
+
+
+def _end(group: int, by: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, by)
+
+
+def _remove(folder: str) -> None:
+    """Remove the folder; a process that is just dying may still write into it."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

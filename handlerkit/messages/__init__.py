@@ -1,0 +1,31 @@
+"""What goes to a handler and what comes back: Request, Response, Call, Run, and who answers: Endpoint.
+
+All of it is plain data. A Run holds no worker, handler, context, tensor or exception, so a cell's output
+keeps no model alive.
+"""
+
+from handlerkit.messages.call import Call, ErrorInfo, Finding, Frame, LogLine, Metric
+from handlerkit.messages.headers import Headers, HeadersLike
+from handlerkit.messages.part import GUESS, Part
+from handlerkit.messages.request import Request
+from handlerkit.messages.response import Response, describe
+from handlerkit.messages.run import Endpoint, Exchange, Run
+
+__all__ = [
+    "GUESS",
+    "Call",
+    "Endpoint",
+    "ErrorInfo",
+    "Exchange",
+    "Finding",
+    "Frame",
+    "Headers",
+    "HeadersLike",
+    "LogLine",
+    "Metric",
+    "Part",
+    "Request",
+    "Response",
+    "Run",
+    "describe",
+]

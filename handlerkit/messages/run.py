@@ -1,0 +1,129 @@
+"""What an endpoint answered, and who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from handlerkit.errors import ResponseError
+from handlerkit.messages.call import Call, ErrorInfo, Finding, LogLine, Metric
+from handlerkit.messages.request import Request
+from handlerkit.messages.response import Response, describe
+from handlerkit.timing import Timings
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and the answer to it."""
+
+    request: Request
+    response: Response
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an endpoint answered: `exchanges` in the requests' order, and the calls of the handler where they
+    were seen (none on a remote endpoint)."""
+
+    exchanges: tuple[Exchange, ...]
+    calls: tuple[Call, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    endpoint: str = ""
+    model: str = ""
+    labels: Mapping[str, str] | None = field(default=None, repr=False)
+    max_response_size: int = 6553500
+
+    @cached_property
+    def requests(self) -> tuple[Request, ...]:
+        """The requests, in the order they were given."""
+        return tuple(exchange.request for exchange in self.exchanges)
+
+    @cached_property
+    def responses(self) -> tuple[Response, ...]:
+        """The answers, in the requests' order."""
+        return tuple(exchange.response for exchange in self.exchanges)
+
+    @property
+    def request(self) -> Request:
+        """The only request. Raises ValueError where there are several."""
+        return self._only(self.exchanges, "requests").request
+
+    @property
+    def response(self) -> Response:
+        """The only answer. Raises ValueError where there are several."""
+        return self._only(self.exchanges, "responses").response
+
+    @property
+    def call(self) -> Call:
+        """The only call of the handler. Raises ValueError where there are none or several."""
+        return self._only(self.calls, "calls")
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """`Call.rows` of the only call."""
+        return self.call.rows
+
+    @property
+    def data(self) -> Any:
+        """`Call.data` of the only call."""
+        return self.call.data
+
+    @property
+    def request_headers(self) -> list[dict[str, Any]]:
+        """`Call.request_headers` of the only call."""
+        return self.call.request_headers
+
+    @property
+    def timings(self) -> Timings:
+        """`Call.timings` of the only call."""
+        return self.call.timings
+
+    @property
+    def logs(self) -> tuple[LogLine, ...]:
+        """The log lines of every call, in order."""
+        return tuple(line for call in self.calls for line in call.logs)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metric samples of every call, in order."""
+        return tuple(sample for call in self.calls for sample in call.metrics)
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        """The first exception a call raised."""
+        return next((call.error for call in self.calls if call.error), None)
+
+    @property
+    def ok(self) -> bool:
+        """Every answer is a success."""
+        return all(response.ok for response in self.responses)
+
+    def raise_for_status(self) -> Run:
+        """This Run, or ResponseError with the causes in plain words and the handler's traceback."""
+        if self.ok:
+            return self
+        answers = ", ".join(sorted({describe(response) for response in self.responses if not response.ok}))
+        lines = [f"{self.model} answered {answers}", *map(str, self.findings)]
+        if self.error:
+            lines.append(self.error.traceback.rstrip())
+        raise ResponseError("\n".join(lines), self)
+
+    def __repr__(self) -> str:
+        answers = ", ".join(describe(response) for response in self.responses[:4])
+        more = ", ..." if len(self.responses) > 4 else ""
+        return f"<Run {self.model}: {answers}{more}>"
+
+    def _only(self, items: tuple[Any, ...], name: str) -> Any:
+        if len(items) != 1:
+            raise ValueError(f"this Run holds {len(items)} {name}; use .{'exchanges' if name != 'calls' else name}")
+        return items[0]
+
+
+class Endpoint(Protocol):
+    """Anything that answers requests to a served model."""
+
+    def predict(self, *requests: Request) -> Run:
+        """Answer these requests, which arrive together, in this order."""
+        ...

@@ -1,0 +1,234 @@
+"""A model to be served: its handler, its weights and the files that travel with them, in the manifest's words."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from handlerkit.errors import ModelError
+
+#: Names torch-model-archiver does not copy: modules of `ts.torch_handler` (model_packaging_utils.py).
+DEFAULT_HANDLERS = (
+    "base_handler",
+    "text_classifier",
+    "image_classifier",
+    "object_detector",
+    "image_segmenter",
+    "dali_image_classifier",
+    "vllm_handler",
+    "trt_llm_handler",
+)
+ARCHIVER_VERSION = "0.12.0"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-.]*")
+_DROPPED_FOLDERS = {"__pycache__", "__MACOSX"}
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of an archive: its name inside, the file it comes from, and which option named it."""
+
+    name: str
+    source: Path
+    option: str
+
+
+class Model:
+    """What the archive will hold, in the words of torch-model-archiver's options.
+
+    Args:
+        name: letters, digits, "_", "-" and ".", beginning with a letter or digit.
+        version: the manifest's modelVersion; any text, "" leaves it out.
+        handler: a Python file, "module:function" (the file is module.py), or the name of a default handler.
+        serialized_file: the weights.
+        model_file: a Python file with the model's class, for weights that are a state_dict.
+        extra_files: files, wildcards, and folders (their contents land in the archive's root).
+        requirements_file: pip's requirements, installed by a server with install_py_dep_per_model=true.
+        config_file: model-config.yaml.
+        runtime: python, python3 or LSP.
+
+    Relative paths are looked up from the current folder, now. Raises ModelError, in one sentence, when a file is
+    missing, a name is not allowed, or two files would land on the same place.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str = "1.0",
+        *,
+        handler: PathLike,
+        serialized_file: PathLike | None = None,
+        model_file: PathLike | None = None,
+        extra_files: PathLike | Iterable[PathLike] = (),
+        requirements_file: PathLike | None = None,
+        config_file: PathLike | None = None,
+        runtime: str = "python",
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise ModelError(
+                f"{name!r} cannot name a model: use letters, digits, '_', '-' and '.', beginning with a letter or digit"
+            )
+        if runtime not in ("python", "python3", "LSP"):
+            raise ModelError(f"runtime is python, python3 or LSP, not {runtime!r}")
+        self.name = name
+        self.version = version
+        self.runtime = runtime
+        self.handler_file, self.handler = self._read_handler(os.fspath(handler))
+        self.serialized_file = self._file("serialized_file", serialized_file)
+        self.model_file = self._file("model_file", model_file)
+        self.requirements_file = self._file("requirements_file", requirements_file)
+        self.config_file = self._file("config_file", config_file)
+        if isinstance(extra_files, str | os.PathLike):
+            extra_files = os.fspath(extra_files).split(",")
+        self.extra_files = tuple(path for given in extra_files for path in self._expand(os.fspath(given)))
+        self._check_places()
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name} {self.version}: handler {self.handler}>"
+
+    def entries(self) -> list[Entry]:
+        """The archive's files but for the manifest, sorted by name. Folders are read anew each time."""
+        first = {entry.name: entry for entry in reversed(list(self._entries()))}
+        return sorted(first.values(), key=lambda entry: entry.name)
+
+    def manifest(self) -> dict[str, Any]:
+        """MAR-INF/MANIFEST.json as torch-model-archiver writes it, created now."""
+        model = {
+            "modelName": self.name,
+            "serializedFile": self.serialized_file and self.serialized_file.name,
+            "handler": self.handler,
+            "modelFile": self.model_file and self.model_file.name,
+            "modelVersion": self.version,
+            "requirementsFile": self.requirements_file and self.requirements_file.name,
+            "configFile": self.config_file and self.config_file.name,
+        }
+        return {
+            "createdOn": datetime.now().strftime("%d/%m/%Y %H:%M:%S"),
+            "runtime": self.runtime,
+            "model": {key: value for key, value in model.items() if value},
+            "archiverVersion": ARCHIVER_VERSION,
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """model-config.yaml as PyYAML reads it (YAML 1.1); empty where there is none, or where it is no mapping."""
+        if self.config_file is None:
+            return {}
+        import yaml
+
+        try:
+            read = yaml.safe_load(self.config_file.read_text())
+        except yaml.YAMLError:
+            return {}  # the loader meets it again, and says so
+        return read if isinstance(read, dict) else {}
+
+    def labels(self) -> dict[str, str] | None:
+        """index_to_name.json of the archive as TorchServe reads it; None where there is none or it cannot be read."""
+        found = next((entry for entry in self._entries() if entry.name == "index_to_name.json"), None)
+        if found is None:
+            return None
+        try:
+            names = json.loads(found.source.read_text())
+            if "object_type_names" in names:
+                names = dict(enumerate(names["object_type_names"]))
+            return {str(key): name[-1] if isinstance(name, list) else str(name) for key, name in names.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return None
+
+    def stage(self, folder: PathLike) -> Path:
+        """Lay the files out in `folder` as TorchServe unpacks the archive; the folder is created.
+
+        Weights are linked, everything else is copied, so that a handler which writes into its model_dir cannot
+        harm the user's files. Returns the folder's resolved path.
+        """
+        root = Path(folder).resolve()
+        for entry in self.entries():
+            target = root / entry.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if entry.option == "serialized_file":
+                target.symlink_to(entry.source)
+            else:
+                shutil.copy(entry.source, target)
+        (root / "MAR-INF").mkdir(parents=True, exist_ok=True)
+        (root / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(self.manifest(), indent=2))
+        return root
+
+    def _read_handler(self, handler: str) -> tuple[Path | None, str]:
+        """The handler's file (None for a default handler) and the manifest's word for it."""
+        if handler in DEFAULT_HANDLERS:
+            return None, handler
+        path, colon, function = handler.partition(":")
+        path = path if path.endswith(".py") else path + ".py"
+        file = Path(path).expanduser().absolute()
+        if not file.is_file():
+            known = ", ".join(DEFAULT_HANDLERS[:5])
+            raise ModelError(f"no handler file {path!r}: give a Python file, module:function, or one of {known}")
+        if "." in file.stem:
+            raise ModelError(f"TorchServe cannot import a handler named {file.name!r}: take the dots out of its name")
+        if colon and not function.isidentifier():
+            raise ModelError(f"{function!r} cannot name a function: write the handler as module:function")
+        word = f"{file.stem}:{function}" if colon else file.name if handler.endswith(".py") else file.stem
+        return file, word
+
+    def _file(self, option: str, given: PathLike | None) -> Path | None:
+        if given is None or os.fspath(given) == "":
+            return None
+        path = Path(given).expanduser().absolute()
+        if not path.is_file():
+            problem = "is a folder, not a file" if path.is_dir() else "does not exist"
+            raise ModelError(f"{option} {os.fspath(given)!r} {problem}")
+        return path
+
+    def _expand(self, given: str) -> Iterator[Path]:
+        """torch-model-archiver's reading of one of --extra-files; an empty one stands for nothing."""
+        given = os.path.expanduser(given)
+        if not given:
+            return
+        if Path(given).exists():  # also a file whose name holds "[" and "]"
+            yield Path(given).absolute()
+        elif glob.has_magic(given):
+            found = sorted(glob.glob(given))
+            if not found:
+                raise ModelError(f"extra_files {given!r} matches no file")
+            yield from (Path(path).absolute() for path in found)
+        else:
+            raise ModelError(f"extra_files {given!r} does not exist")
+
+    def _entries(self) -> Iterator[Entry]:
+        for option in ("handler_file", "serialized_file", "model_file", "requirements_file", "config_file"):
+            if (path := getattr(self, option)) is not None:
+                yield Entry(path.name, path, option)
+        for extra in self.extra_files:
+            if extra.is_dir():
+                for root, folders, files in os.walk(extra, followlinks=True):
+                    folders[:] = sorted(
+                        folder for folder in folders if folder not in _DROPPED_FOLDERS and not folder.startswith(".")
+                    )
+                    for file in files:
+                        path = Path(root, file)
+                        yield Entry(path.relative_to(extra).as_posix(), path, "extra_files")
+            else:
+                yield Entry(extra.name, extra, "extra_files")
+
+    def _check_places(self) -> None:
+        """torch-model-archiver lets the later file silently overwrite the earlier one; here it is an error."""
+        taken: dict[str, Entry] = {}
+        for entry in self._entries():
+            if (other := taken.setdefault(entry.name, entry)) is not entry and other.source != entry.source:
+                raise ModelError(
+                    f"{other.option} {other.source.name!r} and {entry.option} {entry.source.name!r} would both become "
+                    f"{entry.name!r} in the archive: rename one of them"
+                )
+            if entry.name.split("/")[0] == "MAR-INF":
+                raise ModelError("extra_files hold a folder MAR-INF, which is the archive's own: leave it out")
+        for name in taken:
+            if clash := next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in taken), None):
+                raise ModelError(f"{clash!r} would be both a file and a folder in the archive: rename one of them")

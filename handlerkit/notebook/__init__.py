@@ -1,0 +1,1 @@
+"""The notebook: one session, and the magics that are doors to it."""

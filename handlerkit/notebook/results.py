@@ -1,0 +1,108 @@
+"""What the session's functions return beside Runs and Reports: short facts that print well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlerkit.model import Model
+
+
+def file_size(size: int) -> str:
+    """Bytes as people read them, in powers of 1000 as the limits of TorchServe are."""
+    value, unit = float(size), "bytes"
+    for bigger in ("kB", "MB", "GB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, bigger
+    return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.3g} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """A time as the displays tell it, so that a saved notebook's times are told apart from its facts."""
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the archive of a model will hold."""
+
+    name: str
+    version: str
+    handler: str
+    files: tuple[tuple[str, str, int], ...]
+
+    @classmethod
+    def of(cls, model: Model) -> Described:
+        """The facts of a model; files as (option, name in the archive, bytes)."""
+        files = tuple((entry.option, entry.name, entry.source.stat().st_size) for entry in model.entries())
+        return cls(model.name, model.version, model.handler, files)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.name} {self.version}, handler {self.handler}"]
+        lines += [
+            f"  {_OPTIONS.get(option, option):12} {name} ({file_size(size)})" for option, name, size in self.files
+        ]
+        return "\n".join(lines)
+
+
+_OPTIONS = {
+    "handler_file": "handler",
+    "serialized_file": "weights",
+    "model_file": "model file",
+    "extra_files": "extra file",
+    "requirements_file": "requirements",
+    "config_file": "config",
+}
+
+
+@dataclass(frozen=True)
+class Awaiting:
+    """A model whose handler is still to be written."""
+
+    name: str
+    files: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        travels = f" with {', '.join(self.files)}" if self.files else ""
+        return f"{self.name}{travels}; its handler is still to come: write it in a %%handler cell"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A handler that loaded: what TorchServe's loader found, what it did, and how long it took."""
+
+    model: str
+    found: str
+    reason: str
+    seconds: float
+    logs: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        head = f"{self.model}: {self.found}, {self.reason} in {duration(self.seconds)}"
+        return "\n".join([head, *(f"  {line}" for line in self.logs)])
+
+
+@dataclass(frozen=True)
+class Written:
+    """A helper module that travels with the model."""
+
+    file: str
+    model: str
+    reloaded: Ready | None = None
+
+    def __repr__(self) -> str:
+        head = f"{self.file} travels with {self.model}"
+        return head if self.reloaded is None else f"{head}\n{self.reloaded!r}"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An archive that was written."""
+
+    path: Path
+    size: int
+    files: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.path} ({file_size(self.size)}): {', '.join(self.files)}"

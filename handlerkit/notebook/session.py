@@ -1,0 +1,362 @@
+"""The notebook session: the models being worked on, their workers, the last Run. Every magic calls a method here."""
+
+from __future__ import annotations
+
+import atexit
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from handlerkit import envelope as envelopes
+from handlerkit.archive import Archive, read_manifest
+from handlerkit.endpoints.worker import Worker
+from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
+from handlerkit.messages import Endpoint, Part, Request, Run
+from handlerkit.model import Model
+from handlerkit.notebook import cell
+from handlerkit.notebook.progress import bytes_written, step
+from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
+from handlerkit.verify import Report, verify
+
+#: What the worker and the server are registered with; the rest of `Session.model`'s options are Model's.
+_REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id")
+
+
+@dataclass
+class _Entry:
+    """One model of the session. `workers` by service_envelope; `stamp` tells whether the archive is up to date."""
+
+    name: str
+    options: dict[str, Any]
+    registered: dict[str, Any]
+    workers: dict[str | None, Worker] = field(default_factory=dict)
+    archive: Path | None = None
+    stamp: object = None
+    last: Run | None = None
+
+    def build(self) -> Model:
+        if self.options.get("handler") is None:
+            raise ModelError(
+                f"{self.name} has no handler yet: write one in a %%handler cell, or name it with --handler"
+            )
+        return Model(self.name, **self.options)
+
+    def close(self) -> None:
+        for worker in self.workers.values():
+            worker.close()
+        self.workers.clear()
+
+
+class Session:
+    """What one notebook works on. `%model` chooses a model, the other calls go to it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._current: _Entry | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        #: The live exception of the last failed call or load, for debuggers.
+        self.last_exception: BaseException | None = None
+        atexit.register(self.close)
+
+    def model(
+        self,
+        name: str | None = None,
+        version: str = "1.0",
+        *,
+        handler: str | None = None,
+        serialized_file: str | None = None,
+        model_file: str | None = None,
+        extra_files: str | Iterable[str] = (),
+        requirements_file: str | None = None,
+        config_file: str | None = None,
+        **registered: Any,
+    ) -> Described | Awaiting:
+        """Choose what the archive will hold, in torch-model-archiver's words; without a name, show the current model.
+
+        `registered`: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
+        A name used before starts that model anew. Raises ModelError when the files and names do not fit together.
+        """
+        if name is None:
+            return self._facts(self._chosen())
+        if unknown := set(registered) - set(_REGISTERED):
+            raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
+        options = {
+            "version": version,
+            "handler": handler,
+            "serialized_file": serialized_file,
+            "model_file": model_file,
+            "extra_files": [extra_files] if isinstance(extra_files, str) else list(extra_files),
+            "requirements_file": requirements_file,
+            "config_file": config_file,
+        }
+        # a default handler stands in, so that every other slip is found now and not with the handler
+        Model(name, **{**options, "handler": handler or "base_handler"})
+        if (before := self._entries.pop(name, None)) is not None:
+            before.close()
+        entry = _Entry(name, options, {key: value for key, value in registered.items() if value is not None})
+        self._entries[name] = self._current = entry
+        return self._facts(entry)
+
+    def use(self, handler: str | Path | type, *, function: str | None = None) -> Ready:
+        """Load a handler into the current model by TorchServe's own rule, and say what was found.
+
+        Args:
+            handler: a file, a default handler's name, or a class of a notebook cell, whose module is then the
+                source of that cell.
+            function: the function that is the entry point, instead of a class or `handle`.
+
+        Without a model one is made, named after the file. Raises LoadError when the handler does not load.
+        """
+        name = self._write_class(handler) if isinstance(handler, type) else str(handler)
+        if self._current is None:
+            self.model(re.sub(r"\W", "_", Path(name).stem))
+        entry = self._chosen()
+        stem = name.removesuffix(".py")
+        return self._load(entry, f"{stem}:{function}" if function else name)
+
+    def module(self, file: str, source: str) -> Written:
+        """Write a helper module that travels with the current model as an extra file, and load the handler again."""
+        entry = self._chosen()
+        path = _python_file(file)
+        path.write_text(source)
+        if str(path) not in entry.options["extra_files"]:
+            entry.options["extra_files"].append(str(path))
+        reloaded = self._load(entry, entry.options["handler"]) if entry.workers else None
+        return Written(str(path), entry.name, reloaded)
+
+    def request(
+        self,
+        *what: Any,
+        envelope: str | None = None,
+        batch: int = 1,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        content_type: str | None = None,
+        parts: Iterable[Part] = (),
+        **rest: Any,
+    ) -> Run:
+        """Send requests through the current model's worker.
+
+        Args:
+            what: Requests, files, or payloads: dict and list go as JSON, str that names no file as text, bytes as
+                they are, a PIL image as PNG, an array as nested lists. They arrive together.
+            envelope: wrap each payload for this envelope, and serve with it.
+            batch: send this many of each, in one batch.
+            headers, content_type, and in `rest` method, path, query: as of Request.
+            parts: the parts of one multipart/form-data request.
+        """
+        entry = self._chosen()
+        extra = {**rest, "headers": headers}
+        requests = [_request(one, content_type, extra) for one in what]
+        if parts := tuple(parts):
+            requests.append(Request.multipart(*parts, **extra))
+        if not requests:
+            requests = [Request(**{"method": "GET", **extra})]
+        if envelope is not None:
+            requests = [envelopes.wrap(envelope, request) for request in requests]
+        worker = self._worker(entry, envelope, max(batch, 1))
+        run = worker.predict(*(request for request in requests for _ in range(max(batch, 1))))
+        entry.last = run
+        if run.ok:
+            self.last_exception = None
+        return run
+
+    def export(
+        self, folder: str | Path = "model_store", *, archive_format: str = "default", force: bool = False
+    ) -> Exported:
+        """Write the current model's archive. Raises ArchiveError where one is there already and `force` is not set."""
+        entry = self._chosen()
+        model = entry.build()
+        with bytes_written(f"writing {model.name}") as progress:
+            path = Archive(model, archive_format).save(folder, force=force, progress=progress)
+        entry.archive, entry.stamp = path, _stamp(model)
+        size = path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*"))
+        return Exported(Path(folder) / path.name, size, tuple(one.name for one in model.entries()))
+
+    def verify(
+        self,
+        endpoint: Endpoint | str | Path | None = None,
+        *,
+        run: Run | None = None,
+        ignore: Collection[str] = (),
+        rtol: float = 0,
+    ) -> Report:
+        """Replay the last Run on a real TorchServe that serves the exported archive, and compare the bytes.
+
+        Args:
+            endpoint: an archive to serve instead, or any endpoint that runs already.
+            run: the Run to replay; the last one of the current model.
+            ignore, rtol: as of handlerkit.verify.
+        """
+        entry = self._chosen()
+        run = run or entry.last
+        if run is None:
+            raise RequestError(f"nothing to verify yet: send {entry.name} a request first")
+        if endpoint is not None and not isinstance(endpoint, str | Path):
+            return verify(run, endpoint, ignore, rtol)
+        from handlerkit.endpoints.server import Server
+
+        archive = Path(endpoint) if endpoint is not None else self._archive(entry)
+        registered = {
+            key: value for key, value in entry.registered.items() if key not in ("gpu_id", "config_properties")
+        }
+        config = self._config(entry, run.calls[0].envelope if run.calls else None)
+        with (
+            step("starting TorchServe") as progress,
+            Server([archive], config, progress=progress, **registered) as server,
+        ):
+            progress(f"sending {len(run.requests)} request(s)")
+            return verify(run, server, ignore, rtol)
+
+    @property
+    def worker(self) -> Worker:
+        """The worker of the current model."""
+        return self._worker(self._chosen(), None, 1)
+
+    @property
+    def last(self) -> Run | None:
+        """The last Run of the current model."""
+        return self._chosen().last
+
+    def close(self) -> None:
+        """Forget every model and remove what was staged for them."""
+        for entry in self._entries.values():
+            entry.close()
+        self._entries.clear()
+        self._current = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _chosen(self) -> _Entry:
+        if self._current is None:
+            raise ModelError("there is no model yet: name one with %model NAME, or write a %%handler cell")
+        return self._current
+
+    def _facts(self, entry: _Entry) -> Described | Awaiting:
+        if entry.options["handler"] is not None:
+            return Described.of(entry.build())
+        standin = Model(entry.name, **{**entry.options, "handler": "base_handler"})
+        return Awaiting(entry.name, tuple(one.name for one in standin.entries()))
+
+    def _load(self, entry: _Entry, handler: str) -> Ready:
+        """Load the handler afresh; what was loaded before is gone, also where the new one does not load."""
+        again = bool(entry.workers)
+        entry.close()
+        entry.options["handler"] = handler
+        begun = time.perf_counter()
+        worker = self._worker(entry, None, 1)
+        seconds = time.perf_counter() - begun
+        logs = tuple(line.text for line in worker.load_logs if not line.text.startswith("[METRICS]"))
+        return Ready(entry.name, worker.entry_point, "loaded again" if again else "loaded", seconds, logs)
+
+    def _worker(self, entry: _Entry, envelope: str | None, batch: int) -> Worker:
+        """The worker that serves with this envelope and takes batches of at least this size."""
+        worker = entry.workers.get(envelope)
+        if worker is not None and worker.batch_size >= batch:
+            return worker
+        if worker is not None:
+            worker.close()
+        options = {**entry.registered, "config_properties": self._config(entry, envelope)}
+        if batch > 1:
+            options["batch_size"] = max(batch, int(options.get("batch_size") or 1))
+        try:
+            worker = Worker(entry.build(), **options)
+        except LoadError as problem:
+            self._keep(problem.__cause__ or problem)
+            raise
+        worker.on_exception = self._keep
+        entry.workers[envelope] = worker
+        return worker
+
+    def _config(self, entry: _Entry, envelope: str | None) -> dict[str, Any]:
+        config = dict(entry.registered.get("config_properties") or {})
+        return {**config, "service_envelope": envelope} if envelope else config
+
+    def _keep(self, error: BaseException) -> None:
+        """Hold the live exception where %debug and pdb.pm() look for it."""
+        self.last_exception = error
+        sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+        ipython = sys.modules.get("IPython")
+        if ipython is not None and (shell := ipython.get_ipython()) is not None:
+            shell.InteractiveTB.tb = error.__traceback__
+
+    def _archive(self, entry: _Entry) -> Path:
+        if entry.archive is None:
+            raise HandlerkitError(f"{entry.name} is not exported yet: run %export first, or name an archive to verify")
+        if entry.stamp != _stamp(entry.build()):
+            raise HandlerkitError(
+                f"{entry.name} has changed since {entry.archive.name} was written: run %export --force again"
+            )
+        read_manifest(entry.archive)  # one sentence, if it is gone or no archive any more
+        return entry.archive
+
+    def _write_class(self, kind: type) -> str:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="handlerkit-")
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
+        path = Path(self._folder.name, f"{name}.py")
+        path.write_text(cell.module_source(kind))
+        return str(path)
+
+
+def write_handler(file: str, source: str) -> Path:
+    """Write a %%handler cell to its file."""
+    path = _python_file(file)
+    path.write_text(source)
+    return path
+
+
+def _python_file(file: str) -> Path:
+    path = Path(file if file.endswith(".py") else f"{file}.py").expanduser()
+    if not path.parent.is_dir():
+        raise ModelError(f"there is no folder {path.parent.as_posix()!r} to write {path.name} into")
+    if not path.stem.replace("-", "_").isidentifier():
+        raise ModelError(f"{path.name!r} cannot be imported: name the file with letters, digits and '_'")
+    return path
+
+
+def _stamp(model: Model) -> object:
+    """Changes when a file of the archive does."""
+    return [(entry.name, (stat := entry.source.stat()).st_mtime_ns, stat.st_size) for entry in model.entries()]
+
+
+def _request(what: Any, content_type: str | None, rest: dict[str, Any]) -> Request:
+    """A payload as a request."""
+    typed = (
+        {**rest, "headers": [("Content-Type", content_type), *dict(rest["headers"]).items()]} if content_type else rest
+    )
+    if isinstance(what, Request):
+        changes = {key: value for key, value in rest.items() if key != "headers"}
+        return replace(what.with_headers(typed["headers"]), **changes)
+    if isinstance(what, Path) or (
+        isinstance(what, str) and len(what) < 4096 and "\n" not in what and Path(what).is_file()
+    ):
+        return Request.file(what, **typed)
+    if isinstance(what, str):
+        if re.fullmatch(r"[^\s{}\[\]]+\.\w{1,5}", what):
+            raise RequestError(f"no file {what!r} to send")
+        return Request.text(what, **typed)
+    if isinstance(what, bytes | bytearray):
+        return Request(body=bytes(what), **typed)
+    if hasattr(what, "save") and hasattr(what, "getbands"):
+        import io
+
+        buffer = io.BytesIO()
+        what.save(buffer, "PNG")
+        return Request(
+            body=buffer.getvalue(),
+            **{**rest, "headers": [("Content-Type", content_type or "image/png"), *rest["headers"]]},
+        )
+    if isinstance(what, FunctionType | type):
+        raise RequestError(f"a {type(what).__name__} cannot be sent; send a file, bytes, text, an image or JSON")
+    return Request.json(what.tolist() if hasattr(what, "tolist") else what, **typed)
+
+
+#: The one session of this notebook.
+session = Session()

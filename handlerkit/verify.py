@@ -1,0 +1,195 @@
+"""Does another endpoint give the same bytes? Requests are replayed and their answers compared, row by row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from math import isclose
+from typing import Any, Literal
+
+from handlerkit.messages import Endpoint, Request, Response, Run
+
+#: Headers that differ in every answer, on every endpoint.
+_VOLATILE_HEADERS = frozenset({"x-request-id"})
+_SHOWN = 80  # characters of each side that a difference shows
+_MOST = 20  # differences told for one row
+
+Verdict = Literal["identical", "equal", "different"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two answers differ, and what stands there on each side, shortened."""
+
+    where: str
+    ours: str
+    theirs: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.ours} here, {self.theirs} there"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request's comparison. `volatile` names what was left out, and why."""
+
+    label: str
+    verdict: Verdict
+    differences: tuple[Difference, ...] = ()
+    volatile: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The comparison of a Run with another endpoint's answers; true when no row differs.
+
+    `run` and `other` are the two Runs that were compared.
+    """
+
+    endpoint: str
+    rows: tuple[Row, ...]
+    run: Run
+    other: Run
+
+    def __bool__(self) -> bool:
+        return all(row.verdict != "different" for row in self.rows)
+
+    def __repr__(self) -> str:
+        verdicts = [row.verdict for row in self.rows]
+        counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+        return f"<Report {self.endpoint}: {counts}>"
+
+
+def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: float = 0) -> Report:
+    """Send `run`'s requests to `endpoint` and compare status, headers and bytes.
+
+    Args:
+        run: the answers to hold the endpoint to.
+        endpoint: who answers again.
+        ignore: headers (by name), and paths of JSON bodies ("body.scores", "body[0].id"), that may differ.
+        rtol: relative tolerance for numbers in JSON bodies (as math.isclose); 0 asks for the same bytes.
+
+    A row is identical where every byte is the same, equal where it is so within `rtol` and `ignore`, else different.
+    """
+    other = endpoint.predict(*run.requests)
+    pairs = zip(run.exchanges, other.responses, strict=True)
+    rows = [
+        _compare(_label(exchange.request, number), exchange.response, theirs, frozenset(ignore), rtol)
+        for number, (exchange, theirs) in enumerate(pairs, start=1)
+    ]
+    return Report(other.endpoint, tuple(rows), run, other)
+
+
+def _label(request: Request, number: int) -> str:
+    return request.label or f"request {number}"
+
+
+def _compare(label: str, ours: Response, theirs: Response, ignore: frozenset[str], rtol: float) -> Row:
+    volatile = [f"{name} (ignored)" for name in sorted(ignore) if _differs(name, ours, theirs)]
+    found = list(_heads(ours, theirs, ignore))
+    if ours.body != theirs.body and _without_id(ours) == _without_id(theirs):
+        volatile.append("the request's id in the body")
+    elif ours.body != theirs.body:
+        found += (differing := _bodies(ours, theirs, ignore, rtol))
+        if not differing:
+            volatile.append("numbers within rtol, or what is ignored, in the body")
+    if ours.complete != theirs.complete:
+        found.append(Difference("end of the answer", _whole(ours), _whole(theirs)))
+    verdict: Verdict = "different" if found else "equal" if volatile else "identical"
+    return Row(label, verdict, tuple(found[:_MOST]), tuple(volatile))
+
+
+def _without_id(response: Response) -> bytes:
+    """The body without the id that the server gave the request, which is another one each time."""
+    return response.body.replace((response.header("x-request-id") or "\0").encode(), b"<request id>")
+
+
+def _differs(name: str, ours: Response, theirs: Response) -> bool:
+    return not name.startswith("body") and ours.header(name) != theirs.header(name)
+
+
+def _whole(response: Response) -> str:
+    return "whole" if response.complete else "broken off"
+
+
+def _heads(ours: Response, theirs: Response, ignore: frozenset[str]) -> Iterator[Difference]:
+    if ours.status != theirs.status:
+        yield Difference("status", str(ours.status), str(theirs.status))
+    if ours.reason != theirs.reason:
+        yield Difference("reason", repr(ours.reason), repr(theirs.reason))
+    left_out = _VOLATILE_HEADERS | {name.lower() for name in ignore}
+    if ours.body != theirs.body:
+        left_out |= {"content-length"}  # told by the body
+    names = dict.fromkeys(name.lower() for name, _ in (*ours.headers, *theirs.headers))
+    for name in names:
+        if name not in left_out:
+            here, there = _values(ours, name), _values(theirs, name)
+            if here != there:
+                yield Difference(f"header {name}", _shown(here), _shown(there))
+
+
+def _values(response: Response, name: str) -> str:
+    return ", ".join(value for key, value in response.headers if key.lower() == name)
+
+
+def _bodies(ours: Response, theirs: Response, ignore: frozenset[str], rtol: float) -> list[Difference]:
+    """Where two JSON bodies differ, by path; where other bytes do, by offset."""
+    try:
+        here, there = ours.json(), theirs.json()
+    except ValueError:
+        return [_first_byte(ours.body, theirs.body)]
+    found = list(_values_differ("body", here, there, ignore, rtol))
+    if not found and not rtol and not ignore:
+        return [_first_byte(ours.body, theirs.body)]
+    return found
+
+
+def _values_differ(path: str, ours: Any, theirs: Any, ignore: frozenset[str], rtol: float) -> Iterator[Difference]:
+    if path in ignore:
+        return
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in dict.fromkeys([*ours, *theirs]):
+            if key in ours and key in theirs:
+                yield from _values_differ(f"{path}.{key}", ours[key], theirs[key], ignore, rtol)
+            elif f"{path}.{key}" not in ignore:
+                yield Difference(f"{path}.{key}", _side(ours, key), _side(theirs, key))
+    elif isinstance(ours, list) and isinstance(theirs, list):
+        if len(ours) != len(theirs):
+            yield Difference(path, f"{len(ours)} elements", f"{len(theirs)} elements")
+        for index, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+            yield from _values_differ(f"{path}[{index}]", one, other, ignore, rtol)
+    elif not _same(ours, theirs, rtol):
+        yield Difference(path, _shown(json.dumps(ours)), _shown(json.dumps(theirs)))
+
+
+def _side(values: dict[str, Any], key: str) -> str:
+    return _shown(json.dumps(values[key])) if key in values else "nothing"
+
+
+def _same(ours: Any, theirs: Any, rtol: float) -> bool:
+    if _is_number(ours) and _is_number(theirs):
+        return ours == theirs or isclose(ours, theirs, rel_tol=rtol) or (ours != ours and theirs != theirs)
+    return bool(ours == theirs) and type(ours) is type(theirs)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _first_byte(ours: bytes, theirs: bytes) -> Difference:
+    offset = next((at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other), -1)
+    if offset < 0:
+        return Difference("body", f"{len(ours)} bytes", f"{len(theirs)} bytes")
+    changed = sum(one != other for one, other in zip(ours, theirs, strict=False)) + abs(len(ours) - len(theirs))
+    where = f"body from byte {offset} ({changed} bytes differ, {len(ours)} and {len(theirs)} in all)"
+    return Difference(where, _around(ours, offset), _around(theirs, offset))
+
+
+def _around(body: bytes, offset: int) -> str:
+    piece = body[max(0, offset - 8) : offset + 24]
+    return repr(bytes(piece))[1:]
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -1,0 +1,205 @@
+"""The frontend's half of TorchServe's worker protocol (OTF): the messages a worker reads and writes.
+
+TorchServe's own `ts.protocol.otf_message_handler` is the worker's half and is called, not repeated. Integers are
+big-endian and four bytes long; a length of -1 ends a list. Layouts: the docstrings of that module, and
+`create_predict_response` in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+#: A message as the buffers that make it up: a request's body stands in it as it is, uncopied.
+Buffers = tuple[bytes | memoryview, ...]
+
+#: The worker's setting for `decode_input_request`: unset or exactly "true" decodes.
+DECODE_INPUT = "TS_DECODE_INPUT_REQUEST"
+
+_END = struct.pack("!i", -1)
+_int = struct.Struct("!i")
+
+
+class Parameter(NamedTuple):
+    """One named value of a request: a form field, a part, a query parameter, or the whole body."""
+
+    name: str
+    content_type: str
+    value: bytes | memoryview
+
+
+class Job(NamedTuple):
+    """One request as the frontend queues it for a worker."""
+
+    request_id: str
+    headers: Sequence[tuple[str, str]]
+    parameters: Sequence[Parameter]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row of a worker's answer. `content_type` and `reason` are "" where the handler set none."""
+
+    request_id: str
+    content_type: str
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A worker's answer to a batch: an overall code, a message, and a row per request."""
+
+    code: int
+    message: str
+    predictions: tuple[Prediction, ...]
+
+
+class ProtocolError(ValueError):
+    """Bytes that are not a worker's message; the frontend drops the connection and the worker dies."""
+
+
+def _sized(data: bytes) -> bytes:
+    return _int.pack(len(data)) + data
+
+
+def encode_predict(jobs: Iterable[Job]) -> Buffers:
+    """The message that hands a batch to a worker; bodies are not copied."""
+    buffers: list[bytes | memoryview] = []
+    head = bytearray(b"I")
+    for job in jobs:
+        head += _sized(job.request_id.encode())
+        for name, value in job.headers:
+            head += _sized(name.encode())
+            head += _sized(value.encode())
+        head += _END
+        for parameter in job.parameters:
+            head += _sized(parameter.name.encode())
+            head += _sized(parameter.content_type.encode())
+            head += _int.pack(len(parameter.value))
+            buffers += (bytes(head), parameter.value)
+            head = bytearray()
+        head += _END
+    head += _END
+    buffers.append(bytes(head))
+    return tuple(buffers)
+
+
+class Reader:
+    """The buffers of a message as the socket TorchServe's `retrieve_msg` reads from."""
+
+    def __init__(self, buffers: Buffers) -> None:
+        self._rest: Iterator[bytes | memoryview] = iter(buffers)
+        self._now = memoryview(b"")
+        self._at = 0
+
+    def recv(self, size: int) -> memoryview:
+        """Up to `size` bytes, at least one of them but at the end, without a copy."""
+        while not (piece := self._now[self._at : self._at + size]):
+            following = next(self._rest, None)
+            if following is None:
+                break
+            self._now, self._at = memoryview(following), 0
+        self._at += len(piece)
+        return piece
+
+
+def decode_predict(buffers: Buffers, decode_input: bool = True) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The header dicts and the rows that TorchServe's own code makes of a predict message."""
+    from ts.protocol.otf_message_handler import retrieve_msg
+    from ts.service import Service
+
+    with _silent_worker(decode_input):
+        _, batch = retrieve_msg(Reader(buffers))
+    processors, rows, _ = Service.retrieve_data_for_inference(batch)
+    return [processor.get_request_properties() for processor in processors], rows
+
+
+def unwrap(envelope: str | None, rows: list[dict[str, Any]]) -> Any:
+    """What TorchServe's request envelope of that name hands to the handler; the rows themselves where it is None."""
+    if envelope is None or not rows:
+        return rows
+    from ts.model_loader import TsModelLoader
+
+    seen: list[Any] = []
+    wrapper = TsModelLoader()._load_default_envelope(envelope)(lambda data, context: seen.append(data))
+    with _silent_worker(True):
+        wrapper.handle(rows, SimpleNamespace())
+    return seen[0]
+
+
+@contextmanager
+def _silent_worker(decode_input: bool) -> Iterator[None]:
+    """TorchServe's codec logs on the root logger, which would install a handler of its own if it had none,
+    and reads its setting from the environment."""
+    quiet, before = logging.NullHandler(), os.environ.get(DECODE_INPUT)
+    level = logging.root.manager.disable
+    logging.root.addHandler(quiet)
+    logging.disable(logging.CRITICAL)
+    os.environ[DECODE_INPUT] = "true" if decode_input else "false"
+    try:
+        yield
+    finally:
+        logging.disable(level)
+        logging.root.removeHandler(quiet)
+        if before is None:
+            del os.environ[DECODE_INPUT]
+        else:
+            os.environ[DECODE_INPUT] = before
+
+
+def decode_answer(message: bytes | bytearray) -> Answer:
+    """A worker's answer to a predict message.
+
+    Raises ProtocolError for what the frontend cannot read: a length that does not fit, as when a reason phrase or
+    a content type is not ASCII (its length is counted in characters, but bytes are sent), or a negative status.
+    """
+    cursor = _Cursor(message)
+    code, text = cursor.int(), cursor.text()
+    predictions = []
+    while (size := cursor.int()) != -1:
+        request_id = cursor.take(size).decode()
+        content_type, status, reason = cursor.text(), cursor.int(), cursor.text()
+        headers = tuple((cursor.text(), cursor.text()) for _ in range(cursor.int()))
+        body = bytes(cursor.take(cursor.int()))
+        if status < 0:
+            raise ProtocolError(f"status {status}")
+        predictions.append(Prediction(request_id, content_type, status, reason, headers, body))
+    if not cursor.done:
+        raise ProtocolError("bytes after the end of the answer")
+    return Answer(code, text, tuple(predictions))
+
+
+class _Cursor:
+    def __init__(self, message: bytes | bytearray) -> None:
+        self._message = memoryview(message)
+        self._at = 0
+
+    @property
+    def done(self) -> bool:
+        return self._at == len(self._message)
+
+    def take(self, size: int) -> bytes:
+        end = self._at + size
+        if size < 0 or end > len(self._message):
+            raise ProtocolError(f"a length of {size} does not fit")
+        piece = self._message[self._at : end].tobytes()
+        self._at = end
+        return piece
+
+    def int(self) -> int:
+        return int.from_bytes(self.take(4), "big", signed=True)
+
+    def text(self) -> str:
+        try:
+            return self.take(self.int()).decode()
+        except UnicodeDecodeError as problem:
+            raise ProtocolError(str(problem)) from None

@@ -1,0 +1,223 @@
+"""The project's frame: what is in the wheel, and that the files which say the same thing agree."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook
+from nbval.plugin import get_sanitize_patterns
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+FIXED = ("jupyterlab", "ipywidgets", "torch", "torchvision", "matplotlib", "pillow", "onnxruntime", "nbval")
+
+
+def bounds() -> dict[str, str]:
+    """The version bound of each package that pyproject.toml names."""
+    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    requirements = [Requirement(text) for texts in lists for text in texts]
+    return {requirement.name: str(requirement.specifier) for requirement in requirements}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names in the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (file,) = folder.glob("*.whl")
+    with zipfile.ZipFile(file) as archive:
+        return set(archive.namelist())
+
+
+def test_wheel_holds_the_package_and_its_metadata_only(wheel: set[str]) -> None:
+    assert {name.split("/")[0] for name in wheel} == {"handlerkit", f"handlerkit-{PROJECT['version']}.dist-info"}
+
+
+def test_wheel_holds_every_file_of_the_package(wheel: set[str]) -> None:
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "handlerkit").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert "handlerkit/py.typed" in files
+    assert {name for name in wheel if name.startswith("handlerkit/")} == files
+
+
+def test_wheel_brings_the_licence(wheel: set[str]) -> None:
+    assert f"handlerkit-{PROJECT['version']}.dist-info/licenses/LICENSE" in wheel
+
+
+def test_every_dependency_has_its_reason_beside_it() -> None:
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    start, stop = lines.index("dependencies = ["), lines.index("[tool.hatch.build.targets.wheel]")
+    bare = [line for line in lines[start:stop] if line.startswith('    "') and not re.search(r'",\s+# \w', line)]
+    assert bare == []
+
+
+@pytest.mark.parametrize("package", FIXED)
+def test_package_that_was_asked_for_is_named(package: str) -> None:
+    assert package in bounds()
+
+
+def test_one_package_has_one_bound() -> None:
+    seen: dict[str, str] = {}
+    for texts in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]:
+        for requirement in map(Requirement, texts):
+            assert seen.setdefault(requirement.name, str(requirement.specifier)) == str(requirement.specifier)
+
+
+def test_everything_the_package_imports_is_declared() -> None:
+    imported: set[str] = set()
+    for file in (ROOT / "handlerkit").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(str(node.module).split(".")[0])
+    distributions = importlib.metadata.packages_distributions()
+    undeclared = {
+        module
+        for module in imported - set(sys.stdlib_module_names) - {"handlerkit"}
+        if not any(name.lower() in map(str.lower, bounds()) for name in distributions.get(module, []))
+    }
+    assert undeclared == set()
+
+
+def test_environment_yml_has_the_bounds_of_pyproject() -> None:
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
+    texts = [entry for entry in [*listed, *pip] if isinstance(entry, str) and entry not in ("pip", "-e .")]
+    found = {CONDA_NAMES.get(one.name, one.name): str(one.specifier) for one in map(Requirement, texts)}
+    assert found.pop("python") == PROJECT["requires-python"]
+    assert found == {name: bound for name, bound in bounds().items() if name in found}
+
+
+def test_environment_yml_names_all_the_kit_needs() -> None:
+    text = (ROOT / "environment.yml").read_text()
+    needed = [Requirement(one).name for one in PROJECT["dependencies"]]
+    assert [name for name in (*needed, *FIXED) if name not in text] == []
+
+
+def test_environment_yml_brings_no_second_java() -> None:
+    assert "openjdk" not in (ROOT / "environment.yml").read_text()
+
+
+def test_every_make_target_is_in_the_help() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=10).stdout
+    assert set(re.findall(r"^make (\w+)", shown, re.MULTILINE)) >= {"demo", "test", "lab", "bench", "check", "clean"}
+
+
+@pytest.mark.parametrize("file", [".github/workflows/test.yml", ".ci/run"])
+def test_continuous_integration_runs_make_test(file: str) -> None:
+    assert "make test" in (ROOT / file).read_text()
+
+
+def sanitized(text: str) -> str:
+    """`text` as nbval compares it."""
+    for regex, replacement in get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text()):
+        text = re.sub(regex, replacement, text)
+    return text
+
+
+def test_sanitizing_has_two_rules() -> None:
+    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("inference  12.3 ms", "inference 1,204 ms"),
+        ("in 850 µs", "in 1.2 s"),
+        ("took 3 min", "took 17ns"),
+        ('<img src="data:image/png;base64,AAAA+/=">', '<img src="data:image/jpeg;base64,B">'),
+    ],
+)
+def test_times_and_data_uris_are_taken_for_equal(one: str, other: str) -> None:
+    assert sanitized(one) == sanitized(other)
+
+
+@pytest.mark.parametrize(
+    "text", ["24 boxes", "200 OK", "1.4×", "12 sheets", "384 x 303", "score 0.98", "v1.2s", "3\ns"]
+)
+def test_other_numbers_are_compared(text: str) -> None:
+    assert sanitized(text) == text
+
+
+@pytest.fixture
+def demo() -> ModuleType:
+    """notebooks/demo.py as a module."""
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "notebooks" / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_demo_says_which_cell_runs(demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demo.run(new_notebook(cells=[new_code_cell("open('made', 'w').close()"), new_code_cell("\n1 + 1")]), tmp_path)
+    assert re.fullmatch(
+        r"\[ 1/2\] open\('made', 'w'\)\.close\(\) +\d+\.\d s\n\[ 2/2\] 1 \+ 1 +\d+\.\d s\n", capsys.readouterr().out
+    )
+    assert (tmp_path / "made").is_file()
+
+
+def test_demo_stops_at_an_error_with_its_traceback(demo: ModuleType, tmp_path: Path) -> None:
+    notebook = new_notebook(cells=[new_code_cell("1 / 0"), new_code_cell("open('made', 'w')")])
+    with pytest.raises(demo.DemoError, match=r"cell 1 failed:\n(?s:.*)ZeroDivisionError: division by zero") as caught:
+        demo.run(notebook, tmp_path)
+    assert "\x1b" not in str(caught.value)
+    assert not (tmp_path / "made").exists()
+
+
+def write_output(demo: ModuleType, folder: Path) -> None:
+    """What the notebook leaves behind."""
+    for name in demo.MADE:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    facts = {
+        "served": ["a", "b"],
+        "verified": {"a": "identical"},
+        "edit_to_answer_s": {"notebook": 0.2, "torchserve": 9},
+    }
+    (folder / "summary.json").write_text(json.dumps(facts))
+
+
+def test_demo_keeps_what_the_notebook_made(demo: ModuleType, tmp_path: Path) -> None:
+    write_output(demo, tmp_path / "made")
+    text = demo.keep(new_notebook(cells=[new_code_cell("1 + 1")]), tmp_path / "made", tmp_path / "demo")
+    assert {path.relative_to(tmp_path / "demo").as_posix() for path in (tmp_path / "demo").rglob("*.*")} == {
+        "boxes.png",
+        "model_store/coins_detector.mar",
+        "model_store/coins_segmenter.mar",
+        "overlay.png",
+        "quickstart.html",
+        "quickstart.ipynb",
+        "summary.txt",
+    }
+    assert "0.20 s in the notebook, 9.00 s through TorchServe (45 times as long)" in text
+    nbformat.validate(nbformat.read(tmp_path / "demo" / "quickstart.ipynb", as_version=4))
+
+
+def test_demo_names_what_the_notebook_did_not_make(demo: ModuleType, tmp_path: Path) -> None:
+    write_output(demo, tmp_path / "made")
+    (tmp_path / "made" / "overlay.png").unlink()
+    with pytest.raises(demo.DemoError, match=r"did not write overlay\.png into made/"):
+        demo.keep(new_notebook(), tmp_path / "made", tmp_path / "demo")

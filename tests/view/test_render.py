@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from handlerkit import view
+from handlerkit.errors import LoadError
+from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, Frame, LogLine, Part, Request, Response, Run
+from handlerkit.timing import Timings
+from handlerkit.view import draw, html, render
+from handlerkit.view.readers import Drawing
+
+BOXES = [{"coin": [10, 20, 50, 60], "score": 0.98}, {"ring": [60, 5, 90, 30], "score": 0.5}]
+FAILED = b'{\n  "code": 503,\n  "type": "InternalServerException",\n  "message": "Prediction failed"\n}\n'
+TIMES = re.compile(r"\d[\d.,]*\s?(ns|µs|ms|s|min)\b")
+DATA_URI = re.compile(r"data:[^\"]*")
+
+
+def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def photograph(width: int = 100, height: int = 80) -> bytes:
+    return encoded(Image.new("RGB", (width, height), (90, 90, 90)))
+
+
+def call(factor: float = 1.0, **rest: object) -> Call:
+    stages = {"decode": 84e-6, "preprocess": 1.2e-3, "inference": 5.3e-3, "postprocess": 2e-3, "encode": 90e-6}
+    stages = {name: seconds * factor for name, seconds in stages.items()}
+    return Call((), Timings(sum(stages.values()) + 50e-6, MappingProxyType(stages)), **rest)
+
+
+def answered(body: object, kind: str | None = None, status: int = 200) -> Response:
+    headers = (("x-request-id", "5d1c"),) if kind is None else (("content-type", kind), ("x-request-id", "5d1c"))
+    return Response(status, "", headers, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def run(response: Response, request: Request | None = None, calls: tuple[Call, ...] = (call(),), **rest: object) -> Run:
+    request = request or Request(body=photograph(), headers=(("Content-Type", "image/png"),), label="coins.png")
+    return Run((Exchange(request, response),), calls, model="coins", **rest)
+
+
+def broken(factor: float = 1.0) -> Run:
+    """A failed call whose traceback holds a temporary folder and an address."""
+    frames = (
+        Frame(f"{sys.prefix}/lib/python3/site-packages/ts/service.py", 134, "predict", "ret = self._entry_point(data)"),
+        Frame(f"/tmp/hk-{factor}/handler.py", 12, "preprocess", 'row["body"]'),
+    )
+    trace = f'  File "/tmp/hk-{factor}/handler.py", line 12\nKeyError: <object at 0x7f{int(factor):010x}>'
+    error = ErrorInfo("KeyError", f"<object at 0x7f{int(factor):010x}>", frames, trace)
+    logs = (
+        LogLine("INFO", f"Backend received inference at: {factor}"),
+        LogLine("INFO", f"loaded /tmp/hk-{factor}/coins.pt"),
+        LogLine("INFO", f"[METRICS]HandlerTime.ms:{5 * factor}|#Level:Model|#type:GAUGE|#hostname:h,{factor}"),
+    )
+    finding = Finding("key", "The handler reads <body>.", "handler.py:12", "answers 503", "Read 'data'.")
+    calls = (call(factor, error=error, logs=logs),)
+    request = Request.multipart(Part("data", b"x", "a.png", "image/png"), headers={"Authorization": "Bearer s3cret"})
+    return run(answered(FAILED, "application/json", 503), request, calls, findings=(finding,))
+
+
+def steady(text: str) -> str:
+    return TIMES.sub("TIME", DATA_URI.sub("DATA", text))
+
+
+# --- text and its figures ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 ns"),
+        (84e-6, "84 µs"),
+        (1.2e-3, "1.2 ms"),
+        (12.34e-3, "12.3 ms"),
+        (0.1234, "123 ms"),
+        (0.9996, "1 s"),
+        (3.4, "3.4 s"),
+        (59.99, "1 min"),
+        (90, "1.5 min"),
+    ],
+)
+def test_durations(seconds, said):
+    assert html.duration(seconds) == said
+    assert TIMES.fullmatch(said)
+
+
+def test_sizes():
+    counts = (0, 89, 12_400, 999_960, 6_553_500)
+    assert [html.size(count) for count in counts] == ["0 B", "89 B", "12.4 KB", "1 MB", "6.6 MB"]
+
+
+def test_text_of_a_picture():
+    body = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (303, 384, 3), np.uint8)))
+    lines = view(run(answered(body, "image/png"))).text.splitlines()
+    size = r"3\d\d(\.\d)? KB \(5(\.\d)? % of max_response_size\)"
+    assert re.fullmatch(rf"POST /predictions/coins  coins\.png  ->  200 image/png, {size}", lines[0])
+    assert lines[1] == (
+        "decode 84 µs  preprocess 1.2 ms  inference 5.3 ms  postprocess 2 ms  encode 90 µs  other 50 µs  total 8.7 ms"
+    )
+    assert lines[2:] == ["image 384x303 PNG"]
+
+
+# --- which drawing fits -----------------------------------------------------------------------------------------------
+
+
+def test_boxes_are_drawn_on_the_request_s_photograph():
+    shown = view(run(answered(BOXES)))
+    assert "2 boxes: coin 0.98 (10,20)-(50,60), ring 0.50 (60,5)-(90,30)" in shown.text
+    # 100 pixels wide: drawn eight times as large
+    assert shown.image.size == (800, 640)
+    assert shown.image.getpixel((80, 400)) == draw.colour("coin")
+    assert shown.image.getpixel((240, 400)) == (90, 90, 90)
+
+
+def test_the_model_s_labels_decide_names_and_colours():
+    shown = view(run(answered([{"1": [10, 20, 50, 60], "score": 0.98}]), labels={"1": "coin"}))
+    assert "coin 0.98" in shown.text
+    assert shown.image.getpixel((80, 400)) == draw.colour(1)
+
+
+def test_a_class_map_is_laid_over_the_photograph():
+    classes = np.zeros((80, 100), int)
+    classes[:20] = 1
+    shown = view(run(answered(classes.tolist()), labels={"0": "background", "1": "coin"}))
+    assert "background 75 % (6 000 px), coin 25 % (2 000 px)" in shown.text
+    assert shown.image.getpixel((5, 50)) == (90, 90, 90)
+    blend = [(90 + channel) / 2 for channel in draw.colour(1)]
+    assert shown.image.getpixel((5, 5)) == pytest.approx(blend, abs=1)
+
+
+def test_a_class_map_of_another_size_says_so():
+    shown = view(run(answered(np.ones((10, 10), int).tolist())))
+    assert "class map 10x10, stretched to the photograph's 100x80" in shown.text
+
+
+def test_an_indexed_png_as_large_as_the_photograph_is_a_class_map():
+    body = encoded(Image.new("L", (100, 80), 1))
+    shown = view(run(answered(body, "image/png"), labels={"1": "coin"}))
+    assert "coin 100 % (8 000 px)" in shown.text
+    assert shown.image.getpixel((5, 5)) != (90, 90, 90)
+
+
+def test_an_image_without_a_content_type_is_drawn():
+    shown = view(run(answered(encoded(Image.new("RGB", (30, 20), (10, 200, 30))))))
+    assert shown.image.getpixel((3, 3)) == (10, 200, 30)
+    assert "image 30x20 PNG" in shown.text
+
+
+def test_a_cutout_lies_on_a_board():
+    shown = view(run(answered(encoded(Image.new("RGBA", (30, 20), (10, 200, 30, 0))))))
+    assert shown.image.getpixel((0, 0)) == (216, 216, 216)
+    assert "image 30x20 PNG, RGBA" in shown.text
+
+
+def test_classes_are_bars_beside_the_photograph():
+    shown = view(run(answered({"tabby <cat>": 0.75, "dog": 0.0004})))
+    assert shown.text.splitlines()[-1] == "tabby <cat> 75 %, dog <0.1 %"
+    assert 'style="width:75.0%' in shown.html
+    assert "tabby &lt;cat&gt;" in shown.html
+    assert shown.image.size == (100, 80)
+
+
+def test_short_json_is_shown_and_long_json_is_folded():
+    assert '<pre class="hk-code">{ &quot;answer&quot;: 42 }</pre>' in view(run(answered({"answer": 42}), calls=())).html
+    long = view(run(answered({"embedding": [{"at": i} for i in range(999)], "model": "m"}), calls=()))
+    assert "<summary>answer</summary>" in long.html
+    assert "JSON object: embedding, model" in long.text
+    assert re.search(r"… [\d.]+ KB more", long.html)
+
+
+def test_bytes_are_counted():
+    assert "5 B of bytes: 80 02 ff 00 2e" in view(run(answered(b"\x80\x02\xff\x00."), calls=())).text
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"boxes": 3}', photograph()[:60], b"\x89PNG\r\n\x1a\n", b"[" * 100_000])
+def test_odd_answers_never_raise(body):
+    assert view(run(answered(body))).image is None
+
+
+def test_a_reader_that_fails_leaves_a_line(monkeypatch):
+    def prediction(exchange, labels):
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(render, "READERS", (prediction, lambda exchange, labels: Drawing(("bytes",))))
+    lines = view(run(answered(BOXES))).text.splitlines()
+    assert lines[-2:] == ["not drawn as prediction: RuntimeError: no such thing", "bytes"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request.json({"data": base64.b64encode(photograph()).decode()}),
+        Request.json({"instances": [{"b64": base64.b64encode(photograph()).decode()}]}),
+        Request.json("data:image/png;base64," + base64.b64encode(photograph()).decode()),
+        Request.multipart(Part("note", "hello"), Part("data", photograph(), "a.png", "image/png")),
+    ],
+    ids=["data", "instances", "data URI", "multipart"],
+)
+def test_the_photograph_is_found_in_the_request(request_):
+    assert view(run(answered(BOXES), request_)).image is not None
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", photograph()[:60], b'{"data": "####"}'])
+def test_without_a_photograph_the_facts_stay(body):
+    shown = view(run(answered(BOXES), Request(body=body)))
+    assert shown.image is None
+    assert "2 boxes" in shown.text
+
+
+# --- errors, several exchanges, other things shown --------------------------------------------------------------------
+
+
+def test_the_cause_comes_before_the_traceback():
+    page = view(broken()).html
+    told = ("503 Prediction failed", "reads &lt;body&gt;", "handler.py:12 in", "whole traceback")
+    places = [page.index(text) for text in told]
+    assert places == sorted(places)
+    assert "service.py:134" not in page
+
+
+def test_the_same_display_but_for_times_and_data_uris():
+    one, two = view(broken(1.0)), view(broken(77.7))
+    assert one.html != two.html
+    assert steady(one.html) == steady(two.html)
+    assert steady(one.text) == steady(two.text)
+
+
+@pytest.mark.parametrize(
+    "word", ["0x7f", "/tmp", sys.prefix, "5d1c", "s3cret", "handlerkit-", "Backend received", " id=", "<script"]
+)
+def test_nothing_that_differs_or_does_not_belong_is_shown(word):
+    shown = view(broken())
+    assert word not in shown.html + shown.text
+
+
+def test_several_exchanges_are_cards():
+    exchanges = tuple(run(answered(body)).exchanges[0] for body in (BOXES, {"cat": 0.5}, {"x": "y"})) * 5
+    shown = view(Run(exchanges, (call(), call(2)), model="coins"))
+    assert shown.text.splitlines()[0] == "15 requests to coins  ->  15 × 200"
+    assert shown.html.count("hk-card") - shown.html.partition("</style>")[0].count("hk-card") == 12
+    assert "and 3 more" in shown.html
+    assert "call 2" in shown.text
+
+
+def test_a_run_without_exchanges_has_a_display():
+    assert view(Run((), model="coins")).text == "0 requests to coins  ->  no exchanges"
+
+
+def test_large_pictures_shrink_until_the_page_fits():
+    noise = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), np.uint8)), "JPEG")
+    shown = view(run(answered(noise, "image/jpeg")))
+    assert len(shown.html.encode()) < html.MAX_HTML
+    assert shown.image.width == 1600
+
+
+def test_a_load_error_shows_its_cause_and_the_answer_to_registering():
+    failed = broken()
+    response = answered({"code": 500, "message": "Failed to start workers"}, "application/json", 500)
+    problem = LoadError("coins does not load", response=response, error=failed.error, findings=failed.findings)
+    shown = view(problem)
+    assert shown.text.splitlines()[:2] == ["coins does not load", "registering it answers 500 Failed to start workers"]
+    assert "KeyError" in shown.text
+    assert "Read &#x27;data&#x27;." in shown.html
+
+
+def test_a_report_is_a_table_of_verdicts():
+    from handlerkit.verify import Difference, Report, Row
+
+    rows = (
+        Row("coins.png", "identical", (), ("x-request-id",)),
+        Row("a<b", "different", (Difference("body[0]", "0.98", "0.97"),), ()),
+    )
+    shown = view(Report("Server", rows, broken(), broken()))
+    assert shown.text.splitlines()[0] == "verified on Server: 1 × identical, 1 × different"
+    assert "  body[0]: 0.98 -> 0.97" in shown.text
+    assert "a&lt;b" in shown.html
+
+
+def test_other_things_are_refused():
+    with pytest.raises(TypeError, match="not a int"):
+        view(3)
+
+
+def test_the_bundle_holds_what_is_asked_for():
+    shown = run(answered(BOXES))
+    assert set(view.bundle(shown)) == {"text/plain", "text/html"}
+    assert set(view.bundle(shown, exclude={"text/html"})) == {"text/plain"}
+    assert view.bundle(shown)["text/plain"] == repr(view(shown))
+
+
+def test_importing_views_loads_no_picture_library():
+    code = "import sys, handlerkit.view; print({'PIL', 'numpy', 'matplotlib', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
