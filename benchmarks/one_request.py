@@ -2,10 +2,11 @@
 
     python benchmarks/one_request.py [--quick]
 
-The kit's side is the whole of `worker.predict`, from the Request to the Run. Beside it stands what a TorchServe worker
-does with the same message: its `retrieve_msg` reads ready bytes from a stand-in for the socket, its `Service.predict`
-calls the handler and encodes the answer, and its log lines go to a list. Blocks of both alternate in one process; the
-median block counts. The third way is a real TorchServe, asked by http.client on a connection that stays open.
+The kit's side is the whole of `worker.predict`, from the Request to the Run, in a process that logs as a notebook does.
+Beside it stands what a TorchServe worker does with the same message: its `retrieve_msg` reads ready bytes from a
+stand-in for the socket, its `Service.predict` calls the handler and encodes the answer, and its log lines go to a list.
+Blocks of both alternate in one process; the median block counts. The third way is a real TorchServe, asked by
+http.client on a connection that stays open.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from table import Row, render
@@ -46,14 +49,9 @@ def measure(quick: bool) -> list[Row]:
             for name, request in requests.items():
                 _check(worker, server, request)
                 theirs = _theirs(handler.parent, worker, request)
-                with _listed_logs() as lines:
-                    code = alternate(
-                        {"kit": lambda r=request: worker.predict(r), "code": theirs}, blocks, calls=200, after=lines.clear
-                    )
-                served = alternate(
-                    {"kit": lambda r=request: worker.predict(r), "http": lambda r=request: server.predict(r)},
-                    served_blocks, calls=50,
-                )  # fmt: skip
+                kit, http = partial(worker.predict, request), partial(server.predict, request)
+                code = alternate({"kit": kit, "code": theirs}, blocks, 200, around={"code": _worker_logs})
+                served = alternate({"kit": kit, "http": http}, served_blocks, 50)
                 times, cheaper = code["kit"] / code["code"], served["http"] / served["kit"]
                 rows += [
                     Row(
@@ -69,17 +67,23 @@ def measure(quick: bool) -> list[Row]:
 
 
 def alternate(
-    ways: Mapping[str, Callable[[], Any]], blocks: int, calls: int, after: Callable[[], None] = lambda: None
+    ways: Mapping[str, Callable[[], Any]],
+    blocks: int,
+    calls: int,
+    around: Mapping[str, Callable[[], AbstractContextManager[Any]]] = MappingProxyType({}),
 ) -> dict[str, float]:
-    """Seconds a call of each way, the median of `blocks` blocks of `calls` each, taken in turn; one block warms up."""
+    """Seconds a call of each way: the median of `blocks` blocks of `calls` calls, taken in turn; one more warms up.
+
+    `around` names what is on during a way's blocks.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(blocks + 1):
         for name, call in ways.items():
-            begun = time.perf_counter()
-            for _ in range(calls):
-                call()
-            seconds[name].append((time.perf_counter() - begun) / calls)
-            after()
+            with around.get(name, nullcontext)():
+                begun = time.perf_counter()
+                for _ in range(calls):
+                    call()
+                seconds[name].append((time.perf_counter() - begun) / calls)
     return {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
 
 
@@ -94,11 +98,10 @@ def _check(worker: Worker, server: Server, request: Request) -> None:
 
 def _theirs(model_dir: Path, worker: Worker, request: Request) -> Callable[[], Any]:
     """A call of TorchServe's own code with the message that `worker` makes of the request."""
+    import ts
     from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
     from ts.model_loader import TsModelLoader
     from ts.protocol.otf_message_handler import retrieve_msg
-
-    import ts
 
     metrics = MetricsCacheYamlImpl(str(Path(ts.__file__).parent / "configs" / "metrics.yaml"))
     metrics.initialize_cache()
@@ -134,7 +137,7 @@ class _Wire:
 
 
 @contextmanager
-def _listed_logs() -> Iterator[list[str]]:
+def _worker_logs() -> Iterator[None]:
     """The root logger as a worker has it, at INFO with one handler, which formats each message into a list."""
 
     class Listed(logging.Handler):
@@ -142,12 +145,12 @@ def _listed_logs() -> Iterator[list[str]]:
             lines.append(self.format(record))
 
     lines: list[str] = []
-    root, listed = logging.getLogger(), Listed()
+    root = logging.getLogger()
     handlers, level = root.handlers, root.level
-    root.handlers = [listed]
+    root.handlers = [Listed()]
     root.setLevel(logging.INFO)
     try:
-        yield lines
+        yield
     finally:
         root.handlers = handlers
         root.setLevel(level)

@@ -12,7 +12,6 @@ import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -42,8 +41,7 @@ class Job(NamedTuple):
     parameters: Sequence[Parameter]
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """One row of a worker's answer. `content_type` and `reason` are "" where the handler set none."""
 
     request_id: str
@@ -54,8 +52,7 @@ class Prediction:
     body: bytes
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """A worker's answer to a batch: an overall code, a message, and a row per request."""
 
     code: int

@@ -124,4 +124,4 @@ def test_photograph_is_saved_as_grey_8_bit(modules: tuple[ModuleType, ModuleType
 
 
 def test_class_names_are_background_and_coin() -> None:
-    assert json.loads((FOLDER / "coins_index_to_name.json").read_text()) == {"0": "background", "1": "coin"}
+    assert json.loads((FOLDER / "index_to_name.json").read_text()) == {"0": "background", "1": "coin"}

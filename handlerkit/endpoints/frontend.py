@@ -9,8 +9,9 @@ import json
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from handlerkit.endpoints import parameters
@@ -43,8 +44,7 @@ class WorkerDied(Exception):
     """The worker's answer is one the frontend cannot read or write, so it drops the worker. Text: "kind: sentence"."""
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """A request the frontend queues: the job for the worker, and what its answer depends on."""
 
     job: Job
@@ -52,8 +52,7 @@ class Received:
     describe: bool
 
 
-@dataclass(frozen=True)
-class _Route:
+class _Route(NamedTuple):
     model: str
     version: str | None
     takes_query: bool
@@ -67,6 +66,8 @@ class Frontend:
         self.model = model
         self.version = version
         self.config = config
+        #: What every answer has after the handler's headers and the request's id.
+        self._added: Headers = (*_cors(config), *_NO_CACHE)
 
     def receive(self, request: Request) -> Received | Response:
         """The job for the worker, or the frontend's own answer where the worker is never asked."""
@@ -143,7 +144,7 @@ class Frontend:
             self._check(piece.predictions[row])
             chunks.append(piece.predictions[row].body)
         first = before[0].predictions[row]
-        head = (*_merge(first.headers), ("x-request-id", received.job.request_id), *self._cors(), *_NO_CACHE)
+        head = (*_merge(first.headers), ("x-request-id", received.job.request_id), *self._added)
         connection = ("connection", "keep-alive" if first.status < 400 else "close")
         sent = tuple(chunk for chunk in chunks if chunk)
         return Response(
@@ -173,21 +174,11 @@ class Frontend:
         headers = (
             *head,
             ("x-request-id", request_id),
-            *self._cors(),
-            *_NO_CACHE,
+            *self._added,
             ("content-length", str(len(body))),
             ("connection", "keep-alive" if status < 400 else "close"),
         )
         return Response(status, reason, headers, body)
-
-    def _cors(self) -> Headers:
-        config = self.config
-        named = (
-            ("Access-Control-Allow-Origin", config.cors_allowed_origin),
-            ("Access-Control-Allow-Methods", config.cors_allowed_methods),
-            ("Access-Control-Allow-Headers", config.cors_allowed_headers),
-        )
-        return tuple((name, value) for name, value in named if value)
 
     def _route(self, method: str, path: str, request: Request) -> _Route | Response:
         """Path to model and version (TorchServe's inference API, and describe of its management API)."""
@@ -259,6 +250,15 @@ class Frontend:
             sent["content-length" if implied else "Content-Length"] = str(len(request.body))
         sent.update(route.added)
         return tuple(sent.items())
+
+
+def _cors(config: Config) -> Headers:
+    named = (
+        ("Access-Control-Allow-Origin", config.cors_allowed_origin),
+        ("Access-Control-Allow-Methods", config.cors_allowed_methods),
+        ("Access-Control-Allow-Headers", config.cors_allowed_headers),
+    )
+    return tuple((name, value) for name, value in named if value)
 
 
 def _readable(request: Request) -> bool:

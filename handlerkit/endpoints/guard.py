@@ -32,8 +32,8 @@ class Guard:
     """A worker's process state, put on by `with guard:` and taken off again, whatever happens inside.
 
     Its own between calls, as a worker process keeps them: the modules loaded from model_dir, sys.path, the working
-    directory, the root logger's level. `interrupted` tells a Ctrl-C of the user from a KeyboardInterrupt that the
-    handler raised.
+    directory, the variables named here, the root logger's level. `interrupted` tells a Ctrl-C of the user from a
+    KeyboardInterrupt that the handler raised.
     """
 
     def __init__(self, model_dir: Path, environment: Mapping[str, str], journal: Journal) -> None:
@@ -171,7 +171,11 @@ class Guard:
 
     def _variables(self) -> None:
         before = _set_variables(self._environment)
-        self._undo.append(lambda: _set_variables(before))
+
+        def back() -> None:
+            self._environment = _set_variables(before)
+
+        self._undo.append(back)
 
     def _logging(self) -> None:
         """The root logger has one handler at INFO, as logging.basicConfig leaves it in the worker script; a warning

@@ -90,7 +90,7 @@ class Worker:
         )
         return Run(
             exchanges, tuple(calls), tuple(findings), "TorchServe's worker in this process", self.model.name,
-            self.model.labels(), self.config.max_response_size,
+            self._labels, self.config.max_response_size,
         )  # fmt: skip
 
     def reload(self) -> Reload:
@@ -133,6 +133,7 @@ class Worker:
         def refusal(status: int) -> Response:
             return self._frontend.error(status, "InternalServerException", message)
 
+        self._labels = self.model.labels()
         return Loaded(self.model, self.config, self.batch_size, self.gpu_id, refusal)
 
     def _batches(self, queued: Sequence[tuple[int, Received]]) -> list[list[tuple[int, Received]]]:

@@ -262,6 +262,7 @@ def _with_body(lines: list[str]) -> list[str]:
     return [*lines, "\n"] if first and first[0].startswith("%%") and first[0][2:] in _PARSERS else lines
 
 
+_HOOKED = tuple(f"{sign}{name}" for name in _PARSERS for sign in ("%", "%%"))
 #: What IPython shows as text, html and picture, by module and class; their views load when one is shown.
 _SHOWN = (("handlerkit.messages.run", "Run"), ("handlerkit.verify", "Report"))
 
@@ -277,9 +278,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     unload_ipython_extension(shell)
     shell.register_magics(HandlerkitMagics)
     shell.input_transformers_cleanup.append(_with_body)
-    for name in _PARSERS:
-        for key in (f"%{name}", f"%%{name}"):
-            shell.set_hook("complete_command", _complete, str_key=key)
+    for key in _HOOKED:
+        shell.set_hook("complete_command", _complete, str_key=key)
     formatter = shell.display_formatter.mimebundle_formatter
     for module, kind in _SHOWN:
         formatter.for_type_by_name(module, kind, _bundle)
@@ -294,9 +294,11 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
                 == "HandlerkitMagics"
             ):
                 del shell.magics_manager.magics[kind][name]
-    shell.input_transformers_cleanup[:] = [
-        one for one in shell.input_transformers_cleanup if one.__name__ != "_with_body"
-    ]
+    if _with_body in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(_with_body)
+    hooks = shell.strdispatchers["complete_command"].strs if "complete_command" in shell.strdispatchers else {}
+    for key in _HOOKED:
+        hooks.pop(key, None)
     formatter = shell.display_formatter.mimebundle_formatter
     for module, kind in _SHOWN:
         formatter.pop(f"{module}.{kind}", None)

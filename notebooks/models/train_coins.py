@@ -6,7 +6,7 @@ writes, next to this file and in under three minutes on two cores:
 
     coins_segmenter.pt        which pixel is coin; answers in the form of torchvision's segmentation models
     coins_detector.pt         where each coin is; answers in the form of torchvision's detection models
-    coins_index_to_name.json  the classes' names
+    index_to_name.json        the classes' names
     coins.json                how well both do on the part of the photograph they have not seen
 
 Everything is seeded: two runs on one machine, with one version of torch, give models with the same outputs.
@@ -284,7 +284,7 @@ def main() -> None:
         models.append(script(train(kind(), loss_of, pictures)))
         save(models[-1], HERE / f"coins_{name}.pt")
     figures = judge(*models)
-    (HERE / "coins_index_to_name.json").write_text(json.dumps(CLASSES, indent=2) + "\n")
+    (HERE / "index_to_name.json").write_text(json.dumps(CLASSES, indent=2) + "\n")
     (HERE / "coins.json").write_text(json.dumps(figures, indent=2) + "\n")
     for name, row in figures.items():
         print(f"  {name:24} IoU {row['segmenter_iou']:.3f}  AP at IoU 0.5 {row['detector_ap50']:.3f}")
