@@ -36,8 +36,11 @@ def wrap(name: str, payload: Any, *, model: str | None = None, **rest: Any) -> R
     if isinstance(payload, Request):
         if name == "body":
             return payload
-        rest = {"label": payload.label, "headers": _without_type(payload), **rest}
-        payload = payload.body if payload.content_type != "application/json" else json.loads(payload.body)
+        rest = {
+            "method": payload.method, "path": payload.path, "query": payload.query, "label": payload.label,
+            "headers": _without_type(payload), **rest,
+        }  # fmt: skip
+        payload = _value(payload)
     if name == "body":
         return Request(body=payload, **rest) if isinstance(payload, bytes) else Request.json(_plain(payload), **rest)
     if name == "kservev2":
@@ -73,6 +76,19 @@ def _member(answer: Any, key: str) -> Any:
     return answer[key]
 
 
+def _value(request: Request) -> Any:
+    """The payload in a request's body, as its Content-Type says."""
+    kind = (request.content_type or "").partition(";")[0].strip().lower()
+    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        raise RequestError("a form cannot be wrapped: an envelope takes one payload, such as a file or JSON")
+    try:
+        if kind == "application/json":
+            return json.loads(request.body)
+        return request.body.decode() if kind.startswith("text/") else request.body
+    except ValueError as problem:
+        raise RequestError(f"this {kind} cannot be read to be wrapped: {problem}") from None
+
+
 def _without_type(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in request.headers if pair[0].lower() != "content-type")
 
@@ -96,9 +112,10 @@ def _tensor(payload: Any) -> dict[str, Any]:
         return {"name": "input-0", "shape": [1], "datatype": "BYTES", "data": [text]}
     import numpy as np
 
-    array = np.asarray(payload)
-    if array.dtype == object:
-        raise RequestError("kservev2 takes an array with one type and one shape; these rows differ in length or type")
+    try:
+        array = np.asarray(payload.detach().cpu() if hasattr(payload, "detach") else payload)
+    except (TypeError, ValueError) as problem:  # a tensor of a type numpy lacks, rows of several lengths
+        raise RequestError(f"kservev2 takes an array with one type and one shape: {problem}") from None
     kinds = {"b": "BOOL", "u": "UINT", "i": "INT", "f": "FP"}
     if array.dtype.kind not in kinds:
         raise RequestError(f"kservev2 has no datatype for an array of {array.dtype}")

@@ -91,7 +91,8 @@ def _boolean(key: str, value: Any) -> bool:
 
 
 def _text(key: str, value: Any) -> str | None:
-    return None if value is None else str(value)
+    """An empty value in the file is none."""
+    return None if value is None else str(value) or None
 
 
 _READERS: dict[Any, Any] = {"int": _integer, "bool": _boolean}

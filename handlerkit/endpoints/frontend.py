@@ -105,7 +105,11 @@ class Frontend:
         return self._whole(received, answer.predictions[row])
 
     def failed(self, received: Received, answer: Answer) -> Response:
-        """An overall code that is not 200: every request of the batch gets the same error."""
+        """An overall code that is not 200: every request of the batch gets the same error.
+
+        Raises WorkerDied for a message that is longer than max_response_size.
+        """
+        self._check_size(answer.message.encode())
         code = 507 if answer.code == 413 else answer.code
         response = self.error(code, "InternalServerException", answer.message, received.job.request_id)
         return (
@@ -126,6 +130,8 @@ class Frontend:
 
     def _whole(self, received: Received, row: Prediction) -> Response:
         self._check(row)
+        if not received.describe and any(name == "ts_stream_next" for name, _ in row.headers):
+            return Response(None)  # taken for the end of a stream that never began: the client waits for ever
         response = self._finish(row.status, row.reason, _merge(row.headers), row.body, received.job.request_id)
         if row.status == 204:
             return replace(response, body=b"", headers=_without(response.headers, "content-length"))
@@ -161,14 +167,16 @@ class Frontend:
         return replace(self._streamed(received, before[-1], row, before[:-1] or before), complete=False)
 
     def _check(self, row: Prediction) -> None:
-        if len(row.body) > self.config.max_response_size:
-            limit = self.config.max_response_size
-            raise WorkerDied(f"size: The answer has {len(row.body)} bytes; max_response_size is {limit}.")
+        self._check_size(row.body)
         if not row.reason.isascii() or re.search(r"[\r\n]", row.reason):
             raise WorkerDied(f"header: The reason phrase {row.reason!r} is not one line of ASCII.")
         for name, value in row.headers:
             if not _TOKEN.fullmatch(name) or re.search("[\0\v\f\r\n]", value):
                 raise WorkerDied(f"header: {name!r}: {value!r} is not an HTTP header.")
+
+    def _check_size(self, text: bytes) -> None:
+        if len(text) > (limit := self.config.max_response_size):
+            raise WorkerDied(f"size: The answer has {len(text)} bytes; max_response_size is {limit}.")
 
     def _finish(self, status: int, reason: str, head: Headers, body: bytes, request_id: str) -> Response:
         headers = (
@@ -278,11 +286,29 @@ def _first(headers: Headers, name: str) -> str | None:
 
 
 def _merge(headers: Headers) -> Headers:
-    """The handler's headers: names merge whatever their casing, the last wins; the frontend's own are its own."""
+    """The handler's headers as Netty sets them, one after the other: names merge whatever their casing, the last wins
+    and takes the last place; the frontend's own are its own. They come in a Java HashMap, in the order of its buckets.
+    """
     merged: dict[str, tuple[str, str]] = {}
-    for name, value in headers:
+    for name, value in headers if len(headers) < 2 else _in_hash_order(headers):
+        merged.pop(name.lower(), None)
         merged[name.lower()] = (name, value.encode("latin-1", "replace").decode("latin-1"))
     return tuple(pair for key, pair in merged.items() if key not in _OWN)
+
+
+def _in_hash_order(headers: Headers) -> Headers:
+    """java.util.HashMap's order: 16 buckets, doubled when three quarters full; in a bucket, first come first."""
+    buckets = 16
+    while len(headers) > buckets * 3 // 4:
+        buckets *= 2
+
+    def bucket(pair: tuple[str, str]) -> int:
+        code = 0
+        for letter in pair[0]:  # String.hashCode
+            code = (31 * code + ord(letter)) & 0xFFFFFFFF
+        return (code ^ code >> 16) & (buckets - 1)
+
+    return tuple(sorted(headers, key=bucket))
 
 
 def _without(headers: Headers, name: str) -> Headers:

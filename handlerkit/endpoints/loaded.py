@@ -68,12 +68,16 @@ class Loaded:
             "TS_IPEX_GPU_ENABLE": "false",
         }
         self._guard = Guard(self.model_dir, environment, self.journal)
+        self._ends: list[Callable[[], object]] = []
         self._watch = Stopwatch()
         self._retrieve = self._watch.time("decode", retrieve_msg)
         self._encode = self._watch.time("encode", create_predict_response)
         try:
             with self._guard:
                 metrics = metrics_cache(model.name)
+                import ts.torch_handler.base_handler  # noqa: F401
+
+                self.journal.take()  # what TorchServe says of itself, and only to the first load of a process
                 self._service = TsModelLoader().load(
                     model.name, str(self.model_dir), model.handler, gpu_id, batch_size, config.service_envelope,
                     config.limit_max_image_pixels, metrics,
@@ -131,7 +135,9 @@ class Loaded:
         return ErrorInfo(info.type, plain(info.message), frames, plain(info.traceback))
 
     def close(self) -> None:
-        """Forget the handler and remove its model_dir."""
+        """Forget the handler, end its micro-batching and remove its model_dir."""
+        for end in self._ends:
+            end()
         self._remove()
 
     def _instrument(self) -> dict[str, Callable[..., Any]]:
@@ -157,6 +163,7 @@ class Loaded:
             return self._returned
 
         self._service._entry_point = observed
+        self._ends = [_ended_at_exit(threads) for threads in _micro_batching(inner)]
         self._handler_class = type(getattr(inner, "__self__", None))
         found = {name: inspect.getattr_static(self._handler_class, name, None) for name in _STAGES}
         return {
@@ -210,6 +217,29 @@ class Loaded:
         name = self._model.handler.partition(":")[0].removesuffix(".py")
         module = self._guard.module(name)
         return tuple(list_classes_from_module(module)) if module else ()
+
+
+def _micro_batching(entry: Any) -> Iterator[dict[str, list[Any]]]:
+    """The thread groups of the micro-batching that a handler made, as its `handle` or in another attribute."""
+    if (module := sys.modules.get("ts.handler_utils.micro_batching")) is None:
+        return
+    handler = getattr(entry, "handler", None) or getattr(entry, "__self__", None)
+    for value in vars(handler).values() if hasattr(handler, "__dict__") else ():
+        if isinstance(value, module.MicroBatching):
+            yield value.thread_groups
+
+
+def _ended_at_exit(groups: dict[str, list[Any]]) -> Callable[[], object]:
+    """Ends the threads of ts.handler_utils.micro_batching when called, at the latest when the interpreter ends: they are
+    not daemons, so it would wait for them."""
+
+    def end() -> None:
+        for worker in [worker for group in groups.values() for worker in group]:
+            worker.event.set()
+
+    once = weakref.finalize(end, end_all := end) if False else end
+    threading._register_atexit(once)  # type: ignore[attr-defined]
+    return once
 
 
 class _Socket:

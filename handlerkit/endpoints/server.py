@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from handlerkit.archive import read_manifest
 from handlerkit.endpoints.client import ADDRESS, Client, Prepared
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.console import last_error, worker_lines
@@ -77,6 +78,7 @@ class Server:
         self._process: TorchServe | None = None
         self._client = Client()
         self._names: list[str] = []
+        self._placed = 0
         self._patience = 0.0
         self._log = ""
 
@@ -92,8 +94,9 @@ class Server:
         try:
             self._say("starting TorchServe")
             self._process = TorchServe.start(self._properties, self._token_auth)
-            for number, source in enumerate(self._sources):
-                self._register(number, source)
+            for source in self._sources:
+                self._placed += 1
+                self._register(self._placed, source)
         except BaseException:
             self.stop()
             raise
@@ -142,6 +145,19 @@ class Server:
             model=self._default,
             max_response_size=self._config.max_response_size,
         )
+
+    def register(self, path_or_model: PathOrModel) -> None:
+        """Load one more model, or one in the place of those of its name, as DELETE and POST /models do.
+
+        Raises LoadError when it does not load; what had its name is gone then.
+        """
+        source = path_or_model if isinstance(path_or_model, Model) else _existing(path_or_model)
+        name = source.name if isinstance(source, Model) else read_manifest(source)["model"]["modelName"]
+        while name in self._names:
+            self._manage("DELETE", f"/models/{name}")
+            self._names.remove(name)
+        self._placed += 1
+        self._register(self._placed, source)
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -93,7 +93,8 @@ class TorchServe:
                 env=_environment(self.folder),
                 start_new_session=True,  # Ctrl-C in a terminal or a notebook goes to the whole process group
             )
-        self.end = weakref.finalize(self, _end, self._guardian, self.folder, os.getpid())  # at exit at the latest, and only once
+        # Called at exit at the latest, and does nothing the second time.
+        self.end = weakref.finalize(self, _end, self._guardian, self.folder, os.getpid())
 
     @classmethod
     def start(cls, properties: Mapping[str, Any], token_auth: bool) -> TorchServe:

@@ -90,14 +90,15 @@ class Request:
         Raises RequestError for an option it does not know, and for a file it cannot read.
         """
         read = read_curl(command)
-        rest = {
-            "method": read.method,
-            "path": read.path,
-            "query": read.query,
-            "headers": read.headers,
-            "label": read.label,
-        }
-        return cls.multipart(*read.parts, **rest) if read.parts else cls(body=read.body, **rest)
+        shaped = cls.multipart(*read.parts, headers=read.headers) if read.parts else None
+        return cls(
+            read.method,
+            read.path,
+            shaped.headers if shaped else read.headers,
+            read.query,
+            shaped.body if shaped else read.body,
+            read.label,
+        )
 
     @property
     def content_type(self) -> str | None:

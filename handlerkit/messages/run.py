@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from handlerkit.errors import ResponseError
 from handlerkit.messages.call import Call, ErrorInfo, Finding, LogLine, Metric
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import Response, describe
 from handlerkit.timing import Timings
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,17 @@ class Run:
     @property
     def request(self) -> Request:
         """The only request. Raises ValueError where there are several."""
-        return self._only(self.exchanges, "requests").request
+        return _only(self.exchanges, "exchanges").request
 
     @property
     def response(self) -> Response:
         """The only answer. Raises ValueError where there are several."""
-        return self._only(self.exchanges, "responses").response
+        return _only(self.exchanges, "exchanges").response
 
     @property
     def call(self) -> Call:
         """The only call of the handler. Raises ValueError where there are none or several."""
-        return self._only(self.calls, "calls")
+        return _only(self.calls, "calls")
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -115,10 +117,11 @@ class Run:
         more = ", ..." if len(self.responses) > 4 else ""
         return f"<Run {self.model}: {answers}{more}>"
 
-    def _only(self, items: tuple[Any, ...], name: str) -> Any:
-        if len(items) != 1:
-            raise ValueError(f"this Run holds {len(items)} {name}; use .{'exchanges' if name != 'calls' else name}")
-        return items[0]
+
+def _only(items: tuple[Item, ...], name: str) -> Item:
+    if len(items) != 1:
+        raise ValueError(f"this Run holds {len(items)} {name}; look at each of .{name}")
+    return items[0]
 
 
 class Endpoint(Protocol):

@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.error import UsageError
@@ -57,6 +58,12 @@ def _pair(separator: str, form: str) -> Callable[[str], tuple[str, str]]:
     return split
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
 def _model_parser() -> _Parser:
     parser = _Parser("%model", "Choose what the archive will hold, in torch-model-archiver's words.")
     add = parser.add_argument
@@ -68,9 +75,9 @@ def _model_parser() -> _Parser:
     add("--extra-files", default="", help="files, wildcards and folders that travel along, separated by commas")
     add("--requirements-file", "-r", help="pip requirements")
     add("--config-file", "-c", help="model-config.yaml")
-    add("--batch-size", type=int, help="requests a batch holds at most")
+    add("--batch-size", type=_count, help="requests a batch holds at most")
     add("--max-batch-delay", type=int, help="milliseconds a batch waits for more")
-    add("--response-timeout", type=int, help="seconds a call may take")
+    add("--response-timeout", type=_count, help="seconds a call may take")
     add("--gpu-id", type=int, help="the device a GPU worker is given")
     key = _pair("=", "KEY=VALUE")
     add("--config-property", dest="config_properties", action="append", type=key, metavar="KEY=VALUE",
@@ -94,12 +101,12 @@ def _module_parser() -> _Parser:
 def _request_parser() -> _Parser:
     parser = _Parser("%request", "Send requests through the current model's worker; %%request sends the cell.")
     add = parser.add_argument
-    add("what", nargs="*", help="files, or names of variables; several arrive together")
+    add("what", nargs="*", help="files, or names of variables; several arrive together; none sends a GET")
     add("--envelope", choices=ENVELOPES, help="wrap the payload for this envelope, and serve with it")
-    add("--batch", type=int, default=1, help="send this many of each, in one batch")
+    add("--batch", type=_count, default=1, help="send this many of each, in one batch")
     add("--header", "-H", dest="headers", action="append", default=[], type=_pair(":", "'Name: value'"),
         metavar="'NAME: VALUE'", help="a request header; may be repeated")  # fmt: skip
-    add("--content-type", help="the Content-Type, instead of the one that goes with the file")
+    add("--content-type", help="the Content-Type, instead of the one that goes with the payload; '' sends none")
     add("--part", "-F", dest="parts", action="append", default=[], metavar="NAME=CONTENT",
         help="a part of a multipart form, NAME=@FILE for a file; may be repeated")  # fmt: skip
     add("--method", "-X", help="the HTTP method (POST)")
@@ -208,8 +215,13 @@ class HandlerkitMagics(Magics):
         return cell
 
     def _value(self, word: str) -> Any:
-        """A word of the line: the notebook's variable of that name, if there is one, else the word itself."""
-        return self.shell.user_ns.get(word, word) if word.isidentifier() else word
+        """What a word of the line names: a variable of the notebook, else a file."""
+        variables = self.shell.user_ns if self.shell else {}
+        if word in variables:
+            return variables[word]
+        if word.isidentifier() and not Path(word).is_file():
+            raise UsageError(f"%request: there is no variable and no file {word!r}")
+        return Path(word)
 
 
 def _model_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -279,26 +291,25 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.register_magics(HandlerkitMagics)
     shell.input_transformers_cleanup.append(_with_body)
     for key in _HOOKED:
-        shell.set_hook("complete_command", _complete, str_key=key)
-    formatter = shell.display_formatter.mimebundle_formatter
+        shell.set_hook("complete_command", _complete, str_key=key)  # type: ignore[no-untyped-call]
     for module, kind in _SHOWN:
-        formatter.for_type_by_name(module, kind, _bundle)
+        _formatter(shell).for_type_by_name(module, kind, _bundle)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """What %unload_ext handlerkit does: everything load_ipython_extension did is taken back."""
-    for name in _PARSERS:
-        for kind in ("line", "cell"):
-            if (
-                getattr(shell.magics_manager.magics[kind].get(name), "__self__", None).__class__.__name__
-                == "HandlerkitMagics"
-            ):
-                del shell.magics_manager.magics[kind][name]
+    ours = shell.magics_manager.registry.pop(HandlerkitMagics.__name__, None)
+    for table in shell.magics_manager.magics.values():
+        for name in [name for name in _PARSERS if getattr(table.get(name), "__self__", shell) is ours]:
+            del table[name]
     if _with_body in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.remove(_with_body)
     hooks = shell.strdispatchers["complete_command"].strs if "complete_command" in shell.strdispatchers else {}
     for key in _HOOKED:
         hooks.pop(key, None)
-    formatter = shell.display_formatter.mimebundle_formatter
     for module, kind in _SHOWN:
-        formatter.pop(f"{module}.{kind}", None)
+        _formatter(shell).pop(f"{module}.{kind}", None)
+
+
+def _formatter(shell: Any) -> Any:
+    return shell.display_formatter.mimebundle_formatter

@@ -54,5 +54,5 @@ def _show(kind: str, **options: Any) -> Any:
     from IPython.display import display
 
     widget = getattr(ipywidgets, kind)(**options)
-    display(widget)
+    display(widget)  # type: ignore[no-untyped-call]
     return widget

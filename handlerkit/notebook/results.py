@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +82,20 @@ class Ready:
 
     def __repr__(self) -> str:
         head = f"{self.model}: {self.found}, {self.reason} in {duration(self.seconds)}"
-        return "\n".join([head, *(f"  {line}" for line in self.logs)])
+        return "\n".join([head, *(f"  {line}" for line in _without_warnings(self.logs))])
+
+
+#: A Python warning about a line of an installed package: nothing the handler's author wrote.
+_PACKAGES_WARNING = re.compile(r"[\w.-]+/\S+\.py:\d+: \w+: ")
+
+
+def _without_warnings(lines: tuple[str, ...]) -> Iterator[str]:
+    """The lines but for warnings of installed packages, and the line of source below each."""
+    inside = False
+    for line in lines:
+        inside = bool(_PACKAGES_WARNING.match(line)) or (inside and line.startswith("  "))
+        if not inside:
+            yield line
 
 
 @dataclass(frozen=True)

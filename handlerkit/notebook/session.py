@@ -7,25 +7,31 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from handlerkit import envelope as envelopes
 from handlerkit.archive import Archive, read_manifest
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
-from handlerkit.messages import Endpoint, Part, Request, Run
+from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
 from handlerkit.model import Model
 from handlerkit.notebook import cell
+from handlerkit.notebook.payload import to_request
 from handlerkit.notebook.progress import bytes_written, step
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
 from handlerkit.verify import Report, verify
 
 #: What the worker and the server are registered with; the rest of `Session.model`'s options are Model's.
 _REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id")
+#: The options of `%model NAME` alone.
+_NO_OPTIONS: dict[str, Any] = {
+    **dict.fromkeys(("handler", "serialized_file", "model_file", "requirements_file", "config_file")),
+    "version": "1.0",
+    "extra_files": [],
+}
 
 
 @dataclass
@@ -80,13 +86,14 @@ class Session:
         """Choose what the archive will hold, in torch-model-archiver's words; without a name, show the current model.
 
         `registered`: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
-        A name used before starts that model anew. Raises ModelError when the files and names do not fit together.
+        A name used before chooses that model again; with options, it starts that model anew. Raises ModelError when
+        the files and names do not fit together.
         """
         if name is None:
             return self._facts(self._chosen())
         if unknown := set(registered) - set(_REGISTERED):
             raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
-        options = {
+        options: dict[str, Any] = {
             "version": version,
             "handler": handler,
             "serialized_file": serialized_file,
@@ -95,11 +102,15 @@ class Session:
             "requirements_file": requirements_file,
             "config_file": config_file,
         }
+        registered = {key: value for key, value in registered.items() if value is not None}
+        if name in self._entries and not registered and options == _NO_OPTIONS:
+            self._current = self._entries[name]
+            return self._facts(self._current)
         # a default handler stands in, so that every other slip is found now and not with the handler
         Model(name, **{**options, "handler": handler or "base_handler"})
         if (before := self._entries.pop(name, None)) is not None:
             before.close()
-        entry = _Entry(name, options, {key: value for key, value in registered.items() if value is not None})
+        entry = _Entry(name, options, registered)
         self._entries[name] = self._current = entry
         return self._facts(entry)
 
@@ -124,7 +135,7 @@ class Session:
         """Write a helper module that travels with the current model as an extra file, and load the handler again."""
         entry = self._chosen()
         path = _python_file(file)
-        path.write_text(source)
+        _write(path, source)
         if str(path) not in entry.options["extra_files"]:
             entry.options["extra_files"].append(str(path))
         reloaded = self._load(entry, entry.options["handler"]) if entry.workers else None
@@ -135,32 +146,37 @@ class Session:
         *what: Any,
         envelope: str | None = None,
         batch: int = 1,
-        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        headers: HeadersLike = (),
         content_type: str | None = None,
         parts: Iterable[Part] = (),
-        **rest: Any,
+        method: str | None = None,
+        path: str | None = None,
+        query: str | None = None,
     ) -> Run:
         """Send requests through the current model's worker.
 
         Args:
             what: Requests, files, or payloads: dict and list go as JSON, str that names no file as text, bytes as
-                they are, a PIL image as PNG, an array as nested lists. They arrive together.
+                they are, a PIL image as PNG, an array as nested lists. They arrive together. With none and no parts,
+                a GET without a body is sent.
             envelope: wrap each payload for this envelope, and serve with it.
             batch: send this many of each, in one batch.
-            headers, content_type, and in `rest` method, path, query: as of Request.
+            headers: added to each; a Content-Type among them takes the place of the payload's own.
+            content_type: the Content-Type, instead of the one that goes with the payload; "" sends none.
             parts: the parts of one multipart/form-data request.
+            method, path, query: as of Request.
+
+        Raises RequestError for what cannot be sent, LoadError where the handler does not load with this envelope.
         """
         entry = self._chosen()
-        extra = {**rest, "headers": headers}
-        requests = [_request(one, content_type, extra) for one in what]
-        if parts := tuple(parts):
-            requests.append(Request.multipart(*parts, **extra))
-        if not requests:
-            requests = [Request(**{"method": "GET", **extra})]
+        if batch < 1:
+            raise RequestError(f"batch says how many of each request are sent together, 1 or more, not {batch}")
+        payloads = [*what, *([Request.multipart(*form)] if (form := tuple(parts)) else [])]
+        changes = {key: value for key, value in (("method", method), ("path", path), ("query", query)) if value}
+        requests = [to_request(one, content_type, headers, **changes) for one in payloads or [Request("GET")]]
         if envelope is not None:
             requests = [envelopes.wrap(envelope, request) for request in requests]
-        worker = self._worker(entry, envelope, max(batch, 1))
-        run = worker.predict(*(request for request in requests for _ in range(max(batch, 1))))
+        run = self._worker(entry, envelope, batch).predict(*(one for one in requests for _ in range(batch)))
         entry.last = run
         if run.ok:
             self.last_exception = None
@@ -202,10 +218,13 @@ class Session:
         from handlerkit.endpoints.server import Server
 
         archive = Path(endpoint) if endpoint is not None else self._archive(entry)
+        envelope = run.calls[0].envelope if run.calls else None
+        config = self._config(entry, envelope)
         registered = {
             key: value for key, value in entry.registered.items() if key not in ("gpu_id", "config_properties")
         }
-        config = self._config(entry, run.calls[0].envelope if run.calls else None)
+        if (worker := entry.workers.get(envelope)) is not None:
+            registered["batch_size"] = worker.batch_size  # --batch may have raised it
         with (
             step("starting TorchServe") as progress,
             Server([archive], config, progress=progress, **registered) as server,
@@ -282,6 +301,8 @@ class Session:
         """Hold the live exception where %debug and pdb.pm() look for it."""
         self.last_exception = error
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+        if sys.version_info >= (3, 12):
+            sys.last_exc = error
         ipython = sys.modules.get("IPython")
         if ipython is not None and (shell := ipython.get_ipython()) is not None:
             shell.InteractiveTB.tb = error.__traceback__
@@ -301,14 +322,14 @@ class Session:
             self._folder = tempfile.TemporaryDirectory(prefix="handlerkit-")
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
         path = Path(self._folder.name, f"{name}.py")
-        path.write_text(cell.module_source(kind))
+        _write(path, cell.module_source(kind))
         return str(path)
 
 
 def write_handler(file: str, source: str) -> Path:
     """Write a %%handler cell to its file."""
     path = _python_file(file)
-    path.write_text(source)
+    _write(path, source)
     return path
 
 
@@ -321,41 +342,16 @@ def _python_file(file: str) -> Path:
     return path
 
 
+def _write(path: Path, source: str) -> None:
+    """Only where it changes something: a cell that is run again leaves the archive up to date."""
+    if not path.is_file() or path.read_bytes() != source.encode():
+        path.write_bytes(source.encode())
+
+
 def _stamp(model: Model) -> object:
-    """Changes when a file of the archive does."""
-    return [(entry.name, (stat := entry.source.stat()).st_mtime_ns, stat.st_size) for entry in model.entries()]
-
-
-def _request(what: Any, content_type: str | None, rest: dict[str, Any]) -> Request:
-    """A payload as a request."""
-    typed = (
-        {**rest, "headers": [("Content-Type", content_type), *dict(rest["headers"]).items()]} if content_type else rest
-    )
-    if isinstance(what, Request):
-        changes = {key: value for key, value in rest.items() if key != "headers"}
-        return replace(what.with_headers(typed["headers"]), **changes)
-    if isinstance(what, Path) or (
-        isinstance(what, str) and len(what) < 4096 and "\n" not in what and Path(what).is_file()
-    ):
-        return Request.file(what, **typed)
-    if isinstance(what, str):
-        if re.fullmatch(r"[^\s{}\[\]]+\.\w{1,5}", what):
-            raise RequestError(f"no file {what!r} to send")
-        return Request.text(what, **typed)
-    if isinstance(what, bytes | bytearray):
-        return Request(body=bytes(what), **typed)
-    if hasattr(what, "save") and hasattr(what, "getbands"):
-        import io
-
-        buffer = io.BytesIO()
-        what.save(buffer, "PNG")
-        return Request(
-            body=buffer.getvalue(),
-            **{**rest, "headers": [("Content-Type", content_type or "image/png"), *rest["headers"]]},
-        )
-    if isinstance(what, FunctionType | type):
-        raise RequestError(f"a {type(what).__name__} cannot be sent; send a file, bytes, text, an image or JSON")
-    return Request.json(what.tolist() if hasattr(what, "tolist") else what, **typed)
+    """Changes when the manifest or a file of the archive does."""
+    files = [(entry.name, (stat := entry.source.stat()).st_mtime_ns, stat.st_size) for entry in model.entries()]
+    return model.manifest()["model"], files
 
 
 #: The one session of this notebook.

@@ -155,8 +155,11 @@ def _(report: Report) -> View:
     verdicts = html.counted(Counter(row.verdict for row in report.rows)) or "nothing compared"
     head = f"verified on {report.endpoint}"
     text, rows = [f"{head}: {verdicts}"], []
+    columns = ["request", "verdict"]
+    columns += ["here → there"] if any(row.differences for row in report.rows) else []
+    columns += ["left out"] if any(row.volatile for row in report.rows) else []
     for row in report.rows:
-        text.append(f"{row.label}  {row.verdict}" + (f"  volatile: {', '.join(row.volatile)}" if row.volatile else ""))
+        text.append(f"{row.label}  {row.verdict}" + (f"  left out: {', '.join(row.volatile)}" if row.volatile else ""))
         text += [f"  {found.where}: {found.ours} -> {found.theirs}" for found in row.differences]
         kind = {"identical": "ok", "equal": "ok"}.get(row.verdict, "bad")
         found = "".join(
@@ -165,14 +168,12 @@ def _(report: Report) -> View:
             for one in row.differences
         )
         verdict = f'<span class="hk-pill hk-{kind}">{html.escape(row.verdict)}</span>'
-        rows.append(
-            f"<tr><td>{html.escape(row.label)}</td><td>{verdict}</td><td>{found}</td>"
-            f'<td class="hk-soft">{html.escape(", ".join(row.volatile))}</td></tr>'
-        )
-    table = (
-        '<table class="hk-table"><thead><tr><th>request</th><th>verdict</th><th>here → there</th><th>volatile</th></tr>'
-        f"</thead><tbody>{''.join(rows)}</tbody></table>"
-    )
+        cells = [html.escape(row.label), verdict]
+        cells += [found] if "here → there" in columns else []
+        cells += [html.escape(", ".join(row.volatile))] if "left out" in columns else []
+        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    names = "".join(f"<th>{name}</th>" for name in columns)
+    table = f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     line = f'<div class="hk-line"><b>{html.escape(head)}</b><span>{html.escape(verdicts)}</span></div>'
     return View(html.plain("\n".join(text)), html.page(line, html.plain(table) if rows else ""))
 
