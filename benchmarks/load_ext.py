@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 
 from table import Row, render
 
@@ -42,8 +44,11 @@ def measure(quick: bool) -> list[Row]:
 
 
 def _round() -> tuple[float, float]:
-    """Seconds of the extension and of torch, in a fresh interpreter that leaves no IPython profile behind."""
-    done = subprocess.run([sys.executable, "-c", ROUND], stdout=subprocess.PIPE, text=True, check=True)
+    """Seconds of the extension and of torch, in a fresh interpreter with a fresh IPython profile."""
+    with tempfile.TemporaryDirectory() as profile:
+        environment = {**os.environ, "IPYTHONDIR": profile}
+        command = [sys.executable, "-c", ROUND]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     ours, torch = json.loads(done.stdout.splitlines()[-1])
     return ours, torch
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
+import logging
 import os
+import types
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +21,41 @@ def metrics_cache(model_name: str) -> MetricsCacheYamlImpl:
     """The metrics cache a worker makes of TorchServe's own ts/configs/metrics.yaml, for a model of that name."""
     cache = copy.deepcopy(_fresh_cache())
     cache.model_name = model_name
+    _own_defaults(cache)
     return cache
+
+
+def _own_defaults(cache: MetricsCacheYamlImpl) -> None:
+    """add_counter(..., dimensions=[]) and its like append the model's name to that default list, for as long as the
+    process lives. A worker process has one model, but this one may have several: each cache gets lists of its own."""
+    for name, function in inspect.getmembers(type(cache), inspect.isfunction):
+        given = function.__defaults__ or ()
+        if any(isinstance(value, list) for value in given):
+            defaults = tuple([] if isinstance(value, list) else value for value in given)
+            own = types.FunctionType(function.__code__, function.__globals__, name, defaults, function.__closure__)
+            setattr(cache, name, types.MethodType(own, cache))
 
 
 @functools.cache
 def _fresh_cache() -> MetricsCacheYamlImpl:
-    """Read once: parsing the file takes longer than loading a small model."""
+    """Read once: parsing the file takes longer than loading a small model.
+
+    TorchServe leaves the file to the garbage collector; and its logging.info would give a root logger that has no
+    handler one that writes to stderr for good.
+    """
     from importlib.resources import files
 
-    from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
+    silent = logging.NullHandler()
+    logging.root.addHandler(silent)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
-    cache = MetricsCacheYamlImpl(config_file_path=str(files("ts") / "configs" / "metrics.yaml"))
-    cache.initialize_cache()
+            cache = MetricsCacheYamlImpl(config_file_path=str(files("ts") / "configs" / "metrics.yaml"))
+            cache.initialize_cache()
+    finally:
+        logging.root.removeHandler(silent)
     return cache
 
 
@@ -53,10 +80,10 @@ def mock_context(
         request_headers: a mapping a request, as `get_all_request_header(i)` gives it.
         request_ids: index to id; "request-0", "request-1", ... without.
     """
+    cache = metrics_cache(model_name)
     import ts
     from ts.context import Context, RequestProcessor
 
-    cache = metrics_cache(model_name)
     context = Context(
         model_name,
         os.fspath(model_dir),

@@ -94,8 +94,8 @@ def _without_type(request: Request) -> tuple[tuple[str, str], ...]:
 
 
 def _route(rest: dict[str, Any], model: str | None, path: str) -> None:
-    if model is not None:
-        rest.setdefault("path", path.format(model))
+    if model is not None and rest.get("path") is None:
+        rest["path"] = path.format(model)
 
 
 def _plain(payload: Any) -> Any:
@@ -118,7 +118,7 @@ def _tensor(payload: Any) -> dict[str, Any]:
         raise RequestError(f"kservev2 takes an array with one type and one shape: {problem}") from None
     kinds = {"b": "BOOL", "u": "UINT", "i": "INT", "f": "FP"}
     if array.dtype.kind not in kinds:
-        raise RequestError(f"kservev2 has no datatype for an array of {array.dtype}")
+        raise RequestError(f"kservev2 carries numbers, bools, text and bytes, not an array of {array.dtype}")
     bits = "" if array.dtype.kind == "b" else str(array.dtype.itemsize * 8)
     datatype = kinds[array.dtype.kind] + bits
     return {"name": "input-0", "shape": list(array.shape), "datatype": datatype, "data": array.ravel().tolist()}

@@ -6,7 +6,6 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -29,7 +28,7 @@ class Timings:
     """Seconds of one call: `total`, and the stages that ran (names from STAGES), in their order."""
 
     total: float
-    stages: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    stages: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def other(self) -> float:
@@ -67,7 +66,7 @@ class Stopwatch:
         """The figures since `start`."""
         total = self._clock() - self._started
         stages = {name: self._seconds[name] for name in STAGES if name in self._seconds}
-        return Timings(total, MappingProxyType(stages))
+        return Timings(total, stages)
 
     def time(self, stage: str, function: Callable[P, R]) -> Callable[P, R]:
         """`function`, reporting its seconds as `stage`."""

@@ -130,7 +130,8 @@ def _heads(ours: Response, theirs: Response, ignore: frozenset[str]) -> Iterator
 
 
 def _values(response: Response, name: str) -> str:
-    return ", ".join(value for key, value in response.headers if key.lower() == name)
+    values = [value for key, value in response.headers if key.lower() == name]
+    return ", ".join(values) or "empty" if values else "nothing"
 
 
 def _bodies(ours: Response, theirs: Response, ignore: frozenset[str], rtol: float) -> list[Difference]:

@@ -23,6 +23,7 @@ DECODE_INPUT = "TS_DECODE_INPUT_REQUEST"
 
 _END = struct.pack("!i", -1)
 _int = struct.Struct("!i")
+_LONGEST = 2**31 - 1
 
 
 class Parameter(NamedTuple):
@@ -64,6 +65,18 @@ class ProtocolError(ValueError):
     """Bytes that are not a worker's message; the frontend drops the connection and the worker dies."""
 
 
+class TooLongError(ProtocolError):
+    """A body of `size` bytes, above max_response_size; the frontend does not wait for it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"a body of {size} bytes is above max_response_size")
+        self.size = size
+
+
+class _MissingError(ProtocolError):
+    """The bytes end within the message."""
+
+
 def _sized(data: bytes) -> bytes:
     return _int.pack(len(data)) + data
 
@@ -90,21 +103,37 @@ def encode_predict(jobs: Iterable[Job]) -> Buffers:
     return tuple(buffers)
 
 
+def encode_load(
+    model_name: str,
+    model_dir: str,
+    batch_size: int,
+    handler: str,
+    gpu_id: int | None,
+    envelope: str | None,
+    limit_max_image_pixels: bool,
+) -> Buffers:
+    """The message that has a worker load a model."""
+    names = _sized(model_name.encode()) + _sized(model_dir.encode())
+    gpu = _int.pack(-1 if gpu_id is None else gpu_id)
+    end = _sized((envelope or "").encode()) + bytes([limit_max_image_pixels])
+    return (b"L" + names + _int.pack(batch_size) + _sized(handler.encode()) + gpu + end,)
+
+
 class Reader:
     """The buffers of a message as the socket TorchServe's `retrieve_msg` reads from."""
 
     def __init__(self, buffers: Buffers) -> None:
         self._rest: Iterator[bytes | memoryview] = iter(buffers)
-        self._now = memoryview(b"")
+        self._now: bytes | memoryview = b""
         self._at = 0
 
-    def recv(self, size: int) -> memoryview:
-        """Up to `size` bytes, at least one of them but at the end, without a copy."""
+    def recv(self, size: int) -> bytes | memoryview:
+        """Up to `size` bytes, at least one of them but at the end. A body is asked for as a whole, and not copied."""
         while not (piece := self._now[self._at : self._at + size]):
             following = next(self._rest, None)
             if following is None:
                 break
-            self._now, self._at = memoryview(following), 0
+            self._now, self._at = following, 0
         self._at += len(piece)
         return piece
 
@@ -160,43 +189,71 @@ def decode_answer(message: bytes | bytearray) -> Answer:
     a content type is not ASCII (its length is counted in characters, but bytes are sent), or a negative status.
     """
     cursor = _Cursor(message)
-    code, text = cursor.int(), cursor.text()
-    predictions = []
+    answer = _answer(cursor)
+    if cursor.at != len(message):
+        raise ProtocolError("bytes after the end of the answer")
+    return answer
+
+
+def take_answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int] | None:
+    """The first answer in what a worker has sent so far, and how many bytes it takes; None where more must come.
+
+    Raises ProtocolError as decode_answer does, and as soon as a length above `limit` (max_response_size) is there; it
+    is a TooLongError where that is a body's.
+    """
+    cursor = _Cursor(message, limit)
+    try:
+        return _answer(cursor), cursor.at
+    except _MissingError:
+        return None
+
+
+def _answer(cursor: _Cursor) -> Answer:
+    code, text = cursor.int(), _text(cursor.sized())
+    rows: list[tuple[Prediction, memoryview]] = []
     while (size := cursor.int()) != -1:
-        request_id = cursor.take(size).decode()
+        request_id = _text(cursor.take(size))
         content_type, status, reason = cursor.text(), cursor.int(), cursor.text()
         headers = tuple((cursor.text(), cursor.text()) for _ in range(cursor.int()))
-        body = bytes(cursor.take(cursor.int()))
+        body = cursor.sized()
         if status < 0:
             raise ProtocolError(f"status {status}")
-        predictions.append(Prediction(request_id, content_type, status, reason, headers, body))
-    if not cursor.done:
-        raise ProtocolError("bytes after the end of the answer")
-    return Answer(code, text, tuple(predictions))
+        rows.append((Prediction(request_id, content_type, status, reason, headers, b""), body))
+    # bodies are copied last: an answer that comes in many pieces is read anew with each of them
+    return Answer(code, text, tuple(row._replace(body=bytes(body)) for row, body in rows))
 
 
 class _Cursor:
-    def __init__(self, message: bytes | bytearray) -> None:
+    def __init__(self, message: bytes | bytearray, limit: int = _LONGEST) -> None:
         self._message = memoryview(message)
-        self._at = 0
+        self._limit = limit
+        self.at = 0
 
-    @property
-    def done(self) -> bool:
-        return self._at == len(self._message)
-
-    def take(self, size: int) -> bytes:
-        end = self._at + size
-        if size < 0 or end > len(self._message):
+    def take(self, size: int) -> memoryview:
+        end = self.at + size
+        if size < 0 or size > self._limit:
             raise ProtocolError(f"a length of {size} does not fit")
-        piece = self._message[self._at : end].tobytes()
-        self._at = end
+        if end > len(self._message):
+            raise _MissingError(f"a length of {size} does not fit")
+        piece = self._message[self.at : end]
+        self.at = end
         return piece
 
     def int(self) -> int:
         return int.from_bytes(self.take(4), "big", signed=True)
 
+    def sized(self) -> memoryview:
+        """What max_response_size is meant for: a body, or the answer's message."""
+        if (size := self.int()) > self._limit:
+            raise TooLongError(size)
+        return self.take(size)
+
     def text(self) -> str:
-        try:
-            return self.take(self.int()).decode()
-        except UnicodeDecodeError as problem:
-            raise ProtocolError(str(problem)) from None
+        return _text(self.take(self.int()))
+
+
+def _text(data: memoryview) -> str:
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError as problem:
+        raise ProtocolError(str(problem)) from None

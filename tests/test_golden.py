@@ -24,17 +24,15 @@ _CHILD = "needs a worker in a child process, which can be ended from outside"
 _QUEUE = "needs requests in flight: the queue in front of the worker"
 _SEQUENCE = "sequence batching is not there yet"
 _RAW = "the message itself is malformed; a Worker takes Requests"
-_SHADOW = "a file that shadows a module of the standard library breaks the worker script itself, in a process of its own"
-_FOLDERS = "the answer tells the folders of the machine it was recorded on"
+_SHADOW = (
+    "a file that shadows a module of the standard library breaks the worker script itself, in a process of its own"
+)
 
 #: What Worker cannot reproduce yet, and why.
 NOT_YET = {
     "bad_http": _RAW,
     "no_headers": _RAW,
     "pipelined_requests": _RAW,
-    "cwd_env": _FOLDERS,
-    "sys_path_plain__predict": _FOLDERS,
-    "sys_path_colon_handler__predict": _FOLDERS,
     "exit_segv": _CHILD,
     "exit_sigkill": _CHILD,
     "init_timeout": _CHILD,
@@ -201,13 +199,17 @@ def check_response(response: Response, recorded: dict[str, Any]) -> None:
         check_lost(response, recorded.get("raw_received"))
         return
     assert (response.status, response.reason) == (recorded["status"], recorded["reason"])
-    assert plain(response.headers) == plain(recorded["headers"])
+    body = base64.b64decode(recorded["body_base64"]) if "chunks_base64" not in recorded else b""
+    rounded = _FLOAT.search(body) is not None and response.body != body
+    if rounded:  # a network's last digits depend on the processor
+        assert json.loads(response.body) == pytest.approx(json.loads(body), rel=1e-5)
+    assert plain(response.headers, rounded) == plain(recorded["headers"], rounded)
     if "chunks_base64" in recorded:
         assert response.chunks == tuple(map(base64.b64decode, recorded["chunks_base64"]))
-    else:
-        assert without_ids(response.body) == without_ids(base64.b64decode(recorded["body_base64"]))
-        assert response.chunks is None
+    elif not rounded:
+        assert without_ids(response.body) == without_ids(body)
     assert response.complete
+    assert (response.chunks is None) == ("chunks_base64" not in recorded)
 
 
 def check_lost(response: Response, raw: str | None) -> None:
@@ -219,7 +221,7 @@ def check_lost(response: Response, raw: str | None) -> None:
     lines = [f"HTTP/1.1 {response.status} {response.reason}"]
     lines += [": ".join(pair) for pair in plain(response.headers)]
     chunks = [f"{len(chunk):x}\r\n{chunk.decode()}\r\n" for chunk in response.chunks]
-    assert "\r\n".join([*lines, "", *chunks]).lower() == raw.lower()
+    assert "\r\n".join([*lines, "", *chunks]).lower() == raw.replace("<uuid>", "<volatile>").lower()
     assert not response.complete
 
 
@@ -231,11 +233,18 @@ def check_described(response: Response, recorded: dict[str, Any]) -> None:
         answer = response.json()
     except ValueError:
         answer = None
-    known = answer if isinstance(answer, dict) else {}
-    told = {name: value for name, value in known.items() if value is not None}
+    told = without_nulls(answer) if isinstance(answer, dict) else {}
     assert without_ids(json.dumps(told).encode()) == without_ids(json.dumps(described["customizedMetadata"]).encode())
 
 
+def without_nulls(value: Any) -> Any:
+    """Gson leaves them out."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+_FLOAT = re.compile(rb"\d\.\d{12}")
 _UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -243,9 +252,10 @@ def without_ids(text: bytes) -> bytes:
     return _UUID.sub(b"<uuid>", text)
 
 
-def plain(headers: Headers) -> list[tuple[str, str]]:
+def plain(headers: Headers, any_length: bool = False) -> list[tuple[str, str]]:
     """In order, names in lower case, the request's id left out."""
-    return [(name.lower(), "<uuid>" if name == "x-request-id" else value) for name, value in headers]
+    volatile = {"x-request-id", "content-length"} if any_length else {"x-request-id"}
+    return [(name.lower(), "<volatile>" if name.lower() in volatile else value) for name, value in headers]
 
 
 def check_calls(calls: tuple[Call, ...], saw: list[dict[str, Any]]) -> None:
@@ -294,4 +304,4 @@ def check_context(worker: Worker, recorded: dict[str, Any]) -> None:
     properties = {**context.system_properties, "model_dir": "<model_dir>"}
     assert properties == recorded["system_properties"]
     assert context.model_name == recorded["model_name"]
-    assert context.model_yaml_config == recorded["model_yaml_config"]
+    assert json.loads(json.dumps(context.model_yaml_config, default=repr)) == recorded["model_yaml_config"]

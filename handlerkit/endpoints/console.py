@@ -19,7 +19,7 @@ _BETWEEN = (
 )
 _FRAME = re.compile(r'  File "(.+)", line (\d+), in (.+)')
 #: ts.model_service_worker: logged before the exception that ends the process ...
-_DIED = "Backend worker process died."
+DIED = "Backend worker process died."
 #: ... which is one of these where the handler's own, a RuntimeError or MemoryError, was logged before.
 _REPORTED = ("RuntimeError: 500 - Unknown exception", "RuntimeError: 507 - System out of memory")
 #: ts.model_loader looks for a default handler of that name when importing the handler raises ImportError.
@@ -41,13 +41,18 @@ def worker_lines(log: str, folder: Path, url: str) -> tuple[LogLine, ...]:
 
 
 def last_error(log: str, folder: Path, url: str) -> ErrorInfo | None:
-    """The exception the last worker died of; its traceback holds the ones it came from. None where there is none.
+    """The exception the last worker died of; its traceback holds the ones it came from. None where there is none."""
+    lines = list(_lines(log, folder, url))
+    stream = next((line.stream for line in reversed(lines) if line.text == _BEGIN), None)
+    return error_in([line.text for line in lines if line.stream == stream])
+
+
+def error_in(texts: Sequence[str]) -> ErrorInfo | None:
+    """The exception of the last traceback in what one worker wrote to one of its streams; what follows is its message.
 
     An ImportError's fallback stands in the traceback, but it is not the error.
     """
-    lines = list(_lines(log, folder, url))
-    stream = next((line.stream for line in reversed(lines) if line.text == _BEGIN), None)
-    parts = "\n".join(line.text for line in lines if line.stream == stream).split("\n" + _DIED + "\n")
+    parts = "\n".join(texts).split("\n" + DIED + "\n")
     told = [chain for part in parts if (chain := _last_chain(part.split("\n")))]
     if not told:
         return None

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from handlerkit.endpoints import parameters
 from handlerkit.endpoints.config import Config
+from handlerkit.endpoints.outcome import WorkerDied, too_long
 from handlerkit.messages import Headers, Request, Response
 from handlerkit.wire import Answer, Job, Parameter, Prediction
 
@@ -38,10 +39,6 @@ _REASONS = {
     226: "Success (226)", 418: "Client Error (418)", 451: "Client Error (451)", 508: "Server Error (508)",
     203: "Non-Authoritative Information",
 }  # fmt: skip
-
-
-class WorkerDied(Exception):
-    """The worker's answer is one the frontend cannot read or write, so it drops the worker. Text: "kind: sentence"."""
 
 
 class Received(NamedTuple):
@@ -84,7 +81,7 @@ class Frontend:
         values: list[Parameter] = []
         if route.takes_query:
             values += parameters.of_query(request.query)
-        describe = dict(route.added).get("describe") == "True"
+        describe = ("describe", "True") in route.added
         if not describe:
             try:
                 values += parameters.of_body(request.body, _first(request.headers, "content-type"))
@@ -176,7 +173,7 @@ class Frontend:
 
     def _check_size(self, text: bytes) -> None:
         if len(text) > (limit := self.config.max_response_size):
-            raise WorkerDied(f"size: The answer has {len(text)} bytes; max_response_size is {limit}.")
+            raise WorkerDied(too_long(len(text), limit))
 
     def _finish(self, status: int, reason: str, head: Headers, body: bytes, request_id: str) -> Response:
         headers = (
@@ -197,7 +194,7 @@ class Frontend:
         )
         match steps:
             case ["predictions" | "explanations", model, *rest]:
-                return _Route(model, (rest or [None])[0], False, (("url_path", "/".join(rest[1:])), explain))
+                return _Route(model, rest[0] if rest else None, False, (("url_path", "/".join(rest[1:])), explain))
             case ["v1", "models", last] if ":" in last:
                 model, _, verb = last.rpartition(":")
                 if verb in ("predict", "explain"):
@@ -209,7 +206,7 @@ class Frontend:
             case ["models", model, *version] if (
                 method == "GET" and "customized=true" in request.query and len(version) < 2
             ):
-                return _Route(model, (version or [None])[0], False, (("describe", "True"),))
+                return _Route(model, version[0] if version else None, False, (("describe", "True"),))
             case ["invocations"]:
                 return self._invocations(request)
             case [model, "predict"]:
@@ -245,14 +242,15 @@ class Frontend:
 
     def _headers(self, request: Request, route: _Route) -> Headers:
         """A map: the last of a repeated header wins, names keep their casing, values are read as latin-1."""
-        sent = {} if any(name.lower() == "host" for name, _ in request.headers) else {"Host": HOST}
+        names = {name.lower() for name, _ in request.headers}
+        sent = {} if "host" in names else {"Host": HOST}
         chunked = False
         for name, value in request.headers:
             if name.lower() == "transfer-encoding":
                 chunked = chunked or value.lower() == "chunked"
             elif name.lower() != "expect":
                 sent[name] = value.strip().encode().decode("latin-1")
-        if not any(name.lower() == "content-length" for name in sent):
+        if "content-length" not in names:
             # an HTTP client names the length of what it sends; without, the frontend adds its own count
             implied = chunked or (not request.body and request.method in ("GET", "HEAD", "DELETE", "OPTIONS"))
             sent["content-length" if implied else "Content-Length"] = str(len(request.body))

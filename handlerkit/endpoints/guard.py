@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import functools
+import itertools
 import json
 import logging
 import os
@@ -17,8 +18,9 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from handlerkit.endpoints.logs import Journal
 
@@ -39,7 +41,10 @@ class Guard:
     def __init__(self, model_dir: Path, environment: Mapping[str, str], journal: Journal) -> None:
         self.interrupted = False
         self._model_dir = str(model_dir)
-        self._environment = {**dict.fromkeys(_UNSET_IN_WORKERS), **environment}
+        given = {**dict.fromkeys(_UNSET_IN_WORKERS), **environment}
+        self._environment = {
+            os.fsencode(name): None if value is None else os.fsencode(value) for name, value in given.items()
+        }
         self._journal = journal
         self._path = [self._model_dir, *_server_path()]
         self._cwd = self._model_dir
@@ -134,7 +139,7 @@ class Guard:
             self._path = list(sys.path)
             sys.path[:] = path
             if _mark() != inside:
-                self._adopt()
+                self._adopt(inside)
             self._modules = {name: sys.modules.pop(name) for name in self._modules if name in sys.modules}
             sys.modules.update(hidden)
             self._seen = _mark()
@@ -146,15 +151,19 @@ class Guard:
         model_dir stands before. Looked for again only when modules were loaded since."""
         if self._seen != _mark():
             own = _importable(self._model_dir)
-            gone = {root for root in _roots() if root in own or not _installed(root)} | {"__main__"}
+            gone = {root for root in _roots(sys.modules) if root in own or not _installed(root)} | {"__main__"}
             self._foreign = [name for name in sys.modules if name.partition(".")[0] in gone]
         return self._foreign
 
-    def _adopt(self) -> None:
-        """Modules that came in meanwhile are the worker's own, unless they are installed for everyone."""
+    def _adopt(self, since: tuple[int, str]) -> None:
+        """Modules that came in since that mark are the worker's own, unless they are installed for everyone."""
+        count, last = since
+        new = list(itertools.takewhile(lambda name: name != last, reversed(sys.modules)))  # dicts keep their order
+        if len(sys.modules) != count + len(new):  # some went, too
+            new = list(sys.modules)
         own = _importable(self._model_dir)
-        mine = {root for root in _roots() if root in own or not _installed(root)}
-        self._modules |= {name: sys.modules[name] for name in sys.modules if name.partition(".")[0] in mine}
+        mine = {root for root in _roots(new) if root in own or not _installed(root)}
+        self._modules |= {name: sys.modules[name] for name in new if name.partition(".")[0] in mine}
 
     def _builtins(self) -> None:
         before = {name: vars(builtins)[name] for name in _NOTEBOOK_BUILTINS if name in vars(builtins)}
@@ -167,13 +176,25 @@ class Guard:
         loop = asyncio._get_running_loop()
         if loop is not None:
             asyncio._set_running_loop(None)
-            self._undo.append(lambda: asyncio._set_running_loop(loop))
+
+            def back() -> None:
+                asyncio._set_running_loop(loop)
+                asyncio.set_event_loop(loop)  # asyncio.run leaves none
+
+            self._undo.append(back)
 
     def _variables(self) -> None:
-        before = _set_variables(self._environment)
+        """Those a worker has; what the handler changes is its own too."""
+        outside = _variables()
+        _set_variables(self._environment, outside)
+        inside = _variables()
 
         def back() -> None:
-            self._environment = _set_variables(before)
+            now = _variables()
+            if now != inside:
+                names = [name for name in now.keys() | inside.keys() if now.get(name) != inside.get(name)]
+                self._environment |= {name: now.get(name) for name in names}
+            _set_variables({name: outside.get(name) for name in self._environment}, now)
 
         self._undo.append(back)
 
@@ -193,6 +214,7 @@ class Guard:
         self._undo.append(back)
         caught = warnings.catch_warnings()
         caught.__enter__()
+        warnings.showwarning = _show_warning
         self._undo.append(lambda: caught.__exit__(None, None, None))
         warnings.filters[:] = [rule for rule in warnings.filters if rule[0] != "error"]  # type: ignore[index]
 
@@ -232,6 +254,18 @@ class Guard:
         self._undo.append(back)
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """As Python does by itself, whoever collects warnings here."""
+    print(warnings.formatwarning(message, category, filename, lineno, line), end="", file=file or sys.stderr)
+
+
 def _mark() -> tuple[int, str]:
     """Changes whenever a module is loaded or dropped; cheaper than comparing sys.modules."""
     return len(sys.modules), next(reversed(sys.modules))
@@ -251,15 +285,19 @@ def _set_level(level: int, disabled: int) -> None:
         root.setLevel(level)
 
 
-def _set_variables(variables: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Give environment variables these values, None for unset ones; returns what they were."""
-    before = {name: os.environ.get(name) for name in variables}
+def _variables() -> dict[bytes, bytes]:
+    """The environment; os.environ.copy() would decode every name and value."""
+    return os.environ._data.copy()  # type: ignore[attr-defined, no-any-return]
+
+
+def _set_variables(variables: Mapping[bytes, bytes | None], now: Mapping[bytes, bytes]) -> None:
+    """Give environment variables these values, None for unset ones, where `now`, the environment, has others."""
     for name, value in variables.items():
-        if value is None and before[name] is not None:
-            del os.environ[name]
-        elif value is not None and before[name] != value:
-            os.environ[name] = value
-    return before
+        if now.get(name) != value:
+            if value is None:
+                del os.environ[os.fsdecode(name)]
+            else:
+                os.environ[os.fsdecode(name)] = os.fsdecode(value)
 
 
 def _worker_main() -> types.ModuleType:
@@ -277,8 +315,8 @@ def _server_path() -> tuple[str, ...]:
     return tuple(json.loads(found.stdout))
 
 
-def _roots() -> set[str]:
-    return {name.partition(".")[0] for name in sys.modules}
+def _roots(modules: Iterable[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
 
 
 def _importable(folder: str) -> set[str]:

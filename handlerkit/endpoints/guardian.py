@@ -1,9 +1,10 @@
-"""The process between a Server's owner and TorchServe: when the owner goes, in whatever way, TorchServe goes too.
+"""The process between an owner and its TorchServe or worker: when the owner goes, in whatever way, that goes too.
 
-Run as a script (`python -I -S guardian.py OWNER FOLDER COMMAND...`), with nothing but the standard library. It starts
-COMMAND in FOLDER as the leader of a process group, which TorchServe's workers join. When a byte or the end of stdin
-comes from the owner, or the process with the id OWNER is no longer its parent, it ends the group and removes FOLDER.
-When COMMAND ends by itself, it ends the workers and writes the exit status to stdout.
+Run as a script (`python -I -S guardian.py OWNER FOLDER CWD OUT COMMAND...`), with nothing but the standard library. It
+starts COMMAND in CWD as the leader of a process group, which the processes it starts join, with the file descriptor OUT
+as its stdout. When a byte or the end of stdin comes from the owner, or the process with the id OWNER is no longer its
+parent, it ends the group and removes FOLDER. When COMMAND ends by itself, it ends the rest of the group and writes the
+exit status to its own stdout.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ import time
 GRACE = 0.5
 
 
-def main(owner: int, folder: str, command: list[str]) -> None:
+def main(owner: int, folder: str, cwd: str, out: int, command: list[str]) -> None:
     """Start the command, wait for the owner's word or end, clean up."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)
-    watcher = threading.Thread(target=_watch, args=(server,), daemon=True)
+    process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, process_group=0)
+    watcher = threading.Thread(target=_watch, args=(process,), daemon=True)
     watcher.start()
     try:
         # The parent's id is looked at too: a process forked off the owner holds the pipe open when the owner is killed.
@@ -34,15 +35,15 @@ def main(owner: int, folder: str, command: list[str]) -> None:
             pass
     finally:
         if watcher.is_alive():
-            _end(server.pid, signal.SIGTERM)
+            _end(process.pid, signal.SIGTERM)
             watcher.join(GRACE)
-            _end(server.pid, signal.SIGKILL)
+            _end(process.pid, signal.SIGKILL)
         _remove(folder)
 
 
-def _watch(server: subprocess.Popen[bytes]) -> None:
-    status = server.wait()
-    _end(server.pid, signal.SIGKILL)
+def _watch(process: subprocess.Popen[bytes]) -> None:
+    status = process.wait()
+    _end(process.pid, signal.SIGKILL)
     with contextlib.suppress(OSError):
         os.write(1, b"%d\n" % status)
 
@@ -62,4 +63,4 @@ def _remove(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5:])

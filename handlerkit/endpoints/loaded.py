@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import inspect
-import os
-import shutil
-import tempfile
+import sys
+import threading
 import types
-import uuid
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from handlerkit import why
+from handlerkit import why, wire
 from handlerkit.context import metrics_cache
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.guard import Guard
-from handlerkit.endpoints.logs import Journal, without_kit
+from handlerkit.endpoints.logs import without_kit
+from handlerkit.endpoints.outcome import Outcome, late, unreadable, unsendable
+from handlerkit.endpoints.staged import Refusal, Staged, variables
 from handlerkit.errors import LoadError
-from handlerkit.messages import ErrorInfo, LogLine, Response
+from handlerkit.messages import ErrorInfo
 from handlerkit.model import Model
-from handlerkit.timing import Stopwatch, Timings
-from handlerkit.wire import DECODE_INPUT, Buffers, Reader
+from handlerkit.timing import Stopwatch
+from handlerkit.wire import Buffers, ProtocolError, Reader
 
 _STAGES = ("preprocess", "inference", "postprocess")
-
-
-@dataclass
-class Outcome:
-    """What one predict message led to, while the objects are still alive.
-
-    `reply` is the worker's answer, None where the worker died of `error`; `before` the intermediate answers.
-    """
-
-    reply: bytearray | None
-    before: list[bytes]
-    timings: Timings
-    logs: tuple[LogLine, ...]
-    error: BaseException | None
-    returned: Any
-    rows: list[Any]
 
 
 class Loaded:
@@ -50,24 +33,28 @@ class Loaded:
     Raises LoadError where TorchServe's loader fails. `close()` removes the model_dir; so does the interpreter's end.
     """
 
+    #: Whether it can be called again; a child process may be gone.
+    alive = True
+
     def __init__(
-        self, model: Model, config: Config, batch_size: int, gpu_id: int | None, refusal: Callable[[int], Response]
+        self,
+        model: Model,
+        config: Config,
+        batch_size: int,
+        gpu_id: int | None,
+        refusal: Refusal,
+        response_timeout: int = 120,
     ) -> None:
         from ts.model_loader import TsModelLoader
         from ts.protocol.otf_message_handler import create_predict_response, retrieve_msg
 
         self._model = model
-        root = tempfile.mkdtemp(prefix="handlerkit-")
-        self._remove = weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
-        self.model_dir = model.stage(os.path.join(root, uuid.uuid4().hex))
-        self.files = tuple(entry.name for entry in model.entries() if entry.name.endswith(".py"))
-        self.journal = Journal(self.model_dir)
-        environment = {
-            DECODE_INPUT: str(config.decode_input_request).lower(),
-            "TS_IPEX_ENABLE": "false",
-            "TS_IPEX_GPU_ENABLE": "false",
-        }
-        self._guard = Guard(self.model_dir, environment, self.journal)
+        self._staged = Staged(model)
+        self._response_timeout = response_timeout
+        self.model_dir = self._staged.model_dir
+        self.files = self._staged.files
+        self.journal = self._staged.journal
+        self._guard = Guard(self.model_dir, variables(config), self.journal)
         self._ends: list[Callable[[], object]] = []
         self._watch = Stopwatch()
         self._retrieve = self._watch.time("decode", retrieve_msg)
@@ -117,11 +104,25 @@ class Loaded:
                 raise
             error = problem
         outcome = Outcome(
-            reply, socket.sent, timings, self.journal.take(), error or self._raised, self._returned, self._rows
+            timings, logs=self.journal.take(), error=error or self._raised, returned=self._returned, rows=self._rows
         )
+        self._decode(outcome, reply, socket.sent)
         self._raised = self._returned = None
         self._rows = []
         return outcome
+
+    def _decode(self, outcome: Outcome, reply: bytearray | None, before: list[bytes]) -> None:
+        """What the frontend reads in the answers, and whether it drops the worker for it."""
+        try:
+            outcome.before = [wire.decode_answer(piece) for piece in before]
+            if outcome.timings.total > self._response_timeout:
+                outcome.died = late(self._response_timeout)
+            elif reply is not None:
+                outcome.reply = wire.decode_answer(reply)
+            elif outcome.error is not None:
+                outcome.died = unsendable(outcome.error)
+        except ProtocolError as problem:
+            outcome.died = unreadable(problem)
 
     def describe_error(self, error: BaseException) -> ErrorInfo:
         """An exception as plain data, without the kit's frames and this machine's paths."""
@@ -138,20 +139,20 @@ class Loaded:
         """Forget the handler, end its micro-batching and remove its model_dir."""
         for end in self._ends:
             end()
-        self._remove()
+        self._staged.remove()
 
     def _instrument(self) -> dict[str, Callable[..., Any]]:
         """Hear of what the entry point gets, returns and raises, and time the envelope and the handler's stages."""
         entry = self._service._entry_point
         envelope = getattr(entry, "__self__", None)
         inner = entry
-        if hasattr(envelope, "_handle_fn"):
+        if envelope is not None and hasattr(envelope, "_handle_fn"):
             inner = envelope._handle_fn
             self._watch.watch(envelope, "parse_input", "envelope in")
             self._watch.watch(envelope, "format_output", "envelope out")
 
-        found = type(inner.__self__).__name__ if inspect.ismethod(inner) else getattr(inner, "__name__", repr(inner))
-        self.entry_point = f"{'class' if inspect.ismethod(inner) else 'function'} {found}"
+        name = type(inner.__self__).__name__ if inspect.ismethod(inner) else getattr(inner, "__name__", repr(inner))
+        self.entry_point = f"{'class' if inspect.ismethod(inner) else 'function'} {name}"
 
         def observed(data: list[Any], context: Any) -> Any:
             self._rows = data
@@ -163,7 +164,7 @@ class Loaded:
             return self._returned
 
         self._service._entry_point = observed
-        self._ends = [_ended_at_exit(threads) for threads in _micro_batching(inner)]
+        self._ends = [_ending(groups) for groups in _micro_batching(inner)]
         self._handler_class = type(getattr(inner, "__self__", None))
         found = {name: inspect.getattr_static(self._handler_class, name, None) for name in _STAGES}
         return {
@@ -174,8 +175,8 @@ class Loaded:
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        """For the length of a call, the handler's class and TorchServe's encoder report their times. A default handler's
-        class belongs to every worker of the process, so it is left as it was."""
+        """For the length of a call, the handler's class and TorchServe's encoder report their times. A default
+        handler's class belongs to every worker of the process, so it is left as it was."""
         import ts.service
 
         kind, encode = self._handler_class, ts.service.create_predict_response
@@ -193,7 +194,7 @@ class Loaded:
                 else:
                     delattr(kind, name)
 
-    def _load_error(self, error: BaseException, refusal: Callable[[int], Response]) -> LoadError:
+    def _load_error(self, error: BaseException, refusal: Refusal) -> LoadError:
         cause = error
         while (
             isinstance(cause, ModuleNotFoundError)
@@ -204,12 +205,8 @@ class Loaded:
             cause = cause.__context__  # the loader tried the default handlers next; the first failure is the real one
         memory = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
         info = self.describe_error(cause)
-        evidence = why.Evidence(cause, info, loading=True, files=self.files, classes=self._classes())
-        findings = why.explain(evidence)
-        return LoadError(
-            f"{self._model.name} does not load", response=refusal(507 if memory else 500), error=info, findings=findings,
-            logs=tuple(line.text for line in self.journal.take()),
-        )  # fmt: skip
+        evidence = why.Evidence(cause, info, classes=self._classes())
+        return self._staged.refused(evidence, self.journal.take(), refusal(507 if memory else 500))
 
     def _classes(self) -> tuple[type, ...]:
         from ts.utils.util import list_classes_from_module
@@ -229,17 +226,15 @@ def _micro_batching(entry: Any) -> Iterator[dict[str, list[Any]]]:
             yield value.thread_groups
 
 
-def _ended_at_exit(groups: dict[str, list[Any]]) -> Callable[[], object]:
-    """Ends the threads of ts.handler_utils.micro_batching when called, at the latest when the interpreter ends: they are
-    not daemons, so it would wait for them."""
+def _ending(groups: dict[str, list[Any]]) -> Callable[[], None]:
+    """What ends those threads. They are not daemons, so the interpreter would wait for them for ever."""
 
     def end() -> None:
         for worker in [worker for group in groups.values() for worker in group]:
             worker.event.set()
 
-    once = weakref.finalize(end, end_all := end) if False else end
-    threading._register_atexit(once)  # type: ignore[attr-defined]
-    return once
+    threading._register_atexit(end)  # type: ignore[attr-defined]  # atexit itself comes after the threads' end
+    return end
 
 
 class _Socket:

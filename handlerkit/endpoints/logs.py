@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from handlerkit.messages import LogLine
 
@@ -104,7 +104,8 @@ class _Lines(io.RawIOBase):
 
 
 def _stream(journal: Journal, level: str) -> TextIO:
-    return io.TextIOWrapper(_Lines(journal, level), encoding="utf-8", errors="backslashreplace", write_through=True)  # type: ignore[arg-type]
+    lines: Any = _Lines(journal, level)  # unbuffered, so that lines of both streams keep their order
+    return io.TextIOWrapper(lines, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 def without_kit(trace: TracebackType | None) -> TracebackType | None:

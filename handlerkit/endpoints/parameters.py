@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email.message import Message
+from itertools import pairwise
 from urllib.parse import unquote_to_bytes
 
 from handlerkit.wire import Parameter
@@ -67,7 +68,7 @@ def _of_multipart(body: bytes, boundary: bytes) -> Iterator[Parameter]:
     """
     mark = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary))
     found = list(mark.finditer(body))
-    for begin, end in zip(found, found[1:], strict=False):
+    for begin, end in pairwise(found):
         if body[begin.end() : begin.end() + 2] == b"--":
             return
         content = body[begin.end() : end.start()]

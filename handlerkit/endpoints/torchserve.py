@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import select
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import time
-import weakref
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib import util
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handlerkit.endpoints import guardian
 from handlerkit.endpoints.client import ADDRESS
 from handlerkit.endpoints.config import as_text
+from handlerkit.endpoints.guarded import Guarded, make_folder, shell_environment
 from handlerkit.errors import ConfigError, ServerError
 
 #: Seconds Java may take until it listens; it needs one or two.
@@ -29,8 +21,6 @@ TIMEOUT = 60
 #: How often other ports are tried when somebody else takes one before Java does.
 ATTEMPTS = 10
 _STARTED, _PORT_TAKEN = "Model server started.", "Address already in use"
-#: A unix socket's path ends at about 100 characters; TorchServe adds /tmp/.ts.sock.9000 to the folder's.
-_LONGEST_FOLDER = 75
 _TAKES_PORTS = "Server takes free ports of 127.0.0.1"
 
 #: Keys of config.properties that are set here, and what to do instead.
@@ -47,11 +37,6 @@ OWNED = {
     "enable_model_api": "Server registers its models through it",
     "disable_token_authorization": "say token_auth=False",
 }
-#: What a notebook's process has in its environment and a shell has not.
-_FOREIGN = re.compile(
-    r"MPLBACKEND|JPY_.*|JUPYTER.*|IPY.*|PYDEVD.*|PYTHON(PATH|STARTUP|INSPECT|BREAKPOINT)|FORCE_COLOR|CLICOLOR(_FORCE)?"
-    r"|(LOCAL_)?RANK|WORLD_SIZE"
-)
 
 
 class Ports(NamedTuple):
@@ -65,16 +50,17 @@ class Ports(NamedTuple):
 
 
 class TorchServe:
-    """A running TorchServe without models. `guardian.py` ends it when this process ends, in whatever way.
+    """A running TorchServe without models; it ends when this process ends, in whatever way.
 
     Attributes:
         folder: its own: config.properties, console.log, key_file.json, store/ (the model store), logs/, tmp/.
         ports: where it listens.
         keys: the tokens, by API: "inference", "management", "API"; empty without token authorization.
+        end, has_ended: as Guarded has them.
     """
 
     def __init__(self, properties: Mapping[str, Any], token_auth: bool) -> None:
-        self.folder = _make_folder()
+        self.folder = make_folder()
         self.ports = _free_ports()
         self.keys: dict[str, str] = {}
         self._token_auth = token_auth
@@ -83,18 +69,14 @@ class TorchServe:
         config = _config(self.ports, token_auth) | dict(properties)
         lines = [f"{key}={escaped(value)}\n" for key, value in config.items()]
         (self.folder / "config.properties").write_text("".join(lines), encoding="ascii")
-        script = [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid()), str(self.folder)]
+        command = _command(self.folder, str(properties.get("vmargs", "")))
         with open(self.folder / "console.log", "wb") as log:
-            self._guardian = subprocess.Popen(
-                script + _command(self.folder, str(properties.get("vmargs", ""))),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=_environment(self.folder),
-                start_new_session=True,  # Ctrl-C in a terminal or a notebook goes to the whole process group
-            )
-        # Called at exit at the latest, and does nothing the second time.
-        self.end = weakref.finalize(self, _end, self._guardian, self.folder, os.getpid())
+            self._process = Guarded(
+                command, self.folder, cwd=self.folder, env=_environment(self.folder),
+                stdout=log.fileno(), stderr=log.fileno(),
+            )  # fmt: skip
+        self.end = self._process.end
+        self.has_ended = self._process.has_ended
 
     @classmethod
     def start(cls, properties: Mapping[str, Any], token_auth: bool) -> TorchServe:
@@ -113,11 +95,6 @@ class TorchServe:
     def log(self) -> str:
         """What it and its workers wrote to the console."""
         return (self.folder / "console.log").read_text(encoding="utf-8", errors="replace")
-
-    def has_ended(self, wait: float = 0) -> bool:
-        """Whether Java ended by itself, waiting up to `wait` seconds for that."""
-        assert self._guardian.stdout is not None
-        return bool(select.select([self._guardian.stdout], [], [], wait)[0])
 
     def _listens(self) -> bool:
         """Wait until it does. False when somebody else has one of the ports."""
@@ -173,14 +150,6 @@ def _config(ports: Ports, token_auth: bool) -> dict[str, Any]:
     }
 
 
-def _make_folder() -> Path:
-    """A new temporary folder, resolved, with a path short enough for the workers' sockets."""
-    root = os.path.realpath(tempfile.gettempdir())
-    if len(os.fsencode(root)) > _LONGEST_FOLDER - len("/hk-12345678"):
-        root = os.path.realpath("/tmp")
-    return Path(tempfile.mkdtemp(prefix="hk-", dir=root))
-
-
 def _free_ports() -> Ports:
     """Ports that are free just now, all different: each is held until the last one is found."""
     sockets = [socket.create_server((ADDRESS, 0)) for _ in Ports._fields]
@@ -220,32 +189,11 @@ def _command(folder: Path, vmargs: str) -> list[str]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """This process's environment as a shell would have it, with temporary files and logs in the folder."""
+    """A shell's environment, with temporary files and logs in the folder."""
     owned = {f"TS_{key.upper()}" for key in OWNED} | {"TS_CONFIG_FILE"}  # with enable_envvars_config these would win
-    kept = {key: value for key, value in os.environ.items() if not _FOREIGN.fullmatch(key) and key not in owned}
-    return kept | {
-        "PATH": os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)]),
+    return {key: value for key, value in shell_environment().items() if key not in owned} | {
         "TMPDIR": str(folder / "tmp"),
         "TEMP": str(folder / "tmp"),
         "LOG_LOCATION": str(folder / "logs"),
         "METRICS_LOCATION": str(folder / "logs"),
     }
-
-
-def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
-    """Have the guardian end TorchServe, and wait for it. Does nothing in a process forked off the owner."""
-    if os.getpid() != owner:
-        return
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(OSError):  # the guardian may be gone; a byte, as a process forked off this one may hold the pipe too
-        os.write(process.stdin.fileno(), b"\n")
-    process.stdin.close()
-    try:
-        process.wait(timeout=guardian.GRACE + 10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    finally:
-        process.stdout.close()
-    shutil.rmtree(folder, ignore_errors=True)

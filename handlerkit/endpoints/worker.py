@@ -1,8 +1,8 @@
-"""TorchServe's own Python code as an endpoint in this process."""
+"""TorchServe's own Python code as an endpoint, in this process or in one of its own."""
 
 from __future__ import annotations
 
-import time
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,8 +10,10 @@ from typing import Any
 
 from handlerkit import why, wire
 from handlerkit.endpoints.config import Config
-from handlerkit.endpoints.frontend import Frontend, Received, WorkerDied
-from handlerkit.endpoints.loaded import Loaded, Outcome
+from handlerkit.endpoints.frontend import Frontend, Received
+from handlerkit.endpoints.loaded import Loaded
+from handlerkit.endpoints.outcome import Outcome, WorkerDied
+from handlerkit.endpoints.process import BackOff, Child
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model
@@ -26,7 +28,7 @@ class Reload:
 
 
 class Worker:
-    """A registered model with one worker, in this process.
+    """A registered model with one worker, in this process or, with `process`, in one of its own.
 
     Args:
         model: what the archive would hold; its files are read at each load.
@@ -34,9 +36,12 @@ class Worker:
         batch_size, max_batch_delay, response_timeout: the register call's; model-config.yaml's values stand behind
             them, but its responseTimeout before (with a config file TorchServe ignores the register call's).
         gpu_id: the device a GPU worker is given; None on a CPU.
+        process: run TorchServe's own worker script as a child process. It may crash, hang and be killed as on the
+            server, and starting it takes as long as importing torch; stages are not timed, and Ctrl-C ends it.
 
     Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know.
-    After the worker died, the next request loads the handler anew, as a restarted worker does.
+    After the worker died, the next request loads the handler anew, as a restarted worker does; a child process after
+    the pause that TorchServe makes.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Worker:
         max_batch_delay: int | None = None,
         response_timeout: int | None = None,
         gpu_id: int | None = None,
+        process: bool = False,
     ) -> None:
         self.model = model
         self.config = Config.read(config_properties)
@@ -58,11 +64,16 @@ class Worker:
         )
         asked = response_timeout if response_timeout is not None else self.config.default_response_timeout
         self.response_timeout = int(settings.get("responseTimeout", 120) if model.config_file else asked)
+        self.startup_timeout = int(
+            settings.get("startupTimeout", 120) if model.config_file else self.config.default_startup_timeout
+        )
+        self.process = process
         self.gpu_id = gpu_id
         #: Called with the live exception of a failed call before its Run is made, for debuggers.
         self.on_exception: Callable[[BaseException], None] | None = None
         self._frontend = Frontend(model.name, model.version or "1.0", self.config)
-        self._loaded: Loaded | None = self._load()
+        self._pause = BackOff()
+        self._loaded: Loaded | Child | None = self._load()
 
     def predict(self, *requests: Request) -> Run:
         """Answer requests that arrive together, in this order; they form batches of up to `batch_size`.
@@ -89,7 +100,7 @@ class Worker:
             Exchange(request, answer) for request, answer in zip(requests, answers, strict=True) if answer
         )
         return Run(
-            exchanges, tuple(calls), tuple(findings), "TorchServe's worker in this process", self.model.name,
+            exchanges, tuple(calls), tuple(findings), self._where, self.model.name,
             self._labels, self.config.max_response_size,
         )  # fmt: skip
 
@@ -127,14 +138,19 @@ class Worker:
     def __repr__(self) -> str:
         return f"<Worker {self.model.name} {self.model.version}>"
 
-    def _load(self) -> Loaded:
+    @property
+    def _where(self) -> str:
+        return f"TorchServe's worker in {'a' if self.process else 'this'} process" + " of its own" * self.process
+
+    def _load(self) -> Loaded | Child:
         message = f"Failed to start workers for model {self.model.name} version: {self._frontend.version}"
 
         def refusal(status: int) -> Response:
             return self._frontend.error(status, "InternalServerException", message)
 
         self._labels = self.model.labels()
-        return Loaded(self.model, self.config, self.batch_size, self.gpu_id, refusal)
+        given = self.model, self.config, self.batch_size, self.gpu_id, refusal, self.response_timeout
+        return Child(*given, self.startup_timeout) if self.process else Loaded(*given)
 
     def _batches(self, queued: Sequence[tuple[int, Received]]) -> list[list[tuple[int, Received]]]:
         """Batches as the queue forms them: a describe request is always alone and closes the one before it."""
@@ -147,51 +163,67 @@ class Worker:
         return batches
 
     def _call(self, batch: list[Received]) -> tuple[Call | None, list[Response], tuple[Finding, ...]]:
-        if self._loaded is None:
-            try:
-                self._loaded = self._load()
-            except LoadError as problem:
-                return None, [self._frontend.died(received) for received in batch], problem.findings
-        loaded = self._loaded
+        try:
+            loaded = self._ready()
+        except LoadError as problem:
+            return None, *self._refuse(batch, problem)
         message = wire.encode_predict(received.job for received in batch)
-        begun = time.monotonic()
         outcome = loaded.call(message)
-        late = time.monotonic() - begun > self.response_timeout
-        died, responses = self._respond(batch, outcome, late)
+        died, responses = self._respond(batch, outcome)
         error = outcome.error
         info = loaded.describe_error(error) if error else None
-        if error and self.on_exception:
+        if error and self.on_exception and not self.process:
             self.on_exception(error)
         found: tuple[Finding, ...] = ()
         if died or error or any(response.status == 503 for response in responses):
-            found = why.explain(
-                why.Evidence(error, info, files=loaded.files, returned=outcome.returned, rows=outcome.rows, died=died)
-            )
+            evidence = why.Evidence(
+                error, info, files=loaded.files, returned=outcome.returned, rows=outcome.rows, died=died,
+                logged=outcome.logged,
+            )  # fmt: skip
+            found = why.explain(evidence)
+            if inspect.iscoroutine(outcome.returned):
+                outcome.returned.close()  # said in `found`; Python's own warning would come at some later time
         call = Call(
             message, outcome.timings, outcome.logs, info, self.config.service_envelope, self.config.decode_input_request
         )
         if died:
             self.close()
+            self._pause.died()
         return call, responses, found
 
-    def _respond(self, batch: list[Received], outcome: Outcome, late: bool) -> tuple[str, list[Response]]:
-        """How the worker died ("" where it lives), and the answer to each request."""
-        frontend, died = self._frontend, ""
-        before: list[wire.Answer] = []
+    def _ready(self) -> Loaded | Child:
+        """The loaded handler; loaded anew where the worker is gone. Raises LoadError."""
+        if self._loaded is not None and self._loaded.alive:
+            return self._loaded
+        self.close()
+        if self.process:
+            self._pause.wait()
         try:
-            if late:
-                raise WorkerDied(
-                    f"timeout: The handler took longer than the response_timeout of {self.response_timeout} s."
-                )
-            before = [wire.decode_answer(piece) for piece in outcome.before]
-            if outcome.reply is None:
-                raise WorkerDied(
-                    f"encode: The answer cannot be encoded: {type(outcome.error).__name__}: {outcome.error}."
-                )
-            answer = wire.decode_answer(outcome.reply)
-            return died, [frontend.respond(received, answer, row, before) for row, received in enumerate(batch)]
-        except wire.ProtocolError as problem:
-            died = f"header: The frontend cannot read the worker's answer ({problem})."
+            self._loaded = self._load()
+        except LoadError:
+            self._pause.died()
+            raise
+        self._pause.loaded()
+        return self._loaded
+
+    def _refuse(self, batch: list[Received], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
+        """The answers where the worker does not load again. One that reports the failure takes a batch from the queue
+        with it; one that dies of it does not, and the requests wait for ever (TORCHSERVE: startup_model_fails_to_load).
+        """
+        if not self.process or isinstance(problem.__cause__, RuntimeError | MemoryError):
+            return [self._frontend.died(received) for received in batch], problem.findings
+        what = "The worker does not load again, and dies each time: the request waits, and the client gets no answer."
+        served = "TorchServe starts the worker again and again, for longer and longer pauses."
+        waits = Finding("no_worker", what, served=served, change="Correct what keeps the handler from loading.")
+        return [Response(None) for _ in batch], (waits, *problem.findings)
+
+    def _respond(self, batch: list[Received], outcome: Outcome) -> tuple[str, list[Response]]:
+        """How the worker died ("" where it lives), and the answer to each request."""
+        frontend, died, before = self._frontend, outcome.died, outcome.before
+        try:
+            if outcome.reply is not None:
+                answer = outcome.reply
+                return died, [frontend.respond(received, answer, row, before) for row, received in enumerate(batch)]
         except WorkerDied as problem:
             died = str(problem)
         if before and before[0].code == 200:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -13,9 +14,11 @@ from handlerkit.errors import RequestError
 from handlerkit.messages.headers import Headers
 from handlerkit.messages.part import GUESS, Part, read_file
 
-_CURL_FLAGS = {"-s", "-S", "-v", "-i", "-k", "-L", "-f", "-sS", "-#", "-N"} | {
-    "--silent", "--show-error", "--verbose", "--include", "--insecure", "--location", "--fail", "--no-buffer", "--compressed",
+_CURL_FLAGS = {"-s", "-S", "-v", "-i", "-k", "-L", "-f", "-#", "-N"} | {
+    "--silent", "--show-error", "--verbose", "--include", "--insecure", "--location", "--fail", "--no-buffer",
+    "--compressed",
 }  # fmt: skip
+_SHORT_WITH_VALUE = "XHdFTuAowm"
 _CURL_IGNORED = {"-o", "--output", "-w", "--write-out", "-m", "--max-time", "--connect-timeout"}
 
 
@@ -49,18 +52,17 @@ def read_curl(command: str) -> CurlRequest:
     parts: list[Part] = []
     upload = json_body = in_query = False
     label = ""
-    todo = iter(words[1:])
+    todo = deque(words[1:])
 
     def value(option: str) -> str:
-        try:
-            return next(todo)
-        except StopIteration:
-            raise RequestError(f"curl's {option} needs a value") from None
+        if not todo:
+            raise RequestError(f"curl's {option} needs a value")
+        return todo.popleft()
 
-    for word in todo:
-        # -XPOST and --request=POST are -X POST
-        if re.match(r"-[XHdFTu].", word):
-            todo = iter([word[2:], *todo])
+    while todo:
+        word = todo.popleft()
+        if re.match(r"-[^-].", word):  # -XPOST is -X POST, and -sS is -s -S
+            todo.appendleft(word[2:] if word[1] in _SHORT_WITH_VALUE else f"-{word[2:]}")
             word = word[:2]
         if word in ("-X", "--request"):
             method = value(word)
@@ -97,6 +99,10 @@ def read_curl(command: str) -> CurlRequest:
             method = method or "HEAD"
         elif word in ("-u", "--user"):
             headers.append(("Authorization", "Basic " + base64.b64encode(value(word).encode()).decode()))
+        elif word in ("-A", "--user-agent"):
+            headers.append(("User-Agent", value(word)))
+        elif word == "--url":
+            url = value(word)
         elif word in _CURL_IGNORED:
             value(word)
         elif word in _CURL_FLAGS:
@@ -127,7 +133,7 @@ def read_curl(command: str) -> CurlRequest:
         headers.append(("Content-Type", kind))
     # `-H "Content-Type:"` takes the header away, as in curl
     sent = [(name, content) for name, content in headers if content or name.lower() not in ("content-type", "accept")]
-    default = "PUT" if upload else "POST" if (body or parts) else "GET"
+    default = "PUT" if upload else "POST" if (parts or (data and not in_query)) else "GET"
     return CurlRequest(method or default, address.path or "/", query, tuple(sent), body, tuple(parts), label)
 
 

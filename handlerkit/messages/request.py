@@ -85,7 +85,7 @@ class Request:
     @classmethod
     def curl(cls, command: str, /) -> Request:
         """The request a curl command line would send: -X -H -d --data-binary --data-raw --data-urlencode
-        -F -T -G -I --json -u are understood. The URL's host is not used.
+        -F -T -G -I --json -u -A are understood. The URL's host is not used.
 
         Raises RequestError for an option it does not know, and for a file it cannot read.
         """

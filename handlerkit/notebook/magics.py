@@ -159,10 +159,10 @@ class HandlerkitMagics(Magics):
     @line_cell_magic
     def handler(self, line: str, cell: str | None = None) -> Any:
         """Write the cell to a file and load it as the handler: %%handler [FILE] [--function NAME]."""
-        from handlerkit.notebook.session import write_handler
+        from handlerkit.notebook.cell import write
 
         def load(session: Session, options: dict[str, Any]) -> Any:
-            path = write_handler(options["file"], _as_file(self._body("handler", cell)))
+            path = write(options["file"], _as_file(self._body("handler", cell)))
             return session.use(path, function=options["function"])
 
         return self._door("handler", line, load)

@@ -91,10 +91,10 @@ _PACKAGES_WARNING = re.compile(r"[\w.-]+/\S+\.py:\d+: \w+: ")
 
 def _without_warnings(lines: tuple[str, ...]) -> Iterator[str]:
     """The lines but for warnings of installed packages, and the line of source below each."""
-    inside = False
+    warned = False
     for line in lines:
-        inside = bool(_PACKAGES_WARNING.match(line)) or (inside and line.startswith("  "))
-        if not inside:
+        source, warned = warned and line.startswith("  "), bool(_PACKAGES_WARNING.match(line))
+        if not (warned or source):
             yield line
 
 

@@ -134,8 +134,7 @@ class Session:
     def module(self, file: str, source: str) -> Written:
         """Write a helper module that travels with the current model as an extra file, and load the handler again."""
         entry = self._chosen()
-        path = _python_file(file)
-        _write(path, source)
+        path = cell.write(file, source)
         if str(path) not in entry.options["extra_files"]:
             entry.options["extra_files"].append(str(path))
         reloaded = self._load(entry, entry.options["handler"]) if entry.workers else None
@@ -174,7 +173,7 @@ class Session:
         payloads = [*what, *([Request.multipart(*form)] if (form := tuple(parts)) else [])]
         changes = {key: value for key, value in (("method", method), ("path", path), ("query", query)) if value}
         requests = [to_request(one, content_type, headers, **changes) for one in payloads or [Request("GET")]]
-        if envelope is not None:
+        if envelope is not None and payloads:
             requests = [envelopes.wrap(envelope, request) for request in requests]
         run = self._worker(entry, envelope, batch).predict(*(one for one in requests for _ in range(batch)))
         entry.last = run
@@ -191,7 +190,8 @@ class Session:
         with bytes_written(f"writing {model.name}") as progress:
             path = Archive(model, archive_format).save(folder, force=force, progress=progress)
         entry.archive, entry.stamp = path, _stamp(model)
-        size = path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*"))
+        written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in written)
         return Exported(Path(folder) / path.name, size, tuple(one.name for one in model.entries()))
 
     def verify(
@@ -321,31 +321,7 @@ class Session:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="handlerkit-")
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
-        path = Path(self._folder.name, f"{name}.py")
-        _write(path, cell.module_source(kind))
-        return str(path)
-
-
-def write_handler(file: str, source: str) -> Path:
-    """Write a %%handler cell to its file."""
-    path = _python_file(file)
-    _write(path, source)
-    return path
-
-
-def _python_file(file: str) -> Path:
-    path = Path(file if file.endswith(".py") else f"{file}.py").expanduser()
-    if not path.parent.is_dir():
-        raise ModelError(f"there is no folder {path.parent.as_posix()!r} to write {path.name} into")
-    if not path.stem.replace("-", "_").isidentifier():
-        raise ModelError(f"{path.name!r} cannot be imported: name the file with letters, digits and '_'")
-    return path
-
-
-def _write(path: Path, source: str) -> None:
-    """Only where it changes something: a cell that is run again leaves the archive up to date."""
-    if not path.is_file() or path.read_bytes() != source.encode():
-        path.write_bytes(source.encode())
+        return str(cell.write(Path(self._folder.name, f"{name}.py"), cell.module_source(kind)))
 
 
 def _stamp(model: Model) -> object:

@@ -1,0 +1,103 @@
+"""A process that ends when this one ends, in whatever way: `guardian.py` stands between the two."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from handlerkit.endpoints import guardian
+
+#: A unix socket's path ends at about 100 characters; TorchServe adds /tmp/.ts.sock.9000 to the folder's.
+_LONGEST_FOLDER = 75
+#: What a notebook's process has in its environment and a shell has not.
+_FOREIGN = re.compile(
+    r"MPLBACKEND|JPY_.*|JUPYTER.*|IPY.*|PYDEVD.*|PYTHON(PATH|STARTUP|INSPECT|BREAKPOINT)|FORCE_COLOR|CLICOLOR(_FORCE)?"
+    r"|(LOCAL_)?RANK|WORLD_SIZE"
+)
+
+
+class Guarded:
+    """A command that runs in a process group of its own, which Ctrl-C in a terminal or a notebook does not reach.
+
+    `end()` ends the group, waits for that and removes `folder`; so does the end of this process or of this object.
+
+    Args:
+        command: the program and its arguments.
+        folder: goes with the process.
+        cwd: the folder the command runs in.
+        env: its environment.
+        stdout, stderr: file descriptors; the caller's to close.
+    """
+
+    def __init__(
+        self, command: Sequence[str], folder: Path, *, cwd: Path, env: Mapping[str, str], stdout: int, stderr: int
+    ) -> None:
+        script = [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid()), str(folder), str(cwd), str(stdout)]
+        self._guardian = subprocess.Popen(
+            [*script, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            pass_fds=(stdout,),
+            env=env,
+            start_new_session=True,
+        )
+        # Called at exit at the latest, and does nothing the second time.
+        self.end = weakref.finalize(self, _end, self._guardian, folder, os.getpid())
+
+    def fileno(self) -> int:
+        """Becomes readable when the command has ended by itself."""
+        assert self._guardian.stdout is not None
+        return self._guardian.stdout.fileno()
+
+    def has_ended(self, wait: float = 0) -> bool:
+        """Whether the command ended by itself, waiting up to `wait` seconds for that."""
+        return bool(select.select([self], [], [], wait)[0])
+
+    def status(self, wait: float = 0) -> int | None:
+        """The exit status (minus the number of the signal that ended it) of a command that ended by itself; None for
+        one that has not within `wait` seconds. To be asked once."""
+        told = os.read(self.fileno(), 20) if self.has_ended(wait) else b""
+        return int(told) if told else None
+
+
+def make_folder() -> Path:
+    """A new temporary folder, resolved, with a path short enough for the workers' sockets."""
+    root = os.path.realpath(tempfile.gettempdir())
+    if len(os.fsencode(root)) > _LONGEST_FOLDER - len("/hk-12345678"):
+        root = os.path.realpath("/tmp")
+    return Path(tempfile.mkdtemp(prefix="hk-", dir=root))
+
+
+def shell_environment() -> dict[str, str]:
+    """This process's environment as a shell would have it, with this Python first on PATH."""
+    kept = {key: value for key, value in os.environ.items() if not _FOREIGN.fullmatch(key)}
+    return kept | {"PATH": os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)])}
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
+    """Have the guardian end the command, and wait for it. Does nothing in a process forked off the owner."""
+    if os.getpid() != owner:
+        return
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(OSError):  # the guardian may be gone; a byte, as a process forked off this one may hold the pipe too
+        os.write(process.stdin.fileno(), b"\n")
+    process.stdin.close()
+    try:
+        process.wait(timeout=guardian.GRACE + 10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        process.stdout.close()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,368 @@
+"""Worker: loading and loading again, batches, envelopes, death, times and settings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlerkit.endpoints.worker import Worker
+from handlerkit.errors import ConfigError, LoadError
+from handlerkit.messages import Request, Run
+from handlerkit.model import Model
+from handlerkit.timing import STAGES
+
+Serve = Callable[..., Worker]
+
+
+@pytest.fixture
+def serve(handlers: Path) -> Iterator[Serve]:
+    """A worker for one of tests/handlers, or for a handler file; closed at the end."""
+    opened: list[Worker] = []
+
+    def serve(handler: str | Path, properties: dict[str, Any] | None = None, **options: Any) -> Worker:
+        file = handlers / f"{handler}.py" if isinstance(handler, str) else handler
+        files = {name: options.pop(name) for name in ("extra_files", "config_file") if name in options}
+        opened.append(Worker(Model("m", handler=file, **files), properties, **options))
+        return opened[-1]
+
+    yield serve
+    for worker in opened:
+        worker.close()
+
+
+def texts(run: Run) -> list[str]:
+    return [response.text for response in run.responses]
+
+
+def write(folder: Path, name: str, answer: str) -> Path:
+    file = folder / name
+    file.write_text(
+        f"class H:\n  def initialize(self, c): pass\n  def handle(self, data, c): return [{answer}]*len(data)\n"
+    )
+    return file
+
+
+class TestReload:
+    def test_new_source_is_used(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'old'"))
+        write(tmp_path, "h.py", "'new'")
+        assert texts(worker.predict(Request())) == ["old"]
+        worker.reload()
+        assert texts(worker.predict(Request())) == ["new"]
+
+    def test_new_helper_is_used(self, serve: Serve, handlers: Path, tmp_path: Path) -> None:
+        helper = tmp_path / "answers_helper.py"
+        helper.write_text("ANSWER = 'old'\n")
+        worker = serve("imports_helper", extra_files=[helper])
+        helper.write_text("ANSWER = 'new'\n")
+        worker.reload()
+        assert texts(worker.predict(Request())) == ["new"]
+
+    def test_source_of_the_same_size_and_second_is_read_again(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'a'"))
+        for letter in "bcd":
+            write(tmp_path, "h.py", f"'{letter}'")
+            worker.reload()
+            assert texts(worker.predict(Request())) == [letter]
+
+    def test_failed_reload_is_a_load_error_and_the_next_request_tries_again(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'a'"))
+        (tmp_path / "h.py").write_text("x = 1\n")
+        with pytest.raises(LoadError):
+            worker.reload()
+        run = worker.predict(Request())
+        assert run.response.json()["message"] == "Worker died."
+        assert [finding.name for finding in run.findings] == ["class_count"]
+        write(tmp_path, "h.py", "'b'")
+        assert texts(worker.predict(Request())) == ["b"]
+
+    def test_state_is_fresh(self, serve: Serve) -> None:
+        worker = serve("exits")
+        worker.predict(Request())
+        worker.reload()
+        assert texts(worker.predict(Request())) == ["1"]
+
+
+class TestBatches:
+    def rows(self, run: Run) -> list[str | None]:
+        return [response.header("X-Rows") for response in run.responses]
+
+    def test_one_request_a_call_by_default(self, serve: Serve) -> None:
+        run = serve("mirror").predict(*[Request.text("a")] * 3)
+        assert (len(run.calls), self.rows(run)) == (3, ["1", "1", "1"])
+
+    def test_requests_fill_batches_in_order(self, serve: Serve) -> None:
+        run = serve("mirror", batch_size=2).predict(*map(Request.text, "abcde"))
+        assert texts(run) == list("abcde")
+        assert self.rows(run) == ["2", "2", "2", "2", "1"]
+        assert [len(call.rows) for call in run.calls] == [2, 2, 1]
+
+    def test_describe_is_alone(self, serve: Serve) -> None:
+        describe = Request("GET", "/models/m", query="customized=true")
+        run = serve("mirror", batch_size=3).predict(Request.text("a"), describe, Request.text("b"), Request.text("c"))
+        assert self.rows(run) == ["1", None, "2", "2"]
+        assert [len(call.rows) for call in run.calls] == [1, 1, 2]
+
+    def test_frontends_own_answers_take_no_place_in_a_batch(self, serve: Serve) -> None:
+        run = serve("mirror", batch_size=2).predict(
+            Request.text("a"), Request(path="/predictions/other"), Request.text("b")
+        )
+        assert [response.status for response in run.responses] == [200, 404, 200]
+        assert len(run.calls) == 1
+
+    def test_statuses_of_rows_are_their_own(self, serve: Serve) -> None:
+        run = serve("mirror", batch_size=2).predict(Request.text("a"), Request.text("b", headers={"X-Status": "418"}))
+        assert [(r.status, r.reason) for r in run.responses] == [(200, ""), (418, "As Asked")]
+
+    def test_no_request_is_no_call(self, serve: Serve) -> None:
+        run = serve("mirror").predict()
+        assert (run.exchanges, run.calls) == ((), ())
+
+
+class TestEnvelopes:
+    @pytest.mark.parametrize(
+        ("name", "body", "data", "answer"),
+        [
+            ("body", [1, 2], [[1, 2]], [1, 2]),
+            ("json", {"instances": [1, 2]}, [1, 2], {"predictions": [1, 2]}),
+            ("kserve", {"instances": [1]}, [1], {"predictions": [1]}),
+        ],
+    )
+    def test_both_halves(self, serve: Serve, name: str, body: object, data: object, answer: object) -> None:
+        run = serve("runs_code", {"service_envelope": name}).predict(
+            Request.json(body, headers={"x-py": "out = list(data)"})
+        )
+        assert run.response.json() == answer
+        assert run.rows == [{"body": body}]
+        assert run.data == data
+
+    def test_its_time_is_told(self, serve: Serve) -> None:
+        run = serve("runs_code", {"service_envelope": "json"}).predict(Request.json({"instances": [1]}))
+        assert {"envelope in", "envelope out"} <= dict(run.timings).keys()
+
+
+class TestDeath:
+    def test_every_request_of_the_batch_is_told(self, serve: Serve) -> None:
+        run = serve("exits", batch_size=2).predict(Request.text("exit"), Request.text("a"), Request.text("b"))
+        assert [response.status for response in run.responses] == [500, 500, 200]
+        assert run.responses[1].json()["message"] == "Worker died."
+
+    def test_next_request_finds_a_fresh_worker(self, serve: Serve) -> None:
+        worker = serve("exits")
+        run = worker.predict(Request.text("a"), Request.text("a"), Request.text("exit"), Request.text("a"))
+        assert [response.text for response in run.responses if response.ok] == ["1", "2", "1"]
+
+    def test_its_call_is_kept_with_the_error(self, serve: Serve) -> None:
+        run = serve("exits").predict(Request.text("exit"))
+        assert run.error is not None
+        assert (run.error.type, run.error.frames[-1].line, run.error.frames[-1].source) == (
+            "SystemExit",
+            13,
+            "sys.exit(3)",
+        )
+
+    def test_answer_that_comes_too_late(self, serve: Serve) -> None:
+        worker = serve("runs_code", response_timeout=0)
+        run = worker.predict(Request(headers={"x-py": "import time; time.sleep(0.01)"}))
+        assert run.response.json()["message"] == "Worker died."
+        assert [finding.name for finding in run.findings] == ["worker_timeout"]
+
+    def test_answer_that_is_too_large(self, serve: Serve) -> None:
+        worker = serve("mirror", {"max_response_size": 10}, batch_size=2)
+        assert [r.status for r in worker.predict(Request.text("a" * 10), Request.text("b")).responses] == [200, 200]
+        assert [r.status for r in worker.predict(Request.text("a" * 11), Request.text("b")).responses] == [500, 500]
+
+
+class TestLoadError:
+    def test_response_and_findings(self, serve: Serve) -> None:
+        with pytest.raises(LoadError) as raised:
+            serve("import_missing")
+        problem = raised.value
+        assert problem.response.status == 500
+        assert problem.response.json()["message"] == "Failed to start workers for model m version: 1.0"
+        assert [finding.name for finding in problem.findings] == ["import"]
+        assert problem.error is not None
+        assert (problem.error.frames[-1].file, problem.error.frames[-1].line) == ("import_missing.py", 3)
+
+    def test_logs_of_the_attempt(self, serve: Serve, tmp_path: Path) -> None:
+        (tmp_path / "h.py").write_text("print('so far')\nraise ValueError\n")
+        with pytest.raises(LoadError) as raised:
+            serve(tmp_path / "h.py")
+        assert "so far" in raised.value.logs
+
+    def test_nothing_is_left_behind(self, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with pytest.raises(LoadError):
+            serve("import_missing")
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestTimings:
+    def test_stages_add_up_to_the_whole(self, serve: Serve) -> None:
+        timings = serve("times_stages").predict(Request.text("a")).timings
+        assert sum(seconds for _, seconds in timings) == pytest.approx(timings.total)
+        assert timings["inference"] >= 0.004
+        assert timings["preprocess"] >= 0.002
+
+    def test_stages_are_named_in_their_order(self, serve: Serve) -> None:
+        stages = list(serve("times_stages").predict(Request.text("a")).timings.stages)
+        assert stages == ["decode", "preprocess", "inference", "postprocess", "encode"]
+        assert [stage for stage in STAGES if stage in stages] == stages
+
+    def test_function_has_no_stages_of_its_own(self, serve: Serve) -> None:
+        assert list(serve("mirror").predict(Request.text("a")).timings.stages) == ["decode", "encode"]
+
+    def test_class_is_clean_outside_calls(self, serve: Serve) -> None:
+        worker = serve("times_stages")
+        worker.predict(Request.text("a"))
+        kind = worker._loaded._handler_class  # type: ignore[union-attr]
+        assert [
+            name for name in ("preprocess", "inference", "postprocess") if hasattr(vars(kind)[name], "__wrapped__")
+        ] == []
+
+    def test_default_handlers_class_is_clean_outside_calls(self, serve: Serve) -> None:
+        import ts.service
+        from ts.torch_handler.base_handler import BaseHandler
+
+        before = dict(vars(BaseHandler)), ts.service.create_predict_response
+        serve("micro_batches").predict(Request.json(1))
+        assert (dict(vars(BaseHandler)), ts.service.create_predict_response) == before
+
+
+class TestSettings:
+    def yaml(self, folder: Path, text: str) -> Path:
+        (folder / "model-config.yaml").write_text(text)
+        return folder / "model-config.yaml"
+
+    def test_defaults(self, serve: Serve) -> None:
+        worker = serve("mirror")
+        assert (worker.batch_size, worker.max_batch_delay, worker.response_timeout) == (1, 100, 120)
+
+    def test_model_config(self, serve: Serve, tmp_path: Path) -> None:
+        config = self.yaml(tmp_path, "batchSize: 4\nmaxBatchDelay: 7\nresponseTimeout: 9\nmine: {a: 1}\n")
+        worker = serve("tells_context", config_file=config)
+        assert (worker.batch_size, worker.max_batch_delay, worker.response_timeout) == (4, 7, 9)
+        told = worker.predict(Request()).response.json()
+        assert told["yaml"]["mine"] == {"a": 1}
+        assert told["properties"]["batch_size"] == 4
+
+    def test_register_call_goes_before_the_file_but_for_the_timeout(self, serve: Serve, tmp_path: Path) -> None:
+        config = self.yaml(tmp_path, "batchSize: 4\nmaxBatchDelay: 7\n")
+        worker = serve("mirror", config_file=config, batch_size=2, max_batch_delay=0, response_timeout=5)
+        assert (worker.batch_size, worker.max_batch_delay, worker.response_timeout) == (2, 0, 120)
+
+    def test_response_timeout_of_the_server(self, serve: Serve) -> None:
+        assert serve("mirror", {"default_response_timeout": 3}).response_timeout == 3
+        assert serve("mirror", {"default_response_timeout": 3}, response_timeout=2).response_timeout == 2
+
+    def test_what_the_context_says(self, serve: Serve) -> None:
+        told = serve("tells_context", {"limit_max_image_pixels": "false"}).predict(Request()).response.json()
+        assert told == {
+            "name": "m",
+            "yaml": {},
+            "properties": {
+                "gpu_id": None,
+                "batch_size": 1,
+                "server_name": "MMS",
+                "server_version": "0.12.0",
+                "limit_max_image_pixels": False,
+            },
+        }
+
+    def test_unknown_property(self, serve: Serve) -> None:
+        with pytest.raises(ConfigError, match="did you mean service_envelope"):
+            serve("mirror", {"service_envelop": "json"})
+
+
+class TestClose:
+    def test_folder_is_removed(self, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        worker = serve("mirror")
+        assert len(list(tmp_path.iterdir())) == 1
+        worker.close()
+        worker.close()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_with_closes(self, handlers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with Worker(Model("m", handler=handlers / "mirror.py")):
+            pass
+        assert list(tmp_path.iterdir()) == []
+
+    def test_request_after_it_loads_anew(self, serve: Serve) -> None:
+        worker = serve("mirror")
+        worker.close()
+        assert texts(worker.predict(Request.text("a"))) == ["a"]
+
+    def test_threads_of_micro_batching_end(self, serve: Serve) -> None:
+        before = set(threading.enumerate())
+        worker = serve("micro_batches", batch_size=2)
+        assert texts(worker.predict(Request.json(1), Request.json(2))) == ["2", "4"]
+        started = set(threading.enumerate()) - before
+        assert len(started) == 3
+        worker.close()
+        for thread in started:
+            thread.join(2)
+        assert [thread for thread in started if thread.is_alive()] == []
+
+    def test_interpreter_ends_though_micro_batching_was_not_closed(self, handlers: Path) -> None:
+        program = (
+            "import sys, handlerkit as hk\n"
+            "worker = hk.Worker(hk.Model('m', handler=sys.argv[1]))\n"
+            "print(worker.predict(hk.Request.json(1)).response.text)\n"
+        )
+        command = [sys.executable, "-c", program, str(handlers / "micro_batches.py")]
+        begun = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.stdout, done.returncode) == ("2\n", 0)
+        assert time.monotonic() - begun < 50
+
+
+class TestPlainWords:
+    def test_no_path_of_this_machine_is_told(self, serve: Serve) -> None:
+        code = "import json; print(context.system_properties['model_dir']); json.loads('{')"
+        run = serve("runs_code").predict(Request(headers={"x-py": code}))
+        assert run.error is not None
+        told = "\n".join([run.error.traceback, *map(str, run.logs), *(frame.file for frame in run.error.frames)])
+        assert "<model_dir>" in told
+        assert tempfile.gettempdir() not in told
+        assert sys.prefix not in told
+        assert sys.base_prefix not in told
+        assert 'File "runs_code.py", line 10, in handle' in told
+        assert 'File "json/decoder.py"' in told
+
+    def test_kit_is_not_in_the_traceback(self, serve: Serve) -> None:
+        run = serve("runs_code").predict(Request(headers={"x-py": "raise ValueError"}))
+        assert run.error is not None
+        assert "handlerkit" not in run.error.traceback
+        assert not any("handlerkit" in line.text for line in run.logs)
+
+    def test_load_error_tells_none_either(self, serve: Serve) -> None:
+        with pytest.raises(LoadError) as raised:
+            serve("import_missing")
+        told = "\n".join([str(raised.value), *raised.value.logs, raised.value.error.traceback])  # type: ignore[union-attr]
+        assert tempfile.gettempdir() not in told
+        assert sys.prefix not in told
+
+    def test_live_exception_is_handed_over(self, serve: Serve) -> None:
+        worker, seen = serve("runs_code"), []
+        worker.on_exception = seen.append
+        worker.predict(Request(headers={"x-py": "raise ValueError('live')"}))
+        assert [str(error) for error in seen] == ["live"]
+
+    def test_stream_is_told_in_chunks(self, serve: Serve) -> None:
+        response = serve("letters").predict(Request.text("abc")).response
+        assert (response.status, response.chunks, response.complete) == (200, (b"a", b"b", b"c"), True)
+
+    def test_stream_that_breaks_off(self, serve: Serve) -> None:
+        run = serve("letters").predict(Request.text("a!c"))
+        assert (run.response.chunks, run.response.complete, run.ok) == ((b"a",), False, False)
+        assert run.error is not None

@@ -1,0 +1,215 @@
+"""What only the magics do: their lines, help, completion, and the extension's coming and going."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from handlerkit.errors import LoadError
+from handlerkit.notebook import magics
+from handlerkit.notebook.session import Session
+
+MAGICS = ("%model", "%%handler", "%%module", "%request", "%%request", "%export", "%verify")
+ECHO = """
+def handle(data, context):
+    return [str(row) for row in data] if data else None
+"""
+
+
+@pytest.fixture
+def echo(notebook, session: Session) -> Session:
+    """A session whose handler answers what it was given, as text."""
+    notebook(f"%%handler echo.py{ECHO}")
+    return session
+
+
+@pytest.mark.parametrize("magic", MAGICS)
+def test_help_on_an_empty_cell(notebook, magic: str) -> None:
+    cell = notebook(f"{magic} --help")
+    assert (cell.error, cell.value, cell.stderr) == (None, None, "")
+    assert cell.stdout.startswith(f"usage: {magic if magic != '%%request' else '%request'}")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("%model m --unknown x", "%model: unrecognized arguments: --unknown x"),
+        ("%model m --batch-size many", "--batch-size: 'many' is not a whole number from 1 on"),
+        ("%model m --config-property decode", "'decode' is not KEY=VALUE"),
+        ("%model m 'unfinished", "%model: no closing quotation"),
+        ("%%handler", "%%handler: the cell is empty"),
+        ("%handler", "%%handler: the cell is empty"),
+        ("%%module", "%%module: the following arguments are required: file"),
+        ("%%module helper.py", "%%module: the cell is empty"),
+        ("%request x --envelope soap", "%request: argument --envelope: invalid choice: 'soap'"),
+        ("%request x --header nocolon", "'nocolon' is not 'Name: value'"),
+        ("%request x --batch 0", "'0' is not a whole number from 1 on"),
+        ("%request coin", "%request: there is no variable and no file 'coin'"),
+        ("%export --archive-format rar", "%export: argument --archive-format: invalid choice: 'rar'"),
+        ("%verify --rtol close", "%verify: argument --rtol: invalid float value: 'close'"),
+    ],
+)
+def test_a_slip_in_the_line_is_one_line(notebook, echo: Session, line: str, says: str) -> None:
+    cell = notebook(line)
+    assert isinstance(cell.error, UsageError)
+    assert says in str(cell.error)
+    assert cell.stdout == ""
+    assert len(cell.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("line", ["%model", "%request x.png", "%export", "%verify"])
+def test_an_error_of_the_kit_is_one_line_too(notebook, line: str) -> None:
+    cell = notebook(line)
+    assert cell.stdout == ("ModelError: there is no model yet: name one with %model NAME, or write a %%handler cell\n")
+    assert cell.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ("%model m --ser", "--serialized-file"),
+        ("%request --env", "--envelope"),
+        ("%%request --con", "--content-type"),
+        ("%%handler echo.py --f", "--function"),
+        ("%export --arch", "--archive-format"),
+        ("%verify --rt", "--rtol"),
+    ],
+)
+def test_tab_completes_options(notebook, shell: InteractiveShell, line: str, offers: str) -> None:
+    assert offers in _completions(shell, line)
+
+
+def test_tab_completes_files(notebook, shell: InteractiveShell, tmp_path: Path) -> None:
+    (tmp_path / "coins.png").touch()
+    assert "coins.png" in _completions(shell, "%request coi")
+
+
+def test_handler_file_begins_with_an_empty_line(notebook, tmp_path: Path) -> None:
+    notebook(f"%%handler echo.py{ECHO}")
+    assert (tmp_path / "echo.py").read_text() == "\n" + ECHO[1:]
+
+
+def test_a_cell_run_again_leaves_its_file_alone(notebook, tmp_path: Path) -> None:
+    notebook(f"%%handler echo.py{ECHO}")
+    before = (tmp_path / "echo.py").stat().st_mtime_ns
+    notebook(f"%%handler echo.py{ECHO}")
+    assert (tmp_path / "echo.py").stat().st_mtime_ns == before
+
+
+def test_load_error_is_shown_with_the_lines_of_the_cell(notebook, session: Session) -> None:
+    cell = notebook("%%handler broken.py\n\ndef handle(data, context):\n    raise ValueError('boo')\n")
+    assert isinstance(cell.error, LoadError)
+    assert "File \"broken.py\", line 4, in handle\n    raise ValueError('boo')\nValueError: boo" in cell.stdout
+    assert "handlerkit" not in cell.stdout
+    assert "/tmp" not in cell.stdout
+    assert cell.stderr == ""
+
+
+def test_syntax_error_is_shown_with_the_line_of_the_cell(notebook, session: Session) -> None:
+    cell = notebook("%%handler broken.py\n\ndef handle(data, context)\n    return data\n")
+    assert 'File "broken.py", line 3\n    def handle(data, context)\n' in cell.stdout
+    assert "handlerkit" not in cell.stdout
+
+
+def test_request_cell_with_json(notebook, echo: Session) -> None:
+    notebook('%%request\n{"a": [1, 2]}')
+    assert echo.last.rows == [{"body": {"a": [1, 2]}}]
+
+
+def test_request_cell_with_text(notebook, echo: Session) -> None:
+    notebook("%%request\nKings and\ncabbages\n")
+    assert echo.last.rows == [{"body": "Kings and\ncabbages\n"}]
+
+
+def test_request_cell_with_a_curl_command(notebook, echo: Session) -> None:
+    notebook("%%request\ncurl -X POST http://127.0.0.1:8080/predictions/echo \\\n  -F a=1")
+    assert echo.last.rows == [{"a": bytearray(b"1")}]
+
+
+def test_request_cell_takes_the_options(notebook, echo: Session) -> None:
+    notebook("%%request --content-type application/json --envelope json\n[1, 2]")
+    assert echo.last.data == [[1, 2]]
+
+
+def test_content_type_takes_the_place_of_the_cell_s_own(notebook, echo: Session) -> None:
+    notebook("%%request --content-type application/octet-stream\nsome text")
+    assert echo.last.request.headers == (("Content-Type", "application/octet-stream"),)
+
+
+def test_request_part_of_a_file(notebook, echo: Session, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("hello")
+    notebook("%request --part data=@note.txt --part times=2")
+    assert echo.last.rows == [{"data": "hello", "times": bytearray(b"2")}]
+
+
+def test_unload_takes_everything_back(notebook, shell: InteractiveShell) -> None:
+    def state() -> object:
+        manager = shell.magics_manager
+        return (
+            {kind: sorted(table) for kind, table in manager.magics.items()},
+            sorted(manager.registry),
+            list(shell.input_transformers_cleanup),
+            sorted(map(str, shell.display_formatter.mimebundle_formatter.deferred_printers)),
+            sorted(map(str, shell.display_formatter.mimebundle_formatter.type_printers)),
+            {key: len(list(found)) for key, found in shell.strdispatchers["complete_command"].strs.items()},
+        )
+
+    loaded = state()
+    shell.run_line_magic("unload_ext", "handlerkit")
+    bare = state()
+    assert "handler" not in bare[0]["cell"]
+    shell.run_line_magic("load_ext", "handlerkit")
+    assert state() == loaded
+    shell.run_line_magic("unload_ext", "handlerkit")
+    assert state() == bare
+    assert isinstance(notebook("%model").error, UsageError)
+
+
+def test_unload_leaves_magics_of_others(notebook, shell: InteractiveShell) -> None:
+    shell.register_magic_function(lambda line: "theirs", "line", "model")
+    shell.run_line_magic("unload_ext", "handlerkit")
+    assert notebook("%model").value == "theirs"
+    del shell.magics_manager.magics["line"]["model"]
+
+
+def test_loading_twice_does_no_more_than_once(notebook, echo: Session, shell: InteractiveShell) -> None:
+    shell.run_line_magic("reload_ext", "handlerkit")
+    hooks = shell.strdispatchers["complete_command"].strs["%model"]
+    assert len(list(hooks)) == 1
+    assert shell.input_transformers_cleanup.count(magics._with_body) == 1
+    assert "200" in notebook("%request echo.py").stdout
+
+
+def test_a_run_is_shown_once_and_by_its_view(notebook, echo: Session) -> None:
+    shown = notebook("%request echo.py").stdout
+    assert shown.count("POST /predictions/echo  echo.py  ->  200") == 1
+
+
+def test_debuggers_open_in_the_handler_after_a_failed_call(notebook, session: Session) -> None:
+    notebook("%%handler fails.py\ndef handle(data, context):\n    return data and data[0]['nothing']\n")
+    notebook("%request fails.py")
+    for trace in (sys.last_traceback, notebook.shell.InteractiveTB.tb, sys.last_value.__traceback__):
+        assert _innermost(trace) == ("handle", 3)
+
+
+def test_debuggers_open_in_the_handler_after_a_failed_load(notebook, session: Session) -> None:
+    notebook("%%handler fails.py\ndef handle(data, context):\n    return context.nothing\n")
+    for trace in (sys.last_traceback, notebook.shell.InteractiveTB.tb):
+        assert _innermost(trace) == ("handle", 3)
+
+
+def _completions(shell: InteractiveShell, line: str) -> set[str]:
+    """What the kernel offers for Tab."""
+    with provisionalcompleter():
+        return {found.text for found in shell.Completer.completions(line, len(line))}
+
+
+def _innermost(trace) -> tuple[str, int]:
+    while trace.tb_next:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_name, trace.tb_lineno
