@@ -192,15 +192,17 @@ def test_a_run_is_shown_once_and_by_its_view(notebook, echo: Session) -> None:
 
 def test_debuggers_open_in_the_handler_after_a_failed_call(notebook, session: Session) -> None:
     notebook("%%handler fails.py\ndef handle(data, context):\n    return data and data[0]['nothing']\n")
+    notebook.shell.InteractiveTB.tb = None
     notebook("%request fails.py")
     for trace in (sys.last_traceback, notebook.shell.InteractiveTB.tb, sys.last_value.__traceback__):
         assert _innermost(trace) == ("handle", 3)
 
 
 def test_debuggers_open_in_the_handler_after_a_failed_load(notebook, session: Session) -> None:
-    notebook("%%handler fails.py\ndef handle(data, context):\n    return context.nothing\n")
-    for trace in (sys.last_traceback, notebook.shell.InteractiveTB.tb):
-        assert _innermost(trace) == ("handle", 3)
+    notebook.shell.InteractiveTB.tb = None
+    notebook("%%handler fails.py\n\n\ndef handle(data, context):\n    return context.nothing\n")
+    for trace in (sys.last_traceback, notebook.shell.InteractiveTB.tb, session.last_exception.__traceback__):
+        assert _innermost(trace) == ("handle", 5)
 
 
 def _completions(shell: InteractiveShell, line: str) -> set[str]:
