@@ -109,7 +109,7 @@ class Archive:
         if not os.path.lexists(target):
             return
         if not force:
-            raise ArchiveError(f"{target} already exists: use force=True to replace it")
+            raise ArchiveError(f"{target} already exists: replace it with force=True (%export --force)")
         place = target.resolve()
         if any(member.source.resolve().is_relative_to(place) for member in members):
             raise ArchiveError(f"{self.name} is, or holds, one of the model's own files: save elsewhere")

@@ -1,4 +1,6 @@
-"""pytest fixtures for the unit tests of handlers; pip install handlerkit makes them known to pytest.
+"""pytest fixtures for the unit tests of handlers; installing handlerkit makes them known to pytest.
+
+A handler is tested as TorchServe would call it, or one method of it with a context:
 
     def test_it_answers(handler_worker):
         worker = handler_worker("handler.py", serialized_file="model.pt")
@@ -8,6 +10,8 @@
         handler = MyHandler()
         handler.initialize(mock_context(model_dir="model"))
         assert handler.preprocess([{"body": b"..."}]).shape == (1, 3, 224, 224)
+
+Each fixture is a function that makes what its name says.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ def test_missing_folders_are_created(model: Model, tmp_path: Path, archive_forma
 def test_existing_archive_is_kept_without_force(model: Model, tmp_path: Path, archive_format: str) -> None:
     path = Archive(model, archive_format).save(tmp_path)
     before = contents(path)
-    with pytest.raises(ArchiveError, match="already exists: use force=True"):
+    with pytest.raises(ArchiveError, match="already exists: replace it with force=True"):
         Archive(model, archive_format).save(tmp_path)
     assert contents(path) == before
 

@@ -5,6 +5,8 @@ Each line of it was seen to make a notebook answer 200 where the server answers 
 
 from __future__ import annotations
 
+# the C module under `signal`, whose functions make enums of their arguments, at several times the cost
+import _signal
 import asyncio
 import builtins
 import functools
@@ -102,7 +104,7 @@ class Guard:
         """Note a Ctrl-C; while the process is being changed, do no more, else what was done before."""
         if threading.current_thread() is not threading.main_thread():
             return
-        before = signal.getsignal(signal.SIGINT)
+        before = _signal.getsignal(signal.SIGINT)
         if not callable(before):
             return
 
@@ -111,8 +113,8 @@ class Guard:
             if not self._changing:
                 before(number, frame)
 
-        signal.signal(signal.SIGINT, note)
-        self._undo.append(lambda: signal.signal(signal.SIGINT, before))
+        _signal.signal(signal.SIGINT, note)
+        self._undo.append(lambda: _signal.signal(signal.SIGINT, before))
 
     def _folder(self) -> None:
         before = os.getcwd()
@@ -292,12 +294,15 @@ def _variables() -> dict[bytes, bytes]:
 
 def _set_variables(variables: Mapping[bytes, bytes | None], now: Mapping[bytes, bytes]) -> None:
     """Give environment variables these values, None for unset ones, where `now`, the environment, has others."""
+    environment = os.environ._data  # type: ignore[attr-defined]  # in bytes, as below
     for name, value in variables.items():
         if now.get(name) != value:
             if value is None:
-                del os.environ[os.fsdecode(name)]
+                os.unsetenv(name)
+                del environment[name]
             else:
-                os.environ[os.fsdecode(name)] = os.fsdecode(value)
+                os.putenv(name, value)
+                environment[name] = value
 
 
 def _worker_main() -> types.ModuleType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import re
@@ -108,11 +109,15 @@ def _stream(journal: Journal, level: str) -> TextIO:
     return io.TextIOWrapper(lines, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
+#: The kit, and the import system, whose frames stand between a file and what it imports.
+_HIDDEN = (_KIT, "<frozen importlib", importlib.__file__)
+
+
 def without_kit(trace: TracebackType | None) -> TracebackType | None:
     """The traceback without this package's own frames: what stands on the server."""
     frames = []
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_KIT):
+        if not trace.tb_frame.f_code.co_filename.startswith(_HIDDEN):
             frames.append(trace)
         trace = trace.tb_next
     kept: TracebackType | None = None

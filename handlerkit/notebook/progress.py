@@ -1,58 +1,61 @@
-"""Progress of long work, as one widget display that is gone when the work is done."""
+"""Progress of long work, as one line of plain text that grows.
+
+A widget would stay in the saved notebook as a view without its model, and no run's text would equal the next one's.
+The line is the same each time, and shows in a terminal's IPython as well.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from handlerkit.notebook.results import file_size
-
-#: Less than this is written before a bar could be seen.
-_WORTH_A_BAR = 64_000_000
+#: Less than this is written before a line could be read.
+_WORTH_A_LINE = 64_000_000
+_STEPS = 10
 
 
 @contextmanager
 def step(first: str) -> Iterator[Callable[[str], None]]:
-    """A line that says what is going on now; call it with the next sentence."""
-    label = _show("Label", value=first)
+    """A line that says what is going on; call it with the next sentence. Only in IPython: a script sees nothing."""
+    said = ""
+
+    def say(sentence: str) -> None:
+        nonlocal said
+        if sentence != said:
+            _write(f", {sentence}" if said else sentence)
+            said = sentence
+
+    say(first)
     try:
-        yield (lambda sentence: setattr(label, "value", sentence)) if label else (lambda sentence: None)
+        yield say
     finally:
-        if label:
-            label.close()
+        _write("\n")
 
 
 @contextmanager
 def bytes_written(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for `progress(done, total)` in bytes; small files show none."""
-    bar: Any = None
+    """A line that counts `progress(done, total)`, in bytes, up to 100 %; small files have none."""
+    told = -1
 
     def progress(done: int, total: int) -> None:
-        nonlocal bar
-        if total >= _WORTH_A_BAR:
-            bar = bar or _show("IntProgress", max=total, description=what, style={"description_width": "initial"})
-            if bar:
-                bar.value = done
-                bar.description = f"{what}: {file_size(done)} of {file_size(total)}"
+        nonlocal told
+        if total >= _WORTH_A_LINE:
+            if told < 0:
+                _write(what)
+                told = 0
+            while told < _STEPS * done // total:
+                told += 1
+                _write(f" {100 * told // _STEPS} %")
 
     try:
         yield progress
     finally:
-        if bar:
-            bar.close()
+        if told >= 0:
+            _write("\n")
 
 
-def _show(kind: str, **options: Any) -> Any:
-    """An ipywidgets display in a notebook; nothing in a terminal or a script."""
+def _write(text: str) -> None:
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    if shell is None or not hasattr(shell, "kernel"):
-        return None
-    import ipywidgets
-    from IPython.display import display
-
-    widget = getattr(ipywidgets, kind)(**options)
-    display(widget)  # type: ignore[no-untyped-call]
-    return widget
+    if ipython is not None and ipython.get_ipython() is not None:
+        print(text, end="", flush=True)

@@ -1,0 +1,53 @@
+"""The fixtures that handlers' own unit tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ts.context import Context
+
+import handlerkit as hk
+
+HANDLERS = Path(__file__).parent / "handlers"
+
+
+def test_handler_worker_answers(handler_worker) -> None:
+    worker = handler_worker(str(HANDLERS / "letters.py"), name="letters", response_timeout=7)
+    assert isinstance(worker, hk.Worker)
+    assert (worker.model.name, worker.response_timeout) == ("letters", 7)
+
+
+def test_handler_worker_takes_model_and_worker_options(handler_worker, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("hello")
+    (tmp_path / "reads.py").write_text(
+        "def handle(data, context):\n    return None if data is None else [open('notes.txt').read()] * len(data)\n"
+    )
+    worker = handler_worker(str(tmp_path / "reads.py"), extra_files=[notes], batch_size=2)
+    run = worker.predict(hk.Request.json(1), hk.Request.json(2))
+    assert [response.body for response in run.responses] == [b"hello", b"hello"]
+    assert len(run.calls) == 1
+
+
+def test_mock_context_makes_a_context_of_torchserve(mock_context) -> None:
+    context = mock_context(model_dir="here", batch_size=4)
+    assert type(context) is Context
+    assert context.system_properties["batch_size"] == 4
+
+
+def test_plugin_closes_its_workers(pytester) -> None:
+    pytester.makepyfile(
+        """
+        made = []
+
+        def test_one(handler_worker, tmp_path):
+            handler = tmp_path / "h.py"
+            handler.write_text("def handle(data, context): return data and ['x']")
+            made.append(handler_worker(str(handler))._loaded.model_dir)
+            assert made[0].is_dir()
+
+        def test_two():
+            assert not made[0].exists()
+        """
+    )
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
