@@ -136,7 +136,7 @@ class TestAnswers:
     def test_lines_while_the_message_is_still_sent(self, worker: Worker) -> None:
         """A warning with a traceback for each of many parts: more than a pipe holds, before the handler begins."""
         parts = [Part(f"p{number}", b"{", "f", "application/json") for number in range(300)]
-        run = worker.predict(Request.multipart(parts))
+        run = worker.predict(Request.multipart(*parts))
         assert run.response.text == "ok"
         assert sum(line.text.startswith("Failed json decoding") for line in run.logs) == 300
 
@@ -245,25 +245,26 @@ FAILURES = {
 }
 
 
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadError]:
+    """All of them, two at a time."""
+    files = {kind: tmp_path_factory.mktemp(kind) / "odd.py" for kind in FAILURES}
+    for kind, file in files.items():
+        file.write_text(FAILURES[kind][0])
+
+    def load(file: Path) -> LoadError | None:
+        try:
+            Worker(Model("odd", handler=file), {"default_startup_timeout": 3}, process=True).close()
+        except LoadError as problem:
+            return problem
+        return None
+
+    with ThreadPoolExecutor(2) as pool:
+        problems = dict(zip(files, pool.map(load, files.values()), strict=True))
+    return {kind: problem for kind, problem in problems.items() if problem}
+
+
 class TestLoad:
-    @pytest.fixture(scope="class")
-    def failures(self, tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadError]:
-        """All of them, two at a time."""
-        files = {kind: tmp_path_factory.mktemp(kind) / "odd.py" for kind in FAILURES}
-        for kind, file in files.items():
-            file.write_text(FAILURES[kind][0])
-
-        def load(file: Path) -> LoadError | None:
-            try:
-                Worker(Model("odd", handler=file), {"default_startup_timeout": 3}, process=True).close()
-            except LoadError as problem:
-                return problem
-            return None
-
-        with ThreadPoolExecutor(2) as pool:
-            problems = dict(zip(files, pool.map(load, files.values()), strict=True))
-        return {kind: problem for kind, problem in problems.items() if problem}
-
     @pytest.mark.parametrize("kind", FAILURES)
     def test_failure(self, failures: dict[str, LoadError], kind: str) -> None:
         problem, (_, status, error, finding) = failures[kind], FAILURES[kind]
