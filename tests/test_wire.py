@@ -12,7 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlerkit import wire
-from handlerkit.wire import Job, Parameter, ProtocolError, Reader, decode_answer, decode_predict, encode_predict
+from handlerkit.wire import (
+    Job,
+    Parameter,
+    ProtocolError,
+    Reader,
+    TooLongError,
+    decode_answer,
+    decode_predict,
+    encode_load,
+    encode_predict,
+    take_answer,
+)
 
 words = st.text(st.characters(codec="utf-8"), max_size=12)
 plain = st.text(st.characters(codec="ascii"), max_size=12)
@@ -212,3 +223,42 @@ def test_negative_status_is_a_protocol_error() -> None:
 def test_length_beyond_the_message_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError, match="does not fit"):
         decode_answer(struct.pack("!ii", 200, 2**31 - 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows, st.binary(max_size=9), st.data())
+def test_answer_is_taken_once_all_of_it_is_there(made: list[tuple[Any, bytes | str]], more: bytes, data: Any) -> None:
+    whole = bytes(answer(made))
+    assert take_answer(whole[: data.draw(st.integers(0, len(whole) - 1))], 10_000) is None
+    assert take_answer(whole + more, 10_000) == (decode_answer(whole), len(whole))
+
+
+def test_body_above_the_limit_is_told_before_it_is_there() -> None:
+    whole = answer([((200, "", None, {}), b"x" * 50)])
+    with pytest.raises(TooLongError) as raised:
+        take_answer(whole[:-50], 49)
+    assert raised.value.size == 50
+    assert take_answer(whole, 50) is not None
+
+
+def test_other_length_above_the_limit_is_not_taken_for_a_body() -> None:
+    with pytest.raises(ProtocolError, match="does not fit") as raised:
+        take_answer(answer([((200, "a" * 50, None, {}), b"x")]), 49)
+    assert not isinstance(raised.value, TooLongError)
+
+
+@pytest.mark.parametrize(("gpu_id", "envelope"), [(None, None), (0, "json"), (3, "body")])
+def test_load_message_is_read_by_the_worker(gpu_id: int | None, envelope: str | None) -> None:
+    from ts.protocol.otf_message_handler import retrieve_msg
+
+    command, message = retrieve_msg(Reader(encode_load("m", "/a/b", 4, "h.py:go", gpu_id, envelope, False)))
+    assert command == b"L"
+    assert message.pop("gpu", None) == gpu_id
+    assert message == {
+        "modelName": b"m",
+        "modelPath": b"/a/b",
+        "batchSize": 4,
+        "handler": b"h.py:go",
+        "envelope": (envelope or "").encode(),
+        "limitMaxImagePixels": False,
+    }

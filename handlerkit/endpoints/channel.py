@@ -173,7 +173,9 @@ class Channel:
         self._hang_up()
 
     def _gone(self) -> WorkerDied:
-        status = self.status = self._process.status(_LAST_WORDS)
+        if self.status is None:
+            self.status = self._process.status(_LAST_WORDS)
+        status = self.status
         if status is None:
             return WorkerDied("exit: The worker closed its connection.")
         if status in (-signal.SIGKILL, 128 + signal.SIGKILL):

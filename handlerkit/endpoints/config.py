@@ -40,6 +40,7 @@ class Config:
     max_response_size: int = 6553500
     default_response_timeout: int = 120
     default_startup_timeout: int = 120
+    job_queue_size: int = 100
     decode_input_request: bool = True
     service_envelope: str | None = None
     limit_max_image_pixels: bool = True

@@ -47,6 +47,7 @@ class Received(NamedTuple):
     job: Job
     method: str
     describe: bool
+    versioned: bool = False
 
 
 class _Route(NamedTuple):
@@ -88,7 +89,7 @@ class Frontend:
             except parameters.FormError as problem:
                 return self.error(500, "ErrorDataDecoderException", str(problem))
         job = Job(str(uuid.uuid4()), self._headers(request, route), tuple(values))
-        return Received(job, request.method, describe)
+        return Received(job, request.method, describe, route.version is not None)
 
     def respond(self, received: Received, answer: Answer, row: int, before: Sequence[Answer] = ()) -> Response:
         """The answer to one request of a batch. `before`: the intermediate answers, for a streamed one.
@@ -118,6 +119,16 @@ class Frontend:
     def died(self, received: Received) -> Response:
         """The worker is gone: what each request of its batch gets."""
         return self.error(500, "InternalServerException", "Worker died.", received.job.request_id)
+
+    def overloaded(self, received: Received) -> Response:
+        """The queue is full."""
+        version = f' Version {self.version}"' if received.versioned else ""
+        message = (
+            f'Model "{self.model}"{version} has no worker to serve inference request. Please use scale workers API to '
+            "add workers. If this is a sequence inference, please check if it is closed, or expired; or exceeds "
+            "maxSequenceJobQueueSize"
+        )
+        return self.error(503, "ServiceUnavailableException", message, received.job.request_id)
 
     def error(self, status: int, kind: str, message: str, request_id: str | None = None) -> Response:
         """The frontend's error body: pretty JSON and a line end."""

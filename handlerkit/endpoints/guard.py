@@ -6,7 +6,7 @@ Each line of it was seen to make a notebook answer 200 where the server answers 
 from __future__ import annotations
 
 # the C module under `signal`, whose functions make enums of their arguments, at several times the cost
-import _signal
+import _signal  # type: ignore[import-not-found]
 import asyncio
 import builtins
 import functools

@@ -29,11 +29,13 @@ A = TypeVar("A")
 
 @dataclass(frozen=True)
 class Limits:
-    """batch_size in jobs, delay in seconds, size of the queue in jobs."""
+    """batch_size in jobs, delay in seconds, size of the queue in jobs. With `ticket` (useJobTicket) nothing waits: a
+    job that finds the worker busy is refused."""
 
     batch_size: int
     delay: float
     size: int
+    ticket: bool = False
 
 
 def arriving(jobs: Sequence[J], limits: Limits, run: Callable[[list[J]], list[A]], refuse: Callable[[J], A]) -> list[A]:
@@ -45,12 +47,12 @@ def arriving(jobs: Sequence[J], limits: Limits, run: Callable[[list[J]], list[A]
     answers: dict[int, A] = {}
     coming = deque((index * GAP, index) for index in range(len(jobs)))
     waiting: deque[int] = deque()
-    now = 0.0
+    now = free = 0.0
 
     def arrive(until: float) -> None:
         while coming and coming[0][0] <= until:
-            index = coming.popleft()[1]
-            if len(waiting) < limits.size:
+            at, index = coming.popleft()
+            if len(waiting) < limits.size and not (limits.ticket and (at < free or waiting)):
                 waiting.append(index)
             else:
                 answers[index] = refuse(jobs[index])
@@ -80,7 +82,7 @@ def arriving(jobs: Sequence[J], limits: Limits, run: Callable[[list[J]], list[A]
                 break
         begun = time.perf_counter()
         answers.update(zip(batch, run([jobs[index] for index in batch]), strict=True))
-        now += time.perf_counter() - begun
+        now = free = now + time.perf_counter() - begun
 
 
 @dataclass(eq=False)
@@ -110,7 +112,8 @@ class Queue(Generic[J, A]):
         others of its batch try again."""
         ticket = _Ticket[J, A](job)
         with self._changed:
-            if len(self._waiting) >= self._limits.size:
+            limits = self._limits
+            if len(self._waiting) >= limits.size or (limits.ticket and (self._busy or self._waiting)):
                 return self._refuse(job)
             self._waiting.append(ticket)
             self._changed.notify_all()

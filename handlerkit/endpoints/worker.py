@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from handlerkit import why, wire
 from handlerkit.endpoints.config import Config
@@ -14,6 +15,7 @@ from handlerkit.endpoints.frontend import Frontend, Received
 from handlerkit.endpoints.loaded import Loaded
 from handlerkit.endpoints.outcome import Outcome, WorkerDied
 from handlerkit.endpoints.process import BackOff, Child
+from handlerkit.endpoints.queue import Limits, Queue, arriving
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model
@@ -25,6 +27,21 @@ class Reload:
 
     kept: bool
     reason: str
+
+
+class _Queued(NamedTuple):
+    """A request's place among those that came with it, and what the frontend made of it."""
+
+    place: int
+    received: Received
+
+
+class _Served(NamedTuple):
+    """The answer to one request, with the call of the handler that its batch shares."""
+
+    response: Response
+    call: Call | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class Worker:
@@ -73,6 +90,10 @@ class Worker:
         self.on_exception: Callable[[BaseException], None] | None = None
         self._frontend = Frontend(model.name, model.version or "1.0", self.config)
         self._pause = BackOff()
+        size = int(settings.get("jobQueueSize") or self.config.job_queue_size)
+        self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, size, bool(settings.get("useJobTicket")))
+        self._queue = Queue(self.limits, self._serve, self._full)
+        self._one_at_a_time = threading.RLock()
         self._loaded: Loaded | Child | None = self._load()
 
     def predict(self, *requests: Request) -> Run:
@@ -80,29 +101,24 @@ class Worker:
 
         Never raises for what a client would see as an error.
         """
-        answers: list[Response | None] = [None] * len(requests)
-        queued: list[tuple[int, Received]] = []
+        answers: dict[int, _Served] = {}
+        queued: list[_Queued] = []
         for index, request in enumerate(requests):
             received = self._frontend.receive(request)
             if isinstance(received, Response):
-                answers[index] = received
+                answers[index] = _Served(received)
             else:
-                queued.append((index, received))
-        calls: list[Call] = []
-        findings: list[Finding] = []
-        for batch in self._batches(queued):
-            call, responses, found = self._call([received for _, received in batch])
-            calls += [call] if call else []
-            findings += [finding for finding in found if finding not in findings]
-            for (index, _), response in zip(batch, responses, strict=True):
-                answers[index] = response
-        exchanges = tuple(
-            Exchange(request, answer) for request, answer in zip(requests, answers, strict=True) if answer
-        )
-        return Run(
-            exchanges, tuple(calls), tuple(findings), self._where, self.model.name,
-            self._labels, self.config.max_response_size,
-        )  # fmt: skip
+                queued.append(_Queued(index, received))
+        served = arriving([one.received for one in queued], self.limits, self._serve, self._full)
+        answers.update(zip((one.place for one in queued), served, strict=True))
+        return self._run(requests, [answers[index] for index in range(len(requests))])
+
+    def send(self, request: Request) -> Run:
+        """Answer one request; blocks until its batch is done. Requests that several threads send meet in the same
+        queue and window, in real time: with a batch_size above 1, a lone one waits for the whole max_batch_delay."""
+        received = self._frontend.receive(request)
+        served = _Served(received) if isinstance(received, Response) else self._queue.send(received)
+        return self._run([request], [served])
 
     def reload(self) -> Reload:
         """Read the model's files again and load the handler anew. Raises LoadError when it does not load; the next
@@ -152,15 +168,33 @@ class Worker:
         given = self.model, self.config, self.batch_size, self.gpu_id, refusal, self.response_timeout
         return Child(*given, self.startup_timeout) if self.process else Loaded(*given)
 
-    def _batches(self, queued: Sequence[tuple[int, Received]]) -> list[list[tuple[int, Received]]]:
-        """Batches as the queue forms them: a describe request is always alone and closes the one before it."""
-        batches: list[list[tuple[int, Received]]] = []
-        for item in queued:
-            alone = item[1].describe or (batches and batches[-1][-1][1].describe)
-            if not batches or alone or len(batches[-1]) == self.batch_size:
-                batches.append([])
-            batches[-1].append(item)
-        return batches
+    def _serve(self, batch: list[Received]) -> list[_Served]:
+        with self._one_at_a_time:
+            call, responses, found = self._call(batch)
+        return [_Served(response, call, found) for response in responses]
+
+    def _full(self, received: Received) -> _Served:
+        """The queue's refusal."""
+        full = Finding(
+            "queue_full",
+            f"The queue is full: it holds {self.limits.size} request(s), and the worker is busy.",
+            served="The client gets 503 'has no worker to serve inference request'.",
+            change="Send fewer at once, or raise job_queue_size.",
+        )
+        return _Served(self._frontend.overloaded(received), None, (full,))
+
+    def _run(self, requests: Sequence[Request], served: Sequence[_Served]) -> Run:
+        calls = {id(one.call): one.call for one in served if one.call is not None}
+        findings = dict.fromkeys(finding for one in served for finding in one.findings)
+        return Run(
+            tuple(Exchange(request, one.response) for request, one in zip(requests, served, strict=True)),
+            tuple(calls.values()),
+            tuple(findings),
+            self._where,
+            self.model.name,
+            self._labels,
+            self.config.max_response_size,
+        )
 
     def _call(self, batch: list[Received]) -> tuple[Call | None, list[Response], tuple[Finding, ...]]:
         try:
@@ -207,9 +241,8 @@ class Worker:
         return self._loaded
 
     def _refuse(self, batch: list[Received], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
-        """The answers where the worker does not load again. One that reports the failure takes a batch from the queue
-        with it; one that dies of it does not, and the requests wait for ever (TORCHSERVE: startup_model_fails_to_load).
-        """
+        """The answers where the worker does not load again. A child that reports the failure takes a batch from the
+        queue with it; one that dies of it does not, and its requests would wait for ever."""
         if not self.process or isinstance(problem.__cause__, RuntimeError | MemoryError):
             return [self._frontend.died(received) for received in batch], problem.findings
         what = "The worker does not load again, and dies each time: the request waits, and the client gets no answer."

@@ -134,8 +134,9 @@ class TestAnswers:
         assert [line.text for line in run.logs if line.level == "WARN"] == ["error"]
 
     def test_lines_while_the_message_is_still_sent(self, worker: Worker) -> None:
-        """A warning with a traceback for each of many parts: more than a pipe holds, before the handler begins."""
-        parts = [Part(f"p{number}", b"{", "f", "application/json") for number in range(300)]
+        """A warning with a traceback for each of many parts: more than a pipe holds, and the parts are more than the
+        socket holds."""
+        parts = [Part(f"p{number}", b"{" * 4000, "f", "application/json") for number in range(300)]
         run = worker.predict(Request.multipart(*parts))
         assert run.response.text == "ok"
         assert sum(line.text.startswith("Failed json decoding") for line in run.logs) == 300
