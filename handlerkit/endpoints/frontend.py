@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import NamedTuple
@@ -41,6 +41,10 @@ _REASONS = {
 }  # fmt: skip
 
 
+#: What a request belongs to where its model batches by sequence; the frontend begins one for a request without.
+_SEQUENCE_ID, _SEQUENCE_START = "ts_request_sequence_id", "ts_request_sequence_start"
+
+
 class Received(NamedTuple):
     """A request the frontend queues: the job for the worker, and what its answer depends on."""
 
@@ -58,12 +62,25 @@ class _Route(NamedTuple):
 
 
 class Frontend:
-    """What the frontend does for one registered model."""
+    """What the frontend does for one registered model.
 
-    def __init__(self, model: str, version: str, config: Config) -> None:
+    `sequences`: its config file says sequenceBatching. `describe`: puts what the handler answered to a describe request
+    into the management API's description.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        version: str,
+        config: Config,
+        sequences: bool = False,
+        describe: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         self.model = model
         self.version = version
         self.config = config
+        self.sequences = sequences
+        self._describe = describe
         #: What every answer has after the handler's headers and the request's id.
         self._added: Headers = (*_cors(config), *_NO_CACHE)
 
@@ -140,7 +157,12 @@ class Frontend:
         self._check(row)
         if not received.describe and any(name == "ts_stream_next" for name, _ in row.headers):
             return Response(None)  # taken for the end of a stream that never began: the client waits for ever
-        response = self._finish(row.status, row.reason, _merge(row.headers), row.body, received.job.request_id)
+        head, body = _merge(row.headers), row.body
+        if received.describe:
+            body = self._describe(body)
+            if _first(head, "content-type") is None:
+                head = (("content-type", "application/json"), *head)
+        response = self._finish(row.status, row.reason, head, body, received.job.request_id)
         if row.status == 204:
             return replace(response, body=b"", headers=_without(response.headers, "content-length"))
         return replace(response, body=b"") if received.method == "HEAD" else response
@@ -266,6 +288,8 @@ class Frontend:
             implied = chunked or (not request.body and request.method in ("GET", "HEAD", "DELETE", "OPTIONS"))
             sent["content-length" if implied else "Content-Length"] = str(len(request.body))
         sent.update(route.added)
+        if self.sequences and _SEQUENCE_ID not in names:
+            sent |= {_SEQUENCE_ID: f"ts-seq-{uuid.uuid4()}", _SEQUENCE_START: "true"}
         return tuple(sent.items())
 
 

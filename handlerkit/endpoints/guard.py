@@ -21,6 +21,7 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,15 @@ class Guard:
     def module(self, name: str) -> types.ModuleType | None:
         """A module this worker loaded for itself."""
         return self._modules.get(name)
+
+    def shadows(self) -> list[str]:
+        """Modules of model_dir that have the name of an installed one, or of the standard library's."""
+        path = list(_server_path())
+        return [
+            name
+            for name in sorted(_importable(self._model_dir))
+            if name in sys.stdlib_module_names or PathFinder.find_spec(name, path) is not None
+        ]
 
     def __enter__(self) -> Guard:
         _LOCK.acquire()

@@ -55,6 +55,8 @@ class Loaded:
         self.files = self._staged.files
         self.journal = self._staged.journal
         self._guard = Guard(self.model_dir, variables(config), self.journal)
+        #: Modules in the archive's root that stand before installed ones of the same name.
+        self.shadows = self._guard.shadows()
         self._ends: list[Callable[[], object]] = []
         self._watch = Stopwatch()
         self._retrieve = self._watch.time("decode", retrieve_msg)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from handlerkit import why, wire
 from handlerkit.endpoints.config import Config
+from handlerkit.endpoints.description import Registered
 from handlerkit.endpoints.frontend import Frontend, Received
 from handlerkit.endpoints.loaded import Loaded
 from handlerkit.endpoints.outcome import Outcome, WorkerDied
@@ -88,10 +89,24 @@ class Worker:
         self.gpu_id = gpu_id
         #: Called with the live exception of a failed call before its Run is made, for debuggers.
         self.on_exception: Callable[[BaseException], None] | None = None
-        self._frontend = Frontend(model.name, model.version or "1.0", self.config)
+        self._client_timeout = int(settings.get("clientTimeoutInMills") or 0) / 1000
+        sequences = bool(settings.get("sequenceBatching"))
+        registered = Registered.now(
+            name=model.name,
+            version=model.version or "1.0",
+            runtime=model.runtime,
+            batch_size=self.batch_size,
+            max_batch_delay=self.max_batch_delay,
+            response_timeout=self.response_timeout,
+            startup_timeout=self.startup_timeout,
+            job_queue_size=int(settings.get("jobQueueSize") or self.config.job_queue_size),
+            settings=settings,
+            gpu=gpu_id is not None,
+        )
+        self._frontend = Frontend(registered.name, registered.version, self.config, sequences, registered.describe)
         self._pause = BackOff()
-        size = int(settings.get("jobQueueSize") or self.config.job_queue_size)
-        self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, size, bool(settings.get("useJobTicket")))
+        ticket = bool(settings.get("useJobTicket"))
+        self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
         self._queue = Queue(self.limits, self._serve, self._full)
         self._one_at_a_time = threading.RLock()
         self._loaded: Loaded | Child | None = self._load()
@@ -166,7 +181,12 @@ class Worker:
 
         self._labels = self.model.labels()
         given = self.model, self.config, self.batch_size, self.gpu_id, refusal, self.response_timeout
-        return Child(*given, self.startup_timeout) if self.process else Loaded(*given)
+        if self.process:
+            return Child(*given, self.startup_timeout)
+        loaded = Loaded(*given)
+        if loaded.shadows:  # the worker's own script would import these; a real one tells whether it lives with them
+            Child(*given, self.startup_timeout).close()
+        return loaded
 
     def _serve(self, batch: list[Received]) -> list[_Served]:
         with self._one_at_a_time:
@@ -223,6 +243,8 @@ class Worker:
         if died:
             self.close()
             self._pause.died()
+        elif 0 < self._client_timeout < outcome.timings.total:
+            responses, found = [Response(None, complete=False) for _ in batch], (*found, _dropped(self._client_timeout))
         return call, responses, found
 
     def _ready(self) -> Loaded | Child:
@@ -262,3 +284,12 @@ class Worker:
         if before and before[0].code == 200:
             return died, [frontend.broken(received, row, before) for row, received in enumerate(batch)]
         return died, [frontend.died(received) for received in batch]
+
+
+def _dropped(seconds: float) -> Finding:
+    return Finding(
+        "client_timeout",
+        f"The call took longer than the model's clientTimeoutInMills ({seconds * 1000:.0f}); the answer was dropped.",
+        served="The client gets no answer at all, and its connection stays open.",
+        change="Raise clientTimeoutInMills in model-config.yaml, or make the handler faster.",
+    )

@@ -57,14 +57,14 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def worker(handlers: Path) -> Iterator[Worker]:
     """One that runs the code it is sent, in batches of two; response_timeout 1 s."""
     model = Model("m", handler=handlers / "runs_code.py")
-    with Worker(model, batch_size=2, max_batch_delay=0, response_timeout=1, process=True) as worker:
+    with Worker(model, batch_size=2, max_batch_delay=100, response_timeout=1, process=True) as worker:
         yield worker
 
 
 @pytest.fixture(scope="module")
 def inside(handlers: Path) -> Iterator[Worker]:
     """The same in this process."""
-    with Worker(Model("m", handler=handlers / "runs_code.py"), batch_size=2, max_batch_delay=0) as worker:
+    with Worker(Model("m", handler=handlers / "runs_code.py"), batch_size=2, max_batch_delay=100) as worker:
         yield worker
 
 
