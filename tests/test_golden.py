@@ -229,6 +229,10 @@ def check_described(response: Response, recorded: dict[str, Any]) -> None:
     assert without_ids(json.dumps(ours).encode()) == without_ids(json.dumps(theirs).encode())
 
 
+_FLOAT = re.compile(rb"\d\.\d{12}")
+_UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 def without_ids(text: bytes) -> bytes:
     return _UUID.sub(b"<uuid>", text)
 

@@ -173,8 +173,11 @@ class Channel:
         self._hang_up()
 
     def _gone(self) -> WorkerDied:
+        until = time.monotonic() + _LAST_WORDS
+        while self._process in self._selector.get_map() and time.monotonic() < until:
+            self._wait(until)
         if self.status is None:
-            self.status = self._process.status(_LAST_WORDS)
+            self.status = self._process.status()
         status = self.status
         if status is None:
             return WorkerDied("exit: The worker closed its connection.")

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from handlerkit.endpoints import parameters
 from handlerkit.endpoints.config import Config
@@ -86,25 +85,33 @@ class Frontend:
 
     def receive(self, request: Request) -> Received | Response:
         """The job for the worker, or the frontend's own answer where the worker is never asked."""
+        try:
+            got = self._receive(request)
+        except parameters.FormError as problem:
+            got = self.error(problem.status, problem.kind, str(problem))
+        return _as_sent(got, request.method) if isinstance(got, Response) else got
+
+    def _receive(self, request: Request) -> Received | Response:
         target = request.target(self.model)
         if len(f"{request.method} {target} HTTP/1.1") > _LINE_LIMIT or not _readable(request):
             return self.error(400, "BadRequestException", "Invalid HTTP message.")
+        expected = _first(request.headers, "expect")
+        if expected is not None and expected.strip().lower() != "100-continue":
+            return Response(417, "Expectation Failed", (("content-length", "0"),))
         if len(request.body) > self.config.max_request_size:
             return Response(413, "Request Entity Too Large", (("content-length", "0"),))
-        route = self._route(request.method, urlsplit(target).path, request)
+        path = re.split("[?#]", target, maxsplit=1)[0]
+        route = self._route(request.method, parameters.unescape(target, 0, len(path), plus="+"), request)
         if isinstance(route, Response):
             return route
-        if missing := self._unknown(route):
-            return missing
         values: list[Parameter] = []
         if route.takes_query:
-            values += parameters.of_query(request.query)
+            values += parameters.of_query(request.query, path + "?")
         describe = ("describe", "True") in route.added
-        if not describe:
-            try:
-                values += parameters.of_body(request.body, _first(request.headers, "content-type"))
-            except parameters.FormError as problem:
-                return self.error(500, "ErrorDataDecoderException", str(problem))
+        if not describe:  # a body is read before the model is looked for
+            values += parameters.of_body(request.body, _first(request.headers, "content-type"))
+        if missing := self._unknown(route):
+            return missing
         job = Job(str(uuid.uuid4()), self._headers(request, route), tuple(values))
         return Received(job, request.method, describe, route.version is not None)
 
@@ -114,10 +121,12 @@ class Frontend:
         Raises WorkerDied where the frontend would drop the worker instead of answering.
         """
         if before:
-            return self._streamed(received, answer, row, before)
-        if answer.code != 200:
-            return self.failed(received, answer)
-        return self._whole(received, answer.predictions[row])
+            response = self._streamed(received, answer, row, before)
+        elif answer.code != 200:
+            response = self.failed(received, answer)
+        else:
+            response = self._whole(received, answer.predictions[row])
+        return _as_sent(response, received.method)
 
     def failed(self, received: Received, answer: Answer) -> Response:
         """An overall code that is not 200: every request of the batch gets the same error.
@@ -135,7 +144,8 @@ class Frontend:
 
     def died(self, received: Received) -> Response:
         """The worker is gone: what each request of its batch gets."""
-        return self.error(500, "InternalServerException", "Worker died.", received.job.request_id)
+        response = self.error(500, "InternalServerException", "Worker died.", received.job.request_id)
+        return _as_sent(response, received.method)
 
     def overloaded(self, received: Received) -> Response:
         """The queue is full."""
@@ -145,7 +155,8 @@ class Frontend:
             "add workers. If this is a sequence inference, please check if it is closed, or expired; or exceeds "
             "maxSequenceJobQueueSize"
         )
-        return self.error(503, "ServiceUnavailableException", message, received.job.request_id)
+        response = self.error(503, "ServiceUnavailableException", message, received.job.request_id)
+        return _as_sent(response, received.method)
 
     def error(self, status: int, kind: str, message: str, request_id: str | None = None) -> Response:
         """The frontend's error body: pretty JSON and a line end."""
@@ -165,7 +176,7 @@ class Frontend:
         response = self._finish(row.status, row.reason, head, body, received.job.request_id)
         if row.status == 204:
             return replace(response, body=b"", headers=_without(response.headers, "content-length"))
-        return replace(response, body=b"") if received.method == "HEAD" else response
+        return response
 
     def _streamed(self, received: Received, answer: Answer, row: int, before: Sequence[Answer]) -> Response:
         """The first intermediate answer decides the head; each later one is a chunk, and so is the last.
@@ -180,9 +191,12 @@ class Frontend:
             self._check(piece.predictions[row])
             chunks.append(piece.predictions[row].body)
         first = before[0].predictions[row]
-        head = (*_merge(first.headers), ("x-request-id", received.job.request_id), *self._added)
+        head = _merge(first.headers)
+        head = (*head, ("x-request-id", received.job.request_id), *self._added_to(head))
         connection = ("connection", "keep-alive" if first.status < 400 else "close")
         sent = tuple(chunk for chunk in chunks if chunk)
+        if first.status >= 400:  # the head says that the connection closes, and so it does
+            sent, complete = (), False
         return Response(
             first.status,
             first.reason,
@@ -194,7 +208,8 @@ class Frontend:
 
     def broken(self, received: Received, row: int, before: Sequence[Answer]) -> Response:
         """A stream whose worker died half-way."""
-        return replace(self._streamed(received, before[-1], row, before[:-1] or before), complete=False)
+        response = self._streamed(received, before[-1], row, before[:-1] or before)
+        return _as_sent(replace(response, complete=False), received.method)
 
     def _check(self, row: Prediction) -> None:
         self._check_size(row.body)
@@ -212,28 +227,32 @@ class Frontend:
         headers = (
             *head,
             ("x-request-id", request_id),
-            *self._added,
+            *self._added_to(head),
             ("content-length", str(len(body))),
             ("connection", "keep-alive" if status < 400 else "close"),
         )
         return Response(status, reason, headers, body)
 
+    def _added_to(self, head: Headers) -> Headers:
+        """A handler's own Access-Control headers stay."""
+        names = {name.lower() for name, _ in head}
+        return tuple(pair for pair in self._added if pair[0].lower() not in names)
+
     def _route(self, method: str, path: str, request: Request) -> _Route | Response:
         """Path to model and version (TorchServe's inference API, and describe of its management API)."""
-        steps = [unquote(step) for step in path.strip("/").split("/")]
-        explain = (
-            "explain",
-            "True" if steps[0] == "explanations" or path.endswith((":explain", "/explain")) else "False",
-        )
+        steps = path.rstrip("/").split("/")[1:]  # what %2F stands for divides, too
+
+        def explain(asked: bool) -> tuple[str, str]:
+            return "explain", str(asked)
+
         match steps:
-            case ["predictions" | "explanations", model, *rest]:
-                return _Route(model, rest[0] if rest else None, False, (("url_path", "/".join(rest[1:])), explain))
-            case ["v1", "models", last] if ":" in last:
-                model, _, verb = last.rpartition(":")
-                if verb in ("predict", "explain"):
-                    return _Route(model, None, False, (explain,))
-            case ["v2", "models", model, "infer" | "explain"]:
-                return _Route(model, None, False, (explain,))
+            case ["predictions" | "explanations" as verb, model, *rest]:
+                added = (("url_path", "/".join(rest[1:])), explain(verb == "explanations"))
+                return _Route(model, rest[0] if rest else None, False, added)
+            case ["v1", "models", last] if ":predict" in last or ":explain" in last:
+                return _Route(last.partition(":")[0], None, False, (explain(":predict" not in last),))
+            case ["v2", "models", model, "infer" | "explain" as verb]:
+                return _Route(model.partition(":")[0], None, False, (explain(verb == "explain"),))
             case ["models", model, "invoke"]:
                 return _Route(model, None, True, ())
             case ["models", model, *version] if (
@@ -246,7 +265,7 @@ class Frontend:
                 return _Route(model, None, True, ())
             case [model, version, "predict"]:
                 return _Route(model, version, True, ())
-            case [""] if method != "OPTIONS":
+            case [] if method != "OPTIONS":
                 return self.error(
                     405, "MethodNotAllowedException", "Requested method is not allowed, please refer to API document."
                 )
@@ -257,13 +276,13 @@ class Frontend:
     def _invocations(self, request: Request) -> _Route | Response:
         """The model is a parameter here, and stays one; a server that started with one model needs none."""
         values = [
-            *parameters.of_query(request.query),
+            *parameters.of_query(request.query, (request.path or "") + "?"),
             *parameters.of_body(request.body, _first(request.headers, "content-type")),
         ]
         named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
         if not named:
             return self.error(400, "BadRequestException", "Parameter model_name is required.")
-        return _Route(named[-1], None, True, ())
+        return _Route(named[0], None, True, ())
 
     def _unknown(self, route: _Route) -> Response | None:
         if route.model != self.model:
@@ -342,6 +361,11 @@ def _in_hash_order(headers: Headers) -> Headers:
         return (code ^ code >> 16) & (buckets - 1)
 
     return tuple(sorted(headers, key=bucket))
+
+
+def _as_sent(response: Response, method: str) -> Response:
+    """An answer to HEAD has a head alone."""
+    return replace(response, body=b"", chunks=None) if method == "HEAD" else response
 
 
 def _without(headers: Headers, name: str) -> Headers:

@@ -63,10 +63,10 @@ class Guarded:
         """Whether the command ended by itself, waiting up to `wait` seconds for that."""
         return bool(select.select([self], [], [], wait)[0])
 
-    def status(self, wait: float = 0) -> int | None:
+    def status(self) -> int | None:
         """The exit status (minus the number of the signal that ended it) of a command that ended by itself; None for
-        one that has not within `wait` seconds. To be asked once."""
-        told = os.read(self.fileno(), 20) if self.has_ended(wait) else b""
+        one that has not. To be asked once."""
+        told = os.read(self.fileno(), 20) if self.has_ended() else b""
         return int(told) if told else None
 
 

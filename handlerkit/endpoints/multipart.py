@@ -1,6 +1,6 @@
 """multipart/form-data as Netty 4.1.53 reads it (HttpPostMultipartRequestDecoder), with its errors.
 
-Where that differs from RFC 7578 and from Python's readers, the difference is kept: what a handler is given depends on it.
+Where that differs from RFC 7578 and from Python's readers, the difference is kept: it decides what a handler is given.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def _disposition(value: str, fields: dict[str, str]) -> None:
 
 def split_header(line: str) -> list[str]:
     """A header's name and its values: split at semicolons outside of quotes, or, where there is none, at commas."""
-    found = re.match(r"[{0}]*([^:{0}]*)[^:]*:?[{0}]*".format(_WHITE), line)
+    found = re.match(rf"[{_WHITE}]*([^:{_WHITE}]*)[^:]*:?[{_WHITE}]*", line)
     assert found is not None
     rest = line[found.end() :].rstrip(_WHITE)
     if ";" in rest:

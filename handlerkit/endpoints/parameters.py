@@ -75,7 +75,7 @@ def of_form(body: bytes) -> Iterator[Parameter]:
 
 
 def unescape(text: str, start: int = 0, end: int | None = None, plus: str = " ") -> str:
-    """%xx as UTF-8 and + as `plus`, from `start` to `end`. Raises FormError, which names the place in the whole text."""
+    """%xx as UTF-8 and + as `plus`, from `start` to `end`. Raises FormError, which names the place in the text."""
     end = len(text) if end is None else end
 
     def decoded(run: re.Match[str]) -> str:

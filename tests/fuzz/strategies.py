@@ -120,7 +120,7 @@ _CUSTOM = (
     "Access-Control-Allow-Origin", "access-control-allow-methods", "Vary", "Allow", "FB", "Ea",
 )  # fmt: skip
 # Left out: ts_stream_next set by hand (the client waits for ever), transfer-encoding (the answer is then no HTTP).
-_header_values = st.sampled_from(["", "v", "text/html", "a, b", "a b", " v ", "\t", "é", "ÿ", "中", "😀", "v;q=1", "\x7f", "\x01"])
+_header_values = st.sampled_from(["", "v", "text/html", "a, b", "a b", "a\tb", "é", "ÿ", "中", "😀", "v;q=1", "\x7f", "\x01"])
 _living_headers = st.tuples(st.sampled_from(_CUSTOM + _OWN), _header_values).map(list)
 _deadly_headers = st.one_of(
     st.tuples(st.sampled_from(["x-a"]), st.sampled_from(["a\nb", "a\r\nx-b: c", "a\0b", "a\x0bb", 1, None])),
@@ -129,13 +129,14 @@ _deadly_headers = st.one_of(
 _types = st.sampled_from(["application/json", "text/plain; charset=utf-8", "image/png", "", "x"])
 _deadly_types = st.sampled_from(["té/xt", "text/plain\n", 1])
 
-# -- d.4: the status. Left out: 100, which tells a client to wait for another answer.
+# -- d.4: the status. Left out: 100, which tells a client to wait for another answer, and what Python's http.client
+# does not take for a status or strips of a phrase or header: numbers that have not three digits, spaces around.
 
 _codes = st.sampled_from(
     [200, 201, 202, 203, 204, 205, 206, 299, 300, 301, 304, 308, 400, 404, 413, 418, 429, 451, 500, 503, 507, 599, 600,
-     700, 999, 1000, 0, 1, 99, 101, 103]
+     700, 999, 101, 103]
 )  # fmt: skip
-_phrases = st.sampled_from(["", "OK", "Not Here", " padded ", "\t", "a\x01b"])
+_phrases = st.sampled_from(["", "OK", "Not Here", "a\tb", "a\x01b"])
 _status = st.one_of(_codes.map(lambda code: [code]), st.tuples(_codes, _phrases).map(list), st.just([None, "OK"]))
 _deadly_status = st.sampled_from(
     [[-1], ["200"], [1.5], [2**31], [200, "é"], [200, "a\nb"], [200, "a\rb"], [200, 1]]
@@ -149,7 +150,7 @@ _ORDINARY = (
 )  # fmt: skip
 _BASE = ("SystemExit", "KeyboardInterrupt", "GeneratorExit")
 _PE_CODES = [400, 404, 413, 418, 422, 429, 451, 500, 501, 502, 503, 504, 505, 507, 511, 599, 600, 777, 200, 201, 204, 205,
-             206, 299, 302, 304, 308, 0, 1, 101, 103]  # fmt: skip
+             206, 299, 302, 304, 308, 101, 103]  # fmt: skip
 _messages = st.sampled_from(["", "m", "é", "中", '"\\', "<a href='b'>&=", "\n\t\b\f\x01\x7f", "\u2028", "😀", "CUDA"])
 _living_raise = st.one_of(
     st.tuples(st.sampled_from(_ORDINARY), st.sampled_from(["", "text", "CUDA out of memory", "cuda"])),
