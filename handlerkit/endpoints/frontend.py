@@ -344,7 +344,8 @@ def _merge(headers: Headers) -> Headers:
     merged: dict[str, tuple[str, str]] = {}
     for name, value in headers if len(headers) < 2 else _in_hash_order(headers):
         merged.pop(name.lower(), None)
-        merged[name.lower()] = (name, value.encode("latin-1", "replace").decode("latin-1"))
+        # one ? for each of Java's characters, which beyond U+FFFF are two
+        merged[name.lower()] = (name, re.sub("[^\0-\xff]", lambda one: "?" if one[0] < "\U00010000" else "??", value))
     return tuple(pair for key, pair in merged.items() if key not in _OWN)
 
 

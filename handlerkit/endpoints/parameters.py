@@ -46,8 +46,8 @@ def of_query(query: str, before: str = "") -> Iterator[Parameter]:
             start = end - len(name)
             name, equals, _ = name.partition("=")
             middle = start + len(name)
-            value = unescape(whole, middle + len(equals), end)
-            yield Parameter(unescape(whole, start, middle), "", value.encode())
+            name = unescape(whole, start, middle)
+            yield Parameter(name, "", unescape(whole, middle + len(equals), end).encode())
 
 
 def of_form(body: bytes) -> Iterator[Parameter]:

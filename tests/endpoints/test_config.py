@@ -48,7 +48,7 @@ def test_what_is_refused(key: str, given: object, words: str) -> None:
 
 
 def test_key_that_a_worker_does_not_need_is_known() -> None:
-    assert Config.read({"job_queue_size": 2}) == Config()
+    assert Config.read({"number_of_netty_threads": 2}) == Config()
 
 
 def test_check_keys_looks_at_names_only() -> None:

@@ -426,10 +426,15 @@ def _requests(draw: st.DrawFn, model: str, envelope: str | None) -> Request:
     program = draw(programs)
     if draw(st.booleans()) and program:
         kind, body = "application/octet-stream", b"x"
+    if any(name == "Expect" and value != "100-continue" for name, value in headers):
+        body = b""  # where an expectation is refused, a body that was sent nevertheless is read as the next request
+    describes = draw(st.integers(0, 59)) == 59
+    if describes:
+        program.pop("stream", None)  # each piece would be an answer of its own
     program = json.dumps(program)
     at = draw(st.integers(0, len(headers)))
     headers = (*headers[:at], ("x-program", program), *headers[at:])
-    if draw(st.integers(0, 59)) == 59:
+    if describes:
         path = draw(st.sampled_from([f"/models/{model}", f"/models/{model}/1.0"]))
         return Request("GET", path, headers, "customized=true", b"")
     path = draw(st.sampled_from(_paths(model))) or f"/predictions/{model}"
