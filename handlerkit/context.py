@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import logging
 import os
+import pickle
 import types
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def metrics_cache(model_name: str) -> MetricsCacheYamlImpl:
     """The metrics cache a worker makes of TorchServe's own ts/configs/metrics.yaml, for a model of that name."""
-    cache = copy.deepcopy(_fresh_cache())
+    cache: MetricsCacheYamlImpl = pickle.loads(_fresh_cache())
     cache.model_name = model_name
     _own_defaults(cache)
     return cache
@@ -37,8 +37,8 @@ def _own_defaults(cache: MetricsCacheYamlImpl) -> None:
 
 
 @functools.cache
-def _fresh_cache() -> MetricsCacheYamlImpl:
-    """Read once: parsing the file takes longer than loading a small model.
+def _fresh_cache() -> bytes:
+    """Read once, and kept as a pickle: parsing the file takes longer than loading a small model.
 
     TorchServe leaves the file to the garbage collector; and its logging.info would give a root logger that has no
     handler one that writes to stderr for good.
@@ -56,7 +56,7 @@ def _fresh_cache() -> MetricsCacheYamlImpl:
             cache.initialize_cache()
     finally:
         logging.root.removeHandler(silent)
-    return cache
+    return pickle.dumps(cache)
 
 
 def mock_context(

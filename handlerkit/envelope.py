@@ -17,30 +17,41 @@ from handlerkit.messages import Request, Response
 NAMES = ("body", "json", "kserve", "kservev2")
 
 
-def wrap(name: str, payload: Any, *, model: str | None = None, **rest: Any) -> Request:
+def wrap(name: str, payload: Any, *, as_tensor: bool = False, model: str | None = None, **rest: Any) -> Request:
     """The request a client of this envelope sends for one payload.
 
     Args:
         name: body, json (TensorFlow Serving's form), kserve (v1) or kservev2 (the Open Inference Protocol).
-        payload: a JSON value, bytes (sent as {"b64": ...}, which json alone decodes again), an array or tensor
-            (kservev2 sends it with its shape and datatype; the others as nested lists), or a Request whose body
-            is one of these.
+        payload: a JSON value, bytes (an image's file), an array or tensor, or a Request whose body is one of these.
+            Arrays go as nested lists.
+        as_tensor: send an image's pixels, an array [H, W, 3] of uint8, instead of its file.
         model: its name, for the kserve routes /v1/models/<model>:predict and /v2/models/<model>/infer; without
             it the request goes to /predictions.
         rest: headers, method, path, query, label of the Request.
+
+    What TorchServe's half makes of it is one element of the handler's `data`:
+
+        body      the JSON value, or the bytes as a bytearray
+        json      the JSON value, or the bytes: sent as {"b64": base64}, it decodes them again
+        kserve    the JSON value, or {"data": base64} for bytes: TorchServe's image handlers read this, others decode it
+        kservev2  {"name", "shape", "datatype", "data"}: an array as nested lists with its shape and datatype, so
+                  UINT8 and [H, W, 3] for pixels; text as it is and bytes as base64, both of datatype BYTES, of which
+                  the envelope hands over the first element alone
 
     Raises RequestError for an unknown name and for a payload that JSON cannot carry.
     """
     if name not in NAMES:
         raise RequestError(f"the envelopes are {', '.join(NAMES)}, not {name!r}")
     if isinstance(payload, Request):
-        if name == "body":
+        if name == "body" and not as_tensor:
             return payload
         rest = {
             "method": payload.method, "path": payload.path, "query": payload.query, "label": payload.label,
             "headers": _without_type(payload), **rest,
         }  # fmt: skip
         payload = _value(payload)
+    if as_tensor:
+        payload = _pixels(payload)
     if name == "body":
         return Request(body=payload, **rest) if isinstance(payload, bytes) else Request.json(_plain(payload), **rest)
     if name == "kservev2":
@@ -48,6 +59,8 @@ def wrap(name: str, payload: Any, *, model: str | None = None, **rest: Any) -> R
         return Request.json({"inputs": [_tensor(payload)]}, **rest)
     if name == "kserve":
         _route(rest, model, "/v1/models/{}:predict")
+        if isinstance(payload, bytes | bytearray):
+            payload = {"data": base64.b64encode(payload).decode()}  # KServe's own form for TorchServe
     return Request.json({"instances": [_plain(payload)]}, **rest)
 
 
@@ -89,6 +102,22 @@ def _value(request: Request) -> Any:
         raise RequestError(f"this {kind} cannot be read to be wrapped: {problem}") from None
 
 
+def _pixels(payload: Any) -> Any:
+    """An image's bytes as an array [H, W, 3] of uint8."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    if not isinstance(payload, bytes | bytearray):
+        raise RequestError(f"as_tensor takes the bytes of an image, not {type(payload).__name__}")
+    try:
+        with Image.open(io.BytesIO(payload)) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as problem:
+        raise RequestError("as_tensor takes the bytes of an image, and these cannot be read as one") from problem
+
+
 def _without_type(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in request.headers if pair[0].lower() != "content-type")
 
@@ -118,7 +147,8 @@ def _tensor(payload: Any) -> dict[str, Any]:
         raise RequestError(f"kservev2 takes an array with one type and one shape: {problem}") from None
     kinds = {"b": "BOOL", "u": "UINT", "i": "INT", "f": "FP"}
     if array.dtype.kind not in kinds:
-        raise RequestError(f"kservev2 carries numbers, bools, text and bytes, not an array of {array.dtype}")
+        other = f"an array of {array.dtype}" if array.ndim else f"a {type(payload).__name__}"
+        raise RequestError(f"kservev2 carries numbers, bools, text and bytes, not {other}")
     bits = "" if array.dtype.kind == "b" else str(array.dtype.itemsize * 8)
     datatype = kinds[array.dtype.kind] + bits
     return {"name": "input-0", "shape": list(array.shape), "datatype": datatype, "data": array.ravel().tolist()}

@@ -240,7 +240,12 @@ class _Cursor:
         return piece
 
     def int(self) -> int:
-        return int.from_bytes(self.take(4), "big", signed=True)
+        try:
+            (value,) = _int.unpack_from(self._message, self.at)
+        except struct.error:
+            raise _MissingError("a number does not fit") from None
+        self.at += 4
+        return value  # type: ignore[no-any-return]
 
     def sized(self) -> memoryview:
         """What max_response_size is meant for: a body, or the answer's message."""
@@ -249,7 +254,8 @@ class _Cursor:
         return self.take(size)
 
     def text(self) -> str:
-        return _text(self.take(self.int()))
+        size = self.int()
+        return _text(self.take(size)) if size else ""
 
 
 def _text(data: memoryview) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from handlerkit import envelope
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import RequestError
 from handlerkit.messages import Part, Request, Response, Run
 from handlerkit.model import Model
+from handlerkit.verify import verify
 
+PIXELS = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
 IMAGE = b"\x89PNG\r\n\x1a\n\xff"
 SEEN = """
 def handle(data, context):
@@ -25,14 +30,18 @@ def handle(data, context):
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Worker]:
-    """By envelope, a worker whose handler answers what it was given (of a tensor, its data)."""
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model whose handler answers what it was given (of a tensor, its data)."""
     handler = tmp_path_factory.mktemp("envelopes") / "seen.py"
     handler.write_text(SEEN)
-    workers = {name: Worker(Model("seen", handler=handler), {"service_envelope": name}) for name in envelope.NAMES}
-    yield workers
-    for worker in workers.values():
-        worker.close()
+    return Model("seen", handler=handler)
+
+
+@pytest.fixture(scope="module")
+def workers(model: Model) -> dict[str, Worker]:
+    """That model's worker, by envelope."""
+    with Worker(model) as worker:
+        yield {name: worker.with_envelope(name) for name in envelope.NAMES}
 
 
 def sent(workers: dict[str, Worker], name: str, payload: Any, **options: Any) -> Run:
@@ -68,12 +77,59 @@ def test_objects_arrive_as_they_are(workers, name: str) -> None:
     [
         ("body", bytearray(IMAGE)),
         ("json", IMAGE),
-        ("kserve", {"b64": base64.b64encode(IMAGE).decode()}),
+        ("kserve", {"data": base64.b64encode(IMAGE).decode()}),
     ],
 )
 def test_bytes_of_an_image(workers, name: str, seen: Any) -> None:
     request = envelope.wrap(name, IMAGE)
     assert workers[name].predict(request).data == [seen]
+
+
+@pytest.mark.parametrize("name", ["kserve", "kservev2"])
+def test_handlers_of_torchserve_read_an_image(workers, name: str) -> None:
+    import torch
+    from ts.torch_handler.vision_handler import VisionHandler
+
+    handler = VisionHandler()
+    handler.device, handler.image_processing = "cpu", lambda image: torch.tensor(np.array(image))
+    batch = handler.preprocess(workers[name].predict(envelope.wrap(name, picture())).data)
+    assert np.array_equal(batch, [PIXELS])
+
+
+def picture(kind: str = "PNG", mode: str = "RGB") -> bytes:
+    """The file of an image [1, 2, 3]."""
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).convert(mode).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("payload", [picture(), Request(body=picture())], ids=["bytes", "request"])
+def test_pixels_of_an_image_are_a_tensor(workers, payload: bytes | Request) -> None:
+    run = sent(workers, "kservev2", payload, as_tensor=True)
+    assert run.data == [{"name": "input-0", "shape": [1, 2, 3], "datatype": "UINT8", "data": PIXELS.tolist()}]
+    assert envelope.unwrap("kservev2", run.response) == PIXELS.ravel().tolist()
+
+
+@pytest.mark.parametrize("name", ["body", "json", "kserve"])
+def test_pixels_of_an_image_are_nested_lists(workers, name: str) -> None:
+    request = Request(body=picture(), headers={"Content-Type": "image/png"}, label="coins.png")
+    run = sent(workers, name, request, as_tensor=True)
+    assert run.data == [PIXELS.tolist()]
+    assert (run.request.label, run.request.content_type) == ("coins.png", "application/json")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
+def test_pixels_have_three_channels(mode: str) -> None:
+    (tensor,) = json.loads(envelope.wrap("kservev2", picture(mode=mode), as_tensor=True).body)["inputs"]
+    assert tensor["shape"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"), [(b"no image", "these cannot be read as one"), ([1, 2], "the bytes of an image, not list")]
+)
+def test_pixels_of_something_else(payload: Any, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        envelope.wrap("kservev2", payload, as_tensor=True)
 
 
 def test_bytes_of_an_image_in_a_tensor(workers) -> None:
@@ -179,7 +235,8 @@ def test_body_wraps_nothing() -> None:
         ("json", Request(body=b"{", headers={"Content-Type": "application/json"}), "application/json cannot be read"),
         ("json", Request.multipart(Part("a", "1")), "a form cannot be wrapped"),
         ("kservev2", [[1], [1, 2]], "one type and one shape"),
-        ("kservev2", {"a": 1}, "not an array of object"),
+        ("kservev2", {"a": 1}, "not a dict"),
+        ("kservev2", [None], "not an array of object"),
         ("kservev2", np.array([1j]), "not an array of complex128"),
     ],
 )
@@ -210,3 +267,20 @@ def test_answer_without_an_envelope_is_json_or_bytes() -> None:
 def test_several_outputs_are_all_unwrapped() -> None:
     body = json.dumps({"outputs": [{"data": [1]}, {"data": [2, 3]}]}).encode()
     assert envelope.unwrap("kservev2", Response(200, body=body)) == [[1], [2, 3]]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("name", envelope.NAMES)
+def test_real_torchserve_answers_the_same_bytes(workers, model: Model, name: str, tmp_path: Path) -> None:
+    from handlerkit.archive import Archive
+    from handlerkit.endpoints.server import Server
+
+    requests = [envelope.wrap(name, [[0.5, 1]]), envelope.wrap(name, picture(), as_tensor=True)]
+    requests += [envelope.wrap(name, picture())] if name == "kservev2" else [envelope.wrap(name, {"a": [1, None]})]
+    run = workers[name].predict(*requests)
+    assert [response.status for response in run.responses] == [200, 200, 200]
+    with Server([Archive(model).save(tmp_path)], {"service_envelope": name}) as server:
+        report = verify(run, server)
+    assert report, report.rows
+    left_out = {note for row in report.rows for note in row.volatile}
+    assert left_out == ({"the request's id in the body"} if name == "kservev2" else set())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Exchange, Request, Response, Run
 from handlerkit.model import Model
-from handlerkit.verify import Report, verify
+from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
 
 ID = ("x-request-id", "one")
 
@@ -180,3 +182,125 @@ def test_worker_with_another_batch_size_is_found_out(handlers: Path) -> None:
     with Worker(model) as one, Worker(model, batch_size=2) as other:
         report = verify(one.predict(Request(body=b"a"), Request(body=b"b")), other)
     assert [str(difference) for difference in report.rows[0].differences] == ["header x-rows: 1 here, 2 there"]
+
+
+# --- envelopes --------------------------------------------------------------------------------------------------------
+
+#: What the worker of each envelope hands over, answered.
+ECHOES = """
+def handle(data, context):
+    if data is None:
+        return None
+    row = data[0]
+    return [row.get("body", row.get("data", row)) if isinstance(row, dict) else row]
+"""
+#: As handlers are written that know no envelope.
+READS_ROWS = """
+def handle(data, context):
+    return [row.get("body") for row in data] if data else None
+"""
+
+
+@pytest.fixture
+def in_each(tmp_path: Path):
+    """Compares what a handler's source makes of requests in each envelope."""
+    opened = []
+
+    def compare(source: str, *requests: Request, **options) -> Envelopes:
+        (tmp_path / "handler.py").write_text(source)
+        opened.append(Worker(Model("m", handler=tmp_path / "handler.py")))
+        return compare_envelopes(requests, opened[-1].with_envelope, **options)
+
+    yield compare
+    for worker in opened:
+        worker.close()
+
+
+def verdicts(compared: Envelopes) -> list[tuple[str, ...]]:
+    return [tuple(found.verdict for found in sample.answers.values()) for sample in compared.samples]
+
+
+def test_every_sample_is_answered_in_each_envelope(in_each) -> None:
+    compared = in_each(ECHOES, Request.json([1.5, 2]), Request.text("x y", label="words.txt"))
+    assert [sample.label for sample in compared.samples] == ["request 1", "words.txt"]
+    assert list(compared.samples[0].answers) == ["none", "body", "json", "kserve", "kservev2"]
+    assert verdicts(compared) == [("same",) * 5] * 2
+    assert compared
+    assert repr(compared) == "<Envelopes m: 8 same>"
+
+
+@pytest.mark.parametrize("answer", ["3", "0.5", "'words'", "'ünï'", "[[1, 2]]", "[True]", "None"])
+def test_an_answer_of_any_kind_is_known_again(in_each, answer: str) -> None:
+    source = f"def handle(data, context):\n    return [{answer}] * len(data) if data else None\n"
+    compared = in_each(source, Request.json([1]))
+    assert verdicts(compared)[0][:4] == ("same",) * 4
+
+
+def test_runs_are_kept(in_each) -> None:
+    answers = in_each(ECHOES, Request.json([1])).samples[0].answers
+    assert [found.run.call.envelope for found in answers.values()] == [None, "body", "json", "kserve", "kservev2"]
+
+
+def test_shape_that_kservev2_loses(in_each) -> None:
+    compared = in_each(ECHOES, Request.json([[1, 2], [3, 4]]))
+    found = compared.samples[0].answers["kservev2"]
+    assert not compared
+    assert found.verdict == "different"
+    assert found.why == "answer: 2 elements without an envelope, 4 elements in this one."
+
+
+def test_number_alone_is_a_tensor_of_one_element(in_each) -> None:
+    compared = in_each("def handle(data, context):\n    return [0.25] if data else None\n", Request.json([1]))
+    assert compared.samples[0].answers["kservev2"].verdict == "same"
+
+
+def test_first_place_that_differs_is_told(in_each) -> None:
+    source = (
+        "def handle(data, context):\n"
+        "    return [{'scores': [1, 1 if isinstance(data[0], dict) else 2]}] if data else None\n"
+    )
+    found = in_each(source, Request.json([1])).samples[0].answers["json"]
+    assert (found.verdict, found.why) == ("different", "answer.scores[1]: 1 without an envelope, 2 in this one.")
+
+
+def test_failure_is_told_in_plain_words(in_each) -> None:
+    found = in_each(READS_ROWS, Request.json([1])).samples[0].answers["json"]
+    assert (found.verdict, found.run.response.status) == ("failed", 503)
+    assert found.why
+    assert found.why == found.run.findings[0].what
+
+
+def test_handler_that_needs_its_envelope_differs_from_none(in_each) -> None:
+    source = "def handle(data, context):\n    return [row + 1 for row in data] if data else None\n"
+    answers = in_each(source, Request.json(1)).samples[0].answers
+    assert (answers["none"].verdict, answers["json"].verdict) == ("failed", "different")
+    assert answers["json"].why == "status: 503 Prediction failed without an envelope, 200 in this one."
+
+
+def test_payload_that_an_envelope_cannot_carry(in_each) -> None:
+    found = in_each(ECHOES, Request.json({"a": 1})).samples[0].answers["kservev2"]
+    assert (found.verdict, found.run) == ("failed", None)
+    assert found.why.startswith("It cannot be sent: kservev2 carries numbers")
+
+
+def test_bytes_against_text(in_each) -> None:
+    answers = in_each(ECHOES, Request(body=b"\x89PNG\xff")).samples[0].answers
+    assert (answers["body"].verdict, answers["json"].verdict) == ("same", "failed")
+    assert answers["kserve"].why == 'answer: 5 bytes without an envelope, "iVBOR/8=" in this one.'
+
+
+def test_batch_is_sent_together(in_each) -> None:
+    compared = in_each(ECHOES, Request.json([1]), batch=2)
+    assert {len(found.run.exchanges) for found in compared.samples[0].answers.values()} == {2}
+
+
+def test_pixels_go_to_every_envelope(in_each) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (2, 1), (1, 2, 3)).save(file, "PNG")
+    answers = in_each(ECHOES, Request(body=file.getvalue()), as_tensor=True).samples[0].answers
+    assert answers["none"].run.response.json() == [[[1, 2, 3], [1, 2, 3]]]
+    assert answers["kservev2"].run.data[0]["shape"] == [1, 2, 3]
+
+
+def test_no_sample_is_no_difference() -> None:
+    assert compare_envelopes([], lambda name: Answers()).samples == ()

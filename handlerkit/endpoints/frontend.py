@@ -48,9 +48,14 @@ class Received(NamedTuple):
     """A request the frontend queues: the job for the worker, and what its answer depends on."""
 
     job: Job
-    method: str
+    request: Request
     describe: bool
     versioned: bool = False
+
+    @property
+    def method(self) -> str:
+        """The request's."""
+        return self.request.method
 
 
 class _Route(NamedTuple):
@@ -113,7 +118,7 @@ class Frontend:
         if missing := self._unknown(route):
             return missing
         job = Job(str(uuid.uuid4()), self._headers(request, route), tuple(values))
-        return Received(job, request.method, describe, route.version is not None)
+        return Received(job, request, describe, route.version is not None)
 
     def respond(self, received: Received, answer: Answer, row: int, before: Sequence[Answer] = ()) -> Response:
         """The answer to one request of a batch. `before`: the intermediate answers, for a streamed one.
@@ -135,12 +140,7 @@ class Frontend:
         """
         self._check_size(answer.message.encode())
         code = 507 if answer.code == 413 else answer.code
-        response = self.error(code, "InternalServerException", answer.message, received.job.request_id)
-        return (
-            response
-            if code != 204
-            else replace(response, body=b"", headers=_without(response.headers, "content-length"))
-        )
+        return self.error(code, "InternalServerException", answer.message, received.job.request_id)
 
     def died(self, received: Received) -> Response:
         """The worker is gone: what each request of its batch gets."""
@@ -161,6 +161,7 @@ class Frontend:
     def error(self, status: int, kind: str, message: str, request_id: str | None = None) -> Response:
         """The frontend's error body: pretty JSON and a line end."""
         body = json.dumps({"code": status, "type": kind, "message": message}, indent=2, ensure_ascii=False) + "\n"
+        body = body.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # as Gson writes them
         head = (("content-type", "application/json"),)
         return self._finish(status, _reason(status), head, body.encode(), request_id or str(uuid.uuid4()))
 
@@ -173,10 +174,7 @@ class Frontend:
             body = self._describe(body)
             if _first(head, "content-type") is None:
                 head = (("content-type", "application/json"), *head)
-        response = self._finish(row.status, row.reason, head, body, received.job.request_id)
-        if row.status == 204:
-            return replace(response, body=b"", headers=_without(response.headers, "content-length"))
-        return response
+        return self._finish(row.status, row.reason, head, body, received.job.request_id)
 
     def _streamed(self, received: Received, answer: Answer, row: int, before: Sequence[Answer]) -> Response:
         """The first intermediate answer decides the head; each later one is a chunk, and so is the last.
@@ -314,9 +312,9 @@ class Frontend:
 
 def _cors(config: Config) -> Headers:
     named = (
-        ("Access-Control-Allow-Origin", config.cors_allowed_origin),
-        ("Access-Control-Allow-Methods", config.cors_allowed_methods),
-        ("Access-Control-Allow-Headers", config.cors_allowed_headers),
+        ("access-control-allow-origin", config.cors_allowed_origin),
+        ("access-control-allow-methods", config.cors_allowed_methods),
+        ("access-control-allow-headers", config.cors_allowed_headers),
     )
     return tuple((name, value) for name, value in named if value)
 
@@ -365,8 +363,15 @@ def _in_hash_order(headers: Headers) -> Headers:
 
 
 def _as_sent(response: Response, method: str) -> Response:
-    """An answer to HEAD has a head alone."""
-    return replace(response, body=b"", chunks=None) if method == "HEAD" else response
+    """An answer to HEAD has a head alone, and so has one with a status that allows no body."""
+    status, headers = response.status or 0, response.headers
+    if status == 204 or 100 <= status < 200:
+        headers = _without(_without(headers, "content-length"), "transfer-encoding")
+    elif status == 205:
+        headers = (*_without(_without(headers, "content-length"), "transfer-encoding"), ("content-length", "0"))
+    elif status != 304 and method != "HEAD":
+        return response
+    return replace(response, headers=headers, body=b"", chunks=None, complete=True)
 
 
 def _without(headers: Headers, name: str) -> Headers:

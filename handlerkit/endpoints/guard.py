@@ -20,10 +20,10 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from handlerkit.endpoints.logs import Journal
 
@@ -162,9 +162,10 @@ class Guard:
         """Modules a worker could not have: those from outside the installed packages, and those that a file of
         model_dir stands before. Looked for again only when modules were loaded since."""
         if self._seen != _mark():
-            own = _importable(self._model_dir)
-            gone = {root for root in _roots(sys.modules) if root in own or not _installed(root)} | {"__main__"}
-            self._foreign = [name for name in sys.modules if name.partition(".")[0] in gone]
+            census = _census(_mark())
+            shadowed = _importable(self._model_dir) & census.roots.keys()
+            gone = {"__main__"} | census.foreign | shadowed
+            self._foreign = [name for root in gone for name in census.roots.get(root, ())]
         return self._foreign
 
     def _adopt(self, since: tuple[int, str]) -> None:
@@ -174,7 +175,8 @@ class Guard:
         if len(sys.modules) != count + len(new):  # some went, too
             new = list(sys.modules)
         own = _importable(self._model_dir)
-        mine = {root for root in _roots(new) if root in own or not _installed(root)}
+        roots = {name.partition(".")[0] for name in new}
+        mine = {root for root in roots if root in own or not _installed(root)}
         self._modules |= {name: sys.modules[name] for name in new if name.partition(".")[0] in mine}
 
     def _builtins(self) -> None:
@@ -330,8 +332,20 @@ def _server_path() -> tuple[str, ...]:
     return tuple(json.loads(found.stdout))
 
 
-def _roots(modules: Iterable[str]) -> set[str]:
-    return {name.partition(".")[0] for name in modules}
+class _Census(NamedTuple):
+    """The modules that are loaded, by their top-level names, and which of those are not installed."""
+
+    roots: Mapping[str, list[str]]
+    foreign: set[str]
+
+
+@functools.lru_cache(maxsize=1)
+def _census(mark: tuple[int, str]) -> _Census:
+    """Counted once for all workers, until a module is loaded or dropped: `mark` is _mark()."""
+    roots: dict[str, list[str]] = {}
+    for name in sys.modules:
+        roots.setdefault(name.partition(".")[0], []).append(name)
+    return _Census(roots, {root for root in roots if not _installed(root)})
 
 
 def _importable(folder: str) -> set[str]:

@@ -25,6 +25,7 @@ from handlerkit.timing import Stopwatch
 from handlerkit.wire import Buffers, ProtocolError, Reader
 
 _STAGES = ("preprocess", "inference", "postprocess")
+_EntryPoint = Callable[[list[Any], Any], Any]
 
 
 class Loaded:
@@ -58,6 +59,11 @@ class Loaded:
         #: Modules in the archive's root that stand before installed ones of the same name.
         self.shadows = self._guard.shadows()
         self._ends: list[Callable[[], object]] = []
+        self._entry_points: dict[str | None, _EntryPoint] = {}
+        self._rows: list[Any] = []
+        self._returned: Any = None
+        self._result: Any = None
+        self._raised: BaseException | None = None
         self._watch = Stopwatch()
         self._retrieve = self._watch.time("decode", retrieve_msg)
         self._encode = self._watch.time("encode", create_predict_response)
@@ -68,9 +74,12 @@ class Loaded:
 
                 self.journal.take()  # what TorchServe says of itself, and only to the first load of a process
                 self._service = TsModelLoader().load(
-                    model.name, str(self.model_dir), model.handler, gpu_id, batch_size, config.service_envelope,
+                    model.name, str(self.model_dir), model.handler, gpu_id, batch_size, None,
                     config.limit_max_image_pixels, metrics,
                 )  # fmt: skip
+                self._noted = why.watch(self._service.context)
+                self._handle = self._service._entry_point
+                self._service._entry_point = self._behind(config.service_envelope)
         except BaseException as error:
             interrupted = self._guard.interrupted and isinstance(error, KeyboardInterrupt)
             problem = None if interrupted else self._load_error(error, refusal)
@@ -82,34 +91,38 @@ class Loaded:
         self.logs = self.journal.take()
         self._stages = self._instrument()
 
-    def call(self, message: Buffers) -> Outcome:
-        """Let TorchServe's worker code answer a predict message.
+    def call(self, message: Buffers, envelope: str | None = None) -> Outcome:
+        """Let TorchServe's worker code answer a predict message, with this envelope around the handler.
 
         Raises KeyboardInterrupt for a Ctrl-C of the user, not for one that the handler raised.
         """
         socket = _Socket()
         self._service.set_cl_socket(socket)
-        self._raised = self._returned = None
-        self._rows: list[Any] = []
+        self._raised = self._returned = self._result = None
+        self._rows = []
+        self._noted.clear()
         reply, error = None, None
         try:
             with self._guard, self._timed():
+                self._service._entry_point = self._behind(envelope)
                 self._watch.start()
                 try:
                     _, batch = self._retrieve(Reader(message))
                     reply = self._service.predict(batch)
                 finally:
                     timings = self._watch.stop()
+                    why.note_debug(self._noted, self.files)
         except BaseException as problem:
             if self._guard.interrupted:
                 self.journal.take()
                 raise
             error = problem
         outcome = Outcome(
-            timings, logs=self.journal.take(), error=error or self._raised, returned=self._returned, rows=self._rows
-        )
+            timings, logs=self.journal.take(), error=error or self._raised, returned=self._returned, rows=self._rows,
+            result=self._result, noted=tuple(self._noted),
+        )  # fmt: skip
         self._decode(outcome, reply, socket.sent)
-        self._raised = self._returned = None
+        self._raised = self._returned = self._result = None
         self._rows = []
         return outcome
 
@@ -137,24 +150,34 @@ class Loaded:
         frames = tuple(replace(frame, file=plain(f'File "{frame.file}')[len('File "') :]) for frame in info.frames)
         return ErrorInfo(info.type, plain(info.message), frames, plain(info.traceback))
 
-    def close(self) -> None:
-        """Forget the handler, end its micro-batching and remove its model_dir."""
+    def close(self, wait: bool = True) -> None:
+        """Forget the handler, end its micro-batching and remove its model_dir, in the background without `wait`."""
         for end in self._ends:
             end()
-        self._staged.remove()
+        (self._staged.remove if wait else self._staged.discard)()
 
-    def _instrument(self) -> dict[str, Callable[..., Any]]:
-        """Hear of what the entry point gets, returns and raises, and time the envelope and the handler's stages."""
-        entry = self._service._entry_point
-        envelope = getattr(entry, "__self__", None)
-        inner = entry
-        if envelope is not None and hasattr(envelope, "_handle_fn"):
-            inner = envelope._handle_fn
-            self._watch.watch(envelope, "parse_input", "envelope in")
-            self._watch.watch(envelope, "format_output", "envelope out")
+    def _behind(self, envelope: str | None) -> _EntryPoint:
+        """The handler with an envelope around it, as the loader puts it there (ts.model_loader.TsModelLoader.load).
+        An envelope remembers things from call to call, so there is one of a name for as long as the handler lives."""
+        if envelope not in self._entry_points:
+            entry = self._handle
+            if envelope is not None:
+                from ts.model_loader import TsModelLoader
 
-        name = type(inner.__self__).__name__ if inspect.ismethod(inner) else getattr(inner, "__name__", repr(inner))
-        self.entry_point = f"{'class' if inspect.ismethod(inner) else 'function'} {name}"
+                wrapper = TsModelLoader()._load_default_envelope(envelope)(self._inside)
+                self._watch.watch(wrapper, "parse_input", "envelope in")
+                self._watch.watch(wrapper, "format_output", "envelope out")
+                entry = wrapper.handle
+            self._entry_points[envelope] = self._observed(entry)
+        return self._entry_points[envelope]
+
+    def _inside(self, data: Any, context: Any) -> Any:
+        """The handler behind an envelope: hear of what it returns itself."""
+        self._result = self._handle(data, context)
+        return self._result
+
+    def _observed(self, entry: _EntryPoint) -> _EntryPoint:
+        """Hear of what an entry point gets, returns and raises."""
 
         def observed(data: list[Any], context: Any) -> Any:
             self._rows = data
@@ -165,7 +188,13 @@ class Loaded:
                 raise
             return self._returned
 
-        self._service._entry_point = observed
+        return observed
+
+    def _instrument(self) -> dict[str, Callable[..., Any]]:
+        """Say what the handler is, and time its stages."""
+        inner = self._handle
+        name = type(inner.__self__).__name__ if inspect.ismethod(inner) else getattr(inner, "__name__", repr(inner))
+        self.entry_point = f"{'class' if inspect.ismethod(inner) else 'function'} {name}"
         self._ends = [_ending(groups) for groups in _micro_batching(inner)]
         self._handler_class = type(getattr(inner, "__self__", None))
         found = {name: inspect.getattr_static(self._handler_class, name, None) for name in _STAGES}

@@ -7,6 +7,7 @@ from typing import Any
 
 from handlerkit.messages import LogLine
 from handlerkit.timing import Timings
+from handlerkit.why import Noted
 from handlerkit.wire import Answer, ProtocolError
 
 
@@ -16,7 +17,8 @@ class Outcome:
 
     `reply` is the worker's answer, None where it died: `died` says how, as "kind: sentence". `before` holds the
     intermediate answers. `logged` is what the worker said of a returned value that it could not send, where that value
-    is not at hand in `returned`.
+    is not at hand in `returned`. `result` is what the handler itself returned, inside an envelope; `noted` holds the
+    calls of its context that `handlerkit.why` asks about.
     """
 
     timings: Timings
@@ -28,6 +30,8 @@ class Outcome:
     rows: list[Any] = field(default_factory=list)
     died: str = ""
     logged: str = ""
+    result: Any = None
+    noted: tuple[Noted, ...] = ()
 
 
 class WorkerDied(Exception):

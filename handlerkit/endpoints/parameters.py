@@ -102,9 +102,9 @@ def _unescape_value(value: bytes) -> bytes:
 def _boundary(content_type: str) -> tuple[str, str] | None:
     """The boundary of a multipart/form-data message and the codec of its heads; None for any other type. It counts
     where it is the first or second parameter."""
-    kind, *rest = content_type.split(";", 2)
+    _, *rest = content_type.split(";", 2)
     values = [value.strip() for value in (*rest, "", "")][:2]
-    if not kind.lower().startswith("multipart/form-data"):
+    if not content_type.startswith("multipart/form-data"):  # in lower case, and whatever follows
         return None
     if not values[0].lower().startswith("boundary"):
         values.reverse()

@@ -58,6 +58,7 @@ class Child:
         #: An answer is still to come that no request asked for.
         self._unasked = False
         self.files = self._staged.files
+        self.model_dir = self._staged.model_dir
         self.journal = self._staged.journal
         self.entry_point = _entry_point(model)
         self._channel = Channel(self._staged, config)
@@ -89,10 +90,10 @@ class Child:
         """An exception of an Outcome as plain data."""
         return self._told
 
-    def close(self) -> None:
-        """End the worker and remove its model_dir."""
+    def close(self, wait: bool = True) -> None:
+        """End the worker and remove its model_dir, that in the background without `wait`."""
         self._channel.close()
-        self._staged.remove()
+        (self._staged.remove if wait else self._staged.discard)()
 
     def _load(self, message: Buffers, seconds: int, refusal: Refusal) -> None:
         answer, died = None, ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import uuid
 import weakref
 from collections.abc import Callable, Sequence
@@ -39,9 +40,14 @@ class Staged:
         self.files = tuple(entry.name for entry in model.entries() if entry.name.endswith(".py"))
         self.journal = Journal(self.model_dir)
 
+    def discard(self) -> None:
+        """Remove the folder without waiting for that, which on some file systems takes longer than a load."""
+        threading.Thread(target=self.remove, name="handlerkit removes a folder").start()
+
     def refused(self, evidence: why.Evidence, logs: Sequence[LogLine], response: Response) -> LoadError:
         """Why the model does not load."""
-        findings = why.explain(replace(evidence, loading=True, files=self.files))
+        setup = why.Setup(self.model.name, self.model.version, self.model.handler)
+        findings = why.explain(replace(evidence, loading=True, files=self.files, folder=self.model_dir, setup=setup))
         return LoadError(
             f"{self.model.name} does not load", response=response, error=evidence.info, findings=findings,
             logs=tuple(line.text for line in logs),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -13,9 +13,10 @@ from handlerkit import why, wire
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.description import Registered
 from handlerkit.endpoints.frontend import Frontend, Received
+from handlerkit.endpoints.lifecycle import Lifecycle
 from handlerkit.endpoints.loaded import Loaded
 from handlerkit.endpoints.outcome import Outcome, WorkerDied
-from handlerkit.endpoints.process import BackOff, Child
+from handlerkit.endpoints.process import Child
 from handlerkit.endpoints.queue import Limits, Queue, arriving
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
@@ -104,12 +105,20 @@ class Worker:
             gpu=gpu_id is not None,
         )
         self._frontend = Frontend(registered.name, registered.version, self.config, sequences, registered.describe)
-        self._pause = BackOff()
+        self._setup = why.Setup(
+            registered.name, registered.version, model.handler, self.batch_size, self.max_batch_delay,
+            self.response_timeout, response_timeout if model.config_file else None, self.config.max_response_size,
+            self.config.decode_input_request, why.declares_metrics(config_properties or {}),
+        )  # fmt: skip
+        #: What the registration set aside without a word.
+        self.load_findings = why.set_aside(model, config_properties or {}, response_timeout=response_timeout)
         ticket = bool(settings.get("useJobTicket"))
         self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
         self._queue = Queue(self.limits, self._serve, self._full)
-        self._one_at_a_time = threading.RLock()
-        self._loaded: Loaded | Child | None = self._load()
+        self._lifecycle = Lifecycle(model, self._start, pauses=process)
+        #: Every one that this worker and those with other envelopes have: one in this process, else one per envelope.
+        self._lifecycles = {self.config.service_envelope: self._lifecycle}
+        self._lifecycle.load()
 
     def predict(self, *requests: Request) -> Run:
         """Answer requests that arrive together, in this order; they form batches of up to `batch_size`.
@@ -121,10 +130,12 @@ class Worker:
         for index, request in enumerate(requests):
             received = self._frontend.receive(request)
             if isinstance(received, Response):
-                answers[index] = _Served(received)
+                answers[index] = self._turned_away(request, received)
             else:
                 queued.append(_Queued(index, received))
         served = arriving([one.received for one in queued], self.limits, self._serve, self._full)
+        if any(one.received.describe for one in queued):  # it closes the batch before it, which then waits no longer
+            served = [one._replace(findings=tuple(why.without_waits(one.findings))) for one in served]
         answers.update(zip((one.place for one in queued), served, strict=True))
         return self._run(requests, [answers[index] for index in range(len(requests))])
 
@@ -132,15 +143,35 @@ class Worker:
         """Answer one request; blocks until its batch is done. Requests that several threads send meet in the same
         queue and window, in real time: with a batch_size above 1, a lone one waits for the whole max_batch_delay."""
         received = self._frontend.receive(request)
-        served = _Served(received) if isinstance(received, Response) else self._queue.send(received)
-        return self._run([request], [served])
+        if isinstance(received, Response):
+            return self._run([request], [self._turned_away(request, received)])
+        return self._run([request], [self._queue.send(received)])
 
     def reload(self) -> Reload:
         """Read the model's files again and load the handler anew. Raises LoadError when it does not load; the next
         request then tries again."""
-        self.close()
-        self._loaded = self._load()
+        for lifecycle in tuple(self._lifecycles.values()):
+            lifecycle.close(wait=False)
+        self._lifecycle.load()
         return Reload(False, "loaded again")
+
+    def with_envelope(self, name: str | None) -> Worker:
+        """This worker as one with another service_envelope, or with None, without one.
+
+        In this process the two share the loaded handler, also when the worker died or one of them reloads; a batch
+        holds requests to one of them. A child process is started with its envelope, so each has its own, and the
+        first request starts it. Closing one closes the other too. Raises ConfigError for an unknown name.
+        """
+        envelope = Config.read({"service_envelope": name}).service_envelope
+        if envelope == self.config.service_envelope:
+            return self
+        other = copy(self)
+        other.config = replace(self.config, service_envelope=envelope)
+        other._queue = Queue(self.limits, other._serve, other._full)
+        if self.process:
+            own = Lifecycle(self.model, other._start, pauses=True)
+            other._lifecycle = self._lifecycles.setdefault(envelope, own)
+        return other
 
     @property
     def entry_point(self) -> str:
@@ -154,9 +185,8 @@ class Worker:
 
     def close(self) -> None:
         """Forget the handler and remove what was staged for it; the next request would load it anew."""
-        if self._loaded is not None:
-            self._loaded.close()
-            self._loaded = None
+        for lifecycle in tuple(self._lifecycles.values()):
+            lifecycle.close()
 
     def __enter__(self) -> Worker:
         return self
@@ -173,13 +203,19 @@ class Worker:
     def _where(self) -> str:
         return f"TorchServe's worker in {'a' if self.process else 'this'} process" + " of its own" * self.process
 
-    def _load(self) -> Loaded | Child:
+    @property
+    def _loaded(self) -> Loaded | Child | None:
+        return self._lifecycle.loaded
+
+    def _start(self) -> Loaded | Child:
         message = f"Failed to start workers for model {self.model.name} version: {self._frontend.version}"
 
         def refusal(status: int) -> Response:
             return self._frontend.error(status, "InternalServerException", message)
 
-        self._labels = self.model.labels()
+        if (wrong := why.unusable(self.model)) is not None:
+            answer = self._frontend.error(500, wrong.type, wrong.message)
+            raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
         given = self.model, self.config, self.batch_size, self.gpu_id, refusal, self.response_timeout
         if self.process:
             return Child(*given, self.startup_timeout)
@@ -189,19 +225,17 @@ class Worker:
         return loaded
 
     def _serve(self, batch: list[Received]) -> list[_Served]:
-        with self._one_at_a_time:
+        with self._lifecycle.lock:
             call, responses, found = self._call(batch)
         return [_Served(response, call, found) for response in responses]
 
     def _full(self, received: Received) -> _Served:
         """The queue's refusal."""
-        full = Finding(
-            "queue_full",
-            f"The queue is full: it holds {self.limits.size} request(s), and the worker is busy.",
-            served="The client gets 503 'has no worker to serve inference request'.",
-            change="Send fewer at once, or raise job_queue_size.",
-        )
-        return _Served(self._frontend.overloaded(received), None, (full,))
+        return _Served(self._frontend.overloaded(received), None, (why.queue_full(self.limits.size),))
+
+    def _turned_away(self, request: Request, response: Response) -> _Served:
+        """The frontend's own answer."""
+        return _Served(response, None, why.turned_away(request, response, self._setup, self.config.max_request_size))
 
     def _run(self, requests: Sequence[Request], served: Sequence[_Served]) -> Run:
         calls = {id(one.call): one.call for one in served if one.call is not None}
@@ -212,65 +246,50 @@ class Worker:
             tuple(findings),
             self._where,
             self.model.name,
-            self._labels,
+            self._lifecycle.labels,
             self.config.max_response_size,
         )
 
     def _call(self, batch: list[Received]) -> tuple[Call | None, list[Response], tuple[Finding, ...]]:
         try:
-            loaded = self._ready()
+            loaded = self._lifecycle.ready()
         except LoadError as problem:
             return None, *self._refuse(batch, problem)
         message = wire.encode_predict(received.job for received in batch)
-        outcome = loaded.call(message)
+        envelope = self.config.service_envelope
+        outcome = loaded.call(message) if isinstance(loaded, Child) else loaded.call(message, envelope)
         died, responses = self._respond(batch, outcome)
         error = outcome.error
         info = loaded.describe_error(error) if error else None
         if error and self.on_exception and not self.process:
             self.on_exception(error)
-        found: tuple[Finding, ...] = ()
-        if died or error or any(response.status == 503 for response in responses):
-            evidence = why.Evidence(
-                error, info, files=loaded.files, returned=outcome.returned, rows=outcome.rows, died=died,
-                logged=outcome.logged,
-            )  # fmt: skip
-            found = why.explain(evidence)
-            if inspect.iscoroutine(outcome.returned):
-                outcome.returned.close()  # said in `found`; Python's own warning would come at some later time
-        call = Call(
-            message, outcome.timings, outcome.logs, info, self.config.service_envelope, self.config.decode_input_request
-        )
+        evidence = why.Evidence(
+            error, info, files=loaded.files, returned=outcome.returned, rows=outcome.rows, died=died,
+            logged=outcome.logged, setup=self._setup, folder=loaded.model_dir, envelope=envelope,
+            requests=[received.request for received in batch], jobs=[received.job for received in batch],
+            answer=outcome.reply, before=outcome.before, responses=responses, result=outcome.result,
+            noted=outcome.noted, logs=outcome.logs, seconds=outcome.timings.total, describe=batch[0].describe,
+            remote=self.process,
+        )  # fmt: skip
+        found = why.explain(evidence)
+        if inspect.iscoroutine(outcome.returned):
+            outcome.returned.close()  # said in `found`; Python's own warning would come at some later time
+        call = Call(message, outcome.timings, outcome.logs, info, envelope, self.config.decode_input_request)
         if died:
-            self.close()
-            self._pause.died()
+            self._lifecycle.died()
         elif 0 < self._client_timeout < outcome.timings.total:
-            responses, found = [Response(None, complete=False) for _ in batch], (*found, _dropped(self._client_timeout))
+            responses, found = [Response(None, complete=False) for _ in batch], (
+                *found,
+                why.client_timeout(self._client_timeout),
+            )
         return call, responses, found
-
-    def _ready(self) -> Loaded | Child:
-        """The loaded handler; loaded anew where the worker is gone. Raises LoadError."""
-        if self._loaded is not None and self._loaded.alive:
-            return self._loaded
-        self.close()
-        if self.process:
-            self._pause.wait()
-        try:
-            self._loaded = self._load()
-        except LoadError:
-            self._pause.died()
-            raise
-        self._pause.loaded()
-        return self._loaded
 
     def _refuse(self, batch: list[Received], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
         """The answers where the worker does not load again. A child that reports the failure takes a batch from the
         queue with it; one that dies of it does not, and its requests would wait for ever."""
         if not self.process or isinstance(problem.__cause__, RuntimeError | MemoryError):
             return [self._frontend.died(received) for received in batch], problem.findings
-        what = "The worker does not load again, and dies each time: the request waits, and the client gets no answer."
-        served = "TorchServe starts the worker again and again, for longer and longer pauses."
-        waits = Finding("no_worker", what, served=served, change="Correct what keeps the handler from loading.")
-        return [Response(None) for _ in batch], (waits, *problem.findings)
+        return [Response(None) for _ in batch], (why.no_worker(), *problem.findings)
 
     def _respond(self, batch: list[Received], outcome: Outcome) -> tuple[str, list[Response]]:
         """How the worker died ("" where it lives), and the answer to each request."""
@@ -284,12 +303,3 @@ class Worker:
         if before and before[0].code == 200:
             return died, [frontend.broken(received, row, before) for row, received in enumerate(batch)]
         return died, [frontend.died(received) for received in batch]
-
-
-def _dropped(seconds: float) -> Finding:
-    return Finding(
-        "client_timeout",
-        f"The call took longer than the model's clientTimeoutInMills ({seconds * 1000:.0f}); the answer was dropped.",
-        served="The client gets no answer at all, and its connection stays open.",
-        change="Raise clientTimeoutInMills in model-config.yaml, or make the handler faster.",
-    )

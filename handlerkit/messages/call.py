@@ -87,7 +87,8 @@ class Metric:
 class Finding:
     """A cause in plain words: what happened, where, what TorchServe logs and answers, what to change.
 
-    `name` is the catalogue's key; `where` is empty where there is no place in the handler's source.
+    `name` is the catalogue's key; `where` is empty where there is no place in the handler's source. A `quiet` one made
+    nothing fail: it tells what was lost or changed without an error.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Finding:
     where: str = ""
     served: str = ""
     change: str = ""
+    quiet: bool = False
 
     def __str__(self) -> str:
         return " ".join(filter(None, [self.what, self.where and f"({self.where})", self.change]))

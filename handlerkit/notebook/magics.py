@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from handlerkit.notebook.session import Session
 
-ENVELOPES = ("body", "json", "kserve", "kservev2")
+ENVELOPES = ("body", "json", "kserve", "kservev2", "all")
 FORMATS = ("default", "zip-store", "tgz", "no-archive")
 
 
@@ -102,7 +102,9 @@ def _request_parser() -> _Parser:
     parser = _Parser("%request", "Send requests through the current model's worker; %%request sends the cell.")
     add = parser.add_argument
     add("what", nargs="*", help="files, or names of variables; several arrive together; none sends a GET")
-    add("--envelope", choices=ENVELOPES, help="wrap the payload for this envelope, and serve with it")
+    add("--envelope", choices=ENVELOPES, help="wrap the payload for this envelope, and serve with it; all: send it "
+        "without one and in each, and compare the answers")  # fmt: skip
+    add("--as-tensor", action="store_true", help="the envelope carries an image's pixels instead of its file")
     add("--batch", type=_count, default=1, help="send this many of each, in one batch")
     add("--header", "-H", dest="headers", action="append", default=[], type=_pair(":", "'Name: value'"),
         metavar="'NAME: VALUE'", help="a request header; may be repeated")  # fmt: skip
@@ -276,7 +278,7 @@ def _with_body(lines: list[str]) -> list[str]:
 
 _HOOKED = tuple(f"{sign}{name}" for name in _PARSERS for sign in ("%", "%%"))
 #: What IPython shows as text, html and picture, by module and class; their views load when one is shown.
-_SHOWN = (("handlerkit.messages.run", "Run"), ("handlerkit.verify", "Report"))
+_SHOWN = (("handlerkit.messages.run", "Run"), ("handlerkit.verify", "Report"), ("handlerkit.verify", "Envelopes"))
 
 
 def _bundle(shown: object, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from handlerkit.notebook import cell
 from handlerkit.notebook.payload import to_request
 from handlerkit.notebook.progress import bytes_written, step
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
-from handlerkit.verify import Report, verify
+from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
 
 #: What the worker and the server are registered with; the rest of `Session.model`'s options are Model's.
 _REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id")
@@ -36,12 +36,12 @@ _NO_OPTIONS: dict[str, Any] = {
 
 @dataclass
 class _Entry:
-    """One model of the session. `workers` by service_envelope; `stamp` tells whether the archive is up to date."""
+    """One model of the session; `stamp` tells whether the archive is up to date."""
 
     name: str
     options: dict[str, Any]
     registered: dict[str, Any]
-    workers: dict[str | None, Worker] = field(default_factory=dict)
+    worker: Worker | None = None
     archive: Path | None = None
     stamp: object = None
     last: Run | None = None
@@ -54,9 +54,9 @@ class _Entry:
         return Model(self.name, **self.options)
 
     def close(self) -> None:
-        for worker in self.workers.values():
-            worker.close()
-        self.workers.clear()
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
 
 
 class Session:
@@ -137,13 +137,14 @@ class Session:
         path = cell.write(file, source)
         if str(path) not in entry.options["extra_files"]:
             entry.options["extra_files"].append(str(path))
-        reloaded = self._load(entry, entry.options["handler"]) if entry.workers else None
+        reloaded = self._load(entry, entry.options["handler"]) if entry.worker else None
         return Written(str(path), entry.name, reloaded)
 
     def request(
         self,
         *what: Any,
         envelope: str | None = None,
+        as_tensor: bool = False,
         batch: int = 1,
         headers: HeadersLike = (),
         content_type: str | None = None,
@@ -151,21 +152,23 @@ class Session:
         method: str | None = None,
         path: str | None = None,
         query: str | None = None,
-    ) -> Run:
+    ) -> Run | Envelopes:
         """Send requests through the current model's worker.
 
         Args:
             what: Requests, files, or payloads: dict and list go as JSON, str that names no file as text, bytes as
                 they are, a PIL image as PNG, an array as nested lists. They arrive together. With none and no parts,
                 a GET without a body is sent.
-            envelope: wrap each payload for this envelope, and serve with it.
+            envelope: wrap each payload for this envelope, and serve with it. "all" sends each payload, one after the
+                other, without an envelope and in every one, and compares the answers; `last` stays as it is.
+            as_tensor: an envelope carries an image's pixels instead of its file.
             batch: send this many of each, in one batch.
             headers: added to each; a Content-Type among them takes the place of the payload's own.
             content_type: the Content-Type, instead of the one that goes with the payload; "" sends none.
             parts: the parts of one multipart/form-data request.
             method, path, query: as of Request.
 
-        Raises RequestError for what cannot be sent, LoadError where the handler does not load with this envelope.
+        Raises RequestError for what cannot be sent, LoadError where the handler does not load.
         """
         entry = self._chosen()
         if batch < 1:
@@ -173,9 +176,16 @@ class Session:
         payloads = [*what, *([Request.multipart(*form)] if (form := tuple(parts)) else [])]
         changes = {key: value for key, value in (("method", method), ("path", path), ("query", query)) if value}
         requests = [to_request(one, content_type, headers, **changes) for one in payloads or [Request("GET")]]
-        if envelope is not None and payloads:
-            requests = [envelopes.wrap(envelope, request) for request in requests]
-        run = self._worker(entry, envelope, batch).predict(*(one for one in requests for _ in range(batch)))
+        worker = self._worker(entry, batch)
+        if envelope == "all":
+            if not payloads:
+                raise RequestError("there is nothing to send in every envelope: name a file or a variable")
+            return compare_envelopes(requests, worker.with_envelope, batch=batch, as_tensor=as_tensor)
+        if envelope is not None:
+            worker = worker.with_envelope(envelope)
+            if payloads:
+                requests = [envelopes.wrap(envelope, one, as_tensor=as_tensor) for one in requests]
+        run = worker.predict(*(one for one in requests for _ in range(batch)))
         entry.last = run
         if run.ok:
             self.last_exception = None
@@ -219,12 +229,14 @@ class Session:
 
         archive = Path(endpoint) if endpoint is not None else self._archive(entry)
         envelope = run.calls[0].envelope if run.calls else None
-        config = self._config(entry, envelope)
+        config = dict(entry.registered.get("config_properties") or {})
+        if envelope:
+            config["service_envelope"] = envelope
         registered = {
             key: value for key, value in entry.registered.items() if key not in ("gpu_id", "config_properties")
         }
-        if (worker := entry.workers.get(envelope)) is not None:
-            registered["batch_size"] = worker.batch_size  # --batch may have raised it
+        if entry.worker is not None:
+            registered["batch_size"] = entry.worker.batch_size  # --batch may have raised it
         with (
             step("starting TorchServe") as progress,
             Server([archive], config, progress=progress, **registered) as server,
@@ -235,7 +247,7 @@ class Session:
     @property
     def worker(self) -> Worker:
         """The worker of the current model."""
-        return self._worker(self._chosen(), None, 1)
+        return self._worker(self._chosen())
 
     @property
     def last(self) -> Run | None:
@@ -265,37 +277,30 @@ class Session:
 
     def _load(self, entry: _Entry, handler: str) -> Ready:
         """Load the handler afresh; what was loaded before is gone, also where the new one does not load."""
-        again = bool(entry.workers)
+        again = entry.worker is not None
         entry.close()
         entry.options["handler"] = handler
         begun = time.perf_counter()
-        worker = self._worker(entry, None, 1)
+        worker = self._worker(entry)
         seconds = time.perf_counter() - begun
         logs = tuple(line.text for line in worker.load_logs if not line.text.startswith("[METRICS]"))
         return Ready(entry.name, worker.entry_point, "loaded again" if again else "loaded", seconds, logs)
 
-    def _worker(self, entry: _Entry, envelope: str | None, batch: int) -> Worker:
-        """The worker that serves with this envelope and takes batches of at least this size."""
-        worker = entry.workers.get(envelope)
-        if worker is not None and worker.batch_size >= batch:
-            return worker
-        if worker is not None:
-            worker.close()
-        options = {**entry.registered, "config_properties": self._config(entry, envelope)}
+    def _worker(self, entry: _Entry, batch: int = 1) -> Worker:
+        """The model's worker, which takes batches of at least this size."""
+        if entry.worker is not None and entry.worker.batch_size >= batch:
+            return entry.worker
+        entry.close()
+        options = dict(entry.registered)
         if batch > 1:
             options["batch_size"] = max(batch, int(options.get("batch_size") or 1))
         try:
-            worker = Worker(entry.build(), **options)
+            entry.worker = Worker(entry.build(), **options)
         except LoadError as problem:
             self._keep(problem.__cause__ or problem)
             raise
-        worker.on_exception = self._keep
-        entry.workers[envelope] = worker
-        return worker
-
-    def _config(self, entry: _Entry, envelope: str | None) -> dict[str, Any]:
-        config = dict(entry.registered.get("config_properties") or {})
-        return {**config, "service_envelope": envelope} if envelope else config
+        entry.worker.on_exception = self._keep
+        return entry.worker
 
     def _keep(self, error: BaseException) -> None:
         """Hold the live exception where %debug and pdb.pm() look for it."""

@@ -16,7 +16,7 @@ __all__ = ["View", "bundle", "draw"]
 
 
 def bundle(shown: object, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    """Text and html of a Run, LoadError or Report, for IPython's mimebundle_formatter."""
+    """Text and html of a Run, LoadError, Report or Envelopes, for IPython's mimebundle_formatter."""
     return render.view(shown)._repr_mimebundle_(include, exclude)
 
 
@@ -24,7 +24,7 @@ class _CallableModule(ModuleType):
     """Lets the module be called, since `hk.view` is both the function and the drawing module's home."""
 
     def __call__(self, shown: object) -> View:
-        """The display of a Run, a LoadError or a Report; TypeError for anything else."""
+        """The display of a Run, a LoadError, a Report or Envelopes; TypeError for anything else."""
         return render.view(shown)
 
 

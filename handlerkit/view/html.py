@@ -212,16 +212,20 @@ def key(rows: Iterable[tuple[str, str, tuple[int, int, int], float | None]]) -> 
 def findings(causes: Sequence[Finding]) -> str:
     boxes = []
     for cause in causes:
+        what = escape(plain(cause.what))
         rows = [("where", cause.where), ("TorchServe", cause.served), ("change", cause.change)]
         cells = "".join(f"<dt>{name}</dt><dd>{escape(plain(text))}</dd>" for name, text in rows if text)
-        boxes.append(f'<div class="hk-finding"><p>{escape(plain(cause.what))}</p><dl>{cells}</dl></div>')
+        kind = "hk-finding hk-quiet" if cause.quiet else "hk-finding"
+        told = f'<span class="hk-soft">worth knowing</span> {what}' if cause.quiet else what
+        boxes.append(f'<div class="{kind}"><p>{told}</p><dl>{cells}</dl></div>')
     return "".join(boxes)
 
 
 def findings_text(causes: Sequence[Finding]) -> list[str]:
     lines = []
     for cause in causes:
-        rows = [("cause", cause.what), ("where", cause.where), ("TorchServe", cause.served), ("change", cause.change)]
+        head = "worth knowing" if cause.quiet else "cause"
+        rows = [(head, cause.what), ("where", cause.where), ("TorchServe", cause.served), ("change", cause.change)]
         lines += [f"{name}: {plain(text)}" for name, text in rows if text]
     return lines
 

@@ -1,4 +1,4 @@
-"""What a notebook shows of a Run, a LoadError and a Report: text, html and a picture.
+"""What a notebook shows of a Run, a LoadError, a Report and Envelopes: text, html and a picture.
 
 Which drawing fits an answer is decided here alone: READERS, asked in their order.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Exchange, Run, describe
 from handlerkit.predictions import Labels
-from handlerkit.verify import Report
+from handlerkit.verify import Enveloped, Envelopes, Report
 from handlerkit.view import html
 from handlerkit.view.readers import Drawing, document, index_map, picture, prediction, raw
 
@@ -48,8 +48,8 @@ class View:
 
 @functools.singledispatch
 def view(shown: object) -> View:
-    """The display of a Run, a LoadError or a Report. Raises TypeError for anything else."""
-    raise TypeError(f"a view shows a Run, a LoadError or a Report, not a {type(shown).__name__}")
+    """The display of a Run, a LoadError, a Report or Envelopes. Raises TypeError for anything else."""
+    raise TypeError(f"a view shows a Run, a LoadError, a Report or Envelopes, not a {type(shown).__name__}")
 
 
 def drawing(exchange: Exchange, labels: Labels = None) -> Drawing:
@@ -176,6 +176,50 @@ def _(report: Report) -> View:
     table = f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     line = f'<div class="hk-line"><b>{html.escape(head)}</b><span>{html.escape(verdicts)}</span></div>'
     return View(html.plain("\n".join(text)), html.page(line, html.plain(table) if rows else ""))
+
+
+@view.register
+def _(compared: Envelopes) -> View:
+    count = len(compared.samples)
+    head = f"{count} sample{'s' * (count != 1)} to {compared.model} in each envelope"
+    verdicts = html.counted(Counter(compared.verdicts)) or "nothing compared"
+    text, rows = [f"{head}: {verdicts}"], []
+    names = tuple(compared.samples[0].answers) if compared.samples else ()
+    for sample in compared.samples:
+        text.append(sample.label)
+        cells = ""
+        for name, found in sample.answers.items():
+            word, status = found.verdict * (name != "none"), _statuses(found)
+            text.append(f"  {name:8}  {'  '.join(filter(None, (word, status, found.why)))}")
+            cells += f"<td>{_verdict(found, word, status)}</td>"
+        rows.append(f"<tr><td>{html.escape(sample.label)}</td>{cells}</tr>")
+    columns = "".join(f"<th>{name}</th>" for name in ("sample", *names))
+    table = (
+        f'<table class="hk-table hk-envelopes"><thead><tr>{columns}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    )
+    line = f'<div class="hk-line"><b>{html.escape(head)}</b><span>{html.escape(verdicts)}</span></div>'
+    return View(html.plain("\n".join(text)), html.page(line, html.plain(table) if rows else "", _changes(compared)))
+
+
+def _verdict(found: Enveloped, word: str, status: str) -> str:
+    kind = {"same": "ok", "different": "odd"}.get(found.verdict, "bad")
+    pill = f'<span class="hk-pill hk-{kind}">{html.escape(word or status)}</span>'
+    beside = f' <span class="hk-soft">{html.escape(status)}</span>' if word else ""
+    why = f"<div>{html.escape(html.shorten(found.why, 300))}</div>" if found.why else ""
+    return f'<div class="hk-item">{pill}{beside}</div>{why}'
+
+
+def _statuses(found: Enveloped) -> str:
+    """Those of the answers, each once."""
+    answers = found.run.responses if found.run else ()
+    return ", ".join(dict.fromkeys(str(response.status or "no answer") for response in answers))
+
+
+def _changes(compared: Envelopes) -> str:
+    """What the failures' findings say, folded: each once, though it may stand in several envelopes."""
+    found = [one for sample in compared.samples for one in sample.answers.values() if one.verdict == "failed"]
+    findings = tuple(dict.fromkeys(finding for one in found if one.run for finding in one.run.findings))
+    return html.folds(html.details("what to change", html.findings(findings), str(len(findings)))) if findings else ""
 
 
 def _drawn(drawn: Drawing, budget: int) -> tuple[str, str]:

@@ -1,20 +1,58 @@
 """Causes in plain words: what happened, where, what TorchServe logs and answers, and what to change.
 
 One catalogue. Each rule looks at the live evidence of one load or one call, not at a message, and gives a Finding or
-None; the first that fits explains the failure.
+None. Of the rules for a failure the first that fits explains it; the quiet ones tell, also of a success, what was lost
+or changed without an error. What the frontend answers without asking the worker has its sentences in `frontend`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from handlerkit.messages import Finding
-from handlerkit.why.calling import CALL_RULES
-from handlerkit.why.evidence import Evidence
-from handlerkit.why.loading import LOAD_RULES
+from handlerkit.why import calling, loading
+from handlerkit.why.answers import ANSWER_RULES, broken_off
+from handlerkit.why.evidence import Evidence, Noted, Setup
+from handlerkit.why.frontend import client_timeout, no_worker, queue_full, turned_away
+from handlerkit.why.quiet import without_waits, worth_knowing
+from handlerkit.why.returned import RETURN_RULES
+from handlerkit.why.settings import declares_metrics, set_aside, unusable
+from handlerkit.why.watch import note_debug, watch
 
-__all__ = ["Evidence", "explain"]
+__all__ = [
+    "Evidence",
+    "Noted",
+    "Setup",
+    "client_timeout",
+    "declares_metrics",
+    "explain",
+    "no_worker",
+    "note_debug",
+    "queue_full",
+    "set_aside",
+    "turned_away",
+    "unusable",
+    "watch",
+    "without_waits",
+]
 
 
-def explain(evidence: Evidence) -> tuple[Finding, ...]:
-    """The finding of the first rule that fits; nothing where nothing went wrong."""
-    rules = LOAD_RULES if evidence.loading else CALL_RULES
-    return next(((found,) for rule in rules if (found := rule(evidence)) is not None), ())
+def explain(seen: Evidence) -> tuple[Finding, ...]:
+    """The cause of a failure, if there is one, and what is worth knowing beside it; nothing where all is well."""
+    if seen.loading:
+        return next(((found,) for rule in loading.LOAD_RULES if (found := rule(seen)) is not None), ())
+    if seen.error is None and not seen.died and all(response.ok for response in seen.responses):
+        return tuple(worth_knowing(seen)) if seen.responses else ()
+    cause = _cause(seen)
+    beside = [found for found in worth_knowing(seen) if cause is None or found.name != cause.name]
+    return tuple(beside) if cause is None else (cause, *beside)
+
+
+def _cause(seen: Evidence) -> Finding | None:
+    rules = calling.RAISE_RULES
+    if seen.error is None and not seen.died:
+        rules = ANSWER_RULES if seen.answer is not None and seen.answer.code == 200 else RETURN_RULES
+    for rule in rules:
+        if (found := rule(seen)) is not None:
+            return replace(found, served=broken_off(seen) or found.served)
+    return None

@@ -1,17 +1,16 @@
-"""Why a call of a handler fails."""
+"""Why a call of a handler raises."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 from handlerkit.messages import Finding
-from handlerkit.why.common import missing_import, missing_name, signature
-from handlerkit.why.evidence import DIED, FAILED, Evidence, Rule
-
-TYPE = "Every client of the batch gets 503 'Unsupported model output data type.'."
+from handlerkit.why import source
+from handlerkit.why.asked import empty_form, undecoded
+from handlerkit.why.common import attribute_not_set, missing_import, missing_name, signature
+from handlerkit.why.defaults import DEFAULT_RULES
+from handlerkit.why.envelopes import ENVELOPE_RULES
+from handlerkit.why.evidence import DIED, FAILED, NOTHING, Evidence, Rule
 
 
 def died(seen: Evidence) -> Finding | None:
@@ -20,192 +19,241 @@ def died(seen: Evidence) -> Finding | None:
     if seen.error is not None and not isinstance(seen.error, Exception):
         what = f"The handler raised {seen.name}, which ends the worker process."
         return Finding("worker_exit", what, seen.where, DIED, "Raise an Exception, or answer with a status of its own.")
-    changes = {
-        "timeout": "Raise response_timeout, or make the handler faster.",
-        "size": "Answer with bytes (PNG, JPEG) instead of lists of numbers, or raise max_response_size.",
-        "header": "Give headers, phrases and content types as plain ASCII text, statuses as positive whole numbers.",
-        "exit": "Find what ends the process: sys.exit, os._exit, a crash in native code, or too little memory.",
-        "stale": "Send intermediate answers with code 200 only; tell of a failure by raising.",
-        "encode": "Return rows of bytes, str, or what json.dumps takes, without a cycle in it.",
-    }
     kind, _, what = seen.died.partition(": ")
-    return Finding(f"worker_{kind}", what, seen.where, DIED, changes.get(kind, ""))
+    where = seen.where or (source.answering(seen) if kind in ("size", "encode") else "")
+    if kind == "header":
+        where = where or source.find(seen, r"set_(all_)?response_|send_intermediate_predict_response")
+    if kind == "timeout" and any("micro_batching.py" in line.text for line in seen.logs):
+        what = "A stage of micro-batching raised in its thread; nothing hands that on, so the call never ends. " + what
+        change = "Catch exceptions inside preprocess, inference and postprocess; the log has the traceback."
+        return Finding("micro_batching", what, where, DIED, change)
+    if any(function == "encode_response_headers" for _, function in seen.functions):
+        what = f"A response header's name or value is no text ({seen.name})."
+        where = source.find(seen, r"set_response_(header|content_type)")
+        return Finding("worker_header", what, where, DIED, "Write context.set_response_header(0, name, str(value)).")
+    raised = seen.error if seen.error is None or is_prediction(seen.error) else seen.error.__context__
+    if is_prediction(raised):
+        what = f"PredictionException carries {_given(raised)}, which cannot be sent. {what}"
+        where = where if is_prediction(seen.error) else source.find(seen, r"raise PredictionException\(")
+        return Finding(f"worker_{kind}", what, where, DIED, 'Write PredictionException("what was wrong", 400).')
+    return Finding(f"worker_{kind}", what, where, DIED, _DEATHS.get(kind, ""))
 
 
-def logged(seen: Evidence) -> Finding | None:
-    """The three that follow, where only the worker's words for the returned value are at hand."""
-    if not seen.logged:
+def status_arguments(seen: Evidence) -> Finding | None:
+    """A status or phrase that cannot be sent ends the worker."""
+    if not seen.died.startswith(("header", "encode")):
         return None
-    if found := re.search(r"Invalid return type: <class '(?:.+\.)?(\w+)'>", seen.logged):
-        return _returned_a(found[1])
-    if found := re.search(r"expect: (\d+), got: (\d+)", seen.logged):
-        return _returned_elements(int(found[2]), int(found[1]))
-    kind = re.search(r"Object of type (\w+)", seen.logged)
-    change = _AS_JSON.get(kind[1] if kind else "", "Turn it into numbers, text, lists or bytes first.")
-    what = f"JSON cannot carry what the handler returned: {seen.logged}."
-    return Finding("not_serialisable", what, served=TYPE, change=change)
-
-
-def not_a_list(seen: Evidence) -> Finding | None:
-    if seen.error is not None or isinstance(seen.returned, list):
-        return None
-    return _returned_a(type(seen.returned).__name__)
-
-
-def _returned_a(kind: str) -> Finding:
-    what = f"The handler returned a {kind}; TorchServe takes a list with one element per request."
-    change = {
-        "tuple": "Return list(...) of it.",
-        "NoneType": "Return the list: a return is missing.",
-        "coroutine": "Write handle as a plain function: TorchServe does not await it.",
-        "ndarray": "Return [array.tobytes()] or array.tolist().",
-        "Tensor": "Return tensor.tolist().",
-    }.get(kind, "Put it in a list: return [answer].")
-    served = "Every client of the batch gets 503 'Invalid model predict output'."
-    return Finding("not_a_list", what, served=served, change=change)
-
-
-def wrong_length(seen: Evidence) -> Finding | None:
-    if seen.error is not None or len(seen.returned) == len(seen.rows):
-        return None
-    return _returned_elements(len(seen.returned), len(seen.rows))
-
-
-def _returned_elements(count: int, rows: int) -> Finding:
-    what = f"The handler returned {count} element(s) for {rows} request(s); there must be one each."
-    change = "Answer every row of data; to answer one request with a list, put it in a list: return [[...]]."
-    served = "Every client of the batch gets 503 'number of batch response mismatched'."
-    return Finding("wrong_length", what, served=served, change=change)
-
-
-def not_serialisable(seen: Evidence) -> Finding | None:
-    if seen.error is not None:
-        return None
-    for index, row in enumerate(seen.returned):
-        if type(row).__name__ == "Tensor" or isinstance(row, bytes | bytearray | str):
+    for note in seen.noted:
+        if note.method != "set_response_status":
             continue
-        for path, value in _misfits(row, f"row {index}"):
-            kind = type(value).__name__
-            what = f"JSON cannot carry a {kind}, at {path} of what the handler returned."
-            change = _AS_JSON.get(kind, f"Turn the {kind} into numbers, text, lists or bytes first.")
-            return Finding("not_serialisable", what, served=TYPE, change=change)
+        code, phrase, _ = note.arguments
+        if isinstance(code, int) and code >= 0 and isinstance(phrase, str) and phrase.isascii():
+            continue
+        what = f"set_response_status got the code {code!r} and the phrase {phrase!r}, which cannot be sent."
+        change = 'Write context.set_response_status(404, "Not found", 0): a number, ASCII text, the request\'s index.'
+        return Finding("status_arguments", what, source.noted(seen, note), DIED, change)
     return None
 
 
-_AS_JSON = {
-    "ndarray": "Use array.tolist(), or answer with array.tobytes().",
-    "Tensor": "Use tensor.tolist() or tensor.item().",
-    "float32": "Use float(value).",
-    "int64": "Use int(value).",
-    "bool_": "Use bool(value).",
-    "bool": "Use bool(value).",
-    "bytes": "Return the bytes as the row itself, or base64 text inside JSON.",
-    "bytearray": "Return the bytes as the row itself, or base64 text inside JSON.",
-    "Image": "Save the image into a BytesIO and return its bytes.",
-    "set": "Use sorted(value).",
+_DEATHS = {
+    "timeout": "Raise response_timeout, or make the handler faster.",
+    "size": "Answer with bytes (PNG, JPEG) instead of lists of numbers, or raise max_response_size.",
+    "header": "Give headers, phrases and content types as plain ASCII text, statuses as positive whole numbers.",
+    "exit": "Find what ends the process: sys.exit, os._exit, a crash in native code, or too little memory.",
+    "stale": "Send intermediate answers with code 200 only; tell of a failure by raising.",
+    "encode": "Return rows of bytes, str, or what json.dumps takes, without a cycle in it.",
 }
 
 
-def _fits_json(value: Any) -> bool:
-    try:
-        json.dumps(value)
-    except TypeError:
-        return False
-    except (ValueError, RecursionError):
-        return True
-    return True
+def _given(error: BaseException | None) -> str:
+    message = repr(getattr(error, "message", None))
+    return f"the code {getattr(error, 'error_code', None)!r} and the message {message[:60]}{'…' * (len(message) > 60)}"
 
 
-def _misfits(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """(path, value) of what JSON cannot carry inside lists and dicts, in order."""
-    if isinstance(value, dict) and depth < 20:
-        for key, inner in value.items():
-            if not isinstance(key, str | int | float | bool | None):
-                yield f"{path}, as a key", key
-            yield from _misfits(inner, f"{path}[{key!r}]", depth + 1)
-    elif isinstance(value, list | tuple) and depth < 20:
-        for index, inner in enumerate(value):
-            yield from _misfits(inner, f"{path}[{index}]", depth + 1)
-    elif not _fits_json(value):
-        yield path, value
+def timeout_set_aside(seen: Evidence) -> Finding | None:
+    """The worker was killed earlier than the response_timeout that was asked for."""
+    asked, now = seen.setup.asked_timeout, seen.setup.response_timeout
+    if asked is None or asked <= now or not seen.died.startswith("timeout"):
+        return None
+    return _set_aside(seen, asked, now, DIED)
+
+
+def timeout_not_in_force(seen: Evidence) -> Finding | None:
+    """The call took longer than the response_timeout that was asked for, and nobody minded."""
+    asked, now = seen.setup.asked_timeout, seen.setup.response_timeout
+    if asked is None or not asked < seen.seconds <= now:
+        return None
+    return replace(_set_aside(seen, asked, now, NOTHING), quiet=True)
+
+
+def _set_aside(seen: Evidence, asked: int, now: int, served: str) -> Finding:
+    what = (
+        f"The call took {seen.seconds:.1f} s. A response_timeout of {asked} s was asked for, but {now} s is in force: "
+        "the model has a config file, and then only its responseTimeout counts (120 s without one)."
+    )
+    change = f"Write responseTimeout: {asked} into model-config.yaml."
+    return Finding("timeout_set_aside", what, "", served, change)
 
 
 def out_of_memory(seen: Evidence) -> Finding | None:
     served = "Every client of the batch gets 507 'Out of resources'; the worker lives on."
     if isinstance(seen.error, MemoryError):
         return Finding("memory", "The handler ran out of memory.", seen.where, served, "Use a smaller batch or input.")
-    if isinstance(seen.error, Exception) and "CUDA" in str(seen.error) and not _is_prediction(seen.error):
+    if isinstance(seen.error, Exception) and "CUDA" in seen.text and not is_prediction(seen.error):
         what = f"The handler raised {seen.name}; TorchServe takes any error that says CUDA for a lack of GPU memory."
         return Finding("memory", what, seen.where, served, "Use a smaller batch, or correct the CUDA error.")
     return None
 
 
-def _is_prediction(error: BaseException | None) -> bool:
+def is_prediction(error: BaseException | None) -> bool:
+    """Whether it is ts.utils.util.PredictionException, whose code and message reach the client."""
     return type(error).__name__ == "PredictionException" and hasattr(error, "error_code")
 
 
 def prediction_exception(seen: Evidence) -> Finding | None:
-    if not _is_prediction(seen.error):
+    if not is_prediction(seen.error):
         return None
     code = getattr(seen.error, "error_code", 500)
-    sent = 507 if code == 413 else code
     what = f"The handler raised PredictionException with code {code}."
-    served = f"Every client of the batch gets {sent} with this message" + (": 413 becomes 507." if code == 413 else ".")
+    if code == 200:
+        served = "Every client of the batch gets 200 with the word 'error' as the body; the message is lost."
+        change = "Return a row for each request, or give the exception a code of 400 or more."
+        return Finding("prediction_exception", what, seen.where, served, change, quiet=True)
+    sent = 507 if code == 413 else code
+    body = "no body" if code == 204 else "this message"
+    served = f"Every client of the batch gets {sent} with {body}" + (": 413 becomes 507." if code == 413 else ".")
     change = (
         "To fail one request of a batch alone, use context.set_response_status(code, phrase, index) and return a row "
         "for it."
     )
-    return Finding("prediction_exception", what, seen.where, served, change)
+    return Finding("prediction_exception", what, seen.where, served, change, quiet=0 <= code < 400)
+
+
+def status_index(seen: Evidence) -> Finding | None:
+    """set_response_status(code, phrase, idx): the index comes last."""
+    if not isinstance(seen.error, IndexError | TypeError) or seen.frame is None:
+        return None
+    inner = seen.functions[-1]
+    if inner[0].rpartition("/")[2] != "context.py" or "set_response_status" not in seen.frame.source:
+        return None
+    what = (
+        f"set_response_status takes (code, phrase, index of the request), and there is no request of that index among "
+        f"{len(seen.rows)}."
+    )
+    change = 'Write context.set_response_status(404, "Not found", 0); requests are counted from 0.'
+    return Finding("status_arguments", what, seen.where, FAILED, change)
+
+
+def response_index(seen: Evidence) -> Finding | None:
+    """Another of the context's methods that takes the index of a request."""
+    if not isinstance(seen.error, IndexError) or not seen.functions:
+        return None
+    file, function = seen.functions[-1]
+    if file.rpartition("/")[2] != "context.py" or not function.endswith(("header", "headers", "content_type")):
+        return None
+    what = f"context.{function} was asked for a request that is not there: the batch holds {len(seen.rows)}."
+    change = "Count with the rows: for index, row in enumerate(data)."
+    return Finding("context_index", what, seen.where, FAILED, change)
 
 
 def data_as_dict(seen: Evidence) -> Finding | None:
-    if isinstance(seen.error, TypeError) and "list indices must be integers or slices, not str" in str(seen.error):
-        what = "data is a list with a dict per request; the handler reads it as a dict."
-        return Finding("data_is_a_list", what, seen.where, FAILED, "Loop over it: for row in data: row.get('body').")
-    if isinstance(seen.error, KeyError) and seen.error.args and seen.rows and isinstance(seen.rows[0], dict):
-        key, row = seen.error.args[0], seen.rows[0]
-        if key in ("data", "body", "instances") and key not in row:
-            there = ", ".join(map(repr, row)) or "nothing"
-            what = f"The row has no {key!r}, it has {there}: a plain body comes as 'body', a form's field by its name."
-            return Finding(
-                "row_key", what, seen.where, FAILED, "Read row.get('data') or row.get('body'), or send that field."
-            )
+    if isinstance(seen.error, TypeError) and "list indices must be integers or slices, not str" in seen.text:
+        if seen.frame is None or "data" not in seen.frame.source:
+            return None
+        what = "data is a list with one dict per request; the handler reads it as a dict."
+        change = "Loop over it: for row in data: value = row.get('data') or row.get('body')."
+        return Finding("data_is_a_list", what, seen.where, FAILED, change)
+    if isinstance(seen.error, AttributeError) and seen.text.startswith("'list' object has no attribute"):
+        if seen.frame is None or not any(f"data.{name}" in seen.frame.source for name in _ASKED_OF_A_DICT):
+            return None
+        what = "data is a list with one dict per request; the handler asks it as if it were one request."
+        change = "Loop over it: for row in data: value = row.get('data') or row.get('body')."
+        return Finding("data_is_a_list", what, seen.where, FAILED, change)
     return None
 
 
-def none_value(seen: Evidence) -> Finding | None:
-    if not isinstance(seen.error, AttributeError | TypeError) or "NoneType" not in str(seen.error):
+_ASKED_OF_A_DICT = ("get(", "keys(", "items(", "decode(", "values(")
+
+
+def row_key(seen: Evidence) -> Finding | None:
+    if not (isinstance(seen.error, KeyError) and seen.error.args and seen.rows and isinstance(seen.rows[0], dict)):
         return None
-    empty = [row for row in seen.rows if isinstance(row, dict) and not row]
-    if empty:
-        what = "The row is empty: the form had no field (as with curl -d without a Content-Type)."
-        return Finding("empty_form", what, seen.where, FAILED, "Send JSON with -H 'Content-Type: application/json'.")
-    what = f"A value is None where one was expected ({seen.error})."
-    if seen.frame and "putalpha" in seen.frame.source:
-        what = "Image.putalpha changes the image in place and returns None."
-        return Finding("none_value", what, seen.where, FAILED, "Call it on a line of its own, then return the image.")
-    return Finding(
-        "none_value",
-        what,
-        seen.where,
-        FAILED,
-        "Look at what the line before returns; methods that work in place return None.",
-    )
+    key = seen.error.args[0]
+    row = next((row for row in seen.rows if isinstance(row, dict) and key not in row), None)
+    if key not in ("data", "body", "instances") or row is None or not row:
+        return None
+    there = ", ".join(map(repr, row))
+    what = f"The row has no {key!r}, it has {there}: a plain body comes as 'body', a form's field by its name."
+    change = "Read row.get('data') or row.get('body'), or send that field."
+    return Finding("row_key", what, seen.where, FAILED, change)
+
+
+def header_key(seen: Evidence) -> Finding | None:
+    """A header in square brackets, in another casing than it was sent."""
+    if not (isinstance(seen.error, KeyError) and seen.error.args and isinstance(seen.error.args[0], str)):
+        return None
+    key = seen.error.args[0]
+    sent = next((name for job in seen.jobs for name, _ in job.headers if name.lower() == key.lower()), None)
+    if sent is None or sent == key:
+        return None
+    what = f"The handler looks for the header {key!r}, the client sent it as {sent!r}: upper and lower case count."
+    change = f"headers = {{name.lower(): value for name, value in headers.items()}}, and then headers[{key.lower()!r}]."
+    return Finding("header_casing", what, seen.where, FAILED, change)
+
+
+def no_mapping(seen: Evidence) -> Finding | None:
+    """BaseHandler's self.mapping comes from index_to_name.json."""
+    if not isinstance(seen.error, AttributeError | TypeError) or "NoneType" not in seen.text or seen.frame is None:
+        return None
+    if "self.mapping" not in seen.frame.source or seen.folder is None:
+        return None
+    if (seen.folder / "index_to_name.json").exists():
+        return None
+    what = "self.mapping is None: the archive has no index_to_name.json, where BaseHandler finds the classes' names."
+    change = '--extra-files index_to_name.json, an object such as {"0": "cat", "1": "dog"}.'
+    return Finding("no_mapping", what, seen.where, FAILED, change)
+
+
+def none_value(seen: Evidence) -> Finding | None:
+    if not isinstance(seen.error, AttributeError | TypeError) or "NoneType" not in seen.text:
+        return None
+    if (found := source.returned_in_place(seen)) is not None and seen.frame is not None:
+        method, number = found
+        what = f"{method} changes its object in place and returns None, and the handler goes on with that None."
+        enclosing = source.enclosing(source.tree(seen, seen.frame.file), number)
+        where = source.line(seen, seen.frame.file, number, enclosing.name if enclosing else "<module>")
+        change = f"Call {method} on a line of its own, and go on with the object: image.putalpha(mask); return image."
+        if method not in ("putalpha", "paste", "thumbnail", "putdata"):
+            change = f"Call {method} on a line of its own, and go on with the object it was called on."
+        return Finding("none_value", what, where, FAILED, change)
+    what = f"A value is None where one was expected ({seen.text})."
+    change = "Look at what the line before returns; row.get gives None for a field that was not sent."
+    return Finding("none_value", what, seen.where, FAILED, change)
 
 
 def any_exception(seen: Evidence) -> Finding | None:
     if seen.error is None:
         return None
-    return Finding(
-        "exception",
-        f"The handler raised {seen.name}.",
-        seen.where,
-        FAILED,
-        "Correct that line, or answer bad input with context.set_response_status.",
-    )
+    what = f"The handler raised {seen.name}."
+    change = "Correct that line, or answer bad input with context.set_response_status."
+    return Finding("exception", what, seen.where, FAILED, change)
 
 
-CALL_RULES: tuple[Rule, ...] = (
-    died, out_of_memory, prediction_exception, missing_import, missing_name, signature, data_as_dict,
-    none_value, any_exception, logged, not_a_list, wrong_length, not_serialisable,
+def unread_form(seen: Evidence) -> Finding | None:
+    """The row is empty, and the handler stumbled over that."""
+    stumbled = isinstance(seen.error, KeyError) or "NoneType" in seen.text
+    return empty_form(seen, FAILED) if seen.error is not None and stumbled else None
+
+
+def unread_json(seen: Evidence) -> Finding | None:
+    """The value is a bytearray, and the handler took it for what JSON holds."""
+    took = isinstance(seen.error, AttributeError | TypeError) and ("byte" in seen.text)
+    return undecoded(seen, FAILED) if took else None
+
+
+#: Asked where the handler raised, or the worker died.
+RAISE_RULES: tuple[Rule, ...] = (
+    timeout_set_aside, status_arguments, died, out_of_memory, prediction_exception, *ENVELOPE_RULES, missing_import,
+    missing_name, signature, status_index, response_index, unread_form, unread_json, data_as_dict, row_key, header_key,
+    *DEFAULT_RULES, no_mapping, none_value, attribute_not_set, any_exception,
 )  # fmt: skip

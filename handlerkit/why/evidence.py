@@ -2,24 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from handlerkit.messages import ErrorInfo, Finding, Frame
+from handlerkit.messages import ErrorInfo, Finding, Frame, LogLine, Request, Response
+from handlerkit.wire import Answer, Job
 
 LOAD = "Registering the model answers 500 'Failed to start workers'; the cause stands only in the server's log."
 FAILED = "Every client of the batch gets 503 'Prediction failed'; the exception stands only in the server's log."
 DIED = "Every client of the batch gets 500 'Worker died.', and the worker is started again."
+NOTHING = "Nothing is logged, and the client is told nothing of it."
 
 
-@dataclass(frozen=True)
+class Setup(NamedTuple):
+    """How the model is registered. Delay in ms, timeouts in seconds, sizes in bytes; `asked_timeout` is the
+    response_timeout that was asked for where a config file sets it aside."""
+
+    model: str = ""
+    version: str = ""
+    handler: str = ""
+    batch_size: int = 1
+    max_batch_delay: int = 100
+    response_timeout: int = 120
+    asked_timeout: int | None = None
+    max_response_size: int = 6553500
+    decode_input: bool = True
+    own_metrics: bool = False
+
+
+_NO_SETUP = Setup()
+
+
+class Noted(NamedTuple):
+    """A call of one of the context's methods that a rule may want to know of: which method, its arguments, what it
+    gave back, and the line that called it."""
+
+    method: str
+    arguments: tuple[Any, ...]
+    value: Any
+    file: str
+    line: int
+
+
+@dataclass(slots=True, eq=False)
 class Evidence:
     """What is known of a load or a call while its objects are still alive; never kept.
 
-    `files` are the names of the model's own Python files; `classes` those the loader found in the handler module.
-    `died` is set where the worker process would be gone. `logged` is what a worker in another process said of the
-    returned value, which is not at hand then.
+    Attributes:
+        error, info: the exception, live and as plain data.
+        files: the names of the model's own Python files; `folder` is the model_dir they stand in.
+        classes: those the loader found in the handler module.
+        returned: what came back from the entry point; `result` what the handler itself returned, inside an envelope.
+        rows: what the handler was given, perhaps changed by it since; `jobs` are as the frontend queued them.
+        died: how the worker process ended, as "kind: sentence"; "" where it lives.
+        logged: what a worker in another process said of the returned value, which is not at hand then.
+        answer, before: the worker's answer, and the intermediate ones before it.
+        noted: the calls of the context that `watch` kept.
+        remote: the call ran in another process; returned, result and noted are not at hand.
     """
 
     error: BaseException | None = None
@@ -28,9 +70,23 @@ class Evidence:
     files: tuple[str, ...] = ()
     classes: tuple[type, ...] = ()
     returned: Any = None
-    rows: Sequence[Any] = field(default=())
+    rows: Sequence[Any] = ()
     died: str = ""
     logged: str = ""
+    setup: Setup = _NO_SETUP
+    folder: Path | None = None
+    envelope: str | None = None
+    requests: Sequence[Request] = ()
+    jobs: Sequence[Job] = ()
+    answer: Answer | None = None
+    before: Sequence[Answer] = ()
+    responses: Sequence[Response] = ()
+    result: Any = None
+    noted: Sequence[Noted] = ()
+    logs: Sequence[LogLine] = ()
+    seconds: float = 0.0
+    describe: bool = False
+    remote: bool = False
 
     @property
     def frame(self) -> Frame | None:
@@ -42,13 +98,29 @@ class Evidence:
     def where(self) -> str:
         """That line, as a reader finds it."""
         frame = self.frame
-        return f"{frame.file}, line {frame.line}, in {frame.function}: {frame.source}" if frame else ""
+        return place(frame.file, frame.line, frame.function, frame.source) if frame else ""
 
     @property
     def name(self) -> str:
         """The exception's class and text on one line."""
-        text = " ".join(str(self.error).split())
+        text = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", " ".join(self.text.split()))
+        text = text if len(text) <= 300 else text[:299] + "…"
         return f"{type(self.error).__name__}: {text}" if text else type(self.error).__name__
+
+    @property
+    def text(self) -> str:
+        """The exception's text; empty where there is none."""
+        return "" if self.error is None else str(self.error)
+
+    @property
+    def functions(self) -> tuple[tuple[str, str], ...]:
+        """(file, function) of each frame of the traceback, outermost first."""
+        return tuple((frame.file, frame.function) for frame in self.info.frames) if self.info else ()
+
+
+def place(file: str, line: int, function: str, source: str) -> str:
+    """`handler.py, line 4, in handle: return {'a': 1}`."""
+    return f"{file}, line {line}, in {function}: {source}"
 
 
 #: The finding, or None where the rule does not fit.

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -43,7 +43,9 @@ def program_of(request: Request) -> Program:
 
 # -- d.2: what a row's value becomes
 
-_text = st.one_of(st.sampled_from(["", "ok", "é", "中", "\0", "a\r\nb", "😀"]), st.text(st.characters(codec="utf-8"), max_size=8))
+_text = st.one_of(
+    st.sampled_from(["", "ok", "é", "中", "\0", "a\r\nb", "😀"]), st.text(st.characters(codec="utf-8"), max_size=8)
+)
 _base64 = st.binary(max_size=12).map(lambda value: base64.b64encode(value).decode())
 _floats = st.sampled_from([0.0, -0.0, 0.1, 1e300, float("nan"), float("inf"), float("-inf")])
 _numbers = st.one_of(st.integers(-3, 3), st.just(2**70), _floats)
@@ -55,6 +57,20 @@ _json = st.recursive(
 _ints = st.lists(st.integers(-3, 3), min_size=1, max_size=3)
 _none = st.none()
 _UNSUPPORTED = "unsupported: TypeError of json"
+
+_UNSUPPORTED_WORDS = {
+    "np.float32": _floats,
+    "np.int64": st.integers(-3, 3),
+    "np.bool_": st.booleans(),
+    "ndarray": _ints,
+    "tuple keys": _json,
+    "bytes inside": _base64,
+    "tensor inside": _ints,
+    "memoryview": _base64,
+    "BytesIO": _base64,
+    **dict.fromkeys("set complex Decimal date dataclass function generator".split(), _none),
+    "PIL image": _none,
+}
 
 #: The handler's words for values: the row of d.2 they reach, and their arguments.
 VALUES: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
@@ -73,15 +89,7 @@ VALUES: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "odd keys": ("json", _json),
     "IntEnum": ("json", _none),
     "np.float64": ("json", _floats),
-    **{
-        word: (_UNSUPPORTED, arguments)
-        for word, arguments in {
-            "np.float32": _floats, "np.int64": st.integers(-3, 3), "np.bool_": st.booleans(), "ndarray": _ints,
-            "set": _none, "tuple keys": _json, "bytes inside": _base64, "tensor inside": _ints,
-            "memoryview": _base64, "complex": _none, "Decimal": _none, "date": _none, "dataclass": _none,
-            "PIL image": _none, "generator": _none, "BytesIO": _base64, "function": _none,
-        }.items()
-    },  # fmt: skip
+    **{word: (_UNSUPPORTED, arguments) for word, arguments in _UNSUPPORTED_WORDS.items()},
     "circular": ("dies: encoding raises anything but TypeError", _none),
     "deep": ("dies: encoding raises anything but TypeError", _none),
     "surrogate": ("dies: encoding raises anything but TypeError", _none),
@@ -120,22 +128,24 @@ _CUSTOM = (
     "Access-Control-Allow-Origin", "access-control-allow-methods", "Vary", "Allow", "FB", "Ea",
 )  # fmt: skip
 # Left out: ts_stream_next set by hand (the client waits for ever), transfer-encoding (the answer is then no HTTP).
-_header_values = st.sampled_from(["", "v", "text/html", "a, b", "a b", "a\tb", "é", "ÿ", "中", "😀", "v;q=1", "\x7f", "\x01"])
+_header_values = st.sampled_from(
+    ["", "v", "text/html", "a, b", "a b", "a\tb", "é", "ÿ", "中", "😀", "v;q=1", "\x7f", "\x01"]
+)
 _living_headers = st.tuples(st.sampled_from(_CUSTOM + _OWN), _header_values).map(list)
-_deadly_headers = st.one_of(
-    st.tuples(st.sampled_from(["x-a"]), st.sampled_from(["a\nb", "a\r\nx-b: c", "a\0b", "a\x0bb", 1, None])),
-    st.tuples(st.sampled_from(["", "x a", "x:a", "é", "x\n"]), st.just("v")),
-).map(list)
+_DEADLY_HEADERS = [
+    *(["x-a", value] for value in ("a\nb", "a\r\nx-b: c", "a\0b", "a\x0bb", 1, None)),
+    *([name, "v"] for name in ("", "x a", "x:a", "é", "x\n")),
+]
+_deadly_headers = st.sampled_from(_DEADLY_HEADERS)
 _types = st.sampled_from(["application/json", "text/plain; charset=utf-8", "image/png", "", "x"])
 _deadly_types = st.sampled_from(["té/xt", "text/plain\n", 1])
 
-# -- d.4: the status. Left out: 100, which tells a client to wait for another answer, and what Python's http.client
-# does not take for a status or strips of a phrase or header: numbers that have not three digits, spaces around.
+# -- d.4: the status. Left out: 100 and 101, after which a client waits for something else than a body, and what Python's
+# http.client does not take for a status, or strips: numbers that have not three digits, spaces around phrase or value.
 
-_codes = st.sampled_from(
-    [200, 201, 202, 203, 204, 205, 206, 299, 300, 301, 304, 308, 400, 404, 413, 418, 429, 451, 500, 503, 507, 599, 600,
-     700, 999, 101, 103]
-)  # fmt: skip
+CODES = [103, 200, 201, 202, 203, 204, 205, 206, 299, 300, 301, 304, 308, 400, 404, 413, 418, 429, 451, 500, 503, 507,
+         599, 600, 700, 999]  # fmt: skip
+_codes = st.sampled_from(CODES)
 _phrases = st.sampled_from(["", "OK", "Not Here", "a\tb", "a\x01b"])
 _status = st.one_of(_codes.map(lambda code: [code]), st.tuples(_codes, _phrases).map(list), st.just([None, "OK"]))
 _deadly_status = st.sampled_from(
@@ -149,8 +159,9 @@ _ORDINARY = (
     "RecursionError", "UnicodeError",
 )  # fmt: skip
 _BASE = ("SystemExit", "KeyboardInterrupt", "GeneratorExit")
-_PE_CODES = [400, 404, 413, 418, 422, 429, 451, 500, 501, 502, 503, 504, 505, 507, 511, 599, 600, 777, 200, 201, 204, 205,
-             206, 299, 302, 304, 308, 101, 103]  # fmt: skip
+_PE_CODES = [400, 404, 413, 418, 422, 429, 451, 500, 501, 502, 503, 504, 505, 507, 511, 599, 600, 777, 200, 201, 204,
+205,
+             206, 299, 302, 304, 308, 103]  # fmt: skip
 _messages = st.sampled_from(["", "m", "é", "中", '"\\', "<a href='b'>&=", "\n\t\b\f\x01\x7f", "\u2028", "😀", "CUDA"])
 _living_raise = st.one_of(
     st.tuples(st.sampled_from(_ORDINARY), st.sampled_from(["", "text", "CUDA out of memory", "cuda"])),
@@ -158,6 +169,8 @@ _living_raise = st.one_of(
     st.tuples(st.just("PredictionException"), _messages, st.sampled_from(_PE_CODES)),
     st.tuples(st.just("PredictionException"), _messages),
 ).map(list)
+# A stream that ends with an error of code 200 leaves a client of HEAD without an end.
+_raise_in_stream = _living_raise.filter(lambda failure: 200 not in failure)
 _deadly_raise = st.one_of(
     st.tuples(st.sampled_from(_BASE), st.just("")),
     st.tuples(st.just("PredictionException"), st.just("m"), st.sampled_from([-1, "404", 4.5])),
@@ -182,7 +195,9 @@ def _row_of_exception(failure: list[Any]) -> str:
 def rows_of(program: Program) -> frozenset[str]:
     """The rows of d.1 to d.5 that a program reaches."""
     rows = {"d.2 " + VALUES[program.get("value", ["saw"])[0]][0]}
-    rows.add("d.1 " + ("the batch changed" if program.get("mutate") else SHAPES.get(program.get("shape", ""), "a list")))
+    rows.add(
+        "d.1 " + ("the batch changed" if program.get("mutate") else SHAPES.get(program.get("shape", ""), "a list"))
+    )
     rows |= {_row_of_header(name, value) for name, value in program.get("headers", [])} or {"d.3 no headers"}
     if "type" in program:
         kind = program["type"]
@@ -191,7 +206,8 @@ def rows_of(program: Program) -> frozenset[str]:
     rows.add(_row_of_status(program["status"]) if "status" in program else "d.4 no status")
     if "raise" in program:
         rows.add(_row_of_exception(program["raise"]))
-        rows |= {"d.4 status, then an exception"} & {"d.4 status, then an exception" if "status" in program else ""}
+        if "status" in program:
+            rows.add("d.4 status, then an exception")
     if "stream" in program:
         rows.add("f.2 a stream that fails" if {"raise", "shape"} & program.keys() else "f.2 a stream")
     return frozenset(rows)
@@ -202,14 +218,8 @@ def _row_of_header(name: str, value: Any) -> str:
         return "d.3 header dies"
     if name in _OWN:
         return "d.3 a header of the frontend's own"
-    return "d.3 header" if value.isascii() and value == value.encode("latin-1", "replace").decode("latin-1") else (
-        "d.3 header beyond latin-1" if any(ord(letter) > 255 for letter in value) else "d.3 header beyond ASCII"
-    )  # fmt: skip
-
-
-_DEADLY_HEADERS = [["x-a", value] for value in ("a\nb", "a\r\nx-b: c", "a\0b", "a\x0bb", 1, None)] + [
-    [name, "v"] for name in ("", "x a", "x:a", "é", "x\n")
-]
+    widest = max(map(ord, value), default=0)
+    return "d.3 header" + (" beyond latin-1" if widest > 0xFF else " beyond ASCII" if widest > 0x7F else "")
 
 
 def _row_of_status(status: list[Any]) -> str:
@@ -223,6 +233,31 @@ def _row_of_status(status: list[Any]) -> str:
     return f"d.4 status {code} " + ("with a phrase" if phrase and phrase[0] else "without a phrase")
 
 
+def _expected_rows() -> frozenset[str]:
+    """What the tables of d.1 to d.5 hold, written from the vocabulary's side."""
+    rows = {f"d.1 {shape}" for shape in ("a list", "the batch changed", *SHAPES.values())}
+    rows |= {f"d.2 {row}" for row, _ in VALUES.values()}
+    rows |= {
+        f"d.3 {row}"
+        for row in ("no headers", "header", "header beyond ASCII", "header beyond latin-1", "header dies",
+                    "a header of the frontend's own", "content type", "empty content type", "content type dies")
+    }  # fmt: skip
+    rows |= {
+        f"d.4 {row}" for row in ("no status", "status None", "status dies", "phrase dies", "status, then an exception")
+    }
+    rows |= {f"d.4 status {code} {phrase} a phrase" for code in CODES for phrase in ("with", "without")}
+    rows |= {
+        f"d.5 {row}"
+        for row in ("MemoryError", "CUDA in the text", "any other Exception", "BaseException dies",
+                    "PredictionException default code", "PredictionException dies")
+    }  # fmt: skip
+    rows |= {f"d.5 PredictionException {code}" for code in _PE_CODES}
+    return frozenset(rows | {"f.2 a stream", "f.2 a stream that fails"})
+
+
+EXPECTED_ROWS = _expected_rows()
+
+
 # -- programs
 
 
@@ -231,9 +266,16 @@ def _with(base: dict[str, st.SearchStrategy[Any]], **more: st.SearchStrategy[Any
 
 
 _pieces = st.lists(
-    _with({"value": _piece_values}, headers=st.lists(_living_headers, max_size=2), type=_types, status=_status), min_size=1, max_size=3
+    _with({"value": _piece_values}, headers=st.lists(_living_headers, max_size=2), type=_types, status=_status),
+    min_size=1,
+    max_size=3,
 )
-_dressed = {"headers": st.lists(_living_headers, max_size=4), "type": _types, "status": _status, "silent": st.just(True)}
+_dressed = {
+    "headers": st.lists(_living_headers, max_size=4),
+    "type": _types,
+    "status": _status,
+    "silent": st.just(True),
+}
 _living = st.one_of(
     _with({}, silent=st.just(True)),  # the answer tells what the handler saw
     _with({}, silent=st.just(True)),
@@ -245,7 +287,7 @@ _living = st.one_of(
     _with({"value": _living_values, "shape": st.sampled_from(list(SHAPES))}, status=_status),
     _with({"mutate": st.just(True)}),
     _with({"stream": _pieces}, value=_living_values, **_dressed),
-    _with({"stream": _pieces}, shape=st.sampled_from(list(SHAPES)), **{"raise": _living_raise}),
+    _with({"stream": _pieces}, shape=st.sampled_from(list(SHAPES)), **{"raise": _raise_in_stream}),
 )
 _deadly = st.one_of(
     st.fixed_dictionaries({"value": _deadly_values}),
@@ -259,11 +301,28 @@ programs = st.integers(0, 39).flatmap(lambda number: _deadly if number == 39 els
 
 # -- requests: bodies and their types
 
-_JSON_TYPES = ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/json;", " application/json "]
+_JSON_TYPES = [
+    "application/json",
+    "application/json; charset=utf-8",
+    "Application/JSON",
+    "application/json;",
+    " application/json ",
+]
 _TEXT_TYPES = ["text/plain", "text/plain; charset=latin-1", "Text/Plain", "textual", "text/csv;x=1"]
-_OTHER_TYPES = ["application/octet-stream", "image/png", "application/vnd.api+json", "garbage", "", ";", "a/b; c=d", "é/ü"]
+_OTHER_TYPES = [
+    "application/octet-stream",
+    "image/png",
+    "application/vnd.api+json",
+    "garbage",
+    "",
+    ";",
+    "a/b; c=d",
+    "é/ü",
+]
 _texts = st.one_of(
-    st.sampled_from(["", "{", "NaN", "[1e400]", '{"a": 1, "a": 2}', "\ufeff1", " 1 ", "null", "1" * 30, '"\\ud800"', "[" * 200_00]),
+    st.sampled_from(
+        ["", "{", "NaN", "[1e400]", '{"a": 1, "a": 2}', "\ufeff1", " 1 ", "null", "1" * 30, '"\\ud800"', "[" * 200_00]
+    ),
     _json.map(lambda value: json.dumps(value, ensure_ascii=False)),
     _text,
 )
@@ -281,7 +340,33 @@ _plain = st.tuples(st.one_of(_body_types, st.none()), _contents)
 # forms
 
 _tokens = st.lists(
-    st.sampled_from(["a", "b", "=", "=", "&", "&", "+", "%20", "%C3%A9", "%ff", "%", "%4", "%zz", ";", "é", "data", "body", "{", '"', " ", "\r\n", "\n", "\r"]),
+    st.sampled_from(
+        [
+            "a",
+            "b",
+            "=",
+            "=",
+            "&",
+            "&",
+            "+",
+            "%20",
+            "%C3%A9",
+            "%ff",
+            "%",
+            "%4",
+            "%zz",
+            ";",
+            "é",
+            "data",
+            "body",
+            "{",
+            '"',
+            " ",
+            "\r\n",
+            "\n",
+            "\r",
+        ]
+    ),
     max_size=10,
 ).map("".join)
 _FORM_TYPES = [
@@ -292,25 +377,48 @@ _forms = st.tuples(st.sampled_from(_FORM_TYPES), st.one_of(_tokens.map(str.encod
 
 # multipart messages
 
-_part_names = st.sampled_from(["data", "data", "body", "a", "A", "é", "", "a b", 'a"b', "a;b", "a\\b", "x-program", "a=b"])
+_part_names = st.sampled_from(
+    ["data", "data", "body", "a", "A", "é", "", "a b", 'a"b', "a;b", "a\\b", "x-program", "a=b"]
+)
 _filenames = st.sampled_from([None, None, "f.txt", "", "é.png", "a;b", 'a"b', "C:\\f"])
-_part_types = st.sampled_from([None, "application/json", "text/plain; charset=utf-8", "text/plain", "Text/Plain", "image/png", "", "x", "application/json;charset=latin-1"])
-_part_contents = st.one_of(_contents.filter(lambda value: len(value) < 400), st.sampled_from([b"\r\n", b"\n", b"--", b"--B", b"\r\n--", b"a\r\n--Bc", b"\r\n\r\n"]))
+_part_types = st.sampled_from(
+    [
+        None,
+        "application/json",
+        "text/plain; charset=utf-8",
+        "text/plain",
+        "Text/Plain",
+        "image/png",
+        "",
+        "x",
+        "application/json;charset=latin-1",
+    ]
+)
+_part_contents = st.one_of(
+    _contents.filter(lambda value: len(value) < 400),
+    st.sampled_from([b"\r\n", b"\n", b"--", b"--B", b"\r\n--", b"a\r\n--Bc", b"\r\n\r\n"]),
+)
 _parts = st.builds(Part, _part_names, _part_contents, _filenames, _part_types).map(Part.encode)
 _dispositions = st.sampled_from(
-    ["form-data; name=a", 'form-data; name="a"; filename=f', "form-data", "form-data; filename=f", 'attachment; name="a"; filename="f"',
-     'file; filename="f"', 'mixed; name="a"', 'Form-Data; Name="a"', "form-data; name='a'", 'form-data; name="a"; filename*=UTF-8\'\'%c3%a9',
+    ["form-data; name=a", 'form-data; name="a"; filename=f', "form-data", "form-data; filename=f",
+     'attachment; name="a"; filename="f"',
+     'file; filename="f"', 'mixed; name="a"', 'Form-Data; Name="a"', "form-data; name='a'",
+     'form-data; name="a"; filename*=UTF-8\'\'%c3%a9',
      'form-data ;name = "a"', 'form-data; name="a";', 'form-data; name="a"; size=3', 'form-data; name="a"; name="b"',
-     'form-data; name="a"; filename="f"; filename="g"', 'form-data; name="%61"', 'form-data; name="=?utf-8?q?a?="', "form-data; name=", ""]
+     'form-data; name="a"; filename="f"; filename="g"', 'form-data; name="%61"', 'form-data; name="=?utf-8?q?a?="',
+     "form-data; name=", ""]
 )  # fmt: skip
 _part_heads = st.lists(
     st.one_of(
         _dispositions.map("Content-Disposition: {}".format),
         st.sampled_from(
             ["Content-Type: application/json", "content-type: text/plain", "Content-Type: multipart/mixed; boundary=C",
-             "Content-Type: text/plain; charset=latin-1", "Content-Type: text/plain; charset=nonsense", "Content-Length: 1",
-             "Content-Length: 100", "Content-Length: x", "Content-Transfer-Encoding: binary", "Content-Transfer-Encoding: 8bit",
-             "Content-Transfer-Encoding: 7bit", "Content-Transfer-Encoding: base64", "X-Other: 1", "nonsense", ": x", " folded"]
+             "Content-Type: text/plain; charset=latin-1", "Content-Type: text/plain; charset=nonsense",
+             "Content-Length: 1",
+             "Content-Length: 100", "Content-Length: x", "Content-Transfer-Encoding: binary",
+             "Content-Transfer-Encoding: 8bit",
+             "Content-Transfer-Encoding: 7bit", "Content-Transfer-Encoding: base64", "X-Other: 1", "nonsense", ": x",
+             " folded"]
         ),
     ),
     max_size=3,
@@ -319,9 +427,12 @@ _odd_parts = st.tuples(_part_heads, _part_contents).map(lambda both: "\r\n".join
 _MULTIPART_TYPES = [
     "multipart/form-data; boundary=B", 'multipart/form-data; boundary="B"', "Multipart/Form-Data; Boundary=B",
     "multipart/form-data; charset=utf-8; boundary=B", "multipart/form-data; boundary=B; charset=utf-8",
-    "multipart/form-data;boundary=B", "multipart/form-data; boundary=B ", "multipart/form-data", "multipart/form-data; boundary=",
-    "multipart/mixed; boundary=B", "multipart/form-data; boundary=C", "multipart/form-data; boundary=B=", "multipart/form-data; x=y; z=1; boundary=B",
-    "multipart/form-dataxyz; boundary=B", "multipart/form-data, boundary=B", "multipart/form-data; boundary=B; charset=nonsense",
+    "multipart/form-data;boundary=B", "multipart/form-data; boundary=B ", "multipart/form-data",
+    "multipart/form-data; boundary=",
+    "multipart/mixed; boundary=B", "multipart/form-data; boundary=C", "multipart/form-data; boundary=B=",
+    "multipart/form-data; x=y; z=1; boundary=B",
+    "multipart/form-dataxyz; boundary=B", "multipart/form-data, boundary=B",
+    "multipart/form-data; boundary=B; charset=nonsense",
 ]  # fmt: skip
 
 
@@ -331,7 +442,12 @@ def _multiparts(draw: st.DrawFn) -> Message:
     parts = draw(st.lists(st.one_of(_parts, _parts, _odd_parts), max_size=3))
     end = draw(st.sampled_from([b"\r\n"] * 6 + [b"\n", b"\r", b"\r\n\r\n"]))
     opening = draw(st.sampled_from([b""] * 6 + [b"\r\n", b"\n", b"preamble\r\n", b"preamble", b"-", b" "]))
-    closing = draw(st.sampled_from([b"--B--\r\n"] * 6 + [b"--B--", b"--B--x", b"--B", b"", b"--B-", b"--B--\r\nepilogue\r\n", b"--B\r\n", b"--B\n"]))
+    closing = draw(
+        st.sampled_from(
+            [b"--B--\r\n"] * 6
+            + [b"--B--", b"--B--x", b"--B", b"", b"--B-", b"--B--\r\nepilogue\r\n", b"--B\r\n", b"--B\n"]
+        )
+    )
     body = opening + b"".join(b"--B" + end + part + end for part in parts) + closing
     if draw(st.integers(0, 9)) == 9:
         body = body[: draw(st.integers(0, len(body)))]
@@ -343,12 +459,16 @@ def _multiparts(draw: st.DrawFn) -> Message:
 
 _b64 = _base64.map(lambda text: {"b64": text})
 _instances = st.one_of(
-    st.lists(st.one_of(_json, _b64, st.dictionaries(st.sampled_from(["a", "b64"]), st.one_of(_json, _b64), max_size=2)), max_size=4),
+    st.lists(
+        st.one_of(_json, _b64, st.dictionaries(st.sampled_from(["a", "b64"]), st.one_of(_json, _b64), max_size=2)),
+        max_size=4,
+    ),
     _json,
 )
 _tensors = st.fixed_dictionaries(
     {"name": _text, "shape": _ints.map(lambda shape: [abs(size) for size in shape]),
-     "datatype": st.sampled_from(["INT64", "FP32", "BYTES", "BOOL", "UINT8", "x"]), "data": st.one_of(_ints, st.just(["a"]), st.lists(_floats, max_size=3))}
+     "datatype": st.sampled_from(["INT64", "FP32", "BYTES", "BOOL", "UINT8", "x"]), "data": st.one_of(_ints,
+     st.just(["a"]), st.lists(_floats, max_size=3))}
 )  # fmt: skip
 _tensors_well = _ints.map(lambda data: {"name": "in", "shape": [len(data)], "datatype": "INT64", "data": data})
 _enveloped: dict[str, st.SearchStrategy[Any]] = {
@@ -356,7 +476,10 @@ _enveloped: dict[str, st.SearchStrategy[Any]] = {
     "json": st.one_of(_instances.map(lambda value: {"instances": value}), _json),
     "kserve": st.one_of(_instances.map(lambda value: {"instances": value}), _json),
     "kservev2": st.one_of(
-        st.fixed_dictionaries({"inputs": st.lists(st.one_of(_tensors_well, _tensors), max_size=3)}, optional={"id": _text}), _json
+        st.fixed_dictionaries(
+            {"inputs": st.lists(st.one_of(_tensors_well, _tensors), max_size=3)}, optional={"id": _text}
+        ),
+        _json,
     ),
 }
 
@@ -381,12 +504,17 @@ def _messages_for(envelope: str | None) -> st.SearchStrategy[Message]:
 _headers = st.lists(
     st.tuples(
         st.sampled_from(
-            ["x-a", "X-A", "x-b", "Accept", "Cookie", "Authorization", "explain", "Explain", "describe", "url_path", "body", "data", "a",
-             "x-request-id", "content-type", "Content-Type", "Content-Encoding", "Connection", "connection", "Keep-Alive", "Expect", "Upgrade",
-             "Host", "host", "User-Agent", "ts_request_sequence_id", "Accept-Encoding", "Origin", "Access-Control-Request-Method", "Date"]
+            ["x-a", "X-A", "x-b", "Accept", "Cookie", "Authorization", "explain", "Explain", "describe", "url_path",
+             "body", "data", "a",
+             "x-request-id", "content-type", "Content-Type", "Content-Encoding", "Connection", "connection",
+             "Keep-Alive", "Expect", "Upgrade",
+             "Host", "host", "User-Agent", "ts_request_sequence_id", "Accept-Encoding", "Origin",
+             "Access-Control-Request-Method", "Date"]
         ),
-        st.sampled_from(["", "v", "w", "True", "true", "False", " v ", "a, b", "é", "中", "text/plain", "application/json", "close", "keep-alive",
-                         "gzip", "100-continue", "200-ok", "\t", "a\tb", "ÿ", "%C3%A9", "😀", "h2c", "websocket", "a" * 300]),
+        st.sampled_from(["", "v", "w", "True", "true", "False", " v ", "a, b", "é", "中", "text/plain",
+        "application/json", "close", "keep-alive",
+                         "gzip", "100-continue", "200-ok", "\t", "a\tb", "ÿ", "%C3%A9", "😀", "h2c", "websocket",
+                         "a" * 300]),
     ),
     max_size=4,
 )  # fmt: skip
@@ -394,7 +522,8 @@ _METHODS = ["POST"] * 16 + ["GET", "PUT", "DELETE", "PATCH", "HEAD", "TRACE", "F
 _queries = st.one_of(
     st.just(""), st.just(""),
     st.lists(
-        st.sampled_from(["a", "b", "=", "&", ";", "+", "%20", "%C3%A9", "%ff", "%", "%4", "%zz", "model_name=one", "body=1", "data=2", "customized=true", "?", "/", ":"]),
+        st.sampled_from(["a", "b", "=", "&", ";", "+", "%20", "%C3%A9", "%ff", "%", "%4", "%zz", "model_name=MODEL",
+        "body=1", "data=2", "customized=true", "?", "/", ":"]),
         max_size=8,
     ).map("".join),
 )  # fmt: skip
@@ -403,16 +532,26 @@ _queries = st.one_of(
 def _paths(model: str) -> list[str | None]:
     return [
         *[None] * 90,
-        f"/predictions/{model}/1.0", f"/predictions/{model}/", f"/predictions/{model}/1.0/", f"/predictions/{model}/1.0/a/b",
-        f"/predictions/{model}/1.0/a%20b/%C3%A9", f"/predictions/{model}/9.9", f"/predictions/{model}/1.0//a", f"//predictions/{model}",
-        f"/predictions//{model}", "/predictions/%6Fne", "/predictions/nope", "/predictions/", "/predictions", f"/predictions/{model}%2F1.0",
-        f"/explanations/{model}", f"/explanations/{model}/1.0", f"/explanations/{model}/1.0/a", "/explanations", "/explanations/nope",
-        "/invocations", "/invocations/", "/invocations/x", f"/models/{model}/invoke", f"/models/{model}/invoke/", "/models/nope/invoke",
-        f"/models/{model}", f"/models/{model}/1.0/invoke", f"/v1/models/{model}:predict", f"/v1/models/{model}:explain", f"/v1/models/{model}",
-        f"/v1/models/{model}:x", f"/v1/models/{model}/versions/1.0:predict", "/v1/models/nope:predict", f"/v1/models/{model}%3Apredict",
-        f"/v2/models/{model}/infer", f"/v2/models/{model}/explain", f"/v2/models/{model}/versions/1.0/infer", f"/v2/models/{model}",
-        "/v2/models/nope/infer", f"/v2/models/{model}/infer/", f"/{model}/predict", f"/{model}/1.0/predict", f"/{model}/9.9/predict",
-        "/nope/predict", f"/{model}/predict/x", "/", "", "/x", f"/predictions/{model}/1.0/%zz", f"/predictions/{model};a=b", f"/{model}/explain",
+        f"/predictions/{model}/1.0", f"/predictions/{model}/", f"/predictions/{model}/1.0/",
+        f"/predictions/{model}/1.0/a/b",
+        f"/predictions/{model}/1.0/a%20b/%C3%A9", f"/predictions/{model}/9.9", f"/predictions/{model}/1.0//a",
+        f"//predictions/{model}",
+        f"/predictions//{model}", f"/predictions/%{ord(model[0]):02X}{model[1:]}", "/predictions/nope", "/predictions/",
+        "/predictions", f"/predictions/{model}%2F1.0",
+        f"/explanations/{model}", f"/explanations/{model}/1.0", f"/explanations/{model}/1.0/a", "/explanations",
+        "/explanations/nope",
+        "/invocations", "/invocations/", "/invocations/x", f"/models/{model}/invoke", f"/models/{model}/invoke/",
+        "/models/nope/invoke",
+        f"/models/{model}", f"/models/{model}/1.0/invoke", f"/v1/models/{model}:predict", f"/v1/models/{model}:explain",
+        f"/v1/models/{model}",
+        f"/v1/models/{model}:x", f"/v1/models/{model}/versions/1.0:predict", "/v1/models/nope:predict",
+        f"/v1/models/{model}%3Apredict",
+        f"/v2/models/{model}/infer", f"/v2/models/{model}/explain", f"/v2/models/{model}/versions/1.0/infer",
+        f"/v2/models/{model}",
+        "/v2/models/nope/infer", f"/v2/models/{model}/infer/", f"/{model}/predict", f"/{model}/1.0/predict",
+        f"/{model}/9.9/predict",
+        "/nope/predict", f"/{model}/predict/x", "/", "", "/x", f"/predictions/{model}/1.0/%zz",
+        f"/predictions/{model};a=b", f"/{model}/explain",
     ]  # fmt: skip
 
 
@@ -438,27 +577,34 @@ def _requests(draw: st.DrawFn, model: str, envelope: str | None) -> Request:
         path = draw(st.sampled_from([f"/models/{model}", f"/models/{model}/1.0"]))
         return Request("GET", path, headers, "customized=true", b"")
     path = draw(st.sampled_from(_paths(model))) or f"/predictions/{model}"
-    return Request(draw(st.sampled_from(_METHODS)), path, headers, draw(_queries), body)
+    return Request(draw(st.sampled_from(_METHODS)), path, headers, draw(_queries).replace("MODEL", model), body)
 
 
 def draws(envelope: str | None) -> st.SearchStrategy[Draw]:
     """What is sent together: one request, or a batch of them."""
     single = _requests(ONE, envelope).map(lambda request: Draw(ONE, (request,)))
-    batch = st.lists(_requests(THREE, envelope), min_size=BATCH, max_size=BATCH).map(lambda some: Draw(THREE, tuple(some)))
-    return st.integers(0, 9).flatmap(lambda number: batch if number == 9 else single)
+    batch = st.lists(_requests(THREE, envelope), min_size=BATCH, max_size=BATCH).map(
+        lambda some: Draw(THREE, tuple(some))
+    )
+    return st.integers(0, 19).flatmap(lambda number: batch if number == 19 else single)
 
 
 def invent(envelope: str | None, count: int, number: int) -> list[Draw]:
-    """`count` draws, the same ones for the same seed `number`.
+    """`count` draws, the same ones for the same seed `number`."""
+    return drawn(draws(envelope), count, number)
 
-    They are read from random bytes, as a fuzzer would have it: hypothesis's own search stays near what it has seen.
-    """
-    found: list[Draw] = []
+
+Drawn = TypeVar("Drawn")
+
+
+def drawn(strategy: st.SearchStrategy[Drawn], count: int, number: int) -> list[Drawn]:
+    """Values of a strategy, read from random bytes: hypothesis's own search stays near what it has seen."""
+    found: list[Drawn] = []
 
     @settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(draws(envelope))
-    def collect(draw: Draw) -> None:
-        found.append(draw)
+    @given(strategy)
+    def collect(value: Drawn) -> None:
+        found.append(value)
 
     source = Random(number)
     while len(found) < count:

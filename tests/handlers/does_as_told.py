@@ -131,7 +131,8 @@ def dress(context, index, program):
     if "type" in program:
         context.set_response_content_type(index, program["type"])
     if "status" in program:
-        context.set_response_status(*program["status"], index)
+        code, phrase = [*program["status"], None][:2]
+        context.set_response_status(code, phrase, index)
 
 
 def fail(kind, text, code=None):

@@ -74,6 +74,7 @@ def test_an_error_of_the_kit_is_one_line_too(notebook, line: str) -> None:
     [
         ("%model m --ser", "--serialized-file"),
         ("%request --env", "--envelope"),
+        ("%request --as", "--as-tensor"),
         ("%%request --con", "--content-type"),
         ("%%handler echo.py --f", "--function"),
         ("%export --arch", "--archive-format"),
@@ -188,6 +189,12 @@ def test_loading_twice_does_no_more_than_once(notebook, echo: Session, shell: In
 def test_a_run_is_shown_once_and_by_its_view(notebook, echo: Session) -> None:
     shown = notebook("%request echo.py").stdout
     assert shown.count("POST /predictions/echo  echo.py  ->  200") == 1
+
+
+def test_envelopes_are_shown_by_their_view(notebook, echo: Session) -> None:
+    shown = notebook("%request echo.py --envelope all").stdout
+    assert shown.count("1 sample to echo in each envelope") == 1
+    assert "  kservev2  " in shown
 
 
 def test_debuggers_open_in_the_handler_after_a_failed_call(notebook, session: Session) -> None:

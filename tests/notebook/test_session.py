@@ -37,6 +37,15 @@ class Fails:
     def handle(self, data, context):
         return [data[0]["nothing"]]
 """
+COUNTS_CALLS = """
+class CountsCalls:
+    def initialize(self, context):
+        self.calls = 0
+
+    def handle(self, data, context):
+        self.calls += 1
+        return [self.calls] * len(data)
+"""
 
 
 # --- %model -----------------------------------------------------------------------------------------------------------
@@ -299,6 +308,45 @@ def test_envelope_keeps_method_path_and_headers(echo) -> None:
 def test_model_stays_as_it_was_after_an_envelope(echo) -> None:
     echo.request([1], envelope="json")
     assert echo.request({"instances": [1]}).data == [{"body": {"instances": [1]}}]
+
+
+def test_envelope_shares_the_loaded_handler(door) -> None:
+    door.handler("calls.py", COUNTS_CALLS)
+    runs = [door.request([1]), door.request([1], envelope="json"), door.request([1], envelope="kserve")]
+    assert [run.response.text for run in runs] == ["1", '{"predictions": [2]}', '{\n  "predictions": [\n    3\n  ]\n}']
+
+
+def test_every_envelope_in_one_request(door, tmp_path: Path) -> None:
+    door.handler("calls.py", COUNTS_CALLS)
+    (tmp_path / "one.json").write_text("[1]")
+    compared = door.request("one.json", {"two": 2}, envelope="all")
+    assert [sample.label for sample in compared.samples] == ["one.json", "request 2"]
+    calls = [found.run.response.body for sample in compared.samples for found in sample.answers.values() if found.run]
+    assert (calls[0], b"9" in calls[-1], len(calls)) == (b"1", True, 9)  # of one load; kservev2 has no objects
+
+
+def test_every_envelope_leaves_the_last_run_alone(echo, session: Session) -> None:
+    run = echo.request([1])
+    echo.request([2], envelope="all")
+    assert session.last is run
+
+
+def test_every_envelope_in_batches(echo) -> None:
+    compared = echo.request([1], envelope="all", batch=2)
+    verdicts = {name: found.verdict for name, found in compared.samples[0].answers.items()}
+    assert len(compared.samples[0].answers["json"].run.exchanges) == 2
+    assert (verdicts["kserve"], verdicts["kservev2"]) == ("failed", "failed")  # they read a batch's first request
+
+
+def test_every_envelope_needs_something_to_wrap(echo) -> None:
+    with pytest.raises(RequestError, match="nothing to send in every envelope"):
+        echo.request(envelope="all")
+
+
+def test_pixels_in_an_envelope(echo) -> None:
+    run = echo.request(Image.new("RGB", (3, 2)), envelope="kservev2", as_tensor=True)
+    (tensor,) = run.data
+    assert (tensor["shape"], tensor["datatype"]) == ([2, 3, 3], "UINT8")
 
 
 def test_file_that_is_not_there(echo) -> None:

@@ -288,6 +288,37 @@ def test_a_report_is_a_table_of_verdicts():
     assert "a&lt;b" in shown.html
 
 
+def test_envelopes_are_a_table_of_verdicts():
+    from handlerkit.verify import Enveloped, Envelopes, Sample
+
+    found = {
+        "none": Enveloped("same", "", run(answered([1]))),
+        "body": Enveloped("same", "", run(answered([1]))),
+        "json": Enveloped("different", "answer[0]: 1 here, <2> there.", run(answered([2]))),
+        "kserve": Enveloped("failed", "The handler raised KeyError.", broken()),
+        "kservev2": Enveloped("failed", "It cannot be sent."),
+    }
+    shown = view(Envelopes("coins", (Sample("coins.png", found),)))
+    assert shown.text.splitlines() == [
+        "1 sample to coins in each envelope: 1 × same, 1 × different, 2 × failed",
+        "coins.png",
+        "  none      200",
+        "  body      same  200",
+        "  json      different  200  answer[0]: 1 here, <2> there.",
+        "  kserve    failed  503  The handler raised KeyError.",
+        "  kservev2  failed  It cannot be sent.",
+    ]
+    assert [shown.html.count(f'hk-{kind}">') for kind in ("ok", "odd", "bad")] == [2, 1, 2]
+    assert "&lt;2&gt;" in shown.html
+    assert "what to change" in shown.html
+
+
+def test_no_envelopes_have_a_display():
+    from handlerkit.verify import Envelopes
+
+    assert view(Envelopes("coins", ())).text == "0 samples to coins in each envelope: nothing compared"
+
+
 def test_other_things_are_refused():
     with pytest.raises(TypeError, match="not a int"):
         view(3)

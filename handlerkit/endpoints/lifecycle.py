@@ -1,0 +1,65 @@
+"""A worker's handler from load to load."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from handlerkit.endpoints.loaded import Loaded
+from handlerkit.endpoints.process import BackOff, Child
+from handlerkit.errors import LoadError
+from handlerkit.model import Model
+
+
+class Lifecycle:
+    """What holds the loaded handler, and loads it again after the worker died. Workers of several envelopes share it
+    where they share the handler.
+
+    Args:
+        model: whose labels are read at each load.
+        start: loads the handler; raises LoadError.
+        pauses: whether a worker that died stays away as long as TorchServe keeps one away.
+    """
+
+    def __init__(self, model: Model, start: Callable[[], Loaded | Child], *, pauses: bool) -> None:
+        #: A worker answers one batch at a time.
+        self.lock = threading.RLock()
+        self.loaded: Loaded | Child | None = None
+        self.labels: Mapping[str, str] | None = None
+        self._model = model
+        self._start = start
+        self._pauses = pauses
+        self._pause = BackOff()
+
+    def load(self) -> Loaded | Child:
+        """Load the handler anew; what was loaded before is gone, also where LoadError is raised."""
+        self.close(wait=False)
+        self.labels = self._model.labels()
+        self.loaded = self._start()
+        return self.loaded
+
+    def ready(self) -> Loaded | Child:
+        """The loaded handler; loaded anew where the worker is gone. Raises LoadError."""
+        if self.loaded is not None and self.loaded.alive:
+            return self.loaded
+        self.close()
+        if self._pauses:
+            self._pause.wait()
+        try:
+            loaded = self.load()
+        except LoadError:
+            self._pause.died()
+            raise
+        self._pause.loaded()
+        return loaded
+
+    def died(self) -> None:
+        """The worker died: what it had loaded is gone."""
+        self.close()
+        self._pause.died()
+
+    def close(self, wait: bool = True) -> None:
+        """Forget the handler and remove what was staged for it, in the background without `wait`."""
+        if self.loaded is not None:
+            self.loaded.close(wait)
+            self.loaded = None

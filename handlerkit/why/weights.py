@@ -1,0 +1,46 @@
+"""Why BaseHandler and its kin do not find a model in what the archive holds."""
+
+from __future__ import annotations
+
+from handlerkit.messages import Finding
+from handlerkit.why.evidence import LOAD, Evidence
+
+
+def labels(seen: Evidence) -> Finding | None:
+    if not any(function == "load_label_mapping" for _, function in seen.functions):
+        return None
+    what = f"index_to_name.json, which names the classes, cannot be used: {seen.name}."
+    change = 'Make it one JSON object with a text for each class, such as {"0": "cat", "1": "dog"}.'
+    return Finding("labels", what, served=LOAD, change=change)
+
+
+def model_class(seen: Evidence) -> Finding | None:
+    if isinstance(seen.error, ValueError) and "Expected only one class as model definition" in seen.text:
+        what = "The model file must define one class, the model's; this one defines another number of classes."
+        return Finding("model_file", what, served=LOAD, change="Move the others to a helper module and import them.")
+    if isinstance(seen.error, RuntimeError) and "Error(s) in loading state_dict" in seen.text:
+        first = seen.text.splitlines()[0].strip(": ")
+        what = f"The weights do not fit the class in the model file ({first})."
+        change = "Archive the weights and the model file of the same version of the model."
+        return Finding("model_file", what, seen.where, LOAD, change)
+    return None
+
+
+def weights(seen: Evidence) -> Finding | None:
+    error, text = seen.error, seen.text
+    if isinstance(error, AttributeError) and "endswith" in text:
+        what = "BaseHandler finds no weights: the model names no serialized_file."
+        change = "Name the weights (--serialized-file model.pt), or write initialize."
+        return Finding("weights", what, seen.where, LOAD, change)
+    if isinstance(error, RuntimeError) and text == "No model weights could be loaded":
+        what = "BaseHandler loads .pt (TorchScript), .onnx and .so files; for a state_dict it needs the model's class."
+        change = "Name the class's file (--model-file model.py), or save TorchScript as .pt."
+        return Finding("weights", what, seen.where, LOAD, change)
+    if isinstance(error, RuntimeError) and "constants.pkl" in text:
+        what = "The .pt file holds no TorchScript program; without a model file BaseHandler takes every .pt for one."
+        change = "Name the class's file for a state_dict (--model-file model.py), or save torch.jit.script(model)."
+        return Finding("weights", what, seen.where, LOAD, change)
+    if type(error).__name__ == "UnpicklingError" and "weights_only" in text:
+        what = "The weights hold a pickled module; torch.load reads only tensors (weights_only=True) since torch 2.6."
+        return Finding("weights", what, seen.where, LOAD, "Save model.state_dict() instead of the model.")
+    return None

@@ -1,0 +1,5 @@
+from ts.torch_handler.base_handler import BaseHandler
+from preprocessing import Normalize, Rescale
+
+class U2Net(BaseHandler):
+    pass
