@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
+from itertools import takewhile
 from typing import NamedTuple
 
 from handlerkit.endpoints import parameters
@@ -105,7 +106,7 @@ class Frontend:
             return Response(417, "Expectation Failed", (("content-length", "0"),))
         if len(request.body) > self.config.max_request_size:
             return Response(413, "Request Entity Too Large", (("content-length", "0"),))
-        path = re.split("[?#]", target, maxsplit=1)[0]
+        path = target.partition("?")[0].partition("#")[0]
         route = self._route(request.method, parameters.unescape(target, 0, len(path), plus="+"), request)
         if isinstance(route, Response):
             return route
@@ -114,7 +115,7 @@ class Frontend:
             values += parameters.of_query(request.query, path + "?")
         describe = ("describe", "True") in route.added
         if not describe:  # a body is read before the model is looked for
-            values += parameters.of_body(request.body, _first(request.headers, "content-type"))
+            values += parameters.of_body(request.body, _content_type(request))
         if missing := self._unknown(route):
             return missing
         job = Job(str(uuid.uuid4()), self._headers(request, route), tuple(values))
@@ -205,9 +206,19 @@ class Frontend:
         )
 
     def broken(self, received: Received, row: int, before: Sequence[Answer]) -> Response:
-        """A stream whose worker died half-way."""
-        response = self._streamed(received, before[-1], row, before[:-1] or before)
-        return _as_sent(replace(response, complete=False), received.method)
+        """A stream whose worker died half-way: what came before the answer that cannot be written or never came."""
+        sent = list(takewhile(self._is_writable, before))
+        if not sent:
+            return self.died(received)
+        return _as_sent(self._streamed(received, Answer(500, "", ()), row, sent), received.method)
+
+    def _is_writable(self, answer: Answer) -> bool:
+        try:
+            for row in answer.predictions:
+                self._check(row)
+        except WorkerDied:
+            return False
+        return True
 
     def _check(self, row: Prediction) -> None:
         self._check_size(row.body)
@@ -275,7 +286,7 @@ class Frontend:
         """The model is a parameter here, and stays one; a server that started with one model needs none."""
         values = [
             *parameters.of_query(request.query, (request.path or "") + "?"),
-            *parameters.of_body(request.body, _first(request.headers, "content-type")),
+            *parameters.of_body(request.body, _content_type(request)),
         ]
         named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
         if not named:
@@ -360,6 +371,12 @@ def _in_hash_order(headers: Headers) -> Headers:
         return (code ^ code >> 16) & (buckets - 1)
 
     return tuple(sorted(headers, key=bucket))
+
+
+def _content_type(request: Request) -> str | None:
+    """As Java reads it: the first one, its bytes as latin-1."""
+    given = _first(request.headers, "content-type")
+    return None if given is None else given.strip().encode().decode("latin-1")
 
 
 def _as_sent(response: Response, method: str) -> Response:

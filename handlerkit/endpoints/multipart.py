@@ -95,10 +95,10 @@ class _Reader:
             if inside and "filename" not in fields:
                 raise FormError("Filename not found")
             name, kind = _described(fields)
-            start, value = self._at, self._content(delimiter)
+            value, ended = self._content(delimiter)
             if "filename" in fields:
-                _check_size(fields, len(self._body) - start if value is None else len(value))
-            if value is None:
+                _check_size(fields, len(value))
+            if not ended:
                 return
             yield Parameter(name, kind, value)
             if inside:
@@ -149,18 +149,22 @@ class _Reader:
         self._at = empty.end()
         return b""
 
-    def _content(self, delimiter: bytes) -> bytes | None:
-        """The bytes up to the next line that begins with the delimiter, without the line's end before it."""
-        start = self._at
-        if self._body.startswith(delimiter, start):
-            return b""
-        end = self._body.find(b"\n" + delimiter, start)
-        if end < 0:
-            return None
-        if end > start and self._body[end - 1] == 0x0D:
+    def _content(self, delimiter: bytes) -> tuple[bytes, bool]:
+        """The bytes up to the next line that begins with the delimiter, without the line's end before it, and whether
+        there is such a line; where there is none, without what could be the beginning of one."""
+        body, start = self._body, self._at
+        if delimiter.startswith(body[start : start + len(delimiter)]):
+            return b"", body.startswith(delimiter, start)
+        end = body.find(b"\n" + delimiter, start)
+        ended = end >= 0
+        if not ended:
+            end = body.rfind(b"\n", start)
+            if end < 0 or not delimiter.startswith(body[end + 1 :]):
+                end = len(body)
+        if end > start and body[end - 1] == 0x0D:
             end -= 1
         self._at = end
-        return self._body[start:end]
+        return body[start:end], ended
 
 
 def _described(fields: dict[str, str]) -> tuple[str, str]:

@@ -77,6 +77,8 @@ def of_form(body: bytes) -> Iterator[Parameter]:
 def unescape(text: str, start: int = 0, end: int | None = None, plus: str = " ") -> str:
     """%xx as UTF-8 and + as `plus`, from `start` to `end`. Raises FormError, which names the place in the text."""
     end = len(text) if end is None else end
+    if "%" not in text and "+" not in text:
+        return text[start:end]
 
     def decoded(run: re.Match[str]) -> str:
         for at in range(run.start(), run.end(), 3):
@@ -102,10 +104,10 @@ def _unescape_value(value: bytes) -> bytes:
 def _boundary(content_type: str) -> tuple[str, str] | None:
     """The boundary of a multipart/form-data message and the codec of its heads; None for any other type. It counts
     where it is the first or second parameter."""
-    _, *rest = content_type.split(";", 2)
-    values = [value.strip() for value in (*rest, "", "")][:2]
     if not content_type.startswith("multipart/form-data"):  # in lower case, and whatever follows
         return None
+    _, *rest = content_type.split(";", 2)
+    values = [value.strip() for value in (*rest, "", "")][:2]
     if not values[0].lower().startswith("boundary"):
         values.reverse()
     if not values[0].lower().startswith("boundary"):

@@ -107,7 +107,9 @@ def out_of_memory(seen: Evidence) -> Finding | None:
 
 def is_prediction(error: BaseException | None) -> bool:
     """Whether it is ts.utils.util.PredictionException, whose code and message reach the client."""
-    return type(error).__name__ == "PredictionException" and hasattr(error, "error_code")
+    kinds = {(kind.__module__, kind.__name__) for kind in type(error).__mro__}
+    theirs = {("ts.utils.util", "PredictionException"), ("handlerkit.endpoints.revived", "PredictionException")}
+    return bool(kinds & theirs) and hasattr(error, "error_code")
 
 
 def prediction_exception(seen: Evidence) -> Finding | None:
@@ -179,8 +181,10 @@ def row_key(seen: Evidence) -> Finding | None:
     if not (isinstance(seen.error, KeyError) and seen.error.args and seen.rows and isinstance(seen.rows[0], dict)):
         return None
     key = seen.error.args[0]
+    if key not in ("data", "body", "instances"):
+        return None
     row = next((row for row in seen.rows if isinstance(row, dict) and key not in row), None)
-    if key not in ("data", "body", "instances") or row is None or not row:
+    if not row:
         return None
     there = ", ".join(map(repr, row))
     what = f"The row has no {key!r}, it has {there}: a plain body comes as 'body', a form's field by its name."

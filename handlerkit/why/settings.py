@@ -84,6 +84,10 @@ def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: in
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             what = f"{key}: {value!r} in the config file is no whole number, and is ignored."
             yield Finding("config_value", what, "", _LOGGED, f"Write {key}: 4, without quotes or a point.", True)
+    if "service_envelope" in written:
+        what = "service_envelope in the config file does not count: only config.properties can set it, for all models."
+        change = f"Write service_envelope={written['service_envelope']} into config.properties."
+        yield Finding("envelope_setting", what, "", _SILENT, change, True)
     least, most = written.get("minWorkers"), written.get("maxWorkers")
     if (least is None) != (most is None) or (isinstance(least, int) and isinstance(most, int) and least > most):
         what = "minWorkers and maxWorkers count only together, and only where maxWorkers is not the smaller one."

@@ -225,7 +225,7 @@ class TestDeath:
         with Worker(model, response_timeout=1, process=True) as worker:
             assert worker.predict(Request.json(2)).response.text == "4"
             run = worker.predict(Request.json({}))
-        assert (run.response.status, run.findings[0].name) == (500, "worker_timeout")
+        assert (run.response.status, run.findings[0].name) == (500, "micro_batching")
         assert any("TypeError" in line.text for line in run.logs)
 
 

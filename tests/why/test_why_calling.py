@@ -559,6 +559,28 @@ def test_what_the_request_lost_is_told_beside_the_cause(tmp_path: Path) -> None:
     assert [(found.name, found.quiet) for found in run.findings] == [("exception", False), ("query_dropped", True)]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "raise KeyError()",
+        "raise KeyError(['x'])",
+        "raise NameError('x')",
+        "raise ImportError(None)",
+        "raise SyntaxError('x')",
+        "raise type('PredictionException', (Exception,), {'error_code': 'x'})()",
+        "raise AttributeError('NoneType')",
+        "raise UnicodeDecodeError('utf-8', b'x', 0, 1, 'NoneType')",
+        "return [{'a': float('nan'), 3: {1}}]",
+        "return type('L', (list,), {})([object()])",
+    ],
+)
+def test_odd_failure_has_a_cause_too(statement: str, tmp_path: Path) -> None:
+    with start(Case("", "", body(statement), ""), tmp_path) as worker:
+        run = worker.predict(Request.json(1, query="a"))
+    assert run.response.status == 503
+    assert [found.quiet for found in run.findings] == [False, True]
+
+
 def test_every_rule_has_a_case() -> None:
     rules = (*calling.RAISE_RULES, *why.ANSWER_RULES, *why.RETURN_RULES)
     assert {rule.__name__ for rule in rules} == {case.rule for case in CALLING}

@@ -11,6 +11,7 @@ import pytest
 from why_cases import ALONE, BASE, CLASS, LISTS, Case, body, check, start
 
 from handlerkit.messages import Part, Request
+from handlerkit.view.render import view
 from handlerkit.why import quiet
 
 JSON = {"config_properties": {"service_envelope": "json"}}
@@ -483,6 +484,18 @@ def test_what_is_quiet_stays_beside_a_success(tmp_path: Path) -> None:
         run = worker.predict(Request.json(1, query="a=1"))
     assert run.raise_for_status() is run
     assert "'a'" in str(run.findings[0])
+
+
+def test_display_tells_what_is_quiet_from_a_cause(tmp_path: Path) -> None:
+    with start(Case("", "", ROWS, ""), tmp_path) as worker:
+        fine, failed = (worker.predict(Request.json(1, query=query, path=path)) for query, path in ASKED)
+    assert "worth knowing: The handler does not get" in view(fine).text
+    assert 'class="hk-finding hk-quiet"' in view(fine).html
+    assert "cause: There is no model" in view(failed).text
+    assert "hk-finding hk-quiet" not in view(failed).html
+
+
+ASKED = [("a=1", None), ("", "/predictions/other")]
 
 
 def test_quiet_rules_cost_microseconds_on_a_plain_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
