@@ -418,7 +418,7 @@ def test_nothing_is_staged_elsewhere(model: Model, tmp_path: Path, monkeypatch: 
 @st.composite
 def trees(draw: st.DrawFn) -> dict[str, bytes]:
     """Relative paths and contents; no path is another's folder."""
-    letters = st.characters(codec="utf-8", exclude_characters='/\\\0', exclude_categories=("Cc", "Zl", "Zp"))
+    letters = st.characters(codec="utf-8", exclude_characters="/\\\0", exclude_categories=("Cc", "Zl", "Zp"))
     part = st.text(letters, min_size=1, max_size=20).filter(lambda name: not name.startswith(".") and name != "MAR-INF")
     bodies = st.binary(max_size=200) | st.integers(0, len(NOISE)).map(lambda size: NOISE[:size])
     found: dict[str, bytes] = {}

@@ -79,6 +79,12 @@ def as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def whole(settings: Mapping[str, Any], key: str, default: int, least: int = 1) -> int:
+    """A whole number of model-config.yaml; TorchServe ignores a value of another type, and one that is too small."""
+    value = settings.get(key)
+    return value if type(value) is int and value >= least else default
+
+
 def _integer(key: str, value: Any) -> int:
     try:
         return int(str(value))

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from handlerkit import why, wire
-from handlerkit.endpoints.config import Config
+from handlerkit.endpoints.config import Config, whole
 from handlerkit.endpoints.description import Registered
 from handlerkit.endpoints.frontend import Frontend, Received
 from handlerkit.endpoints.lifecycle import Lifecycle
@@ -77,20 +77,21 @@ class Worker:
         self.model = model
         self.config = Config.read(config_properties)
         settings = model.settings()
-        self.batch_size = int(batch_size or settings.get("batchSize") or 1)
-        self.max_batch_delay = int(
-            max_batch_delay if max_batch_delay is not None else settings.get("maxBatchDelay", 100)
-        )
-        asked = response_timeout if response_timeout is not None else self.config.default_response_timeout
-        self.response_timeout = int(settings.get("responseTimeout", 120) if model.config_file else asked)
-        self.startup_timeout = int(
-            settings.get("startupTimeout", 120) if model.config_file else self.config.default_startup_timeout
-        )
+        self.batch_size = batch_size or whole(settings, "batchSize", 1)
+        delay = whole(settings, "maxBatchDelay", 100, least=0)
+        self.max_batch_delay = delay if max_batch_delay is None else max_batch_delay
+        if model.config_file:  # it sets the register call's time-outs aside, and the server's defaults
+            self.response_timeout = whole(settings, "responseTimeout", 120)
+            self.startup_timeout = whole(settings, "startupTimeout", 120)
+        else:
+            asked = response_timeout if response_timeout is not None else self.config.default_response_timeout
+            self.response_timeout = asked
+            self.startup_timeout = self.config.default_startup_timeout
         self.process = process
         self.gpu_id = gpu_id
         #: Called with the live exception of a failed call before its Run is made, for debuggers.
         self.on_exception: Callable[[BaseException], None] | None = None
-        self._client_timeout = int(settings.get("clientTimeoutInMills") or 0) / 1000
+        self._client_timeout = whole(settings, "clientTimeoutInMills", 0) / 1000
         sequences = bool(settings.get("sequenceBatching"))
         registered = Registered.now(
             name=model.name,
@@ -100,7 +101,7 @@ class Worker:
             max_batch_delay=self.max_batch_delay,
             response_timeout=self.response_timeout,
             startup_timeout=self.startup_timeout,
-            job_queue_size=int(settings.get("jobQueueSize") or self.config.job_queue_size),
+            job_queue_size=whole(settings, "jobQueueSize", self.config.job_queue_size),
             settings=settings,
             gpu=gpu_id is not None,
         )
@@ -278,9 +279,12 @@ class Worker:
         if died:
             self._lifecycle.died()
         elif 0 < self._client_timeout < outcome.timings.total:
-            responses, found = [Response(None, complete=False) for _ in batch], (
-                *found,
-                why.client_timeout(self._client_timeout),
+            responses, found = (
+                [Response(None, complete=False) for _ in batch],
+                (
+                    *found,
+                    why.client_timeout(self._client_timeout),
+                ),
             )
         return call, responses, found
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlerkit.messages import Finding
 from handlerkit.model import Model
 
 
@@ -72,17 +73,19 @@ class Awaiting:
 
 @dataclass(frozen=True)
 class Ready:
-    """A handler that loaded: what TorchServe's loader found, what it did, and how long it took."""
+    """A handler that loaded: what TorchServe's loader found, what it did, how long it took, and what it set aside."""
 
     model: str
     found: str
     reason: str
     seconds: float
     logs: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __repr__(self) -> str:
         head = f"{self.model}: {self.found}, {self.reason} in {duration(self.seconds)}"
-        return "\n".join([head, *(f"  {line}" for line in _without_warnings(self.logs))])
+        told = [*_without_warnings(self.logs), *(f"worth knowing: {finding}" for finding in self.findings)]
+        return "\n".join([head, *(f"  {line}" for line in told)])
 
 
 #: A Python warning about a line of an installed package: nothing the handler's author wrote.

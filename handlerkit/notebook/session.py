@@ -284,7 +284,8 @@ class Session:
         worker = self._worker(entry)
         seconds = time.perf_counter() - begun
         logs = tuple(line.text for line in worker.load_logs if not line.text.startswith("[METRICS]"))
-        return Ready(entry.name, worker.entry_point, "loaded again" if again else "loaded", seconds, logs)
+        reason = "loaded again" if again else "loaded"
+        return Ready(entry.name, worker.entry_point, reason, seconds, logs, tuple(worker.load_findings))
 
     def _worker(self, entry: _Entry, batch: int = 1) -> Worker:
         """The model's worker, which takes batches of at least this size."""

@@ -61,7 +61,7 @@ def no_instances(seen: Evidence) -> Finding | None:
         except ValueError:
             continue
         if isinstance(read, dict) and "instances" not in read:
-            what = "The body has no \"instances\", so the envelope kserve gave the handler None for data."
+            what = 'The body has no "instances", so the envelope kserve gave the handler None for data.'
             return Finding("envelope_input", what, seen.where, FAILED, f"Send {_WANTS['kserve']}.")
     return None
 

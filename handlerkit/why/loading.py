@@ -142,9 +142,7 @@ def none_at_load(seen: Evidence) -> Finding | None:
 
 
 def not_enough_memory(seen: Evidence) -> Finding | None:
-    if not isinstance(seen.error, MemoryError) and not (
-        isinstance(seen.error, RuntimeError) and "CUDA" in seen.text
-    ):
+    if not isinstance(seen.error, MemoryError) and not (isinstance(seen.error, RuntimeError) and "CUDA" in seen.text):
         return None
     served = "Registering the model answers 507 'Failed to start workers'."
     what = f"There is not enough memory to load the model ({seen.name})."

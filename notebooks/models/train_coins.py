@@ -132,11 +132,13 @@ class Detector(nn.Module):
             scores, best = peaks.flatten().topk(min(100, rows * columns))
             best, scores = best[scores > 0.3], scores[scores > 0.3]
             x, y = boxes[best, 0::2].clamp(0, width), boxes[best, 1::2].clamp(0, height)
-            detections.append({
-                "boxes": torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=1),
-                "labels": torch.ones_like(best),
-                "scores": scores,
-            })
+            detections.append(
+                {
+                    "boxes": torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=1),
+                    "labels": torch.ones_like(best),
+                    "scores": scores,
+                }
+            )
         return detections
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import handlerkit as hk
-from handlerkit.errors import LoadError
+from handlerkit.errors import HandlerkitError, LoadError
 
 GOLDEN = Path(__file__).parent
 Case = dict[str, Any]
@@ -201,7 +201,7 @@ def recorded(cases: list[Case]) -> Iterator[tuple[Case, Case | str]]:
             response = problem.response
             yield from ((case, _loaded(case, response.status if response else None)) for case in loads)
             yield from ((case, f"does not load: {problem}") for case in group if case not in loads)
-        except hk.HandlerkitError as problem:
+        except HandlerkitError as problem:
             yield from ((case, str(problem)) for case in group)
 
 
