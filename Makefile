@@ -1,7 +1,7 @@
 # Every target sets up .venv by itself, once. PYTHON=python3.13 make ... picks the Python to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab bench check clean
+.PHONY: help demo test lab bench fuzz check clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -26,6 +26,11 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 
 bench: $(READY)  ## measure
 	@$(BIN)/python -m benchmarks
+
+EXCHANGES ?= 20000
+SEED ?= 1
+fuzz: $(READY)  ## compare Worker with a real TorchServe on invented exchanges; EXCHANGES=20000 SEED=1
+	@$(BIN)/python tests/fuzz/differential.py --exchanges $(EXCHANGES) --seed $(SEED)
 
 check: $(READY)  ## lint, format, types and layers
 	@echo "== lint: ruff check"

@@ -305,16 +305,19 @@ def _variables() -> dict[bytes, bytes]:
 
 
 def _set_variables(variables: Mapping[bytes, bytes | None], now: Mapping[bytes, bytes]) -> None:
-    """Give environment variables these values, None for unset ones, where `now`, the environment, has others."""
+    """Give environment variables these values, None for unset ones, where `now`, the environment, has others.
+
+    TorchServe's own are read by Python code alone, so the C library's copy of the environment need not have them.
+    """
     environment = os.environ._data  # type: ignore[attr-defined]  # in bytes, as below
     for name, value in variables.items():
         if now.get(name) != value:
             if value is None:
-                os.unsetenv(name)
                 del environment[name]
             else:
-                os.putenv(name, value)
                 environment[name] = value
+            if name[:3] != b"TS_":
+                os.unsetenv(name) if value is None else os.putenv(name, value)
 
 
 def _worker_main() -> types.ModuleType:

@@ -44,6 +44,8 @@ def arriving(jobs: Sequence[J], limits: Limits, run: Callable[[list[J]], list[A]
     Nobody waits: the clock is a reckoned one, so a window that stays open costs nothing, and a queue overflows only
     where a worker as slow as this one would let it.
     """
+    if len(jobs) == 1:
+        return run([jobs[0]])
     answers: dict[int, A] = {}
     coming = deque((index * GAP, index) for index in range(len(jobs)))
     waiting: deque[int] = deque()

@@ -4,7 +4,8 @@
 
 Exchanges of the inference API and describe requests, and loads (kind "register"), are recorded: what the handler saw,
 and what the client got. Left out, and kept as they are: the other kinds (command lines of the archiver, the management
-API, start-up), messages that are not HTTP, archives for install_py_dep_per_model, and cases of several models. README.md names the keys.
+API, start-up), messages that are not HTTP, archives for install_py_dep_per_model, and
+cases of several models. README.md names the keys.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Recording:
         """The case with what the handler saw and what the client gets now."""
         self._saw.write_text("")
         run = self.server.predict(*map(request_of, case.get("requests") or [case["request"]]))
-        saw = [json.loads(line) for line in self._saw.read_text().splitlines()]
+        saw = calls_of(self._saw.read_text().splitlines())
         answers = [answer_of(response) for response in run.responses]
         return {
             **case,
@@ -129,8 +130,30 @@ def request_of(recorded: dict[str, Any]) -> hk.Request:
     return hk.Request(recorded["method"], recorded["path"], headers, recorded["query"], body)
 
 
+def line_of(case: Case) -> str:
+    """JSON that str.splitlines leaves whole."""
+    text = json.dumps(case, ensure_ascii=False, separators=(",", ":"))
+    return re.sub("[\x85\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def calls_of(lines: list[str]) -> list[dict[str, Any]]:
+    """What the recorder wrote when each call began, completed by what it wrote when that ended."""
+    calls: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        told = json.loads(line)
+        call = calls.setdefault(told.pop("call"), {"interrupted": True})
+        if "stage" not in told:
+            del call["interrupted"]
+        call |= told
+    return [*calls.values()]
+
+
 def answer_of(response: hk.Response) -> dict[str, Any]:
     headers = [[name, "<uuid>" if name.lower() == "x-request-id" else value] for name, value in response.headers]
+    if not response.complete:  # nothing, or as much as arrived before the connection broke
+        lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{name}: {value}" for name, value in headers), ""]
+        lines += [f"{len(chunk):x}\r\n{chunk.decode()}\r\n" for chunk in response.chunks or ()]
+        return {"status": None, **({"raw_received": "\r\n".join(lines)} if response.status is not None else {})}
     answer = {
         "status": response.status,
         "reason": response.reason,
@@ -141,8 +164,6 @@ def answer_of(response: hk.Response) -> dict[str, Any]:
     }
     if response.chunks is not None:
         answer["chunks_base64"] = [base64.b64encode(chunk).decode() for chunk in response.chunks]
-    if not response.complete:
-        answer["complete"] = False
     return answer
 
 
@@ -154,11 +175,15 @@ def differences(old: Case, new: Case) -> list[str]:
         volatile = (
             old.get("volatile_body") or before["status"] is None or "customized" in json.dumps(old.get("request"))
         )
-        keys = ("status", "reason", "headers", "chunks_base64") if before["status"] is not None else ("status",)
+        keys = (
+            ("status", "reason", "headers", "chunks_base64")
+            if before["status"] is not None
+            else ("status", "raw_received")
+        )
         found += [
             key for key in keys if key in before and _plain(key, before, volatile) != _plain(key, after, volatile)
         ]
-        if not volatile and "chunks_base64" not in before and _text(before) != _text(after):
+        if "body_base64" in before and not volatile and "chunks_base64" not in before and _text(before) != _text(after):
             found.append("body")
     if not old.get("volatile_body") and _seen(old) != _seen(new):
         found.append("handler_saw")
@@ -167,7 +192,8 @@ def differences(old: Case, new: Case) -> list[str]:
 
 def _plain(key: str, answer: dict[str, Any], volatile: bool) -> Any:
     if key != "headers":
-        return answer.get(key)
+        value = answer.get(key)
+        return value.lower() if key == "raw_received" and value else value
     left_out = {"x-request-id", "content-length"} if volatile else {"x-request-id"}
     return [[name.lower(), value] for name, value in answer["headers"] if name.lower() not in left_out]
 
@@ -178,7 +204,8 @@ def _text(answer: dict[str, Any]) -> bytes:
 
 def _seen(case: Case) -> list[Any]:
     keys = ("stage", "data", "request_headers", "raised", "model_name", "model_yaml_config")
-    return [{key: call[key] for key in keys if key in call} for call in case.get("handler_saw") or []]
+    calls = [call for call in case.get("handler_saw") or [] if isinstance(call.get("data"), list)]  # not of loading
+    return [{key: call[key] for key in keys if key in call} for call in calls]
 
 
 def recorded(cases: list[Case]) -> Iterator[tuple[Case, Case | str]]:
@@ -232,9 +259,7 @@ def main() -> int:
             if where:
                 print(f"{file.name} {old['case']}: {', '.join(where)}")
         if not given.check:
-            lines = [
-                json.dumps(anew.get(case["case"], case), ensure_ascii=False, separators=(",", ":")) for case in cases
-            ]
+            lines = [line_of(anew.get(case["case"], case)) for case in cases]
             file.write_text("\n".join(lines) + "\n")
     print(f"{same} the same, {different} different")
     return 1 if given.check and different else 0

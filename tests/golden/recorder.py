@@ -1,12 +1,14 @@
-"""Put into an archive as sitecustomize.py: writes down what a worker hands to its handler, one line of JSON a call."""
+"""Put into an archive as sitecustomize.py: writes down what a worker hands to its handler, and how each call ends."""
 
 import base64
+import itertools
 import json
 import os
 import re
 
 import ts.service
 
+numbers = itertools.count()
 _PLAIN = (dict, list, str, int, float, bool, type(None))
 
 
@@ -40,20 +42,23 @@ def seen(stage, data, context):
     }
 
 
+def tell(number, told):
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>", json.dumps({"call": number, **told}))
+    with open(os.environ["GOLDEN_SAW"], "a") as file:
+        file.write(text + "\n")
+
+
 def watched(stage, entry):
     def call(data, context):
-        told = seen(stage, data, context)
+        number = next(numbers)
+        tell(number, seen(stage, data, context))
         try:
             returned = entry(data, context)
-            told["returned_type"] = type(returned).__name__
-            return returned
         except BaseException as error:
-            told["raised"] = f"{type(error).__name__}: {error}"
+            tell(number, {"raised": f"{type(error).__name__}: {error}"})
             raise
-        finally:
-            text = json.dumps(told)
-            with open(os.environ["GOLDEN_SAW"], "a") as file:
-                file.write(re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>", text) + "\n")
+        tell(number, {"returned_type": type(returned).__name__})
+        return returned
 
     return call
 
