@@ -19,7 +19,7 @@ from handlerkit.model import Model
 GOLDEN = Path(__file__).parent / "golden"
 Case = dict[str, Any]
 
-_SECTIONS = "abcdefgij"
+_SECTIONS = "abcdefgijk"
 _CHILD = "needs a worker in a child process, which can be ended from outside"
 _QUEUE = "needs requests in flight: the queue in front of the worker"
 _SEQUENCE = "sequence batching is not there yet"

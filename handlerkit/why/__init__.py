@@ -39,6 +39,13 @@ __all__ = [
 
 def explain(seen: Evidence) -> tuple[Finding, ...]:
     """The cause of a failure, if there is one, and what is worth knowing beside it; nothing where all is well."""
+    try:
+        return _explain(seen)
+    except RecursionError:  # a body or an answer that is nested deeper than JSON is read
+        return ()
+
+
+def _explain(seen: Evidence) -> tuple[Finding, ...]:
     if seen.loading:
         return next(((found,) for rule in loading.LOAD_RULES if (found := rule(seen)) is not None), ())
     if seen.error is None and not seen.died and all(response.ok for response in seen.responses):

@@ -146,6 +146,8 @@ def _thrown_away(request: Request, name: str) -> str:
 def _problem(value: bytes) -> str:
     try:
         json.loads(value.decode())
+    except RecursionError:
+        return "nested too deeply"
     except ValueError as problem:
         return "not in UTF-8" if isinstance(problem, UnicodeError) else str(problem)
     return ""
@@ -271,7 +273,7 @@ def _is_falsy(kind: str, value: bytes) -> bool:
         return True
     try:
         return kind == "application/json" and not json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -128,7 +128,7 @@ def test_describe_is_alone_in_its_batch(counts: Any) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("delay", [0, 12])
+@pytest.mark.parametrize("delay", [0, 200])  # where a few milliseconds decide nothing
 def test_batches_are_torchserves(counts: Any, delay: int) -> None:
     requests = [sleeping(0.15)] * 9
     worker = counts(batch_size=4, max_batch_delay=delay)
@@ -136,4 +136,4 @@ def test_batches_are_torchserves(counts: Any, delay: int) -> None:
         server.predict(Request.json(1))
         theirs = [response.body for response in server.predict(*requests).responses]
     assert [response.body for response in worker.predict(*requests).responses] == theirs
-    assert set(theirs) == ({b"1", b"2"} if delay == 0 else {b"3", b"4", b"2"})
+    assert set(theirs) == ({b"1", b"2"} if delay == 0 else {b"4", b"1"})

@@ -10,7 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from differential import ENVIRONMENTS, Tally, fuzz, minimised, told
-from strategies import EXPECTED_ROWS, ONE, Draw, drawn, invent, program_of, programs, rows_of
+from programs import EXPECTED_ROWS, programs, rows_of
+from strategies import ONE, Draw, drawn, invent, program_of
 
 from handlerkit import Request
 

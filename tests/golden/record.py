@@ -63,13 +63,13 @@ class Recording:
         self._saw = self._folder / "saw.jsonl"
         config = case["config"]
         asked = dict(config["register_params"])
-        known = {name: asked[name] for name in ("batch_size", "max_batch_delay", "response_timeout") if name in asked}
+        names = ("batch_size", "max_batch_delay", "response_timeout", "startup_timeout", "initial_workers")
+        known = {name: asked[name] for name in names if name in asked}
         properties = {
             name: value
             for name, value in config["server_properties"].items()
             if name not in ("enable_model_api", "disable_token_authorization")
         }
-        known["startup_timeout"] = asked.get("startup_timeout")
         self.server = hk.Server(model_of(case, self._folder), properties, **known, token_auth=False)
 
     def __enter__(self) -> Recording:
