@@ -9,13 +9,22 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from http import HTTPStatus
 from itertools import takewhile
 from typing import NamedTuple
 
 from handlerkit.endpoints import parameters
 from handlerkit.endpoints.config import Config
+from handlerkit.endpoints.heads import (
+    NO_CACHE,
+    TOKEN,
+    as_sent,
+    content_type_of,
+    cors,
+    first,
+    merge,
+    readable,
+    reason_of,
+)
 from handlerkit.endpoints.outcome import WorkerDied, too_long
 from handlerkit.messages import Headers, Request, Response
 from handlerkit.wire import Answer, Job, Parameter, Prediction
@@ -23,22 +32,7 @@ from handlerkit.wire import Answer, Job, Parameter, Prediction
 #: The Host header of a request that names none, on every endpoint, so that handlers see the same one.
 HOST = "127.0.0.1:8080"
 
-_LINE_LIMIT, _HEAD_LIMIT = 4096, 8192
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-#: Header names the frontend writes itself, after the handler's.
-_OWN = {"x-request-id", "pragma", "cache-control", "expires", "content-length", "connection"}
-_NO_CACHE = (
-    ("Pragma", "no-cache"),
-    ("Cache-Control", "no-cache; no-store, must-revalidate, private"),
-    ("Expires", "Thu, 01 Jan 1970 00:00:00 UTC"),
-)
-#: Where Netty's reason phrases differ from the standard library's.
-_REASONS = {
-    302: "Found", 413: "Request Entity Too Large", 414: "Request-URI Too Long", 416: "Requested Range Not Satisfiable",
-    422: "Unprocessable Entity", 425: "Unordered Collection", 103: "Unknown Status (103)", 208: "Success (208)",
-    226: "Success (226)", 418: "Client Error (418)", 451: "Client Error (451)", 508: "Server Error (508)",
-    203: "Non-Authoritative Information",
-}  # fmt: skip
+_LINE_LIMIT = 4096
 
 
 #: What a request belongs to where its model batches by sequence; the frontend begins one for a request without.
@@ -87,7 +81,7 @@ class Frontend:
         self.sequences = sequences
         self._describe = describe
         #: What every answer has after the handler's headers and the request's id.
-        self._added: Headers = (*_cors(config), *_NO_CACHE)
+        self._added: Headers = (*cors(config), *NO_CACHE)
 
     def receive(self, request: Request) -> Received | Response:
         """The job for the worker, or the frontend's own answer where the worker is never asked."""
@@ -95,13 +89,13 @@ class Frontend:
             got = self._receive(request)
         except parameters.FormError as problem:
             got = self.error(problem.status, problem.kind, str(problem))
-        return _as_sent(got, request.method) if isinstance(got, Response) else got
+        return as_sent(got, request.method) if isinstance(got, Response) else got
 
     def _receive(self, request: Request) -> Received | Response:
         target = request.target(self.model)
-        if len(f"{request.method} {target} HTTP/1.1") > _LINE_LIMIT or not _readable(request):
+        if len(f"{request.method} {target} HTTP/1.1") > _LINE_LIMIT or not readable(request):
             return self.error(400, "BadRequestException", "Invalid HTTP message.")
-        expected = _first(request.headers, "expect")
+        expected = first(request.headers, "expect")
         if expected is not None and expected.strip().lower() != "100-continue":
             return Response(417, "Expectation Failed", (("content-length", "0"),))
         if len(request.body) > self.config.max_request_size:
@@ -115,7 +109,7 @@ class Frontend:
             values += parameters.of_query(request.query, path + "?")
         describe = ("describe", "True") in route.added
         if not describe:  # a body is read before the model is looked for
-            values += parameters.of_body(request.body, _content_type(request))
+            values += parameters.of_body(request.body, content_type_of(request))
         if missing := self._unknown(route):
             return missing
         job = Job(str(uuid.uuid4()), self._headers(request, route), tuple(values))
@@ -132,7 +126,7 @@ class Frontend:
             response = self.failed(received, answer)
         else:
             response = self._whole(received, answer.predictions[row])
-        return _as_sent(response, received.method)
+        return as_sent(response, received.method)
 
     def failed(self, received: Received, answer: Answer) -> Response:
         """An overall code that is not 200: every request of the batch gets the same error.
@@ -146,7 +140,7 @@ class Frontend:
     def died(self, received: Received) -> Response:
         """The worker is gone: what each request of its batch gets."""
         response = self.error(500, "InternalServerException", "Worker died.", received.job.request_id)
-        return _as_sent(response, received.method)
+        return as_sent(response, received.method)
 
     def overloaded(self, received: Received) -> Response:
         """The queue is full."""
@@ -157,23 +151,23 @@ class Frontend:
             "maxSequenceJobQueueSize"
         )
         response = self.error(503, "ServiceUnavailableException", message, received.job.request_id)
-        return _as_sent(response, received.method)
+        return as_sent(response, received.method)
 
     def error(self, status: int, kind: str, message: str, request_id: str | None = None) -> Response:
         """The frontend's error body: pretty JSON and a line end."""
         body = json.dumps({"code": status, "type": kind, "message": message}, indent=2, ensure_ascii=False) + "\n"
         body = body.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # as Gson writes them
         head = (("content-type", "application/json"),)
-        return self._finish(status, _reason(status), head, body.encode(), request_id or str(uuid.uuid4()))
+        return self._finish(status, reason_of(status), head, body.encode(), request_id or str(uuid.uuid4()))
 
     def _whole(self, received: Received, row: Prediction) -> Response:
         self._check(row)
         if not received.describe and any(name == "ts_stream_next" for name, _ in row.headers):
             return Response(None)  # taken for the end of a stream that never began: the client waits for ever
-        head, body = _merge(row.headers), row.body
+        head, body = merge(row.headers), row.body
         if received.describe:
             body = self._describe(body)
-            if _first(head, "content-type") is None:
+            if first(head, "content-type") is None:
                 head = (("content-type", "application/json"), *head)
         return self._finish(row.status, row.reason, head, body, received.job.request_id)
 
@@ -190,7 +184,7 @@ class Frontend:
             self._check(piece.predictions[row])
             chunks.append(piece.predictions[row].body)
         first = before[0].predictions[row]
-        head = _merge(first.headers)
+        head = merge(first.headers)
         head = (*head, ("x-request-id", received.job.request_id), *self._added_to(head))
         connection = ("connection", "keep-alive" if first.status < 400 else "close")
         sent = tuple(chunk for chunk in chunks if chunk)
@@ -210,7 +204,7 @@ class Frontend:
         sent = list(takewhile(self._is_writable, before))
         if not sent:
             return self.died(received)
-        return _as_sent(self._streamed(received, Answer(500, "", ()), row, sent), received.method)
+        return as_sent(self._streamed(received, Answer(500, "", ()), row, sent), received.method)
 
     def _is_writable(self, answer: Answer) -> bool:
         try:
@@ -225,7 +219,7 @@ class Frontend:
         if not row.reason.isascii() or re.search(r"[\r\n]", row.reason):
             raise WorkerDied(f"header: The reason phrase {row.reason!r} is not one line of ASCII.")
         for name, value in row.headers:
-            if not _TOKEN.fullmatch(name) or re.search("[\0\v\f\r\n]", value):
+            if not TOKEN.fullmatch(name) or re.search("[\0\v\f\r\n]", value):
                 raise WorkerDied(f"header: {name!r}: {value!r} is not an HTTP header.")
 
     def _check_size(self, text: bytes) -> None:
@@ -286,7 +280,7 @@ class Frontend:
         """The model is a parameter here, and stays one; a server that started with one model needs none."""
         values = [
             *parameters.of_query(request.query, (request.path or "") + "?"),
-            *parameters.of_body(request.body, _content_type(request)),
+            *parameters.of_body(request.body, content_type_of(request)),
         ]
         named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
         if not named:
@@ -319,89 +313,3 @@ class Frontend:
         if self.sequences and _SEQUENCE_ID not in names:
             sent |= {_SEQUENCE_ID: f"ts-seq-{uuid.uuid4()}", _SEQUENCE_START: "true"}
         return tuple(sent.items())
-
-
-def _cors(config: Config) -> Headers:
-    named = (
-        ("access-control-allow-origin", config.cors_allowed_origin),
-        ("access-control-allow-methods", config.cors_allowed_methods),
-        ("access-control-allow-headers", config.cors_allowed_headers),
-    )
-    return tuple((name, value) for name, value in named if value)
-
-
-def _readable(request: Request) -> bool:
-    """Whether Netty's HTTP decoder takes the head of this message."""
-    size = 0
-    for name, value in request.headers:
-        size += len(name) + len(value) + 4
-        if not _TOKEN.fullmatch(name):
-            return False
-        if name.lower() == "content-length" and not value.strip().isdecimal():
-            return False
-    return size <= _HEAD_LIMIT
-
-
-def _first(headers: Headers, name: str) -> str | None:
-    return next((value for key, value in headers if key.lower() == name), None)
-
-
-def _merge(headers: Headers) -> Headers:
-    """The handler's headers as Netty sets them, one after the other: names merge whatever their casing, the last wins
-    and takes the last place; the frontend's own are its own. They come in a Java HashMap, in the order of its buckets.
-    """
-    merged: dict[str, tuple[str, str]] = {}
-    for name, value in headers if len(headers) < 2 else _in_hash_order(headers):
-        merged.pop(name.lower(), None)
-        # one ? for each of Java's characters, which beyond U+FFFF are two
-        merged[name.lower()] = (name, re.sub("[^\0-\xff]", lambda one: "?" if one[0] < "\U00010000" else "??", value))
-    return tuple(pair for key, pair in merged.items() if key not in _OWN)
-
-
-def _in_hash_order(headers: Headers) -> Headers:
-    """java.util.HashMap's order: 16 buckets, doubled when three quarters full; in a bucket, first come first."""
-    buckets = 16
-    while len(headers) > buckets * 3 // 4:
-        buckets *= 2
-
-    def bucket(pair: tuple[str, str]) -> int:
-        code = 0
-        for letter in pair[0]:  # String.hashCode
-            code = (31 * code + ord(letter)) & 0xFFFFFFFF
-        return (code ^ code >> 16) & (buckets - 1)
-
-    return tuple(sorted(headers, key=bucket))
-
-
-def _content_type(request: Request) -> str | None:
-    """As Java reads it: the first one, its bytes as latin-1."""
-    given = _first(request.headers, "content-type")
-    return None if given is None else given.strip().encode().decode("latin-1")
-
-
-def _as_sent(response: Response, method: str) -> Response:
-    """An answer to HEAD has a head alone, and so has one with a status that allows no body."""
-    status, headers = response.status or 0, response.headers
-    if status == 204 or 100 <= status < 200:
-        headers = _without(_without(headers, "content-length"), "transfer-encoding")
-    elif status == 205:
-        headers = (*_without(_without(headers, "content-length"), "transfer-encoding"), ("content-length", "0"))
-    elif status != 304 and method != "HEAD":
-        return response
-    return replace(response, headers=headers, body=b"", chunks=None, complete=True)
-
-
-def _without(headers: Headers, name: str) -> Headers:
-    return tuple(pair for pair in headers if pair[0].lower() != name)
-
-
-def _reason(status: int) -> str:
-    """Netty's phrase for a status (io.netty.handler.codec.http.HttpResponseStatus)."""
-    if status in _REASONS:
-        return _REASONS[status]
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        kinds = ("Informational", "Success", "Redirection", "Client Error", "Server Error")
-        kind = kinds[status // 100 - 1] if 100 <= status < 600 else "Unknown Status"
-        return f"{kind} ({status})"
