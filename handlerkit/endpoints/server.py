@@ -25,6 +25,9 @@ GAP = 0.005
 #: Seconds a client waits beyond the time after which TorchServe itself gives a worker up.
 MARGIN = 30
 
+#: The management API's descriptions; /models/<model>/invoke is the inference API's.
+_DESCRIBED = re.compile(r"/models/[^/]+(/(?!invoke/?$)[^/]+)?/?")
+
 PathOrModel = str | os.PathLike[str] | Model
 
 
@@ -200,7 +203,7 @@ class Server:
     def _prepare(self, process: TorchServe, request: Request, timeout: float) -> Prepared:
         target = request.target(self._default)
         path, _, query = target.partition("?")
-        described = request.method == "GET" and path.startswith("/models/") and "customized=true" in query
+        described = request.method == "GET" and _DESCRIBED.fullmatch(path) is not None and "customized=true" in query
         port = process.ports.management if described else process.ports.inference
         headers = request.headers
         if request.header("authorization") is None:
