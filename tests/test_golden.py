@@ -21,12 +21,8 @@ Case = dict[str, Any]
 
 _SECTIONS = "abcdefgijk"
 _CHILD = "needs a worker in a child process, which can be ended from outside"
-_QUEUE = "needs requests in flight: the queue in front of the worker"
 _SEQUENCE = "sequence batching is not there yet"
 _RAW = "the message itself is malformed; a Worker takes Requests"
-_SHADOW = (
-    "a file that shadows a module of the standard library breaks the worker script itself, in a process of its own"
-)
 
 #: What Worker cannot reproduce yet, and why.
 NOT_YET = {

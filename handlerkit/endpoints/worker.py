@@ -279,13 +279,8 @@ class Worker:
         if died:
             self._lifecycle.died()
         elif 0 < self._client_timeout < outcome.timings.total:
-            responses, found = (
-                [Response(None, complete=False) for _ in batch],
-                (
-                    *found,
-                    why.client_timeout(self._client_timeout),
-                ),
-            )
+            responses = [Response(None, complete=False) for _ in batch]
+            found = (*found, why.client_timeout(self._client_timeout))
         return call, responses, found
 
     def _refuse(self, batch: list[Received], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
