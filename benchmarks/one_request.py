@@ -53,7 +53,7 @@ def measure(quick: bool) -> list[Row]:
                 kit, http = partial(worker.predict, request), partial(server.predict, request)
                 ways = {"kit": kit, "notebook": kit, "code": theirs}
                 code = alternate(ways, blocks, 200, around={"kit": _worker_logs, "code": _worker_logs})
-                served = alternate({"kit": kit, "http": http}, served_blocks, 100)
+                served = alternate({"kit": kit, "http": http}, served_blocks, 100, around={"kit": _worker_logs})
                 times, cheaper = code["kit"] / code["code"], served["http"] / served["kit"]
                 notebook = f"{name}, the same in a process that logs from WARNING on"
                 rows += [

@@ -7,6 +7,7 @@ big-endian and four bytes long; a length of -1 ends a list. Layouts: the docstri
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import struct
@@ -87,10 +88,7 @@ def encode_predict(jobs: Iterable[Job]) -> Buffers:
     head = bytearray(b"I")
     for job in jobs:
         head += _sized(job.request_id.encode())
-        for name, value in job.headers:
-            head += _sized(name.encode())
-            head += _sized(value.encode())
-        head += _END
+        head += _encode_headers(tuple(job.headers))
         for parameter in job.parameters:
             head += _sized(parameter.name.encode())
             head += _sized(parameter.content_type.encode())
@@ -101,6 +99,12 @@ def encode_predict(jobs: Iterable[Job]) -> Buffers:
     head += _END
     buffers.append(bytes(head))
     return tuple(buffers)
+
+
+@functools.lru_cache(maxsize=256)
+def _encode_headers(headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Remembered, since requests with the same head come again and again."""
+    return b"".join(_sized(text.encode()) for pair in headers for text in pair) + _END
 
 
 def encode_load(
@@ -210,30 +214,31 @@ def take_answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int] | 
 
 def _answer(cursor: _Cursor) -> Answer:
     code, text = cursor.int(), _text(cursor.sized())
-    rows: list[tuple[Prediction, memoryview]] = []
+    rows: list[tuple[str, str, int, str, tuple[tuple[str, str], ...], memoryview]] = []
     while (size := cursor.int()) != -1:
         request_id = _text(cursor.take(size))
         content_type, status, reason = cursor.text(), cursor.int(), cursor.text()
-        headers = tuple((cursor.text(), cursor.text()) for _ in range(cursor.int()))
+        headers = tuple([(cursor.text(), cursor.text()) for _ in range(cursor.int())])
         body = cursor.sized()
         if status < 0:
             raise ProtocolError(f"status {status}")
-        rows.append((Prediction(request_id, content_type, status, reason, headers, b""), body))
+        rows.append((request_id, content_type, status, reason, headers, body))
     # bodies are copied last: an answer that comes in many pieces is read anew with each of them
-    return Answer(code, text, tuple(row._replace(body=bytes(body)) for row, body in rows))
+    return Answer(code, text, tuple([Prediction(*row[:5], bytes(row[5])) for row in rows]))
 
 
 class _Cursor:
     def __init__(self, message: bytes | bytearray, limit: int = _LONGEST) -> None:
         self._message = memoryview(message)
+        self._size = len(message)
         self._limit = limit
         self.at = 0
 
     def take(self, size: int) -> memoryview:
         end = self.at + size
-        if size < 0 or size > self._limit:
+        if not 0 <= size <= self._limit:
             raise ProtocolError(f"a length of {size} does not fit")
-        if end > len(self._message):
+        if end > self._size:
             raise _MissingError(f"a length of {size} does not fit")
         piece = self._message[self.at : end]
         self.at = end

@@ -5,6 +5,7 @@ The rules were probed on TorchServe 0.12.0; tests/golden holds the exchanges tha
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import uuid
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from handlerkit.endpoints import parameters
+from handlerkit.endpoints import openapi, parameters
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.heads import (
     NO_CACHE,
@@ -53,11 +54,31 @@ class Received(NamedTuple):
         return self.request.method
 
 
+class Refused(Exception):
+    """The frontend answers a request by itself; the worker is never asked."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
 class _Route(NamedTuple):
-    model: str
+    """Where a path leads. `model` None: a parameter names it. `added`: the headers that tell the worker of it."""
+
+    model: str | None
     version: str | None
     takes_query: bool
     added: Headers
+
+
+class _Head(NamedTuple):
+    """All that a request says but its body: its headers are as the worker gets them."""
+
+    route: _Route
+    headers: Headers
+    query: tuple[Parameter, ...]
+    content_type: str | None
+    describe: bool
+    names_sequence: bool
 
 
 class Frontend:
@@ -82,38 +103,51 @@ class Frontend:
         self._describe = describe
         #: What every answer has after the handler's headers and the request's id.
         self._added: Headers = (*cors(config), *NO_CACHE)
+        #: Clients send the same head again and again, so what it leads to is remembered.
+        self._head = functools.lru_cache(maxsize=256)(self._read_head)
 
     def receive(self, request: Request) -> Received | Response:
         """The job for the worker, or the frontend's own answer where the worker is never asked."""
         try:
-            got = self._receive(request)
+            return self._receive(request)
+        except Refused as refused:
+            answer = refused.response
         except parameters.FormError as problem:
-            got = self.error(problem.status, problem.kind, str(problem))
-        return as_sent(got, request.method) if isinstance(got, Response) else got
+            answer = self.error(problem.status, problem.kind, str(problem))
+        return as_sent(answer, request.method)
 
-    def _receive(self, request: Request) -> Received | Response:
+    def _receive(self, request: Request) -> Received:
+        """Raises Refused, and FormError for a query or a body that cannot be decoded."""
+        head = self._head(request.method, request.path, request.query, request.headers, len(request.body))
+        route, headers, values = head.route, head.headers, head.query
+        if not head.describe:  # a body is read before the model is looked for
+            values = (*values, *parameters.of_body(request.body, head.content_type))
+        self._know(route, values)
+        if request.method == "OPTIONS":
+            head_of_json = (("content-type", "application/json"),)
+            raise Refused(self._finish(200, "OK", head_of_json, openapi.document(self.model), str(uuid.uuid4())))
+        if self.sequences and not head.names_sequence:
+            headers = (*headers, (_SEQUENCE_ID, f"ts-seq-{uuid.uuid4()}"), (_SEQUENCE_START, "true"))
+        job = Job(str(uuid.uuid4()), headers, values)
+        return Received(job, request, head.describe, route.version is not None)
+
+    def _read_head(self, method: str, path: str | None, query: str, headers: Headers, size: int) -> _Head:
+        """What the head of a request with a body of `size` bytes leads to. Raises Refused and FormError."""
+        request = Request(method, path, headers, query)
         target = request.target(self.model)
-        if len(f"{request.method} {target} HTTP/1.1") > _LINE_LIMIT or not readable(request):
-            return self.error(400, "BadRequestException", "Invalid HTTP message.")
-        expected = first(request.headers, "expect")
+        if len(f"{method} {target} HTTP/1.1") > _LINE_LIMIT or not readable(request):
+            raise Refused(self.error(400, "BadRequestException", "Invalid HTTP message."))
+        expected = first(headers, "expect")
         if expected is not None and expected.strip().lower() != "100-continue":
-            return Response(417, "Expectation Failed", (("content-length", "0"),))
-        if len(request.body) > self.config.max_request_size:
-            return Response(413, "Request Entity Too Large", (("content-length", "0"),))
-        path = target.partition("?")[0].partition("#")[0]
-        route = self._route(request.method, parameters.unescape(target, 0, len(path), plus="+"), request)
-        if isinstance(route, Response):
-            return route
-        values: list[Parameter] = []
-        if route.takes_query:
-            values += parameters.of_query(request.query, path + "?")
+            raise Refused(Response(417, "Expectation Failed", (("content-length", "0"),)))
+        if size > self.config.max_request_size:
+            raise Refused(Response(413, "Request Entity Too Large", (("content-length", "0"),)))
+        plain = target.partition("?")[0].partition("#")[0]
+        route = self._route(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
+        values = tuple(parameters.of_query(query, plain + "?")) if route.takes_query else ()
+        named = any(name.lower() == _SEQUENCE_ID for name, _ in headers)
         describe = ("describe", "True") in route.added
-        if not describe:  # a body is read before the model is looked for
-            values += parameters.of_body(request.body, content_type_of(request))
-        if missing := self._unknown(route):
-            return missing
-        job = Job(str(uuid.uuid4()), self._headers(request, route), tuple(values))
-        return Received(job, request, describe, route.version is not None)
+        return _Head(route, _as_map(method, headers, size, route), values, content_type_of(request), describe, named)
 
     def respond(self, received: Received, answer: Answer, row: int, before: Sequence[Answer] = ()) -> Response:
         """The answer to one request of a batch. `before`: the intermediate answers, for a streamed one.
@@ -162,9 +196,11 @@ class Frontend:
 
     def _whole(self, received: Received, row: Prediction) -> Response:
         self._check(row)
-        if not received.describe and any(name == "ts_stream_next" for name, _ in row.headers):
-            return Response(None)  # taken for the end of a stream that never began: the client waits for ever
-        head, body = merge(row.headers), row.body
+        head, body = row.headers, row.body
+        if head:
+            if not received.describe and any(name == "ts_stream_next" for name, _ in head):
+                return Response(None)  # taken for the end of a stream that never began: the client waits for ever
+            head = merge(head)
         if received.describe:
             body = self._describe(body)
             if first(head, "content-type") is None:
@@ -216,7 +252,7 @@ class Frontend:
 
     def _check(self, row: Prediction) -> None:
         self._check_size(row.body)
-        if not row.reason.isascii() or re.search(r"[\r\n]", row.reason):
+        if row.reason and (not row.reason.isascii() or re.search(r"[\r\n]", row.reason)):
             raise WorkerDied(f"header: The reason phrase {row.reason!r} is not one line of ASCII.")
         for name, value in row.headers:
             if not TOKEN.fullmatch(name) or re.search("[\0\v\f\r\n]", value):
@@ -239,10 +275,10 @@ class Frontend:
     def _added_to(self, head: Headers) -> Headers:
         """A handler's own Access-Control headers stay."""
         names = {name.lower() for name, _ in head}
-        return tuple(pair for pair in self._added if pair[0].lower() not in names)
+        return tuple(pair for pair in self._added if pair[0].lower() not in names) if names else self._added
 
-    def _route(self, method: str, path: str, request: Request) -> _Route | Response:
-        """Path to model and version (TorchServe's inference API, and describe of its management API)."""
+    def _route(self, method: str, path: str, query: str) -> _Route:
+        """Path to model and version (the inference API, and describe of the management API). Raises Refused."""
         steps = path.rstrip("/").split("/")[1:]  # what %2F stands for divides, too
 
         def explain(asked: bool) -> tuple[str, str]:
@@ -258,58 +294,49 @@ class Frontend:
                 return _Route(model.partition(":")[0], None, False, (explain(verb == "explain"),))
             case ["models", model, "invoke"]:
                 return _Route(model, None, True, ())
-            case ["models", model, *version] if (
-                method == "GET" and "customized=true" in request.query and len(version) < 2
-            ):
+            case ["models", model, *version] if method == "GET" and "customized=true" in query and len(version) < 2:
                 return _Route(model, version[0] if version else None, False, (("describe", "True"),))
             case ["invocations"]:
-                return self._invocations(request)
+                return _Route(None, None, True, ())
             case [model, "predict"]:
                 return _Route(model, None, True, ())
             case [model, version, "predict"]:
                 return _Route(model, version, True, ())
             case [] if method != "OPTIONS":
-                return self.error(
-                    405, "MethodNotAllowedException", "Requested method is not allowed, please refer to API document."
-                )
-        return self.error(
-            404, "ResourceNotFoundException", "Requested resource is not found, please refer to API document."
-        )
+                message = "Requested method is not allowed, please refer to API document."
+                raise Refused(self.error(405, "MethodNotAllowedException", message))
+        message = "Requested resource is not found, please refer to API document."
+        raise Refused(self.error(404, "ResourceNotFoundException", message))
 
-    def _invocations(self, request: Request) -> _Route | Response:
-        """The model is a parameter here, and stays one; a server that started with one model needs none."""
-        values = [
-            *parameters.of_query(request.query, (request.path or "") + "?"),
-            *parameters.of_body(request.body, content_type_of(request)),
-        ]
-        named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
-        if not named:
-            return self.error(400, "BadRequestException", "Parameter model_name is required.")
-        return _Route(named[0], None, True, ())
-
-    def _unknown(self, route: _Route) -> Response | None:
-        if route.model != self.model:
-            return self.error(404, "ModelNotFoundException", f"Model not found: {route.model}")
+    def _know(self, route: _Route, values: Sequence[Parameter]) -> None:
+        """Raises Refused for a model or a version that is not registered. The parameter model_name stays a parameter; a
+        server that started with one model needs none."""
+        model = route.model
+        if model is None:
+            named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
+            if not named:
+                raise Refused(self.error(400, "BadRequestException", "Parameter model_name is required."))
+            model = named[0]
+        if model != self.model:
+            raise Refused(self.error(404, "ModelNotFoundException", f"Model not found: {model}"))
         if route.version is not None and route.version != self.version:
-            message = f"Model version: {route.version} does not exist for model: {route.model}"
-            return self.error(404, "ModelVersionNotFoundException", message)
-        return None
+            message = f"Model version: {route.version} does not exist for model: {model}"
+            raise Refused(self.error(404, "ModelVersionNotFoundException", message))
 
-    def _headers(self, request: Request, route: _Route) -> Headers:
-        """A map: the last of a repeated header wins, names keep their casing, values are read as latin-1."""
-        names = {name.lower() for name, _ in request.headers}
-        sent = {} if "host" in names else {"Host": HOST}
-        chunked = False
-        for name, value in request.headers:
-            if name.lower() == "transfer-encoding":
-                chunked = chunked or value.lower() == "chunked"
-            elif name.lower() != "expect":
-                sent[name] = value.strip().encode().decode("latin-1")
-        if "content-length" not in names:
-            # an HTTP client names the length of what it sends; without, the frontend adds its own count
-            implied = chunked or (not request.body and request.method in ("GET", "HEAD", "DELETE", "OPTIONS"))
-            sent["content-length" if implied else "Content-Length"] = str(len(request.body))
-        sent.update(route.added)
-        if self.sequences and _SEQUENCE_ID not in names:
-            sent |= {_SEQUENCE_ID: f"ts-seq-{uuid.uuid4()}", _SEQUENCE_START: "true"}
-        return tuple(sent.items())
+
+def _as_map(method: str, headers: Headers, size: int, route: _Route) -> Headers:
+    """A map: the last of a repeated header wins, names keep their casing, values are read as latin-1."""
+    names = {name.lower() for name, _ in headers}
+    sent = {} if "host" in names else {"Host": HOST}
+    chunked = False
+    for name, value in headers:
+        if name.lower() == "transfer-encoding":
+            chunked = chunked or value.lower() == "chunked"
+        elif name.lower() != "expect":
+            sent[name] = value.strip().encode().decode("latin-1")
+    if "content-length" not in names:
+        # an HTTP client names the length of what it sends; without, the frontend adds its own count
+        implied = chunked or (not size and method in ("GET", "HEAD", "DELETE", "OPTIONS"))
+        sent["content-length" if implied else "Content-Length"] = str(size)
+    sent.update(route.added)
+    return tuple(sent.items())

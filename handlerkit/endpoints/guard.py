@@ -20,7 +20,7 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +48,8 @@ class Guard:
         self._environment = {
             os.fsencode(name): None if value is None else os.fsencode(value) for name, value in given.items()
         }
+        self._variables_outside: dict[bytes, bytes] = {}
+        self._variables_inside: dict[bytes, bytes] = {}
         self._journal = journal
         self._path = [self._model_dir, *_server_path()]
         self._cwd = self._model_dir
@@ -199,16 +201,18 @@ class Guard:
 
     def _variables(self) -> None:
         """Those a worker has; what the handler changes is its own too."""
-        outside = _variables()
-        _set_variables(self._environment, outside)
-        inside = _variables()
+        outside, inside = _variables(), self._variables_inside
+        if outside != self._variables_outside:  # the first time, and when the notebook changed its own since
+            self._variables_outside = outside.copy()
+            inside = self._variables_inside = _changed(outside, self._environment)
+        before = inside.copy()
+        _switch_variables(outside, inside, self._environment)
 
         def back() -> None:
-            now = _variables()
-            if now != inside:
-                names = [name for name in now.keys() | inside.keys() if now.get(name) != inside.get(name)]
-                self._environment |= {name: now.get(name) for name in names}
-            _set_variables({name: outside.get(name) for name in self._environment}, now)
+            if inside != before:
+                names = [name for name in before.keys() | inside.keys() if before.get(name) != inside.get(name)]
+                self._environment |= {name: inside.get(name) for name in names}
+            _switch_variables(inside, outside, self._environment)
 
         self._undo.append(back)
 
@@ -300,24 +304,24 @@ def _set_level(level: int, disabled: int) -> None:
 
 
 def _variables() -> dict[bytes, bytes]:
-    """The environment; os.environ.copy() would decode every name and value."""
-    return os.environ._data.copy()  # type: ignore[attr-defined, no-any-return]
+    """The environment itself, in bytes."""
+    return os.environ._data  # type: ignore[attr-defined, no-any-return]
 
 
-def _set_variables(variables: Mapping[bytes, bytes | None], now: Mapping[bytes, bytes]) -> None:
-    """Give environment variables these values, None for unset ones, where `now`, the environment, has others.
+def _changed(variables: Mapping[bytes, bytes], changes: Mapping[bytes, bytes | None]) -> dict[bytes, bytes]:
+    """`variables` with these values in place of their own; None for those that are not set."""
+    return {name: value for name, value in {**variables, **changes}.items() if value is not None}
+
+
+def _switch_variables(now: dict[bytes, bytes], then: dict[bytes, bytes], names: Iterable[bytes]) -> None:
+    """Have `then` as the environment in place of `now`; they differ in no more than these names.
 
     TorchServe's own are read by Python code alone, so the C library's copy of the environment need not have them.
     """
-    environment = os.environ._data  # type: ignore[attr-defined]  # in bytes, as below
-    for name, value in variables.items():
-        if now.get(name) != value:
-            if value is None:
-                del environment[name]
-            else:
-                environment[name] = value
-            if name[:3] != b"TS_":
-                os.unsetenv(name) if value is None else os.putenv(name, value)
+    os.environ._data = os.environb._data = then  # type: ignore[attr-defined]
+    for name in names:
+        if name[:3] != b"TS_" and (value := then.get(name)) != now.get(name):
+            os.unsetenv(name) if value is None else os.putenv(name, value)
 
 
 def _worker_main() -> types.ModuleType:

@@ -6,8 +6,7 @@ import inspect
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,12 +18,13 @@ from handlerkit.endpoints.logs import without_kit
 from handlerkit.endpoints.outcome import Outcome, late, unreadable, unsendable
 from handlerkit.endpoints.staged import Refusal, Staged, variables
 from handlerkit.errors import LoadError
-from handlerkit.messages import ErrorInfo
+from handlerkit.messages import ErrorInfo, Geometry
 from handlerkit.model import Model
 from handlerkit.timing import Stopwatch
 from handlerkit.wire import Buffers, ProtocolError, Reader
 
 _STAGES = ("preprocess", "inference", "postprocess")
+_MISSING = object()
 _EntryPoint = Callable[[list[Any], Any], Any]
 
 
@@ -89,7 +89,7 @@ class Loaded:
             # with the handler's own frames, so that a debugger opens in them
             raise problem.with_traceback(without_kit(error.__traceback__)) from error
         self.logs = self.journal.take()
-        self._stages = self._instrument()
+        self._clocked = self._instrument()
 
     def call(self, message: Buffers, envelope: str | None = None) -> Outcome:
         """Let TorchServe's worker code answer a predict message, with this envelope around the handler.
@@ -103,7 +103,7 @@ class Loaded:
         self._noted.clear()
         reply, error = None, None
         try:
-            with self._guard, self._timed():
+            with self._guard, self._clocked:
                 self._service._entry_point = self._behind(envelope)
                 self._watch.start()
                 try:
@@ -129,7 +129,8 @@ class Loaded:
     def _decode(self, outcome: Outcome, reply: bytearray | None, before: list[bytes]) -> None:
         """What the frontend reads in the answers, and whether it drops the worker for it."""
         try:
-            outcome.before = [wire.decode_answer(piece) for piece in before]
+            for piece in before:
+                outcome.before.append(wire.decode_answer(piece))
             if outcome.timings.total > self._response_timeout:
                 outcome.died = late(self._response_timeout)
             elif reply is not None:
@@ -190,40 +191,25 @@ class Loaded:
 
         return observed
 
-    def _instrument(self) -> dict[str, Callable[..., Any]]:
-        """Say what the handler is, and time its stages."""
+    def _instrument(self) -> _Clocked:
+        """Say what the handler is, and have its stages and TorchServe's encoder timed."""
+        import ts.service
+
         inner = self._handle
         name = type(inner.__self__).__name__ if inspect.ismethod(inner) else getattr(inner, "__name__", repr(inner))
         self.entry_point = f"{'class' if inspect.ismethod(inner) else 'function'} {name}"
         self._ends = [_ending(groups) for groups in _micro_batching(inner)]
-        self._handler_class = type(getattr(inner, "__self__", None))
-        found = {name: inspect.getattr_static(self._handler_class, name, None) for name in _STAGES}
-        return {
-            name: self._watch.time(name, stage)
+        handler = getattr(inner, "__self__", None)
+        #: What the handler does to a photograph, where it says so as TorchServe's vision handlers do.
+        self.geometry = Geometry.of(inspect.getattr_static(handler, "image_processing", None))
+        kind = type(getattr(inner, "__self__", None))
+        found = {name: inspect.getattr_static(kind, name, None) for name in _STAGES}
+        timed = [
+            (kind, name, self._watch.time(name, stage))
             for name, stage in found.items()
             if isinstance(stage, types.FunctionType)
-        }
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        """For the length of a call, the handler's class and TorchServe's encoder report their times. A default
-        handler's class belongs to every worker of the process, so it is left as it was."""
-        import ts.service
-
-        kind, encode = self._handler_class, ts.service.create_predict_response
-        own = {name: vars(kind)[name] for name in self._stages if name in vars(kind)}
-        try:
-            for name, stage in self._stages.items():
-                setattr(kind, name, stage)
-            ts.service.create_predict_response = self._encode
-            yield
-        finally:
-            ts.service.create_predict_response = encode
-            for name in self._stages:
-                if name in own:
-                    setattr(kind, name, own[name])
-                else:
-                    delattr(kind, name)
+        ]
+        return _Clocked([*timed, (ts.service, "create_predict_response", self._encode)])
 
     def _load_error(self, error: BaseException, refusal: Refusal) -> LoadError:
         cause = error
@@ -245,6 +231,24 @@ class Loaded:
         name = self._model.handler.partition(":")[0].removesuffix(".py")
         module = self._guard.module(name)
         return tuple(list_classes_from_module(module)) if module else ()
+
+
+class _Clocked:
+    """For the length of a call, attributes of classes and modules as their timed selves. Others share them (a default
+    handler's class belongs to every worker of the process), so each is left as it was."""
+
+    def __init__(self, timed: Sequence[tuple[Any, str, Callable[..., Any]]]) -> None:
+        self._timed = timed
+        self._before: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._before = [vars(holder).get(name, _MISSING) for holder, name, _ in self._timed]
+        for holder, name, function in self._timed:
+            setattr(holder, name, function)
+
+    def __exit__(self, *_: object) -> None:
+        for (holder, name, _function), before in zip(self._timed, self._before, strict=True):
+            delattr(holder, name) if before is _MISSING else setattr(holder, name, before)
 
 
 def _micro_batching(entry: Any) -> Iterator[dict[str, list[Any]]]:

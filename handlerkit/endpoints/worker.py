@@ -31,13 +31,6 @@ class Reload:
     reason: str
 
 
-class _Queued(NamedTuple):
-    """A request's place among those that came with it, and what the frontend made of it."""
-
-    place: int
-    received: Received
-
-
 class _Served(NamedTuple):
     """The answer to one request, with the call of the handler that its batch shares."""
 
@@ -89,6 +82,7 @@ class Worker:
             self.startup_timeout = self.config.default_startup_timeout
         self.process = process
         self.gpu_id = gpu_id
+        self._where = f"TorchServe's worker in {'a process of its own' if process else 'this process'}"
         #: Called with the live exception of a failed call before its Run is made, for debuggers.
         self.on_exception: Callable[[BaseException], None] | None = None
         self._client_timeout = whole(settings, "clientTimeoutInMills", 0) / 1000
@@ -126,19 +120,20 @@ class Worker:
 
         Never raises for what a client would see as an error.
         """
-        answers: dict[int, _Served] = {}
-        queued: list[_Queued] = []
-        for index, request in enumerate(requests):
+        served: list[_Served | None] = []
+        queued: list[Received] = []
+        for request in requests:
             received = self._frontend.receive(request)
             if isinstance(received, Response):
-                answers[index] = self._turned_away(request, received)
+                served.append(self._turned_away(request, received))
             else:
-                queued.append(_Queued(index, received))
-        served = arriving([one.received for one in queued], self.limits, self._serve, self._full)
-        if any(one.received.describe for one in queued):  # it closes the batch before it, which then waits no longer
-            served = [one._replace(findings=tuple(why.without_waits(one.findings))) for one in served]
-        answers.update(zip((one.place for one in queued), served, strict=True))
-        return self._run(requests, [answers[index] for index in range(len(requests))])
+                served.append(None)
+                queued.append(received)
+        answers = arriving(queued, self.limits, self._serve, self._full)
+        if any(received.describe for received in queued):  # closes the batch before it, which then waits no longer
+            answers = [one._replace(findings=tuple(why.without_waits(one.findings))) for one in answers]
+        following = iter(answers)
+        return self._run(requests, [one or next(following) for one in served])
 
     def send(self, request: Request) -> Run:
         """Answer one request; blocks until its batch is done. Requests that several threads send meet in the same
@@ -201,10 +196,6 @@ class Worker:
         return f"<Worker {self.model.name} {self.model.version}>"
 
     @property
-    def _where(self) -> str:
-        return f"TorchServe's worker in {'a' if self.process else 'this'} process" + " of its own" * self.process
-
-    @property
     def _loaded(self) -> Loaded | Child | None:
         return self._lifecycle.loaded
 
@@ -239,16 +230,22 @@ class Worker:
         return _Served(response, None, why.turned_away(request, response, self._setup, self.config.max_request_size))
 
     def _run(self, requests: Sequence[Request], served: Sequence[_Served]) -> Run:
-        calls = {id(one.call): one.call for one in served if one.call is not None}
-        findings = dict.fromkeys(finding for one in served for finding in one.findings)
+        calls: list[Call] = []
+        findings: dict[Finding, None] = {}
+        for one in served:
+            if one.call is not None and (not calls or calls[-1] is not one.call):  # a batch stands together
+                calls.append(one.call)
+            if one.findings:
+                findings |= dict.fromkeys(one.findings)
         return Run(
-            tuple(Exchange(request, one.response) for request, one in zip(requests, served, strict=True)),
-            tuple(calls.values()),
+            tuple([Exchange(request, one.response) for request, one in zip(requests, served, strict=True)]),
+            tuple(calls),
             tuple(findings),
             self._where,
             self.model.name,
             self._lifecycle.labels,
             self.config.max_response_size,
+            getattr(self._loaded, "geometry", None),
         )
 
     def _call(self, batch: list[Received]) -> tuple[Call | None, list[Response], tuple[Finding, ...]]:

@@ -5,13 +5,14 @@ Each rule reads the request and the job that the frontend queued for it; handler
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
-from handlerkit.messages import Finding, Request
+from handlerkit.messages import Finding, Headers, Request
 from handlerkit.why import source
 from handlerkit.why.evidence import NOTHING, Evidence, Rule
 from handlerkit.wire import Job, Parameter
@@ -41,8 +42,13 @@ def telling(request: Request, job: Job, row: Any) -> bool:
     value = row.get("body") if type(row) is dict else None
     if not value or (type(value) is bytearray and kind in ("application/json", "text/plain")):
         return True
+    return _telling_headers(request.headers)
+
+
+@functools.lru_cache(maxsize=256)
+def _telling_headers(headers: Headers) -> bool:
     types = 0
-    for name, text in request.headers:
+    for name, text in headers:
         lower = name.lower()
         if lower == "content-type":
             types += 1

@@ -53,7 +53,7 @@ def worth_knowing(seen: Evidence) -> list[Finding]:
                 break
     if setup.asked_timeout is not None:
         rules.append(timeout_not_in_force)
-    return [found for rule in rules if (found := rule(seen)) is not None]
+    return [found for rule in rules if (found := rule(seen)) is not None] if rules else []
 
 
 def _is_odd(body: bytes, limit: int) -> bool:

@@ -223,7 +223,7 @@ class TestTimings:
     def test_class_is_clean_outside_calls(self, serve: Serve) -> None:
         worker = serve("times_stages")
         worker.predict(Request.text("a"))
-        kind = worker._loaded._handler_class  # type: ignore[union-attr]
+        kind = type(worker._loaded._handle.__self__)  # type: ignore[union-attr]
         assert [
             name for name in ("preprocess", "inference", "postprocess") if hasattr(vars(kind)[name], "__wrapped__")
         ] == []
