@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from handlerkit.model import Model
     from handlerkit.notebook.magics import load_ipython_extension, unload_ipython_extension
     from handlerkit.notebook.session import session
+    from handlerkit.unpack import unpack
     from handlerkit.verify import verify
+    from handlerkit.view.compare import compare
 
     __version__: str
 
@@ -37,12 +39,14 @@ __all__ = [
     "Server",
     "Worker",
     "__version__",
+    "compare",
     "envelope",
     "errors",
     "load_ipython_extension",
     "mock_context",
     "session",
     "unload_ipython_extension",
+    "unpack",
     "verify",
     "view",
 ]
@@ -60,10 +64,12 @@ _HOMES = {
     "Run": "messages",
     "Server": "endpoints.server",
     "Worker": "endpoints.worker",
+    "compare": "view.compare",
     "load_ipython_extension": "notebook.magics",
     "mock_context": "context",
     "session": "notebook.session",
     "unload_ipython_extension": "notebook.magics",
+    "unpack": "unpack",
     "verify": "verify",
 }
 

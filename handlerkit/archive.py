@@ -1,8 +1,8 @@
-"""Writes a Model as an archive that TorchServe loads, in one streamed pass; reads the manifest of any archive.
+"""Writes a Model as an archive that TorchServe loads, in one streamed pass.
 
 Names, layout and manifest are torch-model-archiver's (model_archiver/model_packaging_utils.py, 0.12). What differs:
 the order of the files is fixed, nothing is staged, and weights that would not shrink are stored in every `.mar`.
-Nothing here imports, unpickles or unpacks what it reads or writes.
+Nothing here imports or unpickles what it writes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,6 @@ from typing import Any
 from handlerkit.errors import ArchiveError
 from handlerkit.model import Entry, Model, PathLike
 
-# What reading a broken or hostile archive raises; RuntimeError stands for encryption and unknown compressions.
-_UNREADABLE = (
-    OSError, EOFError, ValueError, LookupError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile,
-)  # fmt: skip
-
 #: Called with (bytes read so far, bytes in all) of the model's files.
 Progress = Callable[[int, int], object]
 
@@ -42,7 +37,6 @@ Progress = Callable[[int, int], object]
 SUFFIXES = {"default": ".mar", "zip-store": ".mar", "tgz": ".tar.gz", "no-archive": ""}
 
 _MANIFEST = "MAR-INF/MANIFEST.json"
-_MANIFEST_LIMIT = 1 << 20  # an archive from elsewhere may hold anything
 _BLOCK = 256 << 10  # small enough to stay in a core's cache while it is read, summed and written
 _PENDING = 4  # blocks that wait for the writing thread
 _SAMPLE, _SAMPLES = 64 << 10, 5
@@ -116,43 +110,6 @@ class Archive:
         # A folder is removed with all that is in it, so be sure that it is an export and not someone's work.
         if target.is_dir() and (self.archive_format != "no-archive" or not (target / _MANIFEST).is_file()):
             raise ArchiveError(f"{self.name} is a folder and no exported model: move it away, or save elsewhere")
-
-
-def read_manifest(path: PathLike) -> dict[str, Any]:
-    """MAR-INF/MANIFEST.json of an archive in any of the four formats; nothing is unpacked.
-
-    Raises ArchiveError where there is no archive, or none that has a manifest.
-    """
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise ArchiveError(f"no archive {os.fspath(path)!r}")
-    try:
-        text = _manifest_bytes(path)
-        if len(text) > _MANIFEST_LIMIT:
-            raise ValueError("its manifest is longer than 1 MiB")
-        manifest = json.loads(text)
-        if not isinstance(manifest, dict):
-            raise ValueError("its manifest is no JSON object")
-    except _UNREADABLE as problem:
-        reason = getattr(problem, "strerror", None) or str(problem).strip("'\"")
-        raise ArchiveError(f"{path.name} is not a model archive: {reason}") from problem
-    return manifest
-
-
-def _manifest_bytes(path: Path) -> bytes:
-    """The manifest's text, cut off just past the limit. Raises what the formats' readers raise."""
-    if path.is_dir():
-        with open(path / _MANIFEST, "rb") as file:
-            return file.read(_MANIFEST_LIMIT + 1)
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as zipped, zipped.open(_MANIFEST) as entry:
-            return entry.read(_MANIFEST_LIMIT + 1)
-    with tarfile.open(path, "r:gz") as tarred:
-        for info in tarred:
-            # as the server does: whatever the first folder is called, it is dropped
-            if info.isfile() and info.name.partition("/")[2] == _MANIFEST and (found := tarred.extractfile(info)):
-                return found.read(_MANIFEST_LIMIT + 1)
-    raise LookupError(f"it holds no {_MANIFEST}")
 
 
 # --- what is written -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ models, and of COCO's result files (https://cocodataset.org/#format-results).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: index_to_name.json: a class's index, as text, to its name.
 Labels = Mapping[str, str] | None
 
-_WRAPPERS = ("predictions", "detections", "objects", "result", "results")
+_WRAPPERS = ("predictions", "explanations", "detections", "objects", "result", "results")
 _BOX = ("box", "bbox")
 _LABEL = ("label", "class", "name", "category", "category_id", "class_id")
 _SCORE = ("score", "confidence", "probability")
@@ -52,7 +52,7 @@ class Detections:
     @classmethod
     def read(cls, answer: Any, labels: Labels = None, image_size: tuple[int, int] | None = None) -> Detections | None:
         """The boxes in a JSON answer; None where it holds no boxes in a shape known here."""
-        for body in _bodies(answer):
+        for body in bodies(answer):
             for constructor in (cls.from_columns, cls.from_rows, cls.from_object_detector):
                 if (found := constructor(body, labels, image_size)) is not None:
                     return found
@@ -81,7 +81,7 @@ class Detections:
         The box may stand under "bbox", and may be `{"xmin": ..., "ymin": ..., "xmax": ..., "ymax": ...}` as in
         transformers' pipelines. A row with a "category_id" is COCO's, whose bbox is (x, y, width, height).
         """
-        if not _are_rows(answer):
+        if not are_rows(answer):
             return None
         rows = []
         for row in answer:
@@ -100,7 +100,7 @@ class Detections:
         cls, answer: Any, labels: Labels = None, image_size: tuple[int, int] | None = None
     ) -> Detections | None:
         """TorchServe's object_detector: `[{"coin": [x1, y1, x2, y2], "score": 0.9}, ...]`."""
-        if not _are_rows(answer):
+        if not are_rows(answer):
             return None
         rows = []
         for row in answer:
@@ -119,7 +119,7 @@ class Detections:
 
         scores = [score for _, _, score in rows if score is not None]
         names = [_name(label, labels) for _, label, _ in rows]
-        fits = all(_is_box(box) for box, _, _ in rows) and all(map(_is_number, scores)) and None not in names
+        fits = all(_is_box(box) for box, _, _ in rows) and all(map(is_number, scores)) and None not in names
         if not fits or len(scores) not in (0, len(rows)):
             return None
         boxes = np.array([box for box, _, _ in rows], np.float32).reshape(-1, 4)
@@ -133,10 +133,12 @@ class SegmentationMap:
     Attributes:
         classes: uint8 or uint16 [H, W], class indexes.
         names: class index to name; an index may be missing.
+        probabilities: float32 [H, W], of the class at each pixel; None where the answer holds none.
     """
 
     classes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
     names: Mapping[int, str] = field(default_factory=dict)
+    probabilities: npt.NDArray[np.float32] | None = None
 
     def name(self, index: int) -> str:
         """The class's name; "class 7" where it has none."""
@@ -145,15 +147,26 @@ class SegmentationMap:
     def pixels(self) -> dict[int, int]:
         """Pixels per class that occurs, most first."""
         import numpy as np
+        from PIL import Image
 
-        counts = np.bincount(self.classes.ravel())
+        if self.classes.dtype == np.uint8:  # PIL counts bytes four times as fast as numpy
+            counts = np.array(Image.fromarray(np.ascontiguousarray(self.classes)).histogram())
+        else:
+            counts = np.bincount(self.classes.ravel())
         return {int(index): int(counts[index]) for index in np.argsort(-counts, kind="stable") if counts[index]}
 
     @classmethod
     def read(cls, answer: Any, labels: Labels = None) -> SegmentationMap | None:
         """The map in a JSON answer; None where it holds none in a shape known here."""
-        for body in _bodies(answer):
-            for constructor in (cls.from_image_segmenter, cls.from_rle, cls.from_mask, cls.from_lists):
+        for body in bodies(answer):
+            for constructor in (
+                cls.from_image_segmenter,
+                cls.from_rle,
+                cls.from_mask,
+                cls.from_classes,
+                cls.from_lists,
+                cls.from_probabilities,
+            ):
                 if (found := constructor(body, labels)) is not None:
                     return found
         return None
@@ -161,18 +174,34 @@ class SegmentationMap:
     @classmethod
     def from_image_segmenter(cls, answer: Any, labels: Labels = None) -> SegmentationMap | None:
         """TorchServe's image_segmenter: H rows of W pairs [class index, probability]."""
-        table = _table(answer, 3)
+        import numpy as np
+
+        table = table_of(answer, 3)
         if table is None or table.shape[2] != 2:
             return None
         probabilities = table[:, :, 1]
         if not ((probabilities >= 0) & (probabilities <= 1.0001)).all():
             return None
-        return cls._of(table[:, :, 0], labels)
+        found = cls._of(table[:, :, 0], labels)
+        return found and replace(found, probabilities=probabilities.astype(np.float32))
+
+    @classmethod
+    def from_probabilities(cls, answer: Any, labels: Labels = None) -> SegmentationMap | None:
+        """A softmax over the classes at each pixel: [C][H][W], at least two classes and 8 rows and columns."""
+        import numpy as np
+
+        table = table_of(answer, 3)
+        if table is None or len(table) < 2 or min(table.shape[1:]) < _MIN_SIDE or table.min() < 0:
+            return None
+        if not np.allclose(table.sum(axis=0), 1, atol=0.01):
+            return None
+        found = cls._of(table.argmax(axis=0), labels)
+        return found and replace(found, probabilities=table.max(axis=0).astype(np.float32))
 
     @classmethod
     def from_lists(cls, answer: Any, labels: Labels = None) -> SegmentationMap | None:
         """H rows of W class indexes, both at least 8: smaller tables of integers are too often something else."""
-        table = _table(answer, 2)
+        table = table_of(answer, 2)
         if table is None or table.dtype.kind == "f" or min(table.shape) < _MIN_SIDE:
             return None
         return cls._of(table, labels)
@@ -183,7 +212,7 @@ class SegmentationMap:
 
         What is in the mask has class 1, the rest 0.
         """
-        if not isinstance(answer, dict) or (mask := _unpack_rle(answer.get("size"), answer.get("counts"))) is None:
+        if not isinstance(answer, dict) or (mask := unpack_rle(answer.get("size"), answer.get("counts"))) is None:
             return None
         return cls(mask, {0: "background", 1: "object"} | _index_names(labels) | _mask_names(answer))
 
@@ -196,11 +225,35 @@ class SegmentationMap:
         """
         if not isinstance(answer, dict) or (mask := answer.get("mask", answer.get("segmentation"))) is None:
             return None
-        if isinstance(mask, dict) or _table(mask, 2) is None:
+        if isinstance(mask, dict) or table_of(mask, 2) is None:
             rle = mask if isinstance(mask, dict) else {"counts": mask}
             return cls.from_rle({"label": "", **answer, "size": rle.get("size", answer.get("size")), **rle}, labels)
-        found = cls._of(_table(mask, 2), labels)
+        found = cls._of(table_of(mask, 2), labels)
         return found and cls(found.classes, {**found.names, **_mask_names(answer)})
+
+    @classmethod
+    def from_classes(cls, answer: Any, labels: Labels = None) -> SegmentationMap | None:
+        """`{"classes": [{"index": 1, "label": "coin", "mask": ...}, ...]}`, of handlerkit/handlers/.
+
+        Each mask is COCO's run-length; where they overlap, the last one counts.
+        """
+        import numpy as np
+
+        rows: Any = answer.get("classes") if isinstance(answer, dict) else None
+        if not are_rows(rows) or not all(isinstance(row.get("mask"), dict) for row in rows):
+            return None
+        masks = [unpack_rle(row["mask"].get("size"), row["mask"].get("counts")) for row in rows]
+        sizes = {None if mask is None else mask.shape for mask in masks}
+        if len(sizes) > 1 or (size := sizes.pop()) is None:
+            return None
+        indexes, names = [row.get("index") for row in rows], [row.get("label") for row in rows]
+        if not all(isinstance(index, int) and 0 <= index <= 65535 for index in indexes):
+            return None
+        table = np.zeros(size, np.uint8 if max(indexes) < 256 else np.uint16)
+        for index, mask in zip(indexes, masks, strict=True):
+            table[mask == 1] = index
+        named = {index: name for index, name in zip(indexes, names, strict=True) if isinstance(name, str)}
+        return cls(table, {**_index_names(labels), **named})
 
     @classmethod
     def _of(cls, table: Any, labels: Labels) -> SegmentationMap | None:
@@ -221,7 +274,7 @@ class Classes:
     @classmethod
     def read(cls, answer: Any, labels: Labels = None) -> Classes | None:
         """The classes in a JSON answer; None where it holds none in a shape known here."""
-        for body in _bodies(answer):
+        for body in bodies(answer):
             for constructor in (cls.from_image_classifier, cls.from_columns, cls.from_rows, cls.from_probabilities):
                 if (found := constructor(body, labels)) is not None:
                     return found
@@ -230,7 +283,7 @@ class Classes:
     @classmethod
     def from_image_classifier(cls, answer: Any, labels: Labels = None) -> Classes | None:
         """TorchServe's image_classifier and text_classifier: `{"tabby cat": 0.9, ...}`, a softmax's largest."""
-        if not isinstance(answer, dict) or not all(map(_is_number, answer.values())) or sum(answer.values()) > 1.001:
+        if not isinstance(answer, dict) or not all(map(is_number, answer.values())) or sum(answer.values()) > 1.001:
             return None
         return cls._of(list(answer.items()), labels)
 
@@ -248,26 +301,26 @@ class Classes:
     def from_rows(cls, answer: Any, labels: Labels = None) -> Classes | None:
         """`[{"label": "cat", "score": 0.9}, ...]` as in transformers' pipelines, or one such row."""
         rows = [answer] if isinstance(answer, dict) else answer
-        if not _are_rows(rows) or any(row.keys() & {*_BOX, "mask", "segmentation"} for row in rows):
+        if not are_rows(rows) or any(row.keys() & {*_BOX, "mask", "segmentation"} for row in rows):
             return None
         return cls._of([(_first(row, _LABEL), _first(row, _SCORE)) for row in rows], labels)
 
     @classmethod
     def from_probabilities(cls, answer: Any, labels: Labels = None) -> Classes | None:
         """A softmax's whole row: two numbers or more that add up to 1, named by their index."""
-        if not isinstance(answer, list) or len(answer) < 2 or not all(map(_is_number, answer)):
+        if not isinstance(answer, list) or len(answer) < 2 or not all(map(is_number, answer)):
             return None
         return cls._of(list(enumerate(answer)), labels) if abs(sum(answer) - 1) < 0.001 else None
 
     @classmethod
     def _of(cls, pairs: list[tuple[Any, Any]], labels: Labels) -> Classes | None:
         names = [_name(name, labels) for name, _ in pairs]
-        if not pairs or None in names or not all(_is_number(value) and 0 <= value <= 1.001 for _, value in pairs):
+        if not pairs or None in names or not all(is_number(value) and 0 <= value <= 1.001 for _, value in pairs):
             return None
         return cls(tuple(name or "" for name in names), tuple(float(value) for _, value in pairs))
 
 
-def _bodies(answer: Any) -> Iterator[Any]:
+def bodies(answer: Any) -> Iterator[Any]:
     """The answer, and what stands in it where it is only a wrapper, as the json and kserve envelopes make it."""
     yield answer
     if isinstance(answer, dict) and len(answer) == 1 and (key := next(iter(answer))) in _WRAPPERS:
@@ -276,15 +329,15 @@ def _bodies(answer: Any) -> Iterator[Any]:
         yield answer[key]
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+    return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
 
 
-def _are_rows(value: Any) -> bool:
+def are_rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
@@ -294,7 +347,7 @@ def _first(row: Mapping[str, Any], keys: Sequence[str], default: Any = None) -> 
 
 def _name(label: Any, labels: Labels) -> str | None:
     """A class's name: an index, also as text or 3.0, is looked up; None where this is no name."""
-    if _is_number(label) and label == label // 1:
+    if is_number(label) and label == label // 1:
         label = str(int(label))
     return (labels or {}).get(label, label) if isinstance(label, str) else None
 
@@ -316,16 +369,16 @@ def _mask_names(answer: Mapping[str, Any]) -> dict[int, str]:
     return {1: label} if isinstance(label, str) and label else {}
 
 
-def _table(value: Any, dimensions: int) -> Any:
-    """Nested lists of numbers as an array of that many dimensions; None where they are not."""
+def table_of(value: Any, dimensions: int) -> Any:
+    """Nested lists of numbers, or an array, as an array of that many dimensions; None where they are not."""
     import numpy as np
 
     probe = value
-    for _ in range(dimensions):
+    for _ in range(0 if isinstance(value, np.ndarray) else dimensions):
         if not isinstance(probe, list) or not probe:
             return None
         probe = probe[0]
-    if not _is_number(probe):
+    if not isinstance(value, np.ndarray) and not is_number(probe):
         return None
     try:
         table = np.asarray(value)
@@ -334,7 +387,7 @@ def _table(value: Any, dimensions: int) -> Any:
     return table if table.ndim == dimensions and table.dtype.kind in "iuf" and table.size else None
 
 
-def _unpack_rle(size: Any, counts: Any) -> npt.NDArray[np.uint8] | None:
+def unpack_rle(size: Any, counts: Any) -> npt.NDArray[np.uint8] | None:
     """[H, W] of 0 and 1. Runs of 0 and 1 in turn, beginning with 0, down the columns (pycocotools/_mask.pyx)."""
     import numpy as np
 

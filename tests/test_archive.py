@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import random
@@ -23,11 +22,12 @@ from model_archiver.model_archiver_config import ModelArchiverConfig
 from model_archiver.model_packaging import generate_model_archive
 
 from handlerkit import archive
-from handlerkit.archive import Archive, read_manifest
+from handlerkit.archive import Archive
 from handlerkit.endpoints.server import Server
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import Request
 from handlerkit.model import Model
+from handlerkit.unpack import read_manifest
 
 FORMATS = ("default", "zip-store", "tgz", "no-archive")
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -442,63 +442,3 @@ def test_any_files_come_back_as_they_were(tmp_path: Path, archive_format: str, t
         read = contents(path)
         del read[prefix + MANIFEST]
         assert read == {prefix + name: body for name, body in tree.items()}
-
-
-@pytest.mark.parametrize("archive_format", FORMATS)
-def test_read_manifest_of_every_format(model: Model, tmp_path: Path, archive_format: str) -> None:
-    manifest = read_manifest(Archive(model, archive_format).save(tmp_path))
-    assert manifest == model.manifest() | {"createdOn": manifest["createdOn"]}
-
-
-def zipped(name: str, body: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr(name, body)
-    return buffer.getvalue()
-
-
-def tarred(info: tarfile.TarInfo) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as made:
-        made.addfile(info)
-    return buffer.getvalue()
-
-
-def link() -> tarfile.TarInfo:
-    info = tarfile.TarInfo("m/" + MANIFEST)
-    info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
-    return info
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (b"", ""),
-        (b"no archive at all", ""),
-        (zipped(MANIFEST, b"{}")[:60], ""),
-        (zipped("other.txt", b""), "no item named"),
-        (zipped(MANIFEST, b"{"), "Expecting"),
-        (zipped(MANIFEST, b"[]"), "no JSON object"),
-        (zipped(MANIFEST, b"\xff\xfe\xfd"), "decode"),
-        (zipped(MANIFEST, b"[" * 500_000), ""),
-        (zipped(MANIFEST, b" " * 2_000_000 + b"{}"), "longer than 1 MiB"),
-        (tarred(tarfile.TarInfo("m/other.txt")), "holds no MAR-INF"),
-        (tarred(tarfile.TarInfo("m/" + MANIFEST))[:-20], ""),
-        (tarred(link()), "holds no MAR-INF"),
-    ],
-)
-def test_read_manifest_of_what_is_no_archive(tmp_path: Path, body: bytes, reason: str) -> None:
-    path = tmp_path / "x.mar"
-    path.write_bytes(body)
-    with pytest.raises(ArchiveError, match=rf"^x\.mar is not a model archive: .*{reason}"):
-        read_manifest(path)
-
-
-def test_read_manifest_of_a_plain_folder(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="is not a model archive: No such file"):
-        read_manifest(tmp_path)
-
-
-def test_read_manifest_of_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match=r"no archive '.*x\.mar'"):
-        read_manifest(tmp_path / "x.mar")

@@ -126,9 +126,10 @@ def _is_open(sock: socket.socket) -> bool:
 def _read(response: HTTPResponse) -> Response:
     """Status, headers in wire order, and as much of the body as arrived."""
     pieces: list[bytes] = []
-    streamed = bool(response.chunked) and response.length is None  # length is 0 where no body follows, as for HEAD
+    bodiless = response.length == 0  # as for HEAD and 304, whatever the head says of chunks: none of them would come
+    streamed = bool(response.chunked) and not bodiless
     try:
-        complete = _read_chunks(response.fp, pieces) if streamed else _read_plain(response, pieces)
+        complete = bodiless or (_read_chunks(response.fp, pieces) if streamed else _read_plain(response, pieces))
     except (OSError, ValueError, HTTPException):
         complete = False
     return Response(

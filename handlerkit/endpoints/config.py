@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,8 @@ class Config:
         Raises ConfigError for a key TorchServe does not know, and for a value of the wrong kind.
         """
         check_keys(properties or {})
-        given = {key: value for key, value in (properties or {}).items() if key in cls.__dataclass_fields__}
+        asked = {**(properties or {}), **_of_environment(properties or {}, cls.__dataclass_fields__)}
+        given = {key: value for key, value in asked.items() if key in cls.__dataclass_fields__}
         read = {
             key: _READERS.get(cls.__dataclass_fields__[key].type, _text)(key, value) for key, value in given.items()
         }
@@ -72,6 +74,14 @@ def check_keys(properties: Mapping[str, Any]) -> None:
             near = difflib.get_close_matches(key, _KEYS, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"TorchServe knows no config.properties key {key!r}{hint}")
+
+
+def _of_environment(properties: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
+    """With enable_envvars_config, a variable such as TS_JOB_QUEUE_SIZE stands before the file's job_queue_size."""
+    if as_text(properties.get("enable_envvars_config", False)).lower() != "true":
+        return {}
+    variables = {key: os.environ.get(f"TS_{key.upper()}") for key in keys}
+    return {key: value for key, value in variables.items() if value is not None}
 
 
 def as_text(value: Any) -> str:

@@ -6,12 +6,15 @@ where that is a JSON object, stands in the description as customizedMetadata.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from handlerkit.endpoints import gson
+from handlerkit.endpoints.outcome import WorkerDied
 
 #: Keys of model-config.yaml that the description repeats, with TorchServe's defaults.
 _DEFAULTS: dict[str, Any] = {
@@ -82,21 +85,17 @@ class Registered:
             ],
             "jobQueueStatus": {"remainingCapacity": self.job_queue_size, "pendingRequests": 0},
         }
-        if answered:
-            description["customizedMetadata"] = _object(answered)
-        return (json.dumps([description], indent=2, ensure_ascii=False) + "\n").encode()
+        with suppress(EOFError):
+            description["customizedMetadata"] = _object(gson.decoded(answered))
+        return gson.encoded(gson.written([description]) + "\n")
 
 
-def _object(body: bytes) -> Any:
+def _object(answered: str) -> Any:
+    """Raises EOFError for an empty answer, of which the description says nothing, and WorkerDied."""
     try:
-        read = json.loads(body)
-    except ValueError:
+        read = gson.read(answered)
+    except gson.JsonError:
         return {}
-    return _without_nulls(read) if isinstance(read, dict) else {}
-
-
-def _without_nulls(value: Any) -> Any:
-    """Gson leaves them out of objects."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+    except gson.EscapeError as problem:
+        raise WorkerDied(f"describe: The frontend cannot read {problem} in the answer to describe.") from None
+    return read if isinstance(read, dict) else {}

@@ -144,9 +144,10 @@ class Frontend:
             raise Refused(Response(413, "Request Entity Too Large", (("content-length", "0"),)))
         plain = target.partition("?")[0].partition("#")[0]
         route = self._route(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
-        values = tuple(parameters.of_query(query, plain + "?")) if route.takes_query else ()
-        named = any(name.lower() == _SEQUENCE_ID for name, _ in headers)
         describe = ("describe", "True") in route.added
+        values = tuple(parameters.of_query(query, plain + "?")) if route.takes_query or describe else ()
+        named = any(name.lower() == _SEQUENCE_ID for name, _ in headers)
+        values = values if route.takes_query else ()  # that of a description is read, and not passed on
         return _Head(route, _as_map(method, headers, size, route), values, content_type_of(request), describe, named)
 
     def respond(self, received: Received, answer: Answer, row: int, before: Sequence[Answer] = ()) -> Response:
@@ -294,7 +295,9 @@ class Frontend:
                 return _Route(model.partition(":")[0], None, False, (explain(verb == "explain"),))
             case ["models", model, "invoke"]:
                 return _Route(model, None, True, ())
-            case ["models", model, *version] if method == "GET" and "customized=true" in query and len(version) < 2:
+            case ["models", model, *version] if (
+                method == "GET" and len(version) < 2 and parameters.asks_to_describe(query)
+            ):
                 return _Route(model, version[0] if version else None, False, (("describe", "True"),))
             case ["invocations"]:
                 return _Route(None, None, True, ())

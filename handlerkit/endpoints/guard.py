@@ -21,6 +21,7 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,6 +64,16 @@ class Guard:
     def module(self, name: str) -> types.ModuleType | None:
         """A module this worker loaded for itself."""
         return self._modules.get(name)
+
+    def modules(self) -> dict[str, types.ModuleType]:
+        """Every module this worker loaded for itself, by name."""
+        return dict(self._modules)
+
+    def keep(self) -> Callable[[], None]:
+        """What makes the worker's own state, as it is between calls, what it is now."""
+        own = ("_environment", "_variables_outside", "_variables_inside", "_path", "_cwd", "_level", "_modules")
+        state = {name: copy(getattr(self, name)) for name in own}
+        return lambda: vars(self).update({name: copy(value) for name, value in state.items()})
 
     def shadows(self) -> list[str]:
         """Modules of model_dir that have the name of an installed one, or of the standard library's."""

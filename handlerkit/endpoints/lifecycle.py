@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 from handlerkit.endpoints.loaded import Loaded
 from handlerkit.endpoints.process import BackOff, Child
+from handlerkit.endpoints.reload import Reload
+from handlerkit.endpoints.source_diff import LoadAnew
 from handlerkit.errors import LoadError
 from handlerkit.model import Model
 
@@ -37,6 +39,21 @@ class Lifecycle:
         self.labels = self._model.labels()
         self.loaded = self._start()
         return self.loaded
+
+    def reload(self, *, force: bool = False) -> Reload:
+        """Read the model's files again: keep the loaded handler where that answers as a new one would, else, or with
+        `force`, load anew. Raises LoadError."""
+        with self.lock:
+            try:
+                if force:
+                    raise LoadAnew("as asked")
+                if not isinstance(self.loaded, Loaded):
+                    raise LoadAnew("a process of its own always does" if self.loaded else "no handler was loaded")
+                return Reload(True, self.loaded.swap())
+            except LoadAnew as problem:
+                reason = str(problem)
+            self.load()
+            return Reload(False, reason)
 
     def ready(self) -> Loaded | Child:
         """The loaded handler; loaded anew where the worker is gone. Raises LoadError."""

@@ -14,8 +14,12 @@ from handlerkit import why, wire
 from handlerkit.context import metrics_cache
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.guard import Guard
+from handlerkit.endpoints.load_record import LoadRecord
 from handlerkit.endpoints.logs import without_kit
+from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.endpoints.outcome import Outcome, late, unreadable, unsendable
+from handlerkit.endpoints.reload import Swap
+from handlerkit.endpoints.snapshot import Dice
 from handlerkit.endpoints.staged import Refusal, Staged, variables
 from handlerkit.errors import LoadError
 from handlerkit.messages import ErrorInfo, Geometry
@@ -23,7 +27,8 @@ from handlerkit.model import Model
 from handlerkit.timing import Stopwatch
 from handlerkit.wire import Buffers, ProtocolError, Reader
 
-_STAGES = ("preprocess", "inference", "postprocess")
+#: Methods that TorchServe's own handlers have, beside those a handler has of its own.
+_STAGES = ("preprocess", "inference", "postprocess", "explain_handle", "describe_handle")
 _MISSING = object()
 _EntryPoint = Callable[[list[Any], Any], Any]
 
@@ -46,10 +51,12 @@ class Loaded:
         refusal: Refusal,
         response_timeout: int = 120,
     ) -> None:
+        from ts.handler_utils import micro_batching
         from ts.model_loader import TsModelLoader
         from ts.protocol.otf_message_handler import create_predict_response, retrieve_msg
 
         self._model = model
+        files = ModelFiles(model)
         self._staged = Staged(model)
         self._response_timeout = response_timeout
         self.model_dir = self._staged.model_dir
@@ -58,6 +65,7 @@ class Loaded:
         self._guard = Guard(self.model_dir, variables(config), self.journal)
         #: Modules in the archive's root that stand before installed ones of the same name.
         self.shadows = self._guard.shadows()
+        self._called = False
         self._ends: list[Callable[[], object]] = []
         self._entry_points: dict[str | None, _EntryPoint] = {}
         self._rows: list[Any] = []
@@ -67,18 +75,22 @@ class Loaded:
         self._watch = Stopwatch()
         self._retrieve = self._watch.time("decode", retrieve_msg)
         self._encode = self._watch.time("encode", create_predict_response)
+        self._threads = (micro_batching, "execute_call", _timed_threads(self._watch))
         try:
-            with self._guard:
+            with self._guard, _Clocked([self._threads]):
                 metrics = metrics_cache(model.name)
                 import ts.torch_handler.base_handler  # noqa: F401
 
                 self.journal.take()  # what TorchServe says of itself, and only to the first load of a process
-                self._service = TsModelLoader().load(
-                    model.name, str(self.model_dir), model.handler, gpu_id, batch_size, None,
-                    config.limit_max_image_pixels, metrics,
-                )  # fmt: skip
+                dice = Dice()
+                with LoadRecord() as record:
+                    self._service = TsModelLoader().load(
+                        model.name, str(self.model_dir), model.handler, gpu_id, batch_size, None,
+                        config.limit_max_image_pixels, metrics,
+                    )  # fmt: skip
                 self._noted = why.watch(self._service.context)
                 self._handle = self._service._entry_point
+                self._timed_handle = self._watch.handle(self._handle)
                 self._service._entry_point = self._behind(config.service_envelope)
         except BaseException as error:
             interrupted = self._guard.interrupted and isinstance(error, KeyboardInterrupt)
@@ -90,12 +102,34 @@ class Loaded:
             raise problem.with_traceback(without_kit(error.__traceback__)) from error
         self.logs = self.journal.take()
         self._clocked = self._instrument()
+        files.loaded(self.model_dir)
+        self._put_back = self._guard.keep()
+        handler = _handler_of(self._handle) or self._handle
+        # outside of the guard, where sys.modules does not hold the handler's own
+        self._swap = Swap(
+            files, record, dice, self._guard.modules(), handler, self._service.context, model.handler
+        )  # fmt: skip
+
+    def swap(self) -> str:
+        """Read the model's files again, put what changed into the loaded handler, and everything else back to what it
+        was after the load. Returns what changed, as half a sentence.
+
+        Raises LoadAnew where that might answer otherwise than a handler that is loaded anew; it may then be in no state
+        to be called.
+        """
+        changed, structural = self._swap.swap(called=self._called, put_back=self._put_back)
+        self._called = False
+        self._entry_points.clear()
+        if structural:
+            self._clocked = self._instrument()
+        return changed
 
     def call(self, message: Buffers, envelope: str | None = None) -> Outcome:
         """Let TorchServe's worker code answer a predict message, with this envelope around the handler.
 
         Raises KeyboardInterrupt for a Ctrl-C of the user, not for one that the handler raised.
         """
+        self._called = True
         socket = _Socket()
         self._service.set_cl_socket(socket)
         self._raised = self._returned = self._result = None
@@ -105,6 +139,7 @@ class Loaded:
         try:
             with self._guard, self._clocked:
                 self._service._entry_point = self._behind(envelope)
+                self._watch.settle = _synchronize()
                 self._watch.start()
                 try:
                     _, batch = self._retrieve(Reader(message))
@@ -161,7 +196,7 @@ class Loaded:
         """The handler with an envelope around it, as the loader puts it there (ts.model_loader.TsModelLoader.load).
         An envelope remembers things from call to call, so there is one of a name for as long as the handler lives."""
         if envelope not in self._entry_points:
-            entry = self._handle
+            entry = self._timed_handle
             if envelope is not None:
                 from ts.model_loader import TsModelLoader
 
@@ -174,7 +209,7 @@ class Loaded:
 
     def _inside(self, data: Any, context: Any) -> Any:
         """The handler behind an envelope: hear of what it returns itself."""
-        self._result = self._handle(data, context)
+        self._result = self._timed_handle(data, context)
         return self._result
 
     def _observed(self, entry: _EntryPoint) -> _EntryPoint:
@@ -196,20 +231,25 @@ class Loaded:
         import ts.service
 
         inner = self._handle
-        name = type(inner.__self__).__name__ if inspect.ismethod(inner) else getattr(inner, "__name__", repr(inner))
-        self.entry_point = f"{'class' if inspect.ismethod(inner) else 'function'} {name}"
+        handler = _handler_of(inner)
+        named = inner if handler is None else type(handler)
+        name = getattr(named, "__name__", type(named).__name__)  # a callable that is no function has none
+        self.entry_point = f"{'function' if handler is None else 'class'} {name}"
         self._ends = [_ending(groups) for groups in _micro_batching(inner)]
-        handler = getattr(inner, "__self__", None)
         #: What the handler does to a photograph, where it says so as TorchServe's vision handlers do.
         self.geometry = Geometry.of(inspect.getattr_static(handler, "image_processing", None))
-        kind = type(getattr(inner, "__self__", None))
-        found = {name: inspect.getattr_static(kind, name, None) for name in _STAGES}
-        timed = [
-            (kind, name, self._watch.time(name, stage))
-            for name, stage in found.items()
-            if isinstance(stage, types.FunctionType)
-        ]
-        return _Clocked([*timed, (ts.service, "create_predict_response", self._encode)])
+        kind = type(handler)
+        timed = [(kind, name, self._watch.time(name, stage)) for name, stage in self._methods(kind)]
+        return _Clocked([*timed, self._threads, (ts.service, "create_predict_response", self._encode)])
+
+    def _methods(self, kind: type) -> Iterator[tuple[str, types.FunctionType]]:
+        """The methods of a handler that are stages where its `handle` calls them: those that TorchServe's handlers
+        have, and its own."""
+        own = [vars(each) for each in kind.__mro__ if self._guard.module(each.__module__)]
+        for name in dict.fromkeys([*_STAGES, *(name for names in own for name in names)]):
+            method = inspect.getattr_static(kind, name, None)
+            if isinstance(method, types.FunctionType) and name not in ("initialize", "handle") and name[:2] != "__":
+                yield name, method
 
     def _load_error(self, error: BaseException, refusal: Refusal) -> LoadError:
         cause = error
@@ -251,11 +291,32 @@ class _Clocked:
             delattr(holder, name) if before is _MISSING else setattr(holder, name, before)
 
 
+def _timed_threads(watch: Stopwatch) -> Callable[..., None]:
+    """ts.handler_utils.micro_batching.execute_call, with the stage that its thread runs reporting to `watch`."""
+    from ts.handler_utils.micro_batching import execute_call
+
+    def execute(in_queue: Any, out_queue: Any, handle: Callable[..., Any], *rest: Any) -> None:
+        execute_call(in_queue, out_queue, watch.time(handle.__name__, handle), *rest)
+
+    return execute
+
+
+def _synchronize() -> Callable[[], object] | None:
+    """What waits for the GPU, where this process uses one: kernels run on after the call that starts them."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.synchronize if torch is not None and torch.cuda.is_initialized() else None
+
+
+def _handler_of(entry: Any) -> Any:
+    """The object whose method an entry point is, or that micro-batching stands before; None for a function."""
+    return getattr(entry, "handler", None) or getattr(entry, "__self__", None)
+
+
 def _micro_batching(entry: Any) -> Iterator[dict[str, list[Any]]]:
     """The thread groups of the micro-batching that a handler made, as its `handle` or in another attribute."""
     if (module := sys.modules.get("ts.handler_utils.micro_batching")) is None:
         return
-    handler = getattr(entry, "handler", None) or getattr(entry, "__self__", None)
+    handler = _handler_of(entry)
     for value in vars(handler).values() if hasattr(handler, "__dict__") else ():
         if isinstance(value, module.MicroBatching):
             yield value.thread_groups

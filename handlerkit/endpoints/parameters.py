@@ -34,6 +34,12 @@ def of_body(body: bytes, content_type: str | None) -> list[Parameter]:
     return [Parameter("body", kind, body)]
 
 
+def asks_to_describe(query: str) -> bool:
+    """Whether a query has customized=true, by which the management API's description of a model asks the handler."""
+    found = re.search(r"(?:^|[&;])customized=([^&;#]*)", query)
+    return found is not None and found[1].lower() == "true"
+
+
 def of_query(query: str, before: str = "") -> Iterator[Parameter]:
     """Query parameters carry no type, so they are handed over as bytes; a name without "=" has an empty value.
 

@@ -6,16 +6,15 @@ import ast
 import signal
 import threading
 import time
-from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
 
 from handlerkit import why, wire
 from handlerkit.endpoints.channel import Channel
 from handlerkit.endpoints.config import Config
-from handlerkit.endpoints.console import DIED, error_in
-from handlerkit.endpoints.outcome import Outcome, WorkerDied, late, unsendable
-from handlerkit.endpoints.revived import handler_classes, revived
+from handlerkit.endpoints.console import error_in
+from handlerkit.endpoints.outcome import Outcome, WorkerDied, late
+from handlerkit.endpoints.revived import handler_classes, last_words, revived, texts, told
 from handlerkit.endpoints.staged import Refusal, Staged
 from handlerkit.messages import ErrorInfo, LogLine
 from handlerkit.model import Model
@@ -26,11 +25,6 @@ from handlerkit.wire import Answer, Buffers
 _START = 120
 #: The last line a worker logs of itself before it loads the handler.
 _BEGINS = "model_name: "
-#: What a worker answers where the returned value is at fault, and nothing was raised.
-_RETURNED = ("Invalid model predict output", "number of batch response mismatched")
-_UNSENDABLE = "Unsupported model output data type."
-#: The functions of TorchServe's codec whose exceptions end the worker.
-_ENCODERS = {"create_predict_response", "encode_response_headers"}
 
 
 class Child:
@@ -109,7 +103,11 @@ class Child:
             self.logs = logs
             return
         # a worker tells of a RuntimeError or MemoryError, and dies of any other exception
-        base, info = (RuntimeError, error_in(_texts(logs, "INFO"))) if answer else (Exception, self._last_words(logs))
+        base, info = (
+            (RuntimeError, error_in(texts(logs, "INFO")))
+            if answer
+            else (Exception, last_words(logs, self._died_uncaught()))
+        )
         error = revived(info, base) if info else None
         classes = handler_classes(info, error) if info and error else ()
         evidence = why.Evidence(error, info, classes=classes, died=died)
@@ -142,37 +140,14 @@ class Child:
 
     def _explain(self, outcome: Outcome) -> None:
         """Why the call failed, out of what the worker logged."""
-        reply, stdout = outcome.reply, _texts(outcome.logs, "INFO")
-        if reply is None:
-            info = self._last_words(outcome.logs)
-            if info is None:
-                return
-            outcome.error = revived(info, Exception if DIED in stdout else BaseException)
-            if _ENCODERS & {frame.function for frame in info.frames}:
-                outcome.died = unsendable(outcome.error)
-        elif reply.code == 200 and reply.message == "Prediction success":
-            return
-        elif reply.message in _RETURNED:
-            outcome.logged = next((line for line in reversed(stdout) if line.startswith("model: ")), "")
-            return
-        elif (info := error_in(stdout)) is None:
-            return
-        elif reply.message == _UNSENDABLE:
-            outcome.logged = info.message
-            return
-        else:
-            outcome.error = revived(info)
-            if info.type == "PredictionException":
-                vars(outcome.error)["error_code"] = reply.code
-        self._told = info
+        found = told(outcome.reply, outcome.logs, self._died_uncaught())
+        if found.info is not None:
+            self._told = found.info
+        outcome.error, outcome.logged, outcome.died = found.error, found.logged, found.died or outcome.died
 
-    def _last_words(self, logs: Sequence[LogLine]) -> ErrorInfo | None:
-        """The exception that a process which ended by itself died of."""
-        stdout = _texts(logs, "INFO")
-        if DIED in stdout:
-            return error_in(stdout)
-        uncaught = self._channel.status in (1, -signal.SIGINT)
-        return error_in(_texts(logs, "WARN")) if uncaught else None
+    def _died_uncaught(self) -> bool:
+        """Whether Python itself ended the process, for an exception."""
+        return self._channel.status in (1, -signal.SIGINT)
 
 
 class BackOff:
@@ -196,11 +171,6 @@ class BackOff:
     def wait(self) -> None:
         """Until the worker is to be started again."""
         time.sleep(max(0.0, self._until - time.monotonic()))
-
-
-def _texts(logs: Sequence[LogLine], level: str) -> list[str]:
-    """What was written to stdout (INFO) or stderr (WARN)."""
-    return [line.text for line in logs if line.level == level]
 
 
 def _of_the_handler(logs: tuple[LogLine, ...]) -> tuple[LogLine, ...]:

@@ -1,17 +1,69 @@
-"""Exceptions made anew from what another process logged of them, for the rules of `handlerkit.why`."""
+"""What another process logged of a call that failed, and its exception made anew, for the rules of `handlerkit.why`."""
 
 from __future__ import annotations
 
 import ast
 import builtins
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from handlerkit.messages import ErrorInfo
+from handlerkit.endpoints.console import DIED, error_in
+from handlerkit.endpoints.outcome import unsendable
+from handlerkit.messages import ErrorInfo, LogLine
+from handlerkit.wire import Answer
 
 _SUGGESTION = re.compile(r"\.? (Did you mean:|(Or did|Did) you forget to import) '.*'\?")
 _CLASS = re.compile(r"<class '(?:[^']*\.)?(\w+)'>")
 _LOADER = "ts/model_loader.py"
+#: What a worker answers where the returned value is at fault, and nothing was raised.
+_RETURNED = ("Invalid model predict output", "number of batch response mismatched")
+_UNSENDABLE = "Unsupported model output data type."
+#: The functions of TorchServe's codec whose exceptions end the worker.
+_ENCODERS = {"create_predict_response", "encode_response_headers"}
+
+
+class Told(NamedTuple):
+    """What is known of a call from its worker's log: the exception as plain data and made anew, or the worker's words
+    for what was returned; `died` where an answer that cannot be encoded ended it."""
+
+    info: ErrorInfo | None = None
+    error: BaseException | None = None
+    logged: str = ""
+    died: str = ""
+
+
+def told(reply: Answer | None, logs: Sequence[LogLine], uncaught: bool = True) -> Told:
+    """Why a call failed. `reply` is None where the worker died; `uncaught`: perhaps of an exception that it did not
+    catch, whose traceback stands in stderr."""
+    stdout = texts(logs, "INFO")
+    if reply is None:
+        if (info := last_words(logs, uncaught)) is None:
+            return Told()
+        error = revived(info, Exception if DIED in stdout else BaseException)
+        encoding = _ENCODERS & {frame.function for frame in info.frames}
+        return Told(info, error, died=unsendable(error) if encoding else "")
+    if reply.message in _RETURNED:
+        return Told(logged=next((line for line in reversed(stdout) if line.startswith("model: ")), ""))
+    if (reply.code == 200 and reply.message == "Prediction success") or (info := error_in(stdout)) is None:
+        return Told()
+    if reply.message == _UNSENDABLE:
+        return Told(logged=info.message)
+    error = revived(info)
+    if info.type == "PredictionException":
+        vars(error)["error_code"] = reply.code
+    return Told(info, error)
+
+
+def last_words(logs: Sequence[LogLine], uncaught: bool) -> ErrorInfo | None:
+    """The exception that a worker died of, as `told` takes it."""
+    stdout = texts(logs, "INFO")
+    return error_in(stdout) if DIED in stdout else error_in(texts(logs, "WARN")) if uncaught else None
+
+
+def texts(logs: Sequence[LogLine], level: str) -> list[str]:
+    """What was written to stdout (INFO) or stderr (WARN)."""
+    return [line.text for line in logs if line.level == level]
 
 
 def revived(info: ErrorInfo, base: type[BaseException] = Exception) -> BaseException:

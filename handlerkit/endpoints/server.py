@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from handlerkit.archive import read_manifest
 from handlerkit.endpoints.client import ADDRESS, Client, Prepared
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.console import last_error, worker_lines
+from handlerkit.endpoints.inquiry import Registration, findings
+from handlerkit.endpoints.parameters import asks_to_describe
 from handlerkit.endpoints.torchserve import TorchServe, check_owned, failure
 from handlerkit.errors import ArchiveError, LoadError, ServerError
-from handlerkit.messages import Exchange, Headers, Request, Response, Run, describe
+from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe
 from handlerkit.model import Model
+from handlerkit.unpack import read_manifest
 
 #: Seconds between two requests of one `predict`: they arrive in their order, and share a batch.
 GAP = 0.005
+#: Seconds in which what a worker logged of a failure reaches the log, and how such lines begin.
+_PATIENCE, _CAUSES = 0.5, ("Traceback (most recent call last):", "model: ")
 #: Seconds a client waits beyond the time after which TorchServe itself gives a worker up.
 MARGIN = 30
 
@@ -81,25 +86,27 @@ class Server:
         self._process: TorchServe | None = None
         self._client = Client()
         self._names: list[str] = []
+        self._registered: dict[str, Registration] = {}
         self._placed = 0
         self._patience = 0.0
         self._log = ""
 
     def start(self) -> Server:
-        """Start TorchServe and load the models; returns when their workers wait for requests.
+        """Start TorchServe and load the models; returns when their workers wait for requests, at once where it runs.
 
         Raises LoadError when a model does not load, with the worker's traceback, and ServerError when TorchServe
         does not start. Nothing is left running then, nor after Ctrl-C.
         """
-        if self._process is not None:
+        if self.running:
             return self
+        self.stop()
         self._names, self._patience = [], float(MARGIN)
         try:
             self._say("starting TorchServe")
             self._process = TorchServe.start(self._properties, self._token_auth)
             for source in self._sources:
                 self._placed += 1
-                self._register(self._placed, source)
+                self._register(self._placed, source, self._parameters)
         except BaseException:
             self.stop()
             raise
@@ -125,6 +132,7 @@ class Server:
     def predict(self, *requests: Request) -> Run:
         """Send the requests a few milliseconds apart, each on a connection of its own, and wait for all answers.
 
+        The Run's findings say why an answer is an error, as far as the answer and the server's log tell.
         What TorchServe does not answer within its own timeouts and a margin is a Response whose status is None.
         Describe requests (GET /models/<model>?customized=true) go to the management API. Raises RequestError for a
         request that is not HTTP, and ServerError when TorchServe does not run. Ctrl-C stops the server: what a worker
@@ -133,6 +141,7 @@ class Server:
         process = self._running()
         timeout = self._patience * max(1, len(requests))  # the last one may have to wait for all the others
         try:
+            begin = process.logged()
             sent = [self._prepare(process, request, timeout) for request in requests]
             for position, prepared in enumerate(sent):
                 if position:
@@ -144,23 +153,33 @@ class Server:
             raise
         return Run(
             tuple(map(Exchange, requests, responses)),
+            findings=self._findings(process, begin, requests, responses),
             endpoint=self._endpoint,
             model=self._default,
             max_response_size=self._config.max_response_size,
         )
 
-    def register(self, path_or_model: PathOrModel) -> None:
+    def register(self, path_or_model: PathOrModel, **parameters: int) -> None:
         """Load one more model, or one in the place of those of its name, as DELETE and POST /models do.
 
-        Raises LoadError when it does not load; what had its name is gone then.
+        `parameters`: batch_size, max_batch_delay and the others of the register call, for this model instead of those
+        that the server was made with. Raises LoadError when it does not load; what had its name is gone then.
         """
         source = path_or_model if isinstance(path_or_model, Model) else _existing(path_or_model)
-        name = source.name if isinstance(source, Model) else read_manifest(source)["model"]["modelName"]
+        self.unregister(source.name if isinstance(source, Model) else read_manifest(source)["model"]["modelName"])
+        self._placed += 1
+        self._register(self._placed, source, self._parameters | parameters)
+
+    def unregister(self, name: str) -> None:
+        """Forget the models of that name, as DELETE /models/NAME does; their workers end."""
         while name in self._names:
             self._manage("DELETE", f"/models/{name}")
             self._names.remove(name)
-        self._placed += 1
-        self._register(self._placed, source)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and has not ended since."""
+        return self._process is not None and not self._process.has_ended()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -203,7 +222,7 @@ class Server:
     def _prepare(self, process: TorchServe, request: Request, timeout: float) -> Prepared:
         target = request.target(self._default)
         path, _, query = target.partition("?")
-        described = request.method == "GET" and _DESCRIBED.fullmatch(path) is not None and "customized=true" in query
+        described = request.method == "GET" and _DESCRIBED.fullmatch(path) is not None and asks_to_describe(query)
         port = process.ports.management if described else process.ports.inference
         headers = request.headers
         if request.header("authorization") is None:
@@ -215,14 +234,14 @@ class Server:
         process = self._running()
         return self._client.request(process.ports.management, method, target, _bearer(process, "management"))
 
-    def _register(self, number: int, source: Model | Path) -> None:
+    def _register(self, number: int, source: Model | Path, parameters: Mapping[str, int]) -> None:
         """POST /models, synchronously: a model that does not load is reported, and not tried again and again."""
         process = self._running()
         name = source.name if isinstance(source, Model) else source.name.partition(".")[0]
         self._say(f"loading {name}")
         url = _place(number, source, process.folder / "store").name
         before = len(process.log())
-        response = self._manage("POST", "/models?" + urlencode({"url": url, "synchronous": "true", **self._parameters}))
+        response = self._manage("POST", "/models?" + urlencode({"url": url, "synchronous": "true", **parameters}))
         registered = re.search(r'Model \\"(.+)\\" Version: (.+) registered', response.text)
         if not response.ok or registered is None:
             raise self._load_error(name, url, response, before)
@@ -231,6 +250,28 @@ class Server:
         (known,) = self._manage("GET", f"/models/{name}/{version}").json()
         # Config files and defaults have their say in these, so the server is asked.
         self._patience = max(self._patience, known["responseTimeout"] + known["maxBatchDelay"] / 1000 + MARGIN)
+        self._registered[name] = Registration.of(name, version, known, _unpacked(process, url), self._config)
+
+    def _findings(
+        self, process: TorchServe, begin: int, requests: Sequence[Request], responses: Sequence[Response]
+    ) -> tuple[Finding, ...]:
+        """Why those that failed did; the worker's part stands in the log from byte `begin` on."""
+        if all(response.ok for response in responses):
+            return ()
+        found: list[Finding] = []
+        asked = [self._model_of(request) for request in requests]
+        for name in dict.fromkeys(asked) if self._names else ():
+            model = self._registered[name]
+            exchanges = [
+                pair for pair, one in zip(zip(requests, responses, strict=True), asked, strict=True) if one == name
+            ]
+            found += findings(exchanges, model, self._config, partial(_log_of_failure, process, begin))
+        return tuple(dict.fromkeys(found))
+
+    def _model_of(self, request: Request) -> str:
+        """The model that a request's path names; the first one where it names none."""
+        steps = re.split("[/:]", request.path or "")
+        return next((name for name in self._names if name in steps), self._default)
 
     def _load_error(self, name: str, url: str, response: Response, before: int) -> LoadError:
         """Why a model did not load, from what was logged since `before`, a length of the log."""
@@ -266,6 +307,24 @@ def _place(number: int, source: Model | Path, store: Path) -> Path:
 
 def _bearer(process: TorchServe, api: str) -> Headers:
     return (("Authorization", f"Bearer {process.keys[api]}"),) if process.keys else ()
+
+
+def _unpacked(process: TorchServe, url: str) -> Path:
+    """Where TorchServe put the files of the model that it loaded last; a folder of the model store is linked there."""
+    folder = max((process.folder / "tmp" / "models").iterdir(), key=lambda path: path.stat().st_mtime)
+    return folder / url if (folder / url).is_dir() else folder
+
+
+def _log_of_failure(process: TorchServe, begin: int) -> str:
+    """What stands in the log from that byte on. A worker's lines may come a moment after the answer: they are waited
+    for until an exception, or a word on what the handler returned, is there as a whole."""
+    deadline, log = time.monotonic() + _PATIENCE, ""
+    while time.monotonic() < deadline:
+        before, log = log, process.log(begin)
+        if log == before and any(f"MODEL_LOG - {cause}" in log for cause in _CAUSES):
+            break
+        time.sleep(0.02)
+    return log
 
 
 def _settled(process: TorchServe) -> str:

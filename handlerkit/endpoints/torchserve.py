@@ -92,9 +92,15 @@ class TorchServe:
             process.end()
         raise ServerError(f"TorchServe found one of its ports taken {ATTEMPTS} times in a row: try again")
 
-    def log(self) -> str:
-        """What it and its workers wrote to the console."""
-        return (self.folder / "console.log").read_text(encoding="utf-8", errors="replace")
+    def log(self, begin: int = 0) -> str:
+        """What it and its workers wrote to the console, from that byte on."""
+        with open(self.folder / "console.log", "rb") as file:
+            file.seek(begin)
+            return file.read().decode(errors="replace")
+
+    def logged(self) -> int:
+        """How many bytes stand on the console so far."""
+        return (self.folder / "console.log").stat().st_size
 
     def _listens(self) -> bool:
         """Wait until it does. False when somebody else has one of the ports."""

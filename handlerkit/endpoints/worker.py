@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -18,17 +18,10 @@ from handlerkit.endpoints.loaded import Loaded
 from handlerkit.endpoints.outcome import Outcome, WorkerDied
 from handlerkit.endpoints.process import Child
 from handlerkit.endpoints.queue import Limits, Queue, arriving
+from handlerkit.endpoints.reload import Reload
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model
-
-
-@dataclass(frozen=True)
-class Reload:
-    """What `Worker.reload` did: whether the loaded model was kept, and why."""
-
-    kept: bool
-    reason: str
 
 
 class _Served(NamedTuple):
@@ -69,7 +62,8 @@ class Worker:
     ) -> None:
         self.model = model
         self.config = Config.read(config_properties)
-        settings = model.settings()
+        #: model-config.yaml as it was registered.
+        self.settings = settings = model.settings()
         self.batch_size = batch_size or whole(settings, "batchSize", 1)
         delay = whole(settings, "maxBatchDelay", 100, least=0)
         self.max_batch_delay = delay if max_batch_delay is None else max_batch_delay
@@ -143,13 +137,17 @@ class Worker:
             return self._run([request], [self._turned_away(request, received)])
         return self._run([request], [self._queue.send(received)])
 
-    def reload(self) -> Reload:
-        """Read the model's files again and load the handler anew. Raises LoadError when it does not load; the next
-        request then tries again."""
+    def reload(self, *, force: bool = False) -> Reload:
+        """Read the model's files again, and keep the loaded model where it then answers as one loaded anew would.
+
+        Functions that are not reached while loading get their new code in place, and what requests changed is put
+        back. In every other case, and with `force`, the handler is loaded anew; so is one in a process of its own.
+        Raises LoadError when it does not load; the next request then tries again.
+        """
         for lifecycle in tuple(self._lifecycles.values()):
-            lifecycle.close(wait=False)
-        self._lifecycle.load()
-        return Reload(False, "loaded again")
+            if lifecycle is not self._lifecycle:
+                lifecycle.close(wait=False)
+        return self._lifecycle.reload(force=force)
 
     def with_envelope(self, name: str | None) -> Worker:
         """This worker as one with another service_envelope, or with None, without one.

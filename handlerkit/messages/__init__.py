@@ -5,6 +5,7 @@ keeps no model alive.
 """
 
 from handlerkit.messages.call import Call, ErrorInfo, Finding, Frame, LogLine, Metric
+from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.headers import Headers, HeadersLike
 from handlerkit.messages.part import GUESS, Part
 from handlerkit.messages.request import Request
@@ -19,6 +20,7 @@ __all__ = [
     "Exchange",
     "Finding",
     "Frame",
+    "Geometry",
     "Headers",
     "HeadersLike",
     "LogLine",

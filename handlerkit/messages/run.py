@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from handlerkit.errors import ResponseError
 from handlerkit.messages.call import Call, ErrorInfo, Finding, LogLine, Metric
+from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import Response, describe
 from handlerkit.timing import Timings
@@ -27,7 +28,11 @@ class Exchange:
 @dataclass(frozen=True)
 class Run:
     """What an endpoint answered: `exchanges` in the requests' order, and the calls of the handler where they
-    were seen (none on a remote endpoint)."""
+    were seen (none on a remote endpoint).
+
+    `geometry` is what the handler did to a photograph, None where that is not known; `shown_as` names the view of its
+    answers, "" for the one that fits. Both are for displays only.
+    """
 
     exchanges: tuple[Exchange, ...]
     calls: tuple[Call, ...] = ()
@@ -36,6 +41,8 @@ class Run:
     model: str = ""
     labels: Mapping[str, str] | None = field(default=None, repr=False)
     max_response_size: int = 6553500
+    geometry: Geometry | None = field(default=None, repr=False, compare=False)
+    shown_as: str = field(default="", repr=False, compare=False)
 
     @cached_property
     def requests(self) -> tuple[Request, ...]:

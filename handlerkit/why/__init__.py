@@ -13,9 +13,9 @@ from handlerkit.messages import Finding
 from handlerkit.why import calling, loading
 from handlerkit.why.answers import ANSWER_RULES, broken_off
 from handlerkit.why.evidence import Evidence, Noted, Setup
-from handlerkit.why.frontend import client_timeout, no_worker, queue_full, turned_away
+from handlerkit.why.frontend import client_timeout, no_worker, queue_full, told, turned_away
 from handlerkit.why.quiet import without_waits, worth_knowing
-from handlerkit.why.returned import RETURN_RULES
+from handlerkit.why.returned import REMOTE_RETURN_RULES, RETURN_RULES
 from handlerkit.why.settings import declares_metrics, set_aside, unusable
 from handlerkit.why.watch import note_debug, watch
 
@@ -30,6 +30,7 @@ __all__ = [
     "note_debug",
     "queue_full",
     "set_aside",
+    "told",
     "turned_away",
     "unusable",
     "watch",
@@ -58,7 +59,8 @@ def _explain(seen: Evidence) -> tuple[Finding, ...]:
 def _cause(seen: Evidence) -> Finding | None:
     rules = calling.RAISE_RULES
     if seen.error is None and not seen.died:
-        rules = ANSWER_RULES if seen.answer is not None and seen.answer.code == 200 else RETURN_RULES
+        refused = REMOTE_RETURN_RULES if seen.remote else RETURN_RULES
+        rules = ANSWER_RULES if seen.answer is not None and seen.answer.code == 200 else refused
     for rule in rules:
         if (found := rule(seen)) is not None:
             return replace(found, served=broken_off(seen) or found.served)

@@ -11,6 +11,7 @@ from handlerkit.why.common import attribute_not_set, missing_import, missing_nam
 from handlerkit.why.defaults import DEFAULT_RULES
 from handlerkit.why.envelopes import ENVELOPE_RULES
 from handlerkit.why.evidence import DIED, FAILED, NOTHING, Evidence, Rule
+from handlerkit.why.misread import MISREAD_RULES
 
 
 def died(seen: Evidence) -> Finding | None:
@@ -61,6 +62,7 @@ _DEATHS = {
     "header": "Give headers, phrases and content types as plain ASCII text, statuses as positive whole numbers.",
     "exit": "Find what ends the process: sys.exit, os._exit, a crash in native code, or too little memory.",
     "stale": "Send intermediate answers with code 200 only; tell of a failure by raising.",
+    "describe": "Answer a describe request with a dict.",
     "encode": "Return rows of bytes, str, or what json.dumps takes, without a cycle in it.",
 }
 
@@ -177,21 +179,6 @@ def data_as_dict(seen: Evidence) -> Finding | None:
 _ASKED_OF_A_DICT = ("get(", "keys(", "items(", "decode(", "values(")
 
 
-def row_key(seen: Evidence) -> Finding | None:
-    if not (isinstance(seen.error, KeyError) and seen.error.args and seen.rows and isinstance(seen.rows[0], dict)):
-        return None
-    key = seen.error.args[0]
-    if key not in ("data", "body", "instances"):
-        return None
-    row = next((row for row in seen.rows if isinstance(row, dict) and key not in row), None)
-    if not row:
-        return None
-    there = ", ".join(map(repr, row))
-    what = f"The row has no {key!r}, it has {there}: a plain body comes as 'body', a form's field by its name."
-    change = "Read row.get('data') or row.get('body'), or send that field."
-    return Finding("row_key", what, seen.where, FAILED, change)
-
-
 def header_key(seen: Evidence) -> Finding | None:
     """A header in square brackets, in another casing than it was sent."""
     if not (isinstance(seen.error, KeyError) and seen.error.args and isinstance(seen.error.args[0], str)):
@@ -258,6 +245,6 @@ def unread_json(seen: Evidence) -> Finding | None:
 #: Asked where the handler raised, or the worker died.
 RAISE_RULES: tuple[Rule, ...] = (
     timeout_set_aside, status_arguments, died, out_of_memory, prediction_exception, *ENVELOPE_RULES, missing_import,
-    missing_name, signature, status_index, response_index, unread_form, unread_json, data_as_dict, row_key, header_key,
-    *DEFAULT_RULES, no_mapping, none_value, attribute_not_set, any_exception,
+    missing_name, signature, status_index, response_index, unread_form, unread_json, data_as_dict, header_key,
+    *MISREAD_RULES, *DEFAULT_RULES, no_mapping, none_value, attribute_not_set, any_exception,
 )  # fmt: skip

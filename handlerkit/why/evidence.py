@@ -104,7 +104,7 @@ class Evidence:
     def name(self) -> str:
         """The exception's class and text on one line."""
         text = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", " ".join(self.text.split()))
-        text = text if len(text) <= 300 else text[:299] + "…"
+        text = text.removesuffix(".") if len(text) <= 300 else text[:299] + "…"
         return f"{type(self.error).__name__}: {text}" if text else type(self.error).__name__
 
     @property

@@ -29,7 +29,7 @@ def _reason(request: Request, response: Response, setup: Setup, limit: int) -> t
         return "too_large", what, "Send less, such as a JPEG instead of numbers, or raise max_request_size."
     if response.status == 417:
         return "expect", "The header Expect asks for something the server cannot do.", "Leave the header Expect out."
-    kind, message = _told(response)
+    kind, message = told(response)
     if kind == "ModelNotFoundException":
         asked = message.removeprefix("Model not found: ")
         what = f"There is no model {asked!r}; this one is called {setup.model!r}."
@@ -49,6 +49,16 @@ def _reason(request: Request, response: Response, setup: Setup, limit: int) -> t
         return "model_name", what, f"Add ?model_name={setup.model}, or send it to /predictions/{setup.model}."
     if message == "Invalid HTTP message.":
         return _unreadable(request, target)
+    if kind == "ServiceUnavailableException":
+        what = f"No worker takes requests to {setup.model}: it has none, or its queue is full."
+        return "unavailable", what, "Give it a worker (initial_workers=1), send fewer at once, or raise job_queue_size."
+    if kind == "InvalidKeyException":
+        what = "TorchServe's token authorization is on, and the token sent is wrong or too old."
+        return (
+            "token",
+            what,
+            "Send no Authorization header, and Server adds its own, or take the token of Server.token.",
+        )
     if kind == "ErrorDataDecoderException" or "IllegalArgument" in kind or "IndexOutOfBounds" in kind:
         what = f"The frontend cannot take the form apart: {message}."
         change = "Let an HTTP library write form and Content-Type together, or send the bytes as a plain body."
@@ -57,7 +67,8 @@ def _reason(request: Request, response: Response, setup: Setup, limit: int) -> t
     return "frontend", what, "Correct the request."
 
 
-def _told(response: Response) -> tuple[str, str]:
+def told(response: Response) -> tuple[str, str]:
+    """The type and message of an error that the frontend wrote; empty where the answer is none."""
     try:
         body = response.json()
         return str(body["type"]), str(body["message"])

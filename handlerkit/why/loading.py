@@ -10,6 +10,7 @@ from handlerkit.messages import Finding
 from handlerkit.why import source
 from handlerkit.why.common import attribute_not_set, missing_import, missing_name, signature
 from handlerkit.why.evidence import LOAD, Evidence, Rule
+from handlerkit.why.misread import missing_file
 from handlerkit.why.weights import labels, model_class, weights
 
 
@@ -157,5 +158,6 @@ def any_exception(seen: Evidence) -> Finding | None:
 
 LOAD_RULES: tuple[Rule, ...] = (
     died, config_file, shadowed, class_count, missing_import, syntax, no_method, entry_point, labels,
-    model_class, weights, signature, none_at_load, missing_name, not_enough_memory, attribute_not_set, any_exception,
+    model_class, weights, signature, none_at_load, missing_name, missing_file,
+    not_enough_memory, attribute_not_set, any_exception,
 )  # fmt: skip

@@ -36,10 +36,11 @@ def not_a_list(seen: Evidence) -> Finding | None:
 
 
 def _returned_a(seen: Evidence, kind: str) -> Finding:
-    what = f"The handler returned a {kind}; TorchServe takes a list with one element per request."
+    returned = "None" if kind == "NoneType" else f"a {kind}"
+    what = f"The handler returned {returned}; TorchServe takes a list with one element per request."
     change = {
         "tuple": "Return list(...) of it.",
-        "NoneType": "Return the list: a return is missing.",
+        "NoneType": "Return the list: a return is missing, or what stands behind it.",
         "coroutine": "Write handle as a plain function: TorchServe does not await it.",
         "generator": "Return list(...) of it: a function with yield gives its values one by one.",
         "ndarray": "Return [array.tobytes()] or array.tolist().",
@@ -125,3 +126,5 @@ def _misfits(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any]]
 
 #: Asked where nothing was raised and the worker refused what came back.
 RETURN_RULES: tuple[Rule, ...] = (no_instances, logged, not_a_list, wrong_length, not_serialisable)
+#: Those that need not see what came back.
+REMOTE_RETURN_RULES: tuple[Rule, ...] = (no_instances, logged)

@@ -40,8 +40,8 @@ def line(seen: Evidence, file: str, number: int, function: str) -> str:
 
 
 def answering(seen: Evidence) -> str:
-    """The only return statement of the handler's entry point, else its first line. Where the entry point is inherited,
-    that of postprocess, whose value it returns."""
+    """The only return statement of the handler's entry point that gives a value, else its first line. Where the entry
+    point is inherited, that of postprocess, whose value it returns."""
     file = handler_file(seen)
     if file not in seen.files:
         return ""
@@ -58,8 +58,12 @@ def answering(seen: Evidence) -> str:
     function = outer.get(wanted) or inner.get("handle") or inner.get("postprocess")
     if function is None:
         return ""
-    returns = list(_returns(function))
+    returns = [node for node in _returns(function) if not _is_none(node.value)]
     return line(seen, file, returns[0].lineno if len(returns) == 1 else function.lineno, function.name)
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 def name(note: Noted) -> str:
@@ -92,6 +96,46 @@ def enclosing(module: ast.Module, number: int) -> Function | None:
         if isinstance(node, Function) and node.lineno <= number <= (node.end_lineno or node.lineno)
     ]
     return max(around, key=lambda node: node.lineno, default=None)
+
+
+def asked_of_rows(seen: Evidence) -> list[tuple[str, ast.expr]]:
+    """(key, expression) of the lookups in rows of `data` in the failing function, up to the line that failed:
+    data[0][key], and row[key] or row.get(key) where row is data[0], or goes through data in a loop. Not where an `or`
+    says what to take instead."""
+    frame = seen.frame
+    function = enclosing(tree(seen, frame.file), frame.line) if frame else None
+    if frame is None or function is None:
+        return []
+    nodes = list(ast.walk(function))
+    given = {argument.arg for argument in function.args.args}
+    names: set[str] = set()
+
+    def is_data(node: ast.expr) -> bool:
+        if isinstance(node, ast.Call) and _name(node) == "enumerate" and node.args:
+            return is_data(node.args[0])
+        return isinstance(node, ast.Name) and node.id in given
+
+    def is_row(node: ast.expr) -> bool:
+        return (isinstance(node, ast.Subscript) and is_data(node.value)) or (
+            isinstance(node, ast.Name) and node.id in names
+        )
+
+    for node in nodes:
+        if isinstance(node, ast.For | ast.comprehension) and is_data(node.iter):
+            names |= {name.id for name in ast.walk(node.target) if isinstance(name, ast.Name)}
+        elif isinstance(node, ast.Assign) and is_row(node.value):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    spared = {value for node in nodes if isinstance(node, ast.BoolOp) for value in node.values}
+    found: list[tuple[str, ast.expr]] = []
+    for node in nodes:
+        key: ast.expr | None = None
+        if isinstance(node, ast.Subscript) and is_row(node.value):
+            key = node.slice
+        elif isinstance(node, ast.Call) and _name(node) == "get" and len(node.args) == 1 and node not in spared:
+            key = node.args[0] if isinstance(node.func, ast.Attribute) and is_row(node.func.value) else None
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.lineno <= frame.line:
+            found.append((key.value, node))  # type: ignore[arg-type]  # both kinds are expressions
+    return found
 
 
 def returned_in_place(seen: Evidence) -> tuple[str, int] | None:

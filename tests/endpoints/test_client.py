@@ -132,3 +132,10 @@ def test_connection_closed_while_idle_is_opened_again(client: Client) -> None:
 def test_head_that_is_not_http_is_an_error(client: Client, target: str, headers: Headers) -> None:
     with socket.create_server(("127.0.0.1", 0)) as untouched, pytest.raises(RequestError, match="not HTTP"):
         client.request(untouched.getsockname()[1], "GET", target, headers, timeout=1)
+
+
+@pytest.mark.parametrize(("method", "status"), [("POST", b"304 Same"), ("HEAD", b"200 OK")])
+def test_no_chunk_is_waited_for_where_no_body_follows(client: Client, method: str, status: bytes) -> None:
+    head = b"HTTP/1.1 " + status + b"\r\ntransfer-encoding: chunked\r\n\r\n"
+    response, _ = ask(client, head, method)
+    assert (response.chunks, response.body, response.complete) == (None, b"", True)

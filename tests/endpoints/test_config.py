@@ -58,3 +58,14 @@ def test_check_keys_looks_at_names_only() -> None:
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (False, "false"), (3, "3"), ("x", "x")])
 def test_as_text(value: object, text: str) -> None:
     assert as_text(value) == text
+
+
+def test_environment_counts_only_where_it_is_let(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TS_DECODE_INPUT_REQUEST", "false")
+    assert Config.read({}).decode_input_request
+    assert not Config.read({"enable_envvars_config": True}).decode_input_request
+
+
+def test_environment_stands_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TS_JOB_QUEUE_SIZE", "7")
+    assert Config.read({"enable_envvars_config": "true", "job_queue_size": 3}).job_queue_size == 7

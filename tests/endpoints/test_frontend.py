@@ -311,3 +311,16 @@ class TestStreams:
     def test_failed_piece_is_the_answer(self) -> None:
         failed = Answer(500, "asked to", (prediction(),))
         assert frontend().respond(received(), self.LAST, 0, [failed]).json()["message"] == "asked to"
+
+
+@pytest.mark.parametrize(
+    ("query", "asks"),
+    [
+        ("customized=true", True),
+        ("a=1&customized=TRUE", True),
+        ("xcustomized=true", False),
+        ("customized=truea", False),
+    ],
+)
+def test_description_asks_the_handler_only_where_it_is_told_to(query: str, asks: bool) -> None:
+    assert parameters.asks_to_describe(query) == asks

@@ -65,6 +65,13 @@ def test_run_names_the_endpoint_and_the_first_model(server: Server) -> None:
 
 
 @server_test
+def test_error_is_told_with_its_line_of_the_handler(server: Server) -> None:
+    found = server.predict(Request.form({"image": "x"})).findings[0]
+    assert found.what.startswith("The row has no 'body', it has 'image'")
+    assert found.where.startswith("mirror.py, line ")
+
+
+@server_test
 def test_keeps_status_reason_and_the_order_of_headers(server: Server) -> None:
     response = server.predict(Request(headers={"X-Status": "418"}, body=b"tea")).response
     names = [name for name, _ in response.headers]
@@ -138,6 +145,18 @@ def test_metrics_page_counts_requests(server: Server) -> None:
 def test_request_that_is_not_http_is_an_error(server: Server) -> None:
     with pytest.raises(RequestError, match="cannot be sent"):
         server.predict(Request(path="/predictions/mir\r\nror"))
+
+
+@server_test
+def test_model_comes_and_goes_while_it_runs(server: Server, handlers: Path) -> None:
+    described = Request("GET", "/models/later", query="customized=true")
+    server.register(Model("later", handler=handlers / "mirror.py"), batch_size=2, max_batch_delay=7)
+    (later,) = server.predict(described).response.json()
+    assert server.models == ("mirror", "letters", "later")
+    assert (later["batchSize"], later["maxBatchDelay"], later["responseTimeout"]) == (2, 7, 20)
+    server.unregister("later")
+    assert server.models == ("mirror", "letters")
+    assert server.predict(described).response.status == 404
 
 
 @server_test

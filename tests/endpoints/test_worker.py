@@ -214,11 +214,23 @@ class TestTimings:
 
     def test_stages_are_named_in_their_order(self, serve: Serve) -> None:
         stages = list(serve("times_stages").predict(Request.text("a")).timings.stages)
-        assert stages == ["decode", "preprocess", "inference", "postprocess", "encode"]
+        assert stages == ["decode", "preprocess", "inference", "postprocess", "handle", "encode"]
         assert [stage for stage in STAGES if stage in stages] == stages
 
     def test_function_has_no_stages_of_its_own(self, serve: Serve) -> None:
-        assert list(serve("mirror").predict(Request.text("a")).timings.stages) == ["decode", "encode"]
+        assert list(serve("mirror").predict(Request.text("a")).timings.stages) == ["decode", "handle", "encode"]
+
+    def test_methods_of_other_names_are_stages(self, serve: Serve) -> None:
+        stages = list(serve("other_names").predict(Request.text("a")).timings.stages)
+        assert stages == ["decode", "look", "_answer", "handle", "encode"]
+
+    def test_stages_in_the_threads_of_micro_batching(self, serve: Serve) -> None:
+        timings = serve("micro_batches").predict(Request.json(1)).timings
+        assert {"preprocess", "inference", "postprocess"} <= timings.stages.keys()
+        assert sum(seconds for _, seconds in timings) == pytest.approx(timings.total)
+
+    def test_micro_batching_goes_by_the_name_of_its_handler(self, serve: Serve) -> None:
+        assert serve("micro_batches").entry_point == "class Handler"
 
     def test_class_is_clean_outside_calls(self, serve: Serve) -> None:
         worker = serve("times_stages")

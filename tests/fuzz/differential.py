@@ -23,6 +23,7 @@ from typing import Any
 from strategies import BATCH, ONE, THREE, Draw, invent, program_of
 
 from handlerkit import Model, Request, Response, Server, Worker
+from handlerkit.endpoints.parameters import asks_to_describe
 
 HANDLER = Path(__file__).parents[1] / "handlers" / "does_as_told.py"
 #: Seconds; a batch that is not full waits this long, so that requests of one draw share it on a busy machine.
@@ -124,14 +125,15 @@ def differing(request: Request, ours: Response, theirs: Response) -> Iterator[st
     """The names of what differs in two answers; the request's id is another one each time."""
     if b'"modelUrl"' in ours.body and b'"modelUrl"' in theirs.body:
         ours, theirs = described(ours), described(theirs)
+    ours, theirs = without_id(ours), without_id(theirs)
     if ours.status != theirs.status:
         yield "status"
         return
     if ours.reason != theirs.reason:
         yield "reason"
-    if without_id(ours).headers != without_id(theirs).headers:
+    if ours.headers != theirs.headers:
         yield "headers"
-    if without_id(ours).body != without_id(theirs).body:
+    if ours.body != theirs.body:
         yield "body"
     if ours.chunks != theirs.chunks:
         yield "chunks"
@@ -142,13 +144,14 @@ def differing(request: Request, ours: Response, theirs: Response) -> Iterator[st
 def without_id(response: Response) -> Response:
     number = response.header("x-request-id") or "\0"
     headers = [(name, "<id>" if name.lower() == "x-request-id" else value) for name, value in response.headers]
-    return replace(response, headers=tuple(headers), body=response.body.replace(number.encode(), b"<id>"))
+    body = response.body.replace(number.encode(), b"<id>")
+    chunks = response.chunks and tuple(chunk.replace(number.encode(), b"<id>") for chunk in response.chunks)
+    return replace(response, headers=tuple(headers), body=body, chunks=chunks)
 
 
 def described(response: Response) -> Response:
     """What the handler told of the model, in the management API's description; the rest of it is the server's own."""
-    (answer,) = response.json()
-    return replace(response, body=json.dumps(answer.get("customizedMetadata")).encode(), headers=())
+    return replace(response, body=b"".join(response.body.partition(b'"customizedMetadata"')[1:]), headers=())
 
 
 # -- making a difference small
@@ -267,6 +270,8 @@ def _exchange(environment: Environment, draw: Draw, tally: Tally, deaths: int, m
         return
     found = environment.compare(draw, ours)
     tally.exchanges += len(draw.requests)
+    if found and len(draw.requests) > 1:  # on a busy machine a request may come too late for its batch
+        found = environment.compare(draw)
     if found is None:
         return
     tally.differing += 1
@@ -278,7 +283,7 @@ def _exchange(environment: Environment, draw: Draw, tally: Tally, deaths: int, m
 
 
 def recorded_request(request: Request) -> dict[str, Any]:
-    port = "management" if "customized=true" in request.query and request.method == "GET" else "inference"
+    port = "management" if asks_to_describe(request.query) and request.method == "GET" else "inference"
     return {
         "method": request.method, "path": request.path, "query": request.query, "port": port,
         "headers": [*map(list, request.headers)], **_body(request.body),

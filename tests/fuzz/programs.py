@@ -45,13 +45,22 @@ _UNSUPPORTED_WORDS = {
     "PIL image": _none,
 }
 
+# What a description of the model shows in its own way: as bodies these are nothing special.
+_told_of_a_model = st.dictionaries(
+    st.sampled_from(["a", "b", "\ud800"]),
+    st.sampled_from([None, {}, [], [None], float("nan"), -0.0, 10**1022, 10**1023, "\ud83d", "\ud800中", "\u2028/</"]),
+)
+_lenient = st.sampled_from(
+    ["{a: 1; b=>'c'}", "{}//", "# nothing", " ", '{"a": 01, "b": TRUE}', "[1,]", '{"a": [,]}', '{"a": 1,}', '{"a":1} 2']
+)
+
 #: The handler's words for values: the row of d.2 they reach, and their arguments.
 VALUES: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
-    "json": ("json", json_values),
+    "json": ("json", st.one_of(json_values, _told_of_a_model)),
     "bytes": ("bytes verbatim", base64_text),
     "bytearray": ("bytes verbatim", base64_text),
     "np.bytes_": ("bytes verbatim", base64_text),
-    "str": ("str as UTF-8", text),
+    "str": ("str as UTF-8", st.one_of(text, _lenient)),
     "str subclass": ("str as UTF-8", text),
     "np.str_": ("str as UTF-8", text),
     "repeat": ("str as UTF-8", st.sampled_from([1, 1000, 2999, 3000, 3001])),

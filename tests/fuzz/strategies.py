@@ -256,7 +256,7 @@ _headers = st.lists(
     ),
     max_size=4,
 )  # fmt: skip
-_METHODS = ["POST"] * 16 + ["GET", "PUT", "DELETE", "PATCH", "HEAD", "TRACE", "FOO", "post"]
+_METHODS = ["POST"] * 16 + ["GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "FOO", "post"]
 _queries = st.one_of(
     st.just(""), st.just(""),
     st.lists(
@@ -317,6 +317,8 @@ def _requests(draw: st.DrawFn, model: str, envelope: str | None) -> Request:
         path = draw(st.sampled_from([f"/models/{model}", f"/models/{model}/1.0"]))
         return Request(method, path, headers, "customized=true", b"")
     path = draw(st.sampled_from(_paths(model))) or f"/predictions/{model}"
+    if method == "OPTIONS" and path in ("", "/"):
+        path = f"/predictions/{model}"  # the root's answer describes the whole server, and no model
     return Request(method, path, headers, draw(_queries).replace("MODEL", model), body)
 
 

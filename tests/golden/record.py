@@ -21,8 +21,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import handlerkit as hk
+from handlerkit.endpoints import server
 from handlerkit.errors import HandlerkitError, LoadError
 
 GOLDEN = Path(__file__).parent
@@ -47,8 +49,7 @@ def reason_to_keep(case: Case) -> str:
     if any("body_base64" not in request for request in requests) and case.get("kind") != "register":
         return "no body on record"
     if case.get("kind") != "register" and any(
-        request["method"] == "OPTIONS" or (request["port"] != "inference" and "customized" not in request["query"])
-        for request in requests
+        request["port"] != "inference" and "customized" not in request["query"] for request in requests
     ):
         return "the frontend's own pages"
     return ""
@@ -62,6 +63,7 @@ class Recording:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._saw = self._folder / "saw.jsonl"
         config = case["config"]
+        self._environment = config.get("environment", {})
         asked = dict(config["register_params"])
         names = ("batch_size", "max_batch_delay", "response_timeout", "startup_timeout", "initial_workers")
         known = {name: asked[name] for name in names if name in asked}
@@ -73,7 +75,7 @@ class Recording:
         self.server = hk.Server(model_of(case, self._folder), properties, **known, token_auth=False)
 
     def __enter__(self) -> Recording:
-        os.environ["GOLDEN_SAW"] = str(self._saw)
+        self._stack.enter_context(patch.dict(os.environ, {"GOLDEN_SAW": str(self._saw), **self._environment}))
         try:
             self.server.start()
         except BaseException:
@@ -88,7 +90,8 @@ class Recording:
     def record(self, case: Case) -> Case:
         """The case with what the handler saw and what the client gets now."""
         self._saw.write_text("")
-        run = self.server.predict(*map(request_of, case.get("requests") or [case["request"]]))
+        with patch.object(server, "GAP", case.get("gap_seconds", server.GAP)):
+            run = self.server.predict(*map(request_of, case.get("requests") or [case["request"]]))
         saw = calls_of(self._saw.read_text().splitlines())
         answers = [answer_of(response) for response in run.responses]
         return {
@@ -195,7 +198,9 @@ def _plain(key: str, answer: dict[str, Any], volatile: bool) -> Any:
         value = answer.get(key)
         return value.lower() if key == "raw_received" and value else value
     left_out = {"x-request-id", "content-length"} if volatile else {"x-request-id"}
-    return [[name.lower(), value] for name, value in answer["headers"] if name.lower() not in left_out]
+    return [
+        [name.lower(), _UUID.sub("<uuid>", value)] for name, value in answer["headers"] if name.lower() not in left_out
+    ]
 
 
 def _text(answer: dict[str, Any]) -> bytes:
@@ -205,7 +210,8 @@ def _text(answer: dict[str, Any]) -> bytes:
 def _seen(case: Case) -> list[Any]:
     keys = ("stage", "data", "request_headers", "raised", "model_name", "model_yaml_config")
     calls = [call for call in case.get("handler_saw") or [] if isinstance(call.get("data"), list)]  # not of loading
-    return [{key: call[key] for key in keys if key in call} for call in calls]
+    seen = [{key: call[key] for key in keys if key in call} for call in calls]
+    return json.loads(re.sub("0x[0-9a-f]+", "0x…", json.dumps(seen)))
 
 
 def recorded(cases: list[Case]) -> Iterator[tuple[Case, Case | str]]:

@@ -6,7 +6,6 @@ import gc
 import pickle
 import weakref
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -97,10 +96,7 @@ def test_repr_is_short() -> None:
 def test_run_of_a_worker_pickles_and_keeps_no_handler(handlers: Path, header: str) -> None:
     worker = Worker(Model("m", handler=handlers / "keeps_itself.py"))
     run = worker.predict(Request.json({"a": 1}, headers={"X-Do": header}))
-    handler: Any = worker._loaded._service._entry_point.__closure__  # type: ignore[union-attr]
-    handler = weakref.ref(
-        next(cell.cell_contents for cell in handler if hasattr(cell.cell_contents, "__self__")).__self__
-    )
+    handler = weakref.ref(worker._loaded._handle.__self__)  # type: ignore[union-attr]
     assert handler() is not None
     worker.close()
     del worker

@@ -116,8 +116,24 @@ LOADING = [
         "CUDA out of memory",
         "h.py, line 1",
     ),
+    Case("any_exception", "load", "\n\n1 / 0\n", "ZeroDivisionError", "h.py, line 3", "Correct that line"),
     Case(
-        "any_exception", "load", "\n\nopen('nothing.txt')\n", "FileNotFoundError", "h.py, line 3", "Correct that line"
+        "missing_file",
+        "missing_file",
+        "\n\nopen('nothing.txt')\n",
+        "holds no nothing.txt",
+        "h.py, line 3",
+        "--extra-files nothing.txt",
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        "import os, torch\nclass H:\n    def initialize(self, context):\n"
+        "        torch.jit.load(os.path.join(context.system_properties['model_dir'], 'net.pt'))\n"
+        "    def handle(self, data, context): pass\n",
+        "holds no net.pt",
+        "h.py, line 4",
+        "--serialized-file net.pt",
     ),
     Case(
         "missing_import", "import", "from .helper import x\n", "begins with a dot", "h.py, line 1", "Leave the dot out"

@@ -24,6 +24,7 @@ LISTS = [
     (calling, "RAISE_RULES"),
     (why, "ANSWER_RULES"),
     (why, "RETURN_RULES"),
+    (why, "REMOTE_RETURN_RULES"),
     (quiet, "ASKED_RULES"),
     (quiet, "NOTED_RULES"),
     (quiet, "ROW_RULES"),

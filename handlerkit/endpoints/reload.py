@@ -1,0 +1,243 @@
+"""An edit of a handler put into the loaded one, where that answers as a handler loaded anew would.
+
+The functions that an edit changed get their new code in place, in the same modules, classes and instances, and
+everything that requests may have changed is put back to what it was just after the load. Where anything that loading
+itself depends on has changed, or that cannot be told, the handler is loaded anew.
+"""
+
+from __future__ import annotations
+
+import dis
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from handlerkit.endpoints.load_record import LoadRecord
+from handlerkit.endpoints.model_files import ModelFiles
+from handlerkit.endpoints.new_code import Source, holders, replace
+from handlerkit.endpoints.snapshot import Dice, Snapshot
+from handlerkit.endpoints.source_diff import Edit, LoadAnew, Node, difference, tree
+
+#: Names by which code that runs while loading may read functions without running them, or look for attributes.
+_READS_CODE = {
+    "script", "script_method", "export", "getsource", "getsourcelines", "getsourcefile", "__code__",
+}  # fmt: skip
+_READS_NAMES = {
+    "getattr", "hasattr", "dir", "vars", "globals", "locals", "eval", "exec", "getmembers", "attrgetter",
+    "methodcaller", "getattr_static", "__dict__", "__getattribute__", "__getattr__", "*",
+}  # fmt: skip
+_READS_FOLDER = {"parent", "parents", "dirname", "with_name"}  # what `__file__` is mostly asked for
+_DOCSTRINGS = {"__doc__", "getdoc", "help"}
+
+
+@dataclass(frozen=True, repr=False)
+class Reload:
+    """What `Worker.reload` did: whether the loaded model was kept, and why. Its text says both."""
+
+    kept: bool
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"{'model kept' if self.kept else 'loaded again'}: {self.reason}"
+
+
+def _reads_docstrings(code: CodeType) -> bool:
+    """A class stores its own as `__doc__`; this is about loading one."""
+    if not _DOCSTRINGS & {*code.co_names}:
+        return False
+    return any(one.argval in _DOCSTRINGS and one.opname.startswith("LOAD") for one in dis.get_instructions(code))
+
+
+class Swap:
+    """What one load left behind, and how an edit is put into it.
+
+    Args:
+        files: the model's files.
+        record: what ran during the load.
+        dice: the random number generators, as they were before the load.
+        modules: the handler's own modules, by name.
+        handler: the handler itself: an instance, or a function.
+        context: the `ts.context.Context` it was loaded with.
+        word: the manifest's word for the handler.
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        record: LoadRecord,
+        dice: Dice,
+        modules: Mapping[str, ModuleType],
+        handler: object,
+        context: object,
+        word: str,
+    ) -> None:
+        self._files = files
+        self._modules = {name: module for name, module in modules.items() if files.holds(module.__file__)}
+        self._handler = handler
+        self._roots = {"the context": context, **dice.used()}
+        stem, _, entry = word.partition(":")
+        self._stem, self._entry = stem.removesuffix(".py"), entry or "handle"
+        self._environment = dict(os.environ)
+        self._trouble = "" if record.codes is not None else "another profiler was at work while it was loaded"
+        self._foreign = [code for code in record.codes or () if not files.holds(code.co_filename)]
+        self._sources = self._read(record.codes or set())
+        self._snapshot = self._shoot()
+
+    def swap(self, *, called: bool, put_back: Callable[[], object]) -> tuple[str, bool]:
+        """Read the files again and put what changed into the loaded handler.
+
+        Args:
+            called: whether the handler was called since the load, or since the last swap.
+            put_back: puts back what the caller keeps of the handler's state.
+
+        Returns what changed, as half a sentence, and whether functions came or went.
+        Raises LoadAnew where the handler has to be loaded anew; it may then be in no state to be called.
+        """
+        written = self._files.edited()
+        self._check_surroundings()
+        edits = {file: self._edit(file, source) for file, source in written.items()}
+        edited = {file: edit for file, edit in edits.items() if edit is not None}
+        self._check_readers(edited)
+        if called:
+            self._put_back()
+            put_back()
+        users = holders(self._snapshot.functions)
+        for file, edit in edited.items():
+            self._sources[file].check(edit, users)
+        for file, edit in edited.items():
+            replace(self._sources[file], edit, users)
+        for file, source in written.items():
+            self._files.write(file, source)
+        structural = any(edit.added or edit.removed for edit in edited.values())
+        if structural or any(edit.described or edit.notes for edit in edited.values()):
+            self._snapshot = self._shoot()
+        return self._summary(written, edited), structural
+
+    def _read(self, ran: set[CodeType]) -> dict[str, Source]:
+        """The code of every own module, by its file."""
+        own: dict[str, list[CodeType]] = {}
+        for code in ran:
+            if self._files.holds(code.co_filename):
+                own.setdefault(code.co_filename, []).append(code)
+        sources = {}
+        for module in self._modules.values():
+            file = str(module.__file__)
+            codes = own.pop(file, [])
+            roots = [code for code in codes if code.co_name == "<module>"]
+            if len(roots) != 1:
+                continue
+            nodes = tree(roots[0])
+            paths = {id(code): path for path, code in nodes.items()}
+            places = {(code.co_qualname, code.co_firstlineno): path for path, code in nodes.items()}
+            reached: set[Node] = set()
+            for code in codes:
+                # torch.compile runs code of its own making, under the name and line of the original
+                path = paths.get(id(code), places.get((code.co_qualname, code.co_firstlineno)))
+                if path is None:
+                    self._trouble = self._trouble or f"loading runs code that is not in {Path(file).name}"
+                else:
+                    reached.add(path)
+            sources[file] = Source(module, nodes, reached)
+        if own:
+            self._trouble = self._trouble or f"loading runs {Path(min(own)).name} as more than a module"
+        return sources
+
+    def _shoot(self) -> Snapshot:
+        codes = [code for source in self._sources.values() for code in source.tree.values()]
+        mentioned = {name for code in codes for name in code.co_names}
+        return Snapshot(self._modules, mentioned, self._handler, self._roots)
+
+    def _check_surroundings(self) -> None:
+        """Raises LoadAnew where the process is not what it was, for a load or for the loaded handler."""
+        if self._trouble:
+            raise LoadAnew(self._trouble)
+        now = dict(os.environ)
+        if changed := {name for name, _ in now.items() ^ self._environment.items()}:
+            raise LoadAnew(f"the environment variable {min(changed)} changed")
+        for thread in threading.enumerate():
+            target = getattr(thread, "_target", None) or getattr(thread, "function", None) or type(thread).run
+            code = getattr(getattr(target, "__func__", target), "__code__", None)
+            if code is not None and self._files.holds(code.co_filename):
+                raise LoadAnew(f"a thread of the handler is running ({code.co_name})")
+
+    def _edit(self, file: str, source: bytes) -> Edit | None:
+        """What changed in a file; None for one that loading did not import, and that requests import anew."""
+        if file in self._sources:
+            loaded = self._sources[file]
+            return difference(file, loaded.tree, self._files.read(file), source, loaded.ran)
+        name = Path(file).name
+        if any(module.__file__ == file for module in self._modules.values()):
+            raise LoadAnew(f"{name} changed")
+        stem = name.removesuffix(".py")
+        if any(name in word or stem == word for word in self._words(self._ran())):
+            raise LoadAnew(f"{name} changed, which loading may read")
+        return None
+
+    def _check_readers(self, edits: Mapping[str, Edit]) -> None:
+        """Raises LoadAnew where something reads what changed otherwise than by running it."""
+        if not edits:
+            return
+        ran = list(self._ran(edits))
+        for code in ran:
+            names = {*code.co_names}
+            if found := names & _READS_CODE or ("__file__" in names and not names & _READS_FOLDER and {"__file__"}):
+                raise LoadAnew(f"loading may read source code ({min(found)})")
+        everything = (code for source in self._sources.values() for code in source.tree.values())
+        if any(edit.described for edit in edits.values()) and any(map(_reads_docstrings, everything)):
+            raise LoadAnew("a docstring changed, and the handler reads them")
+        came = {path for edit in edits.values() for path in (*edit.added, *edit.removed)}
+        if not came:
+            return
+        words = set(self._words(ran))
+        if found := words & _READS_NAMES:
+            raise LoadAnew(f"a function came or went, and loading looks for names ({min(found)})")
+        outside = set(self._words(self._foreign)) if any(len(path) > 1 for path in came) else set()
+        for path in came:
+            if path[-1] in words or path[-1] in (self._entry, "handle") or (len(path) > 1 and path[-1] in outside):
+                raise LoadAnew(f"{path[-1]} came or went, and loading looks for that name")
+        if self._snapshot.micro_batching:
+            raise LoadAnew("a function came or went, and threads of the micro-batching hold them")
+
+    def _ran(self, edits: Mapping[str, Edit] | None = None) -> Iterable[CodeType]:
+        """The own code that ran while loading; without what an edit removed, where it did."""
+        for file, source in self._sources.items():
+            edit = (edits or {}).get(file)
+            nodes = edit.rest if edit is not None and edit.rest else source.tree
+            yield from (nodes[path] for path in source.ran if path in nodes)
+
+    @staticmethod
+    def _words(codes: Iterable[CodeType]) -> Iterable[str]:
+        """The names and texts in code."""
+        for code in codes:
+            yield from code.co_names
+            for constant in code.co_consts:
+                for one in constant if isinstance(constant, tuple | frozenset) else (constant,):
+                    if isinstance(one, str):
+                        yield one
+
+    def _put_back(self) -> None:
+        if self._snapshot.doubtful:
+            raise LoadAnew(f"requests may have changed {next(iter(self._snapshot.doubtful))}")
+        if where := self._snapshot.put_back():
+            raise LoadAnew(f"requests changed {where}")
+
+    def _summary(self, written: Iterable[str], edits: Mapping[str, Edit]) -> str:
+        names: dict[str, None] = {}
+        for file in written:
+            stem = Path(file).stem
+            edit = edits.get(file)
+            if edit is None:
+                names[Path(file).name] = None
+                continue
+            for path in (*edit.changed, *edit.added, *edit.removed):
+                name = path[-1].partition("#")[0].replace("<lambda>", "a lambda")
+                names[name if stem == self._stem else f"{stem}.{name}"] = None
+        told = list(names)
+        if len(told) > 3:
+            told = [*told[:2], f"{len(told) - 2} more"]
+        if not told:
+            return "only comments changed" if edits else "nothing changed"
+        return f"only {', '.join(told[:-1])}{' and ' * (len(told) > 1)}{told[-1]} changed"

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from handlerkit import Archive, Model, Request, Worker, unpack
+from handlerkit.archive import SUFFIXES
+from handlerkit.errors import ArchiveError, ModelError
+from handlerkit.unpack import read_manifest
+
+MANIFEST = "MAR-INF/MANIFEST.json"
+FORMATS = tuple(SUFFIXES)
+
+
+@pytest.fixture
+def model(tmp_path: Path, handlers: Path) -> Model:
+    """A model with an entry point by name, a configuration and a folder in its root."""
+    extra = tmp_path / "extra"
+    (extra / "words").mkdir(parents=True)
+    (extra / "words" / "en.txt").write_text("yes")
+    config = tmp_path / "model-config.yaml"
+    config.write_text("batchSize: 3\n")
+    return Model("letters", "2.1", handler=handlers / "mirror.py", extra_files=extra, config_file=config)
+
+
+@pytest.mark.parametrize("archive_format", FORMATS)
+def test_unpacked_model_is_the_archived_one(model: Model, tmp_path: Path, archive_format: str) -> None:
+    found = unpack(Archive(model, archive_format).save(tmp_path / "store"), tmp_path / "new")
+    assert found.manifest() | {"createdOn": 0} == model.manifest() | {"createdOn": 0}
+    assert [(entry.name, entry.source.read_bytes()) for entry in found.entries()] == [
+        (entry.name, entry.source.read_bytes()) for entry in model.entries()
+    ]
+
+
+def test_unpacked_model_is_served(model: Model, tmp_path: Path) -> None:
+    found = unpack(Archive(model).save(tmp_path / "store"), tmp_path / "new")
+    request = Request.json({"a": 1})
+    with Worker(found) as worker, Worker(model) as origin:
+        assert worker.batch_size == 3
+        assert worker.predict(request).response.body == origin.predict(request).response.body
+
+
+def test_entry_point_by_name(tmp_path: Path) -> None:
+    (tmp_path / "two.py").write_text("def begin(data, context):\n    return data and ['begun']\n")
+    model = Model("two", handler=f"{tmp_path / 'two.py'}:begin")
+    found = unpack(Archive(model).save(tmp_path / "store"), tmp_path / "new")
+    with Worker(found) as worker:
+        assert worker.predict(Request.json(1)).response.text == "begun"
+
+
+def test_default_handler(tmp_path: Path) -> None:
+    (tmp_path / "net.pt").write_bytes(b"weights")
+    model = Model("net", handler="image_classifier", serialized_file=tmp_path / "net.pt")
+    found = unpack(Archive(model).save(tmp_path / "store"), tmp_path / "new")
+    assert (found.handler, found.handler_file) == ("image_classifier", None)
+
+
+def test_folder_in_use_is_left_alone(model: Model, tmp_path: Path) -> None:
+    archive = Archive(model).save(tmp_path / "store")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "mine.txt").write_text("mine")
+    with pytest.raises(ArchiveError, match=r"is not empty: unpack letters\.mar into a new folder"):
+        unpack(archive, tmp_path / "new")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["mine.txt"]
+
+
+def test_file_that_only_the_manifest_has(tmp_path: Path) -> None:
+    path = tmp_path / "m.mar"
+    path.write_bytes(zipped(MANIFEST, b'{"model": {"modelName": "m", "handler": "h.py", "serializedFile": "w.pt"}}'))
+    with pytest.raises(ModelError, match=r"h\.py"):
+        unpack(path, tmp_path / "new")
+
+
+def test_nothing_is_written_outside_the_folder(tmp_path: Path) -> None:
+    path = tmp_path / "store" / "m.tar.gz"
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as made:
+        for name, body in (("m/" + MANIFEST, b"{}"), ("m/../../outside.txt", b"!")):
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            made.addfile(info, io.BytesIO(body))
+    with pytest.raises(ArchiveError, match=r"m\.tar\.gz does not unpack"):
+        unpack(path, tmp_path / "new")
+    assert not (tmp_path / "outside.txt").exists()
+
+
+@pytest.mark.parametrize("archive_format", FORMATS)
+def test_read_manifest_of_every_format(model: Model, tmp_path: Path, archive_format: str) -> None:
+    manifest = read_manifest(Archive(model, archive_format).save(tmp_path))
+    assert manifest == model.manifest() | {"createdOn": manifest["createdOn"]}
+
+
+def zipped(name: str, body: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr(name, body)
+    return buffer.getvalue()
+
+
+def tarred(info: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as made:
+        made.addfile(info)
+    return buffer.getvalue()
+
+
+def link() -> tarfile.TarInfo:
+    info = tarfile.TarInfo("m/" + MANIFEST)
+    info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    return info
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", ""),
+        (b"no archive at all", ""),
+        (zipped(MANIFEST, b"{}")[:60], ""),
+        (zipped("other.txt", b""), "no item named"),
+        (zipped(MANIFEST, b"{"), "Expecting"),
+        (zipped(MANIFEST, b"[]"), "no JSON object"),
+        (zipped(MANIFEST, b"\xff\xfe\xfd"), "decode"),
+        (zipped(MANIFEST, b"[" * 500_000), ""),
+        (zipped(MANIFEST, b" " * 2_000_000 + b"{}"), "longer than 1 MiB"),
+        (tarred(tarfile.TarInfo("m/other.txt")), "holds no MAR-INF"),
+        (tarred(tarfile.TarInfo("m/" + MANIFEST))[:-20], ""),
+        (tarred(link()), "holds no MAR-INF"),
+    ],
+)
+def test_read_manifest_of_what_is_no_archive(tmp_path: Path, body: bytes, reason: str) -> None:
+    path = tmp_path / "x.mar"
+    path.write_bytes(body)
+    with pytest.raises(ArchiveError, match=rf"^x\.mar is not a model archive: .*{reason}"):
+        read_manifest(path)
+
+
+def test_read_manifest_of_a_plain_folder(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="is not a model archive: No such file"):
+        read_manifest(tmp_path)
+
+
+def test_read_manifest_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"no archive '.*x\.mar'"):
+        read_manifest(tmp_path / "x.mar")
