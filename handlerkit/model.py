@@ -26,6 +26,9 @@ DEFAULT_HANDLERS = (
     "vllm_handler",
     "trt_llm_handler",
 )
+#: Handlers that come with the kit, in handlerkit/handlers/, and the module that travels beside each of them.
+READY_MADE = ("background_cutout", "classifier", "detection_boxes", "segmentation_overlay")
+READY_MADE_MODULE = Path(__file__).parent / "handlers" / "image_requests.py"
 ARCHIVER_VERSION = "0.12.0"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-.]*")
 _DROPPED_FOLDERS = {"__pycache__", "__MACOSX"}
@@ -48,7 +51,8 @@ class Model:
     Args:
         name: letters, digits, "_", "-" and ".", beginning with a letter or digit.
         version: the manifest's modelVersion; any text, "" leaves it out.
-        handler: a Python file, "module:function" (the file is module.py), or the name of a default handler.
+        handler: a Python file, "module:function" (the file is module.py), the name of a default handler, or a
+            ready-made one of the kit, such as "handlerkit:classifier", with the module it needs.
         serialized_file: the weights.
         model_file: a Python file with the model's class, for weights that are a state_dict.
         extra_files: files, wildcards, and folders (their contents land in the archive's root).
@@ -90,6 +94,8 @@ class Model:
         if isinstance(extra_files, str | os.PathLike):
             extra_files = os.fspath(extra_files).split(",")
         self.extra_files = tuple(path for given in extra_files for path in self._expand(os.fspath(given)))
+        if self.handler_file and self.handler_file.parent == READY_MADE_MODULE.parent:
+            self.extra_files += (READY_MADE_MODULE,)
         self._check_places()
 
     def __repr__(self) -> str:
@@ -166,6 +172,9 @@ class Model:
         if handler in DEFAULT_HANDLERS:
             return None, handler
         path, colon, function = handler.partition(":")
+        if path == "handlerkit":
+            file = ready_made(function)
+            return file, file.name
         path = path if path.endswith(".py") else path + ".py"
         file = Path(path).expanduser().absolute()
         if not file.is_file():
@@ -232,3 +241,10 @@ class Model:
         for name in taken:
             if clash := next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in taken), None):
                 raise ModelError(f"{clash!r} would be both a file and a folder in the archive: rename one of them")
+
+
+def ready_made(name: str) -> Path:
+    """The file of a handler of the kit. Raises ModelError, which lists them, for a name that is none."""
+    if name not in READY_MADE:
+        raise ModelError(f"there is no ready-made handler {name!r}: choose one of {', '.join(READY_MADE)}")
+    return READY_MADE_MODULE.with_name(f"{name}.py")

@@ -1,0 +1,69 @@
+"""Workers of the ready-made handlers, around any network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlerkit import Model, Request, Worker
+
+COINS = Path(__file__).parents[2] / "notebooks" / "models"
+
+
+class Served:
+    """A worker of one model, asked in a line."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def __call__(self, *bodies: bytes | Request, accept: str = "") -> Any:
+        """The response, or the responses of several, sent together."""
+        headers = (("Accept", accept),) if accept else ()
+        requests = [body if isinstance(body, Request) else Request(body=body, headers=headers) for body in bodies]
+        responses = self.worker.predict(*requests).responses
+        return responses[0] if len(responses) == 1 else responses
+
+    def json(self, *bodies: bytes | Request) -> Any:
+        """The answer of a single request."""
+        response = self(*bodies)
+        assert response.status == 200, response.text
+        return response.json()
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Serves a ready-made handler: with the coins' weights, a TorchScript module, or the source of a model file."""
+    workers: list[Worker] = []
+
+    def start(
+        handler: str,
+        network: Any,
+        config: dict[str, Any] | None = None,
+        *,
+        labels: bool = True,
+        extra: Sequence[Path] = (),
+        **options: Any,
+    ) -> Served:
+        folder = tmp_path_factory.mktemp("model")
+        files: dict[str, Any] = {"extra_files": [*extra, *([COINS / "index_to_name.json"] if labels else [])]}
+        if isinstance(network, Path):
+            files["serialized_file"] = network
+        elif isinstance(network, str):
+            files["model_file"] = folder / "network.py"
+            files["model_file"].write_text("import torch\nfrom torch import nn\n\ntorch.manual_seed(0)\n" + network)
+        else:
+            network.save(folder / "network.pt")
+            files["serialized_file"] = folder / "network.pt"
+        if config is not None:
+            files["config_file"] = folder / "model-config.yaml"
+            files["config_file"].write_text(json.dumps(config))
+        workers.append(Worker(Model("m", handler=f"handlerkit:{handler}", **files), **options))
+        return Served(workers[-1])
+
+    yield start
+    for worker in workers:
+        worker.close()

@@ -1,0 +1,127 @@
+"""classifier, through a worker: top classes of every kind of network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from ready_made_pictures import DISCS, PNG, file_of
+
+from handlerkit import Part, Request
+from handlerkit.errors import LoadError
+
+FIXED = """
+class Fixed(nn.Module):
+    def forward(self, x):
+        assert x.shape[1:] == (3, 224, 224), x.shape
+        scores = torch.tensor([[0.0, 2, 1]]).expand(len(x), -1)
+        return {}
+"""
+SOFTMAX = np.exp([2, 1, 0]) / np.exp([2, 1, 0]).sum()
+
+
+def test_best_classes_first_and_fewer_than_k_is_fine(serve: Callable[..., Any]) -> None:
+    answer = serve("classifier", FIXED.format("scores")).json(PNG)
+    assert answer["labels"] == ["coin", "2", "background"]
+    assert answer["scores"] == pytest.approx(SOFTMAX, abs=1e-4)
+
+
+def test_text(serve: Callable[..., Any]) -> None:
+    response = serve("classifier", FIXED.format("scores"), {"handler": {"topk": 2}})(PNG, accept="TEXT/*")
+    assert (response.content_type, response.text) == ("text/plain", "coin 0.6652\n2 0.2447")
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [("softmax", SOFTMAX), ("sigmoid", 1 / (1 + np.exp([-2, -1, 0]))), ("none", [2, 1, 0])],
+)
+def test_scores_setting(serve: Callable[..., Any], scores: str, expected: Any) -> None:
+    answer = serve("classifier", FIXED.format("scores"), {"handler": {"scores": scores}}).json(PNG)
+    assert answer["scores"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("wrap", ["(scores, x)", "dict(logits=scores)", "scores[:, :, None, None]", "[scores]"])
+def test_networks_of_every_form(serve: Callable[..., Any], wrap: str) -> None:
+    answer = serve("classifier", FIXED.format(wrap), {"handler": {"topk": 1}}).json(PNG)
+    assert answer["labels"] == ["coin"]
+
+
+MEAN = """
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean(dim=(2, 3))
+"""
+
+
+@pytest.mark.parametrize("size", [(300, 300), (640, 480), (480, 640), (30, 20), (4000, 3), (1, 1)])
+def test_network_sees_the_middle_as_torchvision_crops_it(serve: Callable[..., Any], size: tuple[int, int]) -> None:
+    from torchvision.transforms.v2.functional import center_crop, resize
+
+    config = {"handler": {"scores": "none", "topk": 3}}
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize(size)
+    answer = serve("classifier", MEAN, config, labels=False).json(file_of(image))
+    seen = dict(zip(answer["labels"], answer["scores"], strict=True))
+    cropped = np.asarray(center_crop(resize(image, 256), 224)).mean(axis=(0, 1)) / 255
+    expected = (cropped - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    assert [seen[str(index)] for index in range(3)] == pytest.approx(expected, abs=0.05)
+
+
+def test_odd_requests_of_a_batch(serve: Callable[..., Any]) -> None:
+    served = serve("classifier", FIXED.format("scores"), batch_size=4)
+    several = Request.multipart(Part("a", PNG, "a.png"), Part("b", file_of(DISCS.astype("<u2") << 8), "b.png"))
+    responses = served(PNG, several, Request.json([[1, 2], [3]]), Request.json(DISCS.tolist()))
+    assert [response.status for response in responses] == [200, 200, 400, 200]
+    assert responses[1].json() == [responses[0].json()] * 2
+    assert responses[2].json()["message"] == "The pixels of body are not in rows of one length."
+
+
+TORCHVISION = """
+from torchvision import models
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = models.{}(weights=None, num_classes=7{})
+
+    def forward(self, x):
+        return self.net(x)
+"""
+
+
+@pytest.mark.parametrize(("name", "options"), [("mobilenet_v3_small", ""), ("resnet18", ""), ("vit_b_32", "")])
+def test_torchvisions_architectures(serve: Callable[..., Any], name: str, options: str) -> None:
+    answer = serve("classifier", TORCHVISION.format(name, options), labels=False).json(PNG)
+    assert len(answer["labels"]) == 5
+    assert answer["scores"] == sorted(answer["scores"], reverse=True)
+    assert sum(answer["scores"]) < 1
+
+
+@pytest.mark.parametrize("how", [torch.jit.script, lambda network: torch.jit.trace(network, torch.zeros(1, 3, 64, 64))])
+def test_torchscript(serve: Callable[..., Any], how: Callable[..., Any]) -> None:
+    from torchvision.models import squeezenet1_1
+
+    network = how(squeezenet1_1(weights=None, num_classes=3).eval())
+    answer = serve("classifier", network, {"handler": {"resize": 64, "crop": 64}}, labels=False).json(PNG)
+    assert sorted(answer["labels"]) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"topk": 0}, "topk is a whole number from 1 on, not 0"),
+        ({"topk": True}, "topk is a whole number from 1 on, not True"),
+        ({"crop": 300}, "crop is at most resize, 256, not 300"),
+        ({"scores": "logits"}, "scores is one of softmax, sigmoid, none, not 'logits'"),
+    ],
+)
+def test_wrong_setting_is_told_at_load(serve: Callable[..., Any], settings: Any, sentence: str) -> None:
+    with pytest.raises(LoadError, match=sentence) as refused:
+        serve("classifier", MEAN, {"handler": settings})
+    assert json.loads(refused.value.response.body)["code"] == 500
