@@ -1,6 +1,8 @@
 """What a notebook shows: `hk.view(run)` is the display of a Run, and `hk.view.draw` draws arrays.
 
-Importing this imports neither numpy nor PIL: they load with the first picture.
+`hk.view.register` adds a view of answers; what one is given is a Source, what it gives stands in
+`handlerkit.predictions` and `handlerkit.view.answer`. Importing this imports neither numpy nor PIL: they load with the
+first picture.
 """
 
 from __future__ import annotations
@@ -9,23 +11,32 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from handlerkit.messages import Geometry
+from handlerkit.view import compare as _compare  # noqa: F401  # teaches render.view to show a Comparison
 from handlerkit.view import draw, render
+from handlerkit.view import measured as _measured  # noqa: F401  # and a Bench
+from handlerkit.view import reports as _reports  # noqa: F401  # and a LoadError, a Report, Envelopes
+from handlerkit.view.readers import VIEWS, read
 from handlerkit.view.render import View
+from handlerkit.view.source import Source
 
-__all__ = ["View", "bundle", "draw"]
+__all__ = ["Geometry", "Source", "View", "bundle", "draw", "names", "read", "register"]
+
+register = VIEWS.register
+names = VIEWS.names
 
 
 def bundle(shown: object, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    """Text and html of a Run, LoadError, Report or Envelopes, for IPython's mimebundle_formatter."""
+    """Text and html of a Run, LoadError, Report, Envelopes, Comparison or Bench, for IPython's mimebundle_formatter."""
     return render.view(shown)._repr_mimebundle_(include, exclude)
 
 
 class _CallableModule(ModuleType):
     """Lets the module be called, since `hk.view` is both the function and the drawing module's home."""
 
-    def __call__(self, shown: object) -> View:
-        """The display of a Run, a LoadError, a Report or Envelopes; TypeError for anything else."""
-        return render.view(shown)
+    def __call__(self, shown: object, **options: Any) -> View:
+        """The display of a Run, a LoadError, a Report, Envelopes or a Comparison; options as of render.view."""
+        return render.view(shown, **options)
 
 
 sys.modules[__name__].__class__ = _CallableModule

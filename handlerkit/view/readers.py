@@ -1,266 +1,302 @@
-"""Readers: each takes an exchange and draws its answer, or returns None where the answer is not of its kind.
+"""Which view fits an answer, and what it reads there: `read` is the one place where that is decided.
 
-The order in which they are asked is render.READERS. A view shows the wire response next to its request, never what the
-handler computed.
+Each view reads its content out of a Source, or returns None where the answer is not of its kind. The answer on the wire
+decides, and the request beside it; never what the handler computed.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import re
-import warnings
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from handlerkit.messages import Exchange, Request
+from handlerkit.messages import Exchange, Geometry
 from handlerkit.predictions import Classes, Detections, Labels, SegmentationMap
-from handlerkit.view import draw, html
+from handlerkit.view import read_masks, read_numbers
+from handlerkit.view.answer import (
+    Answer,
+    Content,
+    Document,
+    HeatMap,
+    InstanceMasks,
+    Picture,
+    Pieces,
+    Unread,
+    place_boxes,
+    place_map,
+    place_masks,
+)
+from handlerkit.view.source import Photograph, Source
+from handlerkit.view.words import plain
 
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Formats that PIL reads by itself; EPS, for one, would start Ghostscript on bytes that came over the network.
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-_FEW = 5  # boxes written out
-_LONG = 12  # lines of an answer's text from which on it is folded
-_MOST = 10  # classes listed
-
-#: (name, value, colour, share from 0 to 1 or None)
-Key = tuple[str, str, draw.Colour, float | None]
+Reader = Callable[[Source], "Content | Image.Image | None"]
+R = TypeVar("R", bound=Callable[[Source], Any])
+_MODES = {4: "RGBA", 3: "RGB", 1: "L"}
+#: What TorchServe's image handlers do to a photograph (ts/torch_handler/image_segmenter.py, image_classifier.py).
+_DEFAULT = Geometry(256, (224, 224))
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """What one answer shows.
+class Kind:
+    """A view: its name, and what it reads. `asked` is used instead where the user asks for this view by name: it may
+    take what could as well be something else. Views that `errors` is not set for are not tried on errors."""
 
-    Attributes:
-        facts: the picture in words, a line each.
-        keys: (name, value, colour, share from 0 to 1 or None): the classes in it.
-        image: the picture.
-        aside: the picture is the request's, small beside the keys.
-        body: the answer's text, laid out and cut.
+    name: str
+    read: Reader
+    asked: Reader | None = None
+    errors: bool = False
+
+
+@dataclass
+class Views:
+    """The views there are, in the order in which they are asked."""
+
+    kinds: list[Kind] = field(default_factory=list)
+
+    def register(self, name: str) -> Callable[[R], R]:
+        """Add a view, asked before those that are there; one of the same name takes its place.
+
+            @hk.view.register("spectrum")
+            def spectrum(source):                  # a handlerkit.view.Source
+                if source.response.content_type == "audio/x-spectrum":
+                    return a_pil_image             # or Detections, Classes, ... of handlerkit.predictions
+
+        It returns None for answers that are not of its kind. `--as NAME` asks for it alone.
+        """
+
+        def add(reader: R) -> R:
+            self.kinds[:] = [Kind(name, reader), *(kind for kind in self.kinds if kind.name != name)]
+            return reader
+
+        return add
+
+    def names(self) -> list[str]:
+        """The names that `--as` takes."""
+        return [kind.name for kind in self.kinds]
+
+
+def read(exchange: Exchange, labels: Labels = None, geometry: Geometry | None = None, shown_as: str = "") -> Answer:
+    """What the answer of an exchange says.
+
+    Args:
+        labels: index_to_name.json of the model.
+        geometry: what the handler did to the photograph, where that is known.
+        shown_as: the name of the view to read it with; "" for the first that it fits.
+
+    A view that fails, or that is asked for and does not fit, leaves a note, and the next has its turn.
+    Raises ValueError where there is no view of that name.
     """
+    source = Source(exchange, labels, geometry)
+    notes: tuple[str, ...] = ()
+    kinds = [kind for kind in VIEWS.kinds if exchange.response.ok or kind.errors]
+    if shown_as:
+        if (chosen := next((kind for kind in VIEWS.kinds if kind.name == shown_as), None)) is None:
+            raise ValueError(f"there is no view {shown_as!r}: choose one of {', '.join(VIEWS.names())}")
+        kinds = [replace(chosen, read=chosen.asked or chosen.read), *kinds]
+    for kind in kinds:
+        try:
+            content = kind.read(source)
+        except Exception as problem:
+            notes += (f"not drawn as {kind.name}: {type(problem).__name__}: {plain(str(problem))}",)
+        else:
+            if content is not None:
+                return _placed(source, kind.name, content, notes)
+            if shown_as and kind is kinds[0]:
+                notes += (f"this answer is no {shown_as}",)
+    return Answer("bytes", Unread(exchange.response.body), exchange.response.body, notes=notes)
 
-    facts: tuple[str, ...] = ()
-    keys: tuple[Key, ...] = ()
-    image: Image.Image | None = None
-    aside: bool = False
-    body: str = ""
 
-    @property
-    def folded(self) -> bool:
-        """Whether `body` is long, or stands behind a picture."""
-        return bool(self.image or self.keys or self.body.count("\n") >= _LONG)
+def _placed(source: Source, name: str, content: Any, notes: tuple[str, ...]) -> Answer:
+    """The content on its photograph."""
+    if not isinstance(content, Content.__args__):
+        content = Picture(content, f"{content.width}x{content.height}")
+    photograph, frame = None, None
+    if isinstance(content, Detections | SegmentationMap | InstanceMasks | HeatMap | Classes):
+        photograph = source.photograph
+    if photograph and photograph.rotated and not isinstance(content, Classes):
+        notes += (f"EXIF turns the photograph by {photograph.rotated}°; drawn as PIL opens it, unturned",)
+    if isinstance(content, Detections):
+        content, told = place_boxes(content, photograph, source.geometry)
+        notes += told
+    elif isinstance(content, SegmentationMap | HeatMap | InstanceMasks) and (shape := _shape(content)):
+        geometry, whose = source.geometry, "the handler's"
+        if geometry is None and shape == (224, 224) and (isinstance(content, HeatMap) or _may_be_segmenter(content)):
+            geometry, whose = _DEFAULT, "the default handlers'"
+        frame, told = place_map((shape[1], shape[0]), photograph, geometry, whose)
+        notes += told
+        if isinstance(content, InstanceMasks):
+            content = place_masks(content, photograph, frame)
+    return Answer(name, content, source.response.body, photograph, frame, notes, source.labels)
 
-    @property
-    def lines(self) -> list[str]:
-        """Facts and keys as text."""
-        named = ", ".join(f"{name} {value}" for name, value, _, _ in self.keys)
-        return [*self.facts, *([named] if named else [])]
+
+def _may_be_segmenter(content: Content) -> bool:
+    """Whether it may be the answer of TorchServe's image_segmenter: it alone answers [class, probability] pairs."""
+    return isinstance(content, SegmentationMap) and content.probabilities is not None
 
 
-def index_map(exchange: Exchange, labels: Labels) -> Drawing | None:
-    """A PNG of class indexes (mode 1, L or P, fewer than 32 of them) as large as the request's photograph."""
+def _shape(content: SegmentationMap | HeatMap | InstanceMasks) -> tuple[int, ...]:
+    """[H, W] of a map."""
+    if isinstance(content, InstanceMasks):
+        return tuple(content.masks[0].shape) if len(content.masks) else ()
+    return tuple((content.classes if isinstance(content, SegmentationMap) else content.values).shape)
+
+
+# --- the views ------------------------------------------------------------------------------------------------------
+
+
+def stream(source: Source) -> Content | None:
+    """An answer that came in more than one piece."""
+    chunks = source.response.chunks
+    return Pieces(chunks) if chunks is not None and len(chunks) > 1 else None
+
+
+def segmentation(source: Source) -> Content | None:
+    """A class for each pixel: as JSON, as a .npy array, or as a PNG of class indexes (mode 1, L or P, fewer than 32 of
+    them) as large as the request's photograph."""
+    photograph = source.photograph if source.picture is not None else None
+    found = _indexed(source)
+    if found is not None:
+        largest = int(found.classes.max())
+        return found if photograph and photograph.size == found.classes.shape[::-1] and 0 < largest < 32 else None
+    return SegmentationMap.read(_value(source), source.labels)
+
+
+def asked_segmentation(source: Source) -> Content | None:
+    """Any picture of one channel, and any table of numbers from 0 to 1, of which those above a half are class 1."""
     import numpy as np
 
-    image = _image(exchange.response.body)
-    if image is None or image.format != "PNG" or image.mode not in ("1", "L", "P"):
+    if (found := _indexed(source) or SegmentationMap.read(_value(source), source.labels)) is not None:
+        return found
+    if (table := read_numbers.table(_value(source))) is None:
         return None
-    classes = np.asarray(image).astype(np.uint8)
-    if not 0 < classes.max() < 32 or (photograph := _photograph(exchange.request)) is None:
+    values = table.reshape(-1, *table.shape[-2:])[0]
+    if not (np.nanmin(values) >= 0 and np.nanmax(values) <= 1):
         return None
-    if photograph.size != image.size:
-        return None
-    names = {int(index): name for index, name in (labels or {}).items() if index.isdecimal()}
-    drawing = _drawn_map(SegmentationMap(classes, names), photograph)
-    return replace(drawing, facts=(f"image {image.width}x{image.height} PNG of class indexes", *drawing.facts))
+    names = {int(index): name for index, name in (source.labels or {}).items() if index.isdecimal()}
+    return SegmentationMap((values > 0.5).astype(np.uint8), names, values.astype(np.float32))
 
 
-def picture(exchange: Exchange, labels: Labels) -> Drawing | None:
-    """An image that came back; transparent ones on a checkerboard."""
+def picture(source: Source) -> Content | None:
+    """An image that came back, of any kind."""
     from PIL import ImageOps
 
-    image = _image(exchange.response.body)
-    if image is None:
+    if (image := source.picture) is None:
         return None
-    facts = f"image {image.width}x{image.height} {image.format}"
-    cutout = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-    if image.mode not in ("RGB", "L", "P", "1"):
-        facts += f", {image.mode}"
-    shown = draw.fit(ImageOps.exif_transpose(image))
-    return Drawing((facts,), image=draw.checkerboard(shown) if cutout else shown)
+    said = f"{image.width}x{image.height} {image.format}"
+    said += f", {image.mode}" if image.mode not in ("RGB", "L", "P", "1") else ""
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        said += f", the first of {frames} frames"
+    return Picture(ImageOps.exif_transpose(image), said)
 
 
-def prediction(exchange: Exchange, labels: Labels) -> Drawing | None:
-    """JSON that says boxes, a class map or classes: drawn on the request's photograph, or beside it."""
-    body = exchange.response.body
-    if body.lstrip()[:1] not in (b"[", b"{") or (answer := _json(body)) is None:
-        return None
-    drawing = None
-    if (found := SegmentationMap.read(answer, labels)) is not None:
-        drawing = _drawn_map(found, _photograph(exchange.request))
-    elif (boxes := Detections.read(answer, labels)) is not None:
-        drawing = _drawn_boxes(boxes, _photograph(exchange.request), labels)
-    elif (classes := Classes.read(answer, labels)) is not None:
-        drawing = _drawn_classes(classes, _photograph(exchange.request))
-    return drawing and replace(drawing, body=_pretty(body))
+def pixels(source: Source) -> Content | None:
+    """Bare RGBA or RGB bytes, where a header or the request's query says the size, or it is the photograph's."""
+    return _pixels(source, (4, 3))
 
 
-def document(exchange: Exchange, labels: Labels) -> Drawing | None:
-    """JSON as it is, laid out; or text."""
-    body = exchange.response.body
-    if not body:
-        return Drawing(("an empty body",))
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return None
-    if "\0" in text:
-        return None
-    drawing = Drawing(body=_pretty(body))
-    return replace(drawing, facts=_shape(_json(body))) if drawing.folded else drawing
+def asked_pixels(source: Source) -> Content | None:
+    """Also grey bytes, and a square of pixels where nothing says the size."""
+    return _pixels(source, (4, 3, 1)) or _square(source.response.body)
 
 
-def raw(exchange: Exchange, labels: Labels) -> Drawing | None:
-    """Bytes that are nothing of the above."""
-    body = exchange.response.body
-    return Drawing((f"{html.size(len(body))} of bytes: {body[:24].hex(' ')}{' …' if len(body) > 24 else ''}",))
+def boxes(source: Source) -> Content | None:
+    """Boxes, as JSON."""
+    return Detections.read(source.json, source.labels)
 
 
-def _drawn_map(found: SegmentationMap, photograph: Image.Image | None) -> Drawing:
-    from PIL import Image
-
-    height, width = found.classes.shape
-    keys = []
-    for index, count in found.pixels().items():
-        amount = f"{count:,} px".replace(",", " ")
-        # class 0 is not painted
-        ink = draw.colour(index) if index else (160, 160, 160)
-        keys.append((found.name(index), f"{html.percent(count / (height * width))} ({amount})", ink, None))
-    fact = f"class map {width}x{height}"
-    if photograph is None:
-        blank = draw.fit(Image.new("RGB", (width, height), "white"))
-        return Drawing((fact,), tuple(keys), draw.overlay(blank, found.classes, opacity=1))
-    if photograph.size != (width, height):
-        fact += f", stretched to the photograph's {photograph.width}x{photograph.height}"
-    return Drawing((fact,), tuple(keys), draw.overlay(draw.fit(photograph), found.classes))
-
-
-def _drawn_boxes(found: Detections, photograph: Image.Image | None, labels: Labels) -> Drawing:
+def asked_boxes(source: Source) -> Content | None:
+    """Also an empty list, which says of itself only that there is none of anything."""
     import numpy as np
 
-    # an index keeps the colours of one model's classes apart; a name alone may share its colour with another
-    index = {name: int(number) for number, name in (labels or {}).items() if number.isdecimal()}
-    colours = [draw.colour(index.get(label, label)) for label in found.labels]
-    ink = dict(zip(found.labels, colours, strict=True))
-    keys = tuple((name, str(count), ink[name], None) for name, count in Counter(found.labels).items() if name)
-    if photograph is None:
-        return Drawing((_boxes_fact(found),), keys)
-    canvas = draw.fit(photograph)
-    if grown := 800 // max(canvas.size):  # a small picture grows, so that its labels can be read
-        canvas = canvas.resize((canvas.width * grown, canvas.height * grown))
-    scale = np.array([canvas.width / photograph.width, canvas.height / photograph.height] * 2)
-    image = draw.boxes(canvas, found.boxes * scale, found.labels, found.scores, colours=colours)
-    facts = [_boxes_fact(found)]
-    if skipped := image.info["skipped"]:
-        facts.append(f"{skipped} not drawn: outside the photograph, or not finite")
-    return Drawing(tuple(facts), keys, image)
+    return boxes(source) or (Detections(np.zeros((0, 4), np.float32), None, []) if source.json == [] else None)
 
 
-def _boxes_fact(found: Detections) -> str:
-    """`12 boxes: coin 0.98 (10,20)-(50,60), ... and 7 more`."""
-    rows = []
-    for i, box in enumerate(found.boxes[:_FEW]):
-        x1, y1, x2, y2 = (f"{value:.0f}" for value in box)
-        score = f"{found.scores[i]:.2f}" if found.scores is not None else ""
-        rows.append(" ".join(filter(None, [found.labels[i], score, f"({x1},{y1})-({x2},{y2})"])))
-    more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
-    return f"{len(found)} box{'es' * (len(found) != 1)}" + (f": {', '.join(rows)}{more}" if rows else "")
+def classes(source: Source) -> Content | None:
+    """Names and their probabilities, as JSON."""
+    return Classes.read(source.json, source.labels)
 
 
-def _drawn_classes(found: Classes, photograph: Image.Image | None) -> Drawing:
-    pairs = list(zip(found.names, found.probabilities, strict=True))
-    keys = tuple((name, html.percent(share), draw.colour(0), share) for name, share in pairs[:_MOST])
-    facts = (f"{len(pairs)} classes, the first {_MOST} of them:",) if len(pairs) > _MOST else ()
-    return Drawing(facts, keys, draw.fit(photograph, 240, 240) if photograph else None, aside=True)
+def tree(source: Source) -> Content | None:
+    """JSON as it is."""
+    return Document(source.response.text, source.json) if source.json is not None else None
 
 
-def _image(data: bytes) -> Image.Image | None:
-    """The picture in these bytes; None where there is none, it is broken, or too large to unpack without worry."""
+def text(source: Source) -> Content | None:
+    """Text as it is."""
+    return Document(source.text) if source.text is not None else None
+
+
+def raw(source: Source) -> Content | None:
+    """Bytes that are nothing of the above."""
+    return Unread(source.response.body)
+
+
+def _value(source: Source) -> Any:
+    return source.array if source.array is not None else source.json
+
+
+def _indexed(source: Source) -> SegmentationMap | None:
+    """The answer's PNG as class indexes."""
+    import numpy as np
+
+    image = source.picture
+    if image is None or image.format != "PNG" or image.mode not in ("1", "L", "P"):
+        return None
+    names = {int(index): name for index, name in (source.labels or {}).items() if index.isdecimal()}
+    return SegmentationMap(np.asarray(image).astype(np.uint8, copy=False), names)
+
+
+def _pixels(source: Source, channels: tuple[int, ...]) -> Picture | None:
+    body = source.response.body
+    if len(body) < 16 or source.picture is not None or body[:1] in b"[{":
+        return None
+    sizes = [source.said_size, _size(source.photograph)]
+    for size in filter(None, sizes):
+        for channel in channels:
+            if len(body) == size[0] * size[1] * channel:
+                return _bare(body, size, channel)
+    return None
+
+
+def _square(body: bytes) -> Picture | None:
+    from math import isqrt
+
+    for channel in _MODES:
+        side = isqrt(len(body) // channel)
+        if side and side * side * channel == len(body):
+            return _bare(body, (side, side), channel)
+    return None
+
+
+def _bare(body: bytes, size: tuple[int, int], channel: int) -> Picture:
     from PIL import Image
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(BytesIO(data), formats=_FORMATS)
-            image.load()
-    except Exception:  # plugins raise whatever the broken data leads them to
-        return None
-    return image
+    mode = _MODES[channel]
+    return Picture(Image.frombytes(mode, size, body), f"{size[0]}x{size[1]} bare {mode} bytes")
 
 
-def _photograph(request: Request) -> Image.Image | None:
-    """The picture a request carries, its pixels as PIL gives them: like a handler, it leaves the EXIF rotation be."""
-    found = (image for data in _bodies(request) if (image := _image(data)) is not None)
-    return next(found, None)
+def _size(photograph: Photograph | None) -> tuple[int, int] | None:
+    return photograph.size if photograph else None
 
 
-def _bodies(request: Request) -> Iterator[bytes]:
-    """The body, the parts of a multipart body, and base64 in a JSON body."""
-    body = request.body
-    yield body
-    kind = request.content_type or ""
-    if boundary := re.search(r'boundary="?([^";]+)', kind):
-        for part in body.split(b"--" + boundary[1].encode()):
-            yield part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
-    elif body.lstrip()[:1] in (b"{", b'"', b"["):
-        for text in _texts(_json(body)):
-            try:
-                yield base64.b64decode(text.partition("base64,")[2] or text, validate=True)
-            except (binascii.Error, ValueError):
-                continue
-
-
-def _texts(value: Any, depth: int = 0) -> Iterator[str]:
-    """Texts that may be base64: {"data"|"body"|"image"|"b64"|"instances": ...} and lists, not deeper than they go."""
-    if isinstance(value, str) and len(value) > 32:
-        yield value
-    elif depth < 4 and isinstance(value, list):
-        for item in value[:4]:
-            yield from _texts(item, depth + 1)
-    elif depth < 4 and isinstance(value, dict):
-        for name in ("data", "body", "image", "b64", "instances"):
-            yield from _texts(value.get(name), depth + 1)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _shape(value: Any) -> tuple[str, ...]:
-    """`JSON object: model, embedding`: what a folded answer holds."""
-    if isinstance(value, dict) and value:
-        names = ", ".join(list(value)[:8]) + (f" and {len(value) - 8} more" if len(value) > 8 else "")
-        return (f"JSON object: {html.shorten(names)}",)
-    return (f"JSON list of {len(value)}",) if isinstance(value, list) else ()
-
-
-def _pretty(body: bytes) -> str:
-    """JSON laid out, innermost lists on one line; long bodies are cut instead."""
-    if len(body) > 100_000:
-        return html.excerpt(body[: html.MAX_TEXT].decode(errors="replace"), whole=len(body))
-    if (value := _json(body)) is None:
-        return html.excerpt(body.decode(errors="replace"))
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    # in JSON a line break only ever stands between values
-    text = re.sub(r"[\[{]\n[^\[\]{}]{0,100}\n *[\]}]", lambda found: re.sub(r"\n *", " ", found[0]), text)
-    return html.excerpt(text)
+#: In the order in which they are asked.
+VIEWS = Views(
+    [
+        Kind("stream", stream),
+        Kind("segmentation", segmentation, asked_segmentation),
+        Kind("picture", picture),
+        Kind("tokens", read_numbers.tokens),
+        Kind("heatmap", read_numbers.heat_map, read_numbers.asked_heat_map),
+        Kind("masks", read_masks.read),
+        Kind("boxes", boxes, asked_boxes),
+        Kind("classes", classes),
+        Kind("tensor", read_numbers.tensors, read_numbers.asked_tensors),
+        Kind("json", tree, errors=True),
+        Kind("pixels", pixels, asked_pixels),
+        Kind("text", text, errors=True),
+        Kind("bytes", raw, errors=True),
+    ]
+)

@@ -39,7 +39,13 @@ def test_what_cannot_be_drawn_is_counted():
     nan, inf = float("nan"), float("inf")
     boxes = [[1, 1, 9, 9], [nan, 1, 9, 9], [1, 1, inf, 9], [200, 1, 220, 9], [1, 1, 9, 9], [60, 60, 50, 50]]
     picture = draw.boxes(plain(), boxes, scores=[0.5, 0.5, 0.5, 0.5, nan, 0.5])
-    assert picture.info["skipped"] == 4
+    assert picture.info["skipped"] == 3
+
+
+def test_a_box_whose_score_is_no_number_is_drawn_and_says_so():
+    picture = draw.boxes(plain(), [[10, 30, 60, 60]], ["coin"], [float("nan")], width=2)
+    assert picture.getpixel((10, 50)) == draw.colour("coin")
+    assert picture.tobytes() != draw.boxes(plain(), [[10, 30, 60, 60]], ["coin"], [0.5], width=2).tobytes()
 
 
 def test_a_label_stays_inside_the_picture():
@@ -64,6 +70,97 @@ def test_five_hundred_boxes_and_none():
     corners = np.random.default_rng(0).uniform(-50, 150, (500, 4))
     assert draw.boxes(plain(), corners, ["x"] * 500, np.ones(500)).size == (100, 80)
     assert draw.boxes(plain(), []).tobytes() == plain().tobytes()
+
+
+def test_a_label_never_leaves_a_picture_that_is_too_small_for_it():
+    picture = draw.boxes(plain(20, 8), [[1, 1, 6, 6]], ["a long name"], width=1)
+    assert (np.asarray(picture) == draw.colour("a long name")).all(axis=2).sum() <= 4 * 5
+
+
+def test_labels_do_not_cover_each_other():
+    from handlerkit.view.draw.lettering import Labels
+
+    labels = Labels(plain(100, 140), 11)
+    assert [labels.add("coin", (20, 30, 60, 70), GREY) for _ in range(5)] == [True] * 4 + [False]
+
+
+def disc(x: int, y: int, radius: int) -> np.ndarray:
+    down, across = np.mgrid[:80, :100]
+    return (down - y) ** 2 + (across - x) ** 2 <= radius**2
+
+
+def test_a_mask_is_half_its_colour_inside_and_all_of_it_at_its_edge():
+    ink = (200, 10, 50)
+    picture = draw.masks(plain(), [disc(50, 40, 20)], colours=[ink], width=1)
+    assert picture.getpixel((30, 40)) == ink
+    # 128 of 255, as PIL rounds
+    half = [(90 * 127 + channel * 128) / 255 for channel in ink]
+    assert picture.getpixel((50, 40)) == pytest.approx(half, abs=0.6)
+    assert [picture.getpixel(at) for at in ((29, 40), (71, 40), (50, 61))] == [GREY] * 3
+
+
+def test_small_masks_lie_on_large_ones():
+    inks = [(255, 0, 0), (0, 0, 255)]
+    picture = draw.masks(plain(), [disc(50, 40, 8), disc(50, 40, 30)], colours=inks, opacity=1)
+    assert picture.getpixel((50, 40)) == inks[0]
+    assert picture.getpixel((70, 40)) == inks[1]
+
+
+def test_masks_of_another_size_are_stretched_without_blending():
+    small = np.zeros((8, 10), bool)
+    small[2:4, 5:7] = True
+    picture = draw.masks(plain(), [small], colours=[(1, 2, 3)], opacity=1)
+    assert sorted(picture.getcolors()) == sorted([(8000 - 400, GREY), (400, (1, 2, 3))])
+    assert [picture.getpixel(at) for at in ((50, 20), (69, 39))] == [(1, 2, 3)] * 2
+
+
+def test_masks_without_a_pixel_and_no_masks():
+    assert draw.masks(plain(), [np.zeros((80, 100), bool), disc(50, 40, 3)]).info["skipped"] == 1
+    assert draw.masks(plain(), []).tobytes() == plain().tobytes()
+
+
+@pytest.mark.parametrize("shape", [(80, 96), (80, 101), (1, 1)])
+def test_bounds_of_a_mask(shape):
+    mask = np.zeros(shape, bool)
+    assert draw.bounds(mask) is None
+    mask[-1, -1] = mask[-1, shape[1] // 2] = True
+    assert draw.bounds(mask) == (shape[1] // 2, shape[0] - 1, shape[1], shape[0])
+
+
+def test_heat_leaves_cold_pixels_grey_and_ends_in_bright_yellow():
+    values = np.zeros((80, 100))
+    values[:, 50:] = 1
+    picture = draw.heat(Image.new("RGB", (100, 80), (10, 200, 60)), values, opacity=1)
+    grey = Image.new("RGB", (1, 1), (10, 200, 60)).convert("L").getpixel((0, 0))
+    assert picture.getpixel((10, 10)) == (grey,) * 3
+    assert picture.getpixel((90, 10)) == (252, 255, 164)
+
+
+def test_heat_takes_what_is_not_finite_for_nothing():
+    picture = draw.heat(plain(4, 4), np.array([[float("nan")] * 4] * 4))
+    assert picture.getcolors() == [(16, GREY)]
+
+
+def test_highlight_colours_the_pixels_and_pales_the_rest():
+    where = np.zeros((80, 100), bool)
+    where[10, 10] = True
+    picture = draw.highlight(plain(), where)
+    assert picture.getpixel((10, 10)) == (213, 94, 0)
+    assert picture.getpixel((11, 10)) == (178 + 90 * 77 // 255,) * 3
+
+
+def test_a_single_pixel_stays_when_the_picture_is_smaller():
+    where = np.zeros((800, 1000), bool)
+    where[400, 500] = True
+    picture = draw.highlight(plain(), where)
+    assert picture.getpixel((50, 40)) == (213, 94, 0)
+
+
+def test_overlay_is_the_same_in_strips_and_at_once():
+    classes = np.random.default_rng(0).integers(0, 5, (200, 40)).astype(np.uint8)
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 40, 3), np.uint8))
+    layer = Image.fromarray(np.array(draw.palette(), np.uint8)[classes])
+    assert draw.overlay(image, classes, background=None).tobytes() == Image.blend(image, layer, 0.5).tobytes()
 
 
 def test_overlay_blends_by_class_and_leaves_the_background():
@@ -169,4 +266,4 @@ def test_boxes_cost_little_more_than_pil_s_own_primitives():
             times.append(time.perf_counter() - begun)
         return min(times)
 
-    assert best(ours) < 2 * best(primitives)  # 1.1 on a quiet machine
+    assert best(ours) < 3 * best(primitives)  # 1.1 on a quiet machine; make bench holds it to 1.2

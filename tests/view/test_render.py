@@ -16,8 +16,7 @@ from handlerkit import view
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, Frame, LogLine, Part, Request, Response, Run
 from handlerkit.timing import Timings
-from handlerkit.view import draw, html, render
-from handlerkit.view.readers import Drawing
+from handlerkit.view import draw, html, readers, render, words
 
 BOXES = [{"coin": [10, 20, 50, 60], "score": 0.98}, {"ring": [60, 5, 90, 30], "score": 0.5}]
 FAILED = b'{\n  "code": 503,\n  "type": "InternalServerException",\n  "message": "Prediction failed"\n}\n'
@@ -92,13 +91,13 @@ def steady(text: str) -> str:
     ],
 )
 def test_durations(seconds, said):
-    assert html.duration(seconds) == said
+    assert words.duration(seconds) == said
     assert TIMES.fullmatch(said)
 
 
 def test_sizes():
     counts = (0, 89, 12_400, 999_960, 6_553_500)
-    assert [html.size(count) for count in counts] == ["0 B", "89 B", "12.4 KB", "1 MB", "6.6 MB"]
+    assert [words.size(count) for count in counts] == ["0 B", "89 B", "12.4 KB", "1 MB", "6.6 MB"]
 
 
 def test_text_of_a_picture():
@@ -118,16 +117,16 @@ def test_text_of_a_picture():
 def test_boxes_are_drawn_on_the_request_s_photograph():
     shown = view(run(answered(BOXES)))
     assert "2 boxes: coin 0.98 (10,20)-(50,60), ring 0.50 (60,5)-(90,30)" in shown.text
-    # 100 pixels wide: drawn eight times as large
-    assert shown.image.size == (800, 640)
-    assert shown.image.getpixel((80, 400)) == draw.colour("coin")
-    assert shown.image.getpixel((240, 400)) == (90, 90, 90)
+    # 100 pixels wide: drawn four times as large
+    assert shown.image.size == (400, 320)
+    assert shown.image.getpixel((40, 200)) == draw.colour("coin")
+    assert shown.image.getpixel((120, 200)) == (90, 90, 90)
 
 
 def test_the_model_s_labels_decide_names_and_colours():
     shown = view(run(answered([{"1": [10, 20, 50, 60], "score": 0.98}]), labels={"1": "coin"}))
     assert "coin 0.98" in shown.text
-    assert shown.image.getpixel((80, 400)) == draw.colour(1)
+    assert shown.image.getpixel((40, 200)) == draw.colour(1)
 
 
 def test_a_class_map_is_laid_over_the_photograph():
@@ -142,7 +141,7 @@ def test_a_class_map_is_laid_over_the_photograph():
 
 def test_a_class_map_of_another_size_says_so():
     shown = view(run(answered(np.ones((10, 10), int).tolist())))
-    assert "class map 10x10, stretched to the photograph's 100x80" in shown.text
+    assert "class map 10x10\nstretched to the photograph's 100x80" in shown.text
 
 
 def test_an_indexed_png_as_large_as_the_photograph_is_a_class_map():
@@ -187,15 +186,6 @@ def test_bytes_are_counted():
 @pytest.mark.parametrize("body", [b"", b"{", b'{"boxes": 3}', photograph()[:60], b"\x89PNG\r\n\x1a\n", b"[" * 100_000])
 def test_odd_answers_never_raise(body):
     assert view(run(answered(body))).image is None
-
-
-def test_a_reader_that_fails_leaves_a_line(monkeypatch):
-    def prediction(exchange, labels):
-        raise RuntimeError("no such thing")
-
-    monkeypatch.setattr(render, "READERS", (prediction, lambda exchange, labels: Drawing(("bytes",))))
-    lines = view(run(answered(BOXES))).text.splitlines()
-    assert lines[-2:] == ["not drawn as prediction: RuntimeError: no such thing", "bytes"]
 
 
 @pytest.mark.parametrize(
@@ -250,8 +240,30 @@ def test_several_exchanges_are_cards():
     shown = view(Run(exchanges, (call(), call(2)), model="coins"))
     assert shown.text.splitlines()[0] == "15 requests to coins  ->  15 × 200"
     assert shown.html.count("hk-card") - shown.html.partition("</style>")[0].count("hk-card") == 12
-    assert "and 3 more" in shown.html
+    assert "page 1 of 2: hk.view(run, page=2) shows another" in shown.html
     assert "call 2" in shown.text
+
+
+def test_the_times_of_many_calls_are_folded():
+    exchanges = run(answered([1])).exchanges * 5
+    shown = view(Run(exchanges, tuple(call() for _ in exchanges), model="coins"))
+    assert "<summary>times <" in shown.html
+    assert shown.text.splitlines()[-1] == "5 calls, 43.6 ms"
+
+
+def test_a_page_reads_its_own_exchanges_alone(monkeypatch):
+    read = []
+    monkeypatch.setattr(render, "answer", lambda run, one: read.append(one) or readers.read(one))
+    exchanges = tuple(run(answered([number])).exchanges[0] for number in range(5000))
+    shown = view(Run(exchanges, (), model="coins"), page=417)
+    assert read == list(exchanges[4992:])
+    assert "page 417 of 417: hk.view(run, page=1)" in shown.text
+    assert "request 5000" in shown.text or "[ 4999 ]" in shown.text
+
+
+def test_a_page_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match="page 3 is not there: this run has 1 page, from 1 on"):
+        view(Run(run(answered([1])).exchanges * 2, (), model="coins"), page=3)
 
 
 def test_a_run_without_exchanges_has_a_display():

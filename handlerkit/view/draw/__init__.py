@@ -1,0 +1,31 @@
+"""Arrays to pictures: boxes, masks, class maps, heat maps, bars, cut-outs. numpy and PIL only.
+
+Every function takes an image as PIL.Image or as an array (uint8, uint16, bool, or float from 0 to 1; [H, W], [H, W, 1],
+[H, W, 3] or [H, W, 4]), leaves it as it is, and returns a new RGB PIL.Image. Odd data is drawn as far as it goes: what
+cannot be drawn is left out and counted in the picture's `info["skipped"]`.
+"""
+
+from handlerkit.view.draw.canvas import checkerboard, fit, is_transparent, rgb
+from handlerkit.view.draw.charts import bars
+from handlerkit.view.draw.maps import heat, highlight, overlay, palette_indexes
+from handlerkit.view.draw.marks import bounds, boxes, masks
+from handlerkit.view.draw.palette import Colour, colour, palette, text_colour
+
+__all__ = [
+    "Colour",
+    "bars",
+    "bounds",
+    "boxes",
+    "checkerboard",
+    "colour",
+    "fit",
+    "heat",
+    "highlight",
+    "is_transparent",
+    "masks",
+    "overlay",
+    "palette",
+    "palette_indexes",
+    "rgb",
+    "text_colour",
+]

@@ -1,0 +1,110 @@
+"""A value for each pixel, laid over a picture: classes, heat, and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from handlerkit.view.draw.canvas import rgb
+from handlerkit.view.draw.lettering import Labels, line
+from handlerkit.view.draw.palette import Colour, colour, flat, heat_palette, palette
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+    from handlerkit.view.draw.canvas import ImageLike
+
+#: Rows blended at a time: what lies between fits into the processor's cache, which halves the time of a large picture.
+_ROWS = 32
+
+
+def overlay(
+    image: ImageLike,
+    classes: npt.NDArray[Any],
+    names: Mapping[int, str] | None = None,
+    opacity: float = 0.5,
+    *,
+    background: int | None = 0,
+) -> Image.Image:
+    """A class map laid over an image, each class in its index's colour.
+
+    Args:
+        classes: int or bool [H, W], class indexes; stretched to the image's size, without blending, where it differs.
+        names: class index to name; drawn as a legend in the corner.
+        opacity: 0 shows the image alone, 1 the map alone.
+        background: the class that leaves the image as it is; None for no such class.
+    """
+    import numpy as np
+    from PIL import Image
+
+    ground = rgb(image)
+    canvas = Image.new("RGB", ground.size, None) if background is None else ground.copy()
+    indexes = palette_indexes(classes)
+    layer = Image.fromarray(indexes)
+    if layer.size != canvas.size:
+        layer = layer.resize(canvas.size, Image.Resampling.NEAREST)
+    layer.putpalette(flat(palette()))
+    painted = [255 * (i != background) for i in range(256)]
+    opacity = min(1.0, max(0.0, opacity))
+    for top in range(0, canvas.height, _ROWS):
+        box = (0, top, canvas.width, min(canvas.height, top + _ROWS))
+        strip = layer.crop(box)
+        mask = None if background is None else strip.point(painted, "1")
+        canvas.paste(Image.blend(ground.crop(box), strip.convert("RGB"), opacity), box, mask)
+    if names:
+        lettering, top = Labels(canvas), 4
+        for index in (index for index in np.unique(indexes).tolist() if index in names and index != background):
+            top += lettering.height
+            lettering.add(line(names[index]), (4, top, 4, top), colour(index))
+            top += 4
+    return canvas
+
+
+def heat(image: ImageLike, values: npt.NDArray[Any], opacity: float = 0.8) -> Image.Image:
+    """Values from 0 to 1 laid over the image in grey: nothing at 0, dark red to bright yellow towards 1.
+
+    Args:
+        values: float [H, W]; stretched to the image's size, with blending, where it differs. Such as are not finite
+            count as 0.
+        opacity: of the value 1; lower values are as much weaker.
+    """
+    import numpy as np
+    from PIL import Image
+
+    levels = (np.nan_to_num(np.asarray(values, np.float32), posinf=1) * 255).clip(0, 255).astype(np.uint8)
+    photograph = rgb(image)
+    layer = Image.fromarray(np.ascontiguousarray(levels))
+    if layer.size != photograph.size:
+        layer = layer.resize(photograph.size, Image.Resampling.BILINEAR)
+    canvas = photograph.convert("L").convert("RGB")
+    alpha = layer.point([round(255 * min(1.0, max(0.0, opacity)) * (i / 255) ** 0.5) for i in range(256)])
+    layer.putpalette(flat(heat_palette()))
+    canvas.paste(layer.convert("RGB"), mask=alpha)
+    return canvas
+
+
+def highlight(image: ImageLike, where: npt.NDArray[np.bool_], ink: Colour = (213, 94, 0)) -> Image.Image:
+    """The image pale and grey, but for the pixels of the bool [H, W] `where`, which have the colour."""
+    import numpy as np
+    from PIL import Image
+
+    grey = rgb(image).convert("L")
+    canvas = grey.point([178 + i * 77 // 255 for i in range(256)]).convert("RGB")
+    mask = Image.fromarray(np.asarray(where, bool))
+    if mask.size != canvas.size:
+        # a single pixel stays visible in a picture that is smaller
+        mask = mask.convert("L").resize(canvas.size, Image.Resampling.BOX).point([255 * (i > 0) for i in range(256)])
+    canvas.paste(ink, (0, 0), mask)
+    return canvas
+
+
+def palette_indexes(classes: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Class indexes as the palette's: it holds 256 colours, so higher classes share them, but never become class 0."""
+    import numpy as np
+
+    indexes = np.asarray(classes)
+    if indexes.dtype != np.uint8:
+        indexes = np.where(indexes > 255, indexes % 255 + 1, indexes.clip(0)).astype(np.uint8)
+    return np.ascontiguousarray(indexes)

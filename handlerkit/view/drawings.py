@@ -1,0 +1,307 @@
+"""Answers as drawings: a picture, its key, and what both say in words."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import singledispatch
+from typing import TYPE_CHECKING, Any
+
+from handlerkit.predictions import Classes, Detections, SegmentationMap
+from handlerkit.view import draw, html, pieces
+from handlerkit.view.answer import (
+    Answer,
+    Document,
+    Frame,
+    HeatMap,
+    InstanceMasks,
+    Picture,
+    Pieces,
+    Tensors,
+    TokenWeights,
+    Unread,
+)
+from handlerkit.view.words import percent, shorten, size
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image
+
+    from handlerkit.view.source import Photograph
+
+_FEW = 5  # boxes written out
+_LONG = 12  # lines of an answer's text from which on it is folded
+_MOST = 10  # classes listed
+_READABLE = 480  # pixels that a picture with labels has at least, where it can grow by a whole number
+_GREY = (160, 160, 160)
+_FRAME = (0, 114, 178)
+
+#: (name, value, colour, share from 0 to 1 or None)
+Key = tuple[str, str, draw.Colour, float | None]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What one answer shows.
+
+    Attributes:
+        facts: the picture in words, a line each.
+        keys: (name, value, colour, share from 0 to 1 or None): the classes in it.
+        image: the picture.
+        aside: the picture is the request's, small beside the keys.
+        html: what is shown below the picture and its key.
+        text: that in words, where `facts` and `keys` do not say it.
+        folded: html to unfold: the answer as it is.
+    """
+
+    facts: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
+    image: Image.Image | None = None
+    aside: bool = False
+    html: str = ""
+    text: str = ""
+    folded: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """Facts and keys as text."""
+        named = ", ".join(" ".join(filter(None, (name, value))) for name, value, _, _ in self.keys)
+        return [*self.facts, *([named] if named else [])]
+
+
+def drawing(answer: Answer) -> Drawing:
+    """The drawing of an answer; what was noted of it is told after what it is."""
+    drawn = _drawn(answer.content, answer)
+    if answer.body[:1] in (b"[", b"{") and not isinstance(answer.content, Document | Pieces):
+        drawn = replace(drawn, folded=html.code(pieces.pretty(answer.body.decode(errors="replace"))))
+    return replace(drawn, facts=(*drawn.facts, *answer.notes))
+
+
+@singledispatch
+def _drawn(content: Any, answer: Answer) -> Drawing:
+    raise TypeError(f"no drawing of a {type(content).__name__}")
+
+
+@_drawn.register
+def _(content: Picture, answer: Answer) -> Drawing:
+    shown = draw.fit(content.image)
+    cutout = draw.is_transparent(shown)
+    return Drawing((f"image {content.said}",), image=draw.checkerboard(shown) if cutout else draw.rgb(shown))
+
+
+@_drawn.register
+def _(content: SegmentationMap, answer: Answer) -> Drawing:
+    from PIL import Image
+
+    height, width = content.classes.shape
+    keys = []
+    for index, count in list(content.pixels().items())[: 2 * _MOST]:
+        amount = f"{count:,} px".replace(",", " ")
+        # class 0 is not painted
+        ink = draw.colour(index) if index else _GREY
+        keys.append((content.name(index), f"{percent(count / (height * width))} ({amount})", ink, None))
+    facts = [f"class map {width}x{height}"]
+    if content.probabilities is not None and content.probabilities.size:
+        facts[0] += f", mean probability {float(content.probabilities.mean()):.2f}"
+    indexes = draw.palette_indexes(content.classes)
+    if answer.photograph is None or answer.frame is None:
+        blank = draw.fit(Image.new("RGB", (width, height), "white"))
+        return Drawing(tuple(facts), tuple(keys), draw.overlay(blank, indexes, opacity=1))
+    ground, layer = under(indexes, answer.photograph, answer.frame, Image.Resampling.NEAREST)
+    return Drawing(tuple(facts), tuple(keys), draw.overlay(ground, layer))
+
+
+@_drawn.register
+def _(content: HeatMap, answer: Answer) -> Drawing:
+    import numpy as np
+    from PIL import Image
+
+    height, width = content.values.shape
+    fact = f"heat map {width}x{height}, values {content.said}"
+    row, column = np.unravel_index(int(content.values.argmax()), content.values.shape)
+    levels = (content.values * 255).astype(np.uint8)
+    if answer.photograph is None or answer.frame is None:
+        grown = max(1, 320 // max(width, height))
+        blank = Image.new("RGB", (width * grown, height * grown))
+        return Drawing((f"{fact}, strongest at ({column},{row})",), image=draw.heat(blank, content.values, 1))
+    ground, layer = under(levels, answer.photograph, answer.frame, Image.Resampling.BILINEAR)
+    x1, y1, x2, y2 = answer.frame
+    x, y = x1 + (column + 0.5) * (x2 - x1) / width, y1 + (row + 0.5) * (y2 - y1) / height
+    return Drawing((f"{fact}, strongest at ({x:.0f},{y:.0f})",), image=draw.heat(ground, layer / 255))
+
+
+@_drawn.register
+def _(content: Detections, answer: Answer) -> Drawing:
+    facts, keys, colours = [_boxes_fact(content, "box")], _counts(content, answer), _colours(content, answer)
+    if (photograph := answer.photograph) is None:
+        return Drawing(tuple(facts), keys)
+    canvas, scale = _canvas(photograph)
+    names, scores = (content.labels, content.scores) if answer.lettered else (None, None)
+    image = draw.boxes(canvas, content.boxes * scale, names, scores, colours=colours)
+    if skipped := image.info["skipped"]:
+        facts.append(f"{skipped} not drawn: outside the photograph, or not finite")
+    return Drawing(tuple(facts), keys, image)
+
+
+@_drawn.register
+def _(content: InstanceMasks, answer: Answer) -> Drawing:
+    from PIL import Image
+
+    found, masks = content.found, content.masks
+    facts, keys, colours = [_boxes_fact(found, "mask")], _counts(found, answer), _colours(found, answer)
+    pixels = sum(int(mask.sum()) for mask in content.masks)
+    facts[0] += f"; {pixels:,} px".replace(",", " ")
+    if answer.photograph is None:
+        height, width = content.masks[0].shape
+        canvas = draw.fit(Image.new("RGB", (width, height), "white"))
+    else:
+        frame = answer.frame or (0, 0, *answer.photograph.size)
+        canvas, _ = _canvas(answer.photograph, frame)
+        masks = [laid(mask, answer.photograph, frame, Image.Resampling.NEAREST) for mask in masks]
+    names, scores = (found.labels, found.scores) if answer.lettered else (None, None)
+    image = draw.masks(canvas, masks, names, scores, colours=colours)
+    if skipped := image.info["skipped"]:
+        facts.append(f"{skipped} not drawn: without a pixel")
+    return Drawing(tuple(facts), keys, image)
+
+
+@_drawn.register
+def _(content: Classes, answer: Answer) -> Drawing:
+    pairs = list(zip(content.names, content.probabilities, strict=True))
+    keys = tuple((name, percent(share), draw.colour(0), share) for name, share in pairs[:_MOST])
+    facts = (f"{len(pairs)} classes, the first {_MOST} of them:",) if len(pairs) > _MOST else ()
+    return Drawing(facts, keys, draw.fit(answer.photograph.shown, 240, 240) if answer.photograph else None, aside=True)
+
+
+@_drawn.register
+def _(content: TokenWeights, answer: Answer) -> Drawing:
+    order = sorted(range(len(content.tokens)), key=lambda i: -abs(content.weights[i]))[:8]
+    strongest = ", ".join(f"{content.tokens[i]} {content.weights[i]:+.2g}" for i in order)
+    count = len(content.tokens)
+    fact = f"{count} word{'s' * (count != 1)} weighed, the strongest: {shorten(strongest, 200)}"
+    return Drawing((fact,), html=pieces.words(content.tokens, content.weights))
+
+
+@_drawn.register
+def _(content: Tensors, answer: Answer) -> Drawing:
+    shown = content.tensors[:_MOST]
+    facts = [pieces.tensor_fact(name, array) for name, array in shown]
+    if len(content.tensors) > _MOST:
+        facts.append(f"and {len(content.tensors) - _MOST} more")
+    return Drawing(tuple(facts), html="".join(pieces.histogram(array) for _, array in shown))
+
+
+@_drawn.register
+def _(content: Document, answer: Answer) -> Drawing:
+    if not content.text:
+        return Drawing(("an empty body",))
+    laid = pieces.pretty(content.text)
+    count = laid.count("\n") + 1
+    if count <= _LONG:
+        return Drawing(html=html.code(laid), text=laid)
+    if content.value is None:
+        return Drawing((f"text, {count} lines",), text=laid, folded=html.code(laid))
+    return Drawing(_shape(content.value), html=pieces.tree(content.value), text=laid, folded=html.code(laid))
+
+
+@_drawn.register
+def _(content: Pieces, answer: Answer) -> Drawing:
+    texts = [pieces.piece(chunk) for chunk in content.chunks]
+    text = "\n".join(f"{number}  {shorten(' '.join(one.split()))}" for number, one in enumerate(texts[:_MOST], 1))
+    more = f"\n... and {len(texts) - _MOST} more" if len(texts) > _MOST else ""
+    return Drawing((f"streamed in {len(texts)} pieces",), html=pieces.stream(content.chunks), text=text + more)
+
+
+@_drawn.register
+def _(content: Unread, answer: Answer) -> Drawing:
+    data = content.data
+    return Drawing((f"{size(len(data))} of bytes: {data[:24].hex(' ')}{' …' if len(data) > 24 else ''}",))
+
+
+def under(
+    values: npt.NDArray[Any], photograph: Photograph, frame: Frame, method: Image.Resampling
+) -> tuple[Image.Image, npt.NDArray[Any]]:
+    """The photograph at the size it is shown at, and a map [H, W] of 8 bits or bools that lies on it."""
+    return _ground(photograph, frame), laid(values, photograph, frame, method)
+
+
+def laid(values: npt.NDArray[Any], photograph: Photograph, frame: Frame, method: Image.Resampling) -> npt.NDArray[Any]:
+    """A map [H, W] of 8 bits or bools in its place on the photograph as it is shown, 0 beside it; as it is where it
+    lies on all of the photograph."""
+    import numpy as np
+    from PIL import Image
+
+    if frame == (0, 0, *photograph.size):
+        return values
+    x1, y1, x2, y2 = _shown(photograph, frame)
+    region = Image.fromarray(np.ascontiguousarray(values).view(np.uint8)).resize(
+        (max(1, x2 - x1), max(1, y2 - y1)), method
+    )
+    layer = Image.new("L", photograph.shown.size)
+    layer.paste(region, (x1, y1))
+    return np.asarray(layer).astype(values.dtype)
+
+
+def _ground(photograph: Photograph, frame: Frame) -> Image.Image:
+    """The photograph as it is shown; what a handler cropped away is pale, and the rest framed."""
+    from PIL import Image, ImageDraw
+
+    ground = photograph.shown
+    if frame == (0, 0, *photograph.size):
+        return ground
+    x1, y1, x2, y2 = _shown(photograph, frame)
+    pale = Image.blend(ground, Image.new("RGB", ground.size, "white"), 0.55)
+    inside = (max(0, x1), max(0, y1), min(ground.width, x2), min(ground.height, y2))
+    pale.paste(ground.crop(inside), inside[:2])
+    ImageDraw.Draw(pale).rectangle((x1 - 1, y1 - 1, x2, y2), outline=_FRAME)
+    return pale
+
+
+def _shown(photograph: Photograph, frame: Frame) -> tuple[int, int, int, int]:
+    """A frame in the pixels of the photograph as it is shown."""
+    scale = photograph.shown.width / photograph.size[0]
+    x1, y1, x2, y2 = (round(edge * scale) for edge in frame)
+    return x1, y1, x2, y2
+
+
+def _canvas(photograph: Photograph, frame: Frame | None = None) -> tuple[Image.Image, npt.NDArray[Any]]:
+    """The photograph to draw boxes on, and what a box's edges are multiplied with. A small one grows, so that its
+    labels can be read."""
+    import numpy as np
+
+    canvas = _ground(photograph, frame or (0, 0, *photograph.size))
+    if (grown := _READABLE // max(canvas.size)) > 1:
+        canvas = canvas.resize((canvas.width * grown, canvas.height * grown))
+    return canvas, np.array([canvas.width / photograph.size[0], canvas.height / photograph.size[1]] * 2)
+
+
+def _colours(found: Detections, answer: Answer) -> list[draw.Colour]:
+    inks = {name: answer.colour(name) for name in dict.fromkeys(found.labels)}
+    return [inks[label] for label in found.labels]
+
+
+def _counts(found: Detections, answer: Answer) -> tuple[Key, ...]:
+    """How many there are of each class, most first."""
+    counted = Counter(found.labels).most_common(2 * _MOST)
+    return tuple((name, str(count), answer.colour(name), None) for name, count in counted if name)
+
+
+def _boxes_fact(found: Detections, what: str) -> str:
+    """`12 boxes: coin 0.98 (10,20)-(50,60), ... and 7 more`."""
+    rows = []
+    for i, box in enumerate(found.boxes[:_FEW]):
+        x1, y1, x2, y2 = (f"{value:.0f}" if math.isfinite(value) else str(value) for value in box)
+        score = f"{found.scores[i]:.2f}" if found.scores is not None else ""
+        rows.append(" ".join(filter(None, [shorten(found.labels[i], 40), score, f"({x1},{y1})-({x2},{y2})"])))
+    more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
+    plural = {"box": "boxes"}.get(what, f"{what}s") if len(found) != 1 else what
+    return f"{len(found)} {plural}" + (f": {', '.join(rows)}{more}" if rows else "")
+
+
+def _shape(value: Any) -> tuple[str, ...]:
+    """`JSON object: model, embedding`: what an answer holds that is shown as a tree."""
+    if isinstance(value, dict):
+        names = ", ".join(list(value)[:8]) + (f" and {len(value) - 8} more" if len(value) > 8 else "")
+        return (f"JSON object: {shorten(names)}",)
+    return (f"JSON list of {len(value)}",)

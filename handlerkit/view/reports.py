@@ -1,0 +1,108 @@
+"""What a notebook shows of a LoadError, a Report and Envelopes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from handlerkit.errors import LoadError
+from handlerkit.messages import describe
+from handlerkit.verify import Enveloped, Envelopes, Report
+from handlerkit.view import causes, exchange, html
+from handlerkit.view.compare import changed, compare
+from handlerkit.view.render import View, view
+from handlerkit.view.words import MAX_TEXT, counted, excerpt, plain, shorten
+
+
+@view.register
+def _(problem: LoadError) -> View:
+    answer = describe(problem.response)
+    text = [problem.args[0], f"registering it answers {answer}", *causes.findings_text(problem.findings)]
+    parts = [
+        f'<div class="hk-line"><b>{html.escape(problem.args[0])}</b>{exchange.pill(problem.response)}</div>',
+        causes.findings(problem.findings),
+    ]
+    if problem.error:
+        text += causes.error_text(problem.error)
+        parts.append(causes.error(problem.error))
+    lines = [line for line in problem.logs if not line.startswith("[METRICS]")]
+    answered = html.code(excerpt(problem.response.text)) if problem.response.body else ""
+    parts.append(
+        html.folds(
+            html.details("registering it answers", answered, answer) if answered else "",
+            html.details("log", html.code(plain("\n".join(lines))[-2 * MAX_TEXT :])) if lines else "",
+        )
+    )
+    return View(plain("\n".join(text)), html.page(*parts))
+
+
+@view.register
+def _(report: Report) -> View:
+    verdicts = counted(Counter(row.verdict for row in report.rows)) or "nothing compared"
+    head = f"verified on {report.endpoint}"
+    text, rows = [f"{head}: {verdicts}"], []
+    columns = ["request", "verdict"]
+    columns += ["here → there"] if any(row.differences for row in report.rows) else []
+    columns += ["left out"] if any(row.volatile for row in report.rows) else []
+    for row in report.rows:
+        text.append(f"{row.label}  {row.verdict}" + (f"  left out: {', '.join(row.volatile)}" if row.volatile else ""))
+        text += [f"  {found.where}: {found.ours} -> {found.theirs}" for found in row.differences]
+        kind = {"identical": "ok", "equal": "ok"}.get(row.verdict, "bad")
+        found = "".join(
+            f"<div>{html.escape(one.where)}: <code>{html.escape(one.ours)}</code> → "
+            f"<code>{html.escape(one.theirs)}</code></div>"
+            for one in row.differences
+        )
+        verdict = f'<span class="hk-pill hk-{kind}">{html.escape(row.verdict)}</span>'
+        cells = [html.escape(row.label), verdict]
+        cells += [found] if "here → there" in columns else []
+        cells += [html.escape(", ".join(row.volatile))] if "left out" in columns else []
+        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    names = "".join(f"<th>{name}</th>" for name in columns)
+    table = f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    line = f'<div class="hk-line"><b>{html.escape(head)}</b><span>{html.escape(verdicts)}</span></div>'
+    apart, drawn = changed(compare(report.run, report.other)) if not report else ([], "")
+    return View(plain("\n".join(text + apart)), html.page(line, plain(table) if rows else "", drawn))
+
+
+@view.register
+def _(compared: Envelopes) -> View:
+    count = len(compared.samples)
+    head = f"{count} sample{'s' * (count != 1)} to {compared.model} in each envelope"
+    verdicts = counted(Counter(compared.verdicts)) or "nothing compared"
+    text, rows = [f"{head}: {verdicts}"], []
+    names = tuple(compared.samples[0].answers) if compared.samples else ()
+    for sample in compared.samples:
+        text.append(sample.label)
+        cells = ""
+        for name, found in sample.answers.items():
+            word, status = found.verdict * (name != "none"), _statuses(found)
+            text.append(f"  {name:8}  {'  '.join(filter(None, (word, status, found.why)))}")
+            cells += f"<td>{_verdict(found, word, status)}</td>"
+        rows.append(f"<tr><td>{html.escape(sample.label)}</td>{cells}</tr>")
+    columns = "".join(f"<th>{name}</th>" for name in ("sample", *names))
+    table = (
+        f'<table class="hk-table hk-envelopes"><thead><tr>{columns}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    )
+    line = f'<div class="hk-line"><b>{html.escape(head)}</b><span>{html.escape(verdicts)}</span></div>'
+    return View(plain("\n".join(text)), html.page(line, plain(table) if rows else "", _changes(compared)))
+
+
+def _verdict(found: Enveloped, word: str, status: str) -> str:
+    kind = {"same": "ok", "different": "odd"}.get(found.verdict, "bad")
+    pill = f'<span class="hk-pill hk-{kind}">{html.escape(word or status)}</span>'
+    beside = f' <span class="hk-soft">{html.escape(status)}</span>' if word else ""
+    why = f"<div>{html.escape(shorten(found.why, 300))}</div>" if found.why else ""
+    return f'<div class="hk-item">{pill}{beside}</div>{why}'
+
+
+def _statuses(found: Enveloped) -> str:
+    """Those of the answers, each once."""
+    answers = found.run.responses if found.run else ()
+    return ", ".join(dict.fromkeys(str(response.status or "no answer") for response in answers))
+
+
+def _changes(compared: Envelopes) -> str:
+    """What the failures' findings say, folded: each once, though it may stand in several envelopes."""
+    found = [one for sample in compared.samples for one in sample.answers.values() if one.verdict == "failed"]
+    findings = tuple(dict.fromkeys(finding for one in found if one.run for finding in one.run.findings))
+    return html.folds(html.details("what to change", causes.findings(findings), str(len(findings)))) if findings else ""

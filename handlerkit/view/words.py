@@ -1,0 +1,79 @@
+"""Numbers, paths and lines as displays say them.
+
+What a display says is the same each time but for times and what stands in data URIs (notebooks are compared by that):
+no ids, no addresses, no temporary paths. `plain` takes them out of text that others wrote, `duration` writes every time
+in a form that one pattern finds: a number, a space, and ns, µs, ms, s or min.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+MAX_TEXT = 4096
+
+
+def duration(seconds: float) -> str:
+    """`84 µs`, `1.2 ms`, `3.4 s`: three digits at most up to a minute, one after the point below a hundred."""
+    value, unit = seconds * 1e9, "ns"
+    for step, name in ((1000, "µs"), (1000, "ms"), (1000, "s"), (60, "min")):
+        if (round(value) if value >= 99.95 else round(value, 1)) < step:
+            break
+        value, unit = value / step, name
+    return f"{value:.0f} {unit}" if value >= 99.95 else f"{round(value, 1):g} {unit}"
+
+
+def size(count: int) -> str:
+    """`89 B`, `12.4 KB`, `6.6 MB`: decimal units, as in max_response_size's 6553500."""
+    value, unit = float(count), "B"
+    for name in ("KB", "MB", "GB"):
+        if round(value, 1) < 1000:
+            break
+        value, unit = value / 1000, name
+    return f"{round(value, 1):g} {unit}"
+
+
+def percent(share: float) -> str:
+    """`31.2 %`, `<0.1 %`."""
+    return "<0.1 %" if 0 < share < 0.0005 else f"{round(100 * share, 1):g} %"
+
+
+def excerpt(text: str, limit: int = MAX_TEXT, whole: int | None = None) -> str:
+    """The text's beginning and how much was left out; `whole` is its length where `text` is only a part."""
+    whole = len(text) if whole is None else whole
+    return text if whole <= limit else f"{text[:limit]}\n… {size(whole - limit)} more"
+
+
+def shorten(line: str, limit: int = 120) -> str:
+    """One line of that many characters at most."""
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """Without what differs from run to run or only a terminal understands: addresses, temporary folders, colours."""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    text = re.sub(r"\b0x[0-9a-fA-F]{6,}\b", "0x…", text)
+    for root in dict.fromkeys((str(Path.cwd()), sys.prefix, sys.base_prefix)):
+        text = text.replace(root.rstrip("/") + "/", "") if root != "/" else text
+    for root in {tempfile.gettempdir(), str(Path(tempfile.gettempdir()).resolve()), "/tmp", "/var/tmp"}:
+        below = rf"(?<![\w.]){re.escape(root)}(?![\w-])(/[^\s\"'<>|:;,()]*)?"
+        text = re.sub(below, lambda found: _last(found[0]), text)
+    return text
+
+
+def _last(path: str) -> str:
+    return "…/" + path.rstrip("/").rpartition("/")[2] if path.count("/") > 1 else "…"
+
+
+def file_name(path: str) -> str:
+    """A file as its user calls it: without the folders above the current one, and without temporary ones."""
+    short = plain(path)
+    return Path(path).name if short.startswith(("/", "…")) else short
+
+
+def counted(words: Mapping[str, int]) -> str:
+    """`3 × 200, 1 × 503 Prediction failed`."""
+    return ", ".join(f"{count} × {word}" for word, count in words.items())
