@@ -1,0 +1,150 @@
+"""The calls of a bench: sample by sample, batch size by batch size, and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from handlerkit.bench.memory import peak_memory
+from handlerkit.bench.results import Memory, Row
+from handlerkit.errors import RequestError
+from handlerkit.messages import Endpoint, Request, Run
+
+#: Is told in a few words what is going on.
+Progress = Callable[[str], object]
+
+
+@dataclass
+class Case:
+    """One sample at one batch size on one endpoint, while it is measured. `last` is its last Run, `refused` the
+    last one that was no success; `seconds` and `stages` are those of each repeat that was answered with one."""
+
+    endpoint: Endpoint
+    sample: Request
+    batch: int
+    label: str
+    last: Run | None = None
+    seconds: dict[int, float] = field(default_factory=dict)
+    stages: dict[int, dict[str, float]] = field(default_factory=dict)
+    failed: int = 0
+    refused: Run | None = None
+    memory: Memory = field(default_factory=Memory)
+
+    def warm_up(self) -> None:
+        """Call once. Raises ResponseError where the answer is no success: the time of a failure is of no use."""
+        self.last = self._ask().raise_for_status()
+
+    def call(self, repeat: int) -> None:
+        """Call once, and note the time. A call that Ctrl-C ends leaves nothing."""
+        begun = time.perf_counter()
+        run = self._ask()
+        seconds = time.perf_counter() - begun
+        if not run.ok:
+            self.failed += self.batch
+            self.refused = run
+            return
+        stages: dict[str, float] = {}
+        for call in run.calls:
+            for name, part in call.timings:
+                stages[name] = stages.get(name, 0.0) + part
+        self.stages[repeat] = stages
+        self.seconds[repeat] = sum(call.timings.total for call in run.calls) if run.calls else seconds
+        self.last = run
+
+    def row(self) -> Row:
+        """The figures so far."""
+        names = dict.fromkeys(name for stages in self.stages.values() for name in stages)
+        answers = self.last.responses if self.last else ()
+        return Row(
+            self.label,
+            self.batch,
+            seconds=tuple(self.seconds.values()),
+            stages={name: tuple(stages.get(name, 0.0) for stages in self.stages.values()) for name in names},
+            requests=self.batch * len(self.seconds),
+            elapsed=sum(self.seconds.values()),
+            failed=self.failed,
+            answer=len(answers[0].body) if answers else 0,
+            memory=self.memory,
+        )
+
+    def _ask(self) -> Run:
+        return self.endpoint.predict(*[self.sample] * self.batch)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `run` leaves: each endpoint's cases, and whether Ctrl-C ended it."""
+
+    sides: tuple[tuple[Case, ...], ...]
+    interrupted: bool
+
+
+def run(
+    endpoints: Sequence[Endpoint],
+    samples: Sequence[Request],
+    batch_sizes: Sequence[int],
+    repeats: int,
+    warm_up: int,
+    progress: Progress,
+) -> Measured:
+    """Call each endpoint with each case, round by round, so that what changes on the machine meanwhile falls on all of
+    them alike. Within a case the endpoints take turns, and go first by turns. Arguments and errors are `measure`'s."""
+    check(samples, batch_sizes, repeats, warm_up)
+    sides = tuple(
+        tuple(
+            Case(endpoint, sample, batch, label(sample, number))
+            for number, sample in enumerate(samples, start=1)
+            for batch in batch_sizes
+        )
+        for endpoint in endpoints
+    )
+    pairs = list(zip(*sides, strict=True))
+    total = repeats * len(pairs) * len(sides)
+    try:
+        for _ in range(max(1, warm_up)):
+            for pair in pairs:
+                for case in pair:
+                    case.warm_up()
+        done = counter(progress, total)
+        for repeat in range(repeats):
+            for pair in pairs:
+                for case in pair if repeat % 2 == 0 else reversed(pair):
+                    case.call(repeat)
+                    done()
+        for case in (case for side in sides for case in side):
+            case.memory = peak_memory(case.warm_up) if case.last and case.last.calls else Memory()
+    except KeyboardInterrupt:
+        if not any(case.seconds for case in sides[0]):
+            raise
+        return Measured(sides, True)
+    return Measured(sides, False)
+
+
+def counter(progress: Progress, total: int) -> Callable[[], None]:
+    """To be called for each piece of work done: tells each tenth of the whole."""
+    done, told = 0, 0
+
+    def one_more() -> None:
+        nonlocal done, told
+        done += 1
+        if (tenths := 10 * done // total) > told:
+            told = tenths
+            progress(f"{10 * told} %")
+
+    return one_more
+
+
+def label(sample: Request, number: int) -> str:
+    """What a sample is called in tables."""
+    return sample.label or f"request {number}"
+
+
+def check(samples: Sequence[Request], batch_sizes: Sequence[int], repeats: int, warm_up: int) -> None:
+    """Raises RequestError in one sentence for what cannot be measured."""
+    if not samples:
+        raise RequestError("there is nothing to measure: name a file or a variable, or send a request first")
+    if not batch_sizes or min(batch_sizes) < 1:
+        raise RequestError("batch sizes say how many requests a call holds: 1 or more each")
+    if repeats < 1 or warm_up < 0:
+        raise RequestError("repeats says how many calls of each case are timed, 1 or more; warm_up how many come first")

@@ -1,0 +1,47 @@
+"""The most memory that a piece of work takes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from handlerkit.bench.results import Memory
+
+
+def peak_memory(work: Callable[[], Any]) -> Memory:
+    """Do `work` and tell the most memory that it took: this process's resident size, and torch's on the GPU.
+
+    The process's peak is Linux's VmHWM, set back by writing 5 to clear_refs (proc_pid_clear_refs(5)); elsewhere, and
+    where the system forbids that, it is None. CUDA's is that of torch's own allocator, on the device in use.
+    """
+    cuda = _cuda()
+    before = _reset()
+    if cuda is not None:
+        cuda.reset_peak_memory_stats()
+    work()
+    peak = None if before is None else _status("VmHWM")
+    added = None if before is None or peak is None else max(0, peak - before)
+    return Memory(peak, added, None if cuda is None else int(cuda.max_memory_allocated()))
+
+
+def _reset() -> int | None:
+    """Forget the peak so far. The resident size now; None where there is no peak to be had."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        return None
+    return _status("VmRSS")
+
+
+def _status(key: str) -> int | None:
+    with open("/proc/self/status") as file:
+        found = next((line for line in file if line.startswith(f"{key}:")), None)
+    return int(found.split()[1]) * 1024 if found else None
+
+
+def _cuda() -> Any:
+    """torch.cuda where it is in use already: looking must not start it."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_initialized() else None

@@ -1,0 +1,80 @@
+"""What %bench measures: the session's worker, beside an earlier version, or a real TorchServe."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from handlerkit import bench
+from handlerkit.bench import Bench
+from handlerkit.endpoints.worker import Worker
+from handlerkit.messages import Endpoint, Request
+from handlerkit.model import Model
+from handlerkit.notebook.progress import step
+from handlerkit.notebook.versions import Version
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, how often: as the arguments of bench.measure."""
+
+    samples: Sequence[Request]
+    batch_sizes: Sequence[int]
+    repeats: int
+    warm_up: int
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"batch_sizes": self.batch_sizes, "repeats": self.repeats, "warm_up": self.warm_up}
+
+
+def in_process(plan: Plan, worker: Endpoint, against: tuple[str, AbstractContextManager[Endpoint]] | None) -> Bench:
+    """The figures of `worker`, and those of another one beside it: its name, and what opens it."""
+    with step("measuring") as say:
+        if against is None:
+            return bench.measure(worker, *plan.samples, **plan.options, progress=say)
+        name, opened = against
+        say(f"loading {name}")
+        with opened as other:
+            return bench.compare(worker, other, *plan.samples, name=name, **plan.options, progress=say)
+
+
+def served(plan: Plan, endpoint: Any, model: Model, registered: Mapping[str, Any], concurrency: int | None) -> Bench:
+    """The figures of a running endpoint, or ("server") of a real TorchServe that knows each batch size in turn."""
+    from handlerkit.endpoints.server import Server
+
+    with step("measuring") as say:
+
+        def serve(batch: int) -> AbstractContextManager[Endpoint]:
+            if endpoint != "server":
+                return nullcontext(endpoint)
+            return Server(model, **{**registered, "batch_size": batch}, progress=say)
+
+        return bench.measure_clients(serve, *plan.samples, **plan.options, concurrency=concurrency, progress=say)
+
+
+def profiled(measured: Bench, plan: Plan, worker: Worker) -> Bench:
+    """With a profile of the first case; the trace is written into the current folder. Without it after Ctrl-C."""
+    if measured.interrupted:
+        return measured
+    with step("profiling"):
+        try:
+            trace = Path(f"{worker.model.name}-trace.json")
+            found = bench.profile(worker, plan.samples[0], batch=plan.batch_sizes[0], trace=trace)
+        except KeyboardInterrupt:
+            return replace(measured, interrupted=True)
+    return replace(measured, profile=found)
+
+
+@contextmanager
+def earlier(version: Version, model: Model, options: Mapping[str, Any], envelope: str | None) -> Iterator[Worker]:
+    """A worker of an earlier version, for as long as it is compared with."""
+    with (
+        tempfile.TemporaryDirectory(prefix="handlerkit-") as folder,
+        Worker(version.build(model, Path(folder)), **options) as worker,
+    ):
+        yield worker.with_envelope(envelope) if envelope else worker
