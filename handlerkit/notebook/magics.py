@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
+from handlerkit.model import READY_MADE, ready_made
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -64,6 +66,10 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _counts(text: str) -> list[int]:
+    return [_count(one) for one in text.split(",")]
+
+
 def _model_parser() -> _Parser:
     parser = _Parser("%model", "Choose what the archive will hold, in torch-model-archiver's words.")
     add = parser.add_argument
@@ -87,8 +93,11 @@ def _model_parser() -> _Parser:
 
 def _handler_parser() -> _Parser:
     parser = _Parser("%%handler", "Write the cell to a file and load it as the current model's handler.")
-    parser.add_argument("file", nargs="?", default="handler.py", help="the file to write (handler.py)")
+    parser.add_argument("file", nargs="?", help="the file to write (handler.py, or the ready-made handler's name)")
     parser.add_argument("--function", help="the function that is the entry point, instead of a class or handle")
+    parser.add_argument("--reload", action="store_true", help="load anew, also where the loaded model could be kept")
+    parser.add_argument("--from", dest="from_", choices=READY_MADE, help="begin with a ready-made handler: an empty "
+        "cell is filled with its source, and the module it needs travels along")  # fmt: skip
     return parser
 
 
@@ -114,6 +123,9 @@ def _request_parser() -> _Parser:
     add("--method", "-X", help="the HTTP method (POST)")
     add("--path", help="the path (/predictions/MODEL)")
     add("--query", help="the query string")
+    add("--against", metavar="RUN", help="compare with a variable's Run; previous: with the last answers")
+    add("--as", dest="shown_as", metavar="VIEW", help="show the answers as boxes, segmentation, classes, tensor, ...")
+    add("--geometry", help="where maps lie on the photograph: stretch, or such as 'resize 256 crop 224'")
     return parser
 
 
@@ -139,6 +151,32 @@ def _verify_parser() -> _Parser:
     return parser
 
 
+def _bench_parser() -> _Parser:
+    parser = _Parser("%bench", "Measure the current model, and say where its time goes.")
+    add = parser.add_argument
+    add("what", nargs="*", help="files, or names of variables; without any, the last requests again")
+    add("--batch-sizes", "-b", type=_counts, default=[1], metavar="N,N,...", help="requests a batch holds (1)")
+    add("--repeats", "-n", type=_count, default=50, help="calls of each sample at each batch size (50)")
+    add("--warm-up", type=_count, default=3, help="calls of each before, which are not timed (3)")
+    add("--against", metavar="previous|NAME", help="compare with the last version of the handler, call by call; NAME: "
+        "a handler file loaded before, or another model")  # fmt: skip
+    add("--endpoint", choices=["server"], help="measure a real TorchServe that serves the model")
+    add("--concurrency", "-c", type=_count, help="clients that send to it at the same time (the largest batch)")
+    add("--profile", action="store_true", help="torch's operators, a chrome trace, and the lines of the handler")
+    return parser
+
+
+def _preview_parser() -> _Parser:
+    parser = _Parser("%preview", "The current model as an interactive display, which runs again with its handler.")
+    add = parser.add_argument
+    add("what", nargs="*", help="files, folders of pictures, or names of variables; without any, the last requests")
+    add("--envelope", choices=ENVELOPES[:-1], help="wrap each payload for this envelope, and serve with it")
+    add("--as", dest="shown_as", default="", metavar="VIEW", help="show the answers as boxes, segmentation, ...")
+    add("--geometry", default="", help="where maps lie on the photograph: stretch, or such as 'resize 256 crop 224'")
+    add("--save", metavar="PAGE.html", help="write a page that works offline, with the answers it holds")
+    return parser
+
+
 _PARSERS: dict[str, Callable[[], _Parser]] = {
     "model": _model_parser,
     "handler": _handler_parser,
@@ -146,12 +184,14 @@ _PARSERS: dict[str, Callable[[], _Parser]] = {
     "request": _request_parser,
     "export": _export_parser,
     "verify": _verify_parser,
+    "bench": _bench_parser,
+    "preview": _preview_parser,
 }
 
 
 @magics_class
 class HandlerkitMagics(Magics):
-    """%model, %%handler, %%module, %request, %export and %verify."""
+    """%model, %%handler, %%module, %request, %export, %verify, %bench and %preview."""
 
     @line_magic
     def model(self, line: str) -> Any:
@@ -160,12 +200,15 @@ class HandlerkitMagics(Magics):
 
     @line_cell_magic
     def handler(self, line: str, cell: str | None = None) -> Any:
-        """Write the cell to a file and load it as the handler: %%handler [FILE] [--function NAME]."""
+        """Write the cell to a file and load it as the handler: %%handler [FILE] [options]; --help shows them."""
         from handlerkit.notebook.cell import write
 
         def load(session: Session, options: dict[str, Any]) -> Any:
-            path = write(options["file"], _as_file(self._body("handler", cell)))
-            return session.use(path, function=options["function"])
+            name = options["from_"]
+            file = options["file"] or (f"{name}.py" if name else "handler.py")
+            body = self._begin(line, file, name) if name and not (cell or "").strip() else self._body("handler", cell)
+            path = write(file, _as_file(body))
+            return session.use(path, function=options["function"], from_=name, reload=options["reload"])
 
         return self._door("handler", line, load)
 
@@ -187,6 +230,8 @@ class HandlerkitMagics(Magics):
             if cell is not None:
                 what.append(_payload(cell))
             options["parts"] = [_part(text) for text in options["parts"]]
+            if options["against"] not in (None, "previous"):
+                options["against"] = self._value(options["against"])
             return session.request(*what, **{key: value for key, value in options.items() if value is not None})
 
         return self._door("request", line, send)
@@ -201,6 +246,24 @@ class HandlerkitMagics(Magics):
         """Prove the archive on a real TorchServe: %verify [ARCHIVE] [--ignore NAME] [--rtol NUMBER]."""
         return self._door("verify", line, lambda session, options: session.verify(**options))
 
+    @line_magic
+    def bench(self, line: str) -> Any:
+        """Measure the model: %bench [FILE] [--batch-sizes 1,4] [--against previous] [--endpoint server] [--profile]."""
+
+        def measure(session: Session, options: dict[str, Any]) -> Any:
+            return session.bench(*(self._value(word, "bench") for word in options.pop("what")), **options)
+
+        return self._door("bench", line, measure)
+
+    @line_magic
+    def preview(self, line: str) -> Any:
+        """Play with the model's answers: %preview [FILE ...] [--save PAGE.html]; %preview --help shows all options."""
+
+        def show(session: Session, options: dict[str, Any]) -> Any:
+            return session.preview(*(self._value(word, "preview") for word in options.pop("what")), **options)
+
+        return self._door("preview", line, show)
+
     def _door(self, magic: str, line: str, call: Callable[[Session, dict[str, Any]], Any]) -> Any:
         try:
             options = _PARSERS[magic]().read(line)
@@ -211,18 +274,28 @@ class HandlerkitMagics(Magics):
 
         return call(session, options)
 
+    def _begin(self, line: str, file: str, name: str) -> str:
+        """The source of a ready-made handler, which takes the empty cell's place."""
+        source = ready_made(name).read_text()
+        path = Path(file).expanduser()
+        if path.is_file() and path.read_text() != _as_file(source):
+            raise UsageError(f"%%handler: {file} is there already and is another one; name another file to write")
+        if self.shell is not None:
+            self.shell.set_next_input(f"%%handler {line.strip()}\n{source}", replace=True)
+        return source
+
     def _body(self, magic: str, cell: str | None) -> str:
         if cell is None or not cell.strip():
             raise UsageError(f"%%{magic}: the cell is empty; write the Python code below the first line")
         return cell
 
-    def _value(self, word: str) -> Any:
+    def _value(self, word: str, magic: str = "request") -> Any:
         """What a word of the line names: a variable of the notebook, else a file."""
         variables = self.shell.user_ns if self.shell else {}
         if word in variables:
             return variables[word]
-        if word.isidentifier() and not Path(word).is_file():
-            raise UsageError(f"%request: there is no variable and no file {word!r}")
+        if word.isidentifier() and not Path(word).exists():
+            raise UsageError(f"%{magic}: there is no variable and no file {word!r}")
         return Path(word)
 
 
@@ -278,7 +351,12 @@ def _with_body(lines: list[str]) -> list[str]:
 
 _HOOKED = tuple(f"{sign}{name}" for name in _PARSERS for sign in ("%", "%%"))
 #: What IPython shows as text, html and picture, by module and class; their views load when one is shown.
-_SHOWN = (("handlerkit.messages.run", "Run"), ("handlerkit.verify", "Report"), ("handlerkit.verify", "Envelopes"))
+_SHOWN = (
+    ("handlerkit.messages.run", "Run"),
+    ("handlerkit.verify", "Report"),
+    ("handlerkit.verify", "Envelopes"),
+    ("handlerkit.bench.results", "Bench"),
+)
 
 
 def _bundle(shown: object, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -83,7 +83,8 @@ class Ready:
     findings: tuple[Finding, ...] = ()
 
     def __repr__(self) -> str:
-        head = f"{self.model}: {self.found}, {self.reason} in {duration(self.seconds)}"
+        comma = "," if ":" in self.reason else ""
+        head = f"{self.model}: {self.found}, {self.reason}{comma} in {duration(self.seconds)}"
         told = [*_without_warnings(self.logs), *(f"worth knowing: {finding}" for finding in self.findings)]
         return "\n".join([head, *(f"  {line}" for line in told)])
 

@@ -7,22 +7,34 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handlerkit import envelope as envelopes
-from handlerkit.archive import Archive, read_manifest
+from handlerkit.archive import Archive
+from handlerkit.bench import Bench
+from handlerkit.endpoints.reload import Reload
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
-from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
-from handlerkit.model import Model
-from handlerkit.notebook import cell
+from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
+from handlerkit.model import READY_MADE_MODULE, Model, ready_made
+from handlerkit.notebook import benching, cell, previewing
 from handlerkit.notebook.payload import to_request
-from handlerkit.notebook.progress import bytes_written, step
+from handlerkit.notebook.previewing import Previews, Saved
+from handlerkit.notebook.progress import bytes_written
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
+from handlerkit.notebook.standby import Standby
+from handlerkit.notebook.versions import Versions
+from handlerkit.unpack import read_manifest
 from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
+from handlerkit.view.compare import Comparison, compare
+from handlerkit.view.preview import Preview
+
+if TYPE_CHECKING:
+    from handlerkit.endpoints.server import Server
 
 #: What the worker and the server are registered with; the rest of `Session.model`'s options are Model's.
 _REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id")
@@ -45,6 +57,7 @@ class _Entry:
     archive: Path | None = None
     stamp: object = None
     last: Run | None = None
+    versions: Versions = field(default_factory=Versions)
 
     def build(self) -> Model:
         if self.options.get("handler") is None:
@@ -52,6 +65,24 @@ class _Entry:
                 f"{self.name} has no handler yet: write one in a %%handler cell, or name it with --handler"
             )
         return Model(self.name, **self.options)
+
+    def served(self, envelope: str | None) -> dict[str, Any]:
+        """What a Server is given for this model to be registered as its worker is, with this envelope."""
+        config = {**(self.registered.get("config_properties") or {})}
+        if envelope:
+            config["service_envelope"] = envelope
+        return {key: value for key, value in self.registered.items() if key != "gpu_id"} | {"config_properties": config}
+
+    def registers_anew(self) -> str:
+        """What differs from the model that the worker was registered with, "" for nothing but files' contents."""
+        if self.worker is None:
+            return ""
+        model, before = self.build(), self.worker.model
+        if model.handler != before.handler or model.handler_file != before.handler_file:
+            return "another handler"
+        if changed := [name for name, value in vars(model).items() if value != getattr(before, name)]:
+            return f"{', '.join(changed)} changed"
+        return "the config file changed" if model.settings() != self.worker.settings else ""
 
     def close(self) -> None:
         if self.worker is not None:
@@ -66,6 +97,10 @@ class Session:
         self._entries: dict[str, _Entry] = {}
         self._current: _Entry | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._standby = Standby()
+        self._previews = Previews()
+        #: Called with a model's name after its handler was loaded.
+        self.on_load: list[Callable[[str], object]] = [self._previews.again]
         #: The live exception of the last failed call or load, for debuggers.
         self.last_exception: BaseException | None = None
         atexit.register(self.close)
@@ -114,13 +149,25 @@ class Session:
         self._entries[name] = self._current = entry
         return self._facts(entry)
 
-    def use(self, handler: str | Path | type, *, function: str | None = None) -> Ready:
+    def use(
+        self,
+        handler: str | Path | type,
+        *,
+        function: str | None = None,
+        from_: str | None = None,
+        reload: bool = False,
+    ) -> Ready:
         """Load a handler into the current model by TorchServe's own rule, and say what was found.
 
+        Where it is loaded already, the loaded model is kept if that answers as a new load would (Worker.reload).
+
         Args:
-            handler: a file, a default handler's name, or a class of a notebook cell, whose module is then the
-                source of that cell.
+            handler: a file, a default handler's name, a ready-made one such as "handlerkit:classifier", or a class of
+                a notebook cell, whose module is then the source of that cell.
             function: the function that is the entry point, instead of a class or `handle`.
+            from_: the ready-made handler that the file was begun with: the module it needs travels along, and a file
+                that is not there yet is written with its source.
+            reload: load it anew in any case.
 
         Without a model one is made, named after the file. Raises LoadError when the handler does not load.
         """
@@ -128,8 +175,14 @@ class Session:
         if self._current is None:
             self.model(re.sub(r"\W", "_", Path(name).stem))
         entry = self._chosen()
+        if from_ is not None:
+            source = ready_made(from_).read_text()
+            if not Path(name).with_suffix(".py").is_file():
+                cell.write(name, "\n" + source)  # as a %%handler cell is written
+            if str(READY_MADE_MODULE) not in entry.options["extra_files"]:
+                entry.options["extra_files"].append(str(READY_MADE_MODULE))
         stem = name.removesuffix(".py")
-        return self._load(entry, f"{stem}:{function}" if function else name)
+        return self._load(entry, f"{stem}:{function}" if function else name, force=reload)
 
     def module(self, file: str, source: str) -> Written:
         """Write a helper module that travels with the current model as an extra file, and load the handler again."""
@@ -152,7 +205,10 @@ class Session:
         method: str | None = None,
         path: str | None = None,
         query: str | None = None,
-    ) -> Run | Envelopes:
+        against: Run | str | None = None,
+        shown_as: str = "",
+        geometry: str = "",
+    ) -> Run | Envelopes | Comparison:
         """Send requests through the current model's worker.
 
         Args:
@@ -167,6 +223,9 @@ class Session:
             content_type: the Content-Type, instead of the one that goes with the payload; "" sends none.
             parts: the parts of one multipart/form-data request.
             method, path, query: as of Request.
+            against: compare the answers with those of this Run; "previous": of the model's last one.
+            shown_as: the name of the view that shows the answers, instead of the one that fits.
+            geometry: what the handler does to a photograph: "stretch", or such as "resize 256 crop 224".
 
         Raises RequestError for what cannot be sent, LoadError where the handler does not load.
         """
@@ -176,6 +235,7 @@ class Session:
         payloads = [*what, *([Request.multipart(*form)] if (form := tuple(parts)) else [])]
         changes = {key: value for key, value in (("method", method), ("path", path), ("query", query)) if value}
         requests = [to_request(one, content_type, headers, **changes) for one in payloads or [Request("GET")]]
+        shown, before = _shown(shown_as, geometry), self._before(entry, against)
         worker = self._worker(entry, batch)
         if envelope == "all":
             if not payloads:
@@ -185,11 +245,11 @@ class Session:
             worker = worker.with_envelope(envelope)
             if payloads:
                 requests = [envelopes.wrap(envelope, one, as_tensor=as_tensor) for one in requests]
-        run = worker.predict(*(one for one in requests for _ in range(batch)))
+        run = replace(worker.predict(*(one for one in requests for _ in range(batch))), **shown)
         entry.last = run
         if run.ok:
             self.last_exception = None
-        return run
+        return compare(before, run) if before is not None else run
 
     def export(
         self, folder: str | Path = "model_store", *, archive_format: str = "default", force: bool = False
@@ -214,6 +274,8 @@ class Session:
     ) -> Report:
         """Replay the last Run on a real TorchServe that serves the exported archive, and compare the bytes.
 
+        TorchServe stays up for the next check, until `server.stop()`, `close()` or the end of this process.
+
         Args:
             endpoint: an archive to serve instead, or any endpoint that runs already.
             run: the Run to replay; the last one of the current model.
@@ -225,24 +287,98 @@ class Session:
             raise RequestError(f"nothing to verify yet: send {entry.name} a request first")
         if endpoint is not None and not isinstance(endpoint, str | Path):
             return verify(run, endpoint, ignore, rtol)
-        from handlerkit.endpoints.server import Server
-
         archive = Path(endpoint) if endpoint is not None else self._archive(entry)
-        envelope = run.calls[0].envelope if run.calls else None
-        config = dict(entry.registered.get("config_properties") or {})
-        if envelope:
-            config["service_envelope"] = envelope
-        registered = {
-            key: value for key, value in entry.registered.items() if key not in ("gpu_id", "config_properties")
-        }
+        registered = entry.served(_envelope(run))
         if entry.worker is not None:
             registered["batch_size"] = entry.worker.batch_size  # --batch may have raised it
-        with (
-            step("starting TorchServe") as progress,
-            Server([archive], config, progress=progress, **registered) as server,
-        ):
-            progress(f"sending {len(run.requests)} request(s)")
-            return verify(run, server, ignore, rtol)
+        return self._standby.verify(run, archive, registered, ignore, rtol)
+
+    @property
+    def server(self) -> Server:
+        """The TorchServe that `verify` keeps up from check to check: `server.log()` tells what it did, and after
+        `server.stop()` the next check starts it again. Raises ServerError before the first check."""
+        return self._standby.server
+
+    def bench(
+        self,
+        *what: Any,
+        batch_sizes: Sequence[int] = (1,),
+        repeats: int = 50,
+        warm_up: int = 3,
+        against: str | None = None,
+        endpoint: Endpoint | str | None = None,
+        concurrency: int | None = None,
+        profile: bool = False,
+    ) -> Bench:
+        """Measure the current model: each sample at each batch size, `repeats` times after `warm_up` times.
+
+        Args:
+            what: files and payloads, as `request` takes them; without any, the requests of the last Run again.
+            against: measure an earlier version of the handler beside it, call by call: "previous", the name of a
+                handler file loaded before, or of another model of this session.
+            endpoint: "server" measures a real TorchServe that serves the model, or any endpoint that runs already.
+            concurrency: the clients that send to that at the same time; as many as the largest batch holds.
+            profile: look inside: torch's operators, a chrome trace, and the lines of the handler's code.
+
+        Ctrl-C ends it, and what was measured until then is returned. Raises RequestError for nothing to send,
+        ResponseError where the first answer is no success, ModelError where there is nothing to compare with.
+        """
+        entry = self._chosen()
+        replayed = entry.last if not what else None
+        samples = dict.fromkeys(replayed.requests if replayed else map(to_request, what))
+        envelope = _envelope(replayed)
+        plan = benching.Plan(tuple(samples), tuple(batch_sizes), repeats, warm_up)
+        if endpoint is not None:
+            if against or profile:
+                raise HandlerkitError("against and profile look into this process: leave them or the endpoint out")
+            return benching.served(plan, endpoint, entry.build(), entry.served(envelope), concurrency)
+        worker = self._worker(entry, max(plan.batch_sizes, default=1))
+        asked = worker.with_envelope(envelope) if envelope else worker
+        other = None if against is None else (against, self._other(entry, worker, against, envelope))
+        found = benching.in_process(plan, asked, other)
+        return benching.profiled(found, plan, asked) if profile else found
+
+    def preview(
+        self,
+        *what: Any,
+        envelope: str | None = None,
+        shown_as: str = "",
+        geometry: str = "",
+        save: str | Path | None = None,
+    ) -> Preview | Saved:
+        """The current model as an interactive display: choose, drop or upload a sample, and play with its answer.
+
+        It runs again whenever the handler is loaded. What it sends is the model's `last` Run. A model has one live
+        preview: the one before shows its static display from then on.
+
+        Args:
+            what: samples as `request` takes them, and folders of pictures; without any, the last requests.
+            envelope, shown_as, geometry: as of `request`.
+            save: write a page that works offline: with the answers to `what`, or else those of the live preview.
+
+        Raises RequestError for what cannot be sent, LoadError where the handler does not load.
+        """
+        entry = self._chosen()
+        name, live = entry.name, self._previews.of(entry.name)
+        if save is not None and live is not None and not what:
+            return previewing.saved(live, save, every=False)
+        last = entry.last if not what else None
+        shown, envelope = _shown(shown_as or (last.shown_as if last else ""), geometry), envelope or _envelope(last)
+
+        def wrap(request: Request) -> Request:
+            return envelopes.wrap(envelope, request) if envelope else request
+
+        def predict(request: Request) -> Run:
+            asked = self._entries.get(name, entry)  # %model may have begun it anew
+            worker = self._worker(asked)
+            asked.last = replace((worker.with_envelope(envelope) if envelope else worker).predict(request), **shown)
+            return asked.last
+
+        samples = dict.fromkeys(last.requests) if last else previewing.requests(what, wrap)
+        preview = Preview(samples, predict, wrap=wrap, title=name)
+        if save is not None:
+            return previewing.saved(preview, save, every=True)
+        return self._previews.open(name, preview)
 
     @property
     def worker(self) -> Worker:
@@ -255,7 +391,9 @@ class Session:
         return self._chosen().last
 
     def close(self) -> None:
-        """Forget every model and remove what was staged for them."""
+        """Forget every model, remove what was staged for them, and end the TorchServe that `verify` keeps up."""
+        self._standby.stop()
+        self._previews.close_all()
         for entry in self._entries.values():
             entry.close()
         self._entries.clear()
@@ -275,16 +413,37 @@ class Session:
         standin = Model(entry.name, **{**entry.options, "handler": "base_handler"})
         return Awaiting(entry.name, tuple(one.name for one in standin.entries()))
 
-    def _load(self, entry: _Entry, handler: str) -> Ready:
-        """Load the handler afresh; what was loaded before is gone, also where the new one does not load."""
-        again = entry.worker is not None
-        entry.close()
-        entry.options["handler"] = handler
+    def _before(self, entry: _Entry, against: Run | str | None) -> Run | None:
+        """The Run that answers are compared with."""
+        if against != "previous":
+            if against is not None and not isinstance(against, Run):
+                raise RequestError(f"answers are compared with a Run, or with 'previous', not with {against!r}")
+            return against
+        if entry.last is None:
+            raise RequestError(f"nothing to compare with yet: send {entry.name} a request first")
+        return entry.last
+
+    def _load(self, entry: _Entry, handler: str, *, force: bool = False) -> Ready:
+        """Load the handler, or put what changed into the loaded one; where it does not load, the one before is gone."""
         begun = time.perf_counter()
-        worker = self._worker(entry)
+        entry.options["handler"] = handler
+        other = entry.registers_anew()
+        if entry.worker is None or other:
+            entry.close()
+            worker, reason = self._worker(entry), str(Reload(False, other)) if other else "loaded"
+        else:
+            worker = entry.worker
+            try:
+                reason = str(worker.reload(force=force))
+            except LoadError as problem:
+                entry.close()
+                self._keep(problem.__cause__ or problem)
+                raise
+            entry.versions.record(worker.model)
         seconds = time.perf_counter() - begun
+        for hook in self.on_load:
+            hook(entry.name)
         logs = tuple(line.text for line in worker.load_logs if not line.text.startswith("[METRICS]"))
-        reason = "loaded again" if again else "loaded"
         return Ready(entry.name, worker.entry_point, reason, seconds, logs, tuple(worker.load_findings))
 
     def _worker(self, entry: _Entry, batch: int = 1) -> Worker:
@@ -301,7 +460,18 @@ class Session:
             self._keep(problem.__cause__ or problem)
             raise
         entry.worker.on_exception = self._keep
+        entry.versions.record(entry.worker.model)
         return entry.worker
+
+    def _other(
+        self, entry: _Entry, worker: Worker, name: str, envelope: str | None
+    ) -> AbstractContextManager[Endpoint]:
+        """What opens a worker of an earlier version, or of another model, in batches as large as this worker's."""
+        if name in self._entries and self._entries[name] is not entry:
+            other = self._worker(self._entries[name], worker.batch_size)
+            return nullcontext(other.with_envelope(envelope) if envelope else other)
+        options = {**entry.registered, "batch_size": worker.batch_size}
+        return benching.earlier(entry.versions.find(name), entry.build(), options, envelope)
 
     def _keep(self, error: BaseException) -> None:
         """Hold the live exception where %debug and pdb.pm() look for it."""
@@ -328,6 +498,24 @@ class Session:
             self._folder = tempfile.TemporaryDirectory(prefix="handlerkit-")
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
         return str(cell.write(Path(self._folder.name, f"{name}.py"), cell.module_source(kind)))
+
+
+def _envelope(run: Run | None) -> str | None:
+    """The one that a Run was served with."""
+    return run.calls[0].envelope if run and run.calls else None
+
+
+def _shown(shown_as: str, geometry: str) -> dict[str, Any]:
+    """What the user says of a Run's display. Raises RequestError for a name or a geometry that is none."""
+    from handlerkit import view
+
+    if shown_as and shown_as not in view.names():
+        raise RequestError(f"there is no view {shown_as!r}: choose one of {', '.join(view.names())}")
+    try:
+        said = {"geometry": Geometry.parse(geometry)} if geometry else {}
+    except ValueError as problem:
+        raise RequestError(str(problem)) from None
+    return {"shown_as": shown_as, **said}
 
 
 def _stamp(model: Model) -> object:

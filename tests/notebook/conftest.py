@@ -100,8 +100,8 @@ class MagicDoor:
     def __init__(self, notebook: Notebook) -> None:
         self._notebook = notebook
 
-    def handler(self, file: str, source: str, *, function: str | None = None) -> Any:
-        return self._run(f"%%handler {file}{_options(function=function)}\n{source}")
+    def handler(self, file: str, source: str, *, function: str | None = None, reload: bool = False) -> Any:
+        return self._run(f"%%handler {file}{_options(function=function)}{' --reload' * reload}\n{source}")
 
     def module(self, file: str, source: str) -> Any:
         return self._run(f"%%module {file}\n{source}")
@@ -145,8 +145,8 @@ class FunctionDoor:
         self.export, self.verify = session.export, session.verify
         self._session = session
 
-    def handler(self, file: str, source: str, *, function: str | None = None) -> Any:
-        return self._session.use(write(file, "\n" + source), function=function)
+    def handler(self, file: str, source: str, *, function: str | None = None, reload: bool = False) -> Any:
+        return self._session.use(write(file, "\n" + source), function=function, reload=reload)
 
 
 Door = MagicDoor | FunctionDoor

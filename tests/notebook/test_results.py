@@ -52,9 +52,10 @@ def test_ready_keeps_what_the_handler_says(line: str) -> None:
 
 
 def test_written_tells_of_the_load_it_caused() -> None:
-    ready = Ready("m", "class H", "loaded again", 0.1)
+    ready = Ready("m", "class H", "loaded again: initialize changed", 0.1)
     assert repr(Written("words.py", "m")) == "words.py travels with m"
-    assert repr(Written("words.py", "m", ready)) == "words.py travels with m\nm: class H, loaded again in 100.0 ms"
+    loaded = "m: class H, loaded again: initialize changed, in 100.0 ms"
+    assert repr(Written("words.py", "m", ready)) == f"words.py travels with m\n{loaded}"
 
 
 def test_exported_names_the_files() -> None:

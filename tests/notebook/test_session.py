@@ -123,7 +123,43 @@ def test_config_properties_reach_the_worker(door) -> None:
 
 def test_handler_says_what_was_found(door) -> None:
     assert repr(door.handler("echo.py", ECHO)).startswith("echo: function handle, loaded in ")
-    assert repr(door.handler("fails.py", FAILS)).startswith("echo: class Fails, loaded again in ")
+    assert repr(door.handler("fails.py", FAILS)).startswith("echo: class Fails, loaded again: another handler, in ")
+
+
+COUNTS = """
+class Counts:
+    def initialize(self, context):
+        self.calls = 0
+
+    def handle(self, data, context):
+        self.calls += 1
+        return [f"first {self.calls}"] * len(data)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reload", "says"),
+    [
+        ("first", "second", False, "model kept: only handle changed"),
+        ("first", "first", False, "model kept: nothing changed"),
+        ("calls = 0", "calls = 5", False, "loaded again: initialize changed"),
+        ("first", "second", True, "loaded again: as asked"),
+    ],
+)
+def test_handler_that_is_run_again_says_what_became_of_the_model(door, old, new, reload, says) -> None:
+    door.handler("counts.py", COUNTS)
+    door.request({})
+    assert f"class Counts, {says}, in " in repr(door.handler("counts.py", COUNTS.replace(old, new), reload=reload))
+    answers = {"second": "second 1", "first": "first 1", "calls = 5": "first 6"}
+    assert door.request({}).response.text == answers[new]
+
+
+def test_changed_config_registers_the_model_anew(door, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("batchSize: 1\n")
+    door.model("m", config_file="config.yaml")
+    door.handler("counts.py", COUNTS)
+    (tmp_path / "config.yaml").write_text("batchSize: 3\n")
+    assert "loaded again: the config file changed, in " in repr(door.handler("counts.py", COUNTS))
 
 
 def test_handler_says_the_same_at_every_load(door) -> None:
@@ -192,7 +228,7 @@ def test_changed_module_is_loaded_again(door) -> None:
     door.module("words.py", "GREETING = 'hello'\n")
     door.handler("greets.py", USES_HELPER)
     shown = repr(door.module("words.py", "GREETING = 'salve'\n"))  # as long as before, in the same second
-    assert shown.startswith("words.py travels with m\nm: function handle, loaded again in ")
+    assert shown.startswith("words.py travels with m\nm: function handle, loaded again: GREETING changed, in ")
     assert door.request({}).response.body == b"salve"
 
 
