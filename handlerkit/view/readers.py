@@ -116,6 +116,8 @@ def _placed(source: Source, name: str, content: Any, notes: tuple[str, ...]) -> 
     photograph, frame = None, None
     if isinstance(content, Detections | SegmentationMap | InstanceMasks | HeatMap | Classes):
         photograph = source.photograph
+    if photograph and _is_upright(source, content, photograph):
+        photograph = photograph.upright()
     if photograph and photograph.rotated and not isinstance(content, Classes):
         notes += (f"EXIF turns the photograph by {photograph.rotated}°; drawn as PIL opens it, unturned",)
     if isinstance(content, Detections):
@@ -135,6 +137,16 @@ def _placed(source: Source, name: str, content: Any, notes: tuple[str, ...]) -> 
 def _may_be_segmenter(content: Content) -> bool:
     """Whether it may be the answer of TorchServe's image_segmenter: it alone answers [class, probability] pairs."""
     return isinstance(content, SegmentationMap) and content.probabilities is not None
+
+
+def _is_upright(source: Source, content: Any, photograph: Photograph) -> bool:
+    """Whether the answer speaks of the photograph as EXIF turns it: it says that size, or has a map of it."""
+    wide, high = photograph.upright_size
+    if (wide, high) == photograph.size:
+        return False
+    said = source.json.get("size") if isinstance(source.json, dict) else None
+    mapped = _shape(content) if isinstance(content, SegmentationMap | HeatMap | InstanceMasks) else None
+    return said == [high, wide] or mapped == (high, wide)
 
 
 def _shape(content: SegmentationMap | HeatMap | InstanceMasks) -> tuple[int, ...]:

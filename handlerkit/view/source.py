@@ -8,7 +8,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ _SIDES = re.compile(r"(?:x-)?(?:image-)?(width|height|size)")
 class Photograph:
     """The picture a request carries.
 
-    Its pixels are those that PIL gives: like a handler, it leaves an EXIF rotation be.
+    Its pixels are those that PIL gives: like most handlers, it leaves an EXIF rotation be; `upright()` does not.
 
     Attributes:
         data: the file as it was sent.
@@ -68,6 +68,15 @@ class Photograph:
             return None
         rest = max(1, round(max(shown.size) * factor / max(size)))
         return cls(data, size, shown.reduce(rest) if rest > 1 else shown, rotated)
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) as EXIF says it is to be seen."""
+        return self.size[::-1] if self.rotated in (90, 270) else self.size
+
+    def upright(self) -> Photograph:
+        """It as EXIF says it is to be seen."""
+        return replace(self, size=self.upright_size, shown=self.shown.rotate(-self.rotated, expand=True), rotated=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -300,6 +300,18 @@ def test_a_photograph_that_exif_turns_is_drawn_as_a_handler_opens_it(send):
     assert found.notes == ("EXIF turns the photograph by 90°; drawn as PIL opens it, unturned",)
 
 
+def test_a_photograph_is_turned_where_the_answer_speaks_of_it_turned(send):
+    image = Image.new("RGB", (100, 80), "white")
+    image.paste("red", (0, 0, 20, 20))  # the upper left corner; turned clockwise, the upper right one
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    answer = {"size": [100, 80], "boxes": [[1, 2, 70, 90]], "labels": ["coin"], "scores": [0.9]}
+    found = read(send(answer, photograph=encoded(image, "JPEG", exif=exif)))
+    assert (found.photograph.size, found.notes) == ((80, 100), ())
+    red, _, blue = found.photograph.shown.getpixel((75, 5))
+    assert red > 200 > 100 > blue
+
+
 @pytest.mark.parametrize(("kind", "size"), [("JPEG", (4000, 3000)), ("PNG", (3300, 40)), ("PNG", (1600, 1600))])
 def test_a_large_photograph_shrinks_by_a_whole_number(send, kind, size):
     photograph = encoded(Image.new("RGB", size, (90, 90, 90)), kind)
