@@ -5,7 +5,7 @@
 
 BIN := .venv/bin
 READY := .venv/.ready
-QUICKSTART := notebooks/quickstart.ipynb
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-6s %s\n", $$1, $$2 }'
@@ -18,8 +18,8 @@ test: check  ## check, then unit tests, tests on a real TorchServe, and the note
 	@$(BIN)/python -m pytest -m "not server and not browser"
 	@echo "== tests on a real TorchServe and in a browser"
 	@$(BIN)/python -m pytest -m "server or browser"
-	@echo "== the notebook against its saved outputs"
-	@$(BIN)/python -m pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg $(QUICKSTART)
+	@echo "== the notebooks against their saved outputs"
+	@$(BIN)/python -m pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg $(NOTEBOOKS)
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir notebooks

@@ -55,7 +55,8 @@ _PACKAGED = re.compile(r"(?<![\w/])/[^\s\"']*?/(?:site-packages|lib/python3\.\d+
 
 
 class _RecordHandler(logging.Handler):
-    """A worker's logging.basicConfig: the bare message, with the traceback where there is one."""
+    """A worker's logging.basicConfig: the bare message on stdout, with the traceback where there is one. Whatever its
+    level was, TorchServe files it as INFO."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__(logging.NOTSET)
@@ -73,7 +74,7 @@ class _RecordHandler(logging.Handler):
         except Exception:
             self.handleError(record)
         else:
-            self._journal.add("WARN" if record.levelname == "WARNING" else record.levelname, text)
+            self._journal.add("INFO", text)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """A log call with wrong arguments writes its traceback to stderr, as in a worker."""

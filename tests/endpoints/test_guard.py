@@ -187,7 +187,7 @@ class TestLogs:
             ("INFO", "lines"),
             ("INFO", "printed"),
             ("WARN", "complained"),
-            ("WARN", "watch out"),
+            ("INFO", "watch out"),
             ("WARN", "<model_dir>/says_things.py:18: UserWarning: old way"),
             ("WARN", '  warnings.warn("old way", UserWarning, stacklevel=1)'),
             ("INFO", "no line end"),
