@@ -1,0 +1,249 @@
+"""A saved page in a real browser, without a network: every kind of answer, played with."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from preview_page import PreviewPage
+
+from handlerkit.messages import Run
+from handlerkit.view import draw
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "view"))
+from preview_answers import boxes, class_map, indexed_png, photograph, preview, run
+
+Show = Callable[..., PreviewPage]
+
+
+def flat(ink: tuple[int, int, int], width: int = 200, height: int = 100) -> bytes:
+    """A photograph of one colour, as PNG, small enough to go over as one."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), ink).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def halves(width: int = 120, height: int = 100) -> Any:
+    """A class map: 1 on the left, 2 on the right."""
+    return np.where(np.arange(width) < width // 2, 1, 2) * np.ones((height, 1), int)
+
+
+def near(one: Any, other: Any, by: int = 2) -> bool:
+    return all(abs(a - b) <= by for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture
+def show(chromium: Any, tmp_path: Path) -> Iterator[Show]:
+    """Opens a page with these answers, offline; afterwards, nothing was logged as an error nor asked for."""
+    context = chromium.new_context(viewport={"width": 1200, "height": 900}, offline=True)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda one: one.type == "error" and wrong.append(one.text))
+    page.on("pageerror", lambda problem: wrong.append(str(problem)))
+    page.on("request", lambda one: one.url.startswith(("file:", "blob:", "data:")) or wrong.append(one.url))
+
+    def shown(*runs: Run, again: Run | None = None) -> PreviewPage:
+        made = preview(*runs)
+        if again is not None:
+            made._predict = lambda request: again
+            made.ask(again.request.label)
+        page.goto(made.save(tmp_path / "page.html").as_uri())
+        found = PreviewPage(page)
+        found.settle()
+        page.wait_for_timeout(100)
+        return found
+
+    yield shown
+    context.close()
+    assert wrong == []
+
+
+def test_opacity_blends_the_class_s_colour(show: Show) -> None:
+    shown = show(run(halves().tolist(), flat((200, 200, 200), 120, 100)))
+    first, second = draw.colour(1), draw.colour(2)
+    assert near(shown.pixel(0.25, 0.5), [(200 + each) / 2 for each in first])
+    shown.slide("Mask opacity", 1)
+    assert (shown.pixel(0.25, 0.5), shown.pixel(0.75, 0.5)) == (first, second)
+    shown.slide("Mask opacity", 0)
+    assert near(shown.pixel(0.25, 0.5), (200, 200, 200))
+
+
+def test_class_that_is_switched_off_shows_the_photograph(show: Show) -> None:
+    shown = show(run(halves().tolist(), flat((200, 200, 200), 120, 100), labels={"1": "cat", "2": "dog"}))
+    shown.slide("Mask opacity", 1)
+    shown.el.get_by_role("checkbox", name="cat").uncheck()
+    shown.frame()
+    assert near(shown.pixel(0.25, 0.5), (200, 200, 200))
+    assert shown.pixel(0.75, 0.5) == draw.colour(2)
+
+
+def test_all_and_none_switch_every_class(show: Show) -> None:
+    shown = show(run(class_map(120, 100, 4).tolist(), flat((200, 200, 200), 120, 100)))
+    shown.slide("Mask opacity", 1)
+    shown.el.get_by_role("button", name="none", exact=True).click()
+    shown.frame()
+    assert shown.count(draw.colour(2)) == 0
+    shown.el.get_by_role("button", name="all", exact=True).click()
+    shown.frame()
+    assert shown.count(draw.colour(2)) > 1000
+
+
+def test_hover_says_class_probability_and_pixel(show: Show) -> None:
+    answer = [[[1, 0.25]] * 60 + [[2, 0.75]] * 60] * 100
+    shown = show(run(answer, flat((200, 190, 180), 120, 100), labels={"1": "cat", "2": "dog"}))
+    assert shown.hover(0.25, 0.5).startswith("cat 0.25\nrgb 200 190 180")
+    assert shown.hover(0.75, 0.5).startswith("dog 0.75\n")
+
+
+def test_hover_says_a_heat_map_s_value(show: Show) -> None:
+    heat = run([[0.0] * 7 + [1.0] * 7] * 14, flat((200, 200, 200), 120, 100))
+    (one,) = heat.exchanges
+    asked = replace(one, request=replace(one.request, path="/explanations/model"))
+    shown = show(replace(heat, exchanges=(asked,)))
+    assert shown.hover(0.9, 0.5).startswith("value 1.00\n")
+    assert shown.hover(0.1, 0.5).startswith("value 0.00\n")
+
+
+def test_zoom_shows_the_photograph_s_own_pixels(show: Show) -> None:
+    pixels = np.zeros((1000, 2000, 3), np.uint8)
+    pixels[500:, 1000:] = 255
+    pixels[500, 1000] = (255, 0, 0)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    shown = show(run(buffer.getvalue()))
+    assert shown.count((255, 0, 0)) == 0  # a single pixel is lost at this size
+    shown.canvas.focus()
+    for _ in range(20):
+        shown.page.keyboard.press("+")
+    shown.frame()
+    assert shown.count((255, 0, 0)) > 100
+
+
+def test_dragging_moves_what_is_zoomed(show: Show) -> None:
+    shown = show(run(halves().tolist(), flat((200, 200, 200), 120, 100)))
+    shown.slide("Mask opacity", 1)
+    shown.canvas.dblclick()
+    box = shown.canvas.bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    shown.page.mouse.move(*middle)
+    shown.page.mouse.down()
+    shown.page.mouse.move(middle[0] + 100, middle[1], steps=4)
+    shown.page.mouse.up()
+    shown.frame()
+    assert shown.pixel(0.52, 0.5) == draw.colour(1)
+    shown.el.get_by_role("button", name="show all of it").click()
+    shown.frame()
+    assert shown.pixel(0.52, 0.5) == draw.colour(2)
+
+
+def test_wheel_scrolls_the_page_and_zooms_with_control(show: Show) -> None:
+    shown = show(run(halves().tolist(), flat((200, 200, 200), 120, 100)))
+    shown.slide("Mask opacity", 1)
+    shown.hover(0.6, 0.5)
+    shown.page.mouse.wheel(0, -300)
+    shown.frame()
+    assert shown.pixel(0.48, 0.5) == draw.colour(1)
+    shown.page.keyboard.down("Control")
+    shown.page.mouse.wheel(0, -300)
+    shown.page.keyboard.up("Control")
+    shown.frame()
+    assert shown.pixel(0.35, 0.5) == draw.colour(2) or shown.pixel(0.1, 0.5) == draw.colour(1)
+
+
+def test_wipe_shows_both_answers(show: Show) -> None:
+    picture = flat((200, 200, 200), 120, 100)
+    before, after = run(halves().tolist(), picture), run((3 - halves()).tolist(), picture)
+    shown = show(before, again=after)
+    shown.slide("Mask opacity", 1)
+    shown.el.get_by_label("Before / after").check()
+    shown.frame()
+    assert shown.pixel(0.25, 0.5) == shown.pixel(0.75, 0.5) == draw.colour(1)
+    handle = shown.slider("before and after").bounding_box()
+    shown.page.mouse.move(handle["x"] + 12, handle["y"] + 20)
+    shown.page.mouse.down()
+    shown.page.mouse.move(handle["x"] - 900, handle["y"] + 20, steps=3)
+    shown.page.mouse.up()
+    shown.frame()
+    assert shown.pixel(0.25, 0.5) == draw.colour(2)
+
+
+def test_masks_follow_the_score(show: Show) -> None:
+    masks = np.zeros((2, 100, 120), int)
+    masks[0], masks[1, 40:60, 40:80] = 1, 1
+    answer = {"masks": masks.tolist(), "labels": ["1", "2"], "scores": [0.5, 0.9]}
+    shown = show(run(answer, flat((200, 200, 200), 120, 100), labels={"1": "cat", "2": "dog"}))
+    shown.slide("Mask opacity", 1)
+    assert (shown.pixel(0.2, 0.5), shown.pixel(0.5, 0.5)) == (draw.colour(1), draw.colour(2))
+    shown.slide("Score from", 0.7)
+    assert near(shown.pixel(0.2, 0.5), (200, 200, 200))
+    assert shown.pixel(0.5, 0.5) == draw.colour(2)
+
+
+def test_labels_can_be_hidden(show: Show) -> None:
+    ink = draw.colour(1)
+    answer = [{"label": "cat", "box": [20, 40, 100, 90], "score": 0.5}]
+    shown = show(run(answer, flat((255, 255, 255)), labels={"1": "cat"}))
+    lettered = shown.count(ink)
+    shown.el.get_by_label("Labels").uncheck()
+    shown.frame()
+    assert 0 < shown.count(ink) < lettered
+
+
+def test_other_answer_moves_nothing_below(show: Show) -> None:
+    shown = show(
+        run(boxes(3, 320, 240), photograph(), label="a"),
+        run(boxes(3, 240, 400), photograph(240, 400), label="tall"),
+        run({"code": 503, "message": "Prediction failed"}, photograph(), status=503, label="failed"),
+        run({"tabby": 0.9, "lynx": 0.1}, photograph(), label="classes"),
+    )
+    heights = set()
+    for number, name in enumerate(("a", "tall", "failed", "classes"), start=1):
+        shown.el.get_by_role("combobox", name="sample").select_option(name)
+        shown.settle(number)
+        heights.add(shown.el.bounding_box()["height"])
+    assert len(heights) == 1
+
+
+def test_html_in_a_label_is_text(show: Show) -> None:
+    answer = [{"label": "<img src=x onerror=window.bad=1>", "box": [10, 10, 100, 90], "score": 0.5}]
+    shown = show(run(answer, flat((9, 9, 9))))
+    assert shown.hover(0.2, 0.5).startswith("<img src=x")
+    assert shown.page.evaluate("() => window.bad") is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        run({"boxes": [], "labels": [], "scores": []}, photograph(), label="no boxes"),
+        run(boxes(500, 320, 240), photograph(), label="500 boxes"),
+        run([{"label": "out", "box": [-900, -900, 5000, -20], "score": 0.5}], photograph(), label="a box outside"),
+        run([{"label": "a", "box": [1, 2, 30, 40], "score": float("nan")}], photograph(), label="NaN"),
+        run([{"label": "a", "box": [0, 0, 1, 1], "score": 0.5}], photograph(1, 1, "PNG"), label="one pixel"),
+        run(class_map(40, 30, 3).tolist(), label="a map without a photograph"),
+        run(photograph(kind="WEBP"), label="WebP"),
+        run(b"", label="an empty body"),
+    ],
+    ids=lambda answer: answer.request.label,
+)
+def test_odd_answer_is_shown_without_an_error(show: Show, answer: Run) -> None:
+    shown = show(answer)
+    assert shown.el.locator(".hk-stage").bounding_box()["height"] > 200
+    shown.el.locator(".hk-stage").hover(position={"x": 300, "y": 150})
+    shown.frame()
+    assert shown.el.get_by_role("tab", name="Look").is_visible()
+
+
+def test_large_photograph_is_shown_at_once_and_in_full(show: Show) -> None:
+    classes = class_map(4000, 3000)
+    shown = show(run(indexed_png(classes), photograph(4000, 3000)))
+    said = shown.hover(0.5, 0.5)
+    assert said.startswith(f"class {classes[1500, 2000]}\nrgb ")
+    assert re.match(r"\((199|200)\d, (149|150)\d\)", shown.el.locator(".hk-read").inner_text())
