@@ -6,29 +6,25 @@ import atexit
 import re
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlerkit import envelope as envelopes
 from handlerkit.archive import Archive
 from handlerkit.bench import Bench
-from handlerkit.endpoints.reload import Reload
 from handlerkit.endpoints.worker import Worker
-from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
+from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, ready_made
 from handlerkit.notebook import benching, cell, previewing
+from handlerkit.notebook.entry import Entry, envelope_of, stamp
 from handlerkit.notebook.payload import to_request
 from handlerkit.notebook.previewing import Previews, Saved
 from handlerkit.notebook.progress import bytes_written
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
 from handlerkit.notebook.standby import Standby
-from handlerkit.notebook.versions import Versions
-from handlerkit.unpack import read_manifest
 from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
 from handlerkit.view.compare import Comparison, compare
 from handlerkit.view.preview import Preview
@@ -46,56 +42,12 @@ _NO_OPTIONS: dict[str, Any] = {
 }
 
 
-@dataclass
-class _Entry:
-    """One model of the session; `stamp` tells whether the archive is up to date."""
-
-    name: str
-    options: dict[str, Any]
-    registered: dict[str, Any]
-    worker: Worker | None = None
-    archive: Path | None = None
-    stamp: object = None
-    last: Run | None = None
-    versions: Versions = field(default_factory=Versions)
-
-    def build(self) -> Model:
-        if self.options.get("handler") is None:
-            raise ModelError(
-                f"{self.name} has no handler yet: write one in a %%handler cell, or name it with --handler"
-            )
-        return Model(self.name, **self.options)
-
-    def served(self, envelope: str | None) -> dict[str, Any]:
-        """What a Server is given for this model to be registered as its worker is, with this envelope."""
-        config = {**(self.registered.get("config_properties") or {})}
-        if envelope:
-            config["service_envelope"] = envelope
-        return {key: value for key, value in self.registered.items() if key != "gpu_id"} | {"config_properties": config}
-
-    def registers_anew(self) -> str:
-        """What differs from the model that the worker was registered with, "" for nothing but files' contents."""
-        if self.worker is None:
-            return ""
-        model, before = self.build(), self.worker.model
-        if model.handler != before.handler or model.handler_file != before.handler_file:
-            return "another handler"
-        if changed := [name for name, value in vars(model).items() if value != getattr(before, name)]:
-            return f"{', '.join(changed)} changed"
-        return "the config file changed" if model.settings() != self.worker.settings else ""
-
-    def close(self) -> None:
-        if self.worker is not None:
-            self.worker.close()
-            self.worker = None
-
-
 class Session:
     """What one notebook works on. `%model` chooses a model, the other calls go to it."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
-        self._current: _Entry | None = None
+        self._entries: dict[str, Entry] = {}
+        self._current: Entry | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._standby = Standby()
         self._previews = Previews()
@@ -125,7 +77,7 @@ class Session:
         the files and names do not fit together.
         """
         if name is None:
-            return self._facts(self._chosen())
+            return self._chosen().facts()
         if unknown := set(registered) - set(_REGISTERED):
             raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
         options: dict[str, Any] = {
@@ -140,14 +92,14 @@ class Session:
         registered = {key: value for key, value in registered.items() if value is not None}
         if name in self._entries and not registered and options == _NO_OPTIONS:
             self._current = self._entries[name]
-            return self._facts(self._current)
+            return self._current.facts()
         # a default handler stands in, so that every other slip is found now and not with the handler
         Model(name, **{**options, "handler": handler or "base_handler"})
         if (before := self._entries.pop(name, None)) is not None:
             before.close()
-        entry = _Entry(name, options, registered)
+        entry = Entry(name, options, registered, self._keep)
         self._entries[name] = self._current = entry
-        return self._facts(entry)
+        return entry.facts()
 
     def use(
         self,
@@ -235,8 +187,8 @@ class Session:
         payloads = [*what, *([Request.multipart(*form)] if (form := tuple(parts)) else [])]
         changes = {key: value for key, value in (("method", method), ("path", path), ("query", query)) if value}
         requests = [to_request(one, content_type, headers, **changes) for one in payloads or [Request("GET")]]
-        shown, before = _shown(shown_as, geometry), self._before(entry, against)
-        worker = self._worker(entry, batch)
+        shown, before = _shown(shown_as, geometry), entry.compared_with(against)
+        worker = entry.serve(batch)
         if envelope == "all":
             if not payloads:
                 raise RequestError("there is nothing to send in every envelope: name a file or a variable")
@@ -259,7 +211,7 @@ class Session:
         model = entry.build()
         with bytes_written(f"writing {model.name}") as progress:
             path = Archive(model, archive_format).save(folder, force=force, progress=progress)
-        entry.archive, entry.stamp = path, _stamp(model)
+        entry.archive, entry.stamp = path, stamp(model)
         written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in written)
         return Exported(Path(folder) / path.name, size, tuple(one.name for one in model.entries()))
@@ -287,8 +239,8 @@ class Session:
             raise RequestError(f"nothing to verify yet: send {entry.name} a request first")
         if endpoint is not None and not isinstance(endpoint, str | Path):
             return verify(run, endpoint, ignore, rtol)
-        archive = Path(endpoint) if endpoint is not None else self._archive(entry)
-        registered = entry.served(_envelope(run))
+        archive = Path(endpoint) if endpoint is not None else entry.written_archive()
+        registered = entry.served(envelope_of(run))
         if entry.worker is not None:
             registered["batch_size"] = entry.worker.batch_size  # --batch may have raised it
         return self._standby.verify(run, archive, registered, ignore, rtol)
@@ -326,15 +278,15 @@ class Session:
         entry = self._chosen()
         replayed = entry.last if not what else None
         samples = dict.fromkeys(replayed.requests if replayed else map(to_request, what))
-        envelope = _envelope(replayed)
+        envelope = envelope_of(replayed)
         plan = benching.Plan(tuple(samples), tuple(batch_sizes), repeats, warm_up)
         if endpoint is not None:
             if against or profile:
                 raise HandlerkitError("against and profile look into this process: leave them or the endpoint out")
             return benching.served(plan, endpoint, entry.build(), entry.served(envelope), concurrency)
-        worker = self._worker(entry, max(plan.batch_sizes, default=1))
+        worker = entry.serve(max(plan.batch_sizes, default=1))
         asked = worker.with_envelope(envelope) if envelope else worker
-        other = None if against is None else (against, self._other(entry, worker, against, envelope))
+        other = None if against is None else (against, entry.earlier(against, self._entries, envelope))
         found = benching.in_process(plan, asked, other)
         return benching.profiled(found, plan, asked) if profile else found
 
@@ -363,14 +315,14 @@ class Session:
         if save is not None and live is not None and not what:
             return previewing.saved(live, save, every=False)
         last = entry.last if not what else None
-        shown, envelope = _shown(shown_as or (last.shown_as if last else ""), geometry), envelope or _envelope(last)
+        shown, envelope = _shown(shown_as or (last.shown_as if last else ""), geometry), envelope or envelope_of(last)
 
         def wrap(request: Request) -> Request:
             return envelopes.wrap(envelope, request) if envelope else request
 
         def predict(request: Request) -> Run:
             asked = self._entries.get(name, entry)  # %model may have begun it anew
-            worker = self._worker(asked)
+            worker = asked.serve()
             asked.last = replace((worker.with_envelope(envelope) if envelope else worker).predict(request), **shown)
             return asked.last
 
@@ -383,7 +335,7 @@ class Session:
     @property
     def worker(self) -> Worker:
         """The worker of the current model."""
-        return self._worker(self._chosen())
+        return self._chosen().serve()
 
     @property
     def last(self) -> Run | None:
@@ -402,76 +354,16 @@ class Session:
             self._folder.cleanup()
             self._folder = None
 
-    def _chosen(self) -> _Entry:
+    def _chosen(self) -> Entry:
         if self._current is None:
             raise ModelError("there is no model yet: name one with %model NAME, or write a %%handler cell")
         return self._current
 
-    def _facts(self, entry: _Entry) -> Described | Awaiting:
-        if entry.options["handler"] is not None:
-            return Described.of(entry.build())
-        standin = Model(entry.name, **{**entry.options, "handler": "base_handler"})
-        return Awaiting(entry.name, tuple(one.name for one in standin.entries()))
-
-    def _before(self, entry: _Entry, against: Run | str | None) -> Run | None:
-        """The Run that answers are compared with."""
-        if against != "previous":
-            if against is not None and not isinstance(against, Run):
-                raise RequestError(f"answers are compared with a Run, or with 'previous', not with {against!r}")
-            return against
-        if entry.last is None:
-            raise RequestError(f"nothing to compare with yet: send {entry.name} a request first")
-        return entry.last
-
-    def _load(self, entry: _Entry, handler: str, *, force: bool = False) -> Ready:
-        """Load the handler, or put what changed into the loaded one; where it does not load, the one before is gone."""
-        begun = time.perf_counter()
-        entry.options["handler"] = handler
-        other = entry.registers_anew()
-        if entry.worker is None or other:
-            entry.close()
-            worker, reason = self._worker(entry), str(Reload(False, other)) if other else "loaded"
-        else:
-            worker = entry.worker
-            try:
-                reason = str(worker.reload(force=force))
-            except LoadError as problem:
-                entry.close()
-                self._keep(problem.__cause__ or problem)
-                raise
-            entry.versions.record(worker.model)
-        seconds = time.perf_counter() - begun
+    def _load(self, entry: Entry, handler: str, *, force: bool = False) -> Ready:
+        ready = entry.load(handler, force=force)
         for hook in self.on_load:
             hook(entry.name)
-        logs = tuple(line.text for line in worker.load_logs if not line.text.startswith("[METRICS]"))
-        return Ready(entry.name, worker.entry_point, reason, seconds, logs, tuple(worker.load_findings))
-
-    def _worker(self, entry: _Entry, batch: int = 1) -> Worker:
-        """The model's worker, which takes batches of at least this size."""
-        if entry.worker is not None and entry.worker.batch_size >= batch:
-            return entry.worker
-        entry.close()
-        options = dict(entry.registered)
-        if batch > 1:
-            options["batch_size"] = max(batch, int(options.get("batch_size") or 1))
-        try:
-            entry.worker = Worker(entry.build(), **options)
-        except LoadError as problem:
-            self._keep(problem.__cause__ or problem)
-            raise
-        entry.worker.on_exception = self._keep
-        entry.versions.record(entry.worker.model)
-        return entry.worker
-
-    def _other(
-        self, entry: _Entry, worker: Worker, name: str, envelope: str | None
-    ) -> AbstractContextManager[Endpoint]:
-        """What opens a worker of an earlier version, or of another model, in batches as large as this worker's."""
-        if name in self._entries and self._entries[name] is not entry:
-            other = self._worker(self._entries[name], worker.batch_size)
-            return nullcontext(other.with_envelope(envelope) if envelope else other)
-        options = {**entry.registered, "batch_size": worker.batch_size}
-        return benching.earlier(entry.versions.find(name), entry.build(), options, envelope)
+        return ready
 
     def _keep(self, error: BaseException) -> None:
         """Hold the live exception where %debug and pdb.pm() look for it."""
@@ -483,26 +375,11 @@ class Session:
         if ipython is not None and (shell := ipython.get_ipython()) is not None:
             shell.InteractiveTB.tb = error.__traceback__
 
-    def _archive(self, entry: _Entry) -> Path:
-        if entry.archive is None:
-            raise HandlerkitError(f"{entry.name} is not exported yet: run %export first, or name an archive to verify")
-        if entry.stamp != _stamp(entry.build()):
-            raise HandlerkitError(
-                f"{entry.name} has changed since {entry.archive.name} was written: run %export --force again"
-            )
-        read_manifest(entry.archive)  # one sentence, if it is gone or no archive any more
-        return entry.archive
-
     def _write_class(self, kind: type) -> str:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="handlerkit-")
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
         return str(cell.write(Path(self._folder.name, f"{name}.py"), cell.module_source(kind)))
-
-
-def _envelope(run: Run | None) -> str | None:
-    """The one that a Run was served with."""
-    return run.calls[0].envelope if run and run.calls else None
 
 
 def _shown(shown_as: str, geometry: str) -> dict[str, Any]:
@@ -516,12 +393,6 @@ def _shown(shown_as: str, geometry: str) -> dict[str, Any]:
     except ValueError as problem:
         raise RequestError(str(problem)) from None
     return {"shown_as": shown_as, **said}
-
-
-def _stamp(model: Model) -> object:
-    """Changes when the manifest or a file of the archive does."""
-    files = [(entry.name, (stat := entry.source.stat()).st_mtime_ns, stat.st_size) for entry in model.entries()]
-    return model.manifest()["model"], files
 
 
 #: The one session of this notebook.

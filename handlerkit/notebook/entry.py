@@ -1,0 +1,156 @@
+"""One model of the session: its options, the worker that serves it, its archive, its last Run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handlerkit.endpoints.reload import Reload
+from handlerkit.endpoints.worker import Worker
+from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
+from handlerkit.messages import Endpoint, Run
+from handlerkit.model import Model
+from handlerkit.notebook import benching
+from handlerkit.notebook.results import Awaiting, Described, Ready
+from handlerkit.notebook.versions import Versions
+from handlerkit.unpack import read_manifest
+
+
+@dataclass
+class Entry:
+    """`options` are Model's, `registered` Worker's. `keep` is called with the live exception of a failed call or load.
+    `stamp` tells whether the archive is up to date."""
+
+    name: str
+    options: dict[str, Any]
+    registered: dict[str, Any]
+    keep: Callable[[BaseException], None]
+    worker: Worker | None = None
+    archive: Path | None = None
+    stamp: object = None
+    last: Run | None = None
+    versions: Versions = field(default_factory=Versions)
+
+    def build(self) -> Model:
+        """The model as it is now. Raises ModelError."""
+        if self.options.get("handler") is None:
+            raise ModelError(
+                f"{self.name} has no handler yet: write one in a %%handler cell, or name it with --handler"
+            )
+        return Model(self.name, **self.options)
+
+    def facts(self) -> Described | Awaiting:
+        """What the archive will hold."""
+        if self.options["handler"] is not None:
+            return Described.of(self.build())
+        standin = Model(self.name, **{**self.options, "handler": "base_handler"})
+        return Awaiting(self.name, tuple(one.name for one in standin.entries()))
+
+    def served(self, envelope: str | None) -> dict[str, Any]:
+        """What a Server is given for this model to be registered as its worker is, with this envelope."""
+        config = {**(self.registered.get("config_properties") or {})}
+        if envelope:
+            config["service_envelope"] = envelope
+        return {key: value for key, value in self.registered.items() if key != "gpu_id"} | {"config_properties": config}
+
+    def load(self, handler: str, *, force: bool = False) -> Ready:
+        """Load the handler, or put what changed into the loaded one; where it does not load, the one before is gone.
+        Raises LoadError."""
+        begun = time.perf_counter()
+        self.options["handler"] = handler
+        other = self._registers_anew()
+        if self.worker is None or other:
+            self.close()
+            worker, reason = self.serve(), str(Reload(False, other)) if other else "loaded"
+        else:
+            worker = self.worker
+            try:
+                reason = str(worker.reload(force=force))
+            except LoadError as problem:
+                self.close()
+                self.keep(problem.__cause__ or problem)
+                raise
+            self.versions.record(worker.model)
+        seconds = time.perf_counter() - begun
+        logs = tuple(line.text for line in worker.load_logs if not line.text.startswith("[METRICS]"))
+        return Ready(self.name, worker.entry_point, reason, seconds, logs, tuple(worker.load_findings))
+
+    def serve(self, batch: int = 1) -> Worker:
+        """The model's worker, which takes batches of at least this size. Raises LoadError."""
+        if self.worker is not None and self.worker.batch_size >= batch:
+            return self.worker
+        self.close()
+        options = dict(self.registered)
+        if batch > 1:
+            options["batch_size"] = max(batch, int(options.get("batch_size") or 1))
+        try:
+            self.worker = Worker(self.build(), **options)
+        except LoadError as problem:
+            self.keep(problem.__cause__ or problem)
+            raise
+        self.worker.on_exception = self.keep
+        self.versions.record(self.worker.model)
+        return self.worker
+
+    def earlier(self, name: str, models: Mapping[str, Entry], envelope: str | None) -> AbstractContextManager[Endpoint]:
+        """What opens a worker of an earlier version, or of another of these models, in batches as large as this one's
+        worker takes."""
+        batch_size = self.serve().batch_size
+        if name in models and models[name] is not self:
+            other = models[name].serve(batch_size)
+            return nullcontext(other.with_envelope(envelope) if envelope else other)
+        options = {**self.registered, "batch_size": batch_size}
+        return benching.earlier(self.versions.find(name), self.build(), options, envelope)
+
+    def compared_with(self, against: Run | str | None) -> Run | None:
+        """The Run that answers are compared with. Raises RequestError where there is none."""
+        if against != "previous":
+            if against is not None and not isinstance(against, Run):
+                raise RequestError(f"answers are compared with a Run, or with 'previous', not with {against!r}")
+            return against
+        if self.last is None:
+            raise RequestError(f"nothing to compare with yet: send {self.name} a request first")
+        return self.last
+
+    def written_archive(self) -> Path:
+        """The archive. Raises HandlerkitError where there is none, or one of an earlier model."""
+        if self.archive is None:
+            raise HandlerkitError(f"{self.name} is not exported yet: run %export first, or name an archive to verify")
+        if self.stamp != stamp(self.build()):
+            raise HandlerkitError(
+                f"{self.name} has changed since {self.archive.name} was written: run %export --force again"
+            )
+        read_manifest(self.archive)  # one sentence, if it is gone or no archive any more
+        return self.archive
+
+    def close(self) -> None:
+        """Forget the worker."""
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
+
+    def _registers_anew(self) -> str:
+        """What differs from the model that the worker was registered with, "" for nothing but files' contents."""
+        if self.worker is None:
+            return ""
+        model, before = self.build(), self.worker.model
+        if model.handler != before.handler or model.handler_file != before.handler_file:
+            return "another handler"
+        if changed := [name for name, value in vars(model).items() if value != getattr(before, name)]:
+            return f"{', '.join(changed)} changed"
+        return "the config file changed" if model.settings() != self.worker.settings else ""
+
+
+def envelope_of(run: Run | None) -> str | None:
+    """The one that a Run was served with."""
+    return run.calls[0].envelope if run and run.calls else None
+
+
+def stamp(model: Model) -> object:
+    """Changes when the manifest or a file of the archive does."""
+    files = [(entry.name, (stat := entry.source.stat()).st_mtime_ns, stat.st_size) for entry in model.entries()]
+    return model.manifest()["model"], files
