@@ -9,13 +9,10 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import asyncio
 import builtins
-import functools
 import itertools
-import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
 import types
@@ -24,9 +21,10 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from handlerkit.endpoints.logs import Journal
+from handlerkit.endpoints.installed import census, importable, installed, server_path
+from handlerkit.endpoints.logs import Journal, set_level
 
 #: One handler call at a time in a process: the things below belong to the process.
 _LOCK = threading.RLock()
@@ -52,7 +50,7 @@ class Guard:
         self._variables_outside: dict[bytes, bytes] = {}
         self._variables_inside: dict[bytes, bytes] = {}
         self._journal = journal
-        self._path = [self._model_dir, *_server_path()]
+        self._path = [self._model_dir, *server_path()]
         self._cwd = self._model_dir
         self._level = logging.INFO
         self._modules: dict[str, types.ModuleType] = {"__main__": _worker_main()}
@@ -77,10 +75,10 @@ class Guard:
 
     def shadows(self) -> list[str]:
         """Modules of model_dir that have the name of an installed one, or of the standard library's."""
-        path = list(_server_path())
+        path = list(server_path())
         return [
             name
-            for name in sorted(_importable(self._model_dir))
+            for name in sorted(importable(self._model_dir))
             if name in sys.stdlib_module_names or PathFinder.find_spec(name, path) is not None
         ]
 
@@ -175,10 +173,10 @@ class Guard:
         """Modules a worker could not have: those from outside the installed packages, and those that a file of
         model_dir stands before. Looked for again only when modules were loaded since."""
         if self._seen != _mark():
-            census = _census(_mark())
-            shadowed = _importable(self._model_dir) & census.roots.keys()
-            gone = {"__main__"} | census.foreign | shadowed
-            self._foreign = [name for root in gone for name in census.roots.get(root, ())]
+            loaded = census(_mark())
+            shadowed = importable(self._model_dir) & loaded.roots.keys()
+            gone = {"__main__"} | loaded.foreign | shadowed
+            self._foreign = [name for root in gone for name in loaded.roots.get(root, ())]
         return self._foreign
 
     def _adopt(self, since: tuple[int, str]) -> None:
@@ -187,9 +185,9 @@ class Guard:
         new = list(itertools.takewhile(lambda name: name != last, reversed(sys.modules)))  # dicts keep their order
         if len(sys.modules) != count + len(new):  # some went, too
             new = list(sys.modules)
-        own = _importable(self._model_dir)
+        own = importable(self._model_dir)
         roots = {name.partition(".")[0] for name in new}
-        mine = {root for root in roots if root in own or not _installed(root)}
+        mine = {root for root in roots if root in own or not installed(root)}
         self._modules |= {name: sys.modules[name] for name in new if name.partition(".")[0] in mine}
 
     def _builtins(self) -> None:
@@ -233,12 +231,12 @@ class Guard:
         root = logging.root
         handlers, level, disabled = root.handlers, root.level, root.manager.disable
         root.handlers = [self._journal.handler]
-        _set_level(self._level, 0)
+        set_level(self._level, 0)
 
         def back() -> None:
             self._level = root.level
             root.handlers = handlers
-            _set_level(level, disabled)
+            set_level(level, disabled)
 
         self._undo.append(back)
         caught = warnings.catch_warnings()
@@ -305,15 +303,6 @@ def _open_figures() -> list[int]:
     return list(helpers.Gcf.figs) if helpers else []
 
 
-def _set_level(level: int, disabled: int) -> None:
-    """The root logger's level, and the level up to which logging is off. Done only where it changes something:
-    setLevel has every logger of the process forget what it is enabled for."""
-    root = logging.root
-    if (root.level, root.manager.disable) != (level, disabled):
-        root.manager.disable = disabled
-        root.setLevel(level)
-
-
 def _variables() -> dict[bytes, bytes]:
     """The environment itself, in bytes."""
     return os.environ._data  # type: ignore[attr-defined, no-any-return]
@@ -340,55 +329,3 @@ def _worker_main() -> types.ModuleType:
     main = types.ModuleType("__main__")
     main.__file__ = "model_service_worker.py"
     return main
-
-
-@functools.cache
-def _server_path() -> tuple[str, ...]:
-    """sys.path of a fresh interpreter of this environment, without PYTHON* variables and the current folder."""
-    program = "import json, sys; print(json.dumps(sys.path))"
-    found = subprocess.run([sys.executable, "-E", "-P", "-c", program], capture_output=True, check=True)
-    return tuple(json.loads(found.stdout))
-
-
-class _Census(NamedTuple):
-    """The modules that are loaded, by their top-level names, and which of those are not installed."""
-
-    roots: Mapping[str, list[str]]
-    foreign: set[str]
-
-
-@functools.lru_cache(maxsize=1)
-def _census(mark: tuple[int, str]) -> _Census:
-    """Counted once for all workers, until a module is loaded or dropped: `mark` is _mark()."""
-    roots: dict[str, list[str]] = {}
-    for name in sys.modules:
-        roots.setdefault(name.partition(".")[0], []).append(name)
-    return _Census(roots, {root for root in roots if not _installed(root)})
-
-
-def _importable(folder: str) -> set[str]:
-    """Names of the modules and packages that stand in `folder` itself."""
-    found = set()
-    for entry in os.scandir(folder):
-        if entry.name.endswith(".py"):
-            found.add(entry.name[:-3])
-        elif entry.is_dir() and os.path.exists(os.path.join(entry.path, "__init__.py")):
-            found.add(entry.name)
-    return found
-
-
-def _installed(root: str) -> bool:
-    """Whether a fresh interpreter would find this top-level module where the loaded one came from."""
-    module = sys.modules.get(root)
-    return _is_installed(getattr(module, "__file__", None), tuple(getattr(module, "__path__", ())))
-
-
-@functools.cache
-def _is_installed(file: str | None, package: tuple[str, ...]) -> bool:
-    places = [os.path.abspath(place) for place in (*package, None if package else file) if place]
-    if not places:
-        return True  # built in, frozen, or made in memory by an installed package
-    packages = tuple(
-        os.path.join(folder, "") for folder in _server_path() if sys.prefix in folder or sys.base_prefix in folder
-    )
-    return any(os.path.dirname(place) in _server_path() or place.startswith(packages) for place in places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import logging
@@ -10,7 +11,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from handlerkit.messages import LogLine
 
@@ -108,6 +109,47 @@ class _Lines(io.RawIOBase):
 def _stream(journal: Journal, level: str) -> TextIO:
     lines: Any = _Lines(journal, level)  # unbuffered, so that lines of both streams keep their order
     return io.TextIOWrapper(lines, encoding="utf-8", errors="backslashreplace", write_through=True)
+
+
+def set_level(level: int, disabled: int) -> None:
+    """The root logger's level, and the level up to which logging is off. Done only where it changes something: every
+    logger of the process has to forget what it is enabled for."""
+    root = logging.root
+    if (root.level, root.manager.disable) != (level, disabled):
+        root.level, root.manager.disable = level, disabled
+        for answers in _logger_caches():
+            if answers:
+                answers.clear()
+
+
+def _logger_caches() -> list[dict[int, bool]]:
+    """What each logger remembers of the levels it is enabled for. Logger.setLevel looks at every logger twice a call,
+    which after a large picture has gone through the processor's cache takes longer than the rest of the guard."""
+    loggers = logging.root.manager.loggerDict
+    found = _find_caches(len(loggers))
+    if any(loggers[name] is not holder for name, holder in found.placeholders):
+        _find_caches.cache_clear()
+        found = _find_caches(len(loggers))
+    return found.caches
+
+
+class _Caches(NamedTuple):
+    """`placeholders` stand for loggers that nobody has asked for yet; one that takes a placeholder's place has a cache
+    that is not among these."""
+
+    caches: list[dict[int, bool]]
+    placeholders: list[tuple[str, logging.PlaceHolder]]
+
+
+@functools.lru_cache(maxsize=1)
+def _find_caches(count: int) -> _Caches:
+    """Looked for again when there are more loggers."""
+    root = logging.root
+    caches = [vars(one)["_cache"] for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    placeholders = [
+        (name, one) for name, one in root.manager.loggerDict.items() if isinstance(one, logging.PlaceHolder)
+    ]
+    return _Caches([vars(root)["_cache"], *caches], placeholders)
 
 
 #: The kit, and the import system, whose frames stand between a file and what it imports.
