@@ -13,7 +13,8 @@ from handlerkit.bench.clients import measure_clients
 from handlerkit.bench.compare import compare
 from handlerkit.bench.measure import measure
 from handlerkit.bench.profile import profile
-from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Memory, Option, Profile, Row
+from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Option, Profile, Row
+from handlerkit.memory import Memory
 
 __all__ = [
     "Advice",

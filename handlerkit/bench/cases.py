@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from handlerkit.bench.memory import peak_memory
-from handlerkit.bench.results import Memory, Row
+from handlerkit.bench.results import Row
 from handlerkit.errors import RequestError
+from handlerkit.memory import Memory, peak_memory
 from handlerkit.messages import Endpoint, Request, Run
 
 #: Is told in a few words what is going on.
@@ -113,7 +113,7 @@ def run(
                     case.call(repeat)
                     done()
         for case in (case for side in sides for case in side):
-            case.memory = peak_memory(case.warm_up) if case.last and case.last.calls else Memory()
+            case.memory = peak_memory(case.warm_up)[1] if case.last and case.last.calls else Memory()
     except KeyboardInterrupt:
         if not any(case.seconds for case in sides[0]):
             raise

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handlerkit.errors import HandlerkitError
+from handlerkit.memory import Memory
 
 Verdict = Literal["faster", "slower", "no difference seen"]
 
@@ -23,19 +24,6 @@ def percentile(values: Sequence[float], share: float) -> float:
     whole, part = divmod(share * (len(ordered) - 1), 1)
     low, high = ordered[int(whole)], ordered[min(int(whole) + 1, len(ordered) - 1)]
     return low + part * (high - low)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The most memory that one call of a case took, in bytes; None where the system cannot tell.
-
-    `process` is the process's peak resident size and `added` what the call added to it; `cuda` the peak of what torch
-    had allocated on the GPU.
-    """
-
-    process: int | None = None
-    added: int | None = None
-    cuda: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,7 @@ class Row:
     elapsed: float = 0.0
     failed: int = 0
     answer: int = 0
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def median(self) -> float:

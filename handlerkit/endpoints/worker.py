@@ -20,6 +20,7 @@ from handlerkit.endpoints.process import Child
 from handlerkit.endpoints.queue import Limits, Queue, arriving
 from handlerkit.endpoints.reload import Reload
 from handlerkit.errors import LoadError
+from handlerkit.memory import Memory, peak_memory
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model
 
@@ -77,6 +78,8 @@ class Worker:
         self.process = process
         self.gpu_id = gpu_id
         self._where = f"TorchServe's worker in {'a process of its own' if process else 'this process'}"
+        #: Whether each Call tells the most memory it took; one in a process of its own never does.
+        self.measures_memory = False
         #: Called with the live exception of a failed call before its Run is made, for debuggers.
         self.on_exception: Callable[[BaseException], None] | None = None
         self._client_timeout = whole(settings, "clientTimeoutInMills", 0) / 1000
@@ -253,7 +256,7 @@ class Worker:
             return None, *self._refuse(batch, problem)
         message = wire.encode_predict(received.job for received in batch)
         envelope = self.config.service_envelope
-        outcome = loaded.call(message) if isinstance(loaded, Child) else loaded.call(message, envelope)
+        outcome, memory = self._ask(loaded, message, envelope)
         died, responses = self._respond(batch, outcome)
         error = outcome.error
         info = loaded.describe_error(error) if error else None
@@ -270,13 +273,22 @@ class Worker:
         found = why.explain(evidence)
         if inspect.iscoroutine(outcome.returned):
             outcome.returned.close()  # said in `found`; Python's own warning would come at some later time
-        call = Call(message, outcome.timings, outcome.logs, info, envelope, self.config.decode_input_request)
+        call = Call(message, outcome.timings, outcome.logs, info, envelope, self.config.decode_input_request, memory)
         if died:
             self._lifecycle.died()
         elif 0 < self._client_timeout < outcome.timings.total:
             responses = [Response(None, complete=False) for _ in batch]
             found = (*found, why.client_timeout(self._client_timeout))
         return call, responses, found
+
+    def _ask(
+        self, loaded: Loaded | Child, message: wire.Buffers, envelope: str | None
+    ) -> tuple[Outcome, Memory | None]:
+        if isinstance(loaded, Child):
+            return loaded.call(message), None
+        if self.measures_memory:
+            return peak_memory(lambda: loaded.call(message, envelope))
+        return loaded.call(message, envelope), None
 
     def _refuse(self, batch: list[Received], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
         """The answers where the worker does not load again. A child that reports the failure takes a batch from the

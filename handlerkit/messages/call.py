@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from handlerkit import wire
+from handlerkit.memory import Memory
 from handlerkit.timing import Timings
 
 
@@ -104,7 +105,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the handler: what went in, how long it took, what it logged, what it raised.
+    """One call of the handler: what went in, how long it took, what it logged, what it raised; and the most memory it
+    took, where that was asked for (Worker.measures_memory).
 
     Handlers change what they are given, so `rows`, `data` and `request_headers` are decoded anew from the worker
     message each time they are asked for.
@@ -116,6 +118,7 @@ class Call:
     error: ErrorInfo | None = None
     envelope: str | None = None
     decode_input: bool = True
+    memory: Memory | None = None
 
     @property
     def rows(self) -> list[dict[str, Any]]:

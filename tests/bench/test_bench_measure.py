@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from handlerkit.bench import Bench, Row, measure
-from handlerkit.bench.memory import peak_memory
 from handlerkit.bench.results import percentile
 from handlerkit.errors import HandlerkitError, RequestError, ResponseError
+from handlerkit.memory import peak_memory
 from handlerkit.messages import Request
 
 COINS = Request(label="coins.png")
@@ -122,7 +122,7 @@ def test_peak_memory_sees_what_is_gone_afterwards() -> None:
     def work() -> None:
         bytearray(b"x" * 50_000_000)
 
-    small, large = peak_memory(lambda: None), peak_memory(work)
+    (_, small), (_, large) = peak_memory(lambda: None), peak_memory(work)
     assert large.added > 45_000_000 > small.added
 
 
@@ -131,4 +131,4 @@ def test_peak_memory_is_none_where_the_system_cannot_tell(monkeypatch: pytest.Mo
         raise PermissionError
 
     monkeypatch.setattr("builtins.open", refuse)
-    assert peak_memory(lambda: None).process is None
+    assert peak_memory(lambda: None)[1].process is None

@@ -249,6 +249,16 @@ class TestTimings:
         assert (dict(vars(BaseHandler)), ts.service.create_predict_response) == before
 
 
+class TestMemory:
+    def test_call_tells_the_most_it_took_where_that_is_asked_for(self, serve: Serve) -> None:
+        worker = serve("mirror")
+        assert worker.predict(Request.text("a")).call.memory is None
+        worker.measures_memory = True
+        taken = worker.predict(Request(body=bytes(6_000_000))).call.memory
+        assert taken is not None
+        assert taken.added is None or taken.added >= 6_000_000
+
+
 class TestSettings:
     def yaml(self, folder: Path, text: str) -> Path:
         (folder / "model-config.yaml").write_text(text)

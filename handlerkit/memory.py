@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from handlerkit.bench.results import Memory
+R = TypeVar("R")
 
 
-def peak_memory(work: Callable[[], Any]) -> Memory:
-    """Do `work` and tell the most memory that it took: this process's resident size, and torch's on the GPU.
+@dataclass(frozen=True)
+class Memory:
+    """The most memory that a piece of work took, in bytes; None where the system cannot tell.
+
+    `process` is the process's peak resident size and `added` what the work added to it; `cuda` the peak of what torch
+    had allocated on the GPU.
+    """
+
+    process: int | None = None
+    added: int | None = None
+    cuda: int | None = None
+
+
+def peak_memory(work: Callable[[], R]) -> tuple[R, Memory]:
+    """What `work` returns, and the most memory that it took: this process's resident size, and torch's on the GPU.
 
     The process's peak is Linux's VmHWM, set back by writing 5 to clear_refs (proc_pid_clear_refs(5)); elsewhere, and
     where the system forbids that, it is None. CUDA's is that of torch's own allocator, on the device in use.
@@ -19,10 +33,10 @@ def peak_memory(work: Callable[[], Any]) -> Memory:
     before = _reset()
     if cuda is not None:
         cuda.reset_peak_memory_stats()
-    work()
+    returned = work()
     peak = None if before is None else _status("VmHWM")
     added = None if before is None or peak is None else max(0, peak - before)
-    return Memory(peak, added, None if cuda is None else int(cuda.max_memory_allocated()))
+    return returned, Memory(peak, added, None if cuda is None else int(cuda.max_memory_allocated()))
 
 
 def _reset() -> int | None:
