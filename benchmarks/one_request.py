@@ -30,7 +30,7 @@ from table import Row, render
 
 from handlerkit import Model, Request, Server, Worker
 
-CODE_LIMIT, HTTP_LIMIT = 3, 5
+CODE_LIMIT, HTTP_LIMIT = 2.5, 5
 HANDLER = "def handle(data, context):\n    return [row['body'] for row in data or ()]\n"
 
 
