@@ -250,26 +250,29 @@ def surfaces() -> dict[str, float]:
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 0.1  # the family's 0.01 is for trainings a hundred times as long
 
-    def crops(labels: Tensor, first: int, last: int) -> Tensor:
-        """A part of each label's photograph, of its columns from `first` to `last`, as ImageNet's are prepared."""
-        return torch.stack([crop(photographs[label][:, :, first:last]) for label in labels.tolist()])
+    prepared = models.MobileNet_V3_Small_Weights.DEFAULT.transforms()
 
-    def crop(photograph: Tensor) -> Tensor:
-        side = int(torch.randint(64, 180, ()))
+    def part(photograph: Tensor, side: int) -> Tensor:
         top, left = (int(torch.randint(size - side + 1, ())) for size in photograph.shape[1:])
-        part = transforms.resized_crop(photograph, top, left, side, side, [112, 112], antialias=True)
-        light = part * (0.7 + 0.6 * torch.rand(())) + 0.2 * (torch.rand(()) - 0.5)
-        return transforms.normalize(light.clamp(0, 1), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        return photograph[:, top : top + side, left : left + side]
+
+    def varied(label: int) -> Tensor:
+        """A part of a photograph's columns to train with, of any size, in other light, as ImageNet's are prepared."""
+        seen = part(photographs[label][:, :, :320], side=int(torch.randint(72, 190, ())))
+        light = transforms.resize(seen, [128, 128]) * (0.7 + 0.6 * torch.rand(())) + 0.2 * (torch.rand(()) - 0.5)
+        return transforms.normalize(light.clamp(0, 1), prepared.mean, prepared.std)
 
     def loss_of(rows: Tensor) -> Tensor:
         labels = rows % len(names)
-        return F.cross_entropy(model(crops(labels, 0, 320)), labels, label_smoothing=0.05)
+        return F.cross_entropy(model(torch.stack([varied(label) for label in labels.tolist()])), labels)
 
-    train(model, loss_of, rows=16 * 150, rounds=1, batch=16)
+    train(model, loss_of, rows=16 * 240, rounds=1, batch=16)
     torch.save(model.state_dict(), HERE / "surfaces.pt")
     write_names("surfaces", names)
     labels = torch.arange(90) % len(names)
-    return {"accuracy": (model(crops(labels, 320, 512)).argmax(1) == labels).float().mean().item()}
+    with torch.inference_mode():
+        unseen = torch.stack([prepared(part(photographs[label][:, :, 320:], side=160)) for label in labels.tolist()])
+        return {"accuracy": (model(unseen).argmax(1) == labels).float().mean().item()}
 
 
 def u2net() -> dict[str, float]:
