@@ -100,7 +100,33 @@ def no_insights(seen: Evidence) -> Finding | None:
     return Finding("no_insights", what, seen.where, FAILED, change)
 
 
+def session_called(seen: Evidence) -> Finding | None:
+    """BaseHandler loads .onnx weights as an onnxruntime session, and calls its model as a network."""
+    if "'InferenceSession' object is not callable" not in seen.text:
+        return None
+    what = (
+        "The weights are ONNX, which BaseHandler loads as an onnxruntime session; it cannot be called like a network."
+    )
+    change = (
+        "Write inference: name = self.model.get_inputs()[0].name; "
+        "return torch.from_numpy(self.model.run(None, {name: data.cpu().numpy()})[0])."
+    )
+    return Finding("session_called", what, seen.where, FAILED, change)
+
+
+def scripted_detector(seen: Evidence) -> Finding | None:
+    """TorchScript holds torchvision's detectors to the list that their forward declares."""
+    if "Expected a value of type 'List[Tensor]'" not in seen.text or not _inside(seen, "base_handler", "inference"):
+        return None
+    what = "The TorchScript model takes a list of images, and BaseHandler hands over one stacked tensor."
+    change = (
+        "Serve the detector in eager mode (a model file and its state_dict), or write inference: "
+        "return self.model(list(data))[1]."
+    )
+    return Finding("scripted_detector", what, seen.where, FAILED, change)
+
+
 DEFAULT_RULES: tuple[Rule, ...] = (
     metric_arguments, no_insights, not_an_image, image_row, rows_as_tensor, too_few_classes, image_channels,
-    unnamed_class, explain_target,
+    unnamed_class, explain_target, session_called, scripted_detector,
 )  # fmt: skip

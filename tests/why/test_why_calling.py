@@ -488,6 +488,28 @@ CALLING = [
         "topk = 3",
     ),
     Case(
+        "session_called",
+        "session_called",
+        body("return type('InferenceSession', (), {})()(data)"),
+        "cannot be called like a network",
+        "h.py, line 4",
+        "self.model.get_inputs()",
+    ),
+    Case(
+        "scripted_detector",
+        "scripted_detector",
+        "import torch\nfrom typing import List\n"
+        "def forward(images: List[torch.Tensor]): return images[0]\n"
+        + BASE.replace(
+            " pass",
+            "\n    def initialize(self, context): self.device, self.context = 'cpu', context; "
+            "self.model = torch.jit.script(forward)\n"
+            "    def preprocess(self, data): return torch.ones(1, 3)\n",
+        ),
+        "hands over one stacked tensor",
+        change="list(data)",
+    ),
+    Case(
         "image_channels",
         "image_channels",
         "import torch\nfrom torchvision.transforms.functional import normalize\n"
