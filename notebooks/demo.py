@@ -47,6 +47,7 @@ def run(notebook: NotebookNode, folder: Path) -> None:
         notebook,
         timeout=CELL_TIMEOUT,
         resources={"metadata": {"path": str(folder)}},
+        coalesce_streams=True,  # a progress line grows in pieces
         extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, which would stand between the lines
     )
     with client.setup_kernel():
