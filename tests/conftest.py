@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,3 +21,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def handlers() -> Path:
     """The folder of handlers that tests load."""
     return Path(__file__).parent / "handlers"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A browser without a window; there can be no second one beside it."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("Chromium is not installed: with it (on Debian: apt install chromium) this test runs")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    arguments = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, headless=True, args=arguments)
+        yield browser
+        browser.close()
