@@ -40,19 +40,21 @@ def overlay(
     from PIL import Image
 
     ground = rgb(image)
-    canvas = Image.new("RGB", ground.size, None) if background is None else ground.copy()
     indexes = palette_indexes(classes)
     layer = Image.fromarray(indexes)
-    if layer.size != canvas.size:
-        layer = layer.resize(canvas.size, Image.Resampling.NEAREST)
+    if layer.size != ground.size:
+        layer = layer.resize(ground.size, Image.Resampling.NEAREST)
     layer.putpalette(flat(palette()))
-    painted = [255 * (i != background) for i in range(256)]
     opacity = min(1.0, max(0.0, opacity))
-    for top in range(0, canvas.height, _ROWS):
-        box = (0, top, canvas.width, min(canvas.height, top + _ROWS))
-        strip = layer.crop(box)
-        mask = None if background is None else strip.point(painted, "1")
-        canvas.paste(Image.blend(ground.crop(box), strip.convert("RGB"), opacity), box, mask)
+    if background is None:
+        canvas = Image.blend(ground, layer.convert("RGB"), opacity)
+    else:
+        canvas = ground.copy()
+        painted = [255 * (i != background) for i in range(256)]
+        for top in range(0, canvas.height, _ROWS):
+            box = (0, top, canvas.width, min(canvas.height, top + _ROWS))
+            strip = layer.crop(box)
+            canvas.paste(Image.blend(ground.crop(box), strip.convert("RGB"), opacity), box, strip.point(painted, "1"))
     if names:
         lettering, top = Labels(canvas), 4
         for index in (index for index in np.unique(indexes).tolist() if index in names and index != background):
