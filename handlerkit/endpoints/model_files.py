@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from handlerkit.endpoints.source_diff import LoadAnew
@@ -22,21 +21,23 @@ class ModelFiles:
         self._model = model
         self._begun = time.time_ns()
         self._entries = {entry.name: (entry, _identity(entry.source)) for entry in model.entries()}
-        self._folder = Path()
+        self._folder = ""
         self._staged: dict[str, _Identity] = {}
+        self._sources: dict[str, bytes] = {}
 
     def loaded(self, model_dir: Path) -> None:
         """The handler is loaded from this folder."""
-        self._folder = model_dir
-        self._staged = dict(self._listing())
+        self._folder = f"{model_dir}{os.sep}"
+        self._staged = _listing(self._folder)
+        self._sources = {name: (model_dir / name).read_bytes() for name in self._entries if name.endswith(".py")}
 
     def holds(self, module_file: str | None) -> bool:
         """Whether a module was loaded from the model's files."""
-        return module_file is not None and module_file.startswith(f"{self._folder}{os.sep}")
+        return module_file is not None and module_file.startswith(self._folder)
 
     def read(self, file: str) -> bytes:
-        """A staged file's bytes."""
-        return Path(file).read_bytes()
+        """The bytes of a Python file, by where it is staged."""
+        return self._sources[file.removeprefix(self._folder)]
 
     def edited(self) -> dict[str, bytes]:
         """The new bytes of Python files that changed, by where they are staged.
@@ -48,44 +49,59 @@ class ModelFiles:
             if came := now.keys() ^ self._entries.keys():
                 name = min(came)
                 raise LoadAnew(f"{name} {'came' if name in now else 'went'}")
-            if (listing := dict(self._listing())) != self._staged:
+            if (listing := _listing(self._folder)) != self._staged:
                 names = {name for name, _ in listing.items() ^ self._staged.items()}
                 raise LoadAnew(f"{min(names)} was written to in model_dir")
-            changed = [entry for name, (entry, identity) in now.items() if self._differs(entry, identity)]
-            for entry in changed:
-                if not entry.name.endswith(".py") or entry.option == "model_file":
-                    raise LoadAnew(f"{entry.name} changed")
+            edited = {}
+            for name, (entry, identity) in now.items():
+                source = entry.source.read_bytes() if name.endswith(".py") else None
+                if not self._differs(entry, identity, source):
+                    continue
+                if source is None or entry.option == "model_file":
+                    raise LoadAnew(f"{name} changed")
+                edited[self._folder + name] = source
             self._entries = now
-            return {str(self._folder / entry.name): entry.source.read_bytes() for entry in changed}
+            return edited
         except OSError as problem:
             raise LoadAnew(f"{Path(problem.filename or '').name} cannot be read") from problem
 
     def write(self, file: str, source: bytes) -> None:
-        """Stage a file anew."""
-        path = Path(file)
-        path.write_bytes(source)
-        self._staged[path.relative_to(self._folder).as_posix()] = _identity(path)
+        """Stage a Python file anew."""
+        name = file.removeprefix(self._folder)
+        with open(file, "r+b", buffering=0) as staged:  # what stands there gives its blocks: twice as quick as new ones
+            staged.write(source)
+            staged.truncate()
+        self._sources[name], self._staged[name] = source, _identity(file)
 
-    def _differs(self, entry: Entry, identity: _Identity) -> bool:
+    def _differs(self, entry: Entry, identity: _Identity, source: bytes | None) -> bool:
         before, identity_before = self._entries[entry.name]
         if entry.source != before.source or entry.option != before.option:
             return True
-        python = entry.name.endswith(".py")
+        if source is not None:
+            return source != self._sources[entry.name]
         recent = identity[2] > self._begun - _SETTLED
-        if not python and (entry.option == "serialized_file" or not recent or identity[1] > _COMPARED):
+        if entry.option == "serialized_file" or not recent or identity[1] > _COMPARED:
             return identity != identity_before
-        return entry.source.read_bytes() != (self._folder / entry.name).read_bytes()
-
-    def _listing(self) -> Iterator[tuple[str, _Identity]]:
-        """Every file of model_dir but for Python's own."""
-        for root, folders, names in os.walk(self._folder):
-            folders[:] = [folder for folder in folders if folder != "__pycache__"]
-            for name in names:
-                path = os.path.join(root, name)
-                stat = os.lstat(path)
-                yield os.path.relpath(path, self._folder), (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_dev)
+        return entry.source.read_bytes() != Path(self._folder, entry.name).read_bytes()
 
 
-def _identity(path: Path) -> _Identity:
-    stat = path.stat()
+def _listing(folder: str) -> dict[str, _Identity]:
+    """Every file of a folder but for Python's own, by its path there."""
+    found, folders = {}, [""]
+    while folders:
+        inner = folders.pop()
+        with os.scandir(folder + inner) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    found[inner + entry.name] = _named(entry.stat(follow_symlinks=False))
+                elif entry.name != "__pycache__":
+                    folders.append(f"{inner}{entry.name}{os.sep}")
+    return found
+
+
+def _identity(path: str | Path) -> _Identity:
+    return _named(os.stat(path))
+
+
+def _named(stat: os.stat_result) -> _Identity:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_dev

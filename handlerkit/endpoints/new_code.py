@@ -6,14 +6,14 @@ import __future__
 import abc
 import ast
 import gc
-import importlib.util
 import linecache
+import os
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
@@ -21,6 +21,7 @@ from handlerkit.endpoints.source_diff import Edit, Function, LoadAnew, Node, Tre
 
 #: The functions that have a code object, by its id.
 Holders = Mapping[int, Sequence[FunctionType]]
+_PLAIN = tree(compile("lambda: 0", "", "exec"))  # a module with a function in it, whose code nothing else holds
 _FUTURE = sum({getattr(__future__, name).compiler_flag for name in __future__.all_feature_names})
 
 
@@ -47,8 +48,10 @@ class Source:
             found = vars(self.scope(path)).get(path[-1])
             if not isinstance(found, FunctionType) or found.__code__ is not self.tree[path]:
                 raise LoadAnew(f"{path[-1]} is gone, and its name stands for something else")
-        held = _holds(self.tree, users)
-        if held and (alive := _alive(self.tree, held, users)) is not None:
+        with _no_collection():
+            held = _holds(self.tree, users)
+            alive = _alive(self.tree, held, users) if held else None
+        if alive is not None:
             raise LoadAnew(f"{alive[-1]} is still running, or something else holds its code")
 
     def scope(self, path: Node) -> object:
@@ -84,9 +87,10 @@ def replace(source: Source, edit: Edit, users: Holders) -> None:
     for path, node in edit.added.items():
         setattr(source.scope(path), path[-1], _function(source, edit, path, node))
     source.tree, source.ran = edit.tree, {path for path in source.ran if path in edit.tree}
-    file = str(source.module.__file__)
-    linecache.cache.pop(file, None)
-    Path(importlib.util.cache_from_source(file)).unlink(missing_ok=True)
+    linecache.cache.pop(str(source.module.__file__), None)
+    spec = source.module.__spec__
+    if spec is not None and spec.cached and os.path.exists(spec.cached):  # after the first edit alone
+        os.unlink(spec.cached)
 
 
 def _check_class(kind: object, method: str) -> None:
@@ -137,10 +141,21 @@ def _describe(module: ModuleType, syntax: ast.Module) -> None:
                 kind.__doc__ = text
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the garbage collector, which could free frames between their being counted and being looked for."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _holds(nodes: Tree, users: Holders) -> dict[Node, int]:
     """How often code is held by something else than its tree, the code around it, and the functions known."""
-    plain = tree(compile("lambda: 0", "", "exec"))
-    outer, inner = (sys.getrefcount(plain[path]) for path in plain)
+    outer, inner = (sys.getrefcount(_PLAIN[path]) for path in _PLAIN)
     held = {}
     for path in nodes:
         count = sys.getrefcount(nodes[path]) - (inner if path else outer)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from handlerkit.endpoints.guard import variables_now
 from handlerkit.endpoints.load_record import LoadRecord
 from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.endpoints.new_code import Source, holders, replace
@@ -80,7 +81,7 @@ class Swap:
         self._roots = {"the context": context, **dice.used()}
         stem, _, entry = word.partition(":")
         self._stem, self._entry = stem.removesuffix(".py"), entry or "handle"
-        self._environment = dict(os.environ)
+        self._environment = variables_now().copy()
         self._trouble = "" if record.codes is not None else "another profiler was at work while it was loaded"
         self._foreign = [code for code in record.codes or () if not files.holds(code.co_filename)]
         self._sources = self._read(record.codes or set())
@@ -154,9 +155,9 @@ class Swap:
         """Raises LoadAnew where the process is not what it was, for a load or for the loaded handler."""
         if self._trouble:
             raise LoadAnew(self._trouble)
-        now = dict(os.environ)
-        if changed := {name for name, _ in now.items() ^ self._environment.items()}:
-            raise LoadAnew(f"the environment variable {min(changed)} changed")
+        if (now := variables_now()) != self._environment:
+            changed = min(name for name, _ in now.items() ^ self._environment.items())
+            raise LoadAnew(f"the environment variable {os.fsdecode(changed)} changed")
         for thread in threading.enumerate():
             target = getattr(thread, "_target", None) or getattr(thread, "function", None) or type(thread).run
             code = getattr(getattr(target, "__func__", target), "__code__", None)

@@ -157,10 +157,13 @@ def _children(nodes: Tree, path: Node) -> list[Node]:
 
 def _same(before: CodeType, after: CodeType) -> bool:
     """Whether two code objects do the same, wherever they stand."""
-    return _alike(before, after) and all(
-        _same(one, other)
-        for one, other in zip(before.co_consts, after.co_consts, strict=True)
-        if isinstance(one, CodeType)
+    return before == after or (
+        _alike(before, after)
+        and all(
+            _same(one, other)
+            for one, other in zip(before.co_consts, after.co_consts, strict=True)
+            if isinstance(one, CodeType)
+        )
     )
 
 
