@@ -56,21 +56,23 @@ class Stopwatch:
     """Collects the seconds of each stage of one call.
 
     A stage inside a stage counts for the outer one, and what runs side by side in threads shares the time, so the
-    stages add up to the whole. `settle` is called before each look at the clock: it waits for what a stage has begun on
-    an accelerator.
+    stages add up to the whole.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.settle: Callable[[], object] | None = None
-        self._clock = clock
+        self._now = self._clock = clock
         self._spans: list[_Span] = []
         self._running: set[int] = set()
         self._thread = 0
         self._alone = True
         self._started = 0.0
 
-    def start(self) -> None:
-        """Forget the last call and begin the next, in this thread."""
+    def start(self, settle: Callable[[], object] | None = None) -> None:
+        """Forget the last call and begin the next, in this thread.
+
+        `settle` is called before each look at the clock: it waits for what a stage has begun on an accelerator.
+        """
+        self._now = self._clock if settle is None else _after(settle, self._clock)
         self._spans = []
         self._running.clear()
         self._thread = get_ident()
@@ -118,10 +120,13 @@ class Stopwatch:
         """Replace the callable attribute `name` of `holder` (a class, a module) by its timed self."""
         setattr(holder, name, self.time(stage, getattr(holder, name)))
 
-    def _now(self) -> float:
-        if self.settle is not None:
-            self.settle()
-        return self._clock()
+
+def _after(settle: Callable[[], object], clock: Callable[[], float]) -> Callable[[], float]:
+    def now() -> float:
+        settle()
+        return clock()
+
+    return now
 
 
 _REST = "handle"

@@ -112,8 +112,7 @@ def test_settles_before_each_look_at_the_clock(watch: Stopwatch, clock: Clock) -
         while pending:
             clock.spend(pending.pop())
 
-    watch.settle = settle
-    watch.start()
+    watch.start(settle)
     watch.time("inference", lambda: pending.append(4))()
     assert watch.stop()["inference"] == 4
 

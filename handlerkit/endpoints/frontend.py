@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import json
+import random
 import re
-import uuid
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import NamedTuple
@@ -105,6 +105,7 @@ class Frontend:
         self._added: Headers = (*cors(config), *NO_CACHE)
         #: Clients send the same head again and again, so what it leads to is remembered.
         self._head = functools.lru_cache(maxsize=256)(self._read_head)
+        self._random = random.Random()
 
     def receive(self, request: Request) -> Received | Response:
         """The job for the worker, or the frontend's own answer where the worker is never asked."""
@@ -125,10 +126,10 @@ class Frontend:
         self._know(route, values)
         if request.method == "OPTIONS":
             head_of_json = (("content-type", "application/json"),)
-            raise Refused(self._finish(200, "OK", head_of_json, openapi.document(self.model), str(uuid.uuid4())))
+            raise Refused(self._finish(200, "OK", head_of_json, openapi.document(self.model), self._new_id()))
         if self.sequences and not head.names_sequence:
-            headers = (*headers, (_SEQUENCE_ID, f"ts-seq-{uuid.uuid4()}"), (_SEQUENCE_START, "true"))
-        job = Job(str(uuid.uuid4()), headers, values)
+            headers = (*headers, (_SEQUENCE_ID, f"ts-seq-{self._new_id()}"), (_SEQUENCE_START, "true"))
+        job = Job(self._new_id(), headers, values)
         return Received(job, request, head.describe, route.version is not None)
 
     def _read_head(self, method: str, path: str | None, query: str, headers: Headers, size: int) -> _Head:
@@ -149,6 +150,12 @@ class Frontend:
         named = any(name.lower() == _SEQUENCE_ID for name, _ in headers)
         values = values if route.takes_query else ()  # that of a description is read, and not passed on
         return _Head(route, _as_map(method, headers, size, route), values, content_type_of(request), describe, named)
+
+    def _new_id(self) -> str:
+        """A random UUID (RFC 9562, 5.4); uuid.uuid4 asks the system for each."""
+        bits = self._random.getrandbits(122)
+        digits = f"{bits & 0xFFFFFFFFFFFF:012x}{bits >> 48:019x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[bits & 3]}{digits[15:18]}-{digits[18:30]}"
 
     def respond(self, received: Received, answer: Answer, row: int, before: Sequence[Answer] = ()) -> Response:
         """The answer to one request of a batch. `before`: the intermediate answers, for a streamed one.
@@ -193,7 +200,7 @@ class Frontend:
         body = json.dumps({"code": status, "type": kind, "message": message}, indent=2, ensure_ascii=False) + "\n"
         body = body.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # as Gson writes them
         head = (("content-type", "application/json"),)
-        return self._finish(status, reason_of(status), head, body.encode(), request_id or str(uuid.uuid4()))
+        return self._finish(status, reason_of(status), head, body.encode(), request_id or self._new_id())
 
     def _whole(self, received: Received, row: Prediction) -> Response:
         self._check(row)

@@ -17,7 +17,7 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -28,6 +28,7 @@ from handlerkit.endpoints.logs import Journal, set_level
 
 #: One handler call at a time in a process: the things below belong to the process.
 _LOCK = threading.RLock()
+_INTERRUPT = int(signal.SIGINT)
 _UNSET_IN_WORKERS = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "MPLBACKEND")
 _NOTEBOOK_BUILTINS = ("display", "get_ipython")
 
@@ -49,7 +50,11 @@ class Guard:
         }
         self._variables_outside: dict[bytes, bytes] = {}
         self._variables_inside: dict[bytes, bytes] = {}
+        self._variables_known: dict[bytes, bytes] = {}  # those inside, as they were after the last call
+        self._differing: list[bytes] = []  # the names of those that are not the same inside and outside
         self._journal = journal
+        self._handlers = [journal.handler]
+        self._filters: Any = None  # the worker's own of warnings, from its first call on
         self._path = [self._model_dir, *server_path()]
         self._cwd = self._model_dir
         self._level = logging.INFO
@@ -69,7 +74,10 @@ class Guard:
 
     def keep(self) -> Callable[[], None]:
         """What makes the worker's own state, as it is between calls, what it is now."""
-        own = ("_environment", "_variables_outside", "_variables_inside", "_path", "_cwd", "_level", "_modules")
+        own = (
+            "_environment", "_variables_outside", "_variables_inside", "_variables_known", "_differing", "_path",
+            "_cwd", "_level", "_modules", "_filters",
+        )  # fmt: skip
         state = {name: copy(getattr(self, name)) for name in own}
         return lambda: vars(self).update({name: copy(value) for name, value in state.items()})
 
@@ -90,12 +98,9 @@ class Guard:
             self._interrupts()
             self._folder()
             self._imports()
-            self._builtins()
-            self._loop()
             self._variables()
             self._logging()
-            self._streams()
-            self._ipython()
+            self._notebook()
             self._figures()
         except BaseException:
             self._take_off()
@@ -123,9 +128,9 @@ class Guard:
 
     def _interrupts(self) -> None:
         """Note a Ctrl-C; while the process is being changed, do no more, else what was done before."""
-        if threading.current_thread() is not threading.main_thread():
+        if threading.get_ident() != threading.main_thread().ident:
             return
-        before = _signal.getsignal(signal.SIGINT)
+        before = _signal.getsignal(_INTERRUPT)
         if not callable(before):
             return
 
@@ -134,8 +139,8 @@ class Guard:
             if not self._changing:
                 before(number, frame)
 
-        _signal.signal(signal.SIGINT, note)
-        self._undo.append(lambda: _signal.signal(signal.SIGINT, before))
+        _signal.signal(_INTERRUPT, note)
+        self._undo.append(lambda: _signal.signal(_INTERRUPT, before))
 
     def _folder(self) -> None:
         before = os.getcwd()
@@ -190,38 +195,24 @@ class Guard:
         mine = {root for root in roots if root in own or not installed(root)}
         self._modules |= {name: sys.modules[name] for name in new if name.partition(".")[0] in mine}
 
-    def _builtins(self) -> None:
-        before = {name: vars(builtins)[name] for name in _NOTEBOOK_BUILTINS if name in vars(builtins)}
-        for name in before:
-            delattr(builtins, name)
-        self._undo.append(lambda: vars(builtins).update(before))
-
-    def _loop(self) -> None:
-        """A cell runs inside an event loop; a worker does not, so asyncio.run works there."""
-        loop = asyncio._get_running_loop()
-        if loop is not None:
-            asyncio._set_running_loop(None)
-
-            def back() -> None:
-                asyncio._set_running_loop(loop)
-                asyncio.set_event_loop(loop)  # asyncio.run leaves none
-
-            self._undo.append(back)
-
     def _variables(self) -> None:
         """Those a worker has; what the handler changes is its own too."""
-        outside, inside = _variables(), self._variables_inside
+        outside, inside = variables_now(), self._variables_inside
         if outside != self._variables_outside:  # the first time, and when the notebook changed its own since
             self._variables_outside = outside.copy()
             inside = self._variables_inside = _changed(outside, self._environment)
-        before = inside.copy()
-        _switch_variables(outside, inside, self._environment)
+            self._variables_known = inside.copy()
+            self._differing = _differing(outside, inside)
+        _switch_variables(inside, self._differing)
 
         def back() -> None:
-            if inside != before:
-                names = [name for name in before.keys() | inside.keys() if before.get(name) != inside.get(name)]
+            known = self._variables_known
+            if inside != known:
+                names = _differing(known, inside)
                 self._environment |= {name: inside.get(name) for name in names}
-            _switch_variables(inside, outside, self._environment)
+                self._variables_known = inside.copy()
+                self._differing = _differing(outside, inside)
+            _switch_variables(outside, self._differing)
 
         self._undo.append(back)
 
@@ -230,53 +221,57 @@ class Guard:
         is never an error there, whatever a test run made of it here."""
         root = logging.root
         handlers, level, disabled = root.handlers, root.level, root.manager.disable
-        root.handlers = [self._journal.handler]
+        root.handlers = self._handlers
         set_level(self._level, 0)
+        caught = warnings.catch_warnings()
+        caught.__enter__()
+        warnings.showwarning = _show_warning
+        filters: list[Any] = warnings.filters  # type: ignore[assignment]
+        filters[:] = self._filters if self._filters is not None else [rule for rule in filters if rule[0] != "error"]
 
         def back() -> None:
+            self._filters = warnings.filters
+            caught.__exit__(None, None, None)
             self._level = root.level
             root.handlers = handlers
             set_level(level, disabled)
 
         self._undo.append(back)
-        caught = warnings.catch_warnings()
-        caught.__enter__()
-        warnings.showwarning = _show_warning
-        self._undo.append(lambda: caught.__exit__(None, None, None))
-        warnings.filters[:] = [rule for rule in warnings.filters if rule[0] != "error"]  # type: ignore[index]
 
-    def _streams(self) -> None:
-        before = sys.stdout, sys.stderr
+    def _notebook(self) -> None:
+        """What a notebook adds to a process is not there: two builtins; its own streams; the event loop in which a cell
+        runs, so asyncio.run works; and the shell, so IPython's `display` and `get_ipython` do as in a worker."""
+        names = vars(builtins)
+        added = {name: names.pop(name) for name in _NOTEBOOK_BUILTINS if name in names}
+        stdout, stderr = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = self._journal.stdout, self._journal.stderr
-
-        def back() -> None:
-            sys.stdout, sys.stderr = before
-
-        self._undo.append(back)
-
-    def _ipython(self) -> None:
-        """IPython's own `display` and `get_ipython` find no shell, so they print, as in a worker."""
+        loop = asyncio._get_running_loop()
+        if loop is not None:
+            asyncio._set_running_loop(None)
         singleton = sys.modules.get("IPython.core.interactiveshell")
         shell = singleton.InteractiveShell._instance if singleton else None
-        if shell is None:
-            return
-        classes = list(type(shell)._walk_mro())
-        for kind in classes:
+        for kind in (kinds := list(type(shell)._walk_mro()) if shell is not None else ()):
             kind._instance = None
 
         def back() -> None:
-            for kind in classes:
+            for kind in kinds:
                 kind._instance = shell
+            if loop is not None:
+                asyncio._set_running_loop(loop)
+                asyncio.set_event_loop(loop)  # asyncio.run leaves none
+            sys.stdout, sys.stderr = stdout, stderr
+            names.update(added)
 
         self._undo.append(back)
 
     def _figures(self) -> None:
         """Figures the handler leaves open are closed, so that the notebook does not show them after the cell."""
-        before = set(_open_figures())
+        before = _open_figures()
 
         def back() -> None:
-            for number in set(_open_figures()) - before:
-                sys.modules["matplotlib._pylab_helpers"].Gcf.destroy(number)
+            for number in _open_figures():
+                if number not in before:
+                    sys.modules["matplotlib._pylab_helpers"].Gcf.destroy(number)
 
         self._undo.append(back)
 
@@ -303,8 +298,8 @@ def _open_figures() -> list[int]:
     return list(helpers.Gcf.figs) if helpers else []
 
 
-def _variables() -> dict[bytes, bytes]:
-    """The environment itself, in bytes."""
+def variables_now() -> dict[bytes, bytes]:
+    """The environment itself, in bytes: os.environ decodes each variable anew."""
     return os.environ._data  # type: ignore[attr-defined, no-any-return]
 
 
@@ -313,14 +308,18 @@ def _changed(variables: Mapping[bytes, bytes], changes: Mapping[bytes, bytes | N
     return {name: value for name, value in {**variables, **changes}.items() if value is not None}
 
 
-def _switch_variables(now: dict[bytes, bytes], then: dict[bytes, bytes], names: Iterable[bytes]) -> None:
-    """Have `then` as the environment in place of `now`; they differ in no more than these names.
+def _differing(one: Mapping[bytes, bytes], other: Mapping[bytes, bytes]) -> list[bytes]:
+    """The names of variables that are not the same in both."""
+    return [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
 
-    TorchServe's own are read by Python code alone, so the C library's copy of the environment need not have them.
-    """
-    os.environ._data = os.environb._data = then  # type: ignore[attr-defined]
-    for name in names:
-        if name[:3] != b"TS_" and (value := then.get(name)) != now.get(name):
+
+def _switch_variables(variables: dict[bytes, bytes], differing: Sequence[bytes]) -> None:
+    """Have these as the environment, which differs in those names from the one that is there; TorchServe's own are read
+    by Python code alone, so the C library's copy of the environment need not have them."""
+    os.environ._data = os.environb._data = variables  # type: ignore[attr-defined]
+    for name in differing:
+        if name[:3] != b"TS_":
+            value = variables.get(name)
             os.unsetenv(name) if value is None else os.putenv(name, value)
 
 

@@ -139,8 +139,7 @@ class Loaded:
         try:
             with self._guard, self._clocked:
                 self._service._entry_point = self._behind(envelope)
-                self._watch.settle = _synchronize()
-                self._watch.start()
+                self._watch.start(_synchronize())
                 try:
                     _, batch = self._retrieve(Reader(message))
                     reply = self._service.predict(batch)

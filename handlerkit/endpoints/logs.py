@@ -29,8 +29,8 @@ class Journal:
         self._lines: list[LogLine] = []
         self._model_dir = str(model_dir)
         self.handler: logging.Handler = _RecordHandler(self)
-        self.stdout: TextIO = _stream(self, "INFO")
-        self.stderr: TextIO = _stream(self, "WARN")
+        self._files = _Lines(self, "INFO"), _Lines(self, "WARN")
+        self.stdout, self.stderr = map(_text, self._files)
 
     def add(self, level: str, text: str) -> None:
         """One record; a text of several lines becomes several lines, as in TorchServe's log."""
@@ -41,8 +41,8 @@ class Journal:
 
     def take(self) -> tuple[LogLine, ...]:
         """The lines since the last call."""
-        self.stdout.flush()
-        self.stderr.flush()
+        for file in self._files:
+            file.end_line()
         lines, self._lines = self._lines, []
         return tuple(lines)
 
@@ -101,14 +101,19 @@ class _Lines(io.RawIOBase):
         return len(data)
 
     def flush(self) -> None:
-        if self._rest and not self.closed:
+        if not self.closed:
+            self.end_line()
+
+    def end_line(self) -> None:
+        """Hand over what was written since the last line's end."""
+        if self._rest:
             line, self._rest = self._rest, b""
             self._journal.add(self._level, line.decode(errors="replace"))
 
 
-def _stream(journal: Journal, level: str) -> TextIO:
-    lines: Any = _Lines(journal, level)  # unbuffered, so that lines of both streams keep their order
-    return io.TextIOWrapper(lines, encoding="utf-8", errors="backslashreplace", write_through=True)
+def _text(lines: _Lines) -> TextIO:
+    unbuffered: Any = lines  # so that lines of both streams keep their order
+    return io.TextIOWrapper(unbuffered, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 def set_level(level: int, disabled: int) -> None:
@@ -127,18 +132,19 @@ def _logger_caches() -> list[dict[int, bool]]:
     which after a large picture has gone through the processor's cache takes longer than the rest of the guard."""
     loggers = logging.root.manager.loggerDict
     found = _find_caches(len(loggers))
-    if any(loggers[name] is not holder for name, holder in found.placeholders):
+    if list(map(loggers.get, found.names)) != found.placeholders:
         _find_caches.cache_clear()
         found = _find_caches(len(loggers))
     return found.caches
 
 
 class _Caches(NamedTuple):
-    """`placeholders` stand for loggers that nobody has asked for yet; one that takes a placeholder's place has a cache
-    that is not among these."""
+    """`placeholders` stand for the loggers of these names, which nobody has asked for yet; one that takes a
+    placeholder's place has a cache that is not among these."""
 
     caches: list[dict[int, bool]]
-    placeholders: list[tuple[str, logging.PlaceHolder]]
+    names: list[str]
+    placeholders: list[logging.PlaceHolder]
 
 
 @functools.lru_cache(maxsize=1)
@@ -146,10 +152,8 @@ def _find_caches(count: int) -> _Caches:
     """Looked for again when there are more loggers."""
     root = logging.root
     caches = [vars(one)["_cache"] for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
-    placeholders = [
-        (name, one) for name, one in root.manager.loggerDict.items() if isinstance(one, logging.PlaceHolder)
-    ]
-    return _Caches([vars(root)["_cache"], *caches], placeholders)
+    waiting = {name: one for name, one in root.manager.loggerDict.items() if isinstance(one, logging.PlaceHolder)}
+    return _Caches([vars(root)["_cache"], *caches], list(waiting), list(waiting.values()))
 
 
 #: The kit, and the import system, whose frames stand between a file and what it imports.

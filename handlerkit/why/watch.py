@@ -59,8 +59,10 @@ def _from_package() -> bool:
 def note_debug(notes: list[Noted], files: Iterable[str]) -> None:
     """Note that the root logger, or one named after a file of the model, was asked to log at DEBUG, which a worker
     does not: loggers keep their answer to that question."""
-    manager = logging.root.manager.loggerDict
-    for logger in (logging.root, *(manager.get(file[:-3]) for file in files)):
-        if isinstance(logger, logging.Logger) and vars(logger)["_cache"].pop(logging.DEBUG, True) is False:
-            notes.append(Noted("debug", (), None, "", 0))
-            return
+    asked = logging.root._cache.pop(logging.DEBUG, True) is False  # type: ignore[attr-defined]
+    loggers = logging.root.manager.loggerDict
+    for file in files:
+        if isinstance(logger := loggers.get(file[:-3]), logging.Logger):
+            asked |= logger._cache.pop(logging.DEBUG, True) is False  # type: ignore[attr-defined]
+    if asked:
+        notes.append(Noted("debug", (), None, "", 0))
