@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from image_requests import (
     CHANNELS,
     IMAGENET_MEAN,
     IMAGENET_STD,
+    JSON,
     RAW,
     SIZE,
     ImageHandler,
     Settings,
+    encode,
     main_output,
     optional,
     resized,
@@ -39,6 +42,8 @@ class BackgroundCutout(ImageHandler):
         image/png                   the cut-out as a file
         image/png; mask=alpha       the mask alone, grey: 255 is in front
                                     each in the image's size, with the headers image-width and image-height
+        application/json            {"size": [height, width], "png": "..."}, the cut-out's file in base64; behind an
+                                    envelope of TorchServe ask for this one, for they carry no bytes
 
     Settings, in the section `handler:` of model-config.yaml:
 
@@ -51,7 +56,7 @@ class BackgroundCutout(ImageHandler):
     max_response_size is 6553500 bytes; say it in that section too where config.properties has another.
     """
 
-    FORMS = (RAW, "image/png", MASK)
+    FORMS = (RAW, "image/png", MASK, JSON)
     SETTINGS = Settings(
         resize=((320, 320), SIZE),
         mean=(IMAGENET_MEAN, CHANNELS),
@@ -83,10 +88,18 @@ class BackgroundCutout(ImageHandler):
     def predict(self, inputs: list[Tensor]) -> list[Tensor]:
         return self.run_model(inputs, main_output)
 
-    def answer(self, image: Image.Image, scores: Tensor, form: str) -> Image.Image:
+    def answer(self, image: Image.Image, scores: Tensor, form: str) -> dict[str, Any] | Image.Image:
         alpha = self.alpha(scores, image)
         if form == MASK:
             return alpha
+        cutout = self.cutout(image, alpha)
+        if form == JSON:
+            _, png = encode(cutout, "image/png")
+            return {"size": [image.height, image.width], "png": base64.b64encode(png).decode()}
+        return cutout
+
+    def cutout(self, image: Image.Image, alpha: Image.Image) -> Image.Image:
+        """RGBA: on the new background, or transparent behind what is in front."""
         if self.background is not None:
             background = ImageOps.fit(self.background, image.size)
             return Image.composite(image, background, alpha).convert("RGBA")

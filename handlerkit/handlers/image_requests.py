@@ -158,9 +158,11 @@ class ImageHandler(BaseHandler):
                 raise request.refusal
             pairs = zip(request.images, request.predictions, strict=True)
             headers, body = pack([self.answer(*pair, request.form) for pair in pairs], request.form)
-            if isinstance(body, bytes) and len(body) > self.settings.max_response_size:
+            # TorchServe ends a worker whose answer is longer, and with it the other requests of the batch
+            size = len(body if isinstance(body, bytes) else json.dumps(body, indent=2))
+            if size > self.settings.max_response_size:
                 limit = f"max_response_size, {self.settings.max_response_size}"
-                raise Refusal(413, f"This answer has {len(body)} bytes, more than {limit}; ask for another form.")
+                raise Refusal(413, f"This answer has {size} bytes, more than {limit}; ask for another form.")
         except Refusal as refusal:
             code, phrase = int(refusal.status), refusal.status.phrase
             headers, body = {"content-type": JSON}, {"code": code, "type": phrase, "message": str(refusal)}

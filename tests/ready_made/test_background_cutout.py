@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 from ready_made_pictures import DISCS, PNG, file_of, opened
 
+import handlerkit as hk
 from handlerkit import Request
 from handlerkit.errors import LoadError
 
@@ -52,6 +55,21 @@ def test_mask_alone(front: Any) -> None:
     mask = opened(response)
     assert mask.mode == "L"
     assert (np.asarray(mask) == np.where(DISCS > 128, 255, 0)).all()
+
+
+def test_json_holds_the_png(front: Any) -> None:
+    answer = front(PNG, accept="application/json").json()
+    assert answer["size"] == list(DISCS.shape)
+    assert base64.b64decode(answer["png"]) == front(PNG, accept="image/png").body
+
+
+@pytest.mark.parametrize("envelope", ["json", "kserve"])
+def test_json_goes_through_an_envelope(serve: Callable[..., Any], envelope: str) -> None:
+    config = {"service_envelope": envelope}
+    served = serve("background_cutout", FRONT, {"handler": PLAIN}, config_properties=config)
+    request = hk.envelope.wrap(envelope, PNG).with_headers({"Accept": "application/json"})
+    answer = hk.envelope.unwrap(envelope, served(request))
+    assert Image.open(io.BytesIO(base64.b64decode(answer["png"]))).mode == "RGBA"
 
 
 def test_without_stretching_the_map_is_a_probability(serve: Callable[..., Any]) -> None:
@@ -101,6 +119,8 @@ def test_a_bad_request_fails_alone(front: Any) -> None:
 def test_raw_pixels_over_the_limit_are_refused_and_the_mask_is_not(front: Any) -> None:
     large = file_of(np.zeros((1300, 1300), np.uint8))
     assert front(large).status == 413
+    noise = file_of(np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), np.uint8))
+    assert front(noise, accept="application/json").status == 413
     assert front(large, accept="image/png; mask=alpha").status == 200
 
 
