@@ -79,6 +79,10 @@ class Stopwatch:
         self._alone = True
         self._started = self._now()
 
+    def elapsed(self) -> float:
+        """Seconds since `start`."""
+        return self._clock() - self._started
+
     def stop(self) -> Timings:
         """The figures since `start`."""
         total = self._now() - self._started

@@ -55,11 +55,13 @@ class Prediction(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A worker's answer to a batch: an overall code, a message, and a row per request."""
+    """A worker's answer to a batch: an overall code, a message, and a row per request. `after`: the seconds into the
+    call at which the worker sent it, where that is known."""
 
     code: int
     message: str
     predictions: tuple[Prediction, ...]
+    after: float = 0.0
 
 
 class ProtocolError(ValueError):

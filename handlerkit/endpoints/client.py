@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -17,13 +18,14 @@ _READ = 1 << 20  # bytes asked for at once
 _BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")  # methods for which an empty body goes unsaid
 
 
-@dataclass(frozen=True)
+@dataclass
 class Prepared:
-    """A request whose head stands in a connection's buffer, ready to be sent."""
+    """A request whose head stands in a connection's buffer, ready to be sent. `sent`: when it was, on the clock."""
 
     port: int
     connection: HTTPConnection
     body: bytes
+    sent: float = 0.0
 
 
 class Client:
@@ -67,11 +69,12 @@ class Client:
 
     def send(self, prepared: Prepared) -> None:
         """Send it. A server that closes early may have answered already, so that is left to `receive`."""
+        prepared.sent = time.perf_counter()
         with suppress(OSError):
             prepared.connection.endheaders(prepared.body)
 
     def receive(self, prepared: Prepared) -> Response:
-        """The answer; status None where there is none."""
+        """The answer; status None where there is none. Whoever reads others first cannot tell when its chunks came."""
         connection = prepared.connection
         if connection.sock is None:  # it was refused
             return Response(None, complete=False)
@@ -81,7 +84,7 @@ class Client:
             connection.close()
             return Response(None, complete=False)
         with response:
-            answer = _read(response)
+            answer = _read(response, prepared.sent)
         if answer.complete and not response.will_close:
             self._idle.setdefault(prepared.port, []).append(connection)
         else:
@@ -123,13 +126,16 @@ def _is_open(sock: socket.socket) -> bool:
     return False
 
 
-def _read(response: HTTPResponse) -> Response:
+def _read(response: HTTPResponse, sent: float) -> Response:
     """Status, headers in wire order, and as much of the body as arrived."""
     pieces: list[bytes] = []
+    arrivals: list[float] = []
     bodiless = response.length == 0  # as for HEAD and 304, whatever the head says of chunks: none of them would come
     streamed = bool(response.chunked) and not bodiless
     try:
-        complete = bodiless or (_read_chunks(response.fp, pieces) if streamed else _read_plain(response, pieces))
+        complete = bodiless or (
+            _read_chunks(response.fp, pieces, arrivals) if streamed else _read_plain(response, pieces)
+        )
     except (OSError, ValueError, HTTPException):
         complete = False
     return Response(
@@ -139,6 +145,7 @@ def _read(response: HTTPResponse) -> Response:
         b"".join(pieces),
         tuple(pieces) if streamed else None,
         complete,
+        tuple(moment - sent for moment in arrivals) if streamed else None,
     )
 
 
@@ -148,12 +155,13 @@ def _read_plain(response: HTTPResponse, pieces: list[bytes]) -> bool:
     return not response.length
 
 
-def _read_chunks(stream: BinaryIO, chunks: list[bytes]) -> bool:
-    """RFC 9112 7.1; `http.client` would join them. True when the terminating chunk came."""
+def _read_chunks(stream: BinaryIO, chunks: list[bytes], arrivals: list[float]) -> bool:
+    """RFC 9112 7.1; `http.client` would join them. True when the terminating chunk came. `arrivals`: when each did."""
     while size := int(stream.readline().partition(b";")[0], 16):
         chunk = stream.read(size)
         if chunk:
             chunks.append(chunk)
+            arrivals.append(time.perf_counter())
         if len(chunk) < size:
             return False
         stream.readline()

@@ -220,20 +220,21 @@ class Frontend:
 
         A failure after the first chunk cannot be told any more: the connection is cut.
         """
-        chunks: list[bytes] = []
+        chunks: list[tuple[bytes, float]] = []
         complete = answer.code == 200
         for piece in (*before, answer) if complete else before:
             if piece.code != 200:
                 return self.failed(received, piece)
             self._check(piece.predictions[row])
-            chunks.append(piece.predictions[row].body)
+            if body := piece.predictions[row].body:  # an empty one is no chunk
+                chunks.append((body, piece.after))
         first = before[0].predictions[row]
         head = merge(first.headers)
         head = (*head, ("x-request-id", received.job.request_id), *self._added_to(head))
         connection = ("connection", "keep-alive" if first.status < 400 else "close")
-        sent = tuple(chunk for chunk in chunks if chunk)
         if first.status >= 400:  # the head says that the connection closes, and so it does
-            sent, complete = (), False
+            chunks, complete = [], False
+        sent = tuple(chunk for chunk, _ in chunks)
         return Response(
             first.status,
             first.reason,
@@ -241,6 +242,7 @@ class Frontend:
             b"".join(sent),
             sent,
             complete,
+            tuple(after for _, after in chunks),
         )
 
     def broken(self, received: Received, row: int, before: Sequence[Answer]) -> Response:

@@ -98,7 +98,7 @@ def as_sent(response: Response, method: str) -> Response:
         headers = (*without(without(headers, "content-length"), "transfer-encoding"), ("content-length", "0"))
     elif status != 304 and method != "HEAD":
         return response
-    return replace(response, headers=headers, body=b"", chunks=None, complete=True)
+    return replace(response, headers=headers, body=b"", chunks=None, arrivals=None, complete=True)
 
 
 def without(headers: Headers, name: str) -> Headers:

@@ -130,7 +130,7 @@ class Loaded:
         Raises KeyboardInterrupt for a Ctrl-C of the user, not for one that the handler raised.
         """
         self._called = True
-        socket = _Socket()
+        socket = _Socket(self._watch)
         self._service.set_cl_socket(socket)
         self._raised = self._returned = self._result = None
         self._rows = []
@@ -160,15 +160,16 @@ class Loaded:
         self._rows = []
         return outcome
 
-    def _decode(self, outcome: Outcome, reply: bytearray | None, before: list[bytes]) -> None:
+    def _decode(self, outcome: Outcome, reply: bytearray | None, before: list[tuple[bytes, float]]) -> None:
         """What the frontend reads in the answers, and whether it drops the worker for it."""
         try:
-            for piece in before:
-                outcome.before.append(wire.decode_answer(piece))
+            for piece, after in before:
+                outcome.before.append(wire.decode_answer(piece)._replace(after=after))
             if outcome.timings.total > self._response_timeout:
                 outcome.died = late(self._response_timeout)
             elif reply is not None:
-                outcome.reply = wire.decode_answer(reply)
+                answer = wire.decode_answer(reply)
+                outcome.reply = answer._replace(after=outcome.timings.total) if before else answer
             elif outcome.error is not None:
                 outcome.died = unsendable(outcome.error)
         except ProtocolError as problem:
@@ -335,8 +336,9 @@ def _ending(groups: dict[str, list[Any]]) -> Callable[[], None]:
 class _Socket:
     """The worker's connection, for the intermediate answers a handler sends."""
 
-    def __init__(self) -> None:
-        self.sent: list[bytes] = []
+    def __init__(self, watch: Stopwatch) -> None:
+        self._watch = watch
+        self.sent: list[tuple[bytes, float]] = []  # with the seconds into the call
 
     def sendall(self, message: bytes) -> None:
-        self.sent.append(bytes(message))
+        self.sent.append((bytes(message), self._watch.elapsed()))

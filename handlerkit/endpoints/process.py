@@ -122,9 +122,9 @@ class Child:
                 raise WorkerDied("stale: The worker's last answer belongs to no request: its stream was over.")
             answer = self._channel.ask(message, self._response_timeout, slow)
             while _has_more(answer) and answer.code == 200:
-                outcome.before.append(answer)
+                outcome.before.append(answer._replace(after=time.perf_counter() - begun))
                 answer = self._channel.ask((), self._response_timeout, slow)
-            outcome.reply = answer
+            outcome.reply = answer._replace(after=time.perf_counter() - begun)
             self._unasked = _has_more(answer)
         except WorkerDied as problem:
             outcome.died = str(problem)

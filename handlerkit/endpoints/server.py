@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -148,6 +149,8 @@ class Server:
                     time.sleep(GAP)
                 self._client.send(prepared)
             responses = [self._client.receive(prepared) for prepared in sent]
+            if len(sent) > 1:  # they were read one after the other, whenever their chunks came
+                responses = [replace(response, arrivals=None) for response in responses]
         except KeyboardInterrupt:
             self.stop()
             raise

@@ -14,7 +14,8 @@ class Response:
     """What the client gets back.
 
     `status` is None where the client never gets an answer. `chunks` are the pieces of a streamed answer, None
-    for a plain one; `complete` is False when the connection broke before the end.
+    for a plain one, and `arrivals` the seconds from the request to each of them, where they were seen to arrive;
+    `complete` is False when the connection broke before the end.
     """
 
     status: int | None
@@ -23,6 +24,7 @@ class Response:
     body: bytes = field(default=b"", repr=False)
     chunks: tuple[bytes, ...] | None = field(default=None, repr=False)
     complete: bool = True
+    arrivals: tuple[float, ...] | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:

@@ -71,9 +71,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Pieces:
-    """A streamed answer, piece by piece."""
+    """A streamed answer, piece by piece. `arrivals`: seconds from the request to each, where that is known."""
 
     chunks: tuple[bytes, ...]
+    arrivals: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from handlerkit.view.answer import (
     TokenWeights,
     Unread,
 )
-from handlerkit.view.words import percent, shorten, size
+from handlerkit.view.words import duration, percent, shorten, size
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -207,10 +207,14 @@ def _(content: Document, answer: Answer) -> Drawing:
 
 @_drawn.register
 def _(content: Pieces, answer: Answer) -> Drawing:
-    texts = [pieces.piece(chunk) for chunk in content.chunks]
-    text = "\n".join(f"{number}  {shorten(' '.join(one.split()))}" for number, one in enumerate(texts[:_MOST], 1))
-    more = f"\n... and {len(texts) - _MOST} more" if len(texts) > _MOST else ""
-    return Drawing((f"streamed in {len(texts)} pieces",), html=pieces.stream(content.chunks), text=text + more)
+    texts = [shorten(" ".join(pieces.piece(chunk).split())) for chunk in content.chunks[:_MOST]]
+    if content.arrivals is not None:
+        texts = [f"{one}  after {duration(after)}" for one, after in zip(texts, content.arrivals, strict=False)]
+    text = "\n".join(f"{number}  {one}" for number, one in enumerate(texts, 1))
+    count = len(content.chunks)
+    more = f"\n... and {count - _MOST} more" if count > _MOST else ""
+    shown = pieces.stream(content.chunks, content.arrivals)
+    return Drawing((f"streamed in {count} pieces",), html=shown, text=text + more)
 
 
 @_drawn.register

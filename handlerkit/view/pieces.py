@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.view.html import code, escape
-from handlerkit.view.words import MAX_TEXT, excerpt, shorten, size
+from handlerkit.view.words import MAX_TEXT, duration, excerpt, shorten, size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,14 +128,15 @@ def _finite(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return values[np.isfinite(values)]
 
 
-def stream(chunks: Sequence[bytes]) -> str:
-    """The pieces of a streamed answer, one below the other, in the order they came."""
-    return f'<ol class="hk-stream">{"".join(f"<li>{each}</li>" for each in _pieces(chunks))}</ol>'
+def stream(chunks: Sequence[bytes], arrivals: Sequence[float] | None = None) -> str:
+    """The pieces of a streamed answer, one below the other, in the order they came; with the seconds to each."""
+    return f'<ol class="hk-stream">{"".join(f"<li>{each}</li>" for each in _pieces(chunks, arrivals))}</ol>'
 
 
-def _pieces(chunks: Sequence[bytes]) -> Iterator[str]:
-    for chunk in chunks[:_MANY]:
-        yield f'{code(excerpt(piece(chunk), 600))}<span class="hk-soft">{size(len(chunk))}</span>'
+def _pieces(chunks: Sequence[bytes], arrivals: Sequence[float] | None) -> Iterator[str]:
+    for number, chunk in enumerate(chunks[:_MANY]):
+        after = f"after {duration(arrivals[number])} · " if arrivals is not None else ""
+        yield f'{code(excerpt(piece(chunk), 600))}<span class="hk-soft">{after}{size(len(chunk))}</span>'
     if len(chunks) > _MANY:
         yield f'<span class="hk-soft">… {len(chunks) - _MANY} more</span>'
 

@@ -162,7 +162,7 @@ def _shape(content: SegmentationMap | HeatMap | InstanceMasks) -> tuple[int, ...
 def stream(source: Source) -> Content | None:
     """An answer that came in more than one piece."""
     chunks = source.response.chunks
-    return Pieces(chunks) if chunks is not None and len(chunks) > 1 else None
+    return Pieces(chunks, source.response.arrivals) if chunks is not None and len(chunks) > 1 else None
 
 
 def segmentation(source: Source) -> Content | None:

@@ -87,6 +87,12 @@ def test_chunks_stay_apart(client: Client) -> None:
     assert (response.body, response.chunks, response.complete) == (b"abc", (b"ab", b"c"), True)
 
 
+def test_chunks_have_the_seconds_at_which_they_came(client: Client) -> None:
+    response, _ = ask(client, b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
+    first, second = response.arrivals
+    assert 0 < first <= second < 60
+
+
 @pytest.mark.parametrize("broken", [b"2\r\nab\r\n", b"2\r\nab\r\n5\r\n", b"2\r\nab\r\n5"])
 def test_stream_without_its_end_is_incomplete(client: Client, broken: bytes) -> None:
     response, _ = ask(client, b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n" + broken)

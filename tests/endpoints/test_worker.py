@@ -384,6 +384,11 @@ class TestPlainWords:
         response = serve("letters").predict(Request.text("abc")).response
         assert (response.status, response.chunks, response.complete) == (200, (b"a", b"b", b"c"), True)
 
+    def test_chunks_have_the_seconds_at_which_they_came(self, serve: Serve) -> None:
+        run = serve("letters").predict(Request.text("ab~c"))
+        first, second, third = run.response.arrivals
+        assert 0 < first <= second < second + 0.02 < third <= run.timings.total
+
     def test_stream_that_breaks_off(self, serve: Serve) -> None:
         run = serve("letters").predict(Request.text("a!c"))
         assert (run.response.chunks, run.response.complete, run.ok) == ((b"a",), False, False)

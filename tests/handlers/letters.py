@@ -1,4 +1,6 @@
-"""Streams the body's letters, one a chunk; "!" breaks the stream off."""
+"""Streams the body's letters, one a chunk; "~" is a pause, "!" breaks the stream off."""
+
+import time
 
 from ts.handler_utils.utils import send_intermediate_predict_response
 
@@ -10,5 +12,8 @@ def handle(data, context):
     for letter in letters:
         if letter == "!":
             raise ValueError("asked to break off")
+        if letter == "~":
+            time.sleep(0.03)
+            continue
         send_intermediate_predict_response([letter], context.request_ids, "one more", 200, context)
     return [last]

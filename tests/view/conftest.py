@@ -40,7 +40,8 @@ def send() -> Callable[..., Run]:
             answer = buffer.getvalue()
         elif not isinstance(answer, bytes):
             answer = json.dumps(answer).encode()
-        response = Response(rest.pop("status", 200), "", headers, answer, chunks)
+        arrivals = rest.pop("arrivals", None)
+        response = Response(rest.pop("status", 200), "", headers, answer, chunks, arrivals=arrivals)
         return Run((Exchange(request, response),), model="coins", **rest)
 
     return make

@@ -52,7 +52,7 @@ CASES = {
     "tree": (TREE, {}),
     "text": (b"plain <words>\nin two lines", {}),
     "long_text": ("\n".join(f"line {i}" for i in range(50)).encode(), {}),
-    "stream": (b"onetwo\xff\x00", {"chunks": (b"one", b"two <u>\n", b"\xff\x00")}),
+    "stream": (b"onetwo\xff\x00", {"chunks": (b"one", b"two <u>\n", b"\xff\x00"), "arrivals": (0.0012, 0.25, 3.0)}),
     "bytes": (bytes(range(256)), {}),
     "nothing": (b"", {}),
     "error": ({"code": 503, "type": "InternalServerException", "message": "Prediction failed"}, {"status": 503}),
