@@ -23,12 +23,13 @@ from handlerkit.view.draw.palette import heat_palette
 from handlerkit.view.drawings import drawing
 from handlerkit.view.render import answer as read_answer
 from handlerkit.view.render import shown
-from handlerkit.view.source import Photograph
+from handlerkit.view.source import Photograph, Source
 from handlerkit.view.words import excerpt, percent, shorten, size
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
 _QUALITY = 90  # of the photograph, where it did not come as a JPEG
 _MOST_LAYERS = 8  # of overlapping masks; beyond, the last one holds what is left
@@ -81,6 +82,7 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
         "answered": exchange.answered(one.response),
         "curl": replace(one.request, headers=_without_secrets(one.request.headers)).as_curl(model=run.model),
         "log": exchange.log(run.logs, run.metrics),
+        "sent": _sent(one, answer.content.image) if isinstance(answer.content, Picture) else None,
         "opacity": 0.8 if isinstance(answer.content, HeatMap) else 0.5,
         "classes": [],
         "boxes": [],
@@ -104,6 +106,14 @@ def _picture(answer: Answer) -> tuple[bytes, tuple[int, int]]:
     if isinstance(answer.content, SegmentationMap | HeatMap | InstanceMasks):
         return b"", _size(answer.content)
     return b"", (0, 0)
+
+
+def _sent(one: Exchange, image: Image.Image) -> bytes | None:
+    """The request's photograph, to wipe a picture that came back against; None where there is none of its size."""
+    photograph = Source(one).photograph
+    if photograph is not None and photograph.rotated and photograph.upright_size == image.size:
+        photograph = photograph.upright()
+    return _as_jpeg(photograph) if photograph is not None and photograph.size == image.size else None
 
 
 def _as_jpeg(photograph: Photograph) -> bytes:

@@ -175,6 +175,15 @@ def test_wipe_shows_both_answers(show: Show) -> None:
     assert shown.pixel(0.25, 0.5) == draw.colour(2)
 
 
+def test_wipe_shows_what_a_returned_picture_was_made_of(show: Show) -> None:
+    shown = show(run(flat((0, 0, 200)), flat((200, 0, 0))))
+    assert near(shown.pixel(0.25, 0.5), (0, 0, 200))
+    shown.el.get_by_label("Sent / answered").check()
+    shown.frame()
+    assert near(shown.pixel(0.25, 0.5), (200, 0, 0))
+    assert near(shown.pixel(0.75, 0.5), (0, 0, 200))
+
+
 def test_masks_follow_the_score(show: Show) -> None:
     masks = np.zeros((2, 100, 120), int)
     masks[0], masks[1, 40:60, 40:80] = 1, 1

@@ -25,6 +25,12 @@ def indexes(png: bytes) -> np.ndarray[Any, Any]:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))[:, :, 0]
 
 
+def flat(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def test_jpeg_goes_over_as_it_is() -> None:
     picture = photograph()
     assert told(run(boxes(3, 320, 240), picture)).photograph == picture
@@ -59,6 +65,17 @@ def test_jpeg_that_is_drawn_upright_goes_over_upright() -> None:
 def test_picture_that_came_back_goes_over_as_it_came() -> None:
     picture = photograph(kind="PNG")
     assert told(run(picture, photograph())).photograph == picture
+
+
+def test_picture_that_came_back_brings_the_photograph_of_its_size() -> None:
+    sent = photograph()
+    assert told(run(photograph(kind="PNG"), sent)).facts["sent"] == sent
+    assert told(run(flat(10, 10), sent)).facts["sent"] is None
+
+
+def test_photograph_behind_a_picture_is_turned_as_that_is() -> None:
+    sent = told(run(flat(240, 320), turned())).facts["sent"]
+    assert Image.open(io.BytesIO(sent)).size == (240, 320)
 
 
 def test_same_photograph_has_the_same_name() -> None:

@@ -212,6 +212,14 @@ class Shown {
     return new Shown(answer, photo, await Promise.all(answer.layers.map(Layer.open)));
   }
 
+  /** What an answer that is a picture was made of, or null where the request had no picture of that size. */
+  static async sent(answer) {
+    const bytes = bytesOf(answer.sent);
+    if (!bytes.length) return null;
+    const photo = await Photo.open(bytes);
+    return new Shown({ ...answer, boxes: [], classes: [], layers: [], isSent: true }, photo, []);
+  }
+
   constructor(answer, photo, layers) {
     Object.assign(this, { answer, photo, layers });
     [this.width, this.height] = answer.size;
@@ -296,6 +304,8 @@ class Stage {
     this.told.innerHTML = shown.isPicture ? "" : shown.answer.causes + shown.answer.html;
     this.canvas.setAttribute("aria-label", `${shown.answer.sample}: ${shown.answer.said}`);
     this.canvas.classList.toggle("hk-board", shown.answer.view === "picture" || shown.answer.view === "pixels");
+    this.names[0].textContent = before?.answer.isSent ? "sent" : "before";
+    this.names[1].textContent = before?.answer.isSent ? "answered" : "after";
     if (!before) this.wipe(null);
     if (!alike || this.fits) this.fit();
     else this.redraw();
@@ -636,6 +646,7 @@ class Panel {
     this.labelled.hidden = !answer.boxes.length;
     this.wipe.disabled = !before;
     this.wipe.parentElement.title = before ? "" : "compares with the last answer once the handler is loaded again";
+    this.wipe.nextSibling.textContent = before?.answer.isSent ? "Sent / answered" : "Before / after";
     if (!before) this.wipe.checked = this.settings.wipe = false;
     this.many.hidden = answer.classes.length < 3;
     this.classes.hidden = !answer.classes.length;
@@ -782,7 +793,8 @@ class Preview {
     const last = held ? await this.opened(held, photograph, held.photograph === answer.photograph && shown) : this.pictured;
     if (this.number !== answer.number) return; // another came in the meantime
     const alike = last?.answer.sample === answer.sample && last.width === shown.width && last.height === shown.height;
-    const before = alike && shown.isPicture ? last : null;
+    const before = alike && shown.isPicture ? last : await Shown.sent(answer);
+    if (this.number !== answer.number) return;
     const fresh = this.shown?.answer.view !== answer.view;
     this.shown = shown;
     if (shown.isPicture) this.pictured = shown;
