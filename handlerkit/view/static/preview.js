@@ -792,7 +792,9 @@ class Preview {
     const shown = await this.opened(answer, photograph, same);
     const last = held ? await this.opened(held, photograph, held.photograph === answer.photograph && shown) : this.pictured;
     if (this.number !== answer.number) return; // another came in the meantime
-    const alike = last?.answer.sample === answer.sample && last.width === shown.width && last.height === shown.height;
+    const sized = last?.width === shown.width && last?.height === shown.height;
+    const news = !answer.sent || last?.answer.photograph !== answer.photograph; // a picture that is not the last one again
+    const alike = last?.answer.sample === answer.sample && sized && news;
     const before = alike && shown.isPicture ? last : await Shown.sent(answer);
     if (this.number !== answer.number) return;
     const fresh = this.shown?.answer.view !== answer.view;
