@@ -1,0 +1,154 @@
+"""Makes the small pictures of the README's table of notebooks: one saved output of each notebook.
+
+    python tools/pictures.py                 # all of them
+    python tools/pictures.py gallery 02      # those whose names begin so
+
+Nothing is run: nbconvert writes the output as html, Chromium draws it, and the picture goes to
+notebooks/pictures/<notebook>.webp, twice as wide as the README shows it, for sharp screens. A picture that no longer
+finds its cell, or grows too large, is an error.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+PICTURES = NOTEBOOKS / "pictures"
+
+WIDTH = 400  # pixels; the README shows half of it
+FLATTEST, STEEPEST = 0.2, 0.75  # height by width
+MARGIN = 5  # CSS pixels of paper around an output
+MOST_BYTES = 30_000
+
+PAPER = f"""
+body {{ box-sizing: border-box; margin: 0; padding: {MARGIN}px !important; width: 100vw }}
+.jp-OutputArea-output {{ display: block !important; margin: 0 !important; padding: 0 !important }}
+"""
+
+
+class Shot(NamedTuple):
+    """Which output stands for a notebook."""
+
+    cell: str  #: what the source of its cell begins with; of several, the first with such an output is taken
+    element: str  #: a CSS selector within the output; what it finds first is drawn
+    page: int = 400  #: how many CSS pixels wide the output is laid out: the narrower, the larger its letters
+    bare: bool = False  #: a picture without a margin around it
+    style: str = ""  #: CSS for what a small picture has to leave out
+
+
+#: Of a long text what stands at its end.
+LAST_LINES = "pre { display: flex; flex-direction: column; height: 170px; justify-content: flex-end; overflow: hidden }"
+
+#: Two cards beside each other: shorter bars, and no word of the answer's size.
+TWO_CARDS = """
+.hk-grid { grid-template-columns: 1fr 1fr !important }
+.hk-card .hk-bars { gap: 3px 6px !important; grid-template-columns: 1fr 22px max-content !important }
+.hk-card .hk-soft { display: none }
+"""
+#: A table without its fourth column, each row in one line.
+NO_NOTES = "td, th { white-space: nowrap !important } td:nth-child(4), th:nth-child(4) { display: none }"
+#: A table's columns as its rows, each in one line.
+TURNED = """
+table { display: flex !important }
+tr { display: flex !important; flex-direction: column }
+td, th { height: 22px; white-space: nowrap !important }
+"""
+
+SHOTS = {
+    "quickstart": Shot("%request coins.png", "img.hk-picture", bare=True),
+    "gallery": Shot("before = hk.session.request(", ".hk-wipe", 440, bare=True),
+    "where_time_goes": Shot("lists = %bench", ".hk-finding table", 305, style=NO_NOTES),
+    "01_digits_classifier": Shot("%model digits\n", ".hk-grid", 310, style=TWO_CARDS),
+    "02_sequences": Shot("import handlerkit as hk\n\n%model languages", ".hk-grid", 250),
+    "03_errors": Shot('hk.session.request("bug")', ".hk-finding", 280, style="dd { overflow-wrap: anywhere }"),
+    "04_background_removal": Shot("server.register(", "img", bare=True),
+    "05_entry_points": Shot("%%handler digits_two_classes.py", "pre", 260, style=LAST_LINES),
+    "06_ways_to_load": Shot('(ways / "export.yaml")', ".hk-view", 300),
+    "07_default_handlers": Shot("%request coins", "img.hk-picture", bare=True),
+    "08_text": Shot('files = "models', ".hk-grid", 250),
+    "09_explanations": Shot("def signed(run)", "img"),
+    "10_envelopes": Shot("%model digits_enveloped\n", "table", 230, style=TURNED),
+    "11_batches_and_streams": Shot("def part(", ".hk-grid", 320, style=TWO_CARDS),
+    "12_metrics": Shot("import time", "pre", 250, style="pre { overflow: hidden; white-space: pre !important }"),
+    "13_pretrained": Shot("%request built/surfaces/", ".hk-grid", 350, style=TWO_CARDS),
+    "14_contributing": Shot("import numpy", "img"),
+}
+
+
+def output_of(notebook: NotebookNode, start: str) -> NotebookNode:
+    """The notebook with one cell, the first that begins so and has an output."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.source.startswith(start) and cell.outputs:
+            return new_notebook(cells=[cell], metadata=notebook.metadata)
+    raise SystemExit(f"no cell with an output begins with {start!r}")
+
+
+def drawn(page: Any, notebook: NotebookNode, shot: Shot) -> Image.Image:
+    """The element as Chromium draws it, cut to the proportions of the table."""
+    html, _ = HTMLExporter(exclude_input=True).from_notebook_node(output_of(notebook, shot.cell))
+    page.set_viewport_size({"width": shot.page, "height": 1200})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "output.html")
+        file.write_text(html, encoding="utf-8")
+        page.goto(file.as_uri())
+    # without the notebook around it, which leaves room for prompts
+    page.evaluate("document.body.replaceChildren(...document.querySelectorAll('.jp-OutputArea-output'))")
+    page.add_style_tag(content=f"{PAPER}{shot.style}")
+    box = page.locator(f".jp-OutputArea-output {shot.element}").first.bounding_box()
+    margin = 0 if shot.bare else MARGIN
+    clip = {
+        "x": box["x"] - margin,
+        "y": box["y"] - margin,
+        "width": min(box["width"] + 2 * margin, shot.page),
+        "height": box["height"] + 2 * margin,
+    }
+    clip["height"] = max(min(clip["height"], STEEPEST * clip["width"]), FLATTEST * clip["width"])
+    return Image.open(io.BytesIO(page.screenshot(clip=clip, full_page=True))).convert("RGB")
+
+
+def saved(picture: Image.Image, name: str) -> int:
+    """Write the picture, no wider than the table needs it; its bytes."""
+    if picture.width > WIDTH:
+        picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
+    file = PICTURES / f"{name}.webp"
+    picture.save(file, quality=82, method=6)
+    return file.stat().st_size
+
+
+def main(*wanted: str) -> None:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        raise SystemExit("Chromium is not installed (on Debian: apt install chromium)")
+    missing = {file.stem for file in NOTEBOOKS.glob("*.ipynb")} ^ set(SHOTS)
+    if missing:
+        raise SystemExit(f"notebooks without a picture, or pictures without a notebook: {', '.join(sorted(missing))}")
+    PICTURES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"]
+        browser = playwright.chromium.launch(executable_path=found, headless=True, args=arguments)
+        page = browser.new_context(device_scale_factor=2, offline=True).new_page()
+        for name, shot in SHOTS.items():
+            if wanted and not name.startswith(wanted):
+                continue
+            notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", 4)
+            size = saved(drawn(page, notebook, shot), name)
+            print(f"{name:24}{size / 1000:6.1f} kB")
+            if size > MOST_BYTES:
+                raise SystemExit(f"{name} is larger than {MOST_BYTES / 1000:.0f} kB")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
