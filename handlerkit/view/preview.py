@@ -188,9 +188,8 @@ class Preview:
         return self._static or View("no sample yet", html.page('<div class="hk-soft">no sample yet</div>'))
 
     def _anchored(self, page: str) -> str:
-        """The page, and what makes itself known to the widget once it is shown."""
-        start = "this.dispatchEvent(new CustomEvent('handlerkit-preview',{bubbles:true}))"
-        anchor = f'<img class="hk-anchor" alt="" width="0" height="0" src="{self._anchor}" onload="{start}">'
+        """The page, and what the widget finds it by."""
+        anchor = f'<img class="hk-anchor" alt="" width="0" height="0" src="{self._anchor}">'
         return f'<div class="hk-still">{page}{anchor}</div>'
 
     def _opened(self) -> PreviewWidget:

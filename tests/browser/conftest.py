@@ -1,4 +1,4 @@
-"""A real Chromium, and a real JupyterLab with a notebook in it."""
+"""A real Chromium, and a real JupyterLab or Notebook 7 with a notebook in it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 MODELS = Path(__file__).resolve().parents[2] / "notebooks" / "models"
+PAGES = {"jupyterlab": "lab/tree", "notebook": "notebooks"}  # where each application, by its module, opens a file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,10 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(300))
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A JupyterLab with settings of its own: its address with the token in it, up to the path, and its folder."""
-    root = tmp_path_factory.mktemp("lab")
+@contextmanager
+def serving(application: str, root: Path) -> Iterator[tuple[str, Path]]:
+    """The application with settings of its own: its address with the token in it, up to the path, and its folder."""
     folder = root / "work"
     shutil.copytree(MODELS, folder / "models", ignore=shutil.ignore_patterns("__pycache__"))
     with socket.socket() as free:
@@ -53,7 +55,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     with (root / "log").open("w") as log:
         server = subprocess.Popen(
             [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
+                *(sys.executable, "-m", application, "--no-browser", "--allow-root", "--expose-app-in-browser"),
                 *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
                 *(f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}"),
             ],
@@ -65,7 +67,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     base = f"http://127.0.0.1:{port}"
     try:
         _wait_for(f"{base}/api/status?token={token}", server, root / "log")
-        yield f"{base}/lab/tree/{{}}?token={token}", folder
+        yield f"{base}/{PAGES[application]}/{{}}?token={token}", folder
     finally:
         server.terminate()  # it ends its kernels
         server.wait(20)
@@ -80,18 +82,18 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
             return
         except OSError:
             time.sleep(0.2)
-    raise AssertionError(f"JupyterLab did not answer: {log.read_text()}")
+    raise AssertionError(f"the server did not answer: {log.read_text()}")
 
 
 class Book:
-    """A notebook in JupyterLab, and what its page did: messages it sent to the kernel, errors it logged."""
+    """A notebook in its application, and what its page did: messages it sent to the kernel, errors it logged."""
 
     PANEL = "[...jupyterapp.shell.widgets('main')].find(w => w.content?.widgets && w.sessionContext)"
 
-    def __init__(self, browser: Any, lab: tuple[str, Path], name: str, cells: Sequence[str]) -> None:
+    def __init__(self, browser: Any, served: tuple[str, Path], name: str, cells: Sequence[str]) -> None:
         self.sent: list[str] = []
         self.errors: list[str] = []
-        self.file = lab[1] / name
+        self.file = served[1] / name
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
         nbformat.write(new_notebook(cells=[new_code_cell(one) for one in cells], metadata=kernel), self.file)
         self.context = browser.new_context(viewport={"width": 1400, "height": 1000})
@@ -99,7 +101,7 @@ class Book:
         self.page.on("websocket", lambda one: one.on("framesent", lambda _: self.sent.append(one.url)))
         self.page.on("console", lambda one: one.type == "error" and self.errors.append(one.text))
         self.page.on("pageerror", lambda problem: self.errors.append(str(problem)))
-        self.page.goto(lab[0].format(name), timeout=60_000)
+        self.page.goto(served[0].format(name), timeout=60_000)
         self.ready()
 
     def ready(self) -> None:
@@ -121,20 +123,26 @@ class Book:
             f"source => {self.PANEL}.content.widgets[{cell}].model.sharedModel.setSource(source)", source
         )
 
-    def reload(self, *, kernel: bool) -> None:
-        """Save, and open the page again; without the kernel that it had."""
+    def reload(self, *, kernel: bool, scroll: bool = True) -> None:
+        """Save, and open the page again, with the kernel that it had or without; then show its last cell."""
         self.page.evaluate("async () => { await jupyterapp.commands.execute('docmanager:save') }")
         if not kernel:
             self.page.evaluate(f"async () => {{ await {self.PANEL}.sessionContext.shutdown() }}")
         self.page.reload()
         self.ready()
-        # cells that are out of sight are not put on the page
-        self.page.evaluate(
-            f"async () => {{ const it = {self.PANEL}.content; await it.scrollToItem(it.widgets.length - 1) }}"
-        )
+        if scroll:  # cells that are out of sight are put on the page late
+            self.page.evaluate(
+                f"async () => {{ const it = {self.PANEL}.content; await it.scrollToItem(it.widgets.length - 1) }}"
+            )
 
 
 @pytest.fixture(scope="session")
-def open_book(chromium: Any, lab: tuple[str, Path]) -> Any:
-    """Makes a notebook of these cells and opens it."""
-    return lambda name, cells: Book(chromium, lab, name, cells)
+def open_book(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Makes a notebook of these cells and opens it in this application, which starts when it is first asked for."""
+    with ExitStack() as servers:
+
+        @cache
+        def served(application: str) -> tuple[str, Path]:
+            return servers.enter_context(serving(application, tmp_path_factory.mktemp(application)))
+
+        yield lambda name, cells, application="jupyterlab": Book(chromium, served(application), name, cells)

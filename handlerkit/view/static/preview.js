@@ -920,11 +920,13 @@ function initialize({ model, signal }) {
     still.after(preview.el);
     preview.update();
   };
-  const onShown = (event) => mount(event.target);
-  document.addEventListener("handlerkit-preview", onShown);
-  document.querySelectorAll("img.hk-anchor").forEach(mount);
+  const mountIn = (part) => part.querySelectorAll?.("img.hk-anchor").forEach(mount);
+  // outputs are drawn off the page and put there later, some only when they are scrolled to
+  const arrivals = new MutationObserver((changes) => changes.forEach((change) => change.addedNodes.forEach(mountIn)));
+  arrivals.observe(document, { childList: true, subtree: true });
+  mountIn(document);
   signal?.addEventListener("abort", () => {
-    document.removeEventListener("handlerkit-preview", onShown);
+    arrivals.disconnect();
     for (const [still, preview] of views) {
       preview.el.remove();
       still.hidden = false;
