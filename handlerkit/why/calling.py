@@ -226,7 +226,7 @@ def any_exception(seen: Evidence) -> Finding | None:
     if seen.error is None:
         return None
     what = f"The handler raised {seen.name}."
-    change = "Correct that line, or answer bad input with context.set_response_status."
+    change = f"{source.correct(seen)} Bad input can be answered with context.set_response_status.".strip()
     return Finding("exception", what, seen.where, FAILED, change)
 
 

@@ -153,7 +153,7 @@ def not_enough_memory(seen: Evidence) -> Finding | None:
 def any_exception(seen: Evidence) -> Finding | None:
     if seen.error is None:
         return None
-    return Finding("load", f"Loading the handler raised {seen.name}.", seen.where, LOAD, "Correct that line.")
+    return Finding("load", f"Loading the handler raised {seen.name}.", seen.where, LOAD, source.correct(seen))
 
 
 LOAD_RULES: tuple[Rule, ...] = (

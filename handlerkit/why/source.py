@@ -39,6 +39,13 @@ def line(seen: Evidence, file: str, number: int, function: str) -> str:
     return place(file, number, function, source)
 
 
+def correct(seen: Evidence) -> str:
+    """What to do about the line that raised: nothing where it was meant to, with a raise of its own."""
+    if seen.frame is None:
+        return "The line is none of the model's files: look at what it is given."
+    return "" if seen.frame.source.startswith("raise ") else "Correct that line."
+
+
 def answering(seen: Evidence) -> str:
     """The only return statement of the handler's entry point that gives a value, else its first line. Where the entry
     point is inherited, that of postprocess, whose value it returns."""
