@@ -12,7 +12,7 @@ from handlerkit.predictions import Classes, Detections, SegmentationMap
 from handlerkit.view import draw
 from handlerkit.view.answer import Answer, HeatMap, InstanceMasks, Picture, Tensors, TokenWeights
 from handlerkit.view.drawings import under
-from handlerkit.view.words import percent, shorten
+from handlerkit.view.words import percent, pixels, shorten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +105,7 @@ def _(before: SegmentationMap, after: SegmentationMap, answer: Answer) -> Change
     lines = [_pixels(int(where.sum()), where.size)]
     moves = Counter(zip(before.classes[where].tolist(), after.classes[where].tolist(), strict=True))
     for (one, other), count in moves.most_common(_FEW):
-        lines.append(f"{before.name(one)} -> {after.name(other)}: {count} px")
+        lines.append(f"{before.name(one)} -> {after.name(other)}: {pixels(count)}")
     if len(moves) > _FEW:
         lines.append(f"and {len(moves) - _FEW} more pairs of classes")
     return Changes(tuple(lines), _highlight(where, answer))
@@ -257,7 +257,7 @@ def _rows(
 
 
 def _pixels(count: int, whole: int) -> str:
-    return f"{count:,} px changed ({percent(count / whole)})".replace(",", " ")
+    return f"{pixels(count)} changed ({percent(count / whole)})"
 
 
 def _size(array: npt.NDArray[Any]) -> str:

@@ -22,7 +22,7 @@ from handlerkit.view.answer import (
     TokenWeights,
     Unread,
 )
-from handlerkit.view.words import duration, percent, shorten, size
+from handlerkit.view.words import duration, percent, pixels, shorten, size
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -97,10 +97,9 @@ def _(content: SegmentationMap, answer: Answer) -> Drawing:
     height, width = content.classes.shape
     keys = []
     for index, count in list(content.pixels().items())[: 2 * _MOST]:
-        amount = f"{count:,} px".replace(",", " ")
         # class 0 is not painted
         ink = draw.colour(index) if index else _GREY
-        keys.append((content.name(index), f"{percent(count / (height * width))} ({amount})", ink, None))
+        keys.append((content.name(index), f"{percent(count / (height * width))} ({pixels(count)})", ink, None))
     facts = [f"class map {width}x{height}"]
     if content.probabilities is not None and content.probabilities.size:
         facts[0] += f", mean probability {float(content.probabilities.mean()):.2f}"
@@ -150,8 +149,7 @@ def _(content: InstanceMasks, answer: Answer) -> Drawing:
 
     found, masks = content.found, content.masks
     facts, keys, colours = [_boxes_fact(found, "mask")], _counts(found, answer), _colours(found, answer)
-    pixels = sum(int(mask.sum()) for mask in content.masks)
-    facts[0] += f"; {pixels:,} px".replace(",", " ")
+    facts[0] += f"; {pixels(sum(int(mask.sum()) for mask in content.masks))}"
     if answer.photograph is None:
         height, width = content.masks[0].shape
         canvas = draw.fit(Image.new("RGB", (width, height), "white"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe
 from handlerkit.timing import STAGES, Timings
@@ -57,9 +57,10 @@ def times(timings: Timings) -> str:
 
 def stages(timings: Timings) -> str:
     """A bar of the stages, as a picture since its widths are times, and their names and times below."""
+    inks = stage_inks(timings.stages)
     x, rects, legend = 0.0, [], []
     for name, seconds in timings:
-        ink = f"rgb{draw.colour(STAGES.index(name)) if name in STAGES else _OTHER}".replace(" ", "")
+        ink = f"rgb{inks[name]}".replace(" ", "")
         width = 1000 * seconds / timings.total if timings.total else 0.0
         rects.append(f'<rect x="{x:.1f}" width="{width:.1f}" height="10" fill="{ink}"/>')
         legend.append(f"{swatch(ink)}{escape(name)} <b>{duration(seconds)}</b>")
@@ -73,6 +74,12 @@ def stages(timings: Timings) -> str:
     return (
         f'<img class="hk-stages" alt="" src="{data_uri("svg+xml", svg.encode())}"><div class="hk-items">{items}</div>'
     )
+
+
+def stage_inks(stages: Iterable[str]) -> dict[str, draw.Colour]:
+    """The colour of each stage: a handler's own have those that the usual ones leave, in their order."""
+    own = [name for name in stages if name not in STAGES]
+    return {name: draw.colour(place) for place, name in enumerate((*STAGES, *own))} | {"other": _OTHER}
 
 
 def headers(request: Headers, response: Headers) -> str:

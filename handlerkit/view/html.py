@@ -6,6 +6,7 @@ import base64
 import functools
 import html
 import io
+import itertools
 import re
 from collections.abc import Iterable
 from importlib import resources
@@ -66,9 +67,8 @@ def key(rows: Iterable[tuple[str, str, tuple[int, int, int], float | None]]) -> 
             items.append(f'<span class="hk-item">{swatch(ink)}{escape(name)} <b>{escape(value)}</b></span>')
         else:
             bar = f'<span class="hk-bar" style="width:{max(0.3, 100 * min(1.0, share)):.1f}%;background:{ink}"></span>'
-            bars.append(
-                f'<span class="hk-name">{escape(name)}</span><span class="hk-track">{bar}</span><b>{escape(value)}</b>'
-            )
+            name_of = f'<span class="hk-name">{escape(name)}</span>'
+            bars.append(f'<div>{name_of}<span class="hk-track">{bar}</span><b>{escape(value)}</b></div>')
     whole = f'<div class="hk-bars">{"".join(bars)}</div>' if bars else ""
     return whole + (f'<div class="hk-items">{"".join(items)}</div>' if items else "")
 
@@ -97,7 +97,7 @@ def wipe(before: str, after: str, *, live: bool = True) -> str:
     """Two figures side by side; where scripts run, one over the other with a slider that wipes between them.
 
     The slider lies over the pictures, so that they can be dragged anywhere, and the arrow keys move it. It is switched
-    on by a script of its own, so that what strips scripts leaves the two side by side.
+    on by a script of its own, so that what strips scripts leaves the two side by side, and no slider.
     """
     if not live:
         return f'<div class="hk-sides">{before}{after}</div>'
@@ -105,7 +105,8 @@ def wipe(before: str, after: str, *, live: bool = True) -> str:
     start = "this.closest('.hk-sides').classList.add('hk-wipe')"
     return (
         f'<div class="hk-sides">{before}{after}'
-        f'<input type="range" min="0" max="100" step="any" value="50" aria-label="before and after" oninput="{move}">'
+        '<input type="range" hidden min="0" max="100" step="any" value="50" aria-label="before and after"'
+        f' oninput="{move}">'
         f'<span class="hk-edge"></span><img class="hk-start" alt="" src="{_DOT}" onload="{start}"></div>'
     )
 
@@ -118,5 +119,12 @@ def _style() -> str:
 
 
 def page(*parts: str, kind: str = "") -> str:
-    """One display: the style, and the parts that are not empty."""
-    return f'<style>{_style()}</style><div class="hk-view{kind}">{"".join(parts)}</div>'
+    """One display: the style, and the parts that are not empty.
+
+    What shows notebooks of strangers strips the style (GitHub does, and JupyterLab before it is told to trust one):
+    pieces that stand in columns are given a space between, so that they are words there.
+    """
+    body = "".join(parts)
+    for ends, begins in itertools.product(("</span>", "</b>"), ("<span", "<b>")):
+        body = body.replace(ends + begins, f"{ends} {begins}")
+    return f'<style>{_style()}</style><div class="hk-view{kind}">{body}</div>'

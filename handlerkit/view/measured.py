@@ -127,7 +127,7 @@ def _aligned(columns: Sequence[str], rows: Iterable[Sequence[str]], indent: str 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f'<div><table class="hk-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div><table class="hk-table hk-figures"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _cell(text: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from handlerkit.bench.results import Bench, Row
-from handlerkit.timing import STAGES
 from handlerkit.view import draw
+from handlerkit.view.exchange import stage_inks
 from handlerkit.view.words import duration
 
 if TYPE_CHECKING:
@@ -54,19 +54,22 @@ def _bars(bench: Bench) -> list[tuple[str, Row, bool]]:
 
 
 def _times(axes: Axes, bars: Sequence[tuple[str, Row, bool]]) -> None:
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     medians = [row.median for _, row, _ in bars]
     if max(medians) > _FAR * min(medians):
         axes.set_xscale("log")
     else:
         axes.set_xlim(0, 1.05 * max(max(row.seconds) for _, row, _ in bars))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))  # figures that need no rounding
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, place: duration(seconds) if seconds > 0 else "0"))
     axes.set_title("each repeat", fontsize=10, loc="left", color=_SOFT)
     marks: tuple[tuple[str, float, str], ...] = (("median", 2.6, "-"), ("p90", 1.4, "-"), ("p99", 1.4, ":"))
     for place, (_, row, ours) in enumerate(bars):
         ink = _rgb(draw.colour(0)) if ours else _OTHER
-        axes.plot(row.seconds, [place] * len(row.seconds), "o", color=ink, alpha=0.25, markersize=4, markeredgewidth=0)
+        count = len(row.seconds)
+        alpha, large = min(0.8, max(0.25, 8 / count)), 4 if count > 20 else 6
+        axes.plot(row.seconds, [place] * count, "o", color=ink, alpha=alpha, markersize=large, markeredgewidth=0)
         for name, width, style in marks:
             value = getattr(row, name)
             label = name if place == 0 else None
@@ -76,11 +79,11 @@ def _times(axes: Axes, bars: Sequence[tuple[str, Row, bool]]) -> None:
 
 def _stages(axes: Axes, rows: Sequence[Row]) -> None:
     names = dict.fromkeys(name for row in rows for name in row.stages)
+    inks = stage_inks(names)
     left = [0.0] * len(rows)
     for name in names:
         widths = [100 * row.shares.get(name, 0.0) for row in rows]
-        ink: Any = _rgb(draw.colour(STAGES.index(name))) if name in STAGES else _OTHER
-        axes.barh(range(len(rows)), widths, 0.6, left, color=ink, label=name)
+        axes.barh(range(len(rows)), widths, 0.6, left, color=_rgb(inks[name]), label=name)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0)
 

@@ -77,3 +77,8 @@ def file_name(path: str) -> str:
 def counted(words: Mapping[str, int]) -> str:
     """`3 × 200, 1 × 503 Prediction failed`."""
     return ", ".join(f"{count} × {word}" for word, count in words.items())
+
+
+def pixels(count: int) -> str:
+    """`21 084 px`."""
+    return f"{count:,} px".replace(",", " ")

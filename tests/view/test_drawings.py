@@ -59,6 +59,15 @@ CASES = {
 }
 
 
+def test_words_stand_apart_where_the_style_is_stripped(send):
+    body, options = CASES["classes"]
+    page = view(send(body, **options)).html
+    words = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    words = re.sub(r"<[^>]+>", "", words.replace("<div", "\n<div"))
+    assert "\nPOST /predictions/coins · coins.png 200 no content type" in words
+    assert "\ndog 25 %\n" in words.replace("  ", " ")
+
+
 def pixel(run, at):
     return view(run).image.getpixel(at)
 
@@ -68,7 +77,7 @@ def test_text_and_page_are_as_saved(send, name):
     body, options = CASES[name]
     shown = view(send(body, **options))
     page = re.sub(r"<style>.*?</style>", "", shown.html, flags=re.DOTALL)
-    page = re.sub(r'data:image/(\w+)[^"]*', r"data:image/\1", page).replace("><", ">\n<")
+    page = re.sub(r"> ?<", ">\n<", re.sub(r'data:image/(\w+)[^"]*', r"data:image/\1", page))
     file = SNAPSHOTS / f"{name}.txt"
     said = f"{shown.text}\n\n{page}\n"
     if os.environ.get("HANDLERKIT_SNAPSHOTS") == "write":
