@@ -62,7 +62,8 @@ class _RecordHandler(logging.Handler):
     def __init__(self, journal: Journal) -> None:
         super().__init__(logging.NOTSET)
         self._journal = journal
-        self.setFormatter(logging.Formatter("%(message)s"))
+        self._bare = logging.Formatter("%(message)s")
+        self.setFormatter(self._bare)
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info and record.exc_info[1]:
@@ -70,8 +71,9 @@ class _RecordHandler(logging.Handler):
             record.exc_text = "".join(
                 traceback.format_exception(type(error), error, without_kit(record.exc_info[2]))
             ).rstrip()
-        try:
-            text = self.format(record)
+        formatted = record.exc_info or record.stack_info or self.formatter is not self._bare
+        try:  # formatting takes as long as all the rest, and a plain record's message is what it would make of it
+            text = self.format(record) if formatted else record.getMessage()
         except Exception:
             self.handleError(record)
         else:

@@ -127,7 +127,7 @@ class Worker:
                 served.append(None)
                 queued.append(received)
         answers = arriving(queued, self.limits, self._serve, self._full)
-        if any(received.describe for received in queued):  # closes the batch before it, which then waits no longer
+        if len(queued) > 1 and any(one.describe for one in queued):  # closes the batch before it, which waits no longer
             answers = [one._replace(findings=tuple(why.without_waits(one.findings))) for one in answers]
         following = iter(answers)
         return self._run(requests, [one or next(following) for one in served])
@@ -254,7 +254,8 @@ class Worker:
             loaded = self._lifecycle.ready()
         except LoadError as problem:
             return None, *self._refuse(batch, problem)
-        message = wire.encode_predict(received.job for received in batch)
+        jobs = [received.job for received in batch]
+        message = wire.encode_predict(jobs)
         envelope = self.config.service_envelope
         outcome, memory = self._ask(loaded, message, envelope)
         died, responses = self._respond(batch, outcome)
@@ -265,7 +266,7 @@ class Worker:
         evidence = why.Evidence(
             error, info, files=loaded.files, returned=outcome.returned, rows=outcome.rows, died=died,
             logged=outcome.logged, setup=self._setup, folder=loaded.model_dir, envelope=envelope,
-            requests=[received.request for received in batch], jobs=[received.job for received in batch],
+            requests=[received.request for received in batch], jobs=jobs,
             answer=outcome.reply, before=outcome.before, responses=responses, result=outcome.result,
             noted=outcome.noted, logs=outcome.logs, seconds=outcome.timings.total, describe=batch[0].describe,
             remote=self.process,

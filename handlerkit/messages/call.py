@@ -6,7 +6,7 @@ import linecache
 import re
 import traceback
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from handlerkit import wire
 from handlerkit.memory import Memory
@@ -48,8 +48,7 @@ class ErrorInfo:
         return cls(type(error).__name__, str(error), frames, text)
 
 
-@dataclass(frozen=True)
-class LogLine:
+class LogLine(NamedTuple):
     """One line a worker logged. TorchServe writes stdout to model_log.log as INFO and stderr as WARN."""
 
     level: str

@@ -206,6 +206,16 @@ class TestLogs:
         assert run.response.status == 200
         assert "--- Logging error ---" in [line.text for line in run.logs]
 
+    def test_format_that_the_handler_sets_is_followed(self, serve: Serve) -> None:
+        code = "import logging; logging.root.handlers[0].setFormatter(logging.Formatter('<%(message)s>'))"
+        run = run_code(serve("runs_code"), f"{code}; logging.info('%d', 7)")
+        assert "<7>" in [line.text for line in run.logs]
+
+    def test_filter_of_warnings_that_the_handler_sets_stays(self, serve: Serve) -> None:
+        worker, warn = serve("runs_code"), "import warnings; warnings.warn('x')"
+        said = run_code(worker, f"import warnings; warnings.simplefilter('ignore'); {warn}"), run_code(worker, warn)
+        assert not any("UserWarning" in line.text for run in said for line in run.logs)
+
     def test_warning_that_a_test_run_made_an_error_is_none_here(self, serve: Serve) -> None:
         assert run_code(serve("runs_code"), "import warnings; warnings.warn('x')").response.status == 200
 
