@@ -37,8 +37,8 @@ class Guard:
     """A worker's process state, put on by `with guard:` and taken off again, whatever happens inside.
 
     Its own between calls, as a worker process keeps them: the modules loaded from model_dir, sys.path, the working
-    directory, the variables named here, the root logger's level. `interrupted` tells a Ctrl-C of the user from a
-    KeyboardInterrupt that the handler raised.
+    directory, the variables named here, the root logger's level and handlers, the filters of warnings. `interrupted`
+    tells a Ctrl-C of the user from a KeyboardInterrupt that the handler raised.
     """
 
     def __init__(self, model_dir: Path, environment: Mapping[str, str], journal: Journal) -> None:
@@ -76,7 +76,7 @@ class Guard:
         """What makes the worker's own state, as it is between calls, what it is now."""
         own = (
             "_environment", "_variables_outside", "_variables_inside", "_variables_known", "_differing", "_path",
-            "_cwd", "_level", "_modules", "_filters",
+            "_cwd", "_level", "_handlers", "_modules", "_filters",
         )  # fmt: skip
         state = {name: copy(getattr(self, name)) for name in own}
         return lambda: vars(self).update({name: copy(value) for name, value in state.items()})
@@ -232,7 +232,7 @@ class Guard:
         def back() -> None:
             self._filters = warnings.filters
             caught.__exit__(None, None, None)
-            self._level = root.level
+            self._level, self._handlers = root.level, root.handlers
             root.handlers = handlers
             set_level(level, disabled)
 
@@ -242,16 +242,12 @@ class Guard:
         """What a notebook adds to a process is not there: two builtins; its own streams; the event loop in which a cell
         runs, so asyncio.run works; and the shell, so IPython's `display` and `get_ipython` do as in a worker."""
         names = vars(builtins)
-        added = {name: names.pop(name) for name in _NOTEBOOK_BUILTINS if name in names}
+        added = {name: names[name] for name in _NOTEBOOK_BUILTINS if name in names}
         stdout, stderr = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = self._journal.stdout, self._journal.stderr
         loop = asyncio._get_running_loop()
-        if loop is not None:
-            asyncio._set_running_loop(None)
         singleton = sys.modules.get("IPython.core.interactiveshell")
         shell = singleton.InteractiveShell._instance if singleton else None
-        for kind in (kinds := list(type(shell)._walk_mro()) if shell is not None else ()):
-            kind._instance = None
+        kinds = list(type(shell)._walk_mro()) if shell is not None else ()
 
         def back() -> None:
             for kind in kinds:
@@ -263,6 +259,13 @@ class Guard:
             names.update(added)
 
         self._undo.append(back)
+        for name in added:
+            del names[name]
+        sys.stdout, sys.stderr = self._journal.stdout, self._journal.stderr
+        if loop is not None:
+            asyncio._set_running_loop(None)
+        for kind in kinds:
+            kind._instance = None
 
     def _figures(self) -> None:
         """Figures the handler leaves open are closed, so that the notebook does not show them after the cell."""

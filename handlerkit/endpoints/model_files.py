@@ -21,7 +21,7 @@ class ModelFiles:
         self._model = model
         self._begun = time.time_ns()
         self._entries = {entry.name: (entry, _identity(entry.source)) for entry in model.entries()}
-        self._folder = ""
+        self._folder = "\0"  # which is in no path
         self._staged: dict[str, _Identity] = {}
         self._sources: dict[str, bytes] = {}
 

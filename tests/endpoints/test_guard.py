@@ -211,6 +211,11 @@ class TestLogs:
         run = run_code(serve("runs_code"), f"{code}; logging.info('%d', 7)")
         assert "<7>" in [line.text for line in run.logs]
 
+    def test_log_handler_that_the_handler_adds_stays(self, serve: Serve) -> None:
+        worker, say = serve("runs_code"), "import logging; logging.info('said')"
+        run_code(worker, "import logging, sys; logging.root.addHandler(logging.StreamHandler(sys.stdout))")
+        assert [line.text for line in run_code(worker, say).logs].count("said") == 2
+
     def test_filter_of_warnings_that_the_handler_sets_stays(self, serve: Serve) -> None:
         worker, warn = serve("runs_code"), "import warnings; warnings.warn('x')"
         said = run_code(worker, f"import warnings; warnings.simplefilter('ignore'); {warn}"), run_code(worker, warn)
