@@ -121,6 +121,15 @@ def test_environment_yml_brings_no_second_java() -> None:
     assert "openjdk" not in (ROOT / "environment.yml").read_text()
 
 
+@pytest.mark.parametrize("notebook", sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")))
+def test_readme_links_every_notebook_with_a_picture(notebook: str) -> None:
+    (row,) = [
+        line for line in (ROOT / "README.md").read_text().splitlines() if f"(notebooks/{notebook}.ipynb) |" in line
+    ]
+    assert f'src="notebooks/pictures/{notebook}.webp"' in row
+    assert (ROOT / "notebooks" / "pictures" / f"{notebook}.webp").stat().st_size < 30_000
+
+
 def test_every_make_target_is_in_the_help() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=10).stdout
     assert set(re.findall(r"^make (\w+)", shown, re.MULTILINE)) >= {"demo", "test", "lab", "bench", "check", "clean"}
