@@ -263,17 +263,21 @@ class Worker:
         info = loaded.describe_error(error) if error else None
         if error and self.on_exception and not self.process:
             self.on_exception(error)
-        evidence = why.Evidence(
-            error, info, files=loaded.files, returned=outcome.returned, rows=outcome.rows, died=died,
-            logged=outcome.logged, setup=self._setup, folder=loaded.model_dir, envelope=envelope,
-            requests=[received.request for received in batch], jobs=jobs,
-            answer=outcome.reply, before=outcome.before, responses=responses, result=outcome.result,
-            noted=outcome.noted, logs=outcome.logs, seconds=outcome.timings.total, describe=batch[0].describe,
-            remote=self.process,
-        )  # fmt: skip
-        found = why.explain(evidence)
-        if inspect.iscoroutine(outcome.returned):
-            outcome.returned.close()  # said in `found`; Python's own warning would come at some later time
+        requests, describe = [received.request for received in batch], batch[0].describe
+        found: tuple[Finding, ...] = ()
+        if error is not None or died or not why.unremarkable(
+            self._setup, envelope, requests, jobs, outcome.rows, outcome.reply, outcome.before, outcome.noted,
+            outcome.logs, describe,
+        ):  # fmt: skip
+            found = why.explain(why.Evidence(
+                error, info, files=loaded.files, returned=outcome.returned, rows=outcome.rows, died=died,
+                logged=outcome.logged, setup=self._setup, folder=loaded.model_dir, envelope=envelope,
+                requests=requests, jobs=jobs, answer=outcome.reply, before=outcome.before, responses=responses,
+                result=outcome.result, noted=outcome.noted, logs=outcome.logs, seconds=outcome.timings.total,
+                describe=describe, remote=self.process,
+            ))  # fmt: skip
+            if inspect.iscoroutine(outcome.returned):
+                outcome.returned.close()  # said in `found`; Python's own warning would come at some later time
         call = Call(message, outcome.timings, outcome.logs, info, envelope, self.config.decode_input_request, memory)
         if died:
             self._lifecycle.died()

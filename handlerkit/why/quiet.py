@@ -1,22 +1,23 @@
 """What goes wrong without an error: the answer is a 200, and not what was meant.
 
-Facts only: a rule speaks where something was lost, changed or waited for, not where it might be. The rules are asked
-after every call, so `worth_knowing` first looks, within microseconds, which of them can have anything to say.
+Facts only: a rule speaks where something was lost, changed or waited for, not where it might be. As this is asked after
+every call, `_telling` first looks, within microseconds, which of them can have anything to say.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from handlerkit.messages import Finding, Metric
+from handlerkit.messages import Finding, LogLine, Metric, Request
 from handlerkit.why import source
 from handlerkit.why.asked import ASKED_RULES, telling
 from handlerkit.why.calling import timeout_not_in_force
 from handlerkit.why.envelopes import QUIET_ENVELOPE_RULES
-from handlerkit.why.evidence import NOTHING, Evidence, Rule
-from handlerkit.wire import Prediction
+from handlerkit.why.evidence import NOTHING, Evidence, Noted, Rule, Setup
+from handlerkit.wire import Answer, Job, Prediction
 
 _OWN = {"x-request-id", "pragma", "cache-control", "expires", "content-length", "connection", "transfer-encoding"}
 #: The metrics that TorchServe's own metrics.yaml declares for models.
@@ -26,34 +27,71 @@ _NEAR = 0.9
 
 def worth_knowing(seen: Evidence) -> list[Finding]:
     """Everything that is worth knowing of a call, whether or not it failed."""
+    rules = _telling(
+        seen.setup, seen.envelope, seen.requests, seen.jobs, seen.rows, seen.answer, seen.before, seen.noted, seen.logs,
+        seen.describe,
+    )  # fmt: skip
+    return [found for rule in rules if (found := rule(seen)) is not None]
+
+
+def unremarkable(
+    setup: Setup,
+    envelope: str | None,
+    requests: Sequence[Request],
+    jobs: Sequence[Job],
+    rows: Sequence[Any],
+    answer: Answer | None,
+    before: Sequence[Answer],
+    noted: Sequence[Noted],
+    logs: Sequence[LogLine],
+    describe: bool,
+) -> bool:
+    """Whether a call that raised nothing was a success of which no rule can have anything to say: then no Evidence need
+    be gathered. The arguments are those of Evidence."""
+    success = answer is not None and answer.code == 200
+    return success and not _telling(setup, envelope, requests, jobs, rows, answer, before, noted, logs, describe)
+
+
+def _telling(
+    setup: Setup,
+    envelope: str | None,
+    requests: Sequence[Request],
+    jobs: Sequence[Job],
+    rows: Sequence[Any],
+    answer: Answer | None,
+    before: Sequence[Answer],
+    noted: Sequence[Noted],
+    logs: Sequence[LogLine],
+    describe: bool,
+) -> list[Rule]:
+    """The rules that can have something to say; at a status of the handler's own, those of rows are among them."""
     rules: list[Rule] = []
-    setup = seen.setup
-    if not seen.describe:
-        for request, job, row in zip(seen.requests, seen.jobs, seen.rows, strict=False):
+    if not describe:
+        for request, job, row in zip(requests, jobs, rows, strict=False):
             if telling(request, job, row):
                 rules += ASKED_RULES
                 break
-    if seen.noted:
+    if noted:
         rules += NOTED_RULES
-    if seen.answer is not None and seen.answer.code == 200:
-        if seen.envelope is not None:
+    if answer is not None and answer.code == 200:
+        if envelope is not None:
             rules += QUIET_ENVELOPE_RULES
-        for row in seen.answer.predictions:
-            if row.status != 200 or row.headers or _is_odd(row.body, setup.max_response_size):
+        for one in answer.predictions:
+            if one.status != 200 or one.headers or _is_odd(one.body, setup.max_response_size):
                 rules += ROW_RULES
                 break
-        if seen.before:
+        if before:
             rules.append(late_head)
-        if len(seen.jobs) < setup.batch_size and setup.max_batch_delay > 0 and not seen.describe:
+        if len(jobs) < setup.batch_size and setup.max_batch_delay > 0 and not describe:
             rules.append(batch_waits)
     if not setup.own_metrics:
-        for line in seen.logs:
+        for line in logs:
             if line.text.startswith("[METRICS]") and not line.text.startswith(_DECLARED):
                 rules += METRIC_RULES
                 break
     if setup.asked_timeout is not None:
         rules.append(timeout_not_in_force)
-    return [found for rule in rules if (found := rule(seen)) is not None] if rules else []
+    return rules
 
 
 def _is_odd(body: bytes, limit: int) -> bool:
