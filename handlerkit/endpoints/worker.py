@@ -265,7 +265,8 @@ class Worker:
             self.on_exception(error)
         requests, describe = [received.request for received in batch], batch[0].describe
         found: tuple[Finding, ...] = ()
-        if error is not None or died or not why.unremarkable(
+        failed = error is not None or died or outcome.reply is None or outcome.reply.code != 200
+        if failed or why.rules_for(
             self._setup, envelope, requests, jobs, outcome.rows, outcome.reply, outcome.before, outcome.noted,
             outcome.logs, describe,
         ):  # fmt: skip

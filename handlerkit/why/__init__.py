@@ -14,7 +14,7 @@ from handlerkit.why import calling, loading
 from handlerkit.why.answers import ANSWER_RULES, broken_off
 from handlerkit.why.evidence import Evidence, Noted, Setup
 from handlerkit.why.frontend import client_timeout, no_worker, queue_full, told, turned_away
-from handlerkit.why.quiet import unremarkable, without_waits, worth_knowing
+from handlerkit.why.quiet import rules_for, without_waits, worth_knowing
 from handlerkit.why.returned import REMOTE_RETURN_RULES, RETURN_RULES
 from handlerkit.why.settings import declares_metrics, set_aside, unusable
 from handlerkit.why.watch import note_debug, watch
@@ -29,10 +29,10 @@ __all__ = [
     "no_worker",
     "note_debug",
     "queue_full",
+    "rules_for",
     "set_aside",
     "told",
     "turned_away",
-    "unremarkable",
     "unusable",
     "watch",
     "without_waits",

@@ -1,7 +1,7 @@
 """What goes wrong without an error: the answer is a 200, and not what was meant.
 
 Facts only: a rule speaks where something was lost, changed or waited for, not where it might be. As this is asked after
-every call, `_telling` first looks, within microseconds, which of them can have anything to say.
+every call, `rules_for` first looks, within microseconds, which of them can have anything to say.
 """
 
 from __future__ import annotations
@@ -27,32 +27,14 @@ _NEAR = 0.9
 
 def worth_knowing(seen: Evidence) -> list[Finding]:
     """Everything that is worth knowing of a call, whether or not it failed."""
-    rules = _telling(
+    rules = rules_for(
         seen.setup, seen.envelope, seen.requests, seen.jobs, seen.rows, seen.answer, seen.before, seen.noted, seen.logs,
         seen.describe,
     )  # fmt: skip
     return [found for rule in rules if (found := rule(seen)) is not None]
 
 
-def unremarkable(
-    setup: Setup,
-    envelope: str | None,
-    requests: Sequence[Request],
-    jobs: Sequence[Job],
-    rows: Sequence[Any],
-    answer: Answer | None,
-    before: Sequence[Answer],
-    noted: Sequence[Noted],
-    logs: Sequence[LogLine],
-    describe: bool,
-) -> bool:
-    """Whether a call that raised nothing was a success of which no rule can have anything to say: then no Evidence need
-    be gathered. The arguments are those of Evidence."""
-    success = answer is not None and answer.code == 200
-    return success and not _telling(setup, envelope, requests, jobs, rows, answer, before, noted, logs, describe)
-
-
-def _telling(
+def rules_for(
     setup: Setup,
     envelope: str | None,
     requests: Sequence[Request],
@@ -64,7 +46,8 @@ def _telling(
     logs: Sequence[LogLine],
     describe: bool,
 ) -> list[Rule]:
-    """The rules that can have something to say; at a status of the handler's own, those of rows are among them."""
+    """The rules that can have something to say of a call; its arguments are what Evidence would hold. There are some
+    wherever a request of a successful batch got a status of its own."""
     rules: list[Rule] = []
     if not describe:
         for request, job, row in zip(requests, jobs, rows, strict=False):
