@@ -79,6 +79,10 @@ class Stopwatch:
         self._alone = True
         self._started = self._now()
 
+    def first(self, stage: str) -> None:
+        """Report all the time since `start` as a stage that ends now."""
+        self._spans.append((stage, self._started, self._now()))
+
     def elapsed(self) -> float:
         """Seconds since `start`."""
         return self._clock() - self._started

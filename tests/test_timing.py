@@ -104,6 +104,14 @@ def test_stages_in_threads_share_the_time() -> None:
     assert timings["preprocess"] >= 0.009
 
 
+def test_first_stage_is_all_since_the_start(watch: Stopwatch, clock: Clock) -> None:
+    watch.start()
+    clock.spend(2)
+    watch.first("decode")
+    clock.spend(1)
+    assert list(watch.stop()) == [("decode", 2), ("other", 1)]
+
+
 def test_settles_before_each_look_at_the_clock(watch: Stopwatch, clock: Clock) -> None:
     """A kernel that a stage has begun belongs to that stage."""
     pending = []

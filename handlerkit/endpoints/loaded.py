@@ -73,7 +73,7 @@ class Loaded:
         self._result: Any = None
         self._raised: BaseException | None = None
         self._watch = Stopwatch()
-        self._retrieve = self._watch.time("decode", retrieve_msg)
+        self._retrieve = retrieve_msg
         self._encode = self._watch.time("encode", create_predict_response)
         self._threads = (micro_batching, "execute_call", _timed_threads(self._watch))
         try:
@@ -142,6 +142,7 @@ class Loaded:
                 self._watch.start(_synchronize())
                 try:
                     _, batch = self._retrieve(Reader(message))
+                    self._watch.first("decode")
                     reply = self._service.predict(batch)
                 finally:
                     timings = self._watch.stop()
