@@ -153,9 +153,9 @@ class Frontend:
 
     def _new_id(self) -> str:
         """A random UUID (RFC 9562, 5.4); uuid.uuid4 asks the system for each."""
-        bits = self._random.getrandbits(122)
-        digits = f"{bits & 0xFFFFFFFFFFFF:012x}{bits >> 48:019x}"
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[bits & 3]}{digits[15:18]}-{digits[18:30]}"
+        digits = f"{self._random.getrandbits(128):032x}"
+        variant = "89ab"[int(digits[16], 16) % 4]
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
     def respond(self, received: Received, answer: Answer, row: int, before: Sequence[Answer] = ()) -> Response:
         """The answer to one request of a batch. `before`: the intermediate answers, for a streamed one.

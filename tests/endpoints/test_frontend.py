@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 
 import pytest
 from hypothesis import given
@@ -324,3 +325,10 @@ class TestStreams:
 )
 def test_description_asks_the_handler_only_where_it_is_told_to(query: str, asks: bool) -> None:
     assert parameters.asks_to_describe(query) == asks
+
+
+def test_ids_are_random_uuids() -> None:
+    made = [uuid.UUID(frontend()._new_id()) for _ in range(200)]
+    assert {(one.version, one.variant) for one in made} == {(4, uuid.RFC_4122)}
+    ones = [sum(one.int >> place & 1 for one in made) for place in range(128)]
+    assert sum(0 < count < 200 for count in ones) == 122  # every bit but the six that say what it is
