@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +28,10 @@ def peak_memory(work: Callable[[], R]) -> tuple[R, Memory]:
     """What `work` returns, and the most memory that it took: this process's resident size, and torch's on the GPU.
 
     The process's peak is Linux's VmHWM, set back by writing 5 to clear_refs (proc_pid_clear_refs(5)); elsewhere, and
-    where the system forbids that, it is None. CUDA's is that of torch's own allocator, on the device in use.
+    where the system forbids that, it is None. CUDA's is that of torch's own allocator, on the device in use. Garbage
+    goes first: what a collection amid the work gave back would hide as much of what the work took.
     """
+    gc.collect()
     cuda = _cuda()
     before = _reset()
     if cuda is not None:

@@ -13,7 +13,6 @@ import pytest
 from handlerkit.bench import Bench, Row, measure
 from handlerkit.bench.results import percentile
 from handlerkit.errors import HandlerkitError, RequestError, ResponseError
-from handlerkit.memory import peak_memory
 from handlerkit.messages import Request
 
 COINS = Request(label="coins.png")
@@ -115,20 +114,3 @@ def test_to_pandas_has_a_line_for_each_row(monkeypatch: pytest.MonkeyPatch) -> N
     row = Row("coins.png", 4, seconds=(0.01,), stages={"encode": (0.004,)}, requests=4, elapsed=0.01)
     (line,) = Bench("coins", "here", (row,), 1, 1).to_pandas()
     assert (line["sample"], line["batch"], line["throughput"], line["encode"]) == ("coins.png", 4, 400, 0.004)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's peak")
-def test_peak_memory_sees_what_is_gone_afterwards() -> None:
-    def work() -> None:
-        bytearray(b"x" * 50_000_000)
-
-    (_, small), (_, large) = peak_memory(lambda: None), peak_memory(work)
-    assert large.added > 45_000_000 > small.added
-
-
-def test_peak_memory_is_none_where_the_system_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr("builtins.open", refuse)
-    assert peak_memory(lambda: None)[1].process is None
