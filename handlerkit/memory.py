@@ -15,8 +15,8 @@ R = TypeVar("R")
 class Memory:
     """The most memory that a piece of work took, in bytes; None where the system cannot tell.
 
-    `process` is the process's peak resident size and `added` what the work added to it; `cuda` the peak of what torch
-    had allocated on the GPU.
+    `process` is the process's peak resident size and `added` what the work added to it, which is nothing where it found
+    room that the process had free; `cuda` the peak of what torch had allocated on the GPU.
     """
 
     process: int | None = None
