@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -346,10 +345,8 @@ class TestClose:
             "print(worker.predict(hk.Request.json(1)).response.text)\n"
         )
         command = [sys.executable, "-c", program, str(handlers / "micro_batches.py")]
-        begun = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert (done.stdout, done.returncode) == ("2\n", 0)
-        assert time.monotonic() - begun < 50
 
 
 class TestPlainWords:
