@@ -57,7 +57,7 @@ class Guard:
         self._filters: Any = None  # the worker's own of warnings, from its first call on
         self._path = [self._model_dir, *server_path()]
         self._cwd = self._model_dir
-        self._level = logging.INFO
+        self._level, self._disabled = logging.INFO, 0
         self._modules: dict[str, types.ModuleType] = {"__main__": _worker_main()}
         self._seen: tuple[int, str] | None = None
         self._foreign: list[str] = []
@@ -76,7 +76,7 @@ class Guard:
         """What makes the worker's own state, as it is between calls, what it is now."""
         own = (
             "_environment", "_variables_outside", "_variables_inside", "_variables_known", "_differing", "_path",
-            "_cwd", "_level", "_handlers", "_modules", "_filters",
+            "_cwd", "_level", "_disabled", "_handlers", "_modules", "_filters",
         )  # fmt: skip
         state = {name: copy(getattr(self, name)) for name in own}
         return lambda: vars(self).update({name: copy(value) for name, value in state.items()})
@@ -222,7 +222,7 @@ class Guard:
         root = logging.root
         handlers, level, disabled = root.handlers, root.level, root.manager.disable
         root.handlers = self._handlers
-        set_level(self._level, 0)
+        set_level(self._level, self._disabled)
         caught = warnings.catch_warnings()
         caught.__enter__()
         warnings.showwarning = _show_warning
@@ -232,7 +232,7 @@ class Guard:
         def back() -> None:
             self._filters = warnings.filters
             caught.__exit__(None, None, None)
-            self._level, self._handlers = root.level, root.handlers
+            self._level, self._disabled, self._handlers = root.level, root.manager.disable, root.handlers
             root.handlers = handlers
             set_level(level, disabled)
 

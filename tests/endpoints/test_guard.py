@@ -328,3 +328,9 @@ class TestBetweenCalls:
         worker = serve("runs_code")
         answer(worker, "import logging; logging.root.setLevel(logging.DEBUG)")
         assert "fine" in [line.text for line in run_code(worker, "import logging; logging.debug('fine')").logs]
+
+    def test_levels_that_are_switched_off_stay_so(self, serve: Serve) -> None:
+        worker = serve("runs_code")
+        answer(worker, "import logging; logging.disable(logging.WARNING)")
+        run = run_code(worker, "import logging; logging.warning('quiet'); logging.error('loud')")
+        assert [line.text for line in run.logs if line.text in ("quiet", "loud")] == ["loud"]
