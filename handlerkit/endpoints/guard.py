@@ -37,8 +37,8 @@ class Guard:
     """A worker's process state, put on by `with guard:` and taken off again, whatever happens inside.
 
     Its own between calls, as a worker process keeps them: the modules loaded from model_dir, sys.path, the working
-    directory, the variables named here, the root logger's level and handlers, the filters of warnings. `interrupted`
-    tells a Ctrl-C of the user from a KeyboardInterrupt that the handler raised.
+    directory, the variables named here, the root logger's level and handlers, the level up to which logging is off, the
+    filters of warnings. `interrupted` tells a Ctrl-C of the user from a KeyboardInterrupt that the handler raised.
     """
 
     def __init__(self, model_dir: Path, environment: Mapping[str, str], journal: Journal) -> None:

@@ -78,7 +78,8 @@ class Worker:
         self.process = process
         self.gpu_id = gpu_id
         self._where = f"TorchServe's worker in {'a process of its own' if process else 'this process'}"
-        #: Whether each Call tells the most memory it took; one in a process of its own never does.
+        #: Whether each Call tells the most memory it took. One in a process of its own never does; garbage is collected
+        #: before each, which takes a tenth of a second or two.
         self.measures_memory = False
         #: Called with the live exception of a failed call before its Run is made, for debuggers.
         self.on_exception: Callable[[BaseException], None] | None = None
