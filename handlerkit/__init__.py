@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from handlerkit.context import mock_context
     from handlerkit.endpoints.server import Server
     from handlerkit.endpoints.worker import Worker
-    from handlerkit.messages import Call, Endpoint, Exchange, Part, Request, Response, Run
+    from handlerkit.messages import Call, Endpoint, Exchange, Finding, Part, Request, Response, Run
     from handlerkit.model import Model
     from handlerkit.notebook.magics import load_ipython_extension, unload_ipython_extension
     from handlerkit.notebook.session import session
     from handlerkit.unpack import unpack
-    from handlerkit.verify import verify
+    from handlerkit.verify import Report, verify
     from handlerkit.view.compare import compare
 
     __version__: str
@@ -31,8 +31,10 @@ __all__ = [
     "Call",
     "Endpoint",
     "Exchange",
+    "Finding",
     "Model",
     "Part",
+    "Report",
     "Request",
     "Response",
     "Run",
@@ -57,8 +59,10 @@ _HOMES = {
     "Call": "messages",
     "Endpoint": "messages",
     "Exchange": "messages",
+    "Finding": "messages",
     "Model": "model",
     "Part": "messages",
+    "Report": "verify",
     "Request": "messages",
     "Response": "messages",
     "Run": "messages",

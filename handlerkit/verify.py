@@ -183,7 +183,7 @@ def _sentence(found: Difference) -> str:
 
 def _why(run: Run) -> str:
     if run.findings:
-        return run.findings[0].what
+        return run.findings[0].message
     return next(f"It answers {describe(response)}." for response in run.responses if not response.ok)
 
 

@@ -267,7 +267,7 @@ def test_failure_is_told_in_plain_words(in_each) -> None:
     found = in_each(READS_ROWS, Request.json([1])).samples[0].answers["json"]
     assert (found.verdict, found.run.response.status) == ("failed", 503)
     assert found.why
-    assert found.why == found.run.findings[0].what
+    assert found.why == found.run.findings[0].message
 
 
 def test_handler_that_needs_its_envelope_differs_from_none(in_each) -> None:

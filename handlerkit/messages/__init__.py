@@ -4,7 +4,8 @@ All of it is plain data. A Run holds no worker, handler, context, tensor or exce
 keeps no model alive.
 """
 
-from handlerkit.messages.call import Call, ErrorInfo, Finding, Frame, LogLine, Metric
+from handlerkit.messages.call import Call, ErrorInfo, Frame, LogLine, Metric
+from handlerkit.messages.finding import Finding, Severity
 from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.headers import Headers, HeadersLike
 from handlerkit.messages.part import GUESS, Part
@@ -29,5 +30,6 @@ __all__ = [
     "Request",
     "Response",
     "Run",
+    "Severity",
     "describe",
 ]

@@ -84,25 +84,6 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A cause in plain words: what happened, where, what TorchServe logs and answers, what to change.
-
-    `name` is the catalogue's key; `where` is empty where there is no place in the handler's source. A `quiet` one made
-    nothing fail: it tells what was lost or changed without an error.
-    """
-
-    name: str
-    what: str
-    where: str = ""
-    served: str = ""
-    change: str = ""
-    quiet: bool = False
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, [self.what, self.where and f"({self.where})", self.change]))
-
-
-@dataclass(frozen=True)
 class Call:
     """One call of the handler: what went in, how long it took, what it logged, what it raised; and the most memory it
     took, where that was asked for (Worker.measures_memory).

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 from handlerkit.errors import ResponseError
-from handlerkit.messages.call import Call, ErrorInfo, Finding, LogLine, Metric
+from handlerkit.messages.call import Call, ErrorInfo, LogLine, Metric
+from handlerkit.messages.finding import Finding
 from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import Response, describe

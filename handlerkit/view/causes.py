@@ -15,11 +15,11 @@ from handlerkit.view.words import MAX_TEXT, excerpt, file_name, plain
 def findings(causes: Sequence[Finding]) -> str:
     boxes = []
     for cause in causes:
-        what = escape(plain(cause.what))
-        rows = [("where", cause.where), ("TorchServe", cause.served), ("change", cause.change)]
+        what = escape(plain(cause.message))
+        rows = [("where", cause.where), ("TorchServe", cause.effect), ("change", cause.fix)]
         cells = "".join(f"<dt>{name}</dt><dd>{escape(plain(text))}</dd>" for name, text in rows if text)
-        kind = "hk-finding hk-quiet" if cause.quiet else "hk-finding"
-        told = f'<span class="hk-soft">worth knowing</span> {what}' if cause.quiet else what
+        kind = "hk-finding" if cause.severity == "error" else "hk-finding hk-quiet"
+        told = what if cause.severity == "error" else f'<span class="hk-soft">worth knowing</span> {what}'
         boxes.append(f'<div class="{kind}"><p>{told}</p><dl>{cells}</dl></div>')
     return "".join(boxes)
 
@@ -27,8 +27,8 @@ def findings(causes: Sequence[Finding]) -> str:
 def findings_text(causes: Sequence[Finding]) -> list[str]:
     lines = []
     for cause in causes:
-        head = "worth knowing" if cause.quiet else "cause"
-        rows = [(head, cause.what), ("where", cause.where), ("TorchServe", cause.served), ("change", cause.change)]
+        head = "cause" if cause.severity == "error" else "worth knowing"
+        rows = [(head, cause.message), ("where", cause.where), ("TorchServe", cause.effect), ("change", cause.fix)]
         lines += [f"{name}: {plain(text)}" for name, text in rows if text]
     return lines
 

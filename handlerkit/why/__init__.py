@@ -64,5 +64,5 @@ def _cause(seen: Evidence) -> Finding | None:
         rules = ANSWER_RULES if seen.answer is not None and seen.answer.code == 200 else refused
     for rule in rules:
         if (found := rule(seen)) is not None:
-            return replace(found, served=broken_off(seen) or found.served)
+            return replace(found, effect=broken_off(seen) or found.effect)
     return None

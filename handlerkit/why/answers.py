@@ -57,7 +57,7 @@ def own_status(seen: Evidence) -> Finding | None:
     where = source.find(seen, r"set_response_status|set_all_response_status")
     served = "The client gets that status, and the connection closes; the other requests of the batch are not affected."
     change = "" if row.reason else 'A phrase tells the client more: context.set_response_status(404, "Not found", 0).'
-    return Finding("own_status", what, where, served, change, quiet=True)
+    return Finding("own_status", what, where, served, change, severity="warning")
 
 
 def _set(seen: Evidence, name: str) -> bool:

@@ -71,13 +71,13 @@ def empty_form(seen: Evidence, served: str = NOTHING) -> Finding | None:
         if kind.startswith("multipart/"):
             what = f"No part was found in {name}: the boundary does not fit the body, and the handler gets {{}}."
             change = "Send it with -F 'data=@file', or let an HTTP library write body and Content-Type together."
-            return Finding("empty_form", what, "", served, change, served == NOTHING)
+            return Finding("empty_form", what, "", served, change, "warning" if served == NOTHING else "error")
         what = (
             f"The body of {name} was sent as a form and has no field in it, so the handler gets an empty row {{}} "
             "(curl -d says form unless told otherwise)."
         )
         change = "Send JSON with -H 'Content-Type: application/json'."
-        return Finding("empty_form", what, "", served, change, served == NOTHING)
+        return Finding("empty_form", what, "", served, change, "warning" if served == NOTHING else "error")
     return None
 
 
@@ -89,7 +89,7 @@ def json_as_form(seen: Evidence) -> Finding | None:
         if _kind(request).partition(";")[0].strip().lower() == _FORM and _is_json(request.body):
             what = f"The body of {name} is JSON, sent as a form: the handler gets it in pieces, cut at '&' and '='."
             change = "Send it with -H 'Content-Type: application/json'."
-            return Finding("json_as_form", what, "", NOTHING, change, True)
+            return Finding("json_as_form", what, "", NOTHING, change, "warning")
     return None
 
 
@@ -103,7 +103,7 @@ def undecoded(seen: Evidence, served: str = NOTHING) -> Finding | None:
         for parameter in job.parameters:
             found = _bytes_for_json(request, parameter, name)
             if found is not None and (served != NOTHING or not source.find(seen, found[2])):
-                return Finding("undecoded", found[0], "", served, found[1], served == NOTHING)
+                return Finding("undecoded", found[0], "", served, found[1], "warning" if served == NOTHING else "error")
     return None
 
 
@@ -180,7 +180,7 @@ def foreign_charset(seen: Evidence) -> Finding | None:
         if not _is_utf8(body):
             continue  # then it stays bytes, and `undecoded` says so
         what = f"The body of {name} says charset={found[1]}; TorchServe ignores it and reads UTF-8, so letters change."
-        return Finding("charset", what, "", NOTHING, "Send text in UTF-8.", True)
+        return Finding("charset", what, "", NOTHING, "Send text in UTF-8.", "warning")
     return None
 
 
@@ -192,7 +192,7 @@ def content_encoding(seen: Evidence) -> Finding | None:
                 return None
             what = f"The body of {name} is compressed ({encoding}), and TorchServe hands it over as it came."
             change = "Send it uncompressed, or call gzip.decompress."
-            return Finding("content_encoding", what, "", NOTHING, change, True)
+            return Finding("content_encoding", what, "", NOTHING, change, "warning")
     return None
 
 
@@ -202,7 +202,7 @@ def two_content_types(seen: Evidence) -> Finding | None:
         if len(set(kinds)) > 1:
             what = f"{name[0].upper()}{name[1:]} has two Content-Types: its body is read as {kinds[0]!r}, its headers "
             what += f"show {kinds[-1]!r}."
-            return Finding("two_content_types", what, "", NOTHING, "Send one.", True)
+            return Finding("two_content_types", what, "", NOTHING, "Send one.", "warning")
     return None
 
 
@@ -217,7 +217,7 @@ def query_dropped(seen: Evidence) -> Finding | None:
             continue
         what = f"The handler does not get what stands behind the '?' of {name} ({lost}): this route drops it."
         change = f"Send it as a form field or a header, or to /models/{seen.setup.model}/invoke, which passes it on."
-        return Finding("query_dropped", what, "", NOTHING, change, True)
+        return Finding("query_dropped", what, "", NOTHING, change, "warning")
     return None
 
 
@@ -229,7 +229,7 @@ def twice_the_name(seen: Evidence) -> Finding | None:
         twice = next(one for one in names if names.count(one) > 1)
         what = f"{twice!r} comes {names.count(twice)} times with {name}; the handler gets the last of them alone."
         change = "Give each field a name of its own, or send a JSON list."
-        return Finding("twice_the_name", what, "", NOTHING, change, True)
+        return Finding("twice_the_name", what, "", NOTHING, change, "warning")
     return None
 
 
@@ -241,13 +241,13 @@ def header_overwritten(seen: Evidence) -> Finding | None:
             if key in ("explain", "url_path") and has.get(key) != value.strip():
                 what = f"The header {key}: {value} of {name} is overwritten: TorchServe sets it, to {has[key]!r}."
                 change = "Ask for an explanation at /explanations/MODEL." if key == "explain" else "Use another name."
-                return Finding("header_overwritten", what, "", NOTHING, change, True)
+                return Finding("header_overwritten", what, "", NOTHING, change, "warning")
             if any(parameter.name == key for parameter in job.parameters):
                 what = (
                     f"The header {key!r} of {name} has the name of a field: context.get_request_header gives the "
                     "header's text, and the field's content type is hidden."
                 )
-                return Finding("header_hides_field", what, "", NOTHING, "Give the header another name.", True)
+                return Finding("header_hides_field", what, "", NOTHING, "Give the header another name.", "warning")
     return None
 
 
@@ -270,7 +270,7 @@ def falsy_falls_through(seen: Evidence) -> Finding | None:
             got = f"the value of {second!r}" if second in has else "None"
             what = f"{first!r} of {name} is there but empty or zero, so 'or' goes on to {second!r} and gives {got}."
             change = f'Write row["{first}"] if "{first}" in row else row.get("{second}").'
-            return Finding("falls_through", what, where, NOTHING, change, True)
+            return Finding("falls_through", what, where, NOTHING, change, "warning")
     return None
 
 

@@ -85,7 +85,7 @@ def timeout_not_in_force(seen: Evidence) -> Finding | None:
     asked, now = seen.setup.asked_timeout, seen.setup.response_timeout
     if asked is None or not asked < seen.seconds <= now:
         return None
-    return replace(_set_aside(seen, asked, now, NOTHING), quiet=True)
+    return replace(_set_aside(seen, asked, now, NOTHING), severity="warning")
 
 
 def _set_aside(seen: Evidence, asked: int, now: int, served: str) -> Finding:
@@ -122,7 +122,7 @@ def prediction_exception(seen: Evidence) -> Finding | None:
     if code == 200:
         served = "Every client of the batch gets 200 with the word 'error' as the body; the message is lost."
         change = "Return a row for each request, or give the exception a code of 400 or more."
-        return Finding("prediction_exception", what, seen.where, served, change, quiet=True)
+        return Finding("prediction_exception", what, seen.where, served, change, severity="warning")
     sent = 507 if code == 413 else code
     body = "no body" if code == 204 else "this message"
     served = f"Every client of the batch gets {sent} with {body}" + (": 413 becomes 507." if code == 413 else ".")
@@ -130,7 +130,9 @@ def prediction_exception(seen: Evidence) -> Finding | None:
         "To fail one request of a batch alone, use context.set_response_status(code, phrase, index) and return a row "
         "for it."
     )
-    return Finding("prediction_exception", what, seen.where, served, change, quiet=0 <= code < 400)
+    return Finding(
+        "prediction_exception", what, seen.where, served, change, severity="warning" if 0 <= code < 400 else "error"
+    )
 
 
 def status_index(seen: Evidence) -> Finding | None:

@@ -89,14 +89,16 @@ def cut_or_filled(seen: Evidence) -> Finding | None:
     where, wanted = source.answering(seen), sum(asked)
     if isinstance(answers[0]["predictions"], str):
         what = "The handler returned a str, and the json envelope cut it into pieces: one letter for each instance."
-        return Finding("envelope_letters", what, where, NOTHING, "Return [answer]: one element per instance.", True)
+        return Finding(
+            "envelope_letters", what, where, NOTHING, "Return [answer]: one element per instance.", "warning"
+        )
     told = sum(len(answer["predictions"]) for answer in answers)
     given = len(seen.result) if not seen.remote and hasattr(seen.result, "__len__") else told
     if given == wanted:
         return None
     what = f"The handler returned {given} element(s) for {wanted} instance(s), and the json envelope "
     what += "dropped those at the end." if given > wanted else "left the last ones without an answer."
-    return Finding("envelope_length", what, where, NOTHING, "Return one element for each element of data.", True)
+    return Finding("envelope_length", what, where, NOTHING, "Return one element for each element of data.", "warning")
 
 
 def _instances(seen: Evidence, index: int) -> int:
@@ -127,7 +129,7 @@ def flattened(seen: Evidence) -> Finding | None:
     flat = int(np.prod(shape))
     what = f"The kservev2 envelope answers with the shape [{flat}]; the handler returned {list(shape)}, which is lost."
     change = "Let the client put it back into shape, or answer with the shape as a second output."
-    return Finding("envelope_shape", what, source.answering(seen), NOTHING, change, True)
+    return Finding("envelope_shape", what, source.answering(seen), NOTHING, change, "warning")
 
 
 def stale_id(seen: Evidence) -> Finding | None:
@@ -147,7 +149,7 @@ def stale_id(seen: Evidence) -> Finding | None:
         except (ValueError, AttributeError):
             continue
     what = f"The answer carries the id {told!r}, which belongs to an earlier request that failed; this one sent none."
-    return Finding("envelope_id", what, "", NOTHING, "Send an id with every request.", True)
+    return Finding("envelope_id", what, "", NOTHING, "Send an id with every request.", "warning")
 
 
 #: Asked where a call with an envelope succeeded.

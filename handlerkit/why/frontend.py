@@ -115,8 +115,8 @@ def queue_full(size: int) -> Finding:
     return Finding(
         "queue_full",
         f"The queue is full: it holds {size} request(s), and the worker is busy.",
-        served="The client gets 503 'has no worker to serve inference request'.",
-        change="Send fewer at once, or raise job_queue_size.",
+        effect="The client gets 503 'has no worker to serve inference request'.",
+        fix="Send fewer at once, or raise job_queue_size.",
     )
 
 
@@ -125,8 +125,8 @@ def no_worker() -> Finding:
     return Finding(
         "no_worker",
         "The worker does not load again, and dies each time: the request waits, and the client gets no answer.",
-        served="TorchServe starts the worker again and again, for longer and longer pauses.",
-        change="Correct what keeps the handler from loading.",
+        effect="TorchServe starts the worker again and again, for longer and longer pauses.",
+        fix="Correct what keeps the handler from loading.",
     )
 
 
@@ -135,6 +135,6 @@ def client_timeout(seconds: float) -> Finding:
     return Finding(
         "client_timeout",
         f"The call took longer than the model's clientTimeoutInMills ({seconds * 1000:.0f}); the answer was dropped.",
-        served="The client gets no answer at all, and its connection stays open.",
-        change="Raise clientTimeoutInMills in model-config.yaml, or make the handler faster.",
+        effect="The client gets no answer at all, and its connection stays open.",
+        fix="Raise clientTimeoutInMills in model-config.yaml, or make the handler faster.",
     )

@@ -23,7 +23,7 @@ def died(seen: Evidence) -> Finding | None:
         "timeout": "Load less in initialize, or raise startupTimeout (model-config.yaml) or default_startup_timeout.",
         "exit": "Find what ends the process: sys.exit, os._exit, a crash in native code, or too little memory.",
     }
-    return Finding(f"worker_{kind}", what, served=LOAD, change=changes.get(kind, ""))
+    return Finding(f"worker_{kind}", what, effect=LOAD, fix=changes.get(kind, ""))
 
 
 def shadowed(seen: Evidence) -> Finding | None:
@@ -47,7 +47,7 @@ def config_file(seen: Evidence) -> Finding | None:
     if not any(function == "get_yaml_config" for _, function in seen.functions):
         return None
     what = f"The config file is not YAML: {' '.join(seen.text.split())}."
-    return Finding("config_file", what, served=LOAD, change="Correct that line; indent with spaces, not with tabs.")
+    return Finding("config_file", what, effect=LOAD, fix="Correct that line; indent with spaces, not with tabs.")
 
 
 def class_count(seen: Evidence) -> Finding | None:
@@ -63,7 +63,7 @@ def class_count(seen: Evidence) -> Finding | None:
     else:
         what = f"The handler file defines {len(seen.classes)} classes ({names}); TorchServe takes one, or a function."
         change = "Move the others to a helper module (%%module, --extra-files) and import them from there."
-    return Finding("class_count", what, served=LOAD, change=change)
+    return Finding("class_count", what, effect=LOAD, fix=change)
 
 
 def syntax(seen: Evidence) -> Finding | None:
@@ -105,7 +105,7 @@ def no_method(seen: Evidence) -> Finding | None:
         return None
     sign = "handle(self, data, context)" if lacks == "handle" else "initialize(self, context)"
     what = f"The handler class has no method {lacks}; TorchServe needs both initialize and handle."
-    return Finding("no_method", what, served=LOAD, change=f"Add {sign}, or derive from BaseHandler, which has it.")
+    return Finding("no_method", what, effect=LOAD, fix=f"Add {sign}, or derive from BaseHandler, which has it.")
 
 
 def entry_point(seen: Evidence) -> Finding | None:
@@ -125,10 +125,10 @@ def entry_point(seen: Evidence) -> Finding | None:
     if wanted in kinds:
         what = f"The handler is named as a function, {seen.setup.handler!r}, but {wanted} is a class."
         change = f"Name the file alone: TorchServe finds the class in it (--handler {source.handler_file(seen)})."
-        return Finding("entry_point", what, served=LOAD, change=change)
+        return Finding("entry_point", what, effect=LOAD, fix=change)
     if wanted in values:
         what = f"{wanted} in the handler's file is a value and cannot be called; TorchServe takes it for the handler."
-        return Finding("entry_point", what, served=LOAD, change=f"Give that variable another name than {wanted}.")
+        return Finding("entry_point", what, effect=LOAD, fix=f"Give that variable another name than {wanted}.")
     return None
 
 

@@ -91,7 +91,7 @@ def batch_waits(seen: Evidence) -> Finding | None:
         "before it calls the handler; that time is not in the figures here."
     )
     change = "A smaller max_batch_delay, or batch_size=1 where requests come one by one."
-    return Finding("batch_waits", what, "", NOTHING, change, True)
+    return Finding("batch_waits", what, "", NOTHING, change, "warning")
 
 
 def without_waits(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -115,7 +115,7 @@ def header_casing(seen: Evidence) -> Finding | None:
                 "headers = {name.lower(): value for name, value in context.get_all_request_header(0).items()}, "
                 f"and then headers.get({key.lower()!r})."
             )
-            return Finding("header_casing", what, source.noted(seen, note), NOTHING, change, True)
+            return Finding("header_casing", what, source.noted(seen, note), NOTHING, change, "warning")
     return None
 
 
@@ -126,7 +126,7 @@ def explain_is_text(seen: Evidence) -> Finding | None:
             if where and source.tests_text(seen, source.name(note), note.line):
                 what = "The header explain is the text 'False', and a text that is not empty counts as true in an if."
                 change = 'Compare it: if context.get_request_header(0, "explain") == "True".'
-                return Finding("explain_is_text", what, where, NOTHING, change, True)
+                return Finding("explain_is_text", what, where, NOTHING, change, "warning")
     return None
 
 
@@ -142,7 +142,7 @@ def describe_header(seen: Evidence) -> Finding | None:
         "The request has a header describe: True, by which BaseHandler knows a question about the model itself: it "
         "answered with describe_handle() and predicted nothing."
     )
-    return Finding("describe_header", what, "", NOTHING, "Send no header of that name.", True)
+    return Finding("describe_header", what, "", NOTHING, "Send no header of that name.", "warning")
 
 
 def first_row_decides(seen: Evidence) -> Finding | None:
@@ -159,7 +159,7 @@ def first_row_decides(seen: Evidence) -> Finding | None:
     what = f"Request {odd} asked for the other of prediction and explanation, but the first one's header decided: "
     what += f"all {len(values)} were {did}."
     change = "Look at context.get_request_header(index, 'explain') of each row, or set batch_size=1."
-    return Finding("first_row_decides", what, "", NOTHING, change, True)
+    return Finding("first_row_decides", what, "", NOTHING, change, "warning")
 
 
 def status_of_row_0(seen: Evidence) -> Finding | None:
@@ -170,14 +170,14 @@ def status_of_row_0(seen: Evidence) -> Finding | None:
     note = notes[-1]
     what = f"set_response_status was called {len(notes)} times without an index, and each time set request 1's status."
     change = "Name the request: context.set_response_status(code, phrase, index), counted from 0."
-    return Finding("status_of_row_0", what, source.noted(seen, note), NOTHING, change, True)
+    return Finding("status_of_row_0", what, source.noted(seen, note), NOTHING, change, "warning")
 
 
 def debug_lost(seen: Evidence) -> Finding | None:
     if not any(note.method == "debug" for note in seen.noted) or not (where := source.find(seen, r"\.debug\(")):
         return None
     what = "The handler logs at the level DEBUG; a worker logs from INFO on, so that line is lost."
-    return Finding("debug_lost", what, where, NOTHING, "Log it with .info(...), or print it.", True)
+    return Finding("debug_lost", what, where, NOTHING, "Log it with .info(...), or print it.", "warning")
 
 
 NOTED_RULES: tuple[Rule, ...] = (
@@ -200,7 +200,7 @@ def pickled_tensor(seen: Evidence) -> Finding | None:
             continue
         what = "The row is a tensor, and is answered as torch.save's file (a zip with a pickle in it), not as JSON."
         change = "Return tensor.tolist(), one list per request."
-        return Finding("pickled_tensor", what, source.answering(seen), NOTHING, change, True)
+        return Finding("pickled_tensor", what, source.answering(seen), NOTHING, change, "warning")
     return None
 
 
@@ -216,7 +216,7 @@ def not_json(seen: Evidence) -> Finding | None:
             what = f"The answer holds {literal}, which Python's json writes and the JSON standard does not know: many "
             what += "clients, browsers among them, cannot read this answer."
             change = "Put None in its place: None if math.isnan(value) else value."
-            return Finding("not_json", what, source.answering(seen), NOTHING, change, True)
+            return Finding("not_json", what, source.answering(seen), NOTHING, change, "warning")
     return None
 
 
@@ -238,14 +238,14 @@ def near_the_limit(seen: Evidence) -> Finding | None:
     what = f"The answer has {size} of the {limit} bytes that max_response_size allows."
     served = "One byte more than that, and every client of the batch gets 500 'Worker died.'."
     change = "Raise max_response_size in config.properties, or answer with bytes (PNG, JPEG) instead of numbers."
-    return Finding("near_the_limit", what, source.answering(seen), served, change, True)
+    return Finding("near_the_limit", what, source.answering(seen), served, change, "warning")
 
 
 def body_dropped(seen: Evidence) -> Finding | None:
     for row in _rows(seen):
         if row.status == 204 and row.body:
             what = f"The status 204 means 'no content', so the {len(row.body)} bytes of the row are not sent."
-            return Finding("body_dropped", what, _setting(seen, "status"), NOTHING, "Answer with 200.", True)
+            return Finding("body_dropped", what, _setting(seen, "status"), NOTHING, "Answer with 200.", "warning")
     return None
 
 
@@ -254,7 +254,7 @@ def odd_status(seen: Evidence) -> Finding | None:
         if not 100 <= row.status < 600:
             what = f"The status {row.status} was set, which is none of HTTP's: they go from 100 to 599."
             change = "The order is set_response_status(code, phrase, index): code first, the request's index last."
-            return Finding("odd_status", what, _setting(seen, "status"), NOTHING, change, True)
+            return Finding("odd_status", what, _setting(seen, "status"), NOTHING, change, "warning")
     return None
 
 
@@ -264,7 +264,7 @@ def header_in_vain(seen: Evidence) -> Finding | None:
             if name.lower() in _OWN:
                 what = f"The header {name}: {value} was set in vain: TorchServe writes that one itself."
                 where, change = _setting(seen, "header"), "Leave it out, or use a header of another name."
-                return Finding("header_in_vain", what, where, NOTHING, change, True)
+                return Finding("header_in_vain", what, where, NOTHING, change, "warning")
     return None
 
 
@@ -278,7 +278,7 @@ def header_twice(seen: Evidence) -> Finding | None:
                 if name.lower() == "content-type":
                     what += " set_response_content_type writes 'content-type'."
                 change = f"Set {name.lower()!r} once."
-                return Finding("header_twice", what, _setting(seen, "header|content_type"), NOTHING, change, True)
+                return Finding("header_twice", what, _setting(seen, "header|content_type"), NOTHING, change, "warning")
     return None
 
 
@@ -289,7 +289,7 @@ def header_letters(seen: Evidence) -> Finding | None:
                 sent = value.encode("latin-1", "replace").decode("latin-1")
                 what = f"The header {name} is sent as {sent!r}: letters beyond Latin-1 become question marks."
                 change = "Write it in ASCII, such as urllib.parse.quote(value)."
-                return Finding("header_letters", what, _setting(seen, "header"), NOTHING, change, True)
+                return Finding("header_letters", what, _setting(seen, "header"), NOTHING, change, "warning")
     return None
 
 
@@ -317,7 +317,7 @@ def late_head(seen: Evidence) -> Finding | None:
                     what = "A status or header was set after the first piece of the stream; the client never sees it."
                     change = "Set it before the first send_intermediate_predict_response."
                     where = _setting(seen, "status|header|content_type")
-                    return Finding("late_head", what, where, NOTHING, change, True)
+                    return Finding("late_head", what, where, NOTHING, change, "warning")
     return None
 
 
@@ -333,7 +333,9 @@ def metric_failed(seen: Evidence) -> Finding | None:
         if found := re.match(r"\[METRICS\]Failed to update metric with name:(\S+) .*value: \S+: (.*)", line.text):
             what = f"The metric {found[1]} was not counted: {found[2]}."
             change = "Give a metric the same dimensions each time, and a counter no negative number."
-            return Finding("metric_failed", what, _metric(seen), "Only this line of the log says so.", change, True)
+            return Finding(
+                "metric_failed", what, _metric(seen), "Only this line of the log says so.", change, "warning"
+            )
     return None
 
 
@@ -345,7 +347,7 @@ def metric_dropped(seen: Evidence) -> Finding | None:
     what = f"TorchServe drops the metrics {', '.join(names)}: a metric has to be declared, and these are not."
     served = "They are neither in model_metrics.log nor on the metrics page (port 8082)."
     change = "Set model_metrics_auto_detect=true in config.properties, or name a metrics_config that declares them."
-    return Finding("metric_dropped", what, _metric(seen), served, change, True)
+    return Finding("metric_dropped", what, _metric(seen), served, change, "warning")
 
 
 def _metric(seen: Evidence) -> str:

@@ -63,7 +63,7 @@ def _returned_elements(seen: Evidence, count: int, rows: int) -> Finding:
             f"The envelope {seen.envelope} (how TorchServe reads KServe's requests) takes only the first request of a "
             f"batch, and this batch holds {rows}."
         )
-        return Finding("kserve_batch", what, served=served, change="Register the model with batch_size=1.")
+        return Finding("kserve_batch", what, effect=served, fix="Register the model with batch_size=1.")
     what = f"The handler returned {count} element(s) for {rows} request(s); there must be one each."
     if seen.jobs and rows != len(seen.jobs):
         what += f" The handler changed data itself: {len(seen.jobs)} request(s) came, and {rows} row(s) are left in it."

@@ -78,24 +78,24 @@ def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: in
             what = f"response_timeout={response_timeout} does not count: with a config file its responseTimeout does "
             what += f"({now} s here)."
             change = f"Write responseTimeout: {response_timeout} into {model.config_file.name}."
-            yield Finding("timeout_set_aside", what, "", _SILENT, change, True)
+            yield Finding("timeout_set_aside", what, "", _SILENT, change, "warning")
     for key in _NUMBERS:
         value = written.get(key)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             what = f"{key}: {value!r} in the config file is no whole number, and is ignored."
-            yield Finding("config_value", what, "", _LOGGED, f"Write {key}: 4, without quotes or a point.", True)
+            yield Finding("config_value", what, "", _LOGGED, f"Write {key}: 4, without quotes or a point.", "warning")
     if "service_envelope" in written:
         what = "service_envelope in the config file does not count: only config.properties can set it, for all models."
         change = f"Write service_envelope={written['service_envelope']} into config.properties."
-        yield Finding("envelope_setting", what, "", _SILENT, change, True)
+        yield Finding("envelope_setting", what, "", _SILENT, change, "warning")
     least, most = written.get("minWorkers"), written.get("maxWorkers")
     if (least is None) != (most is None) or (isinstance(least, int) and isinstance(most, int) and least > most):
         what = "minWorkers and maxWorkers count only together, and only where maxWorkers is not the smaller one."
-        yield Finding("worker_counts", what, "", _SILENT, "Write both: minWorkers: 1 and maxWorkers: 1.", True)
+        yield Finding("worker_counts", what, "", _SILENT, "Write both: minWorkers: 1 and maxWorkers: 1.", "warning")
     if model.requirements_file is not None and str(properties.get("install_py_dep_per_model", "")).lower() != "true":
         what = f"{model.requirements_file.name} travels with the model, but the server installs nothing from it."
         change = "Set install_py_dep_per_model=true in config.properties."
-        yield Finding("requirements", what, "", _SILENT, change, True)
+        yield Finding("requirements", what, "", _SILENT, change, "warning")
     yield from _handler(model)
 
 
@@ -115,13 +115,13 @@ def _handler(model: Model) -> Iterator[Finding]:
     if wanted and classes and wanted not in functions | names | values | set(classes):
         what = f"The handler's file has no function {wanted}, so TorchServe takes its class {classes[0]} instead."
         change = f"Define {wanted}, or name the file alone as the handler."
-        yield Finding("no_function", what, "", _SILENT, change, True)
+        yield Finding("no_function", what, "", _SILENT, change, "warning")
     used = wanted or "handle"
     if used in functions and len(classes) == 1 and _has_handle(body):
         what = f"The handler's file has a function {used} and a class {classes[0]}; TorchServe takes the function, and "
         what += "the class is not used by it."
         change = f"Remove or rename one of them, {used} or {classes[0]}."
-        yield Finding("function_wins", what, "", _SILENT, change, True)
+        yield Finding("function_wins", what, "", _SILENT, change, "warning")
 
 
 def _has_handle(body: list[ast.stmt]) -> bool:

@@ -11,13 +11,13 @@ def labels(seen: Evidence) -> Finding | None:
         return None
     what = f"index_to_name.json, which names the classes, cannot be used: {seen.name}."
     change = 'Make it one JSON object with a text for each class, such as {"0": "cat", "1": "dog"}.'
-    return Finding("labels", what, served=LOAD, change=change)
+    return Finding("labels", what, effect=LOAD, fix=change)
 
 
 def model_class(seen: Evidence) -> Finding | None:
     if isinstance(seen.error, ValueError) and "Expected only one class as model definition" in seen.text:
         what = "The model file must define one class, the model's; this one defines another number of classes."
-        return Finding("model_file", what, served=LOAD, change="Move the others to a helper module and import them.")
+        return Finding("model_file", what, effect=LOAD, fix="Move the others to a helper module and import them.")
     if isinstance(seen.error, RuntimeError) and "Error(s) in loading state_dict" in seen.text:
         first = seen.text.splitlines()[0].strip(": ")
         what = f"The weights do not fit the class in the model file ({first})."

@@ -61,19 +61,19 @@ def test_exception_is_told_with_its_line_of_the_handler(model: Registration) -> 
         "Backend received inference at: 1795307416",
     )
     found = cause(model, error(503, "Prediction failed"), log)
-    assert found.what.startswith("The row has no 'image', it has 'body'")
+    assert found.message.startswith("The row has no 'image', it has 'body'")
     assert found.where == 'handler.py, line 4, in handle: return [row["image"] for row in data]'
 
 
 def test_line_of_the_next_call_is_no_part_of_the_exception(model: Registration) -> None:
     log = logged("Traceback (most recent call last):", "ValueError: bad", "Backend received inference at: 1795307416")
-    assert cause(model, error(503, "Prediction failed"), log).what == "The handler raised ValueError: bad."
+    assert cause(model, error(503, "Prediction failed"), log).message == "The handler raised ValueError: bad."
 
 
 def test_what_was_returned_is_told_in_the_workers_words(model: Registration) -> None:
     log = logged("model: m, number of batch response mismatched, expect: 2, got: 1.")
     found = cause(model, error(503, "number of batch response mismatched"), log)
-    assert found.what.startswith("The handler returned 1 element(s) for 2 request(s)")
+    assert found.message.startswith("The handler returned 1 element(s) for 2 request(s)")
 
 
 def test_nothing_is_claimed_of_what_was_returned_without_the_log(model: Registration) -> None:
@@ -91,12 +91,12 @@ def test_nothing_is_claimed_of_what_was_returned_without_the_log(model: Registra
 def test_death_is_told_apart(model: Registration, log: str, name: str, what: str) -> None:
     found = cause(model, error(500, "Worker died."), log)
     assert found.name == name
-    assert what in found.what
+    assert what in found.message
 
 
 def test_handlers_own_status_is_no_failure(model: Registration) -> None:
     found = cause(model, Response(404, "Nope", (("x-request-id", "1"),), b"none"))
-    assert (found.name, found.quiet) == ("own_status", True)
+    assert (found.name, found.severity) == ("own_status", "warning")
 
 
 def test_frontends_answer_is_told_without_the_worker(model: Registration) -> None:

@@ -115,7 +115,7 @@ class TestAnswers:
     def test_value_that_json_cannot_carry(self, worker: Worker) -> None:
         run = run_code(worker, "out = [{1, 2}]")
         assert run.response.status == 503
-        assert [(found.name, found.change) for found in run.findings] == [("not_serialisable", "Use sorted(value).")]
+        assert [(found.name, found.fix) for found in run.findings] == [("not_serialisable", "Use sorted(value).")]
         assert run.error is None
 
     def test_batch(self, worker: Worker) -> None:
@@ -188,7 +188,7 @@ class TestDeath:
         for response in run.responses:
             assert (response.status, response.json()["message"]) == (500, "Worker died.")
         assert [found.name for found in run.findings] == [name]
-        assert words in run.findings[0].what
+        assert words in run.findings[0].message
         assert "last words" in [line.text for line in run.logs]
         assert text(worker, "out = [str(kept)]") == "{}"
 

@@ -67,7 +67,7 @@ def test_run_names_the_endpoint_and_the_first_model(server: Server) -> None:
 @server_test
 def test_error_is_told_with_its_line_of_the_handler(server: Server) -> None:
     found = server.predict(Request.form({"image": "x"})).findings[0]
-    assert found.what.startswith("The row has no 'body', it has 'image'")
+    assert found.message.startswith("The row has no 'body', it has 'image'")
     assert found.where.startswith("mirror.py, line ")
 
 

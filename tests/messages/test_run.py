@@ -70,7 +70,7 @@ def test_success_is_returned() -> None:
 
 
 def test_failure_is_told_with_cause_and_traceback() -> None:
-    finding = Finding("x", "The handler raised it.", "h.py, line 3", change="Correct it.")
+    finding = Finding("x", "The handler raised it.", "h.py, line 3", fix="Correct it.")
     bad = run(Response(503, "Service Unavailable"), calls=(call(error=error()),), findings=(finding,))
     with pytest.raises(ResponseError) as raised:
         bad.raise_for_status()

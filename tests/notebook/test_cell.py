@@ -87,7 +87,7 @@ def test_name_of_another_cell_fails_as_on_the_server(notebook, session: Session)
     session.use(notebook.shell.user_ns["Echo"])
     run = session.request({})
     assert run.response.status == 503
-    assert run.findings[0].what == "'json' is defined in the notebook, not in the handler's file."
+    assert run.findings[0].message == "'json' is defined in the notebook, not in the handler's file."
     assert run.findings[0].where.startswith("echo.py, line 6, in ")
 
 

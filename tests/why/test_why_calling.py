@@ -620,7 +620,7 @@ def test_why_a_call_fails(case: Case, tmp_path: Path, fired: list[str]) -> None:
     assert not run.ok
     assert fired[0] == case.rule
     check(case, run.findings[0])
-    assert run.findings[0].quiet == (case.rule == "own_status")
+    assert (run.findings[0].severity == "warning") == (case.rule == "own_status")
 
 
 def test_prediction_exception_with_200_is_a_quiet_finding(tmp_path: Path) -> None:
@@ -628,8 +628,8 @@ def test_prediction_exception_with_200_is_a_quiet_finding(tmp_path: Path) -> Non
     with start(Case("", "", raising, ""), tmp_path) as worker:
         run = worker.predict(Request())
     assert (run.response.status, run.response.body) == (200, b"error")
-    assert run.findings[0].quiet
-    assert "the message is lost" in run.findings[0].served
+    assert run.findings[0].severity == "warning"
+    assert "the message is lost" in run.findings[0].effect
 
 
 def test_failure_after_a_piece_of_a_stream_cuts_the_connection(tmp_path: Path) -> None:
@@ -637,14 +637,17 @@ def test_failure_after_a_piece_of_a_stream_cuts_the_connection(tmp_path: Path) -
     with start(Case("", "", raising, ""), tmp_path) as worker:
         run = worker.predict(Request())
     assert not run.response.complete
-    assert "ValueError: late" in run.findings[0].what
-    assert "the connection is cut" in run.findings[0].served
+    assert "ValueError: late" in run.findings[0].message
+    assert "the connection is cut" in run.findings[0].effect
 
 
 def test_what_the_request_lost_is_told_beside_the_cause(tmp_path: Path) -> None:
     with start(Case("", "", body("return [1 / 0]"), ""), tmp_path) as worker:
         run = worker.predict(Request.json(1, query="a=1"))
-    assert [(found.name, found.quiet) for found in run.findings] == [("exception", False), ("query_dropped", True)]
+    assert [(found.name, found.severity) for found in run.findings] == [
+        ("exception", "error"),
+        ("query_dropped", "warning"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -666,7 +669,7 @@ def test_odd_failure_has_a_cause_too(statement: str, tmp_path: Path) -> None:
     with start(Case("", "", body(statement), ""), tmp_path) as worker:
         run = worker.predict(Request.json(1, query="a"))
     assert run.response.status == 503
-    assert [found.quiet for found in run.findings] == [False, True]
+    assert [found.severity for found in run.findings] == ["error", "warning"]
 
 
 def test_every_rule_has_a_case() -> None:

@@ -58,8 +58,8 @@ def test_frontend_answers_by_itself(status: int, case: Case, worker: Worker) -> 
     assert not run.calls
     (found,) = run.findings
     check(case, found)
-    assert str(status) in found.served
-    assert found.change
+    assert str(status) in found.effect
+    assert found.fix
     assert worker.send(case.request).findings == run.findings
 
 
@@ -76,7 +76,7 @@ def test_frontend_answers_by_itself(status: int, case: Case, worker: Worker) -> 
     ],
 )
 def test_nearest_known_is_named(path: str, change: str, worker: Worker) -> None:
-    assert worker.predict(Request(path=path)).findings[0].change.endswith(change)
+    assert worker.predict(Request(path=path)).findings[0].fix.endswith(change)
 
 
 def test_queue_that_is_full(tmp_path: Path) -> None:

@@ -286,8 +286,8 @@ def test_config_file_that_the_frontend_cannot_take(text: str, kind: str, what: s
         start(case, tmp_path)
     (found,) = raised.value.findings
     assert raised.value.response.json()["type"] == kind
-    assert what in found.what
-    assert kind in found.served
+    assert what in found.message
+    assert kind in found.effect
 
 
 def test_every_rule_has_a_case() -> None:

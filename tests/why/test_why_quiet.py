@@ -406,7 +406,7 @@ def test_quiet_finding(case: Case, tmp_path: Path, fired: list[str]) -> None:
     assert fired == [case.rule]
     (found,) = run.findings
     check(case, found)
-    assert found.quiet
+    assert found.severity == "warning"
 
 
 def test_kservev2_answers_with_the_id_of_a_request_that_failed(tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def test_listing_that_does_not_load(name: str, finding: str, what: str, where: s
     assert raised.value.response.status == 500
     (found,) = raised.value.findings
     assert found.name == finding
-    assert what in found.what
+    assert what in found.message
     assert f"{name}.py, {where}" in found.where
-    assert change in found.change
+    assert change in found.fix
 
 
 @pytest.mark.parametrize(("name", "finding", "what", "where", "change"), ANSWERED, ids=[row[0] for row in ANSWERED])
@@ -67,9 +67,9 @@ def test_listing_that_fails_each_request(name: str, finding: str, what: str, whe
     assert run.response.status == 503
     (found,) = run.findings
     assert found.name == finding
-    assert what in found.what
+    assert what in found.message
     assert f"{name}.py, {where}" in found.where
-    assert change in found.change
+    assert change in found.fix
 
 
 def test_every_listing_is_tried() -> None:

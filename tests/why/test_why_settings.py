@@ -68,7 +68,7 @@ def test_setting_that_does_not_count(case: Case, tmp_path: Path) -> None:
     with start(case, tmp_path) as worker:
         (found,) = worker.load_findings
     check(case, found)
-    assert found.quiet
+    assert found.severity == "warning"
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,9 @@ def watched(names: list[str]) -> Iterator[tuple[Any, str, Any]]:
 def check(case: Case, finding: Finding) -> None:
     """The finding is the case's, names a place where there is one, and is made of whole sentences."""
     assert finding.name == case.name
-    assert case.what in finding.what
+    assert case.what in finding.message
     assert finding.where.startswith(case.where)
     assert bool(finding.where) == bool(case.where)
-    assert case.change in finding.change
-    assert all(text.endswith((".", "?")) for text in (finding.what, finding.change or ".", finding.served)), finding
-    assert "0x7" not in finding.what
+    assert case.change in finding.fix
+    assert all(text.endswith((".", "?")) for text in (finding.message, finding.fix or ".", finding.effect)), finding
+    assert "0x7" not in finding.message
