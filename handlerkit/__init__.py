@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from handlerkit import envelope, errors, view
     from handlerkit.archive import Archive
+    from handlerkit.check import Check, check
     from handlerkit.context import mock_context
     from handlerkit.endpoints.server import Server
     from handlerkit.endpoints.worker import Worker
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Archive",
     "Call",
+    "Check",
     "Endpoint",
     "Exchange",
     "Finding",
@@ -41,6 +43,7 @@ __all__ = [
     "Server",
     "Worker",
     "__version__",
+    "check",
     "compare",
     "envelope",
     "errors",
@@ -57,6 +60,7 @@ __all__ = [
 _HOMES = {
     "Archive": "archive",
     "Call": "messages",
+    "Check": "check",
     "Endpoint": "messages",
     "Exchange": "messages",
     "Finding": "messages",
@@ -68,6 +72,7 @@ _HOMES = {
     "Run": "messages",
     "Server": "endpoints.server",
     "Worker": "endpoints.worker",
+    "check": "check",
     "compare": "view.compare",
     "load_ipython_extension": "notebook.magics",
     "mock_context": "context",
@@ -100,7 +105,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `verify` the function: importing a submodule binds it to the package under the same name."""
+    """Keeps `verify` and `check` the functions: importing a submodule binds it to the package under the same name."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, ModuleType) and name in _HOMES:

@@ -1,0 +1,24 @@
+"""The rules of a check, one file for each subject.
+
+A rule is a generator function `(Subject, Target) -> Iterator[Finding]` that speaks only where it is sure: where the
+environment is needed for that and is not built, it says nothing. A Finding's `where` is "handler.py, line 3".
+
+To add one: write it in the file of its subject, and name it in RULES. tests/check mirrors the files; each rule has a
+test in which it speaks, and one with a handler that passes without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from handlerkit.check.subject import Subject
+from handlerkit.messages import Finding
+
+if TYPE_CHECKING:
+    from handlerkit.targets import Target
+
+Rule = Callable[[Subject, "Target"], Iterator[Finding]]
+
+#: In the order in which their findings stand among those of the same severity.
+RULES: tuple[Rule, ...] = ()
