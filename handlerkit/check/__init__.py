@@ -39,11 +39,15 @@ class Check:
         name: the model's.
         target: the name of the environment that it was checked for.
         findings: what would break, change or be lost there.
+        environment: what the target holds, such as "Python 3.9, torch 2.4.0".
+        subjects: what was looked at, such as "imports": the files of the rules.
     """
 
     name: str
     target: str
     findings: tuple[Finding, ...] = ()
+    environment: str = ""
+    subjects: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -76,7 +80,10 @@ def check(model_or_archive: Model | PathLike, *, target: PathLike = "declared", 
     with closing(Subject.of(model_or_archive, runs)) as subject:
         findings = [finding for rule in RULES for finding in _apply(rule, subject, environment)]
         findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
-        return Check(subject.name, environment.name, tuple(dict.fromkeys(findings)))
+        subjects = dict.fromkeys(rule.__module__.rpartition(".")[2] for rule in RULES)
+        return Check(
+            subject.name, environment.name, tuple(dict.fromkeys(findings)), _holds(environment), tuple(subjects)
+        )
 
 
 def _apply(rule: Rule, subject: Subject, target: Target) -> Iterator[Finding]:
@@ -88,6 +95,11 @@ def _apply(rule: Rule, subject: Subject, target: Target) -> Iterator[Finding]:
         message = f"The rule {rule.__name__!r} failed, so what it looks for is not checked: {_told(problem)}."
         fix = "Look at that yourself, and report this: it is a fault of the kit."
         yield Finding("unchecked", message, fix=fix, severity="warning")
+
+
+def _holds(target: Target) -> str:
+    torch = target.pins.get("torch")
+    return f"Python {'.'.join(map(str, target.python))}" + (f", torch {torch}" if torch else "")
 
 
 def _told(problem: Exception) -> str:
