@@ -80,4 +80,4 @@ class Classifier(ImageHandler):
         values = best.values.cpu().double().numpy().round(4).tolist()
         if form == JSON:
             return {"labels": labels, "scores": values}
-        return "\n".join(f"{label} {value:.4f}" for label, value in zip(labels, values, strict=True))
+        return "\n".join(f"{label} {value:.4f}" for label, value in zip(labels, values))

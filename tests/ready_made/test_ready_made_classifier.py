@@ -81,6 +81,16 @@ def test_odd_requests_of_a_batch(serve: Callable[..., Any]) -> None:
     assert responses[2].json()["message"] == "The pixels of body are not in rows of one length."
 
 
+def test_a_network_that_answers_too_few_is_told_to_those_it_forgot(serve: Callable[..., Any]) -> None:
+    first = FIXED.format("scores[:1]")
+    several = Request.multipart(Part("a", PNG, "a.png"), Part("b", PNG, "b.png"))
+    responses = serve("classifier", first, batch_size=2)(PNG, several)
+    assert [response.status for response in responses] == [200, 500]
+    assert (
+        responses[1].json()["message"] == "The model failed on an image of 64x48, 64x48 pixels: 1 outputs for 2 inputs"
+    )
+
+
 TORCHVISION = """
 from torchvision import models
 
