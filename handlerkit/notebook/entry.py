@@ -43,6 +43,11 @@ class Entry:
             )
         return Model(self.name, **self.options)
 
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """What was seen of it while it ran: the last Run."""
+        return (self.last,) if self.last is not None else ()
+
     def facts(self) -> Described | Awaiting:
         """What the archive will hold."""
         if self.options["handler"] is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @magics_class
 class HandlerkitMagics(Magics):
-    """%model, %%handler, %%module, %request, %export, %verify, %bench and %preview."""
+    """%model, %%handler, %%module, %request, %check, %export, %verify, %bench and %preview."""
 
     @line_magic
     def model(self, line: str) -> Any:
@@ -67,8 +67,13 @@ class HandlerkitMagics(Magics):
         return self._door("request", line, send)
 
     @line_magic
+    def check(self, line: str) -> Any:
+        """Say what would fail elsewhere: %check [ARCHIVE] [--target NAME]."""
+        return self._door("check", line, lambda session, options: session.check(**options))
+
+    @line_magic
     def export(self, line: str) -> Any:
-        """Write the archive: %export [FOLDER] [--archive-format FORMAT] [--force]."""
+        """Check the model and write its archive: %export [FOLDER] [--force] [--strict] [--target NAME]."""
         return self._door("export", line, lambda session, options: session.export(**options))
 
     @line_magic
@@ -186,6 +191,7 @@ _HOOKED = tuple(f"{sign}{name}" for name in PARSERS for sign in ("%", "%%"))
 _SHOWN = (
     ("handlerkit.messages.run", "Run"),
     ("handlerkit.verify", "Report"),
+    ("handlerkit.check", "Check"),
     ("handlerkit.verify", "Envelopes"),
     ("handlerkit.bench.results", "Bench"),
 )

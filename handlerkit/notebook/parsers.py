@@ -152,11 +152,23 @@ def request_parser(prog: str = "%request") -> Parser:
     return parser
 
 
+def check_parser(prog: str = "%check", epilog: str = "") -> Parser:
+    parser = Parser(prog, "Say what would fail where an archive will run; nothing of it is run.", epilog)
+    if prog.startswith("%"):
+        parser.add_argument("archive", nargs="?", help="an archive, instead of the current model")
+    else:
+        parser.add_argument("archive", help="a .mar, a .tar.gz, or the folder of an archive")
+    _add_target(parser, "the environment it is checked for")
+    return parser
+
+
 def export_parser(prog: str = "%export") -> Parser:
-    parser = Parser(prog, "Write the current model's archive.")
+    parser = Parser(prog, "Check the current model, and write its archive.")
     parser.add_argument("folder", nargs="?", default="model_store", help="where to (model_store)")
     parser.add_argument("--archive-format", choices=FORMATS, default="default", help="the archive's format")
     parser.add_argument("--force", "-f", action="store_true", help="replace an archive that is there")
+    parser.add_argument("--strict", action="store_true", help="write nothing if the check finds an error")
+    _add_target(parser, "the environment it is checked for")
     return parser
 
 
@@ -200,12 +212,18 @@ def preview_parser(prog: str = "%preview") -> Parser:
     return parser
 
 
+def _add_target(parser: Parser, what: str) -> None:
+    parser.add_argument("--target", metavar="NAME", help=f"{what}: declared, torchserve-0.12.0-cpu, "
+        "torchserve-0.12.0-gpu, here, or a requirements or lock file")  # fmt: skip
+
+
 #: Those of the magics, by name.
 PARSERS: dict[str, Callable[[], Parser]] = {
     "model": model_parser,
     "handler": handler_parser,
     "module": module_parser,
     "request": request_parser,
+    "check": check_parser,
     "export": export_parser,
     "verify": verify_parser,
     "bench": bench_parser,

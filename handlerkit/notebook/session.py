@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from handlerkit import envelope as envelopes
 from handlerkit.archive import Archive
 from handlerkit.bench import Bench
+from handlerkit.check import Check, check
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, ready_made
 from handlerkit.notebook import benching, cell, previewing
+from handlerkit.notebook.checking import before_export, refuse_errors
 from handlerkit.notebook.entry import Entry, envelope_of, stamp
 from handlerkit.notebook.payload import to_request
 from handlerkit.notebook.previewing import Previews, Saved
@@ -203,18 +205,56 @@ class Session:
             self.last_exception = None
         return compare(before, run) if before is not None else run
 
+    def check(self, archive: str | Path | None = None, *, target: str | Path | None = None) -> Check:
+        """Say what would fail where the current model, or an archive, will run. Nothing is written.
+
+        Args:
+            archive: instead of the current model, whose last Run says what was seen while it ran.
+            target: the environment it is checked for ("declared"), as of handlerkit.check.
+
+        Raises ModelError where there is neither, ArchiveError for what is no archive, TargetError for a target that is
+        not known.
+        """
+        target = target or "declared"
+        if archive is not None:
+            return check(archive, target=target)
+        entry = self._chosen()
+        return check(entry.build(), target=target, runs=entry.runs)
+
     def export(
-        self, folder: str | Path = "model_store", *, archive_format: str = "default", force: bool = False
+        self,
+        folder: str | Path = "model_store",
+        *,
+        archive_format: str = "default",
+        force: bool = False,
+        strict: bool = False,
+        target: str | Path | None = None,
     ) -> Exported:
-        """Write the current model's archive. Raises ArchiveError where one is there already and `force` is not set."""
+        """Check the current model, and write its archive.
+
+        Args:
+            folder: where to; it is created.
+            archive_format: default, zip-store, tgz or no-archive.
+            force: replace an archive that is there.
+            strict: write nothing if the check finds an error.
+            target: the environment it is checked for ("declared"), as of handlerkit.check.
+
+        Raises ArchiveError where an archive is there already, and for what `strict` refuses; TargetError for a target
+        that is not known.
+        """
         entry = self._chosen()
         model = entry.build()
+        checked = before_export(model, target or "declared", entry.runs)
+        if strict:
+            refuse_errors(model, checked)
         with bytes_written(f"writing {model.name}") as progress:
             path = Archive(model, archive_format).save(folder, force=force, progress=progress)
         entry.archive, entry.stamp = path, stamp(model)
         written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in written)
-        return Exported(Path(folder) / path.name, size, tuple(one.name for one in model.entries()))
+        names = tuple(one.name for one in model.entries())
+        notes = (checked.problem,) if checked.problem else ()
+        return Exported(Path(folder) / path.name, size, names, checked.check, notes)
 
     def verify(
         self,
