@@ -1,0 +1,85 @@
+"""The console script `handlerkit`."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+#: Exit statuses: 0 and 1 are a command's own answer.
+_WRONG = 2  # an option, a name or a file that it cannot work with
+_INTERRUPTED = 130  # as shells say for Ctrl-C
+_BROKEN_PIPE = 141  # as shells say for a reader that went away
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command in these words (sys.argv's).
+
+    Returns the exit status: 0 if all is well, 1 if an error was found, 2 for what cannot be done as asked, which one
+    line on the standard error explains.
+    """
+    _write_what_the_terminal_can()
+    try:
+        status = _run(sys.argv[1:] if words is None else words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _fail("handlerkit: interrupted", _INTERRUPTED)
+    except BrokenPipeError:  # `handlerkit ... | head`: what Python writes at its end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return status
+
+
+def _run(words: Sequence[str]) -> int:
+    if list(words) == ["--version"]:
+        from importlib.metadata import version
+
+        print(f"handlerkit {version('handlerkit')}")
+        return 0
+
+    from handlerkit.cli.commands import COMMANDS, overview
+    from handlerkit.errors import HandlerkitError
+    from handlerkit.notebook.parsers import HelpRequested, WrongOption, did_you_mean
+
+    if not words or words[0] in ("--help", "-h"):
+        print(overview(), file=sys.stdout if words else sys.stderr)
+        return 0 if words else _WRONG
+    name, *rest = words
+    if name not in COMMANDS:
+        near = did_you_mean(name, list(COMMANDS)) or f"; there are {', '.join(COMMANDS)}"
+        kind = "option" if name.startswith("-") else "command"
+        return _fail(f"handlerkit: there is no {kind} {name!r}{near} (handlerkit --help shows them)", _WRONG)
+    command = COMMANDS[name]
+    try:
+        return command.run(command.parser().read(rest))
+    except HelpRequested as text:
+        print(text)
+        return 0
+    except WrongOption as slip:
+        return _fail(str(slip), _WRONG)
+    except HandlerkitError as problem:
+        return _fail(f"handlerkit {name}: {problem}", _WRONG)
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        return _fail(f"handlerkit {name}: {_told(problem)}", _WRONG)
+
+
+def _told(problem: OSError) -> str:
+    """What the system says, and of which file."""
+    said = problem.strerror or str(problem)
+    return f"{problem.filename}: {said}" if problem.filename else said
+
+
+def _fail(line: str, status: int) -> int:
+    print(line, file=sys.stderr)
+    return status
+
+
+def _write_what_the_terminal_can() -> None:
+    """A character that its encoding does not have is written as "?", and ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
