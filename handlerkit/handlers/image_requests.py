@@ -340,7 +340,31 @@ def resized(image: Image.Image, size: Any) -> Image.Image:
         width, height = (min(round(side * scale), 4 * size) for side in image.size)  # a very long one is squeezed
     else:
         height, width = size
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+    return scaled(image, (width, height))
+
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def scaled(
+    image: Image.Image,
+    size: tuple[int, int],
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+    box: Box | None = None,
+) -> Image.Image:
+    """The image, or what a box holds of it, in a size (width, height).
+
+    Across first and then down: Pillow's releases begin with one or the other, and their pixels differ.
+    """
+    left, top, right, bottom = box or (0, 0, *image.size)
+    across = image.resize((size[0], image.height), resample, box=(left, 0, right, image.height))
+    return across.resize(size, resample, box=(0, top, size[0], bottom))
+
+
+def middle(image: Image.Image, width: float, height: float) -> Box:
+    """The box of that size in the middle of the image."""
+    left, top = max(0, (image.width - width) / 2), max(0, (image.height - height) / 2)
+    return left, top, min(image.width, left + width), min(image.height, top + height)
 
 
 # ---- Answers
