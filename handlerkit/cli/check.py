@@ -28,7 +28,8 @@ def run(options: Mapping[str, Any]) -> int:
 
     found = check(options["archive"], target=options["target"] or "declared")
     if options["json"]:
-        print(json.dumps({**asdict(found), "ok": found.ok}, indent=2))
+        facts = asdict(found)
+        print(json.dumps({"ok": found.ok, **facts, "findings": facts.pop("findings")}, indent=2))
     else:
         from handlerkit.view.render import view
 

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+#: What stands in a command's place.
+_OPTIONS = ("--help", "--version")
 #: Exit statuses: 0 and 1 are a command's own answer.
 _WRONG = 2  # an option, a name or a file that it cannot work with
 _INTERRUPTED = 130  # as shells say for Ctrl-C
@@ -48,9 +50,9 @@ def _run(words: Sequence[str]) -> int:
         return 0 if words else _WRONG
     name, *rest = words
     if name not in COMMANDS:
-        near = did_you_mean(name, list(COMMANDS)) or f"; there are {', '.join(COMMANDS)}"
-        kind = "option" if name.startswith("-") else "command"
-        return _fail(f"handlerkit: there is no {kind} {name!r}{near} (handlerkit --help shows them)", _WRONG)
+        kind, known = ("option", _OPTIONS) if name.startswith("-") else ("command", tuple(COMMANDS))
+        near = did_you_mean(name, known) or f"; there is {', '.join(known)}"
+        return _fail(f"handlerkit: there is no {kind} {name!r}{near} (handlerkit --help tells more)", _WRONG)
     command = COMMANDS[name]
     try:
         return command.run(command.parser().read(rest))

@@ -55,8 +55,9 @@ def _build(name: str) -> int:
 
 
 def _table(kept: Sequence[Cached]) -> list[str]:
-    """Columns as wide as what is in them."""
-    rows = [("target", "Python", "torch", "size", "last used", ""), *map(_row, kept)]
+    """Columns as wide as what is in them. An environment shares most of its files with uv's cache, so removing it frees
+    less than it holds."""
+    rows = [("target", "Python", "torch", "size", "frees", "last used", ""), *map(_row, kept)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -68,4 +69,4 @@ def _row(one: Cached) -> tuple[str, ...]:
     used = datetime.fromtimestamp(one.last_used).strftime("%Y-%m-%d %H:%M")
     torch = environment.packages.get("torch", "")
     notes = [*(["in use"] if one.in_use else []), *filter(None, [environment.stands_in])]
-    return one.name, environment.python_version, torch, size(one.size), used, "; ".join(notes)
+    return one.name, environment.python_version, torch, size(one.size), size(one.frees), used, "; ".join(notes)
