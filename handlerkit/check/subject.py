@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Protocol
 
+from handlerkit.check.code.program import Program
+from handlerkit.check.code.source import Source
 from handlerkit.messages import Run
 from handlerkit.model import Model, PathLike
 from handlerkit.unpack import read_manifest, unpack
@@ -51,6 +51,7 @@ class Subject:
         self.name = str(self.said.get("modelName", ""))
         self._members = members
         self._sources: dict[str, Source] = {}
+        self._programs: dict[tuple[int, int], Program] = {}
 
     @classmethod
     def of(cls, model_or_archive: Model | PathLike, runs: Sequence[Run] = ()) -> Subject:
@@ -96,30 +97,14 @@ class Subject:
             self._sources[name] = Source(name, self.read(name))
         return self._sources[name]
 
-
-class Source:
-    """A Python file.
-
-    Attributes:
-        file: its name in the archive.
-        tree: its syntax tree; an empty one where this Python does not parse it: `problem` is then what it raised.
-    """
-
-    def __init__(self, file: str, text: bytes) -> None:
-        self.file = file
-        self.text = text
-        self.problem: Exception | None = None
-        self.tree = ast.Module([], [])
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of invalid escapes; whoever runs the handler hears of them
-                self.tree = ast.parse(text, file)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:  # the last two: nested too deeply
-            self.problem = problem
-
-    def place(self, node: ast.AST) -> str:
-        """Where a node stands: "handler.py, line 3"."""
-        return f"{self.file}, line {getattr(node, 'lineno', 1)}"
+    def program(self, python: tuple[int, int]) -> Program:
+        """What of the code can run with that Python, from the handler and the model file on."""
+        if python not in self._programs:
+            named = (self.handler_file, self.said.get("modelFile"))
+            roots = [name for name in named if isinstance(name, str) and name in self.sizes and name.endswith(".py")]
+            entry = str(self.said.get("handler", "")).partition(":")[2]
+            self._programs[python] = Program(self.sizes, self.source, list(dict.fromkeys(roots)), entry, python)
+        return self._programs[python]
 
 
 class _ModelFiles:
