@@ -24,13 +24,15 @@ def main(words: Sequence[str] | None = None) -> int:
     _write_what_the_terminal_can()
     try:
         status = _run(sys.argv[1:] if words is None else words)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
+        return status
     except KeyboardInterrupt:
-        return _fail("handlerkit: interrupted", _INTERRUPTED)
-    except BrokenPipeError:  # `handlerkit ... | head`: what Python writes at its end goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        status = _fail("handlerkit: interrupted", _INTERRUPTED)
+    except BrokenPipeError:  # `handlerkit ... | head`
+        status = _BROKEN_PIPE
+    except OSError as problem:
+        status = _fail(f"handlerkit: {_told(problem)}", _WRONG)
+    _give_up_output()
     return status
 
 
@@ -63,16 +65,25 @@ def _run(words: Sequence[str]) -> int:
         return _fail(str(slip), _WRONG)
     except HandlerkitError as problem:
         return _fail(f"handlerkit {name}: {problem}", _WRONG)
-    except BrokenPipeError:
-        raise
-    except OSError as problem:
-        return _fail(f"handlerkit {name}: {_told(problem)}", _WRONG)
 
 
 def _told(problem: OSError) -> str:
     """What the system says, and of which file."""
     said = problem.strerror or str(problem)
     return f"{problem.filename}: {said}" if problem.filename else said
+
+
+def _give_up_output() -> None:
+    """Where what is still to be written cannot be, Python would complain at its end."""
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # it was closed: `handlerkit ... >&-`
+        sys.stdout.flush()
 
 
 def _fail(line: str, status: int) -> int:
