@@ -16,15 +16,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from handlerkit.check.rules import RULES, Rule
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Run, Severity
 from handlerkit.model import Model, PathLike
-
-if TYPE_CHECKING:
-    from handlerkit.targets import Target
+from handlerkit.targets import Target, find
 
 __all__ = ["Check", "check"]
 
@@ -74,8 +72,6 @@ def check(model_or_archive: Model | PathLike, *, target: PathLike = "declared", 
 
     Raises ArchiveError for a path that holds no archive, TargetError for a target that is not known.
     """
-    from handlerkit.targets import find
-
     environment = find(target)
     with closing(Subject.of(model_or_archive, runs)) as subject:
         findings = [finding for rule in RULES for finding in _apply(rule, subject, environment)]

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from tempfile import TemporaryDirectory
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Source
+from handlerkit.check.packages import Packages
+from handlerkit.errors import TargetError
 from handlerkit.messages import Run
 from handlerkit.model import Model, PathLike
-from handlerkit.unpack import read_manifest, unpack
+from handlerkit.targets import Target
+from handlerkit.targets.requirements import Line, parse_lines
+from handlerkit.unpack import ArchiveReader, open_archive
 
 #: Bytes of a file that `read` gives: code, JSON and YAML are shorter, and an archive from elsewhere may hold anything.
 _MOST = 4 << 20
-
-
-class Members(Protocol):
-    """Where a Subject's bytes come from: a Model's files, or an archive."""
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """Bytes of each file, by its name in the archive; MAR-INF is not among them."""
-        ...
-
-    def open(self, name: str) -> IO[bytes]:
-        """The file's bytes, to be read; raises KeyError for a name that is not in `sizes`."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the archive."""
-        ...
 
 
 class Subject:
@@ -44,25 +30,24 @@ class Subject:
         runs: what was seen of the model while it ran.
     """
 
-    def __init__(self, manifest: Mapping[str, Any], members: Members, runs: Sequence[Run] = ()) -> None:
-        self.manifest = manifest
+    def __init__(self, archive: ArchiveReader, runs: Sequence[Run] = ()) -> None:
+        self.manifest: Mapping[str, Any] = archive.manifest
+        self.sizes = archive.sizes
         self.runs = tuple(runs)
-        self.sizes = members.sizes
-        self.name = str(self.said.get("modelName", ""))
-        self._members = members
+        self.name = str(self.said.get("modelName") or archive.name.partition(".")[0])
+        self._archive = archive
         self._sources: dict[str, Source] = {}
         self._programs: dict[tuple[int, int], Program] = {}
+        self._packages: dict[str, Packages] = {}
 
     @classmethod
     def of(cls, model_or_archive: Model | PathLike, runs: Sequence[Run] = ()) -> Subject:
         """A Model, or the archive at a path. Raises ArchiveError for a path that holds none. To be closed."""
-        if isinstance(model_or_archive, Model):
-            return cls(model_or_archive.manifest(), _ModelFiles(model_or_archive), runs)
-        return cls(read_manifest(model_or_archive), _Unpacked(model_or_archive), runs)
+        return cls(open_archive(model_or_archive), runs)
 
     def close(self) -> None:
         """Close the archive."""
-        self._members.close()
+        self._archive.close()
 
     @cached_property
     def said(self) -> Mapping[str, Any]:
@@ -84,7 +69,7 @@ class Subject:
 
     def open(self, name: str) -> IO[bytes]:
         """A file's bytes from its first one on. Raises KeyError for a name that is not in `sizes`."""
-        return self._members.open(name)
+        return self._archive.open(name)
 
     def read(self, name: str, most: int = _MOST) -> bytes:
         """The first `most` bytes of a file. Raises KeyError for a name that is not in `sizes`."""
@@ -106,31 +91,25 @@ class Subject:
             self._programs[python] = Program(self.sizes, self.source, list(dict.fromkeys(roots)), entry, python)
         return self._programs[python]
 
+    @cached_property
+    def requirements(self) -> tuple[Line, ...]:
+        """The lines of its requirements file; of one that cannot be read, the `requirement` is None."""
+        name = self.said.get("requirementsFile")
+        if not isinstance(name, str) or name not in self.sizes:
+            return ()
+        return tuple(_lines(self.read(name).decode("utf-8-sig", "replace")))
 
-class _ModelFiles:
-    """A Model's files, where they stand."""
-
-    def __init__(self, model: Model) -> None:
-        self._paths = {entry.name: entry.source for entry in model.entries()}
-        self.sizes: Mapping[str, int] = {name: path.stat().st_size for name, path in self._paths.items()}
-
-    def open(self, name: str) -> IO[bytes]:
-        return open(self._paths[name], "rb")
-
-    def close(self) -> None:
-        """Nothing stays open."""
+    def packages(self, target: Target) -> Packages:
+        """What can be imported in that target."""
+        if target.name not in self._packages:
+            self._packages[target.name] = Packages(target, self.requirements)
+        return self._packages[target.name]
 
 
-class _Unpacked(_ModelFiles):
-    """An archive's files, unpacked for as long as they are read."""
-
-    def __init__(self, path: PathLike) -> None:
-        self._folder = TemporaryDirectory()
+def _lines(text: str) -> Iterator[Line]:
+    whole = text.replace("\\\n", " ").splitlines()
+    for number, line in enumerate(whole, 1):
         try:
-            super().__init__(unpack(path, self._folder.name))
-        except BaseException:
-            self._folder.cleanup()
-            raise
-
-    def close(self) -> None:
-        self._folder.cleanup()
+            yield from parse_lines([line])
+        except TargetError:
+            yield Line(line, None, f"line {number}")

@@ -10,15 +10,12 @@ test in which it speaks, and one with a handler that passes without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
+from handlerkit.targets import Target
 
-if TYPE_CHECKING:
-    from handlerkit.targets import Target
-
-Rule = Callable[[Subject, "Target"], Iterator[Finding]]
+Rule = Callable[[Subject, Target], Iterator[Finding]]
 
 #: In the order in which their findings stand among those of the same severity.
 RULES: tuple[Rule, ...] = ()
