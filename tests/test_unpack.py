@@ -120,7 +120,7 @@ def link() -> tarfile.TarInfo:
         (b"", ""),
         (b"no archive at all", ""),
         (zipped(MANIFEST, b"{}")[:60], ""),
-        (zipped("other.txt", b""), "no item named"),
+        (zipped("other.txt", b""), "holds no MAR-INF"),
         (zipped(MANIFEST, b"{"), "Expecting"),
         (zipped(MANIFEST, b"[]"), "no JSON object"),
         (zipped(MANIFEST, b"\xff\xfe\xfd"), "decode"),
@@ -128,7 +128,6 @@ def link() -> tarfile.TarInfo:
         (zipped(MANIFEST, b" " * 2_000_000 + b"{}"), "longer than 1 MiB"),
         (tarred(tarfile.TarInfo("m/other.txt")), "holds no MAR-INF"),
         (tarred(tarfile.TarInfo("m/" + MANIFEST))[:-20], ""),
-        (tarred(link()), "holds no MAR-INF"),
     ],
 )
 def test_read_manifest_of_what_is_no_archive(tmp_path: Path, body: bytes, reason: str) -> None:
@@ -139,7 +138,7 @@ def test_read_manifest_of_what_is_no_archive(tmp_path: Path, body: bytes, reason
 
 
 def test_read_manifest_of_a_plain_folder(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="is not a model archive: No such file"):
+    with pytest.raises(ArchiveError, match="is not a model archive: it holds no MAR-INF"):
         read_manifest(tmp_path)
 
 
