@@ -13,7 +13,7 @@ from handlerkit.endpoints.reload import Reload
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
 from handlerkit.messages import Endpoint, Run
-from handlerkit.model import Model
+from handlerkit.model import Model, PathLike
 from handlerkit.notebook import benching
 from handlerkit.notebook.results import Awaiting, Described, Ready
 from handlerkit.notebook.versions import Versions
@@ -22,13 +22,14 @@ from handlerkit.unpack import read_manifest
 
 @dataclass
 class Entry:
-    """`options` are Model's, `registered` Worker's. `keep` is called with the live exception of a failed call or load.
-    `stamp` tells whether the archive is up to date."""
+    """`options` are Model's, `registered` Worker's, `target` is where the archive is to run. `keep` is called with the
+    live exception of a failed call or load. `stamp` tells whether the archive is up to date."""
 
     name: str
     options: dict[str, Any]
     registered: dict[str, Any]
     keep: Callable[[BaseException], None]
+    target: PathLike = "declared"
     worker: Worker | None = None
     archive: Path | None = None
     stamp: object = None
@@ -60,7 +61,8 @@ class Entry:
         config = {**(self.registered.get("config_properties") or {})}
         if envelope:
             config["service_envelope"] = envelope
-        return {key: value for key, value in self.registered.items() if key != "gpu_id"} | {"config_properties": config}
+        kept = {key: value for key, value in self.registered.items() if key != "gpu_id"}
+        return kept | {"config_properties": config, "target": self.target}
 
     def load(self, handler: str, *, force: bool = False) -> Ready:
         """Load the handler, or put what changed into the loaded one; where it does not load, the one before is gone.

@@ -78,7 +78,7 @@ class HandlerkitMagics(Magics):
 
     @line_magic
     def verify(self, line: str) -> Any:
-        """Prove the archive on a real TorchServe: %verify [ARCHIVE] [--ignore NAME] [--rtol NUMBER]."""
+        """Prove the archive on a real TorchServe: %verify [ARCHIVE] [--target NAME] [--ignore NAME] [--rtol NUMBER]."""
         return self._door("verify", line, lambda session, options: session.verify(**options))
 
     @line_magic

@@ -111,6 +111,7 @@ def model_parser(prog: str = "%model") -> Parser:
     key = _pair("=", "KEY=VALUE")
     add("--config-property", dest="config_properties", action="append", type=key, metavar="KEY=VALUE",
         help="a line of config.properties; may be repeated")  # fmt: skip
+    _add_target(parser, "the environment that the archive is to run in")
     return parser
 
 
@@ -183,6 +184,7 @@ def verify_parser(prog: str = "%verify") -> Parser:
         help="a header, or a path such as body.id, that may differ",
     )
     parser.add_argument("--rtol", type=float, default=0, help="relative tolerance for numbers in JSON")
+    _add_target(parser, "the environment that TorchServe runs in; the model's own without it")
     return parser
 
 

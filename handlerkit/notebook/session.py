@@ -18,7 +18,7 @@ from handlerkit.check import Check, check
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
-from handlerkit.model import READY_MADE_MODULE, Model, ready_made
+from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
 from handlerkit.notebook import benching, cell, previewing
 from handlerkit.notebook.checking import before_export, refuse_errors
 from handlerkit.notebook.entry import Entry, envelope_of, stamp
@@ -27,6 +27,7 @@ from handlerkit.notebook.previewing import Previews, Saved
 from handlerkit.notebook.progress import bytes_written
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
 from handlerkit.notebook.standby import Standby
+from handlerkit.targets import NAMES, find
 from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
 from handlerkit.view.compare import Comparison, compare
 from handlerkit.view.preview import Preview
@@ -70,10 +71,13 @@ class Session:
         extra_files: str | Iterable[str] = (),
         requirements_file: str | None = None,
         config_file: str | None = None,
+        target: PathLike | None = None,
         **registered: Any,
     ) -> Described | Awaiting:
         """Choose what the archive will hold, in torch-model-archiver's words; without a name, show the current model.
 
+        `target` is the environment that `check`, `export`, `verify` and `bench` mean where they are given none
+        ("declared"), as of handlerkit.Server.
         `registered`: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
         A name used before chooses that model again; with options, it starts that model anew. Raises ModelError when
         the files and names do not fit together.
@@ -92,14 +96,14 @@ class Session:
             "config_file": config_file,
         }
         registered = {key: value for key, value in registered.items() if value is not None}
-        if name in self._entries and not registered and options == _NO_OPTIONS:
+        if name in self._entries and not registered and target is None and options == _NO_OPTIONS:
             self._current = self._entries[name]
             return self._current.facts()
         # a default handler stands in, so that every other slip is found now and not with the handler
         Model(name, **{**options, "handler": handler or "base_handler"})
         if (before := self._entries.pop(name, None)) is not None:
             before.close()
-        entry = Entry(name, options, registered, self._keep)
+        entry = Entry(name, options, registered, self._keep, _existing_target(target or "declared"))
         self._entries[name] = self._current = entry
         return entry.facts()
 
@@ -205,21 +209,20 @@ class Session:
             self.last_exception = None
         return compare(before, run) if before is not None else run
 
-    def check(self, archive: str | Path | None = None, *, target: str | Path | None = None) -> Check:
+    def check(self, archive: str | Path | None = None, *, target: PathLike | None = None) -> Check:
         """Say what would fail where the current model, or an archive, will run. Nothing is written.
 
         Args:
             archive: instead of the current model, whose last Run says what was seen while it ran.
-            target: the environment it is checked for ("declared"), as of handlerkit.check.
+            target: the environment it is checked for, as of handlerkit.check; the model's own without it.
 
         Raises ModelError where there is neither, ArchiveError for what is no archive, TargetError for a target that is
         not known.
         """
-        target = target or "declared"
         if archive is not None:
-            return check(archive, target=target)
+            return check(archive, target=target or (self._current.target if self._current else "declared"))
         entry = self._chosen()
-        return check(entry.build(), target=target, runs=entry.runs)
+        return check(entry.build(), target=target or entry.target, runs=entry.runs)
 
     def export(
         self,
@@ -228,7 +231,7 @@ class Session:
         archive_format: str = "default",
         force: bool = False,
         strict: bool = False,
-        target: str | Path | None = None,
+        target: PathLike | None = None,
     ) -> Exported:
         """Check the current model, and write its archive.
 
@@ -237,14 +240,14 @@ class Session:
             archive_format: default, zip-store, tgz or no-archive.
             force: replace an archive that is there.
             strict: write nothing if the check finds an error.
-            target: the environment it is checked for ("declared"), as of handlerkit.check.
+            target: the environment it is checked for, as of handlerkit.check; the model's own without it.
 
         Raises ArchiveError where an archive is there already, and for what `strict` refuses; TargetError for a target
         that is not known.
         """
         entry = self._chosen()
         model = entry.build()
-        checked = before_export(model, target or "declared", entry.runs)
+        checked = before_export(model, target or entry.target, entry.runs)
         if strict:
             refuse_errors(model, checked)
         with bytes_written(f"writing {model.name}") as progress:
@@ -263,6 +266,7 @@ class Session:
         run: Run | None = None,
         ignore: Collection[str] = (),
         rtol: float = 0,
+        target: PathLike | None = None,
     ) -> Report:
         """Replay the last Run on a real TorchServe that serves the exported archive, and compare the bytes.
 
@@ -272,6 +276,9 @@ class Session:
             endpoint: an archive to serve instead, or any endpoint that runs already.
             run: the Run to replay; the last one of the current model.
             ignore, rtol: as of handlerkit.verify.
+            target: the environment that TorchServe runs in, as of handlerkit.Server; the model's own without it.
+
+        Raises TargetError for a target that is not known, and where its environment cannot be made.
         """
         entry = self._chosen()
         run = run or entry.last
@@ -280,7 +287,7 @@ class Session:
         if endpoint is not None and not isinstance(endpoint, str | Path):
             return verify(run, endpoint, ignore, rtol)
         archive = Path(endpoint) if endpoint is not None else entry.written_archive()
-        registered = entry.served(envelope_of(run))
+        registered = entry.served(envelope_of(run)) | ({"target": target} if target is not None else {})
         if entry.worker is not None:
             registered["batch_size"] = entry.worker.batch_size  # --batch may have raised it
         return self._standby.verify(run, archive, registered, ignore, rtol)
@@ -420,6 +427,12 @@ class Session:
             self._folder = tempfile.TemporaryDirectory(prefix="handlerkit-")
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
         return str(cell.write(Path(self._folder.name, f"{name}.py"), cell.module_source(kind)))
+
+
+def _existing_target(name: PathLike) -> PathLike:
+    """A target's name, or its file wherever this process goes. Raises TargetError for one that is not known."""
+    find(name)
+    return name if name in NAMES else Path(name).expanduser().absolute()
 
 
 def _shown(shown_as: str, geometry: str) -> dict[str, Any]:

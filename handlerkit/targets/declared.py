@@ -13,6 +13,7 @@ import re
 import sys
 import venv
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -27,38 +28,40 @@ from handlerkit.targets.here import modules, versions
 from handlerkit.targets.requirements import Line, parse_lines
 from handlerkit.targets.target import Environment, Progress, Target
 
+#: The target base: what the official images install by name.
+_BASE = [Requirement(name) for name in official.PINS]
+
 
 class Declared(Target):
     """This environment's Python with the target base, which is what the official images install by name, and what the
     archives' requirements name; and all that these need."""
 
-    name = "declared"
+    name = key = "declared"
     installs = False
 
     def __init__(self) -> None:
         self.python = sys.version_info[:2]
-        self._found = installed()
-        self._base = [Requirement(name) for name in official.PINS]
-        self.pins = versions(closure(self._base, self._found).values())
+
+    @cached_property
+    def pins(self) -> Mapping[str, str]:
+        """The target base and all that it needs, as it is installed here."""
+        return versions(closure(_BASE, installed()).values())
 
     def built(self, requirements: Sequence[str] = ()) -> Environment | None:
         """Raises TargetError for a requirement that is not installed here, or at another version."""
-        return cache.read(cache.folder(_key(self._declared(requirements))))
+        return cache.read(cache.folder(_key(_declared(requirements, installed()))))
 
     def build(self, requirements: Sequence[str] = (), progress: Progress | None = None) -> Environment:
         """Raises TargetError for a requirement that is not installed here, or at another version."""
-        found = self._declared(requirements)
+        everything = installed()
+        found = _declared(requirements, everything)
 
         def make(aside: Path, final: Path) -> cache.Record:
             _Venv(symlinks=True).create(aside)
-            _link(found, self._found.values(), aside, final)
+            _link(found, everything.values(), aside, final)
             return cache.Record(self.name, platform.python_version(), versions(found), modules(found))
 
         return cache.made(_key(found), self.name, make, progress)
-
-    def _declared(self, requirements: Sequence[str]) -> list[Distribution]:
-        asked = [_installed_here(line, self._found) for line in parse_lines("\n".join(requirements)) if _counts(line)]
-        return sorted(closure([*self._base, *asked], self._found).values(), key=lambda one: one.name)
 
 
 class _Venv(venv.EnvBuilder):
@@ -66,6 +69,12 @@ class _Venv(venv.EnvBuilder):
 
     def setup_scripts(self, context: object) -> None:
         pass
+
+
+def _declared(requirements: Sequence[str], everything: Mapping[str, Distribution]) -> list[Distribution]:
+    """The target base, what the lines require, and what these need. Raises TargetError."""
+    asked = [_installed_here(line, everything) for line in parse_lines(requirements) if _counts(line)]
+    return sorted(closure([*_BASE, *asked], everything).values(), key=lambda one: one.name)
 
 
 def _counts(line: Line) -> bool:
@@ -134,7 +143,7 @@ def _link_parts(parts: Iterable[_Part], folder: Path) -> None:
     """Link all that is declared into `folder`: whole where all is declared and comes from one place."""
     places: dict[str, list[_Part]] = {}
     for part in parts:
-        for name in {path.partition("/")[0] for path in part.paths} - {"", "__pycache__"}:
+        for name in {path.partition("/")[0] for path in part.paths} - {""}:
             places.setdefault(name, []).append(part)
     for name, sharers in places.items():
         declared = [part for part in sharers if part.is_declared]

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -21,6 +21,9 @@ from packaging.utils import canonicalize_name
 
 #: What a module's file may end in, after its name: .py, .so, .cpython-311-x86_64-linux-gnu.so.
 _MODULE = re.compile(r"(\w+)(\.[\w-]+)?\.(py|so|pyd)")
+#: Lines of METADATA, which has the form of a mail's head.
+_REQUIRES = re.compile(r"^Requires-Dist:\s*(.+)$", re.MULTILINE | re.IGNORECASE)
+_FOLDED = re.compile(r"\n[ \t]+")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Distribution:
     def requires(self) -> tuple[Requirement, ...]:
         """What its metadata says that it needs; what cannot be parsed is left out."""
         found = []
-        for line in self._metadata.requires or ():
+        for line in self._requires_dist():
             try:
                 found.append(Requirement(line))
             except InvalidRequirement:
@@ -87,6 +90,12 @@ class Distribution:
         except ValueError:
             return False
         return bool(told.get("dir_info", {}).get("editable"))
+
+    def _requires_dist(self) -> Sequence[str]:
+        """The lines of Requires-Dist, without parsing the rest of METADATA: that takes ten times as long."""
+        if (head := self._metadata.read_text("METADATA")) is None:
+            return self._metadata.requires or ()
+        return _REQUIRES.findall(_FOLDED.sub(" ", head.replace("\r\n", "\n").partition("\n\n")[0]))
 
     @cached_property
     def _metadata(self) -> metadata.Distribution:

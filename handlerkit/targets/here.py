@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from handlerkit.targets.distributions import Distribution, installed
@@ -14,22 +15,22 @@ from handlerkit.targets.target import Environment, Progress, Target
 class Here(Target):
     """This environment with all that is installed in it."""
 
-    name = "here"
+    name = key = "here"
     installs = False
 
     def __init__(self) -> None:
         self.python = sys.version_info[:2]
-        self._found = installed()
-        self.pins = versions(self._found.values())
+
+    @cached_property
+    def pins(self) -> Mapping[str, str]:
+        """All that is installed."""
+        return versions(installed().values())
 
     def built(self, requirements: Sequence[str] = ()) -> Environment:
         """As `build`: there is nothing to make, and the requirements are there or not."""
+        found = installed().values()
         return Environment(
-            self.name,
-            Path(sys.executable),
-            platform.python_version(),
-            self.pins,
-            _modules=modules(self._found.values()),
+            self.name, Path(sys.executable), platform.python_version(), versions(found), _modules=modules(found)
         )
 
     def build(self, requirements: Sequence[str] = (), progress: Progress | None = None) -> Environment:

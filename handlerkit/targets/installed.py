@@ -41,9 +41,15 @@ class Installed(Target):
     def __init__(self, name: str, python: tuple[int, int], pins: Mapping[str, str], wanted: str, is_lock: bool) -> None:
         self.name = name
         self.python = python
-        self.pins = pins
+        self._pins = pins
         self._wanted = wanted
         self._is_lock = is_lock
+        self.key = self._key(python)
+
+    @property
+    def pins(self) -> Mapping[str, str]:
+        """As the image or the file has them."""
+        return self._pins
 
     @classmethod
     def official(cls, name: str) -> Installed:
@@ -65,11 +71,11 @@ class Installed(Target):
 
     def built(self, requirements: Sequence[str] = ()) -> Environment | None:
         """Made with the Python that it asks for, or with one that stands in for it."""
-        return cache.read(cache.folder(self._key(self.python))) or self._standing_in()
+        return cache.read(cache.folder(self.key)) or self._standing_in()
 
     def build(self, requirements: Sequence[str] = (), progress: Progress | None = None) -> Environment:
         """Raises TargetError where uv is not installed, no Python is found, and a package is not to be had."""
-        if (found := cache.read(cache.folder(self._key(self.python)))) is not None:
+        if (found := cache.read(cache.folder(self.key))) is not None:
             return found
         uv = Uv.find(self.name, progress)
         interpreter = exact(uv.interpreters(), self.python)
@@ -91,7 +97,7 @@ class Installed(Target):
 
     def _standing_in(self) -> Environment | None:
         """One that was made with another Python, the nearest of those."""
-        digest = self._key(self.python).rpartition("-")[2]
+        digest = self.key.rpartition("-")[2]
         found = [cache.read(place) for place in cache.root().glob(f"*-py3*-{digest}")]
         pythons = [(distance(python_of(one.python_version), self.python), one) for one in found if one is not None]
         return min(pythons, key=lambda pair: pair[0], default=(None, None))[1]

@@ -6,7 +6,7 @@ import codecs
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from handlerkit.errors import TargetError
+from handlerkit.model import Model
+from handlerkit.unpack.reader import open_archive
 
 #: How a file says which Python it was written for: in pip-compile's and uv's own words, or as "# Python 3.9".
 _PYTHON = re.compile(
@@ -40,6 +42,8 @@ _FOREIGN = {
     "conda-lock.yml": "pip list --format=freeze",
     "environment.yml": "pip list --format=freeze",
 }
+#: Bytes of an archive's requirements file that are read: it may come from anywhere.
+_LIMIT = 1 << 20
 _KNOWN_ENDS = (".txt", ".in", ".lock", ".pip", ".req", "")
 
 
@@ -64,12 +68,33 @@ class Line:
 def read_lines(path: Path) -> tuple[Line, ...]:
     """The lines of a requirements file and of those that it includes. Raises TargetError for a file that cannot be
     read, or a line that is no requirement."""
-    return tuple(_lines(path, ()))
+    return tuple(_lines(str(path.absolute()), lambda included: read_text(Path(included)), ()))
 
 
-def parse_lines(text: str, name: str = "requirements.txt", folder: Path | None = None) -> tuple[Line, ...]:
-    """The lines of a requirements file's text, whose paths are relative to `folder`. Raises TargetError."""
-    return tuple(_parsed(text, name, folder or Path.cwd(), ()))
+def lines_of_archive(path_or_model: str | os.PathLike[str] | Model) -> tuple[Line, ...]:
+    """The lines of the requirements file of an archive, or of a Model's; none where it has no such file. Includes are
+    read from the archive alone. Raises ArchiveError for what is no archive, and TargetError as `read_lines`."""
+    with open_archive(path_or_model) as archive:
+        name = archive.manifest["model"].get("requirementsFile")
+        if not name:
+            return ()
+
+        def read(included: str) -> str:
+            if included not in archive.sizes:
+                raise TargetError(f"the requirements of {archive.name} name {included}, which is not in the archive")
+            with archive.open(included) as file:
+                return _decoded(file.read(_LIMIT), included)
+
+        return tuple(_lines(name, read, ()))
+
+
+def parse_lines(lines: Sequence[str]) -> tuple[Line, ...]:
+    """Lines that include no other file. Raises TargetError."""
+
+    def read(included: str) -> str:
+        raise TargetError(f"the requirements include {included}: name what it holds")
+
+    return tuple(_parsed("\n".join(lines), "requirements", read, ()))
 
 
 def pins_of(lines: tuple[Line, ...], environment: Mapping[str, str]) -> dict[str, str]:
@@ -143,23 +168,27 @@ def is_lock(path: Path) -> bool:
 def read_text(path: Path) -> str:
     """The file's text; UTF-8, or UTF-16 with its mark, as PowerShell writes. Raises TargetError."""
     try:
-        content = path.read_bytes()
-        encoding = next((name for mark, name in _BOMS if content.startswith(mark)), "utf-8")
-        return content.decode(encoding)
+        return _decoded(path.read_bytes(), path.name)
     except OSError as problem:
         raise TargetError(f"{path.name} cannot be read: {problem.strerror}") from problem
+
+
+def _decoded(content: bytes, name: str) -> str:
+    encoding = next((encoding for mark, encoding in _BOMS if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
     except UnicodeDecodeError as problem:
-        raise TargetError(f"{path.name} is no text in UTF-8: it is no requirements file") from problem
+        raise TargetError(f"{name} is no text in UTF-8: it is no requirements file") from problem
 
 
-def _lines(path: Path, within: tuple[Path, ...]) -> Iterator[Line]:
-    path = path.absolute()
+def _lines(path: str, read: Callable[[str], str], within: tuple[str, ...]) -> Iterator[Line]:
     if path in within:
-        raise TargetError(f"{path.name} includes itself")
-    yield from _parsed(read_text(path), path.name, path.parent, (*within, path))
+        raise TargetError(f"{os.path.basename(path)} includes itself")
+    yield from _parsed(read(path), path, read, (*within, path))
 
 
-def _parsed(text: str, name: str, folder: Path, within: tuple[Path, ...]) -> Iterator[Line]:
+def _parsed(text: str, path: str, read: Callable[[str], str], within: tuple[str, ...]) -> Iterator[Line]:
+    folder, name = os.path.split(path)
     number = 1
     for logical in re.split(r"(?<!\\)\r?\n", text):
         place = f"{name}, line {number}"
@@ -168,9 +197,9 @@ def _parsed(text: str, name: str, folder: Path, within: tuple[Path, ...]) -> Ite
         if not line:
             continue
         if include := _INCLUDE.fullmatch(line):
-            yield from _lines(folder / include[2], within)
+            yield from _lines(_absolute(include[2], folder), read, within)
         elif constraint := _CONSTRAINT.fullmatch(line):
-            yield Line(f"-c {folder / constraint[2]}", None, place)
+            yield Line(f"-c {_absolute(constraint[2], folder)}", None, place)
         elif editable := _EDITABLE.fullmatch(line):
             yield Line(f"-e {_absolute(editable[2], folder)}", _of_egg(editable[2]), place)
         elif line.startswith("-"):
@@ -179,7 +208,7 @@ def _parsed(text: str, name: str, folder: Path, within: tuple[Path, ...]) -> Ite
             yield _requirement(line, folder, place)
 
 
-def _requirement(line: str, folder: Path, place: str) -> Line:
+def _requirement(line: str, folder: str, place: str) -> Line:
     bare = _OPTIONS.sub("", line)
     try:
         return Line(line, Requirement(bare), place)
@@ -189,8 +218,9 @@ def _requirement(line: str, folder: Path, place: str) -> Line:
         raise TargetError(f"{place} is no requirement: {bare!r}") from problem
 
 
-def _absolute(path: str, folder: Path) -> str:
-    return path if "://" in path else os.path.normpath(folder / path)
+def _absolute(path: str, folder: str) -> str:
+    """A path that is relative to the folder of the file it stands in."""
+    return path if "://" in path else os.path.normpath(os.path.join(folder, path))
 
 
 def _of_egg(url: str) -> Requirement | None:

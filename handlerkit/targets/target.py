@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import util
 from pathlib import Path
 
 from handlerkit.errors import TargetError
@@ -45,6 +46,18 @@ class Environment:
         """Top-level module -> the canonical name of the distribution that brings it."""
         return self._modules
 
+    @property
+    def path(self) -> Path:
+        """The folder of its interpreter and scripts."""
+        return self.interpreter.parent
+
+    def find_module(self, name: str) -> Path | None:
+        """The folder of an installed package, by the module's name; None where it is not there."""
+        if self.folder is None:
+            spec = util.find_spec(name)  # a package need not be imported for this
+            return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
+        return next(iter(self.folder.glob(f"lib/python*/site-packages/{name}")), None)
+
     def hold(self) -> Lock:
         """Keeps it from being removed, until the lock's release() or its end. Raises TargetError where it is gone."""
         if self.folder is None:
@@ -63,14 +76,19 @@ class Target(ABC):
     Attributes:
         name: as `find` takes it; a file's name for a requirements or lock file.
         python: the Python it asks for, such as (3, 9).
-        pins: canonical distribution name -> the version it is pinned to, or has; "" where it is not pinned.
+        key: tells it from another of its name: a file may have changed.
         installs: whether TorchServe installs an archive's requirements there (install_py_dep_per_model).
     """
 
     name: str
     python: tuple[int, int]
-    pins: Mapping[str, str]
+    key: str
     installs: bool
+
+    @property
+    @abstractmethod
+    def pins(self) -> Mapping[str, str]:
+        """Canonical distribution name -> the version it is pinned to, or has; "" where it is not pinned."""
 
     def __repr__(self) -> str:
         return f"<Target {self.name}: Python {'.'.join(map(str, self.python))}, {len(self.pins)} distributions>"
