@@ -69,11 +69,15 @@ class Packages:
         top = module.partition(".")[0]
         if top in standard_library.modules(self._target.python):
             return "there"
-        if self._environment is not None and top in self._environment.modules():
-            return "there"
-        if self.names.intersection(self.bringing(module)):
+        environment = self._environment
+        if (environment is not None and top in environment.modules()) or self.names.intersection(self.bringing(module)):
             return "there"
         if top == "distutils" and "setuptools" in self.names:  # brings one of its own
+            return "there"
+        here = self.installed(module)
+        if (here is not None and here.is_editable) or top in standard_library.EVERY:
+            return "missing"  # what no requirement brings
+        if any(_alike(top, name) for name in self.unknown):
             return "there"
         return "unsure" if self.unknown else "missing"
 
@@ -84,6 +88,10 @@ class Packages:
         dashed = module.replace(".", "-")  # google.protobuf and google-cloud-storage share a folder
         prefixes = [dashed.rsplit("-", count)[0] for count in range(dashed.count("-"))]
         return list(dict.fromkeys([*self._bringing_here(module), *map(canonicalize_name, [*guessed, *prefixes])]))
+
+    def knows(self, module: str) -> bool:
+        """Whether it is known which distribution brings a module."""
+        return bool(self._bringing_here(module)) or module.partition(".")[0] in _BROUGHT_BY
 
     def installed(self, module: str) -> Distribution | None:
         """The distribution that brings a module here, None where none does."""
@@ -137,6 +145,12 @@ _LEAVES = {
 def _with_needed(names: Iterable[str], here: Mapping[str, Distribution]) -> set[str]:
     """These distributions, and what they need by their metadata here."""
     return {*names, *closure([Requirement(name) for name in names], here)}
+
+
+def _alike(module: str, distribution: str) -> bool:
+    """Whether one's name is part of the other's: fasttext and fasttext-wheel."""
+    one, other = (name.lower().replace("-", "").replace("_", "") for name in (module, distribution))
+    return len(one) > 2 and (one in other or (len(other) > 2 and other in one))
 
 
 def _holds(line: Line, python: tuple[int, int]) -> bool:

@@ -55,6 +55,11 @@ class Import:
         """Such as "handler.py, line 3"."""
         return self.source.place(self.node)
 
+    @property
+    def line(self) -> int:
+        """The line it stands on."""
+        return getattr(self.node, "lineno", 1)
+
 
 class Program:
     """An archive's code from its handler on, for one version of Python.

@@ -6,7 +6,7 @@ import functools
 import sys
 
 #: The first version that has a module.
-_SINCE = {
+SINCE = {
     "zoneinfo": (3, 9), "graphlib": (3, 9), "tomllib": (3, 11), "annotationlib": (3, 14), "compression": (3, 14),
 }  # fmt: skip
 #: The first version that has it no longer.
@@ -19,14 +19,15 @@ _UNTIL = {
 }
 #: When each went.
 GONE = {name: version for version, names in _UNTIL.items() for name in names.split()}
+#: The top-level modules of any version's.
+EVERY = sys.stdlib_module_names | SINCE.keys() | GONE.keys() | {"test"}
 
 
 @functools.cache
 def modules(python: tuple[int, int]) -> frozenset[str]:
     """The top-level modules of that Python's standard library."""
-    every = sys.stdlib_module_names | _SINCE.keys() | GONE.keys() | {"test"}
     return frozenset(
-        name for name in every if _SINCE.get(name, python) <= python and python < GONE.get(name, (python[0] + 1, 0))
+        name for name in EVERY if SINCE.get(name, python) <= python and python < GONE.get(name, (python[0] + 1, 0))
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from handlerkit.check.rules.imports import IMPORT_RULES
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
@@ -18,4 +19,4 @@ from handlerkit.targets import Target
 Rule = Callable[[Subject, Target], Iterator[Finding]]
 
 #: In the order in which their findings stand among those of the same severity.
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (*IMPORT_RULES,)
