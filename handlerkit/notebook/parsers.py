@@ -111,7 +111,7 @@ def model_parser(prog: str = "%model") -> Parser:
     key = _pair("=", "KEY=VALUE")
     add("--config-property", dest="config_properties", action="append", type=key, metavar="KEY=VALUE",
         help="a line of config.properties; may be repeated")  # fmt: skip
-    _add_target(parser, "the environment that the archive is to run in")
+    _add_target(parser, "the environment that the archive is to run in", "declared")
     return parser
 
 
@@ -159,7 +159,7 @@ def check_parser(prog: str = "%check", epilog: str = "") -> Parser:
         parser.add_argument("archive", nargs="?", help="an archive, instead of the current model")
     else:
         parser.add_argument("archive", help="a .mar, a .tar.gz, or the folder of an archive")
-    _add_target(parser, "the environment it is checked for")
+    _add_target(parser, "the environment it is checked for", "the model's own" if prog.startswith("%") else "declared")
     return parser
 
 
@@ -169,7 +169,9 @@ def export_parser(prog: str = "%export") -> Parser:
     parser.add_argument("--archive-format", choices=FORMATS, default="default", help="the archive's format")
     parser.add_argument("--force", "-f", action="store_true", help="replace an archive that is there")
     parser.add_argument("--strict", action="store_true", help="write nothing if the check finds an error")
-    _add_target(parser, "the environment it is checked for")
+    parser.add_argument("--requirements", choices=["auto"], help="write the requirements file that the check asks "
+        "for, with the versions installed here, and put it into the archive")  # fmt: skip
+    _add_target(parser, "the environment it is checked for", "the model's own")
     return parser
 
 
@@ -184,7 +186,7 @@ def verify_parser(prog: str = "%verify") -> Parser:
         help="a header, or a path such as body.id, that may differ",
     )
     parser.add_argument("--rtol", type=float, default=0, help="relative tolerance for numbers in JSON")
-    _add_target(parser, "the environment that TorchServe runs in; the model's own without it")
+    _add_target(parser, "the environment that TorchServe runs in", "the model's own")
     return parser
 
 
@@ -214,8 +216,8 @@ def preview_parser(prog: str = "%preview") -> Parser:
     return parser
 
 
-def _add_target(parser: Parser, what: str) -> None:
-    parser.add_argument("--target", metavar="NAME", help=f"{what}: declared, torchserve-0.12.0-cpu, "
+def _add_target(parser: Parser, what: str, default: str) -> None:
+    parser.add_argument("--target", metavar="NAME", help=f"{what} ({default}): declared, torchserve-0.12.0-cpu, "
         "torchserve-0.12.0-gpu, here, or a requirements or lock file")  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
 from handlerkit.notebook import benching, cell, previewing
-from handlerkit.notebook.checking import before_export, refuse_errors
+from handlerkit.notebook.checking import before_export, refuse_errors, requirements_written
 from handlerkit.notebook.entry import Entry, envelope_of, stamp
 from handlerkit.notebook.payload import to_request
 from handlerkit.notebook.previewing import Previews, Saved
@@ -231,6 +232,7 @@ class Session:
         archive_format: str = "default",
         force: bool = False,
         strict: bool = False,
+        requirements: str | None = None,
         target: PathLike | None = None,
     ) -> Exported:
         """Check the current model, and write its archive.
@@ -240,24 +242,32 @@ class Session:
             archive_format: default, zip-store, tgz or no-archive.
             force: replace an archive that is there.
             strict: write nothing if the check finds an error.
+            requirements: "auto" writes the requirements file that the check asks for, with the versions installed here,
+                to NAME-requirements.txt, and puts it into the archive.
             target: the environment it is checked for, as of handlerkit.check; the model's own without it.
 
         Raises ArchiveError where an archive is there already, and for what `strict` refuses; TargetError for a target
-        that is not known.
+        that is not known; ModelError where the model has another requirements file than "auto" writes.
         """
+        if requirements not in (None, "auto"):
+            raise ModelError(f"requirements is 'auto' or None, not {requirements!r}: a file is named to the model")
         entry = self._chosen()
-        model = entry.build()
-        checked = before_export(model, target or entry.target, entry.runs)
-        if strict:
-            refuse_errors(model, checked)
-        with bytes_written(f"writing {model.name}") as progress:
+        target, notes = target or entry.target, []
+        with ExitStack() as stack:
+            if requirements:
+                notes.append(stack.enter_context(requirements_written(entry, target)))
+            model = entry.build()
+            checked = before_export(model, target, entry.runs)
+            if strict:
+                refuse_errors(model, checked)
+            progress = stack.enter_context(bytes_written(f"writing {model.name}"))
             path = Archive(model, archive_format).save(folder, force=force, progress=progress)
         entry.archive, entry.stamp = path, stamp(model)
         written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in written)
         names = tuple(one.name for one in model.entries())
-        notes = (checked.problem,) if checked.problem else ()
-        return Exported(Path(folder) / path.name, size, names, checked.check, notes)
+        notes += filter(None, [checked.problem])
+        return Exported(Path(folder) / path.name, size, names, checked.check, tuple(notes))
 
     def verify(
         self,
