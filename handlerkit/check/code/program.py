@@ -110,11 +110,13 @@ class Program:
                     self._visit(source, statement)
 
     def nodes(self, *kinds: type[_Node]) -> Iterator[tuple[Source, _Node]]:
-        """The nodes of these kinds that can run, file by file in their order."""
-        for file, live in self._live.items():
-            for node in live:
-                if isinstance(node, kinds):
-                    yield self.sources[file], node
+        """The nodes of these kinds that can run, each with its file."""
+        for source in self.sources.values():
+            yield from ((source, node) for node in self.nodes_of(source, *kinds))
+
+    def nodes_of(self, source: Source, *kinds: type[_Node]) -> Iterator[_Node]:
+        """Those of one file."""
+        return (node for node in self._live[source.file] if isinstance(node, kinds))
 
     def runs(self, source: Source, node: ast.AST) -> bool:
         """Whether a node can run."""

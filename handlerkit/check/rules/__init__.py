@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from handlerkit.check.rules.imports import IMPORT_RULES
+from handlerkit.check.rules.syntax import SYNTAX_RULES
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
@@ -19,4 +20,4 @@ from handlerkit.targets import Target
 Rule = Callable[[Subject, Target], Iterator[Finding]]
 
 #: In the order in which their findings stand among those of the same severity.
-RULES: tuple[Rule, ...] = (*IMPORT_RULES,)
+RULES: tuple[Rule, ...] = (*IMPORT_RULES, *SYNTAX_RULES)

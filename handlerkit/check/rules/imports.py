@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from handlerkit.check.code import standard_library
@@ -15,8 +14,6 @@ from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
 
-#: A condition that asks for a module: find_spec, is_flash_attn_available(), HAS_CV2.
-_ASKING = re.compile(r"find_spec|available|installed|sys\.modules|\bHAS|has_|_have", re.IGNORECASE)
 _ERRORS = ("ImportError", "ModuleNotFoundError")
 #: What TorchServe's own handlers import, beside the target base.
 _NEEDED_BY = {
@@ -145,10 +142,7 @@ def _severity(one: Import, program: Program, packages: Packages, verdict: Verdic
 
 def _is_optional(one: Import) -> bool:
     """Whether it may fail, or is done only where something has asked whether the module is there."""
-    if one.source.tried(one.node, _ERRORS) is not None:
-        return True
-    tests = [outer.test for outer in one.source.around(one.node) if isinstance(outer, ast.If | ast.IfExp)]
-    return any(_ASKING.search(ast.unparse(test)) for test in tests)
+    return one.source.tried(one.node, _ERRORS) is not None or one.source.asked(one.node)
 
 
 def _instead_of(one: Import) -> ast.Try | ast.With | None:
