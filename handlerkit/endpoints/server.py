@@ -25,7 +25,7 @@ from handlerkit.model import Model
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
 from handlerkit.targets.requirements import lines_of_archive
-from handlerkit.unpack import read_manifest
+from handlerkit.unpack import open_archive, read_manifest
 
 #: Seconds between two requests of one `predict`: they arrive in their order, and share a batch.
 GAP = 0.005
@@ -60,7 +60,7 @@ class Server:
             requirements, and so has install_py_dep_per_model in `config_properties`.
 
     Raises ConfigError for a key that the server sets itself or TorchServe does not know, ArchiveError for a path
-    that does not exist, TargetError for a target that is not known.
+    that does not exist or an archive that unpack() would refuse, TargetError for a target that is not known.
     """
 
     def __init__(
@@ -180,7 +180,9 @@ class Server:
         """
         source = path_or_model if isinstance(path_or_model, Model) else _existing(path_or_model)
         self._running()
-        self.unregister(source.name if isinstance(source, Model) else read_manifest(source)["model"]["modelName"])
+        self.unregister(
+            source.name if isinstance(source, Model) else read_manifest(source)["model"].get("modelName", "")
+        )
         self._enter_environment(source)
         self._register(source, self._parameters | parameters)
 
@@ -355,6 +357,8 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     found = Path(path).expanduser().absolute()
     if not found.exists():
         raise ArchiveError(f"no archive {os.fspath(path)!r} to serve; looked from {Path.cwd().name}/")
+    with open_archive(found) as archive:
+        archive.check()  # Java unpacks whatever it is given
     return found
 
 
