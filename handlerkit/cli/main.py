@@ -48,8 +48,10 @@ def _run(words: Sequence[str]) -> int:
     from handlerkit.notebook.parsers import HelpRequested, WrongOption, did_you_mean
 
     if not words or words[0] in ("--help", "-h"):
-        print(overview(), file=sys.stdout if words else sys.stderr)
-        return 0 if words else _WRONG
+        if not words:
+            return _fail(overview(), _WRONG)
+        print(overview())
+        return 0
     name, *rest = words
     if name not in COMMANDS:
         kind, known = ("option", _OPTIONS) if name.startswith("-") else ("command", tuple(COMMANDS))
@@ -82,12 +84,13 @@ def _give_up_output() -> None:
 
 
 def _flush() -> None:
-    if sys.stdout is not None:  # it was closed: `handlerkit ... >&-`
+    if sys.stdout is not None:  # closed: `handlerkit ... >&-`
         sys.stdout.flush()
 
 
-def _fail(line: str, status: int) -> int:
-    print(line, file=sys.stderr)
+def _fail(text: str, status: int) -> int:
+    if sys.stderr is not None:  # closed; print would take the standard output
+        print(text, file=sys.stderr)
     return status
 
 

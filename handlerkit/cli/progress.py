@@ -13,11 +13,11 @@ _CLEAR = "\r\x1b[K"
 def steps() -> Iterator[Callable[[str], None]]:
     """A function that is told in a few words what is going on; the terminal's line is gone afterwards."""
     stream = sys.stderr
-    terminal, said = stream.isatty(), ""
+    terminal, said = stream is not None and stream.isatty(), ""
 
     def say(words: str) -> None:
         nonlocal said
-        if words != said:
+        if stream is not None and words != said:
             stream.write(f"{_CLEAR}{words}" if terminal else f"{words}\n")
             stream.flush()
             said = words

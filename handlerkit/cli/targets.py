@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.notebook.parsers import Parser
+from handlerkit.notebook.parsers import Parser, named
 
 if TYPE_CHECKING:
     from handlerkit.targets.cache import Cached
@@ -21,9 +21,9 @@ def parser() -> Parser:
     """One of --build and --remove; without them, the environments are listed."""
     parser = Parser("handlerkit targets", "List, make and remove the environments that archives run in.", _EXAMPLES)
     either = parser.add_mutually_exclusive_group()
-    either.add_argument("--build", metavar="NAME", help="make the environment of a target: torchserve-0.12.0-cpu, "
-        "torchserve-0.12.0-gpu, declared, or a requirements or lock file")  # fmt: skip
-    either.add_argument("--remove", metavar="NAME", help="remove the environments of a target, or all")
+    either.add_argument("--build", type=named, metavar="NAME", help="make the environment of a target: "
+        "torchserve-0.12.0-cpu, torchserve-0.12.0-gpu, declared, or a requirements or lock file")  # fmt: skip
+    either.add_argument("--remove", type=named, metavar="NAME", help="remove the environments of a target, or all")
     return parser
 
 

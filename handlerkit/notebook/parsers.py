@@ -73,6 +73,13 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def named(text: str) -> str:
+    """A name or path as it is: "" is a variable of a script that is not set, and no way to ask for the default."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name")
+    return text
+
+
 def _pair(separator: str, form: str) -> Callable[[str], tuple[str, str]]:
     def split(text: str) -> tuple[str, str]:
         key, found, value = text.partition(separator)
@@ -156,9 +163,9 @@ def request_parser(prog: str = "%request") -> Parser:
 def check_parser(prog: str = "%check", epilog: str = "") -> Parser:
     parser = Parser(prog, "Say what would fail where an archive will run; nothing of it is run.", epilog)
     if prog.startswith("%"):
-        parser.add_argument("archive", nargs="?", help="an archive, instead of the current model")
+        parser.add_argument("archive", nargs="?", type=named, help="an archive, instead of the current model")
     else:
-        parser.add_argument("archive", help="a .mar, a .tar.gz, or the folder of an archive")
+        parser.add_argument("archive", type=named, help="a .mar, a .tar.gz, or the folder of an archive")
     _add_target(parser, "the environment it is checked for", "the model's own" if prog.startswith("%") else "declared")
     return parser
 
@@ -217,8 +224,8 @@ def preview_parser(prog: str = "%preview") -> Parser:
 
 
 def _add_target(parser: Parser, what: str, default: str) -> None:
-    parser.add_argument("--target", metavar="NAME", help=f"{what} ({default}): declared, torchserve-0.12.0-cpu, "
-        "torchserve-0.12.0-gpu, here, or a requirements or lock file")  # fmt: skip
+    parser.add_argument("--target", type=named, metavar="NAME", help=f"{what} ({default}): declared, "
+        "torchserve-0.12.0-cpu, torchserve-0.12.0-gpu, here, or a requirements or lock file")  # fmt: skip
 
 
 #: Those of the magics, by name.

@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from cli_runs import FINE, closed_pipe, imported_by, script
+from cli_runs import FINE, SCRIPT, closed_pipe, imported_by, script
 
 from handlerkit.cli.commands import COMMANDS
 from handlerkit.notebook import parsers
@@ -65,6 +65,9 @@ def test_help_of_a_command_has_examples_that_its_parser_reads(command, name: str
         (["--verson"], "handlerkit: there is no option '--verson'; did you mean --version?"),
         (["check"], "handlerkit check: the following arguments are required: archive"),
         (["check", "x.mar", "--taget", "here"], "unrecognized arguments: --taget here; did you mean --target?"),
+        (["check", ""], "handlerkit check: argument archive: an empty name"),
+        (["check", "x.mar", "--target", ""], "handlerkit check: argument --target: an empty name"),
+        (["targets", "--remove", ""], "handlerkit targets: argument --remove: an empty name"),
         (["check", "x.mar", "--target"], "handlerkit check: argument --target: expected one argument"),
         (["check", "x.mar", "y.mar"], "handlerkit check: unrecognized arguments: y.mar"),
         (["check", "nowhere.mar"], "handlerkit check: no archive 'nowhere.mar'"),
@@ -130,6 +133,15 @@ def test_a_reader_that_went_away_is_no_error_to_read(words: list[str]) -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_leave_the_status(closed: str) -> None:
+    for words, status in (("--help", 0), ("chek", 2), ("targets", 0)):
+        done = subprocess.run(["sh", "-c", f"'{SCRIPT}' {words} {closed}"], capture_output=True, text=True, check=False)
+        assert done.returncode == status
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "chek" not in done.stdout
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full is Linux's")
