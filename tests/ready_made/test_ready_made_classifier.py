@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from ready_made_pictures import DISCS, PNG, file_of
+from ready_made_pictures import DISCS, PNG, everywhere, file_of
 
 from handlerkit import Part, Request
 from handlerkit.errors import LoadError
@@ -72,6 +72,7 @@ def test_network_sees_the_middle_as_torchvision_crops_it(serve: Callable[..., An
     assert [seen[str(index)] for index in range(3)] == pytest.approx(expected, abs=0.05)
 
 
+@everywhere
 def test_odd_requests_of_a_batch(serve: Callable[..., Any]) -> None:
     served = serve("classifier", FIXED.format("scores"), batch_size=4)
     several = Request.multipart(Part("a", PNG, "a.png"), Part("b", file_of(DISCS.astype("<u2") << 8), "b.png"))
@@ -105,6 +106,7 @@ class Net(nn.Module):
 """
 
 
+@everywhere
 @pytest.mark.parametrize(("name", "options"), [("mobilenet_v3_small", ""), ("resnet18", ""), ("vit_b_32", "")])
 def test_torchvisions_architectures(serve: Callable[..., Any], name: str, options: str) -> None:
     answer = serve("classifier", TORCHVISION.format(name, options), labels=False).json(PNG)
