@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from handlerkit.endpoints.client import ADDRESS, Client, Prepared
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.console import last_error, worker_lines
-from handlerkit.endpoints.inquiry import Registration, findings
+from handlerkit.endpoints.inquiry import Registration, findings, load_findings
 from handlerkit.endpoints.parameters import asks_to_describe
 from handlerkit.endpoints.torchserve import TorchServe, check_owned, failure
 from handlerkit.errors import ArchiveError, LoadError, ServerError, TargetError
@@ -305,14 +305,16 @@ class Server:
         response = self._manage("POST", "/models?" + urlencode({"url": url, "synchronous": "true", **parameters}))
         registered = re.search(r'Model \\"(.+)\\" Version: (.+) registered', response.text)
         if not response.ok or registered is None:
-            raise self._load_error(name, url, response, before)
+            raise self._load_error(source, url, response, before)
         name, version = registered.groups()
         self._names.append(name)
         (known,) = self._manage("GET", f"/models/{name}/{version}").json()
         # Config files and defaults have their say in these, so the server is asked.
         self._patience = max(self._patience, known["responseTimeout"] + known["maxBatchDelay"] / 1000 + MARGIN)
         self._requirements_of[name] = self._requirements(source)
-        self._registered[name] = Registration.of(name, version, known, _unpacked(process, url), self._config)
+        self._registered[name] = Registration.of(
+            name, version, known, _unpacked(process, url), self._config, self._undeclared
+        )
 
     def _findings(
         self, process: TorchServe, begin: int, requests: Sequence[Request], responses: Sequence[Response]
@@ -335,7 +337,7 @@ class Server:
         steps = re.split("[/:]", request.path or "")
         return next((name for name in self._names if name in steps), self._default)
 
-    def _load_error(self, name: str, url: str, response: Response, before: int) -> LoadError:
+    def _load_error(self, source: Model | Path, url: str, response: Response, before: int) -> LoadError:
         """Why a model did not load, from what was logged since `before`, a length of the log."""
         process = self._running()
         log = _settled(process)[before:]
@@ -345,7 +347,16 @@ class Server:
             reason = f"{error.type}: {error.message}\n{error.traceback}"
         else:
             reason = "\n".join([describe(response), *lines[-20:]])
-        return LoadError(f"{name} does not load: {reason}", response=response, error=error, logs=lines)
+        with open_archive(source) as archive:
+            found = load_findings(error, archive.sizes, self._undeclared())
+        return LoadError(
+            f"{_named(source)} does not load: {reason}", response=response, error=error, findings=found, logs=lines
+        )
+
+    def _undeclared(self) -> dict[str, str]:
+        """Modules that are installed here and not in the workers' environment, with their distribution's name."""
+        there = self.environment.modules()
+        return {module: name for module, name in find("here").build().modules().items() if module not in there}
 
 
 def _named(source: Model | Path) -> str:

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from handlerkit.errors import TargetError
 from handlerkit.model import Model
-from handlerkit.unpack.reader import open_archive
+from handlerkit.unpack import open_archive
 
 #: How a file says which Python it was written for: in pip-compile's and uv's own words, or as "# Python 3.9".
 _PYTHON = re.compile(
