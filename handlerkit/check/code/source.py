@@ -105,6 +105,27 @@ class Source:
         return frozenset(_bound(self.tree))
 
     @cached_property
+    def attributes(self) -> dict[str, list[ast.expr | None]]:
+        """Attribute of self -> what it is assigned, each time; None for what is no plain assignment."""
+        found: dict[str, list[ast.expr | None]] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and dotted(node.value) == "self":
+                statement = self.parents[node]
+                assigned = statement.value if isinstance(statement, ast.Assign) and node in statement.targets else None
+                found.setdefault(node.attr, []).append(assigned)
+        return found
+
+    @cached_property
+    def postponed(self) -> bool:
+        """Whether it begins with `from __future__ import annotations`, so that annotations are not evaluated."""
+        return any(
+            isinstance(node, ast.ImportFrom)
+            and node.module == "__future__"
+            and any(alias.name == "annotations" for alias in node.names)
+            for node in self.tree.body
+        )
+
+    @cached_property
     def is_open(self) -> bool:
         """Whether it may have names that are not seen: of star imports, __getattr__, globals(), exec."""
         for node in ast.walk(self.tree):

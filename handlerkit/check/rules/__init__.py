@@ -11,8 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from handlerkit.check.rules.devices import DEVICE_RULES
 from handlerkit.check.rules.imports import IMPORT_RULES
+from handlerkit.check.rules.labels import LABEL_RULES
+from handlerkit.check.rules.names import NAME_RULES
+from handlerkit.check.rules.onnx import ONNX_RULES
+from handlerkit.check.rules.operators import OPERATOR_RULES
+from handlerkit.check.rules.pickles import PICKLE_RULES
+from handlerkit.check.rules.shadows import SHADOW_RULES
 from handlerkit.check.rules.syntax import SYNTAX_RULES
+from handlerkit.check.rules.weights import WEIGHTS_RULES
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
@@ -20,4 +28,7 @@ from handlerkit.targets import Target
 Rule = Callable[[Subject, Target], Iterator[Finding]]
 
 #: In the order in which their findings stand among those of the same severity.
-RULES: tuple[Rule, ...] = (*IMPORT_RULES, *SYNTAX_RULES)
+RULES: tuple[Rule, ...] = (
+    *IMPORT_RULES, *SYNTAX_RULES, *SHADOW_RULES, *NAME_RULES, *DEVICE_RULES, *LABEL_RULES, *WEIGHTS_RULES,
+    *PICKLE_RULES, *OPERATOR_RULES, *ONNX_RULES,
+)  # fmt: skip

@@ -10,6 +10,7 @@ from handlerkit.check.code.program import Import, Program
 from handlerkit.check.code.source import Source, dotted
 from handlerkit.check.packages import Packages, Verdict
 from handlerkit.check.rules.effects import when
+from handlerkit.check.rules.shadows import lacks, stands_before
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
@@ -31,6 +32,8 @@ def missing_modules(subject: Subject, target: Target) -> Iterator[Finding]:
         if one.module.startswith(".") or (verdict := _verdict(one, program, packages)) == "there":
             continue
         top = one.module.partition(".")[0]
+        if top in program.tops and stands_before(top, packages):
+            continue  # meant is another module, as is said of it
         if top in told or (severity := _severity(one, program, packages, verdict)) is None:
             continue
         told.add(top)
@@ -56,22 +59,13 @@ def relative_imports(subject: Subject, target: Target) -> Iterator[Finding]:
 
 def names_of_modules(subject: Subject, target: Target) -> Iterator[Finding]:
     """Names and modules that the archive's own modules do not have."""
-    program = subject.program(target.python)
+    program, packages = subject.program(target.python), subject.packages(target)
     for one in program.imports:
-        if one.module.startswith(".") or program.resolve(one.module) is None or _is_optional(one):
+        if one.module.startswith(".") or _is_optional(one) or not lacks(subject, target, one.module, one.name):
             continue
-        if one.name in ("", "*") or program.resolve(f"{one.module}.{one.name}") is not None:
-            continue
-        files = [file for module, file in program.resolve(one.module) or () if module == one.module]
-        if files:
-            source = subject.source(files[-1])
-            if source.problem is not None or source.is_open or one.name in source.names:
-                continue
-            held = files[-1]
-        elif any(file.startswith(one.module.replace(".", "/") + ".") for file in subject.sizes):
-            continue  # compiled
-        else:
-            held = one.module.replace(".", "/") + "/"
+        if stands_before(one.module.partition(".")[0], packages):
+            continue  # meant is another module, as is said of it
+        held = (program.resolve(one.module) or ())[-1][1]
         message = f"{held} has no {one.name!r}, which `from {one.module} import {one.name}` takes from it."
         fix = f"Import what {held} has, or archive the version of {held} that has it."
         yield Finding("missing_name", message, one.place, _effect(one, program), fix, _or_warning(one))

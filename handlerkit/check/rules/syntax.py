@@ -112,7 +112,7 @@ def _seen(source: Source, tree: ast.Module) -> Iterator[tuple[tuple[int, int], i
     config = vermin.Config()
     config.set_verbose(3)  # says the lines
     config.set_format(ParsableFormat())
-    config.set_eval_annotations(not _postponed(source))
+    config.set_eval_annotations(not source.postponed)
     visitor = vermin.SourceVisitor(config=config, path="code", source=source.text.decode("utf-8", "replace"))
     visitor.set_no_lines(set())
     visitor.tour(tree)
@@ -147,14 +147,13 @@ def _pruned(program: Program, source: Source) -> ast.Module:
 
 def _unions(program: Program, source: Source) -> Iterator[tuple[ast.BinOp, bool]]:
     """The unions that are evaluated, and whether each is an annotation."""
-    postponed = _postponed(source)
     annotations: set[ast.AST] = set()
     for node in program.nodes_of(source, ast.arg, ast.AnnAssign, ast.FunctionDef, ast.AsyncFunctionDef):
         annotation = node.annotation if isinstance(node, ast.arg | ast.AnnAssign) else getattr(node, "returns", None)
         if annotation is None:
             continue
         annotations |= set(ast.walk(annotation))
-        if _is_evaluated(source, node, postponed):
+        if _is_evaluated(source, node):
             yield from ((one, True) for one in ast.walk(annotation) if isinstance(one, ast.BinOp) and _is_union(one))
     for union in program.nodes_of(source, ast.BinOp):
         if union not in annotations and _is_union(union):
@@ -164,15 +163,15 @@ def _unions(program: Program, source: Source) -> Iterator[tuple[ast.BinOp, bool]
                 yield union, False
 
 
-def _is_evaluated(source: Source, node: ast.AST, postponed: bool) -> bool:
+def _is_evaluated(source: Source, node: ast.AST) -> bool:
     """Whether an annotation is evaluated when its statement runs. Those of local variables never are, and pydantic's
     models evaluate theirs in any case."""
     if isinstance(node, ast.AnnAssign):
         owner = source.parents.get(node)
         if isinstance(owner, ast.ClassDef) and any(dotted(base).endswith("BaseModel") for base in owner.bases):
             return True
-        return not postponed and source.function(node) is None
-    return not postponed
+        return not source.postponed and source.function(node) is None
+    return not source.postponed
 
 
 def _is_union(node: ast.BinOp) -> bool:
@@ -191,16 +190,6 @@ def _names_type(node: ast.BinOp, source: Source) -> bool:
         if isinstance(side, ast.BinOp) and isinstance(side.op, ast.BitOr) and _names_type(side, source):
             return True
     return False
-
-
-def _postponed(source: Source) -> bool:
-    """Whether the file begins with `from __future__ import annotations`."""
-    return any(
-        isinstance(node, ast.ImportFrom)
-        and node.module == "__future__"
-        and any(alias.name == "annotations" for alias in node.names)
-        for node in source.tree.body
-    )
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
