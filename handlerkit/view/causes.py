@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handlerkit.messages import ErrorInfo, Finding, Frame
@@ -18,11 +18,11 @@ def findings(causes: Sequence[Finding]) -> str:
     return "".join(box(cause, mark if cause.severity != "error" else "") for cause in causes)
 
 
-def box(finding: Finding, mark: str = "") -> str:
-    """One finding as html, with `mark`, which is html, before its message."""
+def box(finding: Finding, mark: str = "", said: Callable[[str], str] = plain) -> str:
+    """One finding as html, with `mark`, which is html, before its message; `said` makes its texts fit for a display."""
     kind = "" if finding.severity == "error" else " hk-quiet"
-    cells = "".join(f"<dt>{name}</dt><dd>{escape(plain(text))}</dd>" for name, text in _rows(finding))
-    return f'<div class="hk-finding{kind}"><p>{mark}{escape(plain(finding.message))}</p><dl>{cells}</dl></div>'
+    cells = "".join(f"<dt>{name}</dt><dd>{escape(said(text))}</dd>" for name, text in _rows(finding))
+    return f'<div class="hk-finding{kind}"><p>{mark}{escape(said(finding.message))}</p><dl>{cells}</dl></div>'
 
 
 def findings_text(causes: Sequence[Finding]) -> list[str]:
@@ -30,10 +30,10 @@ def findings_text(causes: Sequence[Finding]) -> list[str]:
     return [line for one in causes for line in lines(one, "cause" if one.severity == "error" else "worth knowing")]
 
 
-def lines(finding: Finding, head: str, indent: str = "") -> list[str]:
-    """One finding as lines: `head` and its message, and what else it says below."""
-    below = [f"{indent}{name}: {plain(text)}" for name, text in _rows(finding)]
-    return [f"{head}: {plain(finding.message)}", *below]
+def lines(finding: Finding, head: str, indent: str = "", said: Callable[[str], str] = plain) -> list[str]:
+    """One finding as lines: `head` and its message, and what else it says below; `said` as of `box`."""
+    below = [f"{indent}{name}: {said(text)}" for name, text in _rows(finding)]
+    return [f"{head}: {said(finding.message)}", *below]
 
 
 def _rows(finding: Finding) -> list[tuple[str, str]]:

@@ -1,4 +1,8 @@
-"""What a notebook shows of a Check."""
+"""What a notebook shows of a Check.
+
+Its texts are what stands in files, absolute paths among them, and a stranger may have written these: nothing is
+shortened, and what is no character to be read is escaped.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from handlerkit.check import Check
 from handlerkit.messages import Finding, Severity
 from handlerkit.view import causes, html
 from handlerkit.view.render import View, view
+from handlerkit.view.words import printable
 
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _BADGES = {"error": "bad", "warning": "odd", "info": "note"}
@@ -34,13 +39,13 @@ def drawn(check: Check) -> list[str]:
 
 def _lines(check: Check) -> list[str]:
     holds = f" ({check.environment})" if check.environment else ""
-    found = [line for one in check.findings[:_MOST] for line in causes.lines(one, one.severity, "  ")]
+    found = [line for one in check.findings[:_MOST] for line in causes.lines(one, one.severity, "  ", printable)]
     counts = ", ".join(_counts(check).values()) or "nothing found"
     return [f"{_head(check)}{holds}: {counts}", *found, *_last(check)]
 
 
 def _head(check: Check) -> str:
-    return f"checked {check.name} for {check.target}"
+    return printable(f"checked {check.name} for {check.target}")
 
 
 def _last(check: Check) -> list[str]:
@@ -56,7 +61,7 @@ _NOTHING = '<span class="hk-pill hk-ok">nothing found</span>'
 
 def _boxes(found: tuple[Finding, ...]) -> str:
     """Each with its severity as a word; folded beyond a dozen."""
-    boxes = [causes.box(one, f"{_badge(one.severity, one.severity)} ") for one in found]
+    boxes = [causes.box(one, f"{_badge(one.severity, one.severity)} ", printable) for one in found]
     rest = "".join(boxes[_UNFOLDED:])
     return "".join(boxes[:_UNFOLDED]) + (html.details("more", rest, str(len(boxes) - _UNFOLDED)) if rest else "")
 

@@ -83,3 +83,19 @@ def test_a_flood_of_findings_is_cut_and_counted() -> None:
     assert view(flood).text.endswith("number 199\n… 4800 more in .findings")
     assert "… 4800 more in .findings" in view(flood).html
     assert len(view(flood).html) < 300_000
+
+
+def test_paths_of_a_handler_are_shown_as_they_stand_there(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Finding("path", f"open('{tmp_path}/coins.pt') and open('/tmp/a/b.json') are of this machine.")
+    assert path.message in view(checked(path)).text
+
+
+def test_what_would_steer_a_terminal_is_escaped() -> None:
+    hostile = Check("m\x1b]0;title\x07", "declared", (Finding("x", "a\x1b[2Jb\nerror: none", "c\u202ed.py"),))
+    shown = view(hostile)
+    for text in (shown.text, shown.html.partition("</style>")[2]):
+        assert "a\\x1b[2Jb\\nerror: none" in text
+        assert "m\\x1b]0;title\\x07" in text
+        assert "c\\u202ed.py" in text
+        assert not {"\x1b", "\x07", "\u202e"} & set(text)
