@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import IO, Any
 
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Source
 from handlerkit.check.packages import Packages
+from handlerkit.check.weights import LFS_POINTER, Weights
+from handlerkit.check.weights import read as read_weights
 from handlerkit.errors import TargetError
 from handlerkit.messages import Run
 from handlerkit.model import Model, PathLike
@@ -16,6 +19,13 @@ from handlerkit.targets import Target
 from handlerkit.targets.requirements import Line, parse_lines
 from handlerkit.unpack import ArchiveReader, open_archive
 
+#: Names of files that weights have; what stands in others of this kind is looked at only for its pickles.
+_SUFFIXES = {
+    ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".so", ".pt2", ".pkl", ".pickle", ".joblib", ".npy", ".npz",
+    ".safetensors", ".h5", ".hdf5", ".keras", ".gguf", ".tflite", ".model", ".data", ".dat", ".params", ".weights",
+}  # fmt: skip
+#: Names of files that are looked at only for being Git LFS pointers.
+_NOT_LOOKED_AT = (".py", ".json", ".txt", ".yaml", ".yml", ".md", ".csv", ".html", ".css", ".js", ".xml", ".toml")
 #: Bytes of a file that `read` gives: code, JSON and YAML are shorter, and an archive from elsewhere may hold anything.
 _MOST = 4 << 20
 
@@ -54,6 +64,47 @@ class Subject:
         """The manifest's `model`: modelName, handler, serializedFile and the others; empty where it is no object."""
         said = self.manifest.get("model")
         return said if isinstance(said, dict) else {}
+
+    @cached_property
+    def serialized_file(self) -> str | None:
+        """The name of the file that the manifest names as the weights; None where there is none in the archive."""
+        name = self.said.get("serializedFile")
+        return name if isinstance(name, str) and name in self.sizes else None
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """model-config.yaml as PyYAML reads it; empty where there is none, or where it is no mapping."""
+        import yaml
+
+        name = self.said.get("configFile")
+        if not isinstance(name, str) or name not in self.sizes:
+            return {}
+        try:
+            read = yaml.safe_load(self.read(name))
+        except (yaml.YAMLError, ValueError, RecursionError):
+            return {}
+        return read if isinstance(read, dict) else {}
+
+    @cached_property
+    def model_file(self) -> str | None:
+        """The name of the file with the model's class; None where the manifest names none in the archive."""
+        name = self.said.get("modelFile")
+        return name if isinstance(name, str) and name in self.sizes else None
+
+    @cached_property
+    def weights(self) -> Mapping[str, Weights]:
+        """What the files hold that are weights by their names or by what is in them; each is read once."""
+        found = {name: self._weights(name) for name in self.sizes}
+        return {name: weights for name, weights in found.items() if weights is not None}
+
+    def _weights(self, name: str) -> Weights | None:
+        is_named = name == self.serialized_file
+        if not is_named and name.endswith(_NOT_LOOKED_AT):
+            return Weights("git lfs pointer") if self.read(name, len(LFS_POINTER)) == LFS_POINTER else None
+        with self.open(name) as file:
+            found = read_weights(file, self.sizes[name])
+        is_weights = is_named or PurePosixPath(name).suffix in _SUFFIXES
+        return found if is_weights or found.pickles or found.kind == "git lfs pointer" else None
 
     @cached_property
     def handler_file(self) -> str | None:

@@ -18,7 +18,7 @@ from typing import IO, Any, Literal
 
 from handlerkit.check.weights import onnx, pickled, script
 from handlerkit.check.weights.onnx import Onnx
-from handlerkit.check.weights.pickled import Pickled
+from handlerkit.check.weights.pickled import Global, Pickled
 from handlerkit.check.weights.script import Script
 
 Kind = Literal[
@@ -43,7 +43,11 @@ Kind = Literal[
     "unknown",
 ]
 
+#: How a Git LFS pointer begins.
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _HEAD = 4096
+#: Where the classes of state_dicts, and the functions that make tensors, are defined.
+_NO_OBJECTS = ("collections", "torch._utils", "torch.storage", "torch._tensor")
 #: The first pickle of a file that torch.save wrote before 1.6: its magic number.
 _LEGACY = (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80\x03\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
 _LEGACY_PICKLES = 5  # magic number, protocol, system, the object, its storages' keys
@@ -73,6 +77,13 @@ class Weights:
     onnx: Onnx | None = None
     torch_version: str = ""
     problem: str = ""
+
+    @property
+    def whole(self) -> Global | None:
+        """The class of a whole object that torch.save pickled, where that is no state_dict and no tensor."""
+        roots = [pickle.root for pickle in self.pickles if isinstance(pickle.root, Global) and not pickle.problem]
+        root = roots[0] if self.kind in ("torch", "legacy torch", "pickle") and roots else None
+        return None if root is None or root.module.startswith(_NO_OBJECTS) else root
 
 
 @dataclass(frozen=True)
@@ -263,7 +274,7 @@ def _reason(problem: BaseException) -> str:
 
 
 _MAGIC = (
-    _Magic("git lfs pointer", (b"version https://git-lfs.github.com/spec/",)),
+    _Magic("git lfs pointer", (LFS_POINTER,)),
     _Magic("zip", (b"PK\x03\x04", b"PK\x05\x06"), reader=_zip),
     _Magic("legacy torch", _LEGACY, reader=_legacy),
     _Magic("pickle", tuple(bytes([0x80, protocol]) for protocol in range(2, 6)), reader=_pickle),

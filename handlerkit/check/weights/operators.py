@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from handlerkit.check.weights.pickled import Global, Pickled
 
@@ -56,6 +56,8 @@ _NEW_SINCE_2_4 = frozenset(
 _SCRIPT_OWN_SINCE_2_4 = frozenset({"broadcast_shapes", "shallow_copy_data_"})
 #: Operators of texts and lists that share their name with torch's function.
 _OVERLOADED = frozenset({"index"})
+#: The versions between which the tables tell.
+OLDEST, NEWEST = "2.4", "2.14"
 #: Namespaces of operators that importing torch makes known.
 _OWN_NAMESPACES = frozenset(
     """
@@ -95,6 +97,7 @@ _OPCODES = frozenset(
     SETITEMS SHORT_BINSTRING STOP TUPLE TUPLE1 TUPLE2 TUPLE3
     """.split()
 )
+HIGH_PROTOCOL = "a pickle protocol above 2"
 _FUNCTION = re.compile(r"^- func: (\w+)(?:\.\w+)?\((.*)\) ->", re.MULTILINE)
 _GENERATED = re.compile(r"^  autogen: (.*)$", re.MULTILINE)
 _MANY = 1 << 16
@@ -108,14 +111,6 @@ class Torch:
 
     version: Version
     site: Path | None
-
-    @classmethod
-    def of(cls, version: str, site: Path | None) -> Torch | None:
-        """None for a version that is none."""
-        try:
-            return cls(Version(Version(version).public), site)
-        except InvalidVersion:
-            return None
 
     def lacks(self, operator: str) -> bool:
         """Whether it is known not to know the operator, such as "aten::relu"."""
@@ -144,7 +139,7 @@ class Torch:
         """What of a pickle torch.load(weights_only=True) does not let in: imports, and opcodes it does not read."""
         refused = [str(found) for found in pickle.globals if not self._allows(found)]
         if not refused and pickle.opcodes - _OPCODES:
-            refused.append("a pickle protocol above 2")
+            refused.append(HIGH_PROTOCOL)
         return refused
 
     def _allows(self, found: Global) -> bool:
