@@ -51,6 +51,11 @@ class Source:
             yield outer
             node = outer
 
+    def name(self, node: ast.AST) -> str:
+        """The dotted name of an expression, with what an import gives it: "numpy.load" for np.load."""
+        first, dot, rest = dotted(node).partition(".")
+        return self.aliases.get(first, first) + dot + rest
+
     def function(self, node: ast.AST) -> Function | None:
         """The function in whose body a node stands; None for code that runs when the file is imported. What stands in
         a function's decorators and defaults does not stand in its body."""
@@ -103,6 +108,20 @@ class Source:
     def names(self) -> frozenset[str]:
         """The names that the file binds when it is imported, wherever that stands in it."""
         return frozenset(_bound(self.tree))
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """The names that imports bind -> what each stands for: {"np": "numpy", "load": "torch.hub.load"}."""
+        found: dict[str, str] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    found[alias.asname or alias.name.partition(".")[0]] = (
+                        alias.name if alias.asname else alias.name.partition(".")[0]
+                    )
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        return found
 
     @cached_property
     def attributes(self) -> dict[str, list[ast.expr | None]]:

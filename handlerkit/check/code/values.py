@@ -8,23 +8,21 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from handlerkit.check.code.source import Function, Source, dotted, text_of
+from handlerkit.check.code.source import Function, Source, text_of
 
-Root = Literal["model_dir", "cwd", "absolute", "home", ""]
+Root = Literal["model_dir", "cwd", "absolute", "home"]
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 #: Calls that give the path they are given, in one form or another.
-_SAME = {"str", "os.fspath", "os.path.abspath", "os.path.realpath", "os.path.normpath", "osp.abspath", "osp.realpath",
-         "abspath", "realpath"}  # fmt: skip
-_SAME_METHODS = {"resolve", "absolute", "as_posix"}
-_JOINS = {"os.path.join", "osp.join", "path.join", "posixpath.join", "join"}
-_PATHS = {"Path", "pathlib.Path", "PurePath", "pathlib.PurePath", "PosixPath", "pathlib.PosixPath"}
+_SAME = {"str", "os.fspath", "os.path.abspath", "os.path.realpath", "os.path.normpath", "os.path.expanduser"}
+_SAME_METHODS = {"resolve", "absolute", "as_posix", "expanduser"}
+_JOINS = {"os.path.join", "posixpath.join", "pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath"}
 _DEPTH = 12
 
 
 @dataclass(frozen=True)
 class Place:
     """A path: `text` is relative to `root`; that is model_dir, the working directory (which is model_dir in a worker),
-    "absolute", "home", or "" for a text that is not known to be a path."""
+    "absolute", or "home"."""
 
     root: Root
     text: str
@@ -121,24 +119,24 @@ def _of_attribute(source: Source, node: ast.Attribute, depth: int) -> Place | No
 
 
 def _of_call(source: Source, node: ast.Call, depth: int) -> Place | None:
-    name, arguments = dotted(node.func), node.args
+    name, arguments = source.name(node.func), node.args
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-    if name in ("os.getcwd", "Path.cwd", "pathlib.Path.cwd"):
+    if name in ("os.getcwd", "pathlib.Path.cwd"):
         return Place("cwd", "")
-    if name in ("Path.home", "pathlib.Path.home"):
+    if name == "pathlib.Path.home":
         return Place("home", "~")
     if method == "get" and arguments and text_of(arguments[0]) == "model_dir":
         return Place("model_dir", "")
-    if (name in _JOINS or name in _PATHS) and arguments and not node.keywords:
+    if name in _JOINS and arguments and not node.keywords:
         return _joined(source, arguments, depth)
-    if method == "joinpath" and isinstance(node.func, ast.Attribute):
-        return _joined(source, [node.func.value, *arguments], depth)
-    if (name in _SAME or name.endswith("expanduser")) and len(arguments) == 1:
+    if name in _SAME and len(arguments) == 1:
         return place_of(source, arguments[0], depth + 1)
-    if name in ("os.path.dirname", "osp.dirname", "dirname") and len(arguments) == 1:
+    if name == "os.path.dirname" and len(arguments) == 1:
         inner = place_of(source, arguments[0], depth + 1)
         return inner.parent() if inner is not None else None
-    if method in _SAME_METHODS and isinstance(node.func, ast.Attribute):
+    if isinstance(node.func, ast.Attribute) and method == "joinpath":
+        return _joined(source, [node.func.value, *arguments], depth)
+    if isinstance(node.func, ast.Attribute) and method in _SAME_METHODS and not arguments:
         return place_of(source, node.func.value, depth + 1)
     return None
 

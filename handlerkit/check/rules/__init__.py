@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from handlerkit.check.rules.devices import DEVICE_RULES
+from handlerkit.check.rules.downloads import DOWNLOAD_RULES
 from handlerkit.check.rules.imports import IMPORT_RULES
 from handlerkit.check.rules.labels import LABEL_RULES
 from handlerkit.check.rules.names import NAME_RULES
 from handlerkit.check.rules.onnx import ONNX_RULES
 from handlerkit.check.rules.operators import OPERATOR_RULES
+from handlerkit.check.rules.paths import PATH_RULES
 from handlerkit.check.rules.pickles import PICKLE_RULES
 from handlerkit.check.rules.shadows import SHADOW_RULES
 from handlerkit.check.rules.syntax import SYNTAX_RULES
@@ -29,6 +31,6 @@ Rule = Callable[[Subject, Target], Iterator[Finding]]
 
 #: In the order in which their findings stand among those of the same severity.
 RULES: tuple[Rule, ...] = (
-    *IMPORT_RULES, *SYNTAX_RULES, *SHADOW_RULES, *NAME_RULES, *DEVICE_RULES, *LABEL_RULES, *WEIGHTS_RULES,
-    *PICKLE_RULES, *OPERATOR_RULES, *ONNX_RULES,
+    *IMPORT_RULES, *SYNTAX_RULES, *SHADOW_RULES, *NAME_RULES, *DEVICE_RULES, *LABEL_RULES, *PATH_RULES,
+    *DOWNLOAD_RULES, *WEIGHTS_RULES, *PICKLE_RULES, *OPERATOR_RULES, *ONNX_RULES,
 )  # fmt: skip
