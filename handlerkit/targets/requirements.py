@@ -97,6 +97,16 @@ def parse_lines(lines: Sequence[str]) -> tuple[Line, ...]:
     return tuple(_parsed("\n".join(lines), "requirements", read, ()))
 
 
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The number of the first line, and the text, of each line that says something: continued ones joined, comments
+    left out."""
+    number = 1
+    for logical in re.split(r"(?<!\\)\r?\n", text):
+        if line := _COMMENT.sub("", re.sub(r"\\\r?\n", " ", logical)).strip():
+            yield number, line
+        number += 1 + len(re.findall(r"\\\r?\n", logical))
+
+
 def pins_of(lines: tuple[Line, ...], environment: Mapping[str, str]) -> dict[str, str]:
     """Canonical name -> pinned version, "" where the line pins none; a line whose marker does not hold in this
     environment (packaging's names of variables) is left out."""
@@ -189,13 +199,8 @@ def _lines(path: str, read: Callable[[str], str], within: tuple[str, ...]) -> It
 
 def _parsed(text: str, path: str, read: Callable[[str], str], within: tuple[str, ...]) -> Iterator[Line]:
     folder, name = os.path.split(path)
-    number = 1
-    for logical in re.split(r"(?<!\\)\r?\n", text):
+    for number, line in logical_lines(text):
         place = f"{name}, line {number}"
-        number += 1 + len(re.findall(r"\\\r?\n", logical))
-        line = _COMMENT.sub("", re.sub(r"\\\r?\n", " ", logical)).strip()
-        if not line:
-            continue
         if include := _INCLUDE.fullmatch(line):
             yield from _lines(_absolute(include[2], folder), read, within)
         elif constraint := _CONSTRAINT.fullmatch(line):
