@@ -64,12 +64,12 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
     for reading in _readings(program):
         if reading.place.root == "absolute" and not _OF_SYSTEM.match(reading.place.text):
             seen.setdefault(reading.place.text, (reading.source, reading.node))
-    for source, node in program.nodes(ast.Constant):
-        text = text_of(node)
+    for source, constant in program.nodes(ast.Constant):
+        text = text_of(constant)
         if text is None or "\n" in text or not _PERSONAL.match(text) or _OF_SYSTEM.match(text):
             continue
-        if not _is_docstring(source, node) and not _is_cache(source, node):
-            seen.setdefault(text, (source, node))
+        if not _is_docstring(source, constant) and not _is_cache(source, constant):
+            seen.setdefault(text, (source, constant))
     for text, (source, node) in seen.items():
         if text in asked or source.tried(node, ("FileNotFoundError", "OSError")):
             continue
