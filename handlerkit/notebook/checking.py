@@ -41,8 +41,11 @@ def before_export(model: Model, target: PathLike, runs: Sequence[Run]) -> Checke
         return Checked(None, f"not checked: the check itself failed ({_told(problem)})")
 
 
-def refuse_errors(model: Model, checked: Checked) -> None:
-    """Raises ArchiveError, which says what to change, for an error that was found, and where nothing was checked."""
+def refuse_errors(model: Model, checked: Checked, failure: str) -> None:
+    """Raises ArchiveError, which says what to change, for an error that was found, where nothing was checked, and for
+    a `failure` to load."""
+    if failure:
+        raise ArchiveError(f"{model.name} is not written, as --strict asks: {failure}")
     if checked.check is None:
         raise ArchiveError(f"{model.name} is not written, as --strict asks for a check: {checked.problem}")
     if not checked.check:

@@ -23,7 +23,8 @@ from handlerkit.unpack import read_manifest
 @dataclass
 class Entry:
     """`options` are Model's, `registered` Worker's, `target` is where the archive is to run. `keep` is called with the
-    live exception of a failed call or load. `stamp` tells whether the archive is up to date."""
+    live exception of a failed call or load. `stamp` tells whether the archive is up to date, `failure` what did not
+    load, and why."""
 
     name: str
     options: dict[str, Any]
@@ -33,6 +34,7 @@ class Entry:
     worker: Worker | None = None
     archive: Path | None = None
     stamp: object = None
+    failure: tuple[object, str] | None = None
     last: Run | None = None
     versions: Versions = field(default_factory=Versions)
 
@@ -79,7 +81,7 @@ class Entry:
                 reason = str(worker.reload(force=force))
             except LoadError as problem:
                 self.close()
-                self.keep(problem.__cause__ or problem)
+                self._failed(problem)
                 raise
             self.versions.record(worker.model)
         seconds = time.perf_counter() - begun
@@ -97,8 +99,9 @@ class Entry:
         try:
             self.worker = Worker(self.build(), **options)
         except LoadError as problem:
-            self.keep(problem.__cause__ or problem)
+            self._failed(problem)
             raise
+        self.failure = None
         self.worker.on_exception = self.keep
         self.versions.record(self.worker.model)
         return self.worker
@@ -139,6 +142,17 @@ class Entry:
         if self.worker is not None:
             self.worker.close()
             self.worker = None
+
+    def load_failure(self) -> str:
+        """The sentence that its files did not load as they are now, "" if they did or were not tried."""
+        if self.failure is None or self.failure[0] != stamp(self.build()):
+            return ""
+        return self.failure[1]
+
+    def _failed(self, problem: LoadError) -> None:
+        why = f": {problem.error.type}: {problem.error.message}" if problem.error else ""
+        self.failure = stamp(self.build()), " ".join(f"{problem.args[0]}{why}".split())
+        self.keep(problem.__cause__ or problem)
 
     def _registers_anew(self) -> str:
         """What differs from the model that the worker was registered with, "" for nothing but files' contents."""

@@ -175,7 +175,8 @@ def export_parser(prog: str = "%export") -> Parser:
     parser.add_argument("folder", nargs="?", default="model_store", help="where to (model_store)")
     parser.add_argument("--archive-format", choices=FORMATS, default="default", help="the archive's format")
     parser.add_argument("--force", "-f", action="store_true", help="replace an archive that is there")
-    parser.add_argument("--strict", action="store_true", help="write nothing if the check finds an error")
+    parser.add_argument("--strict", action="store_true", help="write nothing if the check finds an error, or "
+        "the handler did not load")  # fmt: skip
     parser.add_argument("--requirements", choices=["auto"], help="write the requirements file that the check asks "
         "for, with the versions installed here, and put it into the archive")  # fmt: skip
     _add_target(parser, "the environment it is checked for", "the model's own")

@@ -241,7 +241,7 @@ class Session:
             folder: where to; it is created.
             archive_format: default, zip-store, tgz or no-archive.
             force: replace an archive that is there.
-            strict: write nothing if the check finds an error.
+            strict: write nothing if the check finds an error, or the handler did not load.
             requirements: "auto" writes the requirements file that the check asks for, with the versions installed here,
                 to NAME-requirements.txt, and puts it into the archive.
             target: the environment it is checked for, as of handlerkit.check; the model's own without it.
@@ -258,8 +258,10 @@ class Session:
                 notes.append(stack.enter_context(requirements_written(entry, target)))
             model = entry.build()
             checked = before_export(model, target, entry.runs)
+            if failure := entry.load_failure():
+                notes.append(failure)
             if strict:
-                refuse_errors(model, checked)
+                refuse_errors(model, checked, failure)
             progress = stack.enter_context(bytes_written(f"writing {model.name}"))
             path = Archive(model, archive_format).save(folder, force=force, progress=progress)
         entry.archive, entry.stamp = path, stamp(model)

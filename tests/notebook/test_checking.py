@@ -8,7 +8,7 @@ import pytest
 
 import handlerkit as hk
 from handlerkit.check import Check
-from handlerkit.errors import ArchiveError, HandlerkitError, ModelError, TargetError
+from handlerkit.errors import ArchiveError, HandlerkitError, LoadError, ModelError, TargetError
 from handlerkit.notebook import checking
 from handlerkit.notebook.session import Session
 
@@ -167,6 +167,24 @@ def test_a_strict_export_asks_for_a_check_that_does_not_fail(fine, tmp_path: Pat
     with pytest.raises(ArchiveError, match="h is not written, as --strict asks for a check: not checked: the check"):
         fine.export(strict=True)
     assert not (tmp_path / "model_store").exists()
+
+
+def test_export_of_what_did_not_load_says_so(door, tmp_path: Path) -> None:
+    with pytest.raises(LoadError):
+        door.handler("h.py", f"raise ValueError('boo')\n{FINE}")
+    with pytest.raises(ArchiveError, match="h is not written, as --strict asks: h does not load: ValueError: boo"):
+        door.export(strict=True)
+    assert repr(door.export()).splitlines()[1:] == ["h does not load: ValueError: boo"]
+    (tmp_path / "h.py").write_text(FINE)  # nobody knows whether this one loads
+    assert len(repr(door.export(force=True)).splitlines()) == 1
+    door.handler("h.py", FINE)
+    assert len(repr(door.export(force=True, strict=True)).splitlines()) == 1
+
+
+def test_export_of_what_was_changed_and_did_not_load_says_so(fine) -> None:
+    with pytest.raises(LoadError):
+        fine.handler("h.py", f"raise ValueError('boo')\n{FINE}")
+    assert repr(fine.export()).splitlines()[1:] == ["h does not load: ValueError: boo"]
 
 
 # --- %export --requirements auto --------------------------------------------------------------------------------------
