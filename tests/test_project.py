@@ -27,7 +27,7 @@ from handlerkit.model import READY_MADE_MODULE
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "python-xxhash": "xxhash"}
 FIXED = ("jupyterlab", "ipywidgets", "torch", "torchvision", "matplotlib", "pillow", "onnxruntime", "nbval")
 
 
@@ -271,7 +271,7 @@ def write_output(demo: ModuleType, folder: Path) -> None:
         (folder / name).write_bytes(b"")
     facts = {
         "served": ["a", "b"],
-        "verified": {"a": "identical"},
+        "verified": {"a": {"TorchServe 0.12.0, Python 3.11.7, torch 2.14.1, target declared": "identical"}},
         "edit_to_answer_s": {"notebook": 0.2, "torchserve": 9},
     }
     (folder / "summary.json").write_text(json.dumps(facts))
@@ -290,7 +290,24 @@ def test_demo_keeps_what_the_notebook_made(demo: ModuleType, tmp_path: Path) -> 
         "summary.txt",
     }
     assert "0.20 s in the notebook, 9.00 s through TorchServe (45 times as long)" in text
+    assert "a identical on TorchServe 0.12.0, Python 3.11.7, torch 2.14.1, target declared\n" in text
+    assert "not on torchserve-0.12.0-cpu: make demo TARGETS=1 gets its packages (5 GB)\n" in text
     nbformat.validate(nbformat.read(tmp_path / "demo" / "quickstart.ipynb", as_version=4))
+
+
+def test_demo_says_that_it_was_proven_on_the_official_image_too(demo: ModuleType) -> None:
+    verified = {"a": {"TorchServe, target declared": "identical", f"TorchServe, target {demo.OFFICIAL}": "different"}}
+    facts = {"served": ["a"], "verified": verified, "edit_to_answer_s": {"notebook": 1, "torchserve": 2}}
+    text = demo.summary(facts, "demo")
+    assert "a different on TorchServe, target torchserve-0.12.0-cpu\n" in text
+    assert "TARGETS" not in text
+
+
+def test_demo_says_why_the_official_image_cannot_be_had(demo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "OFFICIAL", "nowhere")
+    missing = demo.get_official_packages()
+    facts = {"served": ["a"], "verified": {"a": {}}, "edit_to_answer_s": {"notebook": 1, "torchserve": 2}}
+    assert "not on nowhere: there is no target 'nowhere': choose" in demo.summary(facts, "demo", missing)
 
 
 def test_demo_names_what_the_notebook_did_not_make(demo: ModuleType, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from handlerkit.endpoints.logs import without_kit
 from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.endpoints.outcome import Outcome, late, unreadable, unsendable
 from handlerkit.endpoints.reload import Swap
+from handlerkit.endpoints.seen import Recorder
 from handlerkit.endpoints.snapshot import Dice
 from handlerkit.endpoints.staged import Refusal, Staged, variables
 from handlerkit.errors import LoadError
@@ -63,6 +64,7 @@ class Loaded:
         self.files = self._staged.files
         self.journal = self._staged.journal
         self._guard = Guard(self.model_dir, variables(config), self.journal)
+        self._recorder = Recorder(str(self.model_dir), self._name_of)
         #: Modules in the archive's root that stand before installed ones of the same name.
         self.shadows = self._guard.shadows()
         self._called = False
@@ -83,7 +85,7 @@ class Loaded:
 
                 self.journal.take()  # what TorchServe says of itself, and only to the first load of a process
                 dice = Dice()
-                with LoadRecord() as record:
+                with LoadRecord(self.model_dir) as record, self._recorder:
                     self._service = TsModelLoader().load(
                         model.name, str(self.model_dir), model.handler, gpu_id, batch_size, None,
                         config.limit_max_image_pixels, metrics,
@@ -101,6 +103,8 @@ class Loaded:
             # with the handler's own frames, so that a debugger opens in them
             raise problem.with_traceback(without_kit(error.__traceback__)) from error
         self.logs = self.journal.take()
+        #: What the handler did beyond its own files while it was loaded.
+        self.seen = self._recorder.take()
         self._clocked = self._instrument()
         files.loaded(self.model_dir)
         self._put_back = self._guard.keep()
@@ -137,7 +141,7 @@ class Loaded:
         self._noted.clear()
         reply, error = None, None
         try:
-            with self._guard, self._clocked:
+            with self._guard, self._recorder, self._clocked:
                 self._service._entry_point = self._behind(envelope)
                 self._watch.start(_synchronize())
                 try:
@@ -154,7 +158,7 @@ class Loaded:
             error = problem
         outcome = Outcome(
             timings, logs=self.journal.take(), error=error or self._raised, returned=self._returned, rows=self._rows,
-            result=self._result, noted=tuple(self._noted),
+            result=self._result, noted=tuple(self._noted), seen=self._recorder.take(),
         )  # fmt: skip
         self._decode(outcome, reply, socket.sent)
         self._raised = self._returned = self._result = None
@@ -207,6 +211,11 @@ class Loaded:
                 entry = wrapper.handle
             self._entry_points[envelope] = self._observed(entry)
         return self._entry_points[envelope]
+
+    def _name_of(self, file: str) -> str | None:
+        """The name of the model's own file that code comes from; None for other code."""
+        folder = f"{self.model_dir}/"
+        return file.removeprefix(folder) if file.startswith(folder) else None
 
     def _inside(self, data: Any, context: Any) -> Any:
         """The handler behind an envelope: hear of what it returns itself."""
