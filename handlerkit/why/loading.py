@@ -9,6 +9,7 @@ from collections import Counter
 from handlerkit.messages import Finding
 from handlerkit.why import source
 from handlerkit.why.common import attribute_not_set, missing_import, missing_name, signature
+from handlerkit.why.config_file import not_yaml
 from handlerkit.why.evidence import LOAD, Evidence, Rule
 from handlerkit.why.misread import missing_file
 from handlerkit.why.weights import labels, model_class, weights
@@ -46,8 +47,7 @@ def config_file(seen: Evidence) -> Finding | None:
         return None
     if not any(function == "get_yaml_config" for _, function in seen.functions):
         return None
-    what = f"The config file is not YAML: {' '.join(seen.text.split())}."
-    return Finding("config_file", what, effect=LOAD, fix="Correct that line; indent with spaces, not with tabs.")
+    return not_yaml(seen.text)
 
 
 def class_count(seen: Evidence) -> Finding | None:
