@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from handlerkit.messages import LogLine
+from handlerkit.messages import LogLine, Seen
 from handlerkit.timing import Timings
 from handlerkit.why import Noted
 from handlerkit.wire import Answer, ProtocolError
@@ -18,7 +18,7 @@ class Outcome:
     `reply` is the worker's answer, None where it died: `died` says how, as "kind: sentence". `before` holds the
     intermediate answers. `logged` is what the worker said of a returned value that it could not send, where that value
     is not at hand in `returned`. `result` is what the handler itself returned, inside an envelope; `noted` holds the
-    calls of its context that `handlerkit.why` asks about.
+    calls of its context that `handlerkit.why` asks about, `seen` what it did beyond its own files.
     """
 
     timings: Timings
@@ -32,6 +32,7 @@ class Outcome:
     logged: str = ""
     result: Any = None
     noted: tuple[Noted, ...] = ()
+    seen: tuple[Seen, ...] = ()
 
 
 class WorkerDied(Exception):

@@ -34,6 +34,9 @@ class Child:
     process, in whatever way.
     """
 
+    #: What the handler does beyond its own files is not seen there.
+    seen = ()
+
     def __init__(
         self,
         model: Model,
