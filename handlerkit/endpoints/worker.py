@@ -280,7 +280,10 @@ class Worker:
             ))  # fmt: skip
             if inspect.iscoroutine(outcome.returned):
                 outcome.returned.close()  # said in `found`; Python's own warning would come at some later time
-        call = Call(message, outcome.timings, outcome.logs, info, envelope, self.config.decode_input_request, memory)
+        seen = (*loaded.seen, *outcome.seen)
+        call = Call(
+            message, outcome.timings, outcome.logs, info, envelope, self.config.decode_input_request, memory, seen
+        )
         if died:
             self._lifecycle.died()
         elif 0 < self._client_timeout < outcome.timings.total:
