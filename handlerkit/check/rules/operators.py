@@ -17,7 +17,7 @@ _IMPORT_TORCHVISION = {"image_classifier", "image_segmenter", "object_detector",
 
 
 def operators(subject: Subject, target: Target) -> Iterator[Finding]:
-    """Operators that the target's torch does not know; a file that names one is not loaded, whether it is used or not."""
+    """Operators that the target's torch does not know: a file that names one does not load, used or not."""
     scripts = {name: found.script for name, found in subject.weights.items() if found.script is not None}
     if not scripts or (torch := There(subject, target).torch()) is None:
         return

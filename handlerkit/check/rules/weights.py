@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
-from handlerkit.check.code.source import Source
+from handlerkit.check.code.classes import classes, may_have_more
 from handlerkit.check.loading import Loading
 from handlerkit.check.rules.effects import LOAD, fails
 from handlerkit.check.subject import Subject
@@ -139,31 +138,14 @@ def model_class(subject: Subject, target: Target) -> Iterator[Finding]:
     source = subject.source(name)
     if source.problem is not None or source.is_open:
         return
-    classes = _classes(source)
+    found = classes(source)
     said = "The model file must define one class, the model's"
-    if len(classes) > 1:
-        message = f"{said}; {name} defines {len(classes)}: {', '.join(classes)}."
+    if len(found) > 1:
+        message = f"{said}; {name} defines {len(found)}: {', '.join(found)}."
         yield Finding("model_file", message, "", LOAD, ONE_MODEL_CLASS)
-    elif not classes and not _makes_classes(source):
+    elif not found and not may_have_more(source):
         message = f"{said}; {name} defines none, and an imported one does not count."
         yield Finding("model_file", message, "", LOAD, f"Define the model's class in {name}.")
-
-
-def _classes(source: Source) -> list[str]:
-    """The names under which inspect finds classes of the file."""
-    found: list[str] = []
-    for node in source.tree.body:
-        if isinstance(node, ast.ClassDef):
-            found.append(node.name)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in found:
-            found += [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return list(dict.fromkeys(found))
-
-
-def _makes_classes(source: Source) -> bool:
-    """Whether it may define a class in another way: in a condition, or by a call."""
-    nested = any(isinstance(node, ast.ClassDef) and source.function(node) is None for node in ast.walk(source.tree))
-    return nested or any(isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) for node in source.tree.body)
 
 
 #: In the order in which they are asked.
