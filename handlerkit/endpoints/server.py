@@ -19,7 +19,7 @@ from handlerkit.endpoints.console import last_error, worker_lines
 from handlerkit.endpoints.inquiry import Registration, findings, load_findings
 from handlerkit.endpoints.parameters import asks_to_describe
 from handlerkit.endpoints.torchserve import TorchServe, check_owned, failure
-from handlerkit.errors import ArchiveError, LoadError, ServerError, TargetError
+from handlerkit.errors import LoadError, ServerError, TargetError
 from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe
 from handlerkit.model import Model
 from handlerkit.targets import Environment, Target, find
@@ -365,12 +365,9 @@ def _named(source: Model | Path) -> str:
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
-    found = Path(path).expanduser().absolute()
-    if not found.exists():
-        raise ArchiveError(f"no archive {os.fspath(path)!r} to serve; looked from {Path.cwd().name}/")
-    with open_archive(found) as archive:
+    with open_archive(path) as archive:
         archive.check()  # Java unpacks whatever it is given
-    return found
+    return Path(path).expanduser().absolute()
 
 
 def _place(number: int, source: Model | Path, store: Path) -> Path:

@@ -68,6 +68,7 @@ class Unpacked:
         self._folder = Path(tempfile.mkdtemp(prefix="handlerkit-"))
         self._finalizer = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         try:
+            #: Its files are there until `close`.
             self.model = unpack(self._path, self._files)
         except BaseException:
             self.close()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -157,7 +158,9 @@ def read_manifest(path: PathLike) -> dict[str, Any]:
             return archive.manifest
     with _reading(path):
         root = _root(path)
-        file = _within(root, root / manifests.NAME)
+        file = root / manifests.NAME
+        if file.exists():
+            file = _within(root, file, manifests.NAME)
         if not file.is_file():
             raise ValueError(f"it holds no {manifests.NAME}")
         with open(file, "rb") as stream:
@@ -168,11 +171,11 @@ def _existing(path: PathLike) -> Path:
     try:
         found = Path(path).expanduser()
         if not found.exists():
-            raise ArchiveError(f"no archive {os.fspath(path)!r}")
+            raise ArchiveError(f"no archive {os.fspath(path)!r}; looked from {Path.cwd().name}/")
         if not (found.is_file() or found.is_dir()):
             raise ArchiveError(f"{os.fspath(path)!r} is neither a file nor a folder")
     except (OSError, ValueError, RuntimeError) as problem:  # NUL in it, too long, ~nobody
-        raise ArchiveError(f"no archive {os.fspath(path)!a}: {_reason(problem)}") from problem
+        raise ArchiveError(f"no archive {quoted(os.fspath(path))}: {_reason(problem)}") from problem
     return found
 
 
@@ -195,7 +198,7 @@ def _of_model(model: Model) -> ArchiveReader:
     members = {}
     for entry in model.entries():
         try:
-            members[entry.name] = _file(entry.source)
+            members[entry.name] = _file(entry.source, entry.source.stat())
         except OSError as problem:
             raise ArchiveError(f"cannot read {entry.name}: {problem.strerror}") from problem
     return ArchiveReader(model.name, model.manifest(), members, ExitStack())
@@ -370,46 +373,51 @@ def _folder(path: Path, bounds: Bounds) -> dict[str, Member]:
     """The files below a folder; links among them are followed as long as they stay in it."""
     root = _root(path)
     members: dict[str, Member] = {}
-    count = taken = 0
-
-    def stop(problem: OSError) -> None:
-        raise problem
-
-    for here, folders, files in os.walk(root, followlinks=True, onerror=stop):
-        for name in (*folders, *files):
+    taken: dict[tuple[int, int], int] = {}  # bytes on the disk, by file
+    count, above = 0, [(root, "")]
+    while above:
+        folder, prefix = above.pop()
+        for entry in _entries(folder, bounds.max_files):
             count += 1
             bounds.check(0, 0, count)
-            file = Path(here, name)
-            place = checked(file.relative_to(root).as_posix())
-            real = _within(root, file)
-            if real.is_dir():
-                continue
-            member = _file(real)
-            taken += real.stat().st_blocks * 512
-            _add(members, place, member)
-    bounds.check(taken, sum(member.size for member in members.values()), count)
+            place = checked(prefix + entry.name)
+            real = _within(root, Path(entry.path), place) if entry.is_symlink() else Path(entry.path)
+            if not entry.is_dir():
+                found = entry.stat()
+                taken[found.st_dev, found.st_ino] = found.st_blocks * 512
+                _add(members, place, _file(real, found))
+            elif folder.is_relative_to(real):
+                raise Refusal(f"{quoted(place)} is a link to a folder that it lies in")
+            else:
+                above.append((real, f"{place}/"))
+    bounds.check(sum(taken.values()), sum(member.size for member in members.values()), count)
     return members
+
+
+def _entries(folder: Path, most: int) -> list[os.DirEntry[str]]:
+    """What stands in a folder, up to one more than it may hold."""
+    with os.scandir(folder) as entries:
+        return list(islice(entries, most + 1))
 
 
 def _root(path: Path) -> Path:
     """As the server does, a folder that holds nothing but another one stands for that."""
     root = path.resolve()
-    inside = list(os.scandir(root))
-    return _within(root, root / inside[0].name) if len(inside) == 1 and inside[0].is_dir() else root
+    inside = _entries(root, 1)
+    if len(inside) != 1 or not inside[0].is_dir():
+        return root
+    return _within(root, root / inside[0].name, inside[0].name)
 
 
-def _within(root: Path, file: Path) -> Path:
-    """The file, or what a link leads to. Raises ValueError where that is outside, OSError where it is nowhere."""
-    if not file.is_symlink() and not file.parent.is_symlink():
-        return file
-    real = file.resolve()
+def _within(root: Path, link: Path, name: str) -> Path:
+    """What a link leads to. Raises Refusal where that is outside, OSError where it is nowhere."""
+    real = link.resolve(strict=True)
     if not real.is_relative_to(root):
-        raise Refusal(f"{quoted(file.relative_to(root).as_posix())} is a link to a place outside it")
+        raise Refusal(f"{quoted(name)} is a link to a place outside it")
     return real
 
 
-def _file(path: Path) -> Member:
-    found = path.stat()
+def _file(path: Path, found: os.stat_result) -> Member:
     if not stat.S_ISREG(found.st_mode):
         raise Refusal(f"{quoted(path.name)} is neither a file nor a folder")
     return Member(found.st_size, lambda: open(path, "rb", buffering=0))
