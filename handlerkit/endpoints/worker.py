@@ -22,7 +22,8 @@ from handlerkit.endpoints.reload import Reload
 from handlerkit.errors import LoadError
 from handlerkit.memory import Memory, peak_memory
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
-from handlerkit.model import Model
+from handlerkit.model import Model, PathLike
+from handlerkit.unpack import Unpacked
 
 
 class _Served(NamedTuple):
@@ -37,7 +38,8 @@ class Worker:
     """A registered model with one worker, in this process or, with `process`, in one of its own.
 
     Args:
-        model: what the archive would hold; its files are read at each load.
+        model: what the archive would hold; its files are read at each load. Or the path of an archive, which is
+            unpacked into a temporary folder until `close`.
         config_properties: keys of config.properties, such as service_envelope or max_response_size.
         batch_size, max_batch_delay, response_timeout: the register call's; model-config.yaml's values stand behind
             them, but its responseTimeout before (with a config file TorchServe ignores the register call's).
@@ -45,14 +47,15 @@ class Worker:
         process: run TorchServe's own worker script as a child process. It may crash, hang and be killed as on the
             server, and starting it takes as long as importing torch; stages are not timed, and Ctrl-C ends it.
 
-    Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know.
+    Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know, ArchiveError for a
+    path that holds no archive or one that unpack() would refuse.
     After the worker died, the next request loads the handler anew, as a restarted worker does; a child process after
     the pause that TorchServe makes.
     """
 
     def __init__(
         self,
-        model: Model,
+        model: Model | PathLike,
         config_properties: Mapping[str, Any] | None = None,
         *,
         batch_size: int | None = None,
@@ -61,8 +64,12 @@ class Worker:
         gpu_id: int | None = None,
         process: bool = False,
     ) -> None:
-        self.model = model
         self.config = Config.read(config_properties)
+        self._unpacked: Unpacked | None = None
+        if not isinstance(model, Model):
+            self._unpacked = Unpacked(model)
+            model = self._unpacked.model
+        self.model: Model = model
         #: model-config.yaml as it was registered.
         self.settings = settings = model.settings()
         self.batch_size = batch_size or whole(settings, "batchSize", 1)
@@ -111,7 +118,11 @@ class Worker:
         self._lifecycle = Lifecycle(model, self._start, pauses=process)
         #: Every one that this worker and those with other envelopes have: one in this process, else one per envelope.
         self._lifecycles = {self.config.service_envelope: self._lifecycle}
-        self._lifecycle.load()
+        try:
+            self._lifecycle.load()
+        except BaseException:
+            self.close()
+            raise
 
     def predict(self, *requests: Request) -> Run:
         """Answer requests that arrive together, in this order; they form batches of up to `batch_size`.
@@ -185,6 +196,8 @@ class Worker:
         """Forget the handler and remove what was staged for it; the next request would load it anew."""
         for lifecycle in tuple(self._lifecycles.values()):
             lifecycle.close()
+        if self._unpacked is not None:
+            self._unpacked.close()
 
     def __enter__(self) -> Worker:
         return self
@@ -207,6 +220,8 @@ class Worker:
         def refusal(status: int) -> Response:
             return self._frontend.error(status, "InternalServerException", message)
 
+        if self._unpacked is not None:
+            self._unpacked.restore()
         if (wrong := why.unusable(self.model)) is not None:
             answer = self._frontend.error(500, wrong.type, wrong.message)
             raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
