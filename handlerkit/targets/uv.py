@@ -99,7 +99,7 @@ class Uv:
         reasons = [
             line for line in lines if line and not line.startswith(("warning", "Using ", "Resolved", "Download"))
         ]
-        return f"{what}: {' '.join(reasons[-3:]) or 'uv ended without a word'}"
+        return f"{what}: {': '.join(reasons[-3:]) or 'uv ended without a word'}"
 
     def _checked(self, *arguments: str) -> None:
         status, said = self._run(*arguments)
