@@ -17,14 +17,14 @@ from handlerkit.model import Model, PathLike
 from handlerkit.notebook import benching
 from handlerkit.notebook.results import Awaiting, Described, Ready
 from handlerkit.notebook.versions import Versions
-from handlerkit.unpack import read_manifest
+from handlerkit.unpack import Unpacked, read_manifest
 
 
 @dataclass
 class Entry:
     """`options` are Model's, `registered` Worker's, `target` is where the archive is to run. `keep` is called with the
     live exception of a failed call or load. `stamp` tells whether the archive is up to date, `failure` what did not
-    load, and why."""
+    load, and why; `unpacked` holds the files of a model that came out of an archive."""
 
     name: str
     options: dict[str, Any]
@@ -37,6 +37,7 @@ class Entry:
     failure: tuple[object, str] | None = None
     last: Run | None = None
     versions: Versions = field(default_factory=Versions)
+    unpacked: Unpacked | None = None
 
     def build(self) -> Model:
         """The model as it is now. Raises ModelError."""
@@ -136,6 +137,17 @@ class Entry:
             )
         read_manifest(self.archive)  # one sentence, if it is gone or no archive any more
         return self.archive
+
+    def make_room(self, file: Path) -> None:
+        """A file that came out of an archive gives way to the user's own of the same name."""
+        if self.unpacked is not None and file.is_file():
+            self.unpacked.give_way(file)
+
+    def discard(self) -> None:
+        """Forget the worker, and remove what was unpacked."""
+        self.close()
+        if self.unpacked is not None:
+            self.unpacked.close()
 
     def close(self) -> None:
         """Forget the worker."""

@@ -170,7 +170,7 @@ def read_manifest(path: PathLike) -> dict[str, Any]:
 def _existing(path: PathLike) -> Path:
     try:
         found = Path(path).expanduser()
-        if not found.exists():
+        if not os.fspath(path) or not found.exists():
             raise ArchiveError(f"no archive {os.fspath(path)!r}; looked from {Path.cwd().name}/")
         if not (found.is_file() or found.is_dir()):
             raise ArchiveError(f"{os.fspath(path)!r} is neither a file nor a folder")
