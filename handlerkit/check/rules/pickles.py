@@ -56,8 +56,10 @@ def refused(subject: Subject, target: Target) -> Iterator[Finding]:
     if torch is None or loading.allows_more:
         return
     for name, found in _pickled(subject).items():
-        if (where := _strict(name, subject, loading, there)) is None or (not where and found.whole):
-            continue  # the last: BaseHandler takes no whole object, whether torch.load lets it in or not
+        if (where := _strict(name, subject, loading, there)) is None or _is_no_state_dict(
+            name, found, subject, loading
+        ):
+            continue
         names = [one for pickle in found.pickles if not pickle.problem for one in torch.refuses(pickle)]
         if names:
             message = f"{name} holds {listed(list(dict.fromkeys(names)))}, and torch.load lets only tensors in "
@@ -74,9 +76,9 @@ def imports(subject: Subject, target: Target) -> Iterator[Finding]:
     if loading.allows_more:
         return
     for name, found in _pickled(subject).items():
-        if loading.is_base and found.whole and _is_base_file(name, subject):
+        if not _is_unpickled(name, subject, loading) or _is_no_state_dict(name, found, subject, loading):
             continue
-        if not _is_unpickled(name, subject, loading) or _strict(name, subject, loading, there) is not None:
+        if _strict(name, subject, loading, there) is not None:
             continue
         missing: dict[str, list[str]] = {}
         causes: dict[str, tuple[str, str]] = {}
@@ -137,6 +139,11 @@ def _is_unpickled(name: str, subject: Subject, loading: Loading) -> bool:
     if loading.is_base and _is_base_file(name, subject):
         return True
     return loading.unpickles is not None or bool(loading.torch_loads)
+
+
+def _is_no_state_dict(name: str, found: Weights, subject: Subject, loading: Loading) -> bool:
+    """Whether BaseHandler would not take it, however torch.load reads it; rules/weights.py says so."""
+    return loading.is_base and name == subject.serialized_file and found.whole is not None
 
 
 def _is_base_file(name: str, subject: Subject) -> bool:

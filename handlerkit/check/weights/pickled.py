@@ -21,6 +21,8 @@ _MOST_OPCODES = 5_000_000
 _DEEPEST = 4
 #: Pickles behind each other that are read at most.
 _MOST_PICKLES = 64
+#: What makes bytes of a text where the protocol is one of Python 2's.
+_ENCODE = ("_codecs", "encode")
 #: What stands in joblib's files where an array's bytes follow.
 _JOBLIB_ARRAY = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 
@@ -133,6 +135,7 @@ class _Machine:
             "EMPTY_DICT": lambda _: self._stack.append(_Dict()), "DICT": self._dict, "SETITEM": self._set_item,
             "SETITEMS": lambda _: self._add(self._slice()), "APPEND": lambda _: self._stack.pop(), "BUILD": self._build,
             "TUPLE": lambda _: self._stack.append(tuple(self._slice())), "STOP": self._stop,
+            "BINPERSID": self._persistent,
         }  # fmt: skip
 
     def _any(self, takes: int, sliced: bool, leaves: int) -> Callable[[Any], object]:
@@ -221,6 +224,8 @@ class _Machine:
 
     def _call(self, _: Any) -> None:
         arguments, by = self._stack.pop(), self._stack.pop()
+        if by == _ENCODE and isinstance(arguments, tuple) and arguments and isinstance(arguments[0], str):
+            self._nested(arguments[0].encode("latin-1", "replace"))
         self._made(by, arguments)
 
     def _inst(self, argument: str) -> None:
@@ -248,6 +253,12 @@ class _Machine:
             self._file.seek(self._file.read(1)[0], io.SEEK_CUR)
         size = int(kind[1:]) * (4 if kind[0] == "U" else 1) * math.prod(state["shape"])
         self._file.seek(size, io.SEEK_CUR)
+
+    def _persistent(self, _: Any) -> None:
+        """torch.save wrote a class before 1.6 as ("module", class, its file, its source)."""
+        said = self._stack.pop()
+        is_class = isinstance(said, tuple) and len(said) > 1 and said[0] == "module" and isinstance(said[1], Global)
+        self._stack.append(said[1] if is_class else None)
 
     def _dict(self, _: Any) -> None:
         items = self._slice()
