@@ -69,8 +69,11 @@ class Packages:
         top = module.partition(".")[0]
         if top in standard_library.modules(self._target.python):
             return "there"
+        is_shared = "." in module and len(self._brought.get(top, ())) > 1  # a folder such as google, or nvidia
         environment = self._environment
-        if (environment is not None and top in environment.modules()) or self.names.intersection(self.bringing(module)):
+        if environment is not None and top in environment.modules() and not is_shared:
+            return "there"
+        if self.names.intersection(self.bringing(module)):
             return "there"
         if top == "distutils" and "setuptools" in self.names:  # brings one of its own
             return "there"
@@ -124,15 +127,12 @@ class Packages:
 
     def _bringing_here(self, module: str) -> list[str]:
         names = self._brought.get(module.partition(".")[0], [])
-        if len(names) < 2:
+        if len(names) < 2 or "." not in module:
             return names
-        path = module.replace(".", "/")  # a folder that several share
-        having = [
-            name
-            for name in names
-            if any(file.startswith(f"{path}/") or file == f"{path}.py" for file in self._here[name].files)
+        path = module.replace(".", "/")  # in a folder that several share
+        return [
+            name for name in names if any(file.startswith((f"{path}/", f"{path}.")) for file in self._here[name].files)
         ]
-        return having or names
 
 
 #: Distributions of the official images that bring nothing with them.

@@ -27,7 +27,9 @@ def downloads(subject: Subject, target: Target) -> Iterator[Finding]:
     told: set[tuple[str, str]] = set()
     for source, node in program.nodes(ast.Call):
         what = _fetched(subject, program, source, node)
-        if what is None or (source.file, what) in told or source.tried(node, ("OSError",)) or source.asked(node):
+        if what is None or (source.file, what) in told:
+            continue
+        if source.tried(node, ("OSError",)) or program.asked(source, node):
             continue
         told.add((source.file, what))
         message = f"`{_short(node)}` fetches {what} from the network, unless it lies in a cache there."

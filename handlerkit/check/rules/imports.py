@@ -45,7 +45,7 @@ def relative_imports(subject: Subject, target: Target) -> Iterator[Finding]:
     """Relative imports in files that TorchServe, or the handler, imports as top-level modules."""
     program = subject.program(target.python)
     for one in program.imports:
-        if not one.level or not one.module.startswith(".") or _is_optional(one):
+        if not one.level or not one.module.startswith(".") or _is_optional(one, program):
             continue
         written = one.module if one.module.strip(".") else f"{one.module} import {one.name}"
         message = f"`from {written}` is relative, and {one.source.file} is imported as a module that is in no package."
@@ -61,7 +61,7 @@ def names_of_modules(subject: Subject, target: Target) -> Iterator[Finding]:
     """Names and modules that the archive's own modules do not have."""
     program, packages = subject.program(target.python), subject.packages(target)
     for one in program.imports:
-        if one.module.startswith(".") or _is_optional(one) or not lacks(subject, target, one.module, one.name):
+        if one.module.startswith(".") or _is_optional(one, program) or not lacks(subject, target, one.module, one.name):
             continue
         if stands_before(one.module.partition(".")[0], packages):
             continue  # meant is another module, as is said of it
@@ -123,7 +123,7 @@ def _verdict(one: Import, program: Program, packages: Packages) -> Verdict:
 
 def _severity(one: Import, program: Program, packages: Packages, verdict: Verdict) -> Severity | None:
     """None for an import that may fail."""
-    if _is_optional(one):
+    if _is_optional(one, program):
         return None
     if (attempt := _instead_of(one)) is not None:  # for where that is not there
         firsts = [other for other in program.imports if other.source.tried(other.node, _ERRORS) is attempt]
@@ -134,9 +134,9 @@ def _severity(one: Import, program: Program, packages: Packages, verdict: Verdic
     return "warning" if attempt is None and one.source.conditional(one.node) else "error"
 
 
-def _is_optional(one: Import) -> bool:
+def _is_optional(one: Import, program: Program) -> bool:
     """Whether it may fail, or is done only where something has asked whether the module is there."""
-    return one.source.tried(one.node, _ERRORS) is not None or one.source.asked(one.node)
+    return one.source.tried(one.node, _ERRORS) is not None or program.asked(one.source, one.node)
 
 
 def _instead_of(one: Import) -> ast.Try | ast.With | None:

@@ -106,7 +106,7 @@ def missing_files(subject: Subject, target: Target) -> Iterator[Finding]:
         name = place.in_archive
         if not name or name in told | written or _is_held(name, subject) or (moves and place.root == "cwd"):
             continue
-        if place.text in asked or source.tried(node, ("FileNotFoundError", "OSError")) or source.asked(node):
+        if place.text in asked or source.tried(node, ("FileNotFoundError", "OSError")) or program.asked(source, node):
             continue
         told.add(name)
         severity: Severity = "warning" if source.conditional(node) else "error"
