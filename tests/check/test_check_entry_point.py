@@ -49,7 +49,7 @@ def test_a_function_stands_before_a_class(tmp_path: Path) -> None:
         CLASS,
         FUNCTION,
         FUNCTION + "\n\nclass Helper:\n    pass\n\n\nclass Other:\n    pass\n",
-        "from ts.torch_handler.image_classifier import ImageClassifier as Image\n\n\nclass Mine(Image):\n    topk = 3\n",
+        "from ts.torch_handler.image_classifier import ImageClassifier\n\n\nclass My(ImageClassifier):\n    topk = 3\n",
         CLASS + "    class Inner:\n        pass\n",
         CLASS.replace("class Handler", "class Helper:\n    pass\n\n\ndel Helper\n\n\nclass Handler"),
         "def make():\n    class Inner:\n        pass\n    return Inner\n\n\n" + CLASS,
