@@ -22,6 +22,8 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 from nbval.plugin import get_sanitize_patterns
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from handlerkit.model import READY_MADE_MODULE
 
@@ -31,11 +33,16 @@ CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "python-xxha
 FIXED = ("jupyterlab", "ipywidgets", "torch", "torchvision", "matplotlib", "pillow", "onnxruntime", "nbval")
 
 
+def requirements() -> list[Requirement]:
+    """All that pyproject.toml requires, of other projects, for the kit and for its extras."""
+    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    found = [Requirement(text) for texts in lists for text in texts]
+    return [requirement for requirement in found if requirement.name != PROJECT["name"]]
+
+
 def bounds() -> dict[str, str]:
     """The version bound of each package that pyproject.toml names."""
-    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    requirements = [Requirement(text) for texts in lists for text in texts]
-    return {requirement.name: str(requirement.specifier) for requirement in requirements}
+    return {requirement.name: str(requirement.specifier) for requirement in requirements()}
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +89,8 @@ def test_package_that_was_asked_for_is_named(package: str) -> None:
 
 def test_one_package_has_one_bound() -> None:
     seen: dict[str, str] = {}
-    for texts in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]:
-        for requirement in map(Requirement, texts):
-            assert seen.setdefault(requirement.name, str(requirement.specifier)) == str(requirement.specifier)
+    for requirement in requirements():
+        assert seen.setdefault(requirement.name, str(requirement.specifier)) == str(requirement.specifier)
 
 
 def test_everything_the_package_imports_is_declared() -> None:
@@ -123,6 +129,35 @@ def test_environment_yml_brings_no_second_java() -> None:
     assert "openjdk" not in (ROOT / "environment.yml").read_text()
 
 
+def locked(python: str, platform: str) -> dict[str, list[Version]]:
+    """The versions of each package that tools/constraints.txt has for this Python and platform."""
+    found: dict[str, list[Version]] = {}
+    environment = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": platform}
+    for line in (ROOT / "tools" / "constraints.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate(environment):
+                (pin,) = requirement.specifier
+                assert pin.operator == "=="
+                found.setdefault(canonicalize_name(requirement.name), []).append(Version(pin.version))
+    return found
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_the_lock_holds_one_version_of_all_that_is_required(python: str, platform: str) -> None:
+    versions = locked(python, platform)
+    for required in requirements():
+        if required.marker is None or required.marker.evaluate({"sys_platform": platform}):
+            found = versions.get(canonicalize_name(required.name), [])
+            assert len(found) == 1, f"{required.name}: make lock adds it"
+            assert found[0] in required.specifier, f"{required.name}: make lock renews it"
+
+
+def test_the_lock_names_no_address_and_no_path() -> None:
+    assert re.findall(r".*(?:/|://|@).*", (ROOT / "tools" / "constraints.txt").read_text()) == []
+
+
 @pytest.mark.parametrize("notebook", sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")))
 def test_readme_links_every_notebook_with_a_picture(notebook: str) -> None:
     (row,) = [
@@ -134,7 +169,8 @@ def test_readme_links_every_notebook_with_a_picture(notebook: str) -> None:
 
 def test_every_make_target_is_in_the_help() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=10).stdout
-    assert set(re.findall(r"^make (\w+)", shown, re.MULTILINE)) >= {"demo", "test", "lab", "bench", "check", "docs", "lock", "clean"}
+    (phony,) = re.findall(r"^\.PHONY: help (.+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert re.findall(r"^make (\w+)", shown, re.MULTILINE)[1:] == phony.split()
 
 
 @pytest.mark.parametrize(("file", "command"), [(".github/workflows/test.yml", ".ci/run"), (".ci/run", "make test")])

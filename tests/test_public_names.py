@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import handlerkit as hk
 
+API = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
 HEAVY = ("torch", "torchvision", "ts", "numpy", "PIL", "matplotlib", "IPython", "ipywidgets")
 PUBLIC = [
     "Archive",
@@ -59,6 +61,11 @@ def test_public_names_are_these() -> None:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_name_is_there(name: str) -> None:
     assert getattr(hk, name) is not None
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_name_stands_in_the_documentation(name: str) -> None:
+    assert re.search(rf"(`hk|:: handlerkit)\.{name}(`|\n)", API)
 
 
 def test_type_checkers_see_the_same_names() -> None:

@@ -53,6 +53,7 @@ test_stages() {
         stage "the official image's packages (5 GB, once)" $bin/handlerkit targets --build torchserve-0.12.0-cpu
         stage "tests on the official image's packages" $pytest -m target
     fi
+    stage "the documentation: sphinx" $bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
     stage "the notebooks against their saved outputs" \
         $pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks/*.ipynb
 }
