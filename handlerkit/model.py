@@ -147,7 +147,7 @@ class Model:
 
         try:
             read = yaml.safe_load(self.config_file.read_text())
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):  # no YAML, no UTF-8, nested too deeply
             return {}  # the loader meets it again, and says so
         return read if isinstance(read, dict) else {}
 
@@ -161,7 +161,7 @@ class Model:
             if "object_type_names" in names:
                 names = dict(enumerate(names["object_type_names"]))
             return {str(key): name[-1] if isinstance(name, list) else str(name) for key, name in names.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return None
 
     def stage(self, folder: PathLike) -> Path:
