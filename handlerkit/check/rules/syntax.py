@@ -94,11 +94,13 @@ def union_types(subject: Subject, target: Target) -> Iterator[Finding]:
 def _features(program: Program, source: Source, python: tuple[int, int]) -> Iterator[tuple[tuple[int, int], int, str]]:
     """(the first version that has it, line, what) of each that this Python does not have: syntax wherever it stands, as
     the whole file is parsed, and names where they are asked for."""
-    for tree, is_wanted in (source.tree, _is_syntax), (_pruned(program, source), lambda what: not _is_syntax(what)):
-        for version, line, what in _seen(source, tree):
-            name = _NAME.sub(r"\1", what)
-            if version > python and is_wanted(what) and name not in source.names:
-                yield version, line, name
+    seen = [one for one in _seen(source, _pruned(program, source)) if not _is_syntax(one[2])]
+    if python < _here():  # what this Python parses, a newer one does
+        seen += [one for one in _seen(source, source.tree) if _is_syntax(one[2])]
+    for version, line, what in seen:
+        name = _NAME.sub(r"\1", what)
+        if version > python and name not in source.names:
+            yield version, line, name
 
 
 def _is_syntax(what: str) -> bool:
