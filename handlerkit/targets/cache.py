@@ -97,7 +97,8 @@ def made(key: str, name: str, make: Make, progress: Progress | None = None) -> E
                 found = _make(place, make)
     except OSError as problem:
         raise TargetError(
-            f"the environment of {name} cannot be kept in {root()}: {problem.strerror or problem}"
+            f"the environment of {name} cannot be kept in {root()}: {problem.strerror or problem};"
+            " HANDLERKIT_CACHE names another place for it"
         ) from problem
     prune()
     return found

@@ -88,9 +88,9 @@ class Installed(Target):
 
     def _built_with(self, interpreter: Interpreter, uv: Uv, progress: Progress | None) -> Environment:
         def make(aside: Path, final: Path) -> cache.Record:
-            uv.make(aside, interpreter.path, self._wanted, self._is_lock)
-            found = installed(aside.glob("lib/python*/site-packages")).values()
             stands_in = interpreter.stands_in_for(self.python)
+            uv.make(aside, interpreter.path, self._wanted, self._is_lock, stands_in, list(self.pins))
+            found = installed(aside.glob("lib/python*/site-packages")).values()
             return cache.Record(self.name, interpreter.version, versions(found), modules(found), stands_in)
 
         return cache.made(self._key(interpreter.python), self.name, make, progress)
@@ -104,7 +104,7 @@ class Installed(Target):
 
     def _key(self, python: tuple[int, int]) -> str:
         """Names the environment by what it is made from."""
-        slug = re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-.") or "file"
+        slug = re.sub(r"[^a-z0-9]+", "-", self.name.lower())[:40].strip("-") or "file"
         made_from = f"{cache.FORM} {self.python} {self._is_lock} {self._wanted}"
         return f"{slug}-py{python[0]}{python[1]}-{sha256(made_from.encode()).hexdigest()[:12]}"
 

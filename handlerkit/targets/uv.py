@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Uv:
             for one in json.loads(told or "[]")
             if one["implementation"] == "cpython"
             and one["version_parts"]["major"] == 3
-            and one.get("variant") == "default"
+            and one.get("variant", "default") == "default"
         ]
 
     def download_python(self, python: tuple[int, int]) -> None:
@@ -68,23 +69,28 @@ class Uv:
         self._say(f"looking for Python {asked}")
         self._output("python", "install", "--no-bin", asked)
 
-    def make(self, folder: Path, interpreter: Path, wanted: str, is_lock: bool) -> None:
+    def make(
+        self, folder: Path, interpreter: Path, wanted: str, is_lock: bool, stands_in: str, pins: Sequence[str]
+    ) -> None:
         """Make a venv in `folder` and install there what the text asks for: requirements, or a pylock.toml.
 
-        Without a network, what uv has in its cache is used. Raises TargetError for what is not to be had.
+        Without a network, what uv has in its cache is used. On a Python that stands in for another, the distributions
+        that are pinned come as wheels or not at all: building one from its source takes long, and fails in the end.
+        Raises TargetError for what is not to be had.
         """
         with tempfile.TemporaryDirectory() as aside:
             file = Path(aside, "pylock.toml" if is_lock else "requirements.txt")
             file.write_text(wanted, encoding="utf-8")
             self._checked("venv", "--clear", "--relocatable", "--python", str(interpreter), str(folder))
             python = str(folder / "bin" / "python")
-            install = ("pip", "install", "--link-mode", "hardlink", "--python", python, "-r", str(file))
+            wheels = [word for pin in pins for word in ("--only-binary", pin)] if stands_in else []
+            install = ("pip", "install", "--link-mode", "hardlink", "--python", python, *wheels, "-r", str(file))
             self._say("resolving")
             status, said = self._run(*install)
             if status and _NO_NETWORK.search(said):
                 status, said = self._run(*install, "--offline")
             if status:
-                raise TargetError(self._why(said))
+                raise TargetError(self._why(said) + (f" {stands_in}: install that one." if stands_in else ""))
 
     def _why(self, said: str) -> str:
         """Why uv could not, in one sentence, from what it said."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from target_cases import python
 
 from handlerkit.errors import TargetError
-from handlerkit.targets import Target, find, official
+from handlerkit.targets import Target, cached, find, official, remove
 from handlerkit.targets.uv import Uv
 
 HERE = sys.version_info[:2]
@@ -103,6 +105,28 @@ def test_python_that_is_not_to_be_had_has_a_stand_in(
     assert environment.python_version in environment.stands_in
     assert python(environment, "import tiny; print(tiny.NAME)") == "tiny"
     assert asked.built() == asked.build() == environment
+
+
+def test_pin_without_a_wheel_for_the_stand_in_is_told(
+    target: Callable[..., Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    with tarfile.open(tmp_path / "wheels" / "sourced-1.0.tar.gz", "w:gz") as archive:
+        told = b"Metadata-Version: 2.1\nName: sourced\nVersion: 1.0\n"
+        for name, text in (("sourced-1.0/PKG-INFO", told), ("sourced-1.0/pyproject.toml", b"")):
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text))
+    with pytest.raises(TargetError, match=r"sourced.* stands in for Python 3\.99, .*: install that one\.$"):
+        target("sourced==1.0", python="3.99").build()
+
+
+@pytest.mark.parametrize("name", ["a.new-b.txt", "declared-x.txt", "ä.txt", "x" * 200 + ".txt"])
+def test_any_name_of_a_file_is_one_of_an_environment(target: Callable[..., Target], name: str) -> None:
+    environment = target("tiny", name=name).build()
+    assert [one.name for one in cached()] == [name]
+    assert target("tiny", name=name).build() == environment
+    assert remove(name) == (name,)
 
 
 def test_stand_in_goes_when_the_real_one_is_there(
