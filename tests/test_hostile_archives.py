@@ -139,7 +139,7 @@ def test_damaged_archive_is_refused_or_stays_inside(place: Path, name: str) -> N
 
 def test_bomb_that_java_alone_unpacks_is_not_served(place: Path) -> None:
     path = hostile_archives.zip_bomb_in_mar_inf(place / "archive")
-    assert "another size than is said" in attempt(place, lambda: Server(path), (place / "archive",))
+    assert "is damaged" in attempt(place, lambda: Server(path), (place / "archive",))
 
 
 @pytest.mark.parametrize("name", hostile_archives.HONEST)
