@@ -297,6 +297,13 @@ def test_modules_in_another_folder_of_sys_path(checked) -> None:
     assert checked(source, {"src/helper.py": "x = 1\n"}) == []
 
 
+def test_an_import_that_needs_a_window(checked) -> None:
+    """As completion writes it: `from turtle import width`."""
+    found = only(checked("from turtle import width\n"), "missing_module")
+    assert found.message == "turtle needs Tk, which servers and TorchServe's images do not have."
+    assert checked("from turtle import width\n", {"turtle.py": "width = 1\n"}) == []
+
+
 @pytest.mark.parametrize("handler", ["vllm_handler", "dali_image_classifier"])
 def test_default_handlers_that_need_more(checked, handler: str) -> None:
     found = checked("", handler=handler)

@@ -54,6 +54,22 @@ def test_a_file_that_is_there(checked, line: str) -> None:
     assert checked(HANDLER.format(line), {"labels.txt": "cat\n"}) == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'self.x = Tokenizer(os.path.join(model_dir, "vocab.txt"))',
+        'self.x = Tokenizer(vocab_file=f"{model_dir}/vocab.txt")',
+        'path = Path(model_dir, "vocab.txt")\n        self.x = Tokenizer.load(str(path))',
+    ],
+)
+def test_a_file_for_a_function_that_is_not_looked_into(checked, line: str) -> None:
+    handler = "class Tokenizer(dict):\n    pass\n\n" + HANDLER
+    found = [one for one in checked(handler.format(line)) if one.name == "missing_file"]
+    assert [one.severity for one in found] == ["warning"]
+    assert found[0].message == "vocab.txt is given to a function, and is not in the archive."
+    assert [one for one in checked(handler.format(line), {"vocab.txt": ""}) if one.name == "missing_file"] == []
+
+
 def test_a_path_of_the_notebooks_folder(checked) -> None:
     found = only(checked(HANDLER.format('self.x = open("models/labels.txt")'), {"labels.txt": ""}), "missing_file")
     assert found.message == "models/labels.txt is read, and is not in the archive, whose root holds labels.txt."

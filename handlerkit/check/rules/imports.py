@@ -16,6 +16,7 @@ from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
 
 _ERRORS = ("ImportError", "ModuleNotFoundError")
+_WITH_TK = ("tkinter", "turtle", "turtledemo", "idlelib")
 #: What TorchServe's own handlers import, beside the target base.
 _NEEDED_BY = {
     "dali_image_classifier": ("nvidia.dali", "nvidia-dali-cuda120"),
@@ -93,6 +94,17 @@ def fallbacks(subject: Subject, target: Target) -> Iterator[Finding]:
         yield Finding(
             "missing_fallback", message, one.source.place(use), when(program, one.source, use), fix, "warning"
         )
+
+
+def windows(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Modules of the standard library that open windows: the images of TorchServe are without Tk."""
+    program = subject.program(target.python)
+    for one in program.imports:
+        top = one.module.partition(".")[0]
+        if top in _WITH_TK and top not in program.tops and not _is_optional(one, program):
+            message = f"{top} needs Tk, which servers and TorchServe's images do not have."
+            fix = f"Take the import of {top} out: nothing in a server opens a window."
+            yield Finding("missing_module", message, one.place, _effect(one, program), fix, "warning")
 
 
 def default_handlers(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -282,4 +294,4 @@ def _unguarded_use(program: Program, source: Source, attempt: ast.Try | ast.With
 
 
 #: In the order in which they are asked.
-IMPORT_RULES = (missing_modules, relative_imports, names_of_modules, fallbacks, default_handlers)
+IMPORT_RULES = (missing_modules, relative_imports, names_of_modules, fallbacks, windows, default_handlers)

@@ -41,6 +41,9 @@ _MAKERS = {
     "download", "download_file", "cached_download", "load_state_dict_from_url", "download_url_to_file", "write_text",
     "write_bytes", "save", "savez", "dump", "getstatusoutput", "call", "hard_link", "link",
 }  # fmt: skip
+#: Functions that read nothing.
+_PLAIN = {"str", "repr", "print", "len", "setattr", "RuntimeError", "ValueError", "FileNotFoundError", "Exception"}
+_LOGGERS = {"debug", "info", "warning", "error", "exception", "log", "format", "append", "connect", "FileHandler"}
 #: Folders that a container has, and those of a person's machine.
 _OF_SYSTEM = re.compile(r"/(tmp|var/tmp|dev|proc|sys|etc|home/model-server|opt/ml|run)(/|$)|/$")
 _PERSONAL = re.compile(
@@ -49,11 +52,12 @@ _PERSONAL = re.compile(
 
 
 class _Reading(NamedTuple):
-    """A call that reads a file, and the file that it reads as far as that is known."""
+    """A call that reads a file, for sure or as it seems, and the file that it reads as far as that is known."""
 
     source: Source
     node: ast.Call
     place: Place
+    is_sure: bool = True
 
 
 def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -102,16 +106,17 @@ def missing_files(subject: Subject, target: Target) -> Iterator[Finding]:
     asked, written = _asked_for(program), _written(program)
     moves = any(source.name(node.func) == "os.chdir" for source, node in program.nodes(ast.Call))
     told: set[str] = set()
-    for source, node, place in _readings(program):
+    for reading in (*_readings(program), *_given(program)):
+        source, node, place, is_sure = reading
         name = place.in_archive
         if not name or name in told | written or _is_held(name, subject) or (moves and place.root == "cwd"):
             continue
         if place.text in asked or source.tried(node, ("FileNotFoundError", "OSError")) or program.asked(source, node):
             continue
         told.add(name)
-        severity: Severity = "warning" if source.conditional(node) else "error"
+        severity: Severity = "error" if is_sure and not source.conditional(node) else "warning"
         base = name.rpartition("/")[2]
-        message = f"{name} is read, and is not in the archive"
+        message = f"{name} is {'read' if is_sure else 'given to a function'}, and is not in the archive"
         fix = f"Put {base} into the archive (extra_files)."
         if base in subject.sizes:
             message += f", whose root holds {base}"
@@ -165,6 +170,20 @@ def _readings(program: Program) -> Iterator[_Reading]:
             path = node.args[0]  # a text may be a name of the hub
         if path is not None and (place := place_of(source, path)) is not None:
             yield _Reading(source, node, place)
+
+
+def _given(program: Program) -> Iterator[_Reading]:
+    """Calls of functions that are not looked into, with the path of a file in model_dir."""
+    for source, node in program.nodes(ast.Call):
+        name, method = source.name(node.func), _method(node)
+        if name.startswith(("os.", "pathlib.", "logging.", "shutil.")) or name in _READERS or name in _PLAIN:
+            continue
+        if method in _ASKERS | _MAKERS | _LOGGERS:
+            continue
+        for given in (*node.args, *(one.value for one in node.keywords)):
+            place = place_of(source, given)
+            if place is not None and place.root == "model_dir" and re.search(r"\w\.\w+$", place.text):
+                yield _Reading(source, node, place, is_sure=False)
 
 
 def _is_path(source: Source, node: ast.expr) -> bool:
