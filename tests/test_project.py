@@ -173,6 +173,22 @@ def test_continuous_integration_runs_make_test(file: str, command: str) -> None:
     assert command in (ROOT / file).read_text()
 
 
+@pytest.mark.parametrize(
+    ("locked", "options"), [("1", "-c tools/constraints.txt"), ("0", "--upgrade --upgrade-strategy eager")]
+)
+def test_set_up_installs_what_is_locked_or_the_newest(tmp_path: Path, locked: str, options: str) -> None:
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "setup.sh", tmp_path / "tools")
+    python = tmp_path / ".venv" / "bin" / "python"  # says what it is asked
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho $*\n")
+    python.chmod(0o755)
+    environment = {**os.environ, "LOCKED": locked}
+    subprocess.run(["bash", "tools/setup.sh"], cwd=tmp_path, env=environment, check=True, timeout=30)
+    assert (tmp_path / ".venv" / "setup.log").read_text() == f"-m pip install --quiet {options} --editable .[dev]\n"
+    assert (tmp_path / ".venv" / ".ready").exists()
+
+
 def stages(folder: Path, fails: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """tools/stages.sh test, in a project whose tools say what they are asked; the one called `fails` fails."""
     (folder / ".venv" / "bin").mkdir(parents=True)
