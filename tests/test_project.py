@@ -173,6 +173,14 @@ def test_continuous_integration_runs_make_test(file: str, command: str) -> None:
     assert command in (ROOT / file).read_text()
 
 
+def test_continuous_integration_runs_on_every_python_of_the_classifiers() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert jobs["test"]["strategy"]["matrix"]["python"] == named
+    assert [name for name, job in jobs.items() if job.get("env") == {"LOCKED": "0"}] == ["newest"]
+    assert [name for name, job in jobs.items() if job.get("continue-on-error")] == ["newest"]
+
+
 @pytest.mark.parametrize(
     ("locked", "options"), [("1", "-c tools/constraints.txt"), ("0", "--upgrade --upgrade-strategy eager")]
 )
