@@ -110,6 +110,11 @@ class ArchiveReader:
     def _opened(self, name: str) -> IO[bytes]:
         return io.BufferedReader(_Exactly(name, self._members[name], self.name))
 
+    def inflates(self, name: str) -> bool:
+        """Whether a file's bytes are inflated while they are read, so that seeking back reads all before it anew.
+        Raises KeyError for a name that is not in `sizes`."""
+        return self._members[name].inflates
+
     def extract(self, name: str, path: Path) -> None:
         """Write a file's bytes to a new file. Raises ArchiveError where they are not what the archive says, KeyError
         for a name that is not in `sizes`, OSError for a path that cannot be written."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,13 @@ def test_honest_weights_get_no_word(tmp_path: Path, name: str) -> None:
     files, handler, options = HONEST[name]
     weights = next(file for file in files if not file.endswith(".py"))
     assert_quiet(model(tmp_path, files, handler, serialized_file=weights, **options))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_an_archive_is_read_as_its_files_are(tmp_path: Path, compression: int) -> None:
+    with zipfile.ZipFile(tmp_path / "it.mar", "w", compression) as zipped:
+        zipped.writestr("handler.py", BASE)
+        zipped.writestr("it.pt", STATE)
+        manifest = {"model": {"modelName": "it", "handler": "handler.py", "serializedFile": "it.pt"}}
+        zipped.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+    assert "no TorchScript program" in found(tmp_path / "it.mar")["weights"].message

@@ -11,7 +11,7 @@ import math
 import pickle
 import pickletools
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, NamedTuple
 
@@ -19,6 +19,9 @@ from typing import IO, Any, NamedTuple
 _MOST_OPCODES = 5_000_000
 #: How deep pickles in the bytes of a pickle are read.
 _DEEPEST = 4
+#: Opcodes that hold bytes, and the bytes of their length; and from where on they are sought past.
+_SIZED = {"BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8}
+_LONG = 1 << 16
 #: Pickles behind each other that are read at most.
 _MOST_PICKLES = 64
 #: What makes bytes of a text where the protocol is one of Python 2's.
@@ -79,11 +82,9 @@ def read(file: IO[bytes], *, depth: int = 0) -> Pickled:
     machine = _Machine(file, depth)
     found, do = machine.found, machine.do
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-            if count >= _MOST_OPCODES:
-                raise ValueError(f"it has more than {_MOST_OPCODES:,} opcodes")
-            found.opcodes.add(opcode.name)
-            do[opcode.name](argument)
+        for name, argument in _opcodes(file):
+            found.opcodes.add(name)
+            do[name](argument)
     except Exception as problem:  # whatever pickletools raises on bytes that are no pickle
         found.problem = " ".join(str(problem).split()) or type(problem).__name__
     return found
@@ -96,6 +97,59 @@ def read_all(file: IO[bytes]) -> list[Pickled]:
         file.seek(-1, io.SEEK_CUR)
         pickles.append(read(file))
     return pickles
+
+
+def _opcodes(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """The names of the opcodes and their arguments up to STOP, as pickletools.genops has them; the bytes of an array
+    are sought past, but for their beginning."""
+    for _ in range(_MOST_OPCODES):
+        code = file.read(1)
+        if code not in _CODES:
+            raise ValueError(f"opcode {code!r} is unknown" if code else "it ends before STOP")
+        name, reader = _CODES[code]
+        yield name, reader(file) if reader is not None else None
+        if code == b".":
+            return
+    raise ValueError(f"it has more than {_MOST_OPCODES:,} opcodes")
+
+
+def _sized(file: IO[bytes], size: int) -> bytes:
+    """Bytes of that size; of many, those that tell whether they are a pickle, which is then read for itself."""
+    if size < _LONG:
+        content = file.read(size)
+    else:
+        at = file.tell()
+        content = file.read(2)
+        content = content + file.read(size - 2) if _begins(content) else content
+        file.seek(0, io.SEEK_END)
+        if file.tell() < at + size:
+            raise ValueError("it ends before STOP")
+        file.seek(at + size)
+        return content
+    if len(content) < size:
+        raise ValueError("it ends before STOP")
+    return content
+
+
+def _readers() -> Iterator[tuple[bytes, tuple[str, Callable[[IO[bytes]], Any] | None]]]:
+    """The opcodes' names, and what reads the argument of each, by their byte."""
+    for opcode in pickletools.opcodes:
+        reader = opcode.arg.reader if opcode.arg is not None else None
+        if (width := _SIZED.get(opcode.name)) is not None:
+            reader = _sized_reader(width)
+        yield opcode.code.encode("latin-1"), (opcode.name, reader)
+
+
+def _sized_reader(width: int) -> Callable[[IO[bytes]], bytes]:
+    return lambda file: _sized(file, int.from_bytes(file.read(width), "little"))
+
+
+_CODES = dict(_readers())
+
+
+def _begins(content: bytes) -> bool:
+    """Whether bytes begin as a pickle does."""
+    return len(content) > 1 and content[0] == 0x80 and content[1] <= pickle.HIGHEST_PROTOCOL
 
 
 class _Machine:
@@ -287,7 +341,7 @@ class _Machine:
 
     def _nested(self, content: bytes) -> None:
         """A pickle in the bytes of a pickle: pickle.loads, or torch.load for a tensor, would be called with it."""
-        if len(content) < 4 or content[0] != 0x80 or content[1] > pickle.HIGHEST_PROTOCOL or self._depth == _DEEPEST:
+        if len(content) < 4 or not _begins(content) or self._depth == _DEEPEST:
             return
         file = io.BytesIO(content)
         for _ in range(_MOST_PICKLES):
