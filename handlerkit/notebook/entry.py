@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,10 +156,12 @@ class Entry:
             self.worker = None
 
     def load_failure(self) -> str:
-        """The sentence that its files did not load as they are now, "" if they did or were not tried."""
-        if self.failure is None or self.failure[0] != stamp(self.build()):
-            return ""
-        return self.failure[1]
+        """The sentence that its files do not load as they are now, "" if they do; they are tried if they never were."""
+        now = stamp(self.build())
+        if self.worker is None and (self.failure is None or self.failure[0] != now):
+            with suppress(LoadError):  # which is `failure` then
+                self.serve()
+        return self.failure[1] if self.failure is not None and self.failure[0] == now else ""
 
     def _failed(self, problem: LoadError) -> None:
         why = f": {problem.error.type}: {problem.error.message}" if problem.error else ""

@@ -249,13 +249,13 @@ class Session:
         requirements: str | None = None,
         target: PathLike | None = None,
     ) -> Exported:
-        """Check the current model, and write its archive.
+        """Check the current model, and write its archive; what was never loaded is loaded to tell whether it does.
 
         Args:
             folder: where to; it is created.
             archive_format: default, zip-store, tgz or no-archive.
             force: replace an archive that is there.
-            strict: write nothing if the check finds an error, or the handler did not load.
+            strict: write nothing if the check finds an error, or the handler does not load.
             requirements: "auto" writes the requirements file that the check asks for, with the versions installed here,
                 to NAME-requirements.txt, and puts it into the archive.
             target: the environment it is checked for, as of handlerkit.check; the model's own without it.
