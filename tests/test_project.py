@@ -262,8 +262,8 @@ def sanitized(text: str) -> str:
     return text
 
 
-def test_sanitizing_has_three_rules() -> None:
-    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 3
+def test_sanitizing_has_four_rules() -> None:
+    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 4
 
 
 @pytest.mark.parametrize(
@@ -276,6 +276,7 @@ def test_sanitizing_has_three_rules() -> None:
         ("is  ≈0.013 × the time", "is ≈76 × the time"),
         ('<img src="data:image/png;base64,AAAA+/=">', '<img src="data:image/jpeg;base64,B">'),
         ('<img src="data:image/png;base64,AA/4s+AA">', '<img src="data:image/png;base64,AA">'),
+        ("Python 3.11.7, torch 2.14.1, target declared", "Python 3.13.0, torch 2.15.0+cu130, target declared"),
     ],
 )
 def test_times_and_data_uris_are_taken_for_equal(one: str, other: str) -> None:
@@ -283,7 +284,8 @@ def test_times_and_data_uris_are_taken_for_equal(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["24 boxes", "200 OK", "1.4×", "12 sheets", "384 x 303", "score 0.98", "v1.2s", "3\ns"]
+    "text",
+    ["24 boxes", "200 OK", "1.4×", "12 sheets", "384 x 303", "score 0.98", "v1.2s", "3\ns", "Python 3.9", "torch 2.4"],
 )
 def test_other_numbers_are_compared(text: str) -> None:
     assert sanitized(text) == text
