@@ -35,6 +35,8 @@ def model(tmp_path: Path) -> Callable[..., hk.Model]:
         if (lines := options.pop("requirements", None)) is not None:
             options["requirements_file"] = folder / "requirements.txt"
             options["requirements_file"].write_text(lines)
+        if (function := options.pop("function", None)) is not None:
+            options["handler"] = f"{handler.with_suffix('')}:{function}"
         for name in ("serialized_file", "model_file"):
             if name in options:
                 options[name] = extra / options[name]

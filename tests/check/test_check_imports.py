@@ -304,6 +304,14 @@ def test_an_import_that_needs_a_window(checked) -> None:
     assert checked("from turtle import width\n", {"turtle.py": "width = 1\n"}) == []
 
 
+def test_a_model_of_spacy_is_a_distribution(checked) -> None:
+    source = "import spacy\nnlp = spacy.load('en_core_web_sm')\n"
+    found = [one for one in checked(source, requirements="spacy\n") if one.name == "missing_module"]
+    assert found[0].fix.startswith("Add en-core-web-sm to requirements.txt.")
+    declared = checked(source, requirements="spacy\nen-core-web-sm\n")
+    assert [one for one in declared if one.name == "missing_module"] == []
+
+
 @pytest.mark.parametrize("handler", ["vllm_handler", "dali_image_classifier"])
 def test_default_handlers_that_need_more(checked, handler: str) -> None:
     found = checked("", handler=handler)

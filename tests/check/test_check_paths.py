@@ -91,7 +91,7 @@ def test_a_path_of_the_notebooks_folder(checked) -> None:
         'self.x = open("/tmp/gone", "w")',
         'self.x = open("/proc/self/status")',
         'for name in ("a", "b"):\n            self.x = open(name)',
-        "self.x = open(os.path.join(os.environ['MODELS'], 'x'))",
+        "self.x = open(os.path.join(os.environ.get('MODELS', ''), 'x'))",
         'os.chdir("/tmp")\n        self.x = open("gone")',
         'self.x = os.path.expanduser(os.environ.get("CACHE", "/tmp"))',
         'self.x = "/predictions/m"',
@@ -119,6 +119,15 @@ def test_paths_of_ones_own_machine(checked, line: str, path: str) -> None:
     found = only(checked(HANDLER.format(line)), "absolute_path")
     assert found.severity == "warning"
     assert found.message == f"'{path}' lies outside the archive: on another machine it is not there."
+
+
+@pytest.mark.parametrize(
+    "path",
+    ['"../data/labels.txt"', 'os.path.join(model_dir, "../labels.txt")', 'Path(__file__).parent.parent / "labels.txt"'],
+)
+def test_paths_that_lead_out_of_model_dir(checked, path: str) -> None:
+    found = only(checked(HANDLER.format(f"self.x = open({path})"), {"labels.txt": ""}), "outer_path")
+    assert found.fix == "Open labels.txt in model_dir, where extra_files puts it."
 
 
 def test_a_docstring_may_name_any_path(checked) -> None:

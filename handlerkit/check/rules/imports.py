@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from handlerkit.check.code import standard_library
 from handlerkit.check.code.program import Import, Program
-from handlerkit.check.code.source import Source, dotted
+from handlerkit.check.code.source import Source, dotted, text_of
 from handlerkit.check.packages import Packages, Verdict
 from handlerkit.check.rules.effects import when
 from handlerkit.check.rules.shadows import lacks, stands_before
@@ -107,6 +107,22 @@ def windows(subject: Subject, target: Target) -> Iterator[Finding]:
             yield Finding("missing_module", message, one.place, _effect(one, program), fix, "warning")
 
 
+def language_models(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Models of spaCy, each of which is a distribution."""
+    program, packages = subject.program(target.python), subject.packages(target)
+    for source, node in program.nodes(ast.Call):
+        name = text_of(node.args[0]) if node.args and source.name(node.func) == "spacy.load" else None
+        if name is None or not name.isidentifier() or program.resolve(name) is not None:
+            continue
+        held = any(file.startswith(f"{name}/") for file in subject.sizes)
+        if held or packages.verdict(name) == "there" or source.tried(node, ("OSError",)):
+            continue
+        distribution, effect = name.replace("_", "-"), when(program, source, node)
+        message = f"spacy.load({name!r}) needs the distribution {distribution}, which the requirements do not name."
+        fix = f"{_sentence(_declare(distribution, subject))} Or archive the model's folder, and load that."
+        yield Finding("missing_module", message, source.place(node), effect, fix)
+
+
 def default_handlers(subject: Subject, target: Target) -> Iterator[Finding]:
     """What one of TorchServe's own handlers imports."""
     needed = _NEEDED_BY.get(subject.default_handler or "")
@@ -123,7 +139,7 @@ def default_handlers(subject: Subject, target: Target) -> Iterator[Finding]:
 
 def _verdict(one: Import, program: Program, packages: Packages) -> Verdict:
     """Whether its module can be imported, as far as the archive and the first part of its name tell."""
-    if program.resolve(one.module) is not None:
+    if program.resolve(one.module) is not None or one.module == "__main__":
         return "there"
     top = one.module.partition(".")[0]
     if top in program.tops and top not in standard_library.BUILT_IN:
@@ -294,4 +310,12 @@ def _unguarded_use(program: Program, source: Source, attempt: ast.Try | ast.With
 
 
 #: In the order in which they are asked.
-IMPORT_RULES = (missing_modules, relative_imports, names_of_modules, fallbacks, windows, default_handlers)
+IMPORT_RULES = (
+    missing_modules,
+    relative_imports,
+    names_of_modules,
+    fallbacks,
+    windows,
+    language_models,
+    default_handlers,
+)

@@ -86,6 +86,20 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
         yield Finding("absolute_path", message, source.place(node), when(program, source, node), fix, "warning")
 
 
+def outer_folders(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Files beside or above model_dir, as `../data` is."""
+    program = subject.program(target.python)
+    asked = _asked_for(program)
+    for source, node, place, _ in _readings(program):
+        leads_out = place.root in ("model_dir", "cwd") and place.in_archive is None
+        if not leads_out or place.text in asked or source.tried(node, ("FileNotFoundError", "OSError")):
+            continue
+        name = place.text.rpartition("/")[2]
+        message = f"{place.text!r} leads out of model_dir, where TorchServe has put nothing."
+        fix = f"Open {name} in model_dir, where extra_files puts it."
+        yield Finding("outer_path", message, source.place(node), when(program, source, node), fix)
+
+
 def home_folders(subject: Subject, target: Target) -> Iterator[Finding]:
     """The home folder, which is another one in a container."""
     program = subject.program(target.python)
@@ -266,4 +280,4 @@ def _short(node: ast.AST) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-PATH_RULES = (absolute_paths, home_folders, missing_files, manifest_keys, vocabulary)
+PATH_RULES = (absolute_paths, outer_folders, home_folders, missing_files, manifest_keys, vocabulary)
