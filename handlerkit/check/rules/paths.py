@@ -43,7 +43,9 @@ _MAKERS = {
 }  # fmt: skip
 #: Functions that read nothing.
 _PLAIN = {"str", "repr", "print", "len", "setattr", "RuntimeError", "ValueError", "FileNotFoundError", "Exception"}
-_LOGGERS = {"debug", "info", "warning", "error", "exception", "log", "format", "append", "connect", "FileHandler"}
+_LOGGERS = {"debug", "info", "warning", "error", "exception", "log", "format", "append", "connect"}
+#: Functions that make a file, or do without one: ts.utils.util.load_label_mapping.
+_WRITING = re.compile(r"save|write|dump|export|record|to_|Handler$|Writer$|load_label_mapping", re.IGNORECASE)
 #: Folders that a container has, and those of a person's machine.
 _OF_SYSTEM = re.compile(r"/(tmp|var/tmp|dev|proc|sys|etc|home/model-server|opt/ml|run)(/|$)|/$")
 _PERSONAL = re.compile(
@@ -192,7 +194,7 @@ def _given(program: Program) -> Iterator[_Reading]:
         name, method = source.name(node.func), _method(node)
         if name.startswith(("os.", "pathlib.", "logging.", "shutil.")) or name in _READERS or name in _PLAIN:
             continue
-        if method in _ASKERS | _MAKERS | _LOGGERS:
+        if method in _ASKERS | _LOGGERS or _WRITING.search(method):
             continue
         for given in (*node.args, *(one.value for one in node.keywords)):
             place = place_of(source, given)
