@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import io
 import os
 import pickle
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +162,37 @@ def test_honest_pickles_get_no_word(tmp_path: Path, name: str) -> None:
     files, handler = HONEST[name]
     weights = next(file for file in files if not file.endswith(".py"))
     assert_quiet(model(tmp_path, files, handler, serialized_file=weights))
+
+
+def on_cuda() -> bytes:
+    """A state_dict as torch.save writes it where its tensors lie on a GPU."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(STATE)) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("data.pkl"):
+                content = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
+            new.writestr(name, content)
+    return file.getvalue()
+
+
+def test_tensors_that_lay_on_a_gpu(tmp_path: Path) -> None:
+    handler = OWN.format(load="self.model = torch.load('it.pt', weights_only=True)")
+    made = model(tmp_path, {"it.pt": on_cuda()}, handler, serialized_file="it.pt")
+    one = found(made, OFFICIAL)["saved_device"]
+    assert "cuda:0" in one.message
+    assert (one.severity, found(made)["saved_device"].severity) == ("error", "warning")
+    assert_quiet(made, "torchserve-0.12.0-gpu")
+
+
+@pytest.mark.parametrize("device", ["map_location='cpu'", "map_location=self.device"])
+def test_tensors_that_are_told_where_to_go(tmp_path: Path, device: str) -> None:
+    handler = OWN.format(load=f"self.model = torch.load('it.pt', weights_only=True, {device})")
+    assert_quiet(model(tmp_path / "own", {"it.pt": on_cuda()}, handler, serialized_file="it.pt"))
+    files = {"it.pt": on_cuda(), "net.py": NET}
+    assert_quiet(model(tmp_path / "base", files, model_file="net.py", serialized_file="it.pt"))
+
+
+def test_a_path_of_python_3_13(tmp_path: Path) -> None:
+    made = model(tmp_path, {"it.pkl": pickled("pathlib._local", "PosixPath")}, UNPICKLES, serialized_file="it.pkl")
+    assert "Python 3.13 alone" in found(made, OFFICIAL)["pickled_import"].message

@@ -173,3 +173,77 @@ def test_an_archive_is_read_as_its_files_are(tmp_path: Path, compression: int) -
         manifest = {"model": {"modelName": "it", "handler": "handler.py", "serializedFile": "it.pt"}}
         zipped.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
     assert "no TorchScript program" in found(tmp_path / "it.mar")["weights"].message
+
+
+# --- the handler's own loader, and the keys of a state_dict -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "load", "change"),
+    [
+        ("it.pt", STATE, "torch.jit.load(context.manifest['model']['serializedFile'])", "torch.load"),
+        ("it.safetensors", SAFETENSORS, "torch.load('it.safetensors')", "safetensors"),
+        ("it.bin", scripted(), "pickle.load(open('models/it.bin', 'rb'))", "torch.jit.load"),
+    ],
+)
+def test_the_wrong_loader(tmp_path: Path, name: str, content: bytes, load: str, change: str) -> None:
+    made = model(tmp_path, {name: content}, OWN.format(load=f"self.model = {load}"), serialized_file=name)
+    one = found(made)["weights"]
+    assert f"does not load {name}" in one.message
+    assert change in one.fix
+    assert one.where == "handler.py, line 8"
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        "torch.jit.load(context.manifest['model']['serializedFile'] if context.gpu else 'other.pt')",
+        "torch.jit.load(self.path)",
+        "torch.jit.load('it.pt') if context.fast else torch.load('it.bin', weights_only=True)",
+        "torch.load(context.manifest['model']['serializedFile'], map_location='cpu')",
+    ],
+)
+def test_loaders_of_which_little_is_known(tmp_path: Path, load: str) -> None:
+    handler = OWN.format(load=f"self.model = {load}")
+    assert "weights" not in found(model(tmp_path, {"it.bin": STATE}, handler, serialized_file="it.bin"))
+
+
+BLOCK = (
+    "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    "        self.body = nn.Linear(3, 2)\n"
+)
+
+
+class Wrapped(nn.Module):
+    def __init__(self, **parts: nn.Module) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (nn.DataParallel(Wrapped(body=nn.Linear(3, 2))), "DataParallel"),
+        (Wrapped(body=nn.Linear(3, 2), head=nn.Linear(2, 2)), "weights of head"),
+    ],
+)
+def test_weights_of_another_class(tmp_path: Path, state: nn.Module, told: str) -> None:
+    for options in ({}, {"_use_new_zipfile_serialization": False}):
+        files = {"net.py": BLOCK, "it.pt": saved(state.state_dict(), **options)}
+        made = model(tmp_path / str(len(options)), files, model_file="net.py", serialized_file="it.pt")
+        assert told in found(made)["state_dict"].message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        BLOCK,
+        BLOCK.replace("nn.Linear(3, 2)", "nn.ModuleDict({'a': nn.Linear(3, 2)})"),
+        BLOCK.replace("self.body", "setattr(self, 'bo' + 'dy', None); self.other"),
+        "from torchvision.models import ResNet\n\n\nclass Net(ResNet):\n    pass\n",
+    ],
+)
+def test_weights_that_the_class_may_have(tmp_path: Path, source: str) -> None:
+    files = {"net.py": source, "it.pt": saved(Wrapped(body=nn.Linear(3, 2)).state_dict())}
+    assert_quiet(model(tmp_path, files, model_file="net.py", serialized_file="it.pt"))

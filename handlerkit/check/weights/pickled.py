@@ -24,6 +24,7 @@ _SIZED = {"BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8}
 _LONG = 1 << 16
 #: Pickles behind each other that are read at most.
 _MOST_PICKLES = 64
+_ORDERED = ("collections", "OrderedDict")
 #: What makes bytes of a text where the protocol is one of Python 2's.
 _ENCODE = ("_codecs", "encode")
 #: What stands in joblib's files where an array's bytes follow.
@@ -53,7 +54,8 @@ class Pickled:
         globals: what it imports, in order, each once.
         opcodes: the names of the opcodes it uses.
         root: what the object itself is: "dict", the Global that makes it, or None where that is not known.
-        keys: where it is a dict, its keys that are texts.
+        keys: where it is a dict, or an OrderedDict, its keys that are texts.
+        devices: the devices on which its tensors lay, such as "cuda:0".
         versions: texts that follow a key ending in "_version", such as {"_sklearn_version": "1.4.2"}.
         problem: why it could not be read to its end; "" where it could.
     """
@@ -62,6 +64,7 @@ class Pickled:
     opcodes: set[str] = field(default_factory=set)
     root: Global | str | None = None
     keys: list[str] = field(default_factory=list)
+    devices: set[str] = field(default_factory=set)
     versions: dict[str, str] = field(default_factory=dict)
     problem: str = ""
 
@@ -74,7 +77,9 @@ class _Made(NamedTuple):
 
 
 class _Dict(dict[str, Any]):
-    """A dict: its items whose keys are texts."""
+    """A dict, or what `by` makes as one: its items whose keys are texts."""
+
+    by: Global | None = None
 
 
 def read(file: IO[bytes], *, depth: int = 0) -> Pickled:
@@ -290,7 +295,11 @@ class _Machine:
         self._made(self._slice()[0])
 
     def _made(self, by: Any, arguments: Any = None) -> None:
-        self._stack.append(_Made(by, arguments) if isinstance(by, Global) else None)
+        made: Any = _Made(by, arguments) if isinstance(by, Global) else None
+        if by == _ORDERED:
+            made = _Dict()
+            made.by = by
+        self._stack.append(made)
 
     def _build(self, _: Any) -> None:
         state, made = self._stack.pop(), self._stack[-1]
@@ -309,8 +318,11 @@ class _Machine:
         self._file.seek(size, io.SEEK_CUR)
 
     def _persistent(self, _: Any) -> None:
-        """torch.save wrote a class before 1.6 as ("module", class, its file, its source)."""
+        """torch.save wrote a class before 1.6 as ("module", class, its file, its source); a tensor's numbers it writes
+        as ("storage", type, name, device, count)."""
         said = self._stack.pop()
+        if isinstance(said, tuple) and len(said) > 3 and said[0] == "storage" and isinstance(said[3], str):
+            self.found.devices.add(said[3])
         is_class = isinstance(said, tuple) and len(said) > 1 and said[0] == "module" and isinstance(said[1], Global)
         self._stack.append(said[1] if is_class else None)
 
@@ -335,7 +347,7 @@ class _Machine:
     def _stop(self, _: Any) -> None:
         top = self._stack.pop()
         if isinstance(top, _Dict):
-            self.found.root, self.found.keys = "dict", list(top)
+            self.found.root, self.found.keys = top.by or "dict", list(top)
         elif isinstance(top, Global | _Made):
             self.found.root = top.by if isinstance(top, _Made) else top
 
