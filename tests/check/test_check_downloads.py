@@ -68,6 +68,11 @@ def test_of_hubs(checked, line: str, what: str) -> None:
     assert what in found[0].message
 
 
+def test_a_hubs_name_in_a_constant_is_no_file(checked) -> None:
+    line = 'import transformers\n        name = "a/b"\n        transformers.AutoModel.from_pretrained(name)'
+    only(checked(HANDLER.format(line), requirements="transformers\n"), "download")
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -182,10 +182,12 @@ def _readings(program: Program) -> Iterator[_Reading]:
             path = node.func.value
         elif isinstance(node.func, ast.Attribute) and method == "open" and _is_path(source, node.func.value):
             path = node.func.value if _reads(node, 0) else None
-        elif method == "from_pretrained" and node.args and text_of(node.args[0]) is None:
-            path = node.args[0]  # a text may be a name of the hub
-        if path is not None and (place := place_of(source, path)) is not None:
-            yield _Reading(source, node, place)
+        elif method == "from_pretrained" and node.args:
+            path = node.args[0]
+        place = place_of(source, path)
+        if place is None or (method == "from_pretrained" and place.root != "model_dir"):  # else a name of the hub
+            continue
+        yield _Reading(source, node, place)
 
 
 def _given(program: Program) -> Iterator[_Reading]:
