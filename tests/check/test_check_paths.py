@@ -60,6 +60,8 @@ def test_a_file_that_is_there(checked, line: str) -> None:
         'self.x = Tokenizer(os.path.join(model_dir, "vocab.txt"))',
         'self.x = Tokenizer(vocab_file=f"{model_dir}/vocab.txt")',
         'path = Path(model_dir, "vocab.txt")\n        self.x = Tokenizer.load(str(path))',
+        'self.x = Tokenizer.load("vocab.txt")',
+        'self.x = Tokenizer.from_service_account_json("./vocab.txt")',
     ],
 )
 def test_a_file_for_a_function_that_is_not_looked_into(checked, line: str) -> None:

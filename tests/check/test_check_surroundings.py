@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from findings_of import only
+
+CONFIGURED = """\
+class Handler:
+    def initialize(self, context):
+        self.x = {}
+    def handle(self, data, context):
+        return data
+"""
+
+
+def config_file(folder: Path, text: str | None) -> dict[str, Path]:
+    """The option of a model-config.yaml with this text, or none."""
+    if text is None:
+        return {}
+    (folder / "model-config.yaml").write_text(text)
+    return {"config_file": folder / "model-config.yaml"}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +71,37 @@ def test_a_variable_that_must_be_set(checked) -> None:
 )
 def test_variables_that_need_not_be(checked, source: str) -> None:
     assert checked(source) == []
+
+
+YAML = "minWorkers: 1\nmaxWorkers: 1\nhandler:\n  max_length: 20\n"
+
+
+@pytest.mark.parametrize(
+    ("expression", "yaml", "says"),
+    [
+        ('context.model_yaml_config["handler"]["top"]', YAML, "model-config.yaml has no `handler: top`, which"),
+        ('context.model_yaml_config["model"]["path"]', YAML, "model-config.yaml has no `model`, which"),
+        ('context.model_yaml_config["handler"]', None, "There is no config file with `handler`, which"),
+    ],
+)
+def test_a_setting_that_the_config_file_does_not_have(checked, tmp_path, expression: str, yaml, says: str) -> None:
+    found = only(checked(CONFIGURED.format(expression), **config_file(tmp_path, yaml)), "config_key")
+    assert found.message.startswith(says)
+    assert found.where == "handler.py, line 3"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'context.model_yaml_config["handler"]["max_length"]',
+        'context.model_yaml_config.get("model", {})',
+        'context.model_yaml_config["handler"].get("top")',
+        'context.model_yaml_config["pt2"] if "pt2" in context.model_yaml_config else None',
+        "context.model_yaml_config[self.key]",
+    ],
+)
+def test_settings_that_are_there_or_asked_for(checked, tmp_path, expression: str) -> None:
+    assert checked(CONFIGURED.format(expression), **config_file(tmp_path, YAML)) == []
 
 
 def test_the_main_module_is_the_worker_script(checked) -> None:

@@ -46,6 +46,7 @@ _PLAIN = {"str", "repr", "print", "len", "setattr", "RuntimeError", "ValueError"
 _LOGGERS = {"debug", "info", "warning", "error", "exception", "log", "format", "append", "connect"}
 #: Functions that make a file, or do without one: ts.utils.util.load_label_mapping.
 _WRITING = re.compile(r"save|write|dump|export|record|to_|Handler$|Writer$|load_label_mapping", re.IGNORECASE)
+_READING = re.compile(r"^(load|read)(_file)?$|from_file|from_\w*json|from_path", re.IGNORECASE)
 #: Folders that a container has, and those of a person's machine.
 _OF_SYSTEM = re.compile(r"/(tmp|var/tmp|dev|proc|sys|etc|home/model-server|opt/ml|run)(/|$)|/$")
 _PERSONAL = re.compile(
@@ -191,7 +192,8 @@ def _readings(program: Program) -> Iterator[_Reading]:
 
 
 def _given(program: Program) -> Iterator[_Reading]:
-    """Calls of functions that are not looked into, with the path of a file in model_dir."""
+    """Calls of functions that are not looked into, with the path of a file in model_dir; a bare name counts where the
+    function's name says that it reads a file."""
     for source, node in program.nodes(ast.Call):
         name, method = source.name(node.func), _method(node)
         if name.startswith(("os.", "pathlib.", "logging.", "shutil.")) or name in _READERS or name in _PLAIN:
@@ -200,7 +202,9 @@ def _given(program: Program) -> Iterator[_Reading]:
             continue
         for given in (*node.args, *(one.value for one in node.keywords)):
             place = place_of(source, given)
-            if place is not None and place.root == "model_dir" and re.search(r"\w\.\w+$", place.text):
+            if place is None or not re.search(r"\w\.\w+$", place.text):
+                continue
+            if place.root == "model_dir" or (place.root == "cwd" and _READING.search(method)):
                 yield _Reading(source, node, place, is_sure=False)
 
 

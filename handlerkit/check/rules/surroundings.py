@@ -1,9 +1,12 @@
-"""What the code takes from the process around it: its command line, its environment, its main module."""
+"""What the code takes from the process around it: its command line, its environment, its settings."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Any
+
+import yaml
 
 from handlerkit.check.code.source import text_of
 from handlerkit.check.rules.effects import when
@@ -48,6 +51,63 @@ def environment_variables(subject: Subject, target: Target) -> Iterator[Finding]
         yield Finding("environment_variable", message, source.place(node), effect, fix, "warning")
 
 
+def config_keys(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Settings that the code takes from context.model_yaml_config, and the archive's config file does not have."""
+    program = subject.program(target.python)
+    settings: Any = _settings(subject)
+    for source, node in program.nodes(ast.Subscript):
+        if settings is None or not isinstance(node.ctx, ast.Load) or source.tried(node, ("KeyError",)):
+            continue
+        keys = _keys(node)
+        if keys is None or _has(settings, keys[:-1]) is not True or _has(settings, keys) is not False:
+            continue
+        asks = {text_of(part) for outer in source.around(node) if isinstance(outer, ast.If | ast.IfExp)
+                for part in ast.walk(outer.test)}  # fmt: skip
+        if keys[-1] in asks:
+            continue
+        name = subject.said.get("configFile")
+        path = ": ".join(keys)
+        message = f"{name} has no `{path}`" if name else f"There is no config file with `{path}`"
+        fix = f"Write {path}: ... into {name or 'model-config.yaml (--config-file)'}, or ask with .get({keys[-1]!r})."
+        effect = f"`{ast.unparse(node)}` is a KeyError. {when(program, source, node)}"
+        yield Finding("config_key", f"{message}, which the code asks for.", source.place(node), effect, fix)
+
+
+def _settings(subject: Subject) -> object:
+    """What context.model_yaml_config is; None where that is not known."""
+    name = subject.said.get("configFile")
+    if not name:
+        return {}
+    if not isinstance(name, str) or name not in subject.sizes:
+        return None
+    try:
+        return yaml.safe_load(subject.read(name))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return None  # said by another rule
+
+
+def _keys(node: ast.Subscript) -> list[str] | None:
+    """The keys of context.model_yaml_config["handler"]["max_length"]; None for what is not such an expression."""
+    key = text_of(node.slice)
+    if key is None:
+        return None
+    if isinstance(node.value, ast.Attribute) and node.value.attr == "model_yaml_config":
+        return [key]
+    outer = _keys(node.value) if isinstance(node.value, ast.Subscript) else None
+    return None if outer is None else [*outer, key]
+
+
+def _has(settings: Any, keys: list[str]) -> bool | None:
+    """Whether the settings have such a key; None where something else than a mapping stands on the way."""
+    for key in keys:
+        if not isinstance(settings, dict):
+            return None
+        if key not in settings:
+            return False
+        settings = settings[key]
+    return True
+
+
 def main_module(subject: Subject, target: Target) -> Iterator[Finding]:
     """`__main__`, which is the notebook here and the worker script there."""
     program = subject.program(target.python)
@@ -72,4 +132,4 @@ def _is_set(nodes: Iterator[tuple[object, ast.AST]], name: str) -> bool:
     return False
 
 
-SURROUNDING_RULES = (command_line, environment_variables, main_module)
+SURROUNDING_RULES = (command_line, environment_variables, config_keys, main_module)
