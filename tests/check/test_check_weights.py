@@ -247,3 +247,17 @@ def test_weights_of_another_class(tmp_path: Path, state: nn.Module, told: str) -
 def test_weights_that_the_class_may_have(tmp_path: Path, source: str) -> None:
     files = {"net.py": source, "it.pt": saved(Wrapped(body=nn.Linear(3, 2)).state_dict())}
     assert_quiet(model(tmp_path, files, model_file="net.py", serialized_file="it.pt"))
+
+
+def test_what_torch_save_wrote_before_1_6_is_whole_or_cut_short(tmp_path: Path) -> None:
+    whole = saved(nn.Linear(99, 99).state_dict(), _use_new_zipfile_serialization=False)
+    handler = OWN.format(load="self.model = torch.load('it.pt', weights_only=True)")
+    assert_quiet(model(tmp_path / "whole", {"it.pt": whole}, handler, serialized_file="it.pt"))
+    made = model(tmp_path / "cut", {"it.pt": whole[:-100]}, handler, serialized_file="it.pt")
+    assert "cut short" in found(made)["not_weights"].message
+
+
+def test_what_is_no_library(tmp_path: Path) -> None:
+    files = {"it.so": STATE, "c.yaml": "pt2: {export: {aot_compile: true}}\n"}
+    made = model(tmp_path, files, serialized_file="it.so", config_file="c.yaml")
+    assert "no library" in found(made)["weights"].message

@@ -77,7 +77,7 @@ def base_handler(subject: Subject, target: Target) -> Iterator[Finding]:
     if has_model_file:
         yield from _state_dict(name, found)
     elif name.endswith(".so"):
-        yield from _compiled(subject, name)
+        yield from _compiled(subject, name, found)
     elif not any(name.endswith(end) and found.kind == kind for end, kind in _TAKES.items()):
         yield Finding("weights", f"{name} is {_KINDS[found.kind]}. {_rule(name)[0]}", "", LOAD, _fix(name, found))
 
@@ -122,8 +122,11 @@ def _state_dict(name: str, found: Weights) -> Iterator[Finding]:
         yield Finding("weights", message, "", LOAD, fix)
 
 
-def _compiled(subject: Subject, name: str) -> Iterator[Finding]:
+def _compiled(subject: Subject, name: str, found: Weights) -> Iterator[Finding]:
     """BaseHandler loads a library only where the config file says so."""
+    if found.kind != "aotinductor":
+        yield Finding("weights", f"{name} is {_KINDS[found.kind]}, and no library.", "", LOAD, _fix(name, found))
+        return
     pt2 = subject.settings.get("pt2")
     export = pt2.get("export") if isinstance(pt2, dict) else None
     if not (isinstance(export, dict) and export.get("aot_compile") is True):
