@@ -11,7 +11,7 @@ NO_WEIGHTS = (
     "Name the weights (--serialized-file model.pt), or write initialize.",
 )
 NOT_LOADABLE = (
-    "BaseHandler loads .pt (TorchScript), .so and, with onnxruntime, .onnx files; a state_dict needs the model's class.",
+    "BaseHandler loads .pt (TorchScript), .so and, with onnxruntime, .onnx; a state_dict needs the model's class.",
     "Name the class's file (--model-file model.py), save TorchScript as .pt, or require onnxruntime for .onnx.",
 )
 NO_TORCHSCRIPT = (
