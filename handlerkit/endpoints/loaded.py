@@ -60,6 +60,7 @@ class Loaded:
         files = ModelFiles(model)
         self._staged = Staged(model)
         self._response_timeout = response_timeout
+        self._batch_size = batch_size
         self.model_dir = self._staged.model_dir
         self.files = self._staged.files
         self.journal = self._staged.journal
@@ -114,15 +115,16 @@ class Loaded:
             files, record, dice, self._guard.modules(), handler, self._service.context, model.handler
         )  # fmt: skip
 
-    def swap(self) -> str:
+    def swap(self, batch_size: int | None = None) -> str:
         """Read the model's files again, put what changed into the loaded handler, and everything else back to what it
-        was after the load. Returns what changed, as half a sentence.
+        was after the load; tell it of another batch size. Returns what changed, as half a sentence.
 
         Raises LoadAnew where that might answer otherwise than a handler that is loaded anew; it may then be in no state
         to be called.
         """
-        changed, structural = self._swap.swap(called=self._called, put_back=self._put_back)
-        self._called = False
+        other = batch_size if batch_size != self._batch_size else None
+        changed, structural = self._swap.swap(called=self._called, put_back=self._put_back, batch_size=other)
+        self._called, self._batch_size = False, batch_size or self._batch_size
         self._entry_points.clear()
         if structural:
             self._clocked = self._instrument()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from handlerkit.endpoints.compiled import forget, scripted
 from handlerkit.endpoints.guard import variables_now
@@ -39,6 +40,8 @@ _READS_NAMES = {
     "getattr", "hasattr", "dir", "vars", "globals", "locals", "eval", "exec", "getmembers", "attrgetter",
     "methodcaller", "getattr_static", "__dict__", "__getattribute__", "__getattr__", "*",
 }  # fmt: skip
+_TORCHSERVE = f"{os.sep}ts{os.sep}torch_handler{os.sep}"  # of ts, what is given the context and is no part of it
+_READS_ALL = {"items", "values", "copy", "deepcopy", "update", "dumps", "vars", "__dict__", "popitem", "asdict"}
 _READS_FOLDER = {"parent", "parents", "dirname", "with_name"}  # what `__file__` is mostly asked for
 _DOCSTRINGS = {"__doc__", "getdoc", "help"}
 
@@ -88,12 +91,13 @@ class Swap:
         dice: Dice,
         modules: Mapping[str, ModuleType],
         handler: object,
-        context: object,
+        context: Any,
         word: str,
     ) -> None:
         self._files = files
         self._modules = {name: module for name, module in modules.items() if files.holds(module.__file__)}
         self._handler = handler
+        self._properties: dict[str, Any] = context.system_properties
         self._roots = {"the context": context, **dice.used()}
         stem, _, entry = word.partition(":")
         self._stem, self._entry = stem.removesuffix(".py"), entry or "handle"
@@ -104,12 +108,13 @@ class Swap:
         self._sources = self._read(record.codes or set())
         self._snapshot = self._shoot()
 
-    def swap(self, *, called: bool, put_back: Callable[[], object]) -> tuple[str, bool]:
+    def swap(self, *, called: bool, put_back: Callable[[], object], batch_size: int | None = None) -> tuple[str, bool]:
         """Read the files again and put what changed into the loaded handler.
 
         Args:
             called: whether the handler was called since the load, or since the last swap.
             put_back: puts back what the caller keeps of the handler's state.
+            batch_size: what the context is to tell of the size of batches; None for what it told.
 
         Returns what changed, as half a sentence, and whether functions came or went.
         Raises LoadAnew where the handler has to be loaded anew; it may then be in no state to be called.
@@ -119,6 +124,8 @@ class Swap:
         edits = {file: self._edit(file, source) for file, source in written.items()}
         edited = {file: edit for file, edit in edits.items() if edit is not None}
         self._check_readers(edited)
+        if batch_size is not None:
+            self._check_batch_size()
         if called:
             self._put_back()
             put_back()
@@ -133,10 +140,15 @@ class Swap:
             replace(self._sources[file], edit, users)
         for file, source in written.items():
             self._files.write(file, source)
+        if batch_size is not None:
+            self._properties["batch_size"] = batch_size
         structural = any(edit.added or edit.removed or edit.constants for edit in edited.values())
-        if structural or any(edit.described or edit.notes for edit in edited.values()):
+        if structural or batch_size is not None or any(edit.described or edit.notes for edit in edited.values()):
             self._snapshot = self._shoot(self._snapshot)
-        return self._summary(written, edited), structural
+        summary = self._summary(written, edited)
+        if batch_size is not None:
+            summary = f"{'' if summary == 'nothing changed' else f'{summary}, and '}the batch size is {batch_size}"
+        return summary, structural
 
     def _read(self, ran: set[CodeType]) -> dict[str, Source]:
         """The code of every own module, by its file."""
@@ -232,6 +244,17 @@ class Swap:
                 raise LoadAnew(f"{path[-1]} came or went, and loading looks for that name")
         if came and self._snapshot.micro_batching:
             raise LoadAnew("a function came or went, and threads of the micro-batching hold them")
+
+    def _check_batch_size(self) -> None:
+        """Raises LoadAnew where loading may have asked for the batch size."""
+        for code in (*self._ran(), *(code for code in self._foreign if _TORCHSERVE in code.co_filename)):
+            words = set(self._words([code]))
+            if "batch_size" in words:
+                raise LoadAnew(f"the batch size changed, which {code.co_name} may read")
+            if found := words & _READS_ALL:
+                raise LoadAnew(f"the batch size changed, and loading reads all of something ({min(found)})")
+        if where := self._snapshot.mentions("batch_size", self._properties):
+            raise LoadAnew(f"the batch size changed, which is in {where}")
 
     def _ran(self, edits: Mapping[str, Edit] | None = None) -> Iterable[CodeType]:
         """The own code that ran while loading; without what an edit removed, where it did."""

@@ -112,6 +112,12 @@ class Snapshot:
                     return where
         return ""
 
+    def mentions(self, text: str, but: object) -> str:
+        """What to call a value, other than `but`, with this text in a name or text of it; "" where there is none."""
+        records = (record for record in self._records if record.value is not but)
+        told = (record.where for record in records if any(type(one) is str and text in one for one in record.before))
+        return next(told, "")
+
     def _look(self, value: Any, where: str, own: bool) -> None:
         if id(value) in self._seen or (kind := self._kinds.of(value)) is None:
             return
