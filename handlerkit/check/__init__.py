@@ -4,6 +4,9 @@
     check.ok, check.findings
 
 subject.py      what rules read: the manifest, the files by their names in the archive, the handler's syntax trees
+weights/        what a file of weights holds, told by its bytes
+loading.py      how the handler loads its weights, as far as its source says
+there.py        the versions and files of what the target has, where they can be known without building it
 rules/          one file for each subject, each with rules: functions (Subject, Target) -> Iterator[Finding]
                 (rules/__init__.py lists them, and says how to add one)
 

@@ -41,7 +41,7 @@ SAFETENSORS = struct.pack("<Q", len(HEADER)) + HEADER + bytes(8)
         ("it.pt", SAFETENSORS, "is safetensors", "torch.save"),
         ("it.pt", pickle.dumps([1]), "is a pickle", "TorchScript"),
         ("it.pth", scripted(), "is a TorchScript program", "*.pt"),
-        ("it.bin", STATE, "it needs the model's class", "--model-file"),
+        ("it.bin", STATE, "needs the model's class", "--model-file"),
         ("it.safetensors", SAFETENSORS, "is safetensors", "torch.save"),
         ("it.onnx", scripted(), "is a TorchScript program", "*.pt"),
         ("it.so", b"\x7fELF" + bytes(64), "compiled ahead of time", "aot_compile"),
