@@ -83,6 +83,8 @@ def test_no_weights_at_all(tmp_path: Path) -> None:
         (NET + "\n\nclass Block(nn.Module):\n    pass\n", "defines 2: Net, Block"),
         ("from torchvision.models import ResNet\n", "defines none"),
         (NET + "\n\nModel = Net\n", "defines 2"),
+        (NET + "\n\nBox = namedtuple('Box', 'a b')\n", "defines 2: Net, Box"),
+        (NET.replace("self", "self, width, depth=2"), "wants width"),
     ],
 )
 def test_a_model_file_has_one_class(tmp_path: Path, source: str, told: str) -> None:

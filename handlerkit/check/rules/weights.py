@@ -151,6 +151,25 @@ def model_class(subject: Subject, target: Target) -> Iterator[Finding]:
     elif not found and not may_have_more(source):
         message = f"{said}; {name} defines none, and an imported one does not count."
         yield Finding("model_file", message, "", LOAD, f"Define the model's class in {name}.")
+    for node in source.tree.body:
+        if isinstance(node, ast.ClassDef) and (wanted := _required(node)) and len(found) == 1:
+            message = f"BaseHandler makes the model without arguments, and {node.name} wants {listed(wanted)}."
+            yield Finding("model_file", message, source.place(node), LOAD, f"Give {listed(wanted)} a default value.")
+
+
+def _required(node: ast.ClassDef) -> list[str]:
+    """The arguments that a class's own __init__ has no default for."""
+    if node.decorator_list or node.keywords:
+        return []
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__" and not method.decorator_list:
+            given = [*method.args.posonlyargs, *method.args.args][1:]
+            required = given[: len(given) - len(method.args.defaults)]
+            named = [
+                one for one, value in zip(method.args.kwonlyargs, method.args.kw_defaults, strict=True) if value is None
+            ]
+            return [one.arg for one in (*required, *named)]
+    return []
 
 
 def own_loader(subject: Subject, target: Target) -> Iterator[Finding]:
