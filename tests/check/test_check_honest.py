@@ -18,8 +18,6 @@ TRUE = {
     ("by_class_and_helper", "class_count"),  # the handler of two classes, which the notebook shows to fail
     ("digits_onnx", "onnxruntime"),  # which the notebook has and does not declare
     ("gallery_handler", "missing_module"),  # scikit-image and scipy
-    ("languages_network.py", "newer_python"),  # Tensor | None on Python 3.9
-    ("headlines_tokenizer.py", "newer_python"),  # str | Path on Python 3.9
 }
 
 

@@ -110,9 +110,15 @@ class Program:
 
     def _run(self) -> None:
         """Take the bodies of functions that are used for running, until there are no more."""
-        while ready := [one for one in self._waiting if self._is_used(*one)]:
-            self._waiting = [one for one in self._waiting if one not in ready]
-            for source, function in ready:
+        used = True
+        while used:
+            used, waiting = False, self._waiting
+            self._waiting = []
+            for source, function in waiting:
+                if not self._is_used(source, function):
+                    self._waiting.append((source, function))
+                    continue
+                used = True
                 for statement in function.body:
                     self._visit(source, statement)
 
