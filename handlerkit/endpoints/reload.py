@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,10 +28,10 @@ from handlerkit.endpoints.source_diff import Edit, LoadAnew, Node, difference, t
 #: Names by which code that runs while loading may read functions without running them, where they stand or when they
 #: were written; or look for attributes.
 _READS_CODE = {
-    "script", "script_method", "export", "getsource", "getsourcelines", "getsourcefile", "__code__", "dis",
-    "get_instructions", "Bytecode", "marshal", "cloudpickle", "dill", "co_code", "co_consts", "co_firstlineno",
-    "f_lineno", "tb_lineno", "format_exc", "format_exception", "format_tb", "extract_tb", "extract_stack",
-    "format_stack", "stack", "getframeinfo",
+    "script", "script_method", "export", "getsource", "getsourcelines", "findsource", "getsourcefile", "__code__",
+    "dis", "get_instructions", "Bytecode", "marshal", "cloudpickle", "dill", "co_code", "co_consts",
+    "co_firstlineno", "f_lineno", "tb_lineno", "format_exc", "format_exception", "format_tb", "extract_tb",
+    "extract_stack", "format_stack", "stack", "getframeinfo",
 }  # fmt: skip
 _READS_DATES = {"stat", "lstat", "fstat", "getmtime", "getctime", "getsize", "st_mtime", "st_size"}
 _STARTS_PROGRAMS = {"subprocess", "Popen", "check_output", "system", "popen", "create_subprocess_exec"}
@@ -43,6 +44,7 @@ _READS_NAMES = {
 _TORCHSERVE = f"{os.sep}ts{os.sep}torch_handler{os.sep}"  # of ts, what is given the context and is no part of it
 _READS_ALL = {"items", "values", "copy", "deepcopy", "update", "dumps", "vars", "__dict__", "popitem", "asdict"}
 _READS_FOLDER = {"parent", "parents", "dirname", "with_name"}  # what `__file__` is mostly asked for
+_NAME = re.compile(r"\w+")
 _DOCSTRINGS = {"__doc__", "getdoc", "help"}
 
 
@@ -104,6 +106,7 @@ class Swap:
         self._environment = variables_now().copy()
         self._trouble = "" if record.codes is not None else "another profiler was at work while it was loaded"
         self._read_while_loading = record.read
+        self._reads = _READS_CODE | _READS_DATES | _STARTS_PROGRAMS | (set() if record.knows_opens else _READS_FILES)
         self._foreign = [code for code in record.codes or () if not files.holds(code.co_filename)]
         self._sources = self._read(record.codes or set())
         self._snapshot = self._shoot()
@@ -138,6 +141,7 @@ class Swap:
             self._sources[file].check(edit, users)
         for file, edit in edited.items():
             replace(self._sources[file], edit, users)
+        self._snapshot.recompiled()
         for file, source in written.items():
             self._files.write(file, source)
         if batch_size is not None:
@@ -215,14 +219,11 @@ class Swap:
         if not edits:
             return
         ran = list(self._ran(edits))
-        reads = _READS_CODE | _READS_DATES | _STARTS_PROGRAMS
-        if self._read_while_loading is None:
-            reads |= _READS_FILES
         for code in ran:
             names = set(self._words([code]))
-            if found := names & reads or ("__file__" in names and not names & _READS_FOLDER and {"__file__"}):
+            if found := names & self._reads or ("__file__" in names and not names & _READS_FOLDER and {"__file__"}):
                 raise LoadAnew(f"loading may read source code ({min(found)})")
-        if files := edits.keys() & (self._read_while_loading or ()):
+        if files := edits.keys() & self._read_while_loading:
             raise LoadAnew(f"loading reads {Path(min(files)).name} as a file")
         everything = (code for source in self._sources.values() for code in source.tree.values())
         if any(edit.described for edit in edits.values()) and any(map(_reads_docstrings, everything)):
@@ -232,16 +233,18 @@ class Swap:
         if not came and not constants:
             return
         words = set(self._words(ran))
+        texts = {name for word in words for name in _NAME.findall(word)}
         for name in constants:
-            if name in words or name in (self._entry, "handle"):
+            if name in texts or name in (self._entry, "handle") or self._files.mention(name):
                 raise LoadAnew(f"{name} changed")
         if found := words & _READS_NAMES:
             name = f"{min(constants)} changed" if constants else "a function came or went"
             raise LoadAnew(f"{name}, and loading looks for names ({min(found)})")
         outside = set(self._words(self._foreign)) if any(len(path) > 1 for path in came) else set()
         for path in came:
-            if path[-1] in words or path[-1] in (self._entry, "handle") or (len(path) > 1 and path[-1] in outside):
-                raise LoadAnew(f"{path[-1]} came or went, and loading looks for that name")
+            name = path[-1]
+            if name in texts or name in (self._entry, "handle") or (len(path) > 1 and name in outside):
+                raise LoadAnew(f"{name} came or went, and loading looks for that name")
         if came and self._snapshot.micro_batching:
             raise LoadAnew("a function came or went, and threads of the micro-batching hold them")
 
@@ -272,6 +275,8 @@ class Swap:
                 for one in constant if isinstance(constant, tuple | frozenset) else (constant,):
                     if isinstance(one, str):
                         yield one
+                    elif isinstance(one, bytes):
+                        yield one.decode("latin-1")
 
     def _put_back(self) -> None:
         if self._snapshot.doubtful:
