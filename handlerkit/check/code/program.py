@@ -145,6 +145,28 @@ class Program:
         tests = [outer.test for outer in source.around(node) if isinstance(outer, ast.If | ast.IfExp)]
         return any(_ASKING.search(ast.unparse(test)) for test in tests if verdict(test, self.python) is None)
 
+    def meant(self, node: ast.AST) -> Iterator[ast.expr]:
+        """What the names and attributes in an expression are assigned, and what functions in it return, wherever that
+        stands in the code; copies are followed."""
+        waiting, seen = [node], set[str]()
+        while waiting:
+            for inner in ast.walk(waiting.pop()):
+                name = dotted(inner).rpartition(".")[2]
+                if name and name not in seen:
+                    seen.add(name)
+                    yield from self._values.get(name, ())
+                    waiting += self._values.get(name, ())
+
+    @cached_property
+    def _values(self) -> dict[str, list[ast.expr]]:
+        """Name of a variable, an attribute, an argument or a function -> what it is given or gives, in any file."""
+        found: dict[str, list[ast.expr]] = {}
+        for source in self.sources.values():
+            for node in ast.walk(source.tree):
+                for name, value in _given(node):
+                    found.setdefault(name, []).append(value)
+        return found
+
     def resolve(self, module: str) -> tuple[tuple[str, str], ...] | None:
         """The (module, file) pairs that importing a module by its absolute name loads from the archive, without those
         of folders that have no `__init__.py`; None where the module is not in the archive."""
@@ -280,3 +302,18 @@ class Program:
             return True
         owner = source.parents.get(function)  # a class with bases may be called by these
         return isinstance(owner, ast.ClassDef) and any(dotted(base) != "object" for base in owner.bases)
+
+
+def _given(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement or an argument gives a value, and a function with what it returns."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+            yield from ((dotted(part).rpartition(".")[2], node.value) for part in parts)
+    elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+        yield dotted(node.target).rpartition(".")[2], node.value
+    elif isinstance(node, ast.keyword) and node.arg is not None:
+        yield node.arg, node.value
+    elif isinstance(node, Function):
+        returned = (inner.value for inner in ast.walk(node) if isinstance(inner, ast.Return))
+        yield from ((node.name, value) for value in returned if value is not None)
