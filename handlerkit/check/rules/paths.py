@@ -43,10 +43,15 @@ _MAKERS = {
 }  # fmt: skip
 #: Functions that read nothing.
 _PLAIN = {"str", "repr", "print", "len", "setattr", "RuntimeError", "ValueError", "FileNotFoundError", "Exception"}
-_LOGGERS = {"debug", "info", "warning", "error", "exception", "log", "format", "append", "connect"}
-#: Functions that make a file, or do without one: ts.utils.util.load_label_mapping.
-_WRITING = re.compile(r"save|write|dump|export|record|to_|Handler$|Writer$|load_label_mapping", re.IGNORECASE)
-_READING = re.compile(r"^(load|read)(_file)?$|from_file|from_\w*json|from_path", re.IGNORECASE)
+#: Methods that make no file, whatever they are given.
+_NO_MAKERS = {
+    *_ASKERS, "debug", "info", "warning", "error", "exception", "log", "format", "append", "join", "joinpath", "get",
+    "pop", "startswith", "endswith", "split", "strip", "count", "index", "isinstance", "listdir", "scandir",
+    "load_label_mapping",
+}  # fmt: skip
+#: Functions that read a file, as their names say.
+_READING = re.compile(r"^(load|read)(_\w+)?$|from_file|from_\w*json|from_path", re.IGNORECASE)
+_READING_CLASS = re.compile(r"^from_pretrained$|(Tokenizer|Vocab|Vocabulary|Reader|Loader|Interpreter|Session)$")
 #: Folders that a container has, and those of a person's machine.
 _OF_SYSTEM = re.compile(r"/(tmp|var/tmp|dev|proc|sys|etc|home/model-server|opt/ml|run)(/|$)|/$")
 _PERSONAL = re.compile(
@@ -192,20 +197,24 @@ def _readings(program: Program) -> Iterator[_Reading]:
 
 
 def _given(program: Program) -> Iterator[_Reading]:
-    """Calls of functions that are not looked into, with the path of a file in model_dir; a bare name counts where the
-    function's name says that it reads a file."""
+    """Calls of functions that are not looked into, and that read a file as their names say."""
+    for source, node, place in _handed(program):
+        is_class = place.root == "model_dir" and _READING_CLASS.search(_method(node))
+        if (is_class or _READING.search(_method(node))) and re.search(r"\w\.\w+$", place.text):
+            yield _Reading(source, node, place, is_sure=False)
+
+
+def _handed(program: Program) -> Iterator[tuple[Source, ast.Call, Place]]:
+    """Calls of functions that may do anything with a path in model_dir that they are given."""
     for source, node in program.nodes(ast.Call):
         name, method = source.name(node.func), _method(node)
-        if name.startswith(("os.", "pathlib.", "logging.", "shutil.")) or name in _READERS or name in _PLAIN:
-            continue
-        if method in _ASKERS | _LOGGERS or _WRITING.search(method):
+        is_known = name in _READERS and not (method == "open" and not _reads(node, 1))
+        if is_known or name in _PLAIN or name.startswith(("os.path.", "pathlib.")) or method in _NO_MAKERS:
             continue
         for given in (*node.args, *(one.value for one in node.keywords)):
             place = place_of(source, given)
-            if place is None or not re.search(r"\w\.\w+$", place.text):
-                continue
-            if place.root == "model_dir" or (place.root == "cwd" and _READING.search(method)):
-                yield _Reading(source, node, place, is_sure=False)
+            if place is not None and place.in_archive:
+                yield source, node, place
 
 
 def _is_path(source: Source, node: ast.expr) -> bool:
@@ -222,14 +231,12 @@ def _reads(node: ast.Call, position: int) -> bool:
 
 
 def _written(program: Program) -> set[str]:
-    """The files that open() makes."""
-    found = set()
-    for source, node in program.nodes(ast.Call):
-        if source.name(node.func) in ("open", "io.open") and not _reads(node, 1):
-            place = place_of(source, argument(node, 0, "file"))
-            if place is not None and place.in_archive:
-                found.add(place.in_archive)
-    return found
+    """The files that some call makes, or may make: it is given the name, and is not known to read."""
+    return {
+        place.in_archive or ""
+        for _, node, place in _handed(program)
+        if not _READING.search(_method(node)) and not _READING_CLASS.search(_method(node))
+    }
 
 
 def _asked_for(program: Program) -> set[str]:
