@@ -100,10 +100,14 @@ def _counts(text: str) -> list[int]:
     return [_count(one) for one in text.split(",")]
 
 
+_CHOSEN_AGAIN = """A name used before chooses that model again. The options from --batch-size to --target alone change
+it or, without a name, the current model, and leave its files; with any of the others the model begins anew."""
+
+
 def model_parser(prog: str = "%model") -> Parser:
-    parser = Parser(prog, "Choose what the archive will hold, in torch-model-archiver's words.")
+    parser = Parser(prog, "Choose what the archive will hold, in torch-model-archiver's words.", _CHOSEN_AGAIN)
     add = parser.add_argument
-    add("name", nargs="?", help="the model's name; without it, the current model is shown")
+    add("name", nargs="?", help="the model's name; without it, the current model is meant, and shown")
     add("--archive", type=named, metavar="FILE", help="an archive (.mar, .tar.gz or a folder) instead of all that "
         "follows up to --config-file; it is unpacked into a temporary folder")  # fmt: skip
     add("--version", "-v", default="1.0", help="the model's version")
