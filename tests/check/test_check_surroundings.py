@@ -106,3 +106,25 @@ def test_settings_that_are_there_or_asked_for(checked, tmp_path, expression: str
 
 def test_the_main_module_is_the_worker_script(checked) -> None:
     only(checked("import __main__\nNet = __main__.Net\n"), "main_module")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'os.environ.update({"MODE": "fast"})',
+        'os.environ.update(MODE="fast")',
+        'for key, value in {"MODE": "fast"}.items():\n    os.environ.setdefault(key, value)',
+        'DEFAULTS = {"MODE": "fast"}\nfor key, value in DEFAULTS.items():\n    os.environ[key] = value',
+        'if not {"MODE"} <= set(os.environ):\n    raise RuntimeError("MODE")',
+    ],
+)
+def test_variables_that_the_code_sets_or_asks_for(checked, line: str) -> None:
+    assert checked(f'import os\n{line}\nMODE = os.environ["MODE"]\n') == []
+
+
+def test_variables_of_torchrun(checked, tmp_path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("parallelType: pp\ntorchrun:\n    nproc-per-node: 2\n")
+    lines = 'import os\nRANK = int(os.environ["LOCAL_RANK"])\n'
+    assert [one.name for one in checked(lines, target="declared", config_file=config)] == []
+    assert [one.name for one in checked(lines, target="declared")] == ["environment_variable"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+
+from packaging.utils import canonicalize_name
 
 from handlerkit.check.code import standard_library
 from handlerkit.check.code.program import Import, Program
@@ -145,9 +148,20 @@ def _verdict(one: Import, program: Program, packages: Packages) -> Verdict:
     top = one.module.partition(".")[0]
     if top in program.tops and top not in standard_library.BUILT_IN:
         return "missing"  # what the archive has under that name stands before all others
-    if program.changes_path and not packages.knows(one.module):
+    if (program.changes_path or program.unpacks) and not packages.knows(one.module):
         return "there"  # in a folder or zip file that is not looked into
-    return packages.verdict(one.module)
+    if (found := packages.verdict(one.module)) != "there" and _is_pip_installed(one.module, program, packages):
+        return "there"
+    return found
+
+
+def _is_pip_installed(module: str, program: Program, packages: Packages) -> bool:
+    """Whether the code itself has pip install what brings the module, or what is not seen."""
+    for _, _, words in program.pip_calls:
+        named = {canonicalize_name(found[0]) for word in words if (found := re.match(r"\w[\w.-]*", word))}
+        if named & set(packages.bringing(module)) or named <= {"pip", "pip3", "install"} or "-r" in words:
+            return True
+    return False
 
 
 def _severity(one: Import, program: Program, packages: Packages, verdict: Verdict) -> Severity | None:

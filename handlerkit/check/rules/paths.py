@@ -57,6 +57,15 @@ _OF_SYSTEM = re.compile(r"/(tmp|var/tmp|dev|proc|sys|etc|home/model-server|opt/m
 _PERSONAL = re.compile(
     r"/(home|Users|root|content|kaggle|mnt|media|Volumes|workspace|gpfs|scratch)/[\w.~-]+|[A-Za-z]:[\\/]\w|~[\w-]*/[\w.]"
 )
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
+#: Names of variables, arguments and keys that hold paths, and functions that take them.
+_PATH_NAME = re.compile(r"path|dir$|dir_|folder|file|root|weights|checkpoint|ckpt|vocab|models?$|data$", re.IGNORECASE)
+_PATH_TAKER = re.compile(
+    r"(^|\.)(open|Path|join|expanduser|abspath|load\w*|read\w*|from_\w+)$|sys\.path\.|^(os|shutil|glob|pathlib)\."
+)
+_LISTING = re.compile(r"\b(listdir|scandir|iterdir|glob|rglob|walk)\(")
+#: What reads and sets environment variables.
+_SETTERS = {"os.getenv", "os.environ.get", "os.environ.setdefault", "os.environ.update", "os.environ.pop", "os.putenv"}
 
 
 class _Reading(NamedTuple):
@@ -76,22 +85,24 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
     for reading in _readings(program):
         if reading.place.root == "absolute" and not _OF_SYSTEM.match(reading.place.text):
             seen.setdefault(reading.place.text, (reading.source, reading.node))
+    read = set(seen)
     for source, constant in program.nodes(ast.Constant):
         text = text_of(constant)
         if text is None or "\n" in text or not _PERSONAL.match(text) or _OF_SYSTEM.match(text):
             continue
-        if not _is_docstring(source, constant) and not _is_cache(source, constant):
+        if _names_file(source, constant, text) and not _is_setting(source, constant):
             seen.setdefault(text, (source, constant))
     for text, (source, node) in seen.items():
         if text in asked or source.tried(node, ("FileNotFoundError", "OSError")):
             continue
         name = re.split(r"[\\/]", text.rstrip("\\/"))[-1]
         message = f"{text!r} lies outside the archive: on another machine it is not there."
+        effect = when(program, source, node) if text in read else "Whatever opens it fails."
         fix = f"Put {name} into the archive (extra_files), and open it in model_dir: "
         if name in subject.sizes:
             fix = f"{name} is in the archive: open it in model_dir, "
         fix += f'os.path.join(properties.get("model_dir"), {name!r}).'
-        yield Finding("absolute_path", message, source.place(node), when(program, source, node), fix, "warning")
+        yield Finding("absolute_path", message, source.place(node), effect, fix, "warning")
 
 
 def outer_folders(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -112,7 +123,9 @@ def home_folders(subject: Subject, target: Target) -> Iterator[Finding]:
     """The home folder, which is another one in a container."""
     program = subject.program(target.python)
     for source, node in program.nodes(ast.Call, ast.Subscript):
-        if not _asks_for_home(source, node) or source.tried(node, ("KeyError", "RuntimeError", "OSError")):
+        if not _asks_for_home(source, node) or _is_setting(source, node):
+            continue
+        if source.tried(node, ("KeyError", "RuntimeError", "OSError")):
             continue
         message = f"`{shown(node)}` is the home folder of whoever runs TorchServe (/home/model-server in its images)."
         effect = "What you have in yours is not there."
@@ -213,7 +226,7 @@ def _handed(program: Program) -> Iterator[tuple[Source, ast.Call, Place]]:
             continue
         for given in (*node.args, *(one.value for one in node.keywords)):
             place = place_of(source, given)
-            if place is not None and place.in_archive:
+            if place is not None and place.in_archive and "://" not in place.text:
                 yield source, node, place
 
 
@@ -240,13 +253,25 @@ def _written(program: Program) -> set[str]:
 
 
 def _asked_for(program: Program) -> set[str]:
-    """The paths of which the code asks whether they are there."""
+    """The paths of which the code asks whether they are there: by a function, or in a listing of a folder."""
     found = set()
-    for source, node in program.nodes(ast.Call):
-        if _method(node) in _ASKERS:
-            for one in (*node.args[:1], *([node.func.value] if isinstance(node.func, ast.Attribute) else [])):
-                if (place := place_of(source, one)) is not None:
-                    found.add(place.text)
+    for source, node in program.nodes(ast.expr):
+        asked: list[ast.expr] = []
+        if isinstance(node, ast.Call) and _method(node) in _ASKERS:
+            asked = [*node.args[:1], *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+            listing = (node.comparators[0], *program.meant(node.comparators[0]))
+            asked = [node.left] if any(_LISTING.search(ast.unparse(one)) for one in listing) else []
+        for one in asked:
+            if (place := place_of(source, one)) is not None:
+                found.add(place.text)
+            elif isinstance(one, ast.Name) and (looped := source.looped(one)) is not None:
+                found |= {
+                    text
+                    for value in (looped, *program.meant(looped))
+                    for part in ast.walk(value)
+                    if (text := text_of(part))
+                }
     return found
 
 
@@ -265,16 +290,47 @@ def _method(node: ast.Call) -> str:
 # --- what is written down ---------------------------------------------------------------------------------------------
 
 
-def _is_docstring(source: Source, node: ast.AST) -> bool:
-    return isinstance(source.parents.get(node), ast.Expr)
+def _names_file(source: Source, node: ast.Constant, text: str) -> bool:
+    """Whether a text that looks like a path is one: by its own form, by the function that it is given to, or by the
+    name that it is given to. Routes and patterns are none."""
+    if re.search(r"\w\.\w{1,11}$", text) or text.startswith("~") or _WINDOWS.match(text):
+        return not isinstance(source.parents.get(node), ast.Expr)
+    inner: ast.AST = node
+    for outer in source.around(node):
+        if isinstance(outer, ast.keyword):
+            return outer.arg is not None and _PATH_NAME.search(outer.arg) is not None
+        if isinstance(outer, ast.Call) and inner is not outer.func:
+            return _PATH_TAKER.search(dotted(outer.func)) is not None
+        if isinstance(outer, ast.Dict):
+            keys = [text_of(key) or "" for key, value in zip(outer.keys, outer.values, strict=True) if value is inner]
+            return any(_PATH_NAME.search(key) for key in keys)
+        if isinstance(outer, ast.Assign | ast.AnnAssign):
+            targets = outer.targets if isinstance(outer, ast.Assign) else [outer.target]
+            return any(_PATH_NAME.search(dotted(one).rpartition(".")[2]) for one in targets)
+        if not isinstance(outer, ast.BinOp | ast.JoinedStr | ast.IfExp | ast.BoolOp):
+            return False
+        inner = outer
+    return False
 
 
-def _is_cache(source: Source, node: ast.AST) -> bool:
-    """Whether a path is where something may be kept: a default of an environment variable, a cache_dir."""
-    around = source.parents.get(node)
-    if isinstance(around, ast.keyword):
-        return around.arg is not None and "cache" in around.arg
-    return isinstance(around, ast.Compare)
+def _is_setting(source: Source, node: ast.AST) -> bool:
+    """Whether a path is where something may be kept: the value or the default of an environment variable, a cache."""
+    if isinstance(source.parents.get(node), ast.Compare):
+        return True
+    for outer in source.around(node):
+        if isinstance(outer, ast.keyword) and "cache" in (outer.arg or ""):
+            return True
+        if isinstance(outer, ast.Call) and source.name(outer.func) in _SETTERS:
+            return True
+        if isinstance(outer, ast.Assign) and any(_is_environ(source, one) for one in outer.targets):
+            return True
+        if isinstance(outer, ast.stmt):
+            return False
+    return False
+
+
+def _is_environ(source: Source, node: ast.expr) -> bool:
+    return isinstance(node, ast.Subscript) and source.name(node.value) == "os.environ"
 
 
 def _asks_for_home(source: Source, node: ast.expr) -> bool:

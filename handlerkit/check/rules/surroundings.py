@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import text_of
 from handlerkit.check.rules.effects import when
 from handlerkit.check.subject import Subject
@@ -16,6 +17,10 @@ from handlerkit.targets import Target
 
 #: Variables that a worker has in any container.
 _THERE = frozenset("PATH HOME PWD HOSTNAME LANG LC_ALL PYTHONPATH LOG_LOCATION METRICS_LOCATION TEMP JAVA_HOME".split())
+#: Those that torchrun gives its workers.
+_OF_TORCHRUN = frozenset(
+    "RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE GROUP_RANK MASTER_ADDR MASTER_PORT OMP_NUM_THREADS".split()
+)
 
 
 def command_line(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -35,14 +40,15 @@ def command_line(subject: Subject, target: Target) -> Iterator[Finding]:
 def environment_variables(subject: Subject, target: Target) -> Iterator[Finding]:
     """Variables that must be set where the model is served."""
     program = subject.program(target.python)
+    there = _THERE | _variables(program)
+    if subject.settings.keys() & {"torchrun", "parallelType"}:
+        there |= _OF_TORCHRUN
     told: set[str] = set()
     for source, node in program.nodes(ast.Subscript):
         name = text_of(node.slice)
         if name is None or source.name(node.value) != "os.environ" or not isinstance(node.ctx, ast.Load):
             continue
-        if name in _THERE | told or name.startswith("TS_") or source.tried(node, ("KeyError",)):
-            continue
-        if _is_set(program.nodes(ast.Subscript, ast.Call, ast.Compare), name):
+        if name in there | told or name.startswith("TS_") or source.tried(node, ("KeyError",)):
             continue
         told.add(name)
         message = f"The environment variable {name} must be set where the model is served."
@@ -119,17 +125,27 @@ def main_module(subject: Subject, target: Target) -> Iterator[Finding]:
             yield Finding("main_module", message, one.place, f"Its names are not found. {effect}", fix)
 
 
-def _is_set(nodes: Iterator[tuple[object, ast.AST]], name: str) -> bool:
-    """Whether the code sets a variable, or asks whether it is set."""
-    for _, node in nodes:
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and text_of(node.slice) == name:
-            return True
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-            if node.func.attr in ("setdefault", "get", "getenv") and text_of(node.args[0]) == name:
-                return True
-        elif isinstance(node, ast.Compare) and text_of(node.left) == name:
-            return True
-    return False
+def _variables(program: Program) -> frozenset[str]:
+    """The names of variables that the code sets, or of which it asks whether they are set."""
+    found: set[str] = set()
+    for source, node in program.nodes(ast.Subscript, ast.Call, ast.Compare):
+        given: list[ast.expr] = []
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            given = [node.slice] if source.name(node.value) == "os.environ" else []
+        elif isinstance(node, ast.Call) and source.name(node.func) in _NAMING:
+            given = node.args[:1]
+            found |= {one.arg for one in node.keywords if one.arg}
+        elif isinstance(node, ast.Compare) and "environ" in ast.unparse(node):
+            given = [node.left, *node.comparators]
+        for one in given:
+            looped = source.looped(one) if isinstance(one, ast.Name) else None
+            values = (looped, *program.meant(looped)) if looped is not None else (one, *program.meant(one))
+            found |= {text for value in values for part in ast.walk(value) if (text := text_of(part))}
+    return frozenset(found)
+
+
+#: What sets a variable, or asks for it without failing.
+_NAMING = {"os.environ.setdefault", "os.environ.get", "os.environ.update", "os.environ.pop", "os.getenv", "os.putenv"}
 
 
 SURROUNDING_RULES = (command_line, environment_variables, config_keys, main_module)
