@@ -128,3 +128,10 @@ def test_variables_of_torchrun(checked, tmp_path) -> None:
     lines = 'import os\nRANK = int(os.environ["LOCAL_RANK"])\n'
     assert [one.name for one in checked(lines, target="declared", config_file=config)] == []
     assert [one.name for one in checked(lines, target="declared")] == ["environment_variable"]
+
+
+def test_a_config_file_that_is_an_extra_file(checked) -> None:
+    lines = "def handle(data, context):\n    return [context.model_yaml_config['top']['k']] * len(data)\n"
+    found = checked(lines, {"model-config.yaml": "top:\n    k: 3\n"})
+    (one,) = [one for one in found if one.name == "config_key"]
+    assert one.fix == "Give model-config.yaml as the config file (--config-file)."

@@ -232,11 +232,20 @@ def _missing(
     if here is not None and here.is_editable:
         message += f"; here it is {here.name}, which is installed from a folder of yours."
         return message, one.place, effect, f"Put the files of {top} into the archive (extra_files)."
+    if excluded := next((name for name in packages.bringing(one.module) if name in packages.excluded), None):
+        marker = packages.excluded[excluded]
+        message = (
+            f"The requirements name {excluded} only where {marker}, which does not hold in the target {target.name}."
+        )
+        return message, one.place, effect, f"Change the marker, or import {top} only where {marker}."
     if here is not None:
-        message += f"; here it comes with {here.name} {here.version}."
+        message += f"; here it comes with {here.name} {here.version}"
+        message += "." if packages.runs(here) else f", which is for Python {here.requires_python}."
     else:
         message += "."
     if requirement := packages.requirement(one.module):
+        if here is not None and not packages.runs(here):
+            requirement += f", in a version that runs on Python {python},"
         return message, one.place, effect, _sentence(_declare(requirement, subject))
     fix = f"Put {top}.py into the archive (extra_files), or name the distribution that brings it in requirements.txt."
     return message, one.place, effect, fix
@@ -262,6 +271,10 @@ def _declare(requirement: str, subject: Subject) -> str:
     if not requirement:
         return "name its distribution in requirements.txt"
     name = subject.said.get("requirementsFile") or "requirements.txt"
+    if not subject.said.get("requirementsFile") and name in subject.sizes:
+        said = f"give {name} as the requirements file (--requirements-file): TorchServe installs no extra file"
+        is_named = requirement.partition("==")[0].encode() in subject.read(name)
+        return said if is_named else f"{said}, and add {requirement} to it"
     new = "" if subject.said.get("requirementsFile") else " (--requirements-file)"
     return f"add {requirement} to {name}{new}"
 

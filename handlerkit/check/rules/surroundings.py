@@ -75,6 +75,9 @@ def config_keys(subject: Subject, target: Target) -> Iterator[Finding]:
         path = ": ".join(keys)
         message = f"{name} has no `{path}`" if name else f"There is no config file with `{path}`"
         fix = f"Write {path}: ... into {name or 'model-config.yaml (--config-file)'}, or ask with .get({keys[-1]!r})."
+        if not name and (extra := _config_like(subject, keys)) is not None:
+            message = f"{extra} is in the archive as an extra file, so there is no config file with `{path}`"
+            fix = f"Give {extra} as the config file (--config-file)."
         effect = f"`{ast.unparse(node)}` is a KeyError. {when(program, source, node)}"
         yield Finding("config_key", f"{message}, which the code asks for.", source.place(node), effect, fix)
 
@@ -90,6 +93,19 @@ def _settings(subject: Subject) -> object:
         return yaml.safe_load(subject.read(name))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
         return None  # said by another rule
+
+
+def _config_like(subject: Subject, keys: list[str]) -> str | None:
+    """A YAML file of the archive that has these keys."""
+    for file in subject.sizes:
+        if file.endswith((".yaml", ".yml")):
+            try:
+                settings = yaml.safe_load(subject.read(file))
+            except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+                continue
+            if _has(settings, keys):
+                return file
+    return None
 
 
 def _keys(node: ast.Subscript) -> list[str] | None:
