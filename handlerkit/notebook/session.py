@@ -239,10 +239,11 @@ class Session:
         Raises ModelError where there is neither, ArchiveError for what is no archive, TargetError for a target that is
         not known.
         """
+        where = _existing_target(target, self._current.target if self._current else "declared")
         if archive is not None:
-            return check(archive, target=target or (self._current.target if self._current else "declared"))
+            return check(archive, target=where)
         entry = self._chosen()
-        return check(entry.build(), target=target or entry.target, runs=entry.runs)
+        return check(entry.build(), target=where, runs=entry.runs)
 
     def export(
         self,
@@ -271,7 +272,7 @@ class Session:
         if requirements not in (None, "auto"):
             raise ModelError(f"requirements is 'auto' or None, not {requirements!r}: a file is named to the model")
         entry = self._chosen()
-        target, notes = target or entry.target, []
+        target, notes = _existing_target(target, entry.target), []
         with ExitStack() as stack:
             if requirements:
                 notes.append(stack.enter_context(requirements_written(entry, target)))
@@ -312,13 +313,14 @@ class Session:
         Raises TargetError for a target that is not known, and where its environment cannot be made.
         """
         entry = self._chosen()
+        where = _existing_target(target, entry.target)
         run = run or entry.last
         if run is None:
             raise RequestError(f"nothing to verify yet: send {entry.name} a request first")
         if endpoint is not None and not isinstance(endpoint, str | Path):
             return verify(run, endpoint, ignore, rtol)
         archive = Path(endpoint) if endpoint is not None else entry.written_archive()
-        registered = entry.served(envelope_of(run)) | ({"target": target} if target is not None else {})
+        registered = entry.served(envelope_of(run)) | {"target": where}
         if entry.worker is not None:
             registered["batch_size"] = entry.worker.batch_size  # --batch may have raised it
         return self._standby.verify(run, archive, registered, ignore, rtol)

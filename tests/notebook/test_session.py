@@ -163,6 +163,13 @@ def test_target_that_is_none_is_told_with_and_without_a_name(door) -> None:
     assert door.model() == shown
 
 
+def test_a_target_that_is_none_is_told_before_anything_else(door) -> None:
+    door.model("m")  # no handler, no run, no archive
+    for call in (door.check, door.export, door.verify):
+        with pytest.raises(TargetError, match=r"there is no file 'nope\.txt'"):
+            call(target="nope.txt")
+
+
 def test_a_target_without_any_model_says_what_comes_first(door) -> None:
     with pytest.raises(ModelError, match="there is no model yet: name one with %model NAME"):
         door.model(target="here")
