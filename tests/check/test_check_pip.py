@@ -164,11 +164,10 @@ def test_what_git_fetches(tmp_path: Path, line: str) -> None:
 
 
 def test_a_module_whose_version_here_the_targets_python_cannot_have(tmp_path: Path) -> None:
-    one = found(model(tmp_path, {}, f"import matplotlib\n{HANDLER}"), OFFICIAL)["missing_module"]
-    assert one.message.endswith(
-        f"here it comes with matplotlib {version('matplotlib')}, which is for Python {metadata('matplotlib')['Requires-Python']}."
-    )
-    assert one.fix == "Add matplotlib, in a version that runs on Python 3.9, to requirements.txt (--requirements-file)."
+    one = found(model(tmp_path, {}, f"import scipy\n{HANDLER}"), OFFICIAL)["missing_module"]
+    wanted = metadata("scipy")["Requires-Python"]
+    assert one.message.endswith(f"here it comes with scipy {version('scipy')}, which is for Python {wanted}.")
+    assert one.fix == "Add scipy, in a version that runs on Python 3.9, to requirements.txt (--requirements-file)."
 
 
 def test_a_line_that_does_not_count_there(tmp_path: Path) -> None:

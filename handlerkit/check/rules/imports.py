@@ -273,7 +273,7 @@ def _declare(requirement: str, subject: Subject) -> str:
     name = subject.said.get("requirementsFile") or "requirements.txt"
     if not subject.said.get("requirementsFile") and name in subject.sizes:
         said = f"give {name} as the requirements file (--requirements-file): TorchServe installs no extra file"
-        is_named = requirement.partition("==")[0].encode() in subject.read(name)
+        is_named = re.split(r"[=,]", requirement)[0].encode() in subject.read(name)
         return said if is_named else f"{said}, and add {requirement} to it"
     new = "" if subject.said.get("requirementsFile") else " (--requirements-file)"
     return f"add {requirement} to {name}{new}"
