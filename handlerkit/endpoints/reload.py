@@ -66,6 +66,14 @@ def _called(path: Node) -> str:
     return path[-1].partition("#")[0].replace("<lambda>", "a lambda")
 
 
+def _calls_eval(code: CodeType) -> bool:
+    """Whether code has the function of that name, and not a method."""
+    if "eval" not in code.co_names:
+        return False
+    loads = ("LOAD_GLOBAL", "LOAD_NAME")
+    return any(one.argval == "eval" and one.opname in loads for one in dis.get_instructions(code))
+
+
 def _reads_docstrings(code: CodeType) -> bool:
     """A class stores its own as `__doc__`; this is about loading one."""
     if not _DOCSTRINGS & {*code.co_names}:
@@ -186,6 +194,8 @@ class Swap:
     def _shoot(self, before: Snapshot | None = None) -> Snapshot:
         codes = [code for source in self._sources.values() for code in source.tree.values()]
         mentioned = {name for code in codes for name in code.co_names}
+        if not any(_calls_eval(code) for code in codes):
+            mentioned.discard("eval")  # it is a network's method
         return Snapshot(self._modules, mentioned, self._handler, self._roots, before)
 
     def _check_surroundings(self) -> None:

@@ -159,6 +159,12 @@ CHANGED = {
         "fast()", "getattr(self.s, 'train' + '_from_iterator')(['v w x y z aa bb cc dd ee'], "
         "tokenizers.trainers.WordLevelTrainer(vocab_size=10, show_progress=False)) or self.s.encode('x').ids", FAST,
     ),
+    "training by a text": (
+        "fast()",
+        "eval('self.s.train_from_iterator')(['v w x y z aa bb cc dd ee'], "
+        "tokenizers.trainers.WordLevelTrainer(vocab_size=10, show_progress=False)) or self.s.encode('x').ids",
+        FAST,
+    ),
     "option of the model": (
         "fast()", "setattr(self.s.model, 'unk_token', 'a') or self.s.encode('nothing').tokens", FAST
     ),
