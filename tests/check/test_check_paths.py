@@ -202,3 +202,33 @@ def test_texts_that_are_no_paths_of_this_machine(checked, line: str) -> None:
 def test_nothing_is_said_of_the_load_where_no_reader_is_known(checked) -> None:
     found = only(checked(HANDLER.format('self.weights = "/home/me/m.pt"')), "absolute_path")
     assert found.effect == "Whatever opens it fails."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'os.makedirs("/data/cache", exist_ok=True)',
+        'import logging\n        self.x = logging.FileHandler("/var/log/handler.log")',
+        'import sqlite3\n        self.x = sqlite3.connect("/srv/cache.db")',
+        'self.x = open("/mnt/data/out.txt", "w")',
+        'Path("/srv/cache").mkdir(exist_ok=True)',
+    ],
+)
+def test_what_is_made_where_the_images_user_may_not_write(checked, line: str) -> None:
+    found = only(checked(HANDLER.format(line)), "foreign_folder")
+    assert found.severity == "warning"
+    assert "model-server, who may not write there: registering the model answers 500" in found.effect
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'os.makedirs("/tmp/cache", exist_ok=True)',
+        'os.makedirs(os.path.join(model_dir, "cache"), exist_ok=True)',
+        'os.makedirs("/home/model-server/cache", exist_ok=True)',
+        'import sqlite3\n        self.x = sqlite3.connect(":memory:")',
+        'try:\n            os.makedirs("/data/cache")\n        except OSError:\n            pass',
+    ],
+)
+def test_what_is_made_where_it_may(checked, line: str) -> None:
+    assert checked(HANDLER.format(line)) == []

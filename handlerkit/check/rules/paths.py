@@ -10,7 +10,7 @@ from typing import NamedTuple
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Source, argument, dotted, text_of
 from handlerkit.check.code.values import Place, place_of
-from handlerkit.check.rules.effects import shown, when
+from handlerkit.check.rules.effects import after, shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
@@ -31,6 +31,15 @@ _READERS = {
     "tarfile.open": (0, "name"), "tokenizers.Tokenizer.from_file": (0, "path"), "torch.jit.load": (0, "f"),
     "torch.load": (0, "f"), "torch.package.PackageImporter": (0, "file_or_buffer"), "zipfile.ZipFile": (0, "file"),
 }  # fmt: skip
+#: Functions that make the file or folder they are given -> the argument.
+_MAKING = {
+    "os.makedirs": (0, "name"), "os.mkdir": (0, "path"), "logging.FileHandler": (0, "filename"),
+    "logging.handlers.RotatingFileHandler": (0, "filename"), "sqlite3.connect": (0, "database"),
+    "logging.handlers.TimedRotatingFileHandler": (0, "filename"), "logging.basicConfig": (9, "filename"),
+    "torch.save": (1, "f"), "numpy.save": (0, "file"), "shutil.copy": (1, "dst"), "shutil.copytree": (1, "dst"),
+}  # fmt: skip
+#: Where everybody may write, and TorchServe's own folder in its images.
+_WRITABLE = re.compile(r"/(tmp|var/tmp|dev|proc|home/model-server|opt/ml)(/|$)|[A-Za-z]:")
 #: Methods of a Path that read it.
 _PATH_READERS = {"read_text", "read_bytes"}
 #: What asks whether a file is there, and what makes files.
@@ -86,6 +95,7 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
         if reading.place.root == "absolute" and not _OF_SYSTEM.match(reading.place.text):
             seen.setdefault(reading.place.text, (reading.source, reading.node))
     read = set(seen)
+    made = {place.text for _, _, place, _ in _makings(program)}
     for source, constant in program.nodes(ast.Constant):
         text = text_of(constant)
         if text is None or "\n" in text or not _PERSONAL.match(text) or _OF_SYSTEM.match(text):
@@ -93,7 +103,7 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
         if _names_file(source, constant, text) and not _is_setting(source, constant):
             seen.setdefault(text, (source, constant))
     for text, (source, node) in seen.items():
-        if text in asked or source.tried(node, ("FileNotFoundError", "OSError")):
+        if text in asked | made or source.tried(node, ("FileNotFoundError", "OSError")):
             continue
         name = re.split(r"[\\/]", text.rstrip("\\/"))[-1]
         message = f"{text!r} lies outside the archive: on another machine it is not there."
@@ -103,6 +113,22 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
             fix = f"{name} is in the archive: open it in model_dir, "
         fix += f'os.path.join(properties.get("model_dir"), {name!r}).'
         yield Finding("absolute_path", message, source.place(node), effect, fix, "warning")
+
+
+def foreign_folders(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Folders and files that the code makes where the user of TorchServe's images may not write."""
+    program = subject.program(target.python)
+    told: set[str] = set()
+    for source, node, place, _ in _makings(program):
+        if source.tried(node, ("OSError", "PermissionError")) or any(place.text.startswith(one) for one in told):
+            continue
+        told.add(place.text)
+        message = f"`{shown(node)}` makes {place.text!r}, outside the model's folder."
+        effect = after(
+            "TorchServe's images run as the user model-server, who may not write there", when(program, source, node)
+        )
+        fix = 'Write into a temporary folder (tempfile), or into properties.get("model_dir").'
+        yield Finding("foreign_folder", message, source.place(node), effect, fix, "warning")
 
 
 def outer_folders(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -230,6 +256,22 @@ def _handed(program: Program) -> Iterator[tuple[Source, ast.Call, Place]]:
                 yield source, node, place
 
 
+def _makings(program: Program) -> Iterator[_Reading]:
+    """Calls that make a file or a folder at an absolute path that is not everybody's."""
+    for source, node in program.nodes(ast.Call):
+        name, method = source.name(node.func), _method(node)
+        path: ast.expr | None = None
+        if name in _MAKING:
+            path = argument(node, *_MAKING[name])
+        elif name in ("open", "io.open") and not _reads(node, 1) and text_of(argument(node, 1, "mode")):
+            path = argument(node, 0, "file")
+        elif method in ("mkdir", "touch", "write_text", "write_bytes") and isinstance(node.func, ast.Attribute):
+            path = node.func.value
+        place = place_of(source, path)
+        if place is not None and place.root == "absolute" and not _WRITABLE.match(place.text):
+            yield _Reading(source, node, place)
+
+
 def _is_path(source: Source, node: ast.expr) -> bool:
     """Whether an expression is a pathlib.Path, as far as its text says; zip files have an open() too."""
     place = place_of(source, node)
@@ -346,4 +388,4 @@ def _asks_for_home(source: Source, node: ast.expr) -> bool:
     return name == "os.path.expanduser" and bool(node.args) and (text_of(node.args[0]) or "") in ("~", "~/")
 
 
-PATH_RULES = (absolute_paths, outer_folders, home_folders, missing_files, manifest_keys, vocabulary)
+PATH_RULES = (absolute_paths, foreign_folders, outer_folders, home_folders, missing_files, manifest_keys, vocabulary)

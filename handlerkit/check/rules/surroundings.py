@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import text_of
-from handlerkit.check.rules.effects import when
+from handlerkit.check.code.source import Source, argument, text_of
+from handlerkit.check.rules.effects import shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
@@ -55,6 +56,83 @@ def environment_variables(subject: Subject, target: Target) -> Iterator[Finding]
         fix = f"Set {name} there, or ask with os.environ.get({name!r}, ...)."
         effect = f"Without it: a KeyError. {when(program, source, node)}"
         yield Finding("environment_variable", message, source.place(node), effect, fix, "warning")
+
+
+def unset_variables(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Variables whose value is used at once, although it is None where they are not set."""
+    program = subject.program(target.python)
+    there = _THERE | _variables(program)
+    told: set[str] = set()
+    for source, node in program.nodes(ast.Call):
+        name = text_of(node.args[0]) if node.args else None
+        if name is None or name in there | told or name.startswith("TS_") or not _is_used_at_once(source, node):
+            continue
+        if source.tried(node, ("TypeError",)) or source.tried(node, ("AttributeError",)):
+            continue
+        told.add(name)
+        message = f"`{shown(source.parents[node])}` needs the environment variable {name}."
+        effect = f"Where {name} is not set, os.getenv gives None. {when(program, source, node)}"
+        fix = f"Set {name} where the model is served, or give a default: os.getenv({name!r}, ...)."
+        yield Finding("environment_variable", message, source.place(node), effect, fix, "warning")
+
+
+def _is_used_at_once(source: Source, node: ast.Call) -> bool:
+    """Whether it asks for a variable without a default, in an expression that fails with None."""
+    if source.name(node.func) not in ("os.getenv", "os.environ.get") or node.keywords:
+        return False
+    if len(node.args) == 2 and not (isinstance(node.args[1], ast.Constant) and node.args[1].value is None):
+        return False
+    outer = source.parents[node]
+    if isinstance(outer, ast.Attribute | ast.Subscript):
+        return outer.value is node
+    if isinstance(outer, ast.BinOp):
+        return not (isinstance(outer.op, ast.Mod) and outer.right is node)  # "%s" % None
+    return isinstance(outer, ast.Call) and node in outer.args and source.name(outer.func) in _NEEDING
+
+
+#: Functions that do not take None.
+_NEEDING = {"int", "float", "len", "open", "json.loads", "os.path.join", "os.listdir", "pathlib.Path", "os.makedirs"}
+
+
+def programs(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Programs and libraries of the system that TorchServe's images do not have."""
+    program = subject.program(target.python)
+    texts = {text_of(node.args[0]) for source, node in program.nodes(ast.Call)
+             if node.args and source.name(node.func) in ("shutil.which", "ctypes.util.find_library")}  # fmt: skip
+    for source, node in program.nodes(ast.Call):
+        name = _program(source, node) or _library(source, node, subject)
+        if name is None or name in texts or source.tried(node, ("OSError",)) or program.asked(source, node):
+            continue
+        message = f"`{shown(node)}` needs {name} of the system, which TorchServe's images do not have."
+        fix = f"Install it in the image that serves the model, or do without {name}."
+        yield Finding("system_program", message, source.place(node), when(program, source, node), fix, "warning")
+
+
+def _program(source: Source, node: ast.Call) -> str | None:
+    """The program that a call runs, where it is one of those that containers lack."""
+    if not source.name(node.func).startswith(("subprocess.", "os.system", "os.popen", "asyncio.create_subprocess")):
+        return None
+    given = argument(node, 0, "args")
+    first = given.elts[0] if isinstance(given, ast.List | ast.Tuple) and given.elts else given
+    words = (text_of(first) or "").split()
+    name = words[0].rpartition("/")[2] if words else ""
+    return name if name in _PROGRAMS else None
+
+
+def _library(source: Source, node: ast.Call, subject: Subject) -> str | None:
+    """The library of the system that a call loads."""
+    loads = ("ctypes.CDLL", "ctypes.cdll.LoadLibrary", "ctypes.PyDLL")
+    name = text_of(node.args[0]) if node.args and source.name(node.func) in loads else None
+    if name is None or "/" in name or name in subject.sizes or _OF_EVERY_SYSTEM.match(name):
+        return None
+    return name
+
+
+_PROGRAMS = frozenset(
+    "ffmpeg ffprobe git wget tesseract convert magick pdftotext pdftoppm sox soffice libreoffice node npm".split()
+)
+#: Libraries that a worker has in any image.
+_OF_EVERY_SYSTEM = re.compile(r"lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|z|python.*|cu\w+|nv\w+|torch\w*|c10\w*|gomp)\.so")
 
 
 def config_keys(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -148,7 +226,7 @@ def _variables(program: Program) -> frozenset[str]:
         given: list[ast.expr] = []
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             given = [node.slice] if source.name(node.value) == "os.environ" else []
-        elif isinstance(node, ast.Call) and source.name(node.func) in _NAMING:
+        elif isinstance(node, ast.Call) and source.name(node.func) in _NAMING and not _is_used_at_once(source, node):
             given = node.args[:1]
             found |= {one.arg for one in node.keywords if one.arg}
         elif isinstance(node, ast.Compare) and "environ" in ast.unparse(node):
@@ -164,4 +242,4 @@ def _variables(program: Program) -> frozenset[str]:
 _NAMING = {"os.environ.setdefault", "os.environ.get", "os.environ.update", "os.environ.pop", "os.getenv", "os.putenv"}
 
 
-SURROUNDING_RULES = (command_line, environment_variables, config_keys, main_module)
+SURROUNDING_RULES = (command_line, environment_variables, unset_variables, programs, config_keys, main_module)
