@@ -49,6 +49,7 @@ class Snapshot:
         handler: the handler itself, an instance or a function.
         others: more values that loading made, by what to call them.
         before: the snapshot that this one stands in for, of which the watch over the weights is kept.
+        vocabularies: whether requests may change the vocabulary of a tokenizer.
 
     Attributes:
         functions: those compiled from the modules.
@@ -63,6 +64,8 @@ class Snapshot:
         handler: object,
         others: Mapping[str, object],
         before: Snapshot | None = None,
+        *,
+        vocabularies: bool = True,
     ) -> None:
         self.functions: list[types.FunctionType] = []
         self.doubtful: dict[str, None] = {}
@@ -72,7 +75,7 @@ class Snapshot:
         self._modules = modules
         self._files = {module.__file__ for module in modules.values()}
         self._handler = handler
-        self._kinds = Kinds(mentioned)
+        self._kinds = Kinds(vocabularies=vocabularies)
         self._seen = _imported(mentioned, modules.keys())
         self._spans: dict[Span, str] = {}
         self._allocated: list[object] = []

@@ -22,7 +22,7 @@ import types
 import uuid
 import weakref
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain
 from typing import Any, NamedTuple
@@ -59,11 +59,11 @@ class Kinds:
     """Tells the kind of values; remembers of each class how, for as long as this object lives.
 
     Args:
-        mentioned: the names in the handler's code. A tokenizer's vocabulary is looked at where it may train one.
+        vocabularies: whether a tokenizer's vocabulary is looked at, which takes some 100 ns a word.
     """
 
-    def __init__(self, mentioned: Set[str] = frozenset()) -> None:
-        self._trains = bool(mentioned & _TRAINING)
+    def __init__(self, *, vocabularies: bool = True) -> None:
+        self._vocabularies = vocabularies
         self._known = functools.cache(_known)
         self._tellers: dict[type, Callable[[Any], Kind | None]] = {}
 
@@ -72,7 +72,7 @@ class Kinds:
         if (tell := self._tellers.get(type(value))) is None:
             tell = self._tellers[type(value)] = _teller(type(value), self._known)
         kind = tell(value)
-        return _TRAINED_TOKENIZER if kind is _TOKENIZER and self._trains else kind
+        return _TRAINED_TOKENIZER if kind is _TOKENIZER and self._vocabularies else kind
 
 
 #: What never changes. By exact type: most values are told by one look.
@@ -313,7 +313,6 @@ _WATCHED_ARRAY = Kind(parts_of.read_large_array, memory=parts_of.array_memory)
 _OBJECT_ARRAY = Kind(lambda value: (*parts_of.of_array(value), *value.flat))
 _TOKENIZER = Kind(parts_of.read_tokenizer, parts_of.write_tokenizer, deep=False)
 _TRAINED_TOKENIZER = Kind(parts_of.read_trained_tokenizer, parts_of.write_trained_tokenizer, deep=False)
-_TRAINING = {"train", "train_from_iterator", "getattr", "methodcaller", "attrgetter", "eval", "exec"}
 #: A module's globals.
 GLOBALS = Kind(
     lambda value: (*vars(value), *vars(value).values()),
