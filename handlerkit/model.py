@@ -89,6 +89,8 @@ class Model:
         self.handler_file, self.handler = self._read_handler(os.fspath(handler))
         self.serialized_file = self._file("serialized_file", serialized_file)
         self.model_file = self._file("model_file", model_file)
+        if self.model_file is not None:
+            _refuse_dots("model file", self.model_file)
         self.requirements_file = self._file("requirements_file", requirements_file)
         self.config_file = self._file("config_file", config_file)
         if isinstance(extra_files, str | os.PathLike):
@@ -198,8 +200,7 @@ class Model:
         if not file.is_file():
             known = ", ".join(DEFAULT_HANDLERS[:5])
             raise ModelError(f"no handler file {path!r}: give a Python file, module:function, or one of {known}")
-        if "." in file.stem:
-            raise ModelError(f"TorchServe cannot import a handler named {file.name!r}: take the dots out of its name")
+        _refuse_dots("handler", file)
         if colon and not function.isidentifier():
             raise ModelError(f"{function!r} cannot name a function: write the handler as module:function")
         word = f"{file.stem}:{function}" if colon else file.name if handler.endswith(".py") else file.stem
@@ -261,6 +262,12 @@ class Model:
         for name in taken:
             if clash := next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in taken), None):
                 raise ModelError(f"{clash!r} would be both a file and a folder in the archive: rename one of them")
+
+
+def _refuse_dots(kind: str, file: Path) -> None:
+    """TorchServe imports what stands before the first dot."""
+    if "." in file.stem:
+        raise ModelError(f"TorchServe cannot import a {kind} named {file.name!r}: take the dots out of its name")
 
 
 def _refuse_archive(option: str, given: PathLike) -> None:

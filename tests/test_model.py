@@ -201,6 +201,13 @@ def test_slips_are_one_sentence(words: dict[str, Any], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_model_file_with_dots_in_its_name() -> None:
+    Path("h.py").touch()
+    Path("net.v2.py").touch()
+    with pytest.raises(ModelError, match=r"cannot import a model file named 'net\.v2\.py': take the dots out"):
+        Model("m", handler="h.py", model_file="net.v2.py")
+
+
 def test_handler_with_dots_in_its_name() -> None:
     Path("my.handler.py").touch()
     with pytest.raises(ModelError, match="take the dots out"):

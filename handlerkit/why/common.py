@@ -94,7 +94,7 @@ def missing_name(seen: Evidence) -> Finding | None:
 
 
 def signature(seen: Evidence) -> Finding | None:
-    if not isinstance(seen.error, TypeError) or "positional argument" not in seen.text:
+    if not isinstance(seen.error, TypeError) or not re.search(r"(positional|keyword-only) argument", seen.text):
         return None
     trace = seen.info.frames if seen.info else ()
     if seen.frame is not None and trace and trace[-1].file in seen.files:
@@ -102,6 +102,11 @@ def signature(seen: Evidence) -> Finding | None:
     served = LOAD if seen.loading else FAILED
     called = re.search(r"(\w+)\(\)", seen.text)
     where = source.find(seen, rf"def {called[1]}\(") if called else ""
+    if (kind := re.search(r"(\w+)\.__init__\(\)", seen.text)) and _makes_model(seen):
+        where = next(iter(source.methods(seen, kind[1], "__init__")), "")
+        file = where.partition(",")[0] or "the model file"
+        what = f"BaseHandler makes the model without arguments, and {kind[1]} in {file} wants some: {seen.text}."
+        return Finding("model_file", what, where, served, f"Give the arguments of __init__ in {file} default values.")
     if "__init__()" in seen.text:
         what = f"TorchServe makes the handler object without arguments, and this class wants some: {seen.text}."
         return Finding("signature", what, where, served, "Give __init__ no arguments; read the model in initialize.")
@@ -113,6 +118,11 @@ def signature(seen: Evidence) -> Finding | None:
         change = f"Write {_HANDLE[4:]} and {_INITIALIZE[4:]}; a function is handle(data, context)."
     what = f"TorchServe calls the handler with other arguments than it takes: {seen.text}."
     return Finding("signature", what, where, served, change)
+
+
+def _makes_model(seen: Evidence) -> bool:
+    """Whether BaseHandler was making the class of the model file."""
+    return bool(seen.functions) and seen.functions[-1][1] == "_load_pickled_model"
 
 
 def attribute_not_set(seen: Evidence) -> Finding | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import PurePath
 
@@ -81,22 +82,52 @@ def missing_file(seen: Evidence) -> Finding | None:
     if isinstance(error, FileNotFoundError):
         named = re.search(r"No such file or directory: '(.+)'", seen.text)
         path = str(error.filename or (named[1] if named else ""))
-    elif seen.folder is not None and (inside := re.search(rf"{re.escape(str(seen.folder))}/([^\s'\"]+)", seen.text)):
+    elif seen.folder is not None and (inside := re.search(rf"{re.escape(str(seen.folder))}/([^\s'\":]+)", seen.text)):
         path = str(seen.folder / inside[1]) if not (seen.folder / inside[1]).exists() else ""
     if not path or seen.frame is None:
         return None
     if seen.folder is not None and path.startswith(f"{seen.folder}/"):
         path = path.removeprefix(f"{seen.folder}/")
-    name = PurePath(path).name
-    option = "--serialized-file" if PurePath(path).suffix in _WEIGHTS else "--extra-files"
+    name, option = PurePath(path).name, _option(seen, PurePath(path))
     served = LOAD if seen.loading else FAILED
-    if PurePath(path).is_absolute():
+    if (place := _elsewhere(seen, name)) is not None:
+        what = f"The archive holds {place}, and the handler opens {path}, which is not there."
+        folder = "" if "/" in place else " What a folder among the extra files holds lands in the archive's root."
+        change = f"Open os.path.join(context.system_properties['model_dir'], {place!r}).{folder}"
+    elif PurePath(path).is_absolute():
         what = f"There is no file {path} where the handler runs."
         change = f"Let it travel ({option} {name}), and open it in context.system_properties['model_dir']."
     else:
         what = f"The archive holds no {path}, and the handler opens it."
         change = f"Let it travel: {option} {name}."
     return Finding("missing_file", what, seen.where, served, change)
+
+
+def _option(seen: Evidence, path: PurePath) -> str:
+    """What lets a file travel: an archive has one file of weights, and a library is loaded by the system."""
+    is_library = path.suffix == ".so" and isinstance(seen.error, OSError)
+    return (
+        "--serialized-file"
+        if path.suffix in _WEIGHTS and not is_library and not _has_weights(seen)
+        else "--extra-files"
+    )
+
+
+def _has_weights(seen: Evidence) -> bool:
+    try:
+        said = json.loads((seen.folder / "MAR-INF" / "MANIFEST.json").read_text()) if seen.folder else {}
+        return bool(said["model"].get("serializedFile"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _elsewhere(seen: Evidence, name: str) -> str | None:
+    """Where in the archive a file of this name lies, if there is one."""
+    if seen.folder is None:
+        return None
+    files = (file for file in seen.folder.rglob("*") if file.name == name and file.is_file())
+    found = sorted(file.relative_to(seen.folder).as_posix() for file in files)
+    return next((place for place in found if not place.startswith("MAR-INF/")), None)
 
 
 def channels(seen: Evidence) -> Finding | None:

@@ -95,6 +95,17 @@ def find(seen: Evidence, pattern: str) -> str:
     return ""
 
 
+def methods(seen: Evidence, kind: str, name: str) -> Iterator[str]:
+    """The first lines of the methods of this name, in classes of that name."""
+    for file in seen.files:
+        for node in ast.walk(tree(seen, file)):
+            if isinstance(node, ast.ClassDef) and node.name == kind:
+                for method in node.body:
+                    if isinstance(method, Function) and method.name == name:
+                        header = text(seen, file).splitlines()[method.lineno - 1].strip()
+                        yield f"{file}, line {method.lineno}: {header}"
+
+
 def enclosing(module: ast.Module, number: int) -> Function | None:
     """The innermost function around a line."""
     around = [
