@@ -35,7 +35,8 @@ __all__ = ["Check", "check"]
 _WORDS = {
     "names": "undefined names", "labels": "JSON files", "surroundings": "environment variables",
     "package_names": "names of packages", "shadows": "shadowed modules", "operators": "TorchScript operators",
-    "onnx": "ONNX versions", "ran": "warnings of runs", "settings": "manifest", "sizes": "sizes of answers",
+    "onnx": "ONNX versions", "hubs": "folders of hubs", "ran": "warnings of runs",
+    "settings": "manifest", "sizes": "sizes of answers",
 }  # fmt: skip
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 

@@ -142,3 +142,32 @@ def test_of_a_line_that_may_not_run_no_status_is_said(checked) -> None:
     )
     found = [one for one in checked(lines) if one.name == "download"]
     assert found[0].effect == "Without a network, as in many deployments: it fails where this line runs."
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("import tiktoken; X = tiktoken.get_encoding('cl100k_base')", "the encoding cl100k_base"),
+        ("from datasets import load_dataset; X = load_dataset('squad')", "the data set 'squad'"),
+        ("import torchaudio; X = torchaudio.pipelines.HUBERT_BASE.get_model()", "the weights of HUBERT_BASE"),
+        (
+            "import os; from transformers import AutoModel; "
+            "N = os.getenv('M', 'bert'); X = AutoModel.from_pretrained(N)",
+            "'bert'",
+        ),
+    ],
+)
+def test_models_encodings_and_data_sets(checked, line: str, what: str) -> None:
+    found = [one for one in checked(f"{line}\n") if one.name == "download"]
+    assert f"fetches {what} from the network" in found[0].message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from datasets import load_dataset; X = load_dataset('csv', data_files='a.csv')",
+        "import os, tiktoken; os.environ['TIKTOKEN_CACHE_DIR'] = 'x'; X = tiktoken.get_encoding('cl100k_base')",
+    ],
+)
+def test_local_encodings_and_data_sets(checked, line: str) -> None:
+    assert [one for one in checked(f"{line}\n") if one.name == "download"] == []

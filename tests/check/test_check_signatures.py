@@ -58,3 +58,26 @@ def test_arguments_that_fit(checked, source: str) -> None:
 def test_a_function_that_the_manifest_names(checked) -> None:
     found = only(checked("def serve(data): return data\n\nx = 'class '\n", function="serve"), "signature")
     assert found.message == "serve takes (data), and is called with (data, context)."
+
+
+@pytest.mark.parametrize("method", ["initialize(self, context)", "handle(self, data, context)"])
+@pytest.mark.parametrize(("line", "what"), [("async def", "a coroutine"), ("def", "a generator")])
+def test_what_torchserve_does_not_wait_for(checked, method: str, line: str, what: str) -> None:
+    methods = {"initialize(self, context)": "def {}: pass", "handle(self, data, context)": "def {}: return data"}
+    methods[method] = f"{line} {{}}: {'yield 1' if line == 'def' else 'return [1]'}"
+    body = "\n".join(f"    {text.format(name)}" for name, text in methods.items())
+    found = only(checked(f"class Handler:\n{body}\n"), "signature")
+    assert f"is {what}" in found.message
+
+
+def test_a_handler_that_wants_arguments(checked) -> None:
+    source = (
+        "class Handler:\n    def __init__(self, config{}):\n        self.config = config\n\n"
+        "    def initialize(self, context): pass\n    def handle(self, data, context): return data\n"
+    )
+    assert "is called with (self)" in only(checked(source.format("")), "signature").message
+    assert checked(source.format("=None")) == []
+
+
+def test_a_generator_inside_handle(checked) -> None:
+    assert checked("def handle(data, context):\n    def each():\n        yield 1\n    return list(each())\n") == []

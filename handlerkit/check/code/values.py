@@ -72,6 +72,14 @@ def place_of(source: Source, node: ast.AST | None, depth: int = 0) -> Place | No
     return None
 
 
+def default_of(source: Source, node: ast.expr) -> ast.expr | None:
+    """The default of an environment variable that an expression, or the name that stands for it, asks for."""
+    if isinstance(node, ast.Name) and (value := _assigned(source, node)) is not None:
+        return default_of(source, value)
+    is_call = isinstance(node, ast.Call) and source.name(node.func) in ("os.getenv", "os.environ.get")
+    return node.args[1] if is_call and isinstance(node, ast.Call) and len(node.args) == 2 else None
+
+
 def _of_text(text: str) -> Place:
     if text.startswith("~"):
         return Place("home", text)

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from handlerkit.check.rules.arguments import ARGUMENT_RULES
 from handlerkit.check.rules.batches import BATCH_RULES
+from handlerkit.check.rules.context import CONTEXT_RULES
 from handlerkit.check.rules.devices import DEVICE_RULES
 from handlerkit.check.rules.downloads import DOWNLOAD_RULES
 from handlerkit.check.rules.entry_point import ENTRY_POINT_RULES
+from handlerkit.check.rules.hubs import HUB_RULES
 from handlerkit.check.rules.imports import IMPORT_RULES
 from handlerkit.check.rules.labels import LABEL_RULES
 from handlerkit.check.rules.names import NAME_RULES
@@ -40,8 +43,8 @@ Rule = Callable[[Subject, Target], Iterator[Finding]]
 
 #: In the order in which their findings stand among those of the same severity.
 RULES: tuple[Rule, ...] = (
-    *IMPORT_RULES, *SYNTAX_RULES, *SHADOW_RULES, *NAME_RULES, *DEVICE_RULES, *LABEL_RULES, *PATH_RULES,
-    *DOWNLOAD_RULES, *SIGNATURE_RULES, *BATCH_RULES, *SURROUNDING_RULES, *PACKAGE_NAME_RULES, *WEIGHTS_RULES,
-    *PICKLE_RULES, *OPERATOR_RULES, *ONNX_RULES, *RAN_RULES, *ENTRY_POINT_RULES, *REQUIREMENT_RULES, *SETTINGS_RULES,
-    *SIZE_RULES,
+    *IMPORT_RULES, *SYNTAX_RULES, *ARGUMENT_RULES, *SHADOW_RULES, *NAME_RULES, *DEVICE_RULES, *LABEL_RULES,
+    *PATH_RULES, *HUB_RULES, *DOWNLOAD_RULES, *SIGNATURE_RULES, *CONTEXT_RULES, *BATCH_RULES, *SURROUNDING_RULES,
+    *PACKAGE_NAME_RULES, *WEIGHTS_RULES, *PICKLE_RULES, *OPERATOR_RULES, *ONNX_RULES, *RAN_RULES, *ENTRY_POINT_RULES,
+    *REQUIREMENT_RULES, *SETTINGS_RULES, *SIZE_RULES,
 )  # fmt: skip

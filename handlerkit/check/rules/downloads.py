@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Source, argument, keyword, text_of
-from handlerkit.check.code.values import place_of
+from handlerkit.check.code.values import default_of, place_of
 from handlerkit.check.rules.effects import after, listed, shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
@@ -67,6 +67,8 @@ def _fetched(subject: Subject, program: Program, source: Source, node: ast.Call)
         return rule(subject, source, node)
     if name.startswith("torchvision.models."):
         return _of_torchvision(last, node)
+    if last in ("get_model", "get_labels_and_model") and ast.unparse(node.func).startswith(_pipelines(source)):
+        return f"the weights of {ast.unparse(node.func).split('.')[-2]}"
     if name in _GETTERS and program.loading(source, node):
         url = text_of(argument(node, 0, "url"))
         return repr(url) if url and _URL.match(url) else None
@@ -79,9 +81,32 @@ def _hub_name(subject: Subject, source: Source, node: ast.Call) -> str | None:
     return _named(subject, source, given)
 
 
+def _pipelines(source: Source) -> tuple[str, ...]:
+    """How a file names torchaudio.pipelines."""
+    names = [name for name, meant in source.aliases.items() if meant == "torchaudio.pipelines"]
+    return ("torchaudio.pipelines.", *(f"{name}." for name in names))
+
+
+def _dataset(subject: Subject, source: Source, node: ast.Call) -> str | None:
+    """The name of a data set of the hub; names of formats read local files."""
+    found = _named(subject, source, argument(node, 0, "path"))
+    return None if found is None or found.strip("'") in _FORMATS else f"the data set {found}"
+
+
+_FORMATS = {"csv", "json", "parquet", "text", "arrow", "pandas", "imagefolder", "audiofolder", "webdataset", "xml"}
+
+
+def _encoding(subject: Subject, source: Source, node: ast.Call) -> str | None:
+    if b"TIKTOKEN_CACHE_DIR" in source.text:
+        return None
+    return f"the encoding {text_of(argument(node, 0, 'encoding_name')) or 'that is named'}"
+
+
 def _named(subject: Subject, source: Source, node: ast.expr | None) -> str | None:
     if node is None:
         return None
+    if (value := default_of(source, node)) is not None:
+        node = value
     place = place_of(source, node)
     if place is None or place.root != "cwd" or not place.text or place.text.startswith("."):
         return None
@@ -169,6 +194,9 @@ _BY_NAME = {
     "whisper.load_model": _first("name"),
     "tensorflow_hub.load": _url,
     "gdown.download": _url,
+    "datasets.load_dataset": _dataset,
+    "tiktoken.get_encoding": _encoding,
+    "tiktoken.encoding_for_model": _encoding,
     "easyocr.Reader": _always("the models of EasyOCR"),
     "spacy.cli.download": _always("a model of spaCy"),
 }

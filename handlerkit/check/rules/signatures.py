@@ -12,7 +12,7 @@ from handlerkit.messages import Finding
 from handlerkit.targets import Target
 
 #: Methods that TorchServe calls, and what it gives them behind self.
-_OF_WORKER = {"initialize": ("context",), "handle": ("data", "context")}
+_OF_WORKER: dict[str, tuple[str, ...]] = {"__init__": (), "initialize": ("context",), "handle": ("data", "context")}
 #: Methods that BaseHandler.handle calls, if it is not overridden.
 _OF_BASE = {"preprocess": ("data",), "inference": ("data",), "postprocess": ("data",)}
 _BASES = ("BaseHandler", "VisionHandler", "ImageClassifier", "ObjectDetector", "ImageSegmenter", "TextHandler",
@@ -28,6 +28,7 @@ def signatures(subject: Subject, target: Target) -> Iterator[Finding]:
     function = next((node for node in source.tree.body if isinstance(node, Function) and node.name == wanted), None)
     if function is not None:
         yield from _called(source, function, ("data", "context"), LOAD)
+        yield from _waiting(source, function)
         return
     kinds = [node for node in source.tree.body if isinstance(node, ast.ClassDef)]
     if wanted in source.names or len(kinds) != 1 or kinds[0].decorator_list or kinds[0].keywords:
@@ -38,7 +39,31 @@ def signatures(subject: Subject, target: Target) -> Iterator[Finding]:
         calls |= _OF_BASE
     for name, given in calls.items():
         if (method := methods.get(name)) is not None:
-            yield from _called(source, method, ("self", *given), LOAD if name == "initialize" else REQUEST)
+            yield from _called(source, method, ("self", *given), REQUEST if name in _ANSWERING else LOAD)
+            yield from _waiting(source, method)
+
+
+_ANSWERING = ("handle", *_OF_BASE)
+
+
+def _waiting(source: Source, function: Function) -> Iterator[Finding]:
+    """Functions that give a coroutine or a generator, which TorchServe neither awaits nor goes through."""
+    if function.decorator_list or function.name not in ("initialize", "handle"):
+        return
+    own = (node for node in ast.walk(function) if source.function(node) is function)
+    if isinstance(function, ast.AsyncFunctionDef):
+        message = f"{function.name} is a coroutine, which TorchServe does not await."
+        fix = f"Write def {function.name}, and await in it with asyncio.run."
+    elif any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own):
+        message = f"{function.name} is a generator, as it holds a yield: calling it runs none of its lines."
+        fix = "Return a list; to send an answer in parts, call send_intermediate_predict_response."
+    else:
+        return
+    effect = "The handler is never initialized." if function.name == "initialize" else _NO_LIST
+    yield Finding("signature", message, source.place(function), effect, fix)
+
+
+_NO_LIST = "Every request is answered 503 'Invalid model predict output'."
 
 
 def _called(source: Source, function: Function, given: tuple[str, ...], effect: str) -> Iterator[Finding]:
