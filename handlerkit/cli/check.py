@@ -50,12 +50,8 @@ def run(options: Mapping[str, Any]) -> int:
 
 
 def _as_json(found: Mapping[str, Check]) -> str:
-    facts = [{"archive": archive, "ok": one.ok, **_findings_last(asdict(one))} for archive, one in found.items()]
+    facts = [{"archive": archive, "ok": one.ok, **asdict(one)} for archive, one in found.items()]
     return json.dumps(facts, indent=2)
-
-
-def _findings_last(facts: dict[str, Any]) -> dict[str, Any]:
-    return {**facts, "findings": facts.pop("findings")}
 
 
 def _as_text(found: Mapping[str, Check]) -> str:
