@@ -17,6 +17,7 @@ Importing this imports nothing heavy; neither does checking: torch, ts and numpy
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -82,8 +83,13 @@ def check(model_or_archive: Model | PathLike, *, target: PathLike = "declared", 
             file. Nothing is built for this; what only a built environment tells is left out where it is not there.
         runs: answers of a Worker to this model, for what was seen while the handler ran.
 
-    Raises ArchiveError for a path that holds no archive, TargetError for a target that is not known.
+    Raises ArchiveError for a path that holds no archive, TargetError for a target that is not known, TypeError for what
+    is neither a Model nor a path.
     """
+    if not isinstance(model_or_archive, Model | str | os.PathLike):
+        raise TypeError(f"check takes a Model or the path of an archive, not {type(model_or_archive).__name__}")
+    if not isinstance(target, str | os.PathLike):
+        raise TypeError(f"a target is a name or the path of a requirements file, not {type(target).__name__}")
     environment = find(target)
     with closing(Subject.of(model_or_archive, runs)) as subject:
         findings = [finding for rule in RULES for finding in _apply(rule, subject, environment)]

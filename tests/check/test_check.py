@@ -91,3 +91,27 @@ def test_nothing_of_the_archive_is_run(checked, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     checked(f"open({str(mark)!r}, 'w')\n", {"sitecustomize.py": f"open({str(mark)!r}, 'w')\n"})
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("given", [None, 3, ["m.mar"]])
+def test_what_is_no_model(given: object) -> None:
+    with pytest.raises(TypeError, match=r"takes a Model or the path of an archive, not (NoneType|int|list)"):
+        hk.check(given)  # type: ignore[arg-type]
+
+
+def test_what_is_no_target(model: Callable[..., hk.Model]) -> None:
+    with pytest.raises(TypeError, match="a target is a name or the path of a requirements file, not int"):
+        hk.check(model(""), target=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("given", "named"), [("", "no target ''"), ("nope.txt", "no file 'nope.txt'")])
+def test_what_names_no_target(model: Callable[..., hk.Model], given: str, named: str) -> None:
+    with pytest.raises(TargetError, match=named):
+        hk.check(model(""), target=given)
+
+
+def test_a_folder_that_is_no_archive(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ArchiveError, match=r"here is not a model archive: it holds no MAR-INF/MANIFEST\.json"):
+        hk.check(".")

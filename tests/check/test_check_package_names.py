@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from findings_of import only
 
-from handlerkit.check.rules.package_names import _missing
+from handlerkit.check.rules.package_names import _WITH_STUBS, _is_stub_without, _missing
 from handlerkit.targets import find
 
 CPU = "torchserve-0.12.0-cpu"
@@ -81,3 +81,39 @@ def test_nothing_that_is_there_is_missing(site: Path) -> None:
     names = [line.split()[1:] for line in ran.stdout.splitlines() if line.startswith("> ")]
     assert len(names) > 10_000
     assert [pair for pair in names if _missing((site,), *pair)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("import numpy as np\nX = np.concat([[1], [2]])", "numpy.concat"),
+        ("import numpy\nxp = numpy\nX = xp.astype(1, int)", "numpy.astype"),
+        ("import numpy as np\nX = np.float(1)", "numpy.float"),
+        ("import numpy as np\nX = np.linalg.vecdot([1], [1])", "numpy.linalg.vecdot"),
+    ],
+)
+def test_attributes_of_another_numpy(checked, site: Path, line: str, name: str) -> None:
+    found = only(checked(f"{line}\n"), "missing_name")
+    assert found.message.startswith(f"{name} is not in numpy 1.24.3")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import numpy as np\nX = np.concatenate([[1], [2]]), np.random.default_rng(), np.msort([1])",
+        "import numpy as np\nX = np.concat if hasattr(np, 'concat') else np.concatenate",
+        "import numpy as np\nnp.float = float\nX = np.float(1)",
+        "import numpy as np\ntry:\n    X = np.concat([[1]])\nexcept AttributeError:\n    X = None",
+    ],
+)
+def test_attributes_of_this_numpy(checked, site: Path, line: str) -> None:
+    assert checked(f"{line}\n") == []
+
+
+def test_no_attribute_that_is_there_is_missing(site: Path) -> None:
+    environment = find(CPU).build()
+    lines = f"import importlib\nfor m in {_WITH_STUBS}:\n    print(m, *dir(importlib.import_module(m)))"
+    ran = subprocess.run([environment.interpreter, "-c", lines], capture_output=True, text=True, check=True)
+    names = [(line.split()[0], name) for line in ran.stdout.splitlines() for name in line.split()[1:]]
+    assert len(names) > 500
+    assert [pair for pair in names if _is_stub_without((site,), *pair)] == []

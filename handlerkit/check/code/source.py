@@ -129,7 +129,18 @@ class Source:
                     )
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        for node in self.tree.body:  # xp = numpy
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in found:
+                names = [one.id for one in node.targets if isinstance(one, ast.Name) and one.id not in found]
+                found |= {name: found[node.value.id] for name in names if self._stores(name) == 1}
         return found
+
+    def _stores(self, name: str) -> int:
+        """How often a name is bound, in any scope."""
+        return sum(
+            isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
+            for node in ast.walk(self.tree)
+        )
 
     @cached_property
     def attributes(self) -> dict[str, list[ast.expr | None]]:

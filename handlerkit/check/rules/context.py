@@ -54,7 +54,7 @@ def context_names(subject: Subject, target: Target) -> Iterator[Finding]:
 
 
 def _is_context(source: Source, node: ast.expr) -> bool:
-    """Whether it is the last argument of initialize(self, context) or handle(self, data, context), or self.context where
+    """Whether it is the last argument of initialize(self, context) or handle(self, data, context), or self.context if
     nothing else is stored there."""
     if dotted(node) == "self.context":
         stores = source.attributes.get("context", [])

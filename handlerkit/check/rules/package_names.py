@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,7 +13,8 @@ from handlerkit.check.code.source import Source
 from handlerkit.check.rules.effects import when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
-from handlerkit.targets import Target
+from handlerkit.targets import Environment, Target
+from handlerkit.targets.distributions import Distribution
 
 #: What makes modules that are no files, and names that no statement binds.
 _MAKING_MODULES = (b"sys.modules", b"meta_path", b"__path__")
@@ -22,7 +25,7 @@ def names_of_packages(subject: Subject, target: Target) -> Iterator[Finding]:
     """Modules and names that another version of an installed package has."""
     if not target.installs or (environment := target.built()) is None:
         return
-    sites = tuple((environment.interpreter.parents[1] / "lib").glob("python*/site-packages"))
+    sites = _sites(environment)
     program = subject.program(target.python)
     told: set[tuple[str, str]] = set()
     for one in program.imports:
@@ -39,14 +42,73 @@ def names_of_packages(subject: Subject, target: Target) -> Iterator[Finding]:
             continue
         told.add((one.module, one.name))
         version = environment.packages.get(distribution, "")
-        message = f"{missing} is not in {distribution} {version}, which is what {target.name} has."
         here = subject.packages(target).installed(one.module)
-        if here is not None and here.version != version:
-            message = f"{message.removesuffix('.')}; here it is {here.version}."
+        message = _message(missing, distribution, version, target, here)
         severity: Severity = "warning" if one.source.conditional(one.node) else "error"
         fix = f"Use what {distribution} {version} has, or choose a target with another one."
         effect = when(program, one.source, one.node)
         yield Finding("missing_name", message, one.place, effect, fix, severity)
+
+
+def attributes_of_packages(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Attributes of modules that another version of NumPy has: its stubs list all that it has."""
+    if not target.installs or (environment := target.built()) is None:
+        return
+    sites, packages = _sites(environment), subject.packages(target)
+    program = subject.program(target.python)
+    if program.resolve("numpy") is not None or "numpy" in packages.declared or "numpy" not in environment.packages:
+        return
+    stored = {source.name(node) for source, node in program.nodes(ast.Attribute) if isinstance(node.ctx, ast.Store)}
+    version, told = environment.packages["numpy"], set[str]()
+    for source, node in program.nodes(ast.Attribute):
+        name = source.name(node)
+        module, _, last = name.rpartition(".")
+        if module not in _WITH_STUBS or name in stored | told or not _is_stub_without(sites, module, last):
+            continue
+        if source.tried(node, ("AttributeError",)) or program.asked(source, node):
+            continue
+        told.add(name)
+        severity: Severity = "warning" if source.conditional(node) else "error"
+        message = _message(name, "numpy", version, target, packages.installed("numpy"))
+        fix = f"Use what numpy {version} has, or choose a target with another one."
+        yield Finding("missing_name", message, source.place(node), when(program, source, node), fix, severity)
+
+
+_WITH_STUBS = ("numpy", "numpy.fft", "numpy.linalg", "numpy.random")
+
+
+def _is_stub_without(sites: tuple[Path, ...], module: str, name: str) -> bool:
+    """Whether a module's stub has no such name, nor any file around it a text of that name: what is going away is in
+    __all__ alone."""
+    for site in sites:
+        folder = site.joinpath(*module.split("."))
+        stub = folder / "__init__.pyi"
+        if not stub.is_file() or name.startswith("_") or _has_module(folder, name):
+            continue
+        source = _source(stub, stub.stat().st_mtime_ns)
+        if source.problem is not None or name in source.names:
+            return False
+        if name in dir(builtins):
+            return True
+        word = re.compile(rf"""\b{name}\b(?!['"]?:)""")
+        files = (folder / "__init__.py", folder / "lib" / "__init__.py")
+        quoted = re.compile(rf"""['"]{name}['"]""")
+        texts = [file.read_text("utf-8", "replace") for file in files if file.is_file()]
+        around = [file for one in ("", "lib", "core") for file in (folder / one).glob("*.py")]
+        around = [file for file in around if file.name != "_add_newdocs.py"]  # names of methods too
+        return not any(word.search(text) for text in texts) and not any(
+            quoted.search(file.read_text("utf-8", "replace")) for file in around
+        )
+    return False
+
+
+def _sites(environment: Environment) -> tuple[Path, ...]:
+    return tuple((environment.interpreter.parents[1] / "lib").glob("python*/site-packages"))
+
+
+def _message(name: str, distribution: str, version: str, target: Target, here: Distribution | None) -> str:
+    message = f"{name} is not in {distribution} {version}, which is what {target.name} has"
+    return f"{message}; here it is {here.version}." if here is not None and here.version != version else f"{message}."
 
 
 def _missing(sites: tuple[Path, ...], module: str, name: str) -> str | None:
@@ -98,4 +160,4 @@ def _lacks(file: Path, name: str, making: tuple[bytes, ...] = _MAKING) -> bool:
     return not (stars and making is _MAKING) and not any(word in source.text for word in making)
 
 
-PACKAGE_NAME_RULES = (names_of_packages,)
+PACKAGE_NAME_RULES = (names_of_packages, attributes_of_packages)
