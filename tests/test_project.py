@@ -288,8 +288,8 @@ def sanitized(text: str) -> str:
     return text
 
 
-def test_sanitizing_has_four_rules() -> None:
-    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 4
+def test_sanitizing_has_five_rules() -> None:
+    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 5
 
 
 @pytest.mark.parametrize(
@@ -303,6 +303,7 @@ def test_sanitizing_has_four_rules() -> None:
         ('<img src="data:image/png;base64,AAAA+/=">', '<img src="data:image/jpeg;base64,B">'),
         ('<img src="data:image/png;base64,AA/4s+AA">', '<img src="data:image/png;base64,AA">'),
         ("Python 3.11.7, torch 2.14.1, target declared", "Python 3.13.0, torch 2.15.0+cu130, target declared"),
+        ("looked at: imports, JSON files</div>", "looked at: imports, syntax, sizes of answers</div>"),
     ],
 )
 def test_times_and_data_uris_are_taken_for_equal(one: str, other: str) -> None:
