@@ -59,7 +59,9 @@ _NO_MAKERS = {
     "load_label_mapping",
 }  # fmt: skip
 #: Functions that read a file, as their names say.
-_READING = re.compile(r"^(load|read)(_\w+)?$|from_file|from_\w*json|from_path", re.IGNORECASE)
+_READING = re.compile(r"^(load|read)(_file)?$|from_file|from_\w*json|from_path", re.IGNORECASE)
+#: Functions that make no file, as their names say.
+_TAKING = re.compile(r"^(load|read|parse|from)(_|$)")
 _READING_CLASS = re.compile(r"^from_pretrained$|(Tokenizer|Vocab|Vocabulary|Reader|Loader|Interpreter|Session)$")
 #: Folders that a container has, and those of a person's machine.
 _OF_SYSTEM = re.compile(r"/(tmp|var/tmp|dev|proc|sys|etc|home/model-server|opt/ml|run)(/|$)|/$")
@@ -290,7 +292,7 @@ def _written(program: Program) -> set[str]:
     return {
         place.in_archive or ""
         for _, node, place in _handed(program)
-        if not _READING.search(_method(node)) and not _READING_CLASS.search(_method(node))
+        if not any(one.search(_method(node)) for one in (_READING, _READING_CLASS, _TAKING))
     }
 
 
