@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from handlerkit.endpoints import guardian
+from handlerkit.shell import environment
 
 #: A unix socket's path ends at about 100 characters; TorchServe adds /tmp/.ts.sock.9000 to the folder's.
 _LONGEST_FOLDER = 75
@@ -79,8 +80,8 @@ def make_folder() -> Path:
 
 
 def shell_environment() -> dict[str, str]:
-    """This process's environment as a shell would have it, with this Python first on PATH."""
-    kept = {key: value for key, value in os.environ.items() if not _FOREIGN.fullmatch(key)}
+    """The environment that this process was started with, as a shell would have it, with this Python first on PATH."""
+    kept = {key: value for key, value in environment().items() if not _FOREIGN.fullmatch(key)}
     return kept | {"PATH": os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)])}
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from handlerkit.endpoints.guard import variables_now
 from handlerkit.endpoints.load_record import LoadRecord
 from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.endpoints.new_code import Source, holders, replace
 from handlerkit.endpoints.snapshot import Dice, Snapshot
 from handlerkit.endpoints.source_diff import Edit, LoadAnew, Node, difference, tree
+from handlerkit.worker_process.process_state import variables_now
 
 #: Names by which code that runs while loading may read functions without running them, or look for attributes.
 _READS_CODE = {
@@ -122,7 +122,7 @@ class Swap:
         own: dict[str, list[CodeType]] = {}
         for code in ran:
             if self._files.holds(code.co_filename):
-                own.setdefault(code.co_filename, []).append(code)
+                own.setdefault(self._files.staged(code.co_filename), []).append(code)
         sources = {}
         for module in self._modules.values():
             file = str(module.__file__)
@@ -149,7 +149,8 @@ class Swap:
     def _shoot(self) -> Snapshot:
         codes = [code for source in self._sources.values() for code in source.tree.values()]
         mentioned = {name for code in codes for name in code.co_names}
-        return Snapshot(self._modules, mentioned, self._handler, self._roots)
+        files = {self._files.carried(str(module.__file__)) for module in self._modules.values()}
+        return Snapshot(self._modules, mentioned, self._handler, self._roots, files)
 
     def _check_surroundings(self) -> None:
         """Raises LoadAnew where the process is not what it was, for a load or for the loaded handler."""
@@ -168,7 +169,7 @@ class Swap:
         """What changed in a file; None for one that loading did not import, and that requests import anew."""
         if file in self._sources:
             loaded = self._sources[file]
-            return difference(file, loaded.tree, self._files.read(file), source, loaded.ran)
+            return difference(self._files.carried(file), loaded.tree, self._files.read(file), source, loaded.ran)
         name = Path(file).name
         if any(module.__file__ == file for module in self._modules.values()):
             raise LoadAnew(f"{name} changed")

@@ -49,6 +49,7 @@ class Snapshot:
         mentioned: every name in their code.
         handler: the handler itself, an instance or a function.
         others: more values that loading made, by what to call them.
+        files: the file names that the modules' code carries.
 
     Attributes:
         functions: those compiled from the modules.
@@ -62,6 +63,7 @@ class Snapshot:
         mentioned: Set[str],
         handler: object,
         others: Mapping[str, object],
+        files: Set[str],
     ) -> None:
         self.functions: list[types.FunctionType] = []
         self.doubtful: dict[str, None] = {}
@@ -69,7 +71,7 @@ class Snapshot:
         self._records: list[_Record] = []
         self._empty: list[_Record] = []
         self._modules = modules
-        self._files = {module.__file__ for module in modules.values()}
+        self._files = files
         self._handler = handler
         self._kinds = Kinds()
         self._seen = _imported(mentioned, modules.keys())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from handlerkit.endpoints.process import BackOff
+from handlerkit.endpoints.lifecycle import BackOff
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, LoadError
 from handlerkit.messages import Request, Run
@@ -170,7 +170,7 @@ def test_threads_send_through_several_envelopes(start: Start) -> None:
 
 def test_children_are_one_per_envelope(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BackOff, "_SECONDS", (0.0,))
-    worker = start(process=True)
+    worker = start()
     assert worker.predict(Request.text("a")).response.json() == 1
     assert [predictions(worker.with_envelope("json").predict(instances(1))) for _ in range(2)] == [[1], [2]]
     assert worker.with_envelope("json").predict(instances("exit")).response.status == 500

@@ -1,4 +1,4 @@
-"""Worker(process=True): answers, deaths, restarts, load failures and what is left behind. Starting a child takes as
+"""Worker(): answers, deaths, restarts, load failures and what is left behind. Starting a child takes as
 long as importing torch, so tests share one as long as it lives."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from handlerkit.endpoints.process import BackOff
+from handlerkit.endpoints.lifecycle import BackOff
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 from handlerkit.messages import Part, Request, Run
@@ -27,7 +27,7 @@ OWNER = """
 import sys
 from handlerkit import Model, Request, Worker
 
-worker = Worker(Model("m", handler=sys.argv[1]), process=True)
+worker = Worker(Model("m", handler=sys.argv[1]))
 where = "import os; out = [f'{os.getpid()} {os.getppid()} {os.getcwd()}']"
 print(worker.predict(Request(headers={"x-py": where})).response.text, flush=True)
 worker.predict(Request(headers={"x-py": sys.argv[2]}))
@@ -57,7 +57,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def worker(handlers: Path) -> Iterator[Worker]:
     """One that runs the code it is sent, in batches of two; response_timeout 1 s."""
     model = Model("m", handler=handlers / "runs_code.py")
-    with Worker(model, batch_size=2, max_batch_delay=100, response_timeout=1, process=True) as worker:
+    with Worker(model, batch_size=2, max_batch_delay=100, response_timeout=1) as worker:
         yield worker
 
 
@@ -222,7 +222,7 @@ class TestDeath:
 
     def test_stage_of_micro_batching_that_raises_never_answers(self, handlers: Path) -> None:
         model = Model("m", handler=handlers / "micro_batches.py")
-        with Worker(model, response_timeout=1, process=True) as worker:
+        with Worker(model, response_timeout=1) as worker:
             assert worker.predict(Request.json(2)).response.text == "4"
             run = worker.predict(Request.json({}))
         assert (run.response.status, run.findings[0].name) == (500, "micro_batching")
@@ -255,7 +255,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadError]:
 
     def load(file: Path) -> LoadError | None:
         try:
-            Worker(Model("odd", handler=file), {"default_startup_timeout": 3}, process=True).close()
+            Worker(Model("odd", handler=file), {"default_startup_timeout": 3}).close()
         except LoadError as problem:
             return problem
         return None
@@ -279,7 +279,7 @@ class TestLoad:
         """The server answers where the worker reports the failure; where it dies of it, the client waits."""
         file = tmp_path / "once.py"
         file.write_text(FUNCTION + "print('loaded' if data is None else 'called')\n    return ['ok']\n")
-        with Worker(Model("once", handler=file), process=True) as worker:
+        with Worker(Model("once", handler=file)) as worker:
             assert [line.text for line in worker.load_logs] == ["loaded"]
             worker.close()
             file.write_text("raise RuntimeError('mine')\n")
@@ -301,7 +301,7 @@ class TestEnd:
 
     def test_close_leaves_nothing(self, handlers: Path) -> None:
         before = children()
-        worker = Worker(Model("m", handler=handlers / "runs_code.py"), process=True)
+        worker = Worker(Model("m", handler=handlers / "runs_code.py"))
         folder = Path(text(worker, "import os; out = [os.getcwd()]"))
         started = children() - before
         assert folder.is_dir()

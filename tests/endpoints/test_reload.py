@@ -538,7 +538,7 @@ def test_source_that_does_not_compile_does_not_load(notebook: Notebook) -> None:
 
 
 def test_process_of_its_own_loads_again(notebook: Notebook) -> None:
-    notebook.load(handler("1"), process=True)
+    notebook.load(handler("1"))
     assert str(notebook.worker.reload()) == "loaded again: a process of its own always does"
 
 

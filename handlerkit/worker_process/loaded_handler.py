@@ -7,25 +7,24 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from handlerkit import why, wire
+from handlerkit import why
 from handlerkit.context import metrics_cache
-from handlerkit.endpoints.config import Config
-from handlerkit.endpoints.guard import Guard
 from handlerkit.endpoints.load_record import LoadRecord
-from handlerkit.endpoints.logs import without_kit
-from handlerkit.endpoints.model_files import ModelFiles
-from handlerkit.endpoints.outcome import Outcome, late, unreadable, unsendable
+from handlerkit.endpoints.logs import PlainPaths, without_kit
+from handlerkit.endpoints.outcome import unsendable
 from handlerkit.endpoints.reload import Swap
 from handlerkit.endpoints.snapshot import Dice
-from handlerkit.endpoints.staged import Refusal, Staged, variables
-from handlerkit.errors import LoadError
-from handlerkit.messages import ErrorInfo, Geometry
-from handlerkit.model import Model
-from handlerkit.timing import Stopwatch
-from handlerkit.wire import Buffers, ProtocolError, Reader
+from handlerkit.memory import peak_memory
+from handlerkit.messages import ErrorInfo, Finding, Geometry
+from handlerkit.timing import Stopwatch, Timings
+from handlerkit.wire import Buffers, Reader
+from handlerkit.worker_process import process_state
+from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded, Question
+from handlerkit.worker_process.user_files import UserFiles
 
 #: Methods that TorchServe's own handlers have, beside those a handler has of its own.
 _STAGES = ("preprocess", "inference", "postprocess", "explain_handle", "describe_handle")
@@ -33,82 +32,78 @@ _MISSING = object()
 _EntryPoint = Callable[[list[Any], Any], Any]
 
 
-class Loaded:
-    """A handler, loaded from a model_dir of its own.
+class NotLoadedError(Exception):
+    """TorchServe's loader failed; `failed` says how, and the cause is the live exception."""
 
-    Raises LoadError where TorchServe's loader fails. `close()` removes the model_dir; so does the interpreter's end.
+    def __init__(self, failed: Failed) -> None:
+        super().__init__("the handler does not load")
+        self.failed = failed
+
+
+class LoadedHandler:
+    """A handler, loaded from its model_dir.
+
+    Args:
+        given: the model, and how it is registered.
+        send: takes each intermediate answer that the handler sends.
+        inside: around each piece of the handler's code that runs; a worker process needs nothing there.
+
+    Raises NotLoadedError where TorchServe's loader fails.
     """
-
-    #: Whether it can be called again; a child process may be gone.
-    alive = True
 
     def __init__(
         self,
-        model: Model,
-        config: Config,
-        batch_size: int,
-        gpu_id: int | None,
-        refusal: Refusal,
-        response_timeout: int = 120,
+        given: Assignment,
+        send: Callable[[bytes], object],
+        inside: AbstractContextManager[object] | None = None,
     ) -> None:
         from ts.handler_utils import micro_batching
         from ts.model_loader import TsModelLoader
         from ts.protocol.otf_message_handler import create_predict_response, retrieve_msg
 
-        self._model = model
-        files = ModelFiles(model)
-        self._staged = Staged(model)
-        self._response_timeout = response_timeout
-        self.model_dir = self._staged.model_dir
-        self.files = self._staged.files
-        self.journal = self._staged.journal
-        self._guard = Guard(self.model_dir, variables(config), self.journal)
-        #: Modules in the archive's root that stand before installed ones of the same name.
-        self.shadows = self._guard.shadows()
+        self._given = given
+        self._users = UserFiles(str(given.model_dir), given.sources)
+        self._paths = PlainPaths(given.model_dir, self._users)
+        self._inside: AbstractContextManager[object] = inside if inside is not None else nullcontext()
         self._called = False
-        self._ends: list[Callable[[], object]] = []
+        self._before = set(sys.modules)
+        self._ends: list[Callable[[], object]] = [self._users.install()]
         self._entry_points: dict[str | None, _EntryPoint] = {}
-        self._rows: list[Any] = []
-        self._returned: Any = None
-        self._result: Any = None
-        self._raised: BaseException | None = None
+        self._forget()
         self._watch = Stopwatch()
+        self._socket = _Socket(send)
         self._retrieve = retrieve_msg
         self._encode = self._watch.time("encode", create_predict_response)
         self._threads = (micro_batching, "execute_call", _timed_threads(self._watch))
-        try:
-            with self._guard, _Clocked([self._threads]):
-                metrics = metrics_cache(model.name)
-                import ts.torch_handler.base_handler  # noqa: F401
-
-                self.journal.take()  # what TorchServe says of itself, and only to the first load of a process
+        model, config = given.model, given.config
+        with self._inside:
+            try:
+                metrics = metrics_cache(model.name, config.metrics_config)
                 dice = Dice()
-                with LoadRecord() as record:
+                with LoadRecord() as record, _Clocked([self._threads]):
                     self._service = TsModelLoader().load(
-                        model.name, str(self.model_dir), model.handler, gpu_id, batch_size, None,
+                        model.name, str(given.model_dir), model.handler, given.gpu_id, given.batch_size, None,
                         config.limit_max_image_pixels, metrics,
                     )  # fmt: skip
-                self._noted = why.watch(self._service.context)
-                self._handle = self._service._entry_point
-                self._timed_handle = self._watch.handle(self._handle)
-                self._service._entry_point = self._behind(config.service_envelope)
-        except BaseException as error:
-            interrupted = self._guard.interrupted and isinstance(error, KeyboardInterrupt)
-            problem = None if interrupted else self._load_error(error, refusal)
-            self.close()
-            if problem is None:
-                raise
-            # with the handler's own frames, so that a debugger opens in them
-            raise problem.with_traceback(without_kit(error.__traceback__)) from error
-        self.logs = self.journal.take()
-        self._clocked = self._instrument()
-        files.loaded(self.model_dir)
-        self._put_back = self._guard.keep()
-        handler = _handler_of(self._handle) or self._handle
-        # outside of the guard, where sys.modules does not hold the handler's own
-        self._swap = Swap(
-            files, record, dice, self._guard.modules(), handler, self._service.context, model.handler
-        )  # fmt: skip
+            except BaseException as error:
+                self.close()
+                raise NotLoadedError(self._failed(error)) from error
+            self._noted = why.watch(self._service.context)
+            self._handle = self._service._entry_point
+            self._timed_handle = self._watch.handle(self._handle)
+            self._service._entry_point = self._behind(config.service_envelope)
+            self._clocked = self._instrument()
+            given.files.loaded(given.model_dir, self._users)
+            handler = _handler_of(self._handle) or self._handle
+            self._swap = Swap(
+                given.files, record, dice, self._own_modules(), handler, self._service.context, model.handler
+            )
+            self._put_back = process_state.keep()
+
+    @property
+    def loaded(self) -> Loaded:
+        """What was found."""
+        return Loaded(self.entry_point, self.geometry)
 
     def swap(self) -> str:
         """Read the model's files again, put what changed into the loaded handler, and everything else back to what it
@@ -117,6 +112,7 @@ class Loaded:
         Raises LoadAnew where that might answer otherwise than a handler that is loaded anew; it may then be in no state
         to be called.
         """
+        self._forget()
         changed, structural = self._swap.swap(called=self._called, put_back=self._put_back)
         self._called = False
         self._entry_points.clear()
@@ -124,57 +120,47 @@ class Loaded:
             self._clocked = self._instrument()
         return changed
 
-    def call(self, message: Buffers, envelope: str | None = None) -> Outcome:
-        """Let TorchServe's worker code answer a predict message, with this envelope around the handler.
+    def call(self, message: Buffers, envelope: str | None, measures_memory: bool) -> tuple[bytes | None, Called]:
+        """Let TorchServe's worker code answer a predict message, with this envelope around the handler: the answer, and
+        what else came of it. What the handler was given, returned and raised is kept for `explain`."""
+        if measures_memory:
+            (reply, timings), memory = peak_memory(lambda: self._call(message, envelope))
+        else:
+            (reply, timings), memory = self._call(message, envelope), None
+        error = self._raised
+        info = self.describe_error(error) if error is not None else None
+        died = unsendable(error) if reply is None and error is not None else ""
+        bodies = tuple(map(why.kind_of_body, self._rows))
+        return reply, Called(timings, info, died, bodies, bool(self._noted), memory)
 
-        Raises KeyboardInterrupt for a Ctrl-C of the user, not for one that the handler raised.
-        """
-        self._called = True
-        socket = _Socket(self._watch)
-        self._service.set_cl_socket(socket)
-        self._raised = self._returned = self._result = None
-        self._rows = []
-        self._noted.clear()
-        reply, error = None, None
-        try:
-            with self._guard, self._clocked:
-                self._service._entry_point = self._behind(envelope)
-                self._watch.start(_synchronize())
-                try:
-                    _, batch = self._retrieve(Reader(message))
-                    self._watch.first("decode")
-                    reply = self._service.predict(batch)
-                finally:
-                    timings = self._watch.stop()
-                    why.note_debug(self._noted, self.files)
-        except BaseException as problem:
-            if self._guard.interrupted:
-                self.journal.take()
-                raise
-            error = problem
-        outcome = Outcome(
-            timings, logs=self.journal.take(), error=error or self._raised, returned=self._returned, rows=self._rows,
-            result=self._result, noted=tuple(self._noted),
-        )  # fmt: skip
-        self._decode(outcome, reply, socket.sent)
-        self._raised = self._returned = self._result = None
-        self._rows = []
-        return outcome
+    def explain(self, asked: Question) -> tuple[Finding, ...]:
+        """The causes of what the last call led to, while its objects are alive."""
+        error = self._raised
+        found = why.explain(why.Evidence(
+            error, self.describe_error(error) if error is not None else None, files=self._given.own,
+            returned=self._returned, rows=self._rows, died=asked.died, setup=asked.setup, folder=self._given.model_dir,
+            envelope=asked.envelope, requests=asked.requests, jobs=asked.jobs, answer=asked.answer,
+            before=asked.before, responses=asked.responses, result=self._result, logs=asked.logs,
+            noted=[note._replace(file=self._users.staged(note.file)) for note in self._noted],
+            seconds=asked.seconds, describe=asked.describe, notebook=asked.notebook,
+        ))  # fmt: skip
+        if inspect.iscoroutine(self._returned):
+            self._returned.close()  # said in `found`; Python's own warning would come at some later time
+        return found
 
-    def _decode(self, outcome: Outcome, reply: bytearray | None, before: list[tuple[bytes, float]]) -> None:
-        """What the frontend reads in the answers, and whether it drops the worker for it."""
-        try:
-            for piece, after in before:
-                outcome.before.append(wire.decode_answer(piece)._replace(after=after))
-            if outcome.timings.total > self._response_timeout:
-                outcome.died = late(self._response_timeout)
-            elif reply is not None:
-                answer = wire.decode_answer(reply)
-                outcome.reply = answer._replace(after=outcome.timings.total) if before else answer
-            elif outcome.error is not None:
-                outcome.died = unsendable(outcome.error)
-        except ProtocolError as problem:
-            outcome.died = unreadable(problem)
+    def forget(self) -> None:
+        """Let go of what `explain` looks at."""
+        self._forget()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds into the call."""
+        return self._watch.elapsed()
+
+    @property
+    def raised(self) -> BaseException | None:
+        """What the last call raised, for debuggers."""
+        return self._raised
 
     def describe_error(self, error: BaseException) -> ErrorInfo:
         """An exception as plain data, without the kit's frames and this machine's paths."""
@@ -183,15 +169,41 @@ class Loaded:
             chained.__traceback__ = without_kit(chained.__traceback__)
             chained = chained.__cause__ or (None if chained.__suppress_context__ else chained.__context__)
         info = ErrorInfo.of(error)
-        plain = self.journal.plain
+        plain = self._paths.plain
         frames = tuple(replace(frame, file=plain(f'File "{frame.file}')[len('File "') :]) for frame in info.frames)
         return ErrorInfo(info.type, plain(info.message), frames, plain(info.traceback))
 
-    def close(self, wait: bool = True) -> None:
-        """Forget the handler, end its micro-batching and remove its model_dir, in the background without `wait`."""
+    def close(self) -> None:
+        """End what the handler's micro-batching and the kit began in this process."""
         for end in self._ends:
             end()
-        (self._staged.remove if wait else self._staged.discard)()
+
+    def _forget(self) -> None:
+        self._raised: BaseException | None = None
+        self._returned: Any = None
+        self._result: Any = None
+        self._rows: list[Any] = []
+
+    def _call(self, message: Buffers, envelope: str | None) -> tuple[bytes | None, Timings]:
+        self._called = True
+        self._service.set_cl_socket(self._socket)
+        self._forget()
+        self._noted.clear()
+        reply, timings = None, Timings(0.0)
+        try:
+            with self._inside, self._clocked:
+                self._service._entry_point = self._behind(envelope)
+                self._watch.start(_synchronize())
+                try:
+                    _, batch = self._retrieve(Reader(message))
+                    self._watch.first("decode")
+                    reply = self._service.predict(batch)
+                finally:
+                    timings = self._watch.stop()
+                    why.note_debug(self._noted, self._given.own)
+        except BaseException as problem:
+            self._raised = problem
+        return reply, timings
 
     def _behind(self, envelope: str | None) -> _EntryPoint:
         """The handler with an envelope around it, as the loader puts it there (ts.model_loader.TsModelLoader.load).
@@ -201,14 +213,14 @@ class Loaded:
             if envelope is not None:
                 from ts.model_loader import TsModelLoader
 
-                wrapper = TsModelLoader()._load_default_envelope(envelope)(self._inside)
+                wrapper = TsModelLoader()._load_default_envelope(envelope)(self._within)
                 self._watch.watch(wrapper, "parse_input", "envelope in")
                 self._watch.watch(wrapper, "format_output", "envelope out")
                 entry = wrapper.handle
             self._entry_points[envelope] = self._observed(entry)
         return self._entry_points[envelope]
 
-    def _inside(self, data: Any, context: Any) -> Any:
+    def _within(self, data: Any, context: Any) -> Any:
         """The handler behind an envelope: hear of what it returns itself."""
         self._result = self._timed_handle(data, context)
         return self._result
@@ -235,8 +247,9 @@ class Loaded:
         handler = _handler_of(inner)
         named = inner if handler is None else type(handler)
         name = getattr(named, "__name__", type(named).__name__)  # a callable that is no function has none
+        #: What TorchServe's loader found: "class Name" or "function name".
         self.entry_point = f"{'function' if handler is None else 'class'} {name}"
-        self._ends = [_ending(groups) for groups in _micro_batching(inner)]
+        self._ends += [_ending(groups) for groups in _micro_batching(inner)]
         #: What the handler does to a photograph, where it says so as TorchServe's vision handlers do.
         self.geometry = Geometry.of(inspect.getattr_static(handler, "image_processing", None))
         kind = type(handler)
@@ -246,13 +259,22 @@ class Loaded:
     def _methods(self, kind: type) -> Iterator[tuple[str, types.FunctionType]]:
         """The methods of a handler that are stages where its `handle` calls them: those that TorchServe's handlers
         have, and its own."""
-        own = [vars(each) for each in kind.__mro__ if self._guard.module(each.__module__)]
+        own = [vars(each) for each in kind.__mro__ if self._is_own(sys.modules.get(each.__module__))]
         for name in dict.fromkeys([*_STAGES, *(name for names in own for name in names)]):
             method = inspect.getattr_static(kind, name, None)
             if isinstance(method, types.FunctionType) and name not in ("initialize", "handle") and name[:2] != "__":
                 yield name, method
 
-    def _load_error(self, error: BaseException, refusal: Refusal) -> LoadError:
+    def _own_modules(self) -> dict[str, types.ModuleType]:
+        """The modules that were loaded from model_dir, by name."""
+        new = [(name, module) for name, module in sys.modules.items() if name not in self._before]
+        return {name: module for name, module in new if self._is_own(module)}
+
+    def _is_own(self, module: types.ModuleType | None) -> bool:
+        file = getattr(module, "__file__", None)
+        return isinstance(file, str) and file.startswith(f"{self._given.model_dir}/")
+
+    def _failed(self, error: BaseException) -> Failed:
         cause = error
         while (
             isinstance(cause, ModuleNotFoundError)
@@ -261,17 +283,20 @@ class Loaded:
             and cause.__context__
         ):
             cause = cause.__context__  # the loader tried the default handlers next; the first failure is the real one
-        memory = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
         info = self.describe_error(cause)
-        evidence = why.Evidence(cause, info, classes=self._classes())
-        return self._staged.refused(evidence, self.journal.take(), refusal(507 if memory else 500))
+        given, model = self._given, self._given.model
+        findings = why.explain(why.Evidence(
+            cause, info, loading=True, classes=self._classes(), files=given.own, folder=given.model_dir,
+            setup=why.Setup(model.name, model.version, model.handler), notebook=given.notebook,
+        ))  # fmt: skip
+        memory = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
+        return Failed(info, findings, memory, isinstance(error, RuntimeError | MemoryError))
 
     def _classes(self) -> tuple[type, ...]:
         from ts.utils.util import list_classes_from_module
 
-        name = self._model.handler.partition(":")[0].removesuffix(".py")
-        module = self._guard.module(name)
-        return tuple(list_classes_from_module(module)) if module else ()
+        module = sys.modules.get(self._given.model.handler.partition(":")[0].removesuffix(".py"))
+        return tuple(list_classes_from_module(module)) if module is not None and self._is_own(module) else ()
 
 
 class _Clocked:
@@ -337,9 +362,8 @@ def _ending(groups: dict[str, list[Any]]) -> Callable[[], None]:
 class _Socket:
     """The worker's connection, for the intermediate answers a handler sends."""
 
-    def __init__(self, watch: Stopwatch) -> None:
-        self._watch = watch
-        self.sent: list[tuple[bytes, float]] = []  # with the seconds into the call
+    def __init__(self, send: Callable[[bytes], object]) -> None:
+        self._send = send
 
     def sendall(self, message: bytes) -> None:
-        self.sent.append((bytes(message), self._watch.elapsed()))
+        self._send(bytes(message))

@@ -1,0 +1,30 @@
+"""What the shell gave this process: what a server that is started from that shell gives its workers.
+
+A notebook changes its own process, its environment and its umask among the rest; a worker of a server sees none of it.
+"""
+
+from __future__ import annotations
+
+import os
+
+_AT_IMPORT = dict(os.environ)
+
+
+def environment() -> dict[str, str]:
+    """The variables that this process was started with; where the system does not tell, those that it had when the kit
+    was imported."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            pairs = [pair.partition(b"=") for pair in file.read().split(b"\0") if pair]
+    except OSError:
+        return dict(_AT_IMPORT)
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+
+
+def _umask() -> int:
+    os.umask(mask := os.umask(0o77))
+    return mask
+
+
+#: The umask that this process had when the kit was imported.
+UMASK = _umask()
