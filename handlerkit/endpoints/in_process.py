@@ -128,10 +128,10 @@ class InProcess:
         self._handler.close()
         (self._staged.remove if wait else self._staged.discard)()
 
-    def _piece(self, piece: bytes) -> None:
+    def _piece(self, piece: bytes, seconds: float) -> None:
         if not self._broken:
             try:
-                answer = self._answers.take(piece, self._handler.elapsed)
+                answer = self._answers.take(piece, seconds)
             except WorkerDied as problem:
                 self._broken = str(problem)
             else:

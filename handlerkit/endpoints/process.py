@@ -204,13 +204,14 @@ class WorkerProcess:
             self._channel.send(frames.CALL, (bytes((measures_memory, len(named))), named, *message), seconds + 1)
             while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
                 if frame.kind == frames.PIECE:
-                    piece = answers.take(frame.payload, time.perf_counter() - begun)
+                    (after,) = frames.SECONDS.unpack_from(frame.payload)
+                    piece = answers.take(frame.payload[frames.SECONDS.size :], after)
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
                 elif not outcome.died:
                     try:
-                        answers.take(frame.payload, time.perf_counter() - begun)
+                        answers.take(frame.payload, 0.0)
                     except WorkerDied as problem:
                         outcome.died = str(problem)
             called = Called(*frames.read_plain(frame.payload))
@@ -224,8 +225,8 @@ class WorkerProcess:
         outcome.before, outcome.reply, self._unasked = answers.before, answers.reply, answers.unasked
         if outcome.reply is None and not outcome.died:
             outcome.died = slow  # the frontend waits for the rest of the stream, which never comes
-        if not outcome.before and outcome.reply is not None:
-            outcome.reply = outcome.reply._replace(after=0.0)
+        if outcome.before and outcome.reply is not None:
+            outcome.reply = outcome.reply._replace(after=outcome.timings.total)
         self._channel.answered()
         outcome.logs = self._journal.take()
         return outcome

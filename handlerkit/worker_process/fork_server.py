@@ -109,7 +109,8 @@ class Server:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._libc = ctypes.CDLL(None)
+        signal.signal(signal.SIGTERM, self._on_owners_end)
+        self._die_with_parent(signal.SIGTERM)
 
     def run(self) -> None:
         """Until the owner is gone."""
@@ -163,9 +164,9 @@ class Server:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.setsid()
-            if sys.platform == "linux":
-                self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            self._die_with_parent(signal.SIGKILL)
             if os.getppid() != server:
                 os._exit(1)
             self._owner.close()
@@ -174,6 +175,16 @@ class Server:
             become_worker(request)
         finally:
             os._exit(1)
+
+    def _on_owners_end(self, number: int, frame: object) -> None:
+        """Amid imports, too. What the system sends when the thread ends that started this process is no end."""
+        if os.getppid() != self._owner_id:
+            raise SystemExit
+
+    @staticmethod
+    def _die_with_parent(by: signal.Signals) -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
 
     def _prepare(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         """The process that waits to become a worker."""

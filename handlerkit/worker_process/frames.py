@@ -1,7 +1,7 @@
 """The connection between a Worker and its process: frames of one kind and some bytes, both ways.
 
-From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a Question), FORGET, SWAP. From the process: HELLO, PIECE (an
-intermediate answer, as TorchServe's worker sends it), DRAIN (read the streams now), ANSWER (the worker's own answer),
+From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a Question), FORGET, SWAP. From the process: HELLO, PIECE (the
+seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN (read the streams now), ANSWER (the worker's own answer),
 DONE (what else came of it). What the process says is read by `read_plain`, which makes plain data of the kit alone.
 """
 
@@ -18,6 +18,8 @@ from handlerkit.errors import HandlerkitError
 from handlerkit.wire import Buffers
 
 _HEADER = struct.Struct("!cQ")
+#: What stands before the answer in a PIECE.
+SECONDS = struct.Struct("!d")
 #: Buffers that one sendmsg takes (IOV_MAX is 1024).
 _AT_ONCE = 512
 

@@ -100,8 +100,8 @@ class Host:
     def _done(self, value: object) -> None:
         self._connection.send((frames.DONE, (frames.pack(value),)))
 
-    def _send_piece(self, piece: bytes) -> None:
-        self._connection.send((frames.PIECE, (piece,)))
+    def _send_piece(self, piece: bytes, seconds: float) -> None:
+        self._connection.send((frames.PIECE, (frames.SECONDS.pack(seconds), piece)))
 
     def _begin(self) -> None:
         self._turns.heard = self._working = True

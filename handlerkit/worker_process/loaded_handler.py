@@ -7,7 +7,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,7 @@ class LoadedHandler:
 
     Args:
         given: the model, and how it is registered.
-        send: takes each intermediate answer that the handler sends.
+        send: takes each intermediate answer that the handler sends, and the seconds into the call.
         inside: around each piece of the handler's code that runs; a worker process needs nothing there.
 
     Raises NotLoadedError where TorchServe's loader fails.
@@ -54,7 +54,7 @@ class LoadedHandler:
     def __init__(
         self,
         given: Assignment,
-        send: Callable[[bytes], object],
+        send: Callable[[bytes, float], object],
         inside: AbstractContextManager[object] | None = None,
     ) -> None:
         from ts.handler_utils import micro_batching
@@ -71,7 +71,7 @@ class LoadedHandler:
         self._entry_points: dict[str | None, _EntryPoint] = {}
         self._forget()
         self._watch = Stopwatch()
-        self._socket = _Socket(send)
+        self._socket = _Socket(send, self._watch)
         self._retrieve = retrieve_msg
         self._encode = self._watch.time("encode", create_predict_response)
         self._threads = (micro_batching, "execute_call", _timed_threads(self._watch))
@@ -95,10 +95,12 @@ class LoadedHandler:
             self._clocked = self._instrument()
             given.files.loaded(given.model_dir, self._users)
             handler = _handler_of(self._handle) or self._handle
-            self._swap = Swap(
-                given.files, record, dice, self._own_modules(), handler, self._service.context, model.handler
-            )
-            self._put_back = process_state.keep()
+            self._modules = self._own_modules()
+            with self._without_own():
+                self._swap = Swap(
+                    given.files, record, dice, self._modules, handler, self._service.context, model.handler
+                )
+                self._put_back = process_state.keep()
 
     @property
     def loaded(self) -> Loaded:
@@ -113,7 +115,8 @@ class LoadedHandler:
         to be called.
         """
         self._forget()
-        changed, structural = self._swap.swap(called=self._called, put_back=self._put_back)
+        with self._without_own():
+            changed, structural = self._swap.swap(called=self._called, put_back=self._put_back)
         self._called = False
         self._entry_points.clear()
         if structural:
@@ -151,11 +154,6 @@ class LoadedHandler:
     def forget(self) -> None:
         """Let go of what `explain` looks at."""
         self._forget()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds into the call."""
-        return self._watch.elapsed()
 
     @property
     def raised(self) -> BaseException | None:
@@ -270,6 +268,17 @@ class LoadedHandler:
         new = [(name, module) for name, module in sys.modules.items() if name not in self._before]
         return {name: module for name, module in new if self._is_own(module)}
 
+    @contextmanager
+    def _without_own(self) -> Iterator[None]:
+        """While sys.modules does not hold the handler's own: what can be imported counts as somebody else's. Those that
+        requests imported are forgotten."""
+        for name in self._own_modules():
+            del sys.modules[name]
+        try:
+            yield
+        finally:
+            sys.modules.update(self._modules)
+
     def _is_own(self, module: types.ModuleType | None) -> bool:
         file = getattr(module, "__file__", None)
         return isinstance(file, str) and file.startswith(f"{self._given.model_dir}/")
@@ -362,8 +371,9 @@ def _ending(groups: dict[str, list[Any]]) -> Callable[[], None]:
 class _Socket:
     """The worker's connection, for the intermediate answers a handler sends."""
 
-    def __init__(self, send: Callable[[bytes], object]) -> None:
+    def __init__(self, send: Callable[[bytes, float], object], watch: Stopwatch) -> None:
         self._send = send
+        self._watch = watch
 
     def sendall(self, message: bytes) -> None:
-        self._send(bytes(message))
+        self._send(bytes(message), self._watch.elapsed())
