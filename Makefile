@@ -5,21 +5,15 @@
 
 BIN := .venv/bin
 READY := .venv/.ready
-NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-6s %s\n", $$1, $$2 }'
 
-demo: $(READY)  ## run the quickstart notebook from nothing; leaves pictures, archives and a web page in demo/
-	@$(BIN)/python notebooks/demo.py
+demo: $(READY)  ## run the quickstart notebook; leaves pictures, archives and a web page in demo/; TARGETS=1 proves more
+	@$(BIN)/python notebooks/demo.py $(if $(filter 1,$(TARGETS)),--targets)
 
-test: check  ## check, then unit tests, tests on a real TorchServe, and the notebooks against their saved outputs
-	@echo "== unit tests, and what is in the wheel"
-	@$(BIN)/python -m pytest -m "not server and not browser"
-	@echo "== tests on a real TorchServe and in a browser"
-	@$(BIN)/python -m pytest -m "server or browser"
-	@echo "== the notebooks against their saved outputs"
-	@$(BIN)/python -m pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg $(NOTEBOOKS)
+test: $(READY)  ## check, all tests, and the notebooks; TARGETS=0 leaves out the official image's packages (5 GB)
+	@TARGETS=$(TARGETS) tools/stages.sh test
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir notebooks
@@ -32,15 +26,8 @@ SEED ?= 1
 fuzz: $(READY)  ## compare Worker with a real TorchServe on invented exchanges; EXCHANGES=20000 SEED=1
 	@$(BIN)/python tests/fuzz/differential.py --exchanges $(EXCHANGES) --seed $(SEED)
 
-check: $(READY)  ## lint, format, types and layers
-	@echo "== lint: ruff check"
-	@$(BIN)/ruff check
-	@echo "== format: ruff format --check"
-	@$(BIN)/ruff format --check
-	@echo "== types: mypy --strict"
-	@$(BIN)/mypy
-	@echo "== layers: lint-imports"
-	@$(BIN)/lint-imports --no-logo
+check: $(READY)  ## lint, format, the Python of what is archived, types and layers
+	@tools/stages.sh check
 
 clean:  ## remove what the other targets made, but for .venv
 	@echo "== removing demo/, dist/ and caches"

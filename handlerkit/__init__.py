@@ -10,9 +10,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import handlerkit.shell  # it notes the umask, before a notebook changes that
+
 if TYPE_CHECKING:
     from handlerkit import envelope, errors, view
     from handlerkit.archive import Archive
+    from handlerkit.check import Check, check
     from handlerkit.context import mock_context
     from handlerkit.endpoints.server import Server
     from handlerkit.endpoints.worker import Worker
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Archive",
     "Call",
+    "Check",
     "Endpoint",
     "Exchange",
     "Finding",
@@ -41,6 +45,7 @@ __all__ = [
     "Server",
     "Worker",
     "__version__",
+    "check",
     "compare",
     "envelope",
     "errors",
@@ -57,6 +62,7 @@ __all__ = [
 _HOMES = {
     "Archive": "archive",
     "Call": "messages",
+    "Check": "check",
     "Endpoint": "messages",
     "Exchange": "messages",
     "Finding": "messages",
@@ -68,6 +74,7 @@ _HOMES = {
     "Run": "messages",
     "Server": "endpoints.server",
     "Worker": "endpoints.worker",
+    "check": "check",
     "compare": "view.compare",
     "load_ipython_extension": "notebook.magics",
     "mock_context": "context",
@@ -100,7 +107,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `verify` the function: importing a submodule binds it to the package under the same name."""
+    """Keeps `verify` and `check` the functions: importing a submodule binds it to the package under the same name."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, ModuleType) and name in _HOMES:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def metrics_cache(model_name: str, config_file: str | None = None) -> MetricsCacheYamlImpl:
-    """The metrics cache a worker makes of a file, metrics_config or else TorchServe's own ts/configs/metrics.yaml, for a
+    """The metrics cache a worker makes of a file (metrics_config; else TorchServe's own ts/configs/metrics.yaml), for a
     model of that name."""
     cache: MetricsCacheYamlImpl = pickle.loads(_fresh_cache(config_file))
     cache.model_name = model_name

@@ -29,7 +29,7 @@ def wrap(name: str, payload: Any, *, as_tensor: bool = False, model: str | None 
             it the request goes to /predictions.
         rest: headers, method, path, query, label of the Request.
 
-    What TorchServe's half makes of it is one element of the handler's `data`:
+    What TorchServe's half makes of it is one element of the handler's `data`::
 
         body      the JSON value, or the bytes as a bytearray
         json      the JSON value, or the bytes: sent as {"b64": base64}, it decodes them again

@@ -6,6 +6,7 @@
     ├── ConfigError     a config.properties key or value that TorchServe does not know
     ├── ArchiveError    an archive cannot be written or read
     ├── LoadError       a handler does not load; .response is what registering it would answer
+    ├── TargetError     a target is not known, or its environment cannot be made
     ├── ResponseError   Run.raise_for_status() met an answer that is not a success
     ├── ServerError     a real TorchServe did not start, or did not answer
     └── WorkerError     no worker process can be started
@@ -80,6 +81,10 @@ class LoadError(HandlerkitError):
         """The handler's own traceback, then the cause in plain words."""
         trace = self.error.traceback.rstrip().split("\n") if self.error else []
         return [*trace, "", f"{type(self).__name__}: {self}"]
+
+
+class TargetError(HandlerkitError):
+    """A target is not known, or its environment cannot be made."""
 
 
 class ResponseError(HandlerkitError):

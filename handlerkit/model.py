@@ -171,7 +171,9 @@ class Model:
         """The handler's file (None for a default handler) and the manifest's word for it."""
         if handler in DEFAULT_HANDLERS:
             return None, handler
-        path, colon, function = handler.partition(":")
+        folder, name = os.path.split(handler)  # a folder's name may hold a colon
+        name, colon, function = name.partition(":")
+        path = os.path.join(folder, name)
         if path == "handlerkit":
             file = ready_made(function)
             return file, file.name

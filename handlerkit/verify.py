@@ -14,6 +14,7 @@ from typing import Any, Literal
 from handlerkit import envelope
 from handlerkit.errors import RequestError
 from handlerkit.messages import Endpoint, Request, Response, Run, describe
+from handlerkit.targets.target import Environment
 
 #: Headers that differ in every answer, on every endpoint.
 _VOLATILE_HEADERS = frozenset({"x-request-id"})
@@ -49,19 +50,27 @@ class Row:
 class Report:
     """The comparison of a Run with another endpoint's answers; true when no row differs.
 
-    `run` and `other` are the two Runs that were compared.
+    `run` and `other` are the two Runs that were compared, `environment` is where the other one was answered, as far as
+    the endpoint tells.
     """
 
     endpoint: str
     rows: tuple[Row, ...]
     run: Run
     other: Run
+    environment: Environment | None = None
+
+    @property
+    def place(self) -> str:
+        """The endpoint, its Python, torch and target."""
+        return f"{self.endpoint}, {self.environment}" if self.environment else self.endpoint
 
     def __bool__(self) -> bool:
         return all(row.verdict != "different" for row in self.rows)
 
     def __repr__(self) -> str:
-        return f"<Report {self.endpoint}: {_counted([row.verdict for row in self.rows])}>"
+        stands_in = f"; {self.environment.stands_in}" if self.environment and self.environment.stands_in else ""
+        return f"<Report {self.place}: {_counted([row.verdict for row in self.rows])}{stands_in}>"
 
 
 def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: float = 0) -> Report:
@@ -81,7 +90,7 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
         _compare(_label(exchange.request, number), exchange.response, theirs, frozenset(ignore), rtol)
         for number, (exchange, theirs) in enumerate(pairs, start=1)
     ]
-    return Report(other.endpoint, tuple(rows), run, other)
+    return Report(other.endpoint, tuple(rows), run, other, getattr(endpoint, "environment", None))
 
 
 @dataclass(frozen=True)

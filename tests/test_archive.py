@@ -390,7 +390,7 @@ def test_progress_is_told_no_more_often_than_every_50_ms(monkeypatch: pytest.Mon
     clock = iter(step / 50 for step in range(1000))  # 20 ms from one look to the next
     monkeypatch.setattr(archive.time, "monotonic", clock.__next__)
     told: list[int] = []
-    meter = archive._Meter(lambda done, total: told.append(done), 30)
+    meter = archive._Meter(lambda done, total: told.append(done), 30, lambda: None)
     for _ in range(30):
         meter.add(1)
     assert told == list(range(3, 31, 3))

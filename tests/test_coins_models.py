@@ -43,6 +43,26 @@ def test_weights_name_no_folder_of_the_machine_that_trained_them(name: str) -> N
         assert not [entry for entry in archive.namelist() if b"/site-packages/" in archive.read(entry)]
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_weights_name_the_one_way_of_enlarging_that_they_use(name: str) -> None:
+    # scripted, F.interpolate brings all its modes, and an older torch does not load the newest of them
+    operators = [name for name in torch.jit.export_opnames(load(name)) if "upsample" in name]
+    assert operators == ["aten::upsample_bilinear2d.vec"]
+
+
+def test_doubled_is_what_interpolate_answers(modules: tuple[ModuleType, ModuleType]) -> None:
+    picture = torch.rand(2, 3, 5, 7)
+    expected = torch.nn.functional.interpolate(picture, scale_factor=2.0, mode="bilinear", align_corners=False)
+    assert torch.equal(modules[1].doubled(picture), expected)
+
+
+def test_rewriting_keeps_the_weights(modules: tuple[ModuleType, ModuleType]) -> None:
+    again = modules[1].rewritten(modules[1].Segmenter, FOLDER / "coins_segmenter.pt").state_dict()
+    before = load("coins_segmenter.pt").state_dict()
+    assert again.keys() == before.keys()
+    assert all(torch.equal(again[name], before[name]) for name in before)
+
+
 @pytest.mark.parametrize("size", [(150, 384), (33, 47)])
 def test_segmenter_answers_logits_of_the_input_size(size: tuple[int, int]) -> None:
     answer = load("coins_segmenter.pt")(torch.rand(2, 3, *size))

@@ -100,6 +100,13 @@ def test_handler_in_another_folder_lands_in_the_root() -> None:
     assert (model.handler, names(model)) == ("h:go", ["h.py"])
 
 
+@pytest.mark.parametrize(("handler", "word"), [("a:b/h.py", "h.py"), ("a:b/h", "h"), ("a:b/h:go", "h:go")])
+def test_handler_in_a_folder_with_a_colon_in_its_name(handler: str, word: str) -> None:
+    Path("a:b").mkdir()
+    Path("a:b/h.py").touch()
+    assert Model("m", handler=handler).handler == word
+
+
 def test_entries_are_sorted_and_say_which_option_named_them() -> None:
     model = Model("m", handler="h.py", serialized_file="w.pt", extra_files="e2.txt,e1.txt")
     assert [(entry.name, entry.option) for entry in model.entries()] == [

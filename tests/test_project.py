@@ -6,7 +6,9 @@ import ast
 import importlib.metadata
 import importlib.util
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -25,7 +27,7 @@ from handlerkit.model import READY_MADE_MODULE
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "python-xxhash": "xxhash"}
 FIXED = ("jupyterlab", "ipywidgets", "torch", "torchvision", "matplotlib", "pillow", "onnxruntime", "nbval")
 
 
@@ -135,9 +137,70 @@ def test_every_make_target_is_in_the_help() -> None:
     assert set(re.findall(r"^make (\w+)", shown, re.MULTILINE)) >= {"demo", "test", "lab", "bench", "check", "clean"}
 
 
-@pytest.mark.parametrize("file", [".github/workflows/test.yml", ".ci/run"])
-def test_continuous_integration_runs_make_test(file: str) -> None:
-    assert "make test" in (ROOT / file).read_text()
+@pytest.mark.parametrize(("file", "command"), [(".github/workflows/test.yml", ".ci/run"), (".ci/run", "make test")])
+def test_continuous_integration_runs_make_test(file: str, command: str) -> None:
+    assert command in (ROOT / file).read_text()
+
+
+def stages(folder: Path, fails: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """tools/stages.sh test, in a project whose tools say what they are asked; the one called `fails` fails."""
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    (folder / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "stages.sh", folder / "tools")
+    for name in ("ruff", "vermin", "mypy", "lint-imports", "handlerkit", "python"):
+        tool = folder / ".venv" / "bin" / name
+        closing = "FAILED a.py::test_a\n= 1 failed, 2 passed in 0.10s =" if name == fails else "= 3 passed in 0.10s ="
+        tool.write_text(f"#!/bin/sh\necho {name} $*\necho '{closing}'\nexit {int(name == fails)}\n")
+        tool.chmod(0o755)
+    command = ["bash", "tools/stages.sh", "test"]
+    environment = {**os.environ, "TARGETS": "1", **environment}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_every_stage_runs_though_one_fails_and_the_summary_has_them_all(tmp_path: Path) -> None:
+    done = stages(tmp_path, fails="python")
+    before, _, summary = done.stdout.partition("== summary\n")
+    assert done.returncode == 1
+    assert before.count("== ") == summary.count(" s)") == 10
+    assert re.findall(r"^(passed|FAILED) +(.+?)[:,(]? ", summary, re.MULTILINE)[5:] == [
+        ("FAILED", "unit"),
+        ("FAILED", "tests"),
+        ("passed", "the"),
+        ("FAILED", "tests"),
+        ("FAILED", "the"),
+    ]
+    assert summary.endswith("FAILED a.py::test_a\n= 1 failed, 2 passed in 0.10s =\n")
+
+
+def test_stages_that_pass_end_with_the_words_of_pytest(tmp_path: Path) -> None:
+    done = stages(tmp_path)
+    assert done.returncode == 0
+    assert "FAILED" not in done.stdout
+    assert done.stdout.endswith("\n= 3 passed in 0.10s =\n")
+
+
+def test_stages_leave_the_official_image_out_and_say_so(tmp_path: Path) -> None:
+    done = stages(tmp_path, TARGETS="0")
+    assert done.returncode == 0
+    assert "-m target" not in done.stdout
+    assert "handlerkit targets" not in done.stdout
+    assert "\nleft out tests on the official image's packages (TARGETS=0)\n" in done.stdout
+
+
+@pytest.mark.parametrize(("ci", "outcomes"), [("true", {"errors": 1, "skipped": 1}), ("", {"skipped": 2})])
+def test_a_skipped_browser_test_fails_in_continuous_integration(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, outcomes: dict[str, int]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text())
+    pytester.makeini("[pytest]\nmarkers = browser")
+    pytester.makepyfile(
+        "import pytest\n\n@pytest.fixture\ndef page():\n    pytest.skip('no browser')\n\n"
+        "@pytest.mark.browser\ndef test_page(page):\n    pass\n\n"
+        "@pytest.mark.skip(reason='no GPU')\ndef test_gpu():\n    pass\n"
+    )
+    told = pytester.runpytest("-p", "no:cacheprovider")
+    told.assert_outcomes(**outcomes)
 
 
 def sanitized(text: str) -> str:
@@ -208,7 +271,7 @@ def write_output(demo: ModuleType, folder: Path) -> None:
         (folder / name).write_bytes(b"")
     facts = {
         "served": ["a", "b"],
-        "verified": {"a": "identical"},
+        "verified": {"a": {"TorchServe 0.12.0, Python 3.11.7, torch 2.14.1, target declared": "identical"}},
         "edit_to_answer_s": {"notebook": 0.2, "torchserve": 9},
     }
     (folder / "summary.json").write_text(json.dumps(facts))
@@ -227,7 +290,24 @@ def test_demo_keeps_what_the_notebook_made(demo: ModuleType, tmp_path: Path) -> 
         "summary.txt",
     }
     assert "0.20 s in the notebook, 9.00 s through TorchServe (45 times as long)" in text
+    assert "a identical on TorchServe 0.12.0, Python 3.11.7, torch 2.14.1, target declared\n" in text
+    assert "not on torchserve-0.12.0-cpu: make demo TARGETS=1 gets its packages (5 GB)\n" in text
     nbformat.validate(nbformat.read(tmp_path / "demo" / "quickstart.ipynb", as_version=4))
+
+
+def test_demo_says_that_it_was_proven_on_the_official_image_too(demo: ModuleType) -> None:
+    verified = {"a": {"TorchServe, target declared": "identical", f"TorchServe, target {demo.OFFICIAL}": "different"}}
+    facts = {"served": ["a"], "verified": verified, "edit_to_answer_s": {"notebook": 1, "torchserve": 2}}
+    text = demo.summary(facts, "demo")
+    assert "a different on TorchServe, target torchserve-0.12.0-cpu\n" in text
+    assert "TARGETS" not in text
+
+
+def test_demo_says_why_the_official_image_cannot_be_had(demo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "OFFICIAL", "nowhere")
+    missing = demo.get_official_packages()
+    facts = {"served": ["a"], "verified": {"a": {}}, "edit_to_answer_s": {"notebook": 1, "torchserve": 2}}
+    assert "not on nowhere: there is no target 'nowhere': choose" in demo.summary(facts, "demo", missing)
 
 
 def test_demo_names_what_the_notebook_did_not_make(demo: ModuleType, tmp_path: Path) -> None:

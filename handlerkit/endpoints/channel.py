@@ -55,6 +55,7 @@ class Channel:
         try:
             self._socket, theirs = socket.socketpair()
             held += (self._socket, theirs)
+            theirs.setblocking(True)  # whatever time-out sockets have in this process
             pipes = []
             for _ in range(3):
                 read, write = (io.FileIO(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
@@ -94,7 +95,8 @@ class Channel:
     def send(self, kind: bytes, payload: Buffers = (), seconds: float = 60.0) -> None:
         """Send a frame. Raises WorkerDied where it cannot be sent."""
         size = sum(map(len, payload))
-        unsent = deque(map(memoryview, filter(len, (frames.header(kind, size), *payload))))
+        buffers: tuple[bytes | memoryview, ...] = (frames.header(kind, size), *payload)
+        unsent = deque([memoryview(buffer) for buffer in buffers if len(buffer)])
         until = time.monotonic() + seconds
         while unsent:
             try:
@@ -312,17 +314,17 @@ def _ended(process: _Process, status: io.FileIO, streams: Sequence[io.FileIO], t
     for file in (status, *streams):
         poll.register(file, select.POLLIN)
     while not process.has_ended and (left := until - time.monotonic()) > 0:
-        for file, _ in poll.poll(left * 1000):
-            if file == status.fileno():
+        for ready, _ in poll.poll(left * 1000):
+            if ready == status.fileno():
                 piece = status.read(2 * NUMBER.size)
                 told += piece or b""
                 process.hear(told)
                 if piece == b"":
                     process.has_ended = True
             else:
-                stream = next(one for one in streams if one.fileno() == file)
+                stream = next(one for one in streams if one.fileno() == ready)
                 if not stream.read(_PIECE):
-                    poll.unregister(file)
+                    poll.unregister(ready)
     return process.has_ended
 
 

@@ -72,10 +72,12 @@ class _Running:
         self._owner = os.getpid()
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self.connection, theirs = socket.socketpair()
+        for end in (self.connection, theirs):
+            end.setblocking(True)  # whatever time-out sockets have in this process
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-u", script.__file__, mode, str(self._owner)],
-                stdin=theirs, stdout=self.log, stderr=self.log, env=shell_environment(), cwd="/",
+                stdin=theirs.fileno(), stdout=self.log, stderr=self.log, env=shell_environment(), cwd="/",
                 start_new_session=True, umask=UMASK,
             )  # fmt: skip
         self.end = weakref.finalize(self, _end, self.process, self.connection, self._owner)

@@ -33,7 +33,9 @@ _LOCK = threading.RLock()
 
 
 class InProcess:
-    """A handler, loaded in this process. It answers as `WorkerProcess` does; `raised` is the last call's live exception.
+    """A handler, loaded in this process. It answers as `WorkerProcess` does.
+
+    `raised` is the last call's live exception.
 
     Raises LoadError where that fails. A call is not ended after the response_timeout; it is told that it would be.
     """
@@ -80,7 +82,7 @@ class InProcess:
         finally:
             self._journal.hear = None
         self.logs: tuple[LogLine, ...] = self._journal.take()
-        self.entry_point, self.geometry = self._handler.loaded
+        self.entry_point, self.geometry, self.seen = self._handler.loaded
 
     def call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
         """Let TorchServe's worker code answer a predict message, with this envelope around the handler. Raises
@@ -96,7 +98,7 @@ class InProcess:
             raise self.raised
         outcome = Outcome(
             called.timings, error=called.error, bodies=called.bodies, noted=called.noted, memory=called.memory,
-            logs=self._journal.take(), died=self._broken or called.died,
+            logs=self._journal.take(), died=self._broken or called.died, seen=called.seen,
         )  # fmt: skip
         if reply is not None and not outcome.died:
             try:

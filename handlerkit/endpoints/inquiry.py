@@ -13,9 +13,9 @@ from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.console import worker_lines
 from handlerkit.endpoints.frontend import Frontend, Received
 from handlerkit.endpoints.outcome import late, too_long
-from handlerkit.endpoints.revived import told
+from handlerkit.endpoints.revived import revived, told
 from handlerkit.errors import ArchiveError
-from handlerkit.messages import Finding, LogLine, Request, Response
+from handlerkit.messages import ErrorInfo, Finding, LogLine, Request, Response
 from handlerkit.unpack import read_manifest
 from handlerkit.wire import Answer, Prediction
 
@@ -29,13 +29,23 @@ _BEGINS = "Backend received inference at: "
 
 @dataclass(frozen=True)
 class Registration:
-    """A model as a server holds it: its files are in `folder`."""
+    """A model as a server holds it: its files are in `folder`. `undeclared` tells which modules are installed here, and
+    not where it runs, with their distribution's name; it is asked where a call failed."""
 
     setup: why.Setup
     folder: Path
+    undeclared: Callable[[], Mapping[str, str]] = dict
 
     @classmethod
-    def of(cls, name: str, version: str, known: Mapping[str, Any], folder: Path, config: Config) -> Registration:
+    def of(
+        cls,
+        name: str,
+        version: str,
+        known: Mapping[str, Any],
+        folder: Path,
+        config: Config,
+        undeclared: Callable[[], Mapping[str, str]],
+    ) -> Registration:
         """Of a model of that name; `known` is the management API's description of it."""
         try:
             handler = str(read_manifest(folder)["model"]["handler"])
@@ -45,7 +55,17 @@ class Registration:
             name, version, handler, known["batchSize"], known["maxBatchDelay"], known["responseTimeout"], None,
             config.max_response_size, config.decode_input_request,
         )  # fmt: skip
-        return cls(setup, folder)
+        return cls(setup, folder, undeclared)
+
+
+def load_findings(error: ErrorInfo | None, files: Iterable[str], undeclared: Mapping[str, str]) -> tuple[Finding, ...]:
+    """The cause of an exception that a model with these files raised while it was loaded."""
+    if error is None:
+        return ()
+    seen = why.Evidence(
+        error=revived(error), info=error, loading=True, files=tuple(files), remote=True, undeclared=undeclared
+    )
+    return why.explain(seen)
 
 
 def findings(
@@ -89,6 +109,7 @@ def _of_a_call(
         setup=model.setup, files=files, folder=model.folder, envelope=config.service_envelope, jobs=jobs, rows=rows,
         requests=[one.request for one in received], responses=responses, logs=_of_workers(log, model.folder),
         describe=any(one.describe for one in received), remote=True,
+        undeclared=model.undeclared(),
     )  # fmt: skip
     if not kind:  # the handler's own status
         seen.answer = Answer(200, "Prediction success", tuple(map(_row, responses)))

@@ -40,8 +40,8 @@ class Lifecycle:
     def load(self) -> WorkerProcess | InProcess:
         """Load the handler anew; what was loaded before is gone, also where LoadError is raised."""
         self.close(wait=False)
-        self.labels = self._model.labels()
         self.loaded = self._start()
+        self.labels = self._model.labels()
         return self.loaded
 
     def reload(self, *, force: bool = False) -> Reload:

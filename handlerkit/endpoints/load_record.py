@@ -1,29 +1,43 @@
-"""Which code runs while a handler is loaded, recorded by Python's own profiler at the cost of some per cent."""
+"""Which code runs while a handler is loaded, recorded by Python's own profiler at the cost of some per cent; and which
+Python files it reads, as the operating system tells."""
 
 from __future__ import annotations
 
 import cProfile
+import inspect
+import linecache
 import sys
 import threading
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
+
+from handlerkit.endpoints.file_opens import FileOpens
 
 
 class LoadRecord:
     """A context manager around a load. Told afterwards is every function that ran in this thread, and in those that
     were started inside.
 
+    Args:
+        model_dir: where the handler is loaded from.
+
     Attributes:
         codes: the code that ran; None where that is not known, because another profiler is at work.
+        read: the Python files of model_dir that were opened otherwise than to import them or to quote a line of theirs;
+            None where that is not known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model_dir: Path) -> None:
         self.codes: set[CodeType] | None = None
+        self.read: set[str] | None = None
+        self._opens = FileOpens(model_dir.rglob("*.py"))
         self._profiler: cProfile.Profile | None = None
         self._of_threads: set[CodeType] = set()
         self._over = False
 
     def __enter__(self) -> LoadRecord:
+        self._opens.__enter__()
         self._before = threading.getprofile()
         if sys.getprofile() is None and self._before is None:
             profiler = cProfile.Profile(subcalls=False, builtins=False)
@@ -36,16 +50,24 @@ class LoadRecord:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._profiler is None:
-            return
-        self._over = True
-        threading.setprofile(None)
-        lost = sys.version_info < (3, 12) and id(sys.getprofile()) != id(self._profiler)
-        self._profiler.disable()
-        if not lost:  # the handler may have begun to profile
-            entries = self._profiler.getstats()
-            self.codes = {entry.code for entry in entries if isinstance(entry.code, CodeType)} | self._of_threads
-        self._profiler = None
+        if self._profiler is not None:
+            self._over = True
+            threading.setprofile(None)
+            lost = sys.version_info < (3, 12) and id(sys.getprofile()) != id(self._profiler)
+            self._profiler.disable()
+            if not lost:  # the handler may have begun to profile
+                entries = self._profiler.getstats()
+                self.codes = {entry.code for entry in entries if isinstance(entry.code, CodeType)} | self._of_threads
+            self._profiler = None
+        self._opens.__exit__()
+        if self._opens.counts is not None:
+            self.read = {file for file, count in self._opens.counts.items() if count > self._explained(file)}
+
+    def _explained(self, file: str) -> int:
+        """How often a file was opened for the interpreter's own sake."""
+        imported = any(getattr(module, "__file__", None) == file for module in tuple(sys.modules.values()))
+        searched = inspect.findsource.__code__ in (self.codes or ())
+        return imported + (file in linecache.cache and not searched)
 
     def _note(self, frame: FrameType, event: str, argument: Any) -> None:
         if self._over:

@@ -40,8 +40,8 @@ class PlainPaths:
 
 
 class Journal:
-    """Collects lines while handler code runs. `handler`, `stdout` and `stderr` write into it; `hear` is called with each
-    line."""
+    """Collects lines while handler code runs. `handler`, `stdout` and `stderr` write into it, and `hear` is called with
+    each line."""
 
     def __init__(self, paths: PlainPaths) -> None:
         self.plain = paths.plain

@@ -13,7 +13,7 @@ from handlerkit.model import Entry, Model
 if TYPE_CHECKING:
     from handlerkit.worker_process.user_files import UserFiles
 
-_Identity = tuple[int, int, int, int]
+_Identity = tuple[int, ...]
 _COMPARED = 1 << 20  # bytes of a file that is read to be compared, where its times alone might not tell
 _SETTLED = 2_000_000_000  # nanoseconds after which a write shows in a file's times, on any file system
 
@@ -85,7 +85,7 @@ class ModelFiles:
         with open(file, "r+b", buffering=0) as staged:  # what stands there gives its blocks: twice as quick as new ones
             staged.write(source)
             staged.truncate()
-        self._sources[name], self._staged[name] = source, _identity(file)
+        self._sources[name], self._staged[name] = source, _exactly(os.stat(file))
         if self._users is not None:
             self._users.remember(file, source)
 
@@ -102,16 +102,22 @@ class ModelFiles:
 
 
 def _listing(folder: str) -> dict[str, _Identity]:
-    """Every file of a folder but for Python's own, by its path there."""
-    found, folders = {}, [""]
+    """Every file and folder in a folder but for those that Python makes by itself, by its path there."""
+    found: dict[str, _Identity] = {}
+    folders = [""]
     while folders:
         inner = folders.pop()
+        cached = inner.endswith(f"__pycache__{os.sep}")
         with os.scandir(folder + inner) as entries:
             for entry in entries:
+                stat = entry.stat(follow_symlinks=False)
                 if not entry.is_dir(follow_symlinks=False):
-                    found[inner + entry.name] = _named(entry.stat(follow_symlinks=False))
-                elif entry.name != "__pycache__":
-                    folders.append(f"{inner}{entry.name}{os.sep}")
+                    if not (cached and entry.name.endswith(".pyc")):
+                        found[inner + entry.name] = _exactly(stat)
+                    continue
+                if entry.name != "__pycache__":
+                    found[f"{inner}{entry.name}{os.sep}"] = (stat.st_ino, stat.st_dev)
+                folders.append(f"{inner}{entry.name}{os.sep}")
     return found
 
 
@@ -121,3 +127,8 @@ def _identity(path: str | Path) -> _Identity:
 
 def _named(stat: os.stat_result) -> _Identity:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_dev
+
+
+def _exactly(stat: os.stat_result) -> _Identity:
+    """With the time that a program cannot set."""
+    return *_named(stat), stat.st_ctime_ns

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from handlerkit import wire
 from handlerkit.memory import Memory
-from handlerkit.messages import ErrorInfo, LogLine
+from handlerkit.messages import ErrorInfo, LogLine, Seen
 from handlerkit.timing import Timings
 from handlerkit.wire import Answer, ProtocolError, TooLongError
 
@@ -17,7 +17,7 @@ class Outcome:
 
     `reply` is the worker's answer, None where it died: `died` says how, as "kind: sentence". `before` holds the
     intermediate answers. `bodies` and `noted`: what rules ask of the rows and of the context, as `why.rules_for` takes
-    them.
+    them. `seen`: what the handler did beyond its own files.
     """
 
     timings: Timings
@@ -29,6 +29,7 @@ class Outcome:
     bodies: tuple[str, ...] = ()
     noted: bool = False
     memory: Memory | None = None
+    seen: tuple[Seen, ...] = ()
 
 
 class WorkerDied(Exception):
@@ -72,10 +73,7 @@ class Answers:
 
 def has_more(answer: Answer) -> bool:
     """Whether it is an intermediate answer (ts.handler_utils.utils.send_intermediate_predict_response)."""
-    for row in answer.predictions:
-        if row.headers and ("ts_stream_next", "true") in row.headers:
-            return True
-    return False
+    return any(("ts_stream_next", "true") in row.headers for row in answer.predictions)
 
 
 def late(seconds: int) -> str:

@@ -17,7 +17,7 @@ from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.outcome import Answers, Outcome, WorkerDied, late
 from handlerkit.endpoints.source_diff import LoadAnew
 from handlerkit.endpoints.staged import Refusal, Staged
-from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine
+from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, Seen
 from handlerkit.model import Model
 from handlerkit.timing import Timings
 from handlerkit.wire import Answer, Buffers
@@ -66,6 +66,8 @@ class WorkerProcess:
         self.logs: tuple[LogLine, ...] = ()
         self.entry_point = ""
         self.geometry: Geometry | None = None
+        #: What the handler did beyond its own files while it was loaded.
+        self.seen: tuple[Seen, ...] = ()
         self._journal.hear = hear
         try:
             self._start(startup_timeout, refusal)
@@ -137,7 +139,7 @@ class WorkerProcess:
                 raise LoadAnew("the worker was gone" if not self.alive else "its folder was gone")
             try:
                 self._channel.send(frames.SWAP)
-                changed, reason, self.entry_point, self.geometry = self._done(_SWAPS)
+                changed, reason, self.entry_point, self.geometry, self.seen = self._done(_SWAPS)
             except (WorkerDied, frames.BadFrameError, ValueError):
                 raise LoadAnew("the worker did not answer") from None
             finally:
@@ -178,7 +180,7 @@ class WorkerProcess:
         if isinstance(loaded, Failed):
             raise self._staged.refused(loaded, self.logs, refusal(507 if loaded.memory else 500))
         assert loaded is not None
-        self.entry_point, self.geometry = loaded
+        self.entry_point, self.geometry, self.seen = loaded
 
     def _load(self, seconds: int) -> Loaded | Failed | None:
         """What came of it; None where a new process is needed."""
@@ -216,7 +218,7 @@ class WorkerProcess:
                         outcome.died = str(problem)
             called = Called(*frames.read_plain(frame.payload))
             outcome.timings, outcome.error, outcome.memory = called.timings, called.error, called.memory
-            outcome.bodies, outcome.noted = called.bodies, called.noted
+            outcome.bodies, outcome.noted, outcome.seen = called.bodies, called.noted, called.seen
             outcome.died = outcome.died or called.died
         except (WorkerDied, frames.BadFrameError) as problem:
             outcome.died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"

@@ -22,10 +22,18 @@ from handlerkit.endpoints.snapshot import Dice, Snapshot
 from handlerkit.endpoints.source_diff import Edit, LoadAnew, Node, difference, tree
 from handlerkit.worker_process.process_state import variables_now
 
-#: Names by which code that runs while loading may read functions without running them, or look for attributes.
+#: Names by which code that runs while loading may read functions without running them, where they stand or when they
+#: were written; or look for attributes.
 _READS_CODE = {
-    "script", "script_method", "export", "getsource", "getsourcelines", "getsourcefile", "__code__",
+    "script", "script_method", "export", "getsource", "getsourcelines", "getsourcefile", "__code__", "dis",
+    "get_instructions", "Bytecode", "marshal", "cloudpickle", "dill", "co_code", "co_consts", "co_firstlineno",
+    "f_lineno", "tb_lineno", "format_exc", "format_exception", "format_tb", "extract_tb", "extract_stack",
+    "format_stack", "stack", "getframeinfo",
 }  # fmt: skip
+_READS_DATES = {"stat", "lstat", "fstat", "getmtime", "getctime", "getsize", "st_mtime", "st_size"}
+_STARTS_PROGRAMS = {"subprocess", "Popen", "check_output", "system", "popen", "create_subprocess_exec"}
+#: The same where the system does not tell which files loading opens.
+_READS_FILES = {"open", "read_text", "read_bytes", "get_data", "get_source", "fromfile", "read_binary", "open_code"}
 _READS_NAMES = {
     "getattr", "hasattr", "dir", "vars", "globals", "locals", "eval", "exec", "getmembers", "attrgetter",
     "methodcaller", "getattr_static", "__dict__", "__getattribute__", "__getattr__", "*",
@@ -83,6 +91,7 @@ class Swap:
         self._stem, self._entry = stem.removesuffix(".py"), entry or "handle"
         self._environment = variables_now().copy()
         self._trouble = "" if record.codes is not None else "another profiler was at work while it was loaded"
+        self._read_while_loading = record.read
         self._foreign = [code for code in record.codes or () if not files.holds(code.co_filename)]
         self._sources = self._read(record.codes or set())
         self._snapshot = self._shoot()
@@ -114,7 +123,7 @@ class Swap:
             self._files.write(file, source)
         structural = any(edit.added or edit.removed for edit in edited.values())
         if structural or any(edit.described or edit.notes for edit in edited.values()):
-            self._snapshot = self._shoot()
+            self._snapshot = self._shoot(self._snapshot)
         return self._summary(written, edited), structural
 
     def _read(self, ran: set[CodeType]) -> dict[str, Source]:
@@ -146,11 +155,11 @@ class Swap:
             self._trouble = self._trouble or f"loading runs {Path(min(own)).name} as more than a module"
         return sources
 
-    def _shoot(self) -> Snapshot:
+    def _shoot(self, before: Snapshot | None = None) -> Snapshot:
         codes = [code for source in self._sources.values() for code in source.tree.values()]
         mentioned = {name for code in codes for name in code.co_names}
         files = {self._files.carried(str(module.__file__)) for module in self._modules.values()}
-        return Snapshot(self._modules, mentioned, self._handler, self._roots, files)
+        return Snapshot(self._modules, mentioned, self._handler, self._roots, files, before)
 
     def _check_surroundings(self) -> None:
         """Raises LoadAnew where the process is not what it was, for a load or for the loaded handler."""
@@ -183,10 +192,15 @@ class Swap:
         if not edits:
             return
         ran = list(self._ran(edits))
+        reads = _READS_CODE | _READS_DATES | _STARTS_PROGRAMS
+        if self._read_while_loading is None:
+            reads |= _READS_FILES
         for code in ran:
-            names = {*code.co_names}
-            if found := names & _READS_CODE or ("__file__" in names and not names & _READS_FOLDER and {"__file__"}):
+            names = set(self._words([code]))
+            if found := names & reads or ("__file__" in names and not names & _READS_FOLDER and {"__file__"}):
                 raise LoadAnew(f"loading may read source code ({min(found)})")
+        if files := edits.keys() & (self._read_while_loading or ()):
+            raise LoadAnew(f"loading reads {Path(min(files)).name} as a file")
         everything = (code for source in self._sources.values() for code in source.tree.values())
         if any(edit.described for edit in edits.values()) and any(map(_reads_docstrings, everything)):
             raise LoadAnew("a docstring changed, and the handler reads them")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,13 +16,16 @@ from urllib.parse import urlencode
 from handlerkit.endpoints.client import ADDRESS, Client, Prepared
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.console import last_error, worker_lines
-from handlerkit.endpoints.inquiry import Registration, findings
+from handlerkit.endpoints.inquiry import Registration, findings, load_findings
 from handlerkit.endpoints.parameters import asks_to_describe
 from handlerkit.endpoints.torchserve import TorchServe, check_owned, failure
-from handlerkit.errors import ArchiveError, LoadError, ServerError
+from handlerkit.errors import LoadError, ServerError, TargetError
 from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe
 from handlerkit.model import Model
-from handlerkit.unpack import read_manifest
+from handlerkit.targets import Environment, Target, find
+from handlerkit.targets.lock import Lock
+from handlerkit.targets.requirements import lines_of_archive
+from handlerkit.unpack import open_archive, read_manifest
 
 #: Seconds between two requests of one `predict`: they arrive in their order, and share a batch.
 GAP = 0.005
@@ -50,9 +53,14 @@ class Server:
         initial_workers: workers a model; a parameter of the register call too.
         token_auth: TorchServe's token authorization. Requests without an Authorization header are sent with the token.
         progress: is told in a few words what is going on while the server starts.
+        target: the environment of the workers, as handlerkit.targets.find takes it: "declared" (this one, but only what
+            the target base and the models' requirements files declare), "torchserve-0.12.0-cpu",
+            "torchserve-0.12.0-gpu", "here" (this one whole), or the path of a requirements or lock file. There is one
+            for all models, as on every TorchServe. A target that installs has TorchServe install the models'
+            requirements, and so has install_py_dep_per_model in `config_properties`.
 
     Raises ConfigError for a key that the server sets itself or TorchServe does not know, ArchiveError for a path
-    that does not exist.
+    that does not exist or an archive that unpack() would refuse, TargetError for a target that is not known.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class Server:
         token_auth: bool = True,
         startup_timeout: int | None = None,
         progress: Callable[[str], None] | None = None,
+        target: str | os.PathLike[str] | Target = "declared",
     ) -> None:
         given = [paths_or_models] if isinstance(paths_or_models, str | os.PathLike | Model) else list(paths_or_models)
         self._sources = [item if isinstance(item, Model) else _existing(item) for item in given]
@@ -83,11 +92,16 @@ class Server:
         self._parameters = {key: value for key, value in parameters.items() if value is not None}
         self._token_auth = token_auth
         self._say = progress or (lambda _: None)
-        self._endpoint = f"TorchServe {metadata.version('torchserve')}"
+        self._target = target if isinstance(target, Target) else find(target)
+        if self._target.installs:
+            self._properties.setdefault("install_py_dep_per_model", True)
+        self._environment: Environment | None = None
+        self._held = Lock.free()
         self._process: TorchServe | None = None
         self._client = Client()
         self._names: list[str] = []
         self._registered: dict[str, Registration] = {}
+        self._requirements_of: dict[str, list[str]] = {}
         self._placed = 0
         self._patience = 0.0
         self._log = ""
@@ -95,22 +109,15 @@ class Server:
     def start(self) -> Server:
         """Start TorchServe and load the models; returns when their workers wait for requests, at once where it runs.
 
-        Raises LoadError when a model does not load, with the worker's traceback, and ServerError when TorchServe
-        does not start. Nothing is left running then, nor after Ctrl-C.
+        Raises LoadError when a model does not load, with the worker's traceback, ServerError when TorchServe does not
+        start, and TargetError when the target's environment cannot be made. Nothing is left running then, nor after
+        Ctrl-C.
         """
-        if self.running:
-            return self
-        self.stop()
-        self._names, self._patience = [], float(MARGIN)
-        try:
-            self._say("starting TorchServe")
-            self._process = TorchServe.start(self._properties, self._token_auth)
-            for source in self._sources:
-                self._placed += 1
-                self._register(self._placed, source, self._parameters)
-        except BaseException:
-            self.stop()
-            raise
+        if not self.running:
+            self._start([line for source in self._sources for line in self._requirements(source)])
+            with self._stopping():
+                for source in self._sources:
+                    self._register(source, self._parameters)
         return self
 
     def stop(self) -> None:
@@ -120,6 +127,7 @@ class Server:
             self._log = process.log()
             self._client.close()
             process.end()
+        self._held.release()
 
     def __enter__(self) -> Server:
         return self.start()
@@ -157,7 +165,7 @@ class Server:
         return Run(
             tuple(map(Exchange, requests, responses)),
             findings=self._findings(process, begin, requests, responses),
-            endpoint=self._endpoint,
+            endpoint=f"TorchServe {self.environment.packages['torchserve']}",
             model=self._default,
             max_response_size=self._config.max_response_size,
         )
@@ -166,18 +174,30 @@ class Server:
         """Load one more model, or one in the place of those of its name, as DELETE and POST /models do.
 
         `parameters`: batch_size, max_batch_delay and the others of the register call, for this model instead of those
-        that the server was made with. Raises LoadError when it does not load; what had its name is gone then.
+        that the server was made with. A server without models starts again where this one's requirements ask for
+        another environment. Raises LoadError when it does not load; what had its name is gone then. Raises TargetError
+        where the models that are registered leave no other environment.
         """
         source = path_or_model if isinstance(path_or_model, Model) else _existing(path_or_model)
-        self.unregister(source.name if isinstance(source, Model) else read_manifest(source)["model"]["modelName"])
-        self._placed += 1
-        self._register(self._placed, source, self._parameters | parameters)
+        self._running()
+        self.unregister(
+            source.name if isinstance(source, Model) else read_manifest(source)["model"].get("modelName", "")
+        )
+        self._enter_environment(source)
+        self._register(source, self._parameters | parameters)
 
     def unregister(self, name: str) -> None:
         """Forget the models of that name, as DELETE /models/NAME does; their workers end."""
         while name in self._names:
             self._manage("DELETE", f"/models/{name}")
             self._names.remove(name)
+
+    @property
+    def environment(self) -> Environment:
+        """Where the workers run, since the last start. Raises ServerError before the first."""
+        if self._environment is None:
+            raise ServerError("this server was not started yet: call start(), or use it in a `with` block")
+        return self._environment
 
     @property
     def running(self) -> bool:
@@ -210,6 +230,43 @@ class Server:
         """TorchServe's console log since the last start, with what the workers wrote; also of a stopped server."""
         return self._log if self._process is None else self._process.log()
 
+    def _start(self, requirements: Sequence[str]) -> None:
+        """Start TorchServe without models, in an environment that holds what the lines require."""
+        self.stop()
+        self._names, self._patience = [], float(MARGIN)
+        self._environment = self._target.build(requirements, self._say)
+        self._held = self._environment.hold()
+        with self._stopping():
+            self._say("starting TorchServe")
+            self._process = TorchServe.start(self._properties, self._token_auth, self._environment)
+
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """What does not end well leaves nothing running."""
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
+
+    def _requirements(self, source: Model | Path) -> list[str]:
+        """What the environment has to hold for this model; nothing where TorchServe installs it itself."""
+        if str(self._properties.get("install_py_dep_per_model", False)).lower() == "true":
+            return []
+        return [line.text for line in lines_of_archive(source)]
+
+    def _enter_environment(self, source: Model | Path) -> None:
+        """Have the workers run where this model's requirements are declared, and those of the registered ones."""
+        asked = [line for name in self._names for line in self._requirements_of[name]] + self._requirements(source)
+        if self._target.build(asked, self._say) == self._environment:
+            return
+        if self._names:
+            raise TargetError(
+                f"{_named(source)} asks for another environment than the one in which {', '.join(self.models)} runs:"
+                " name all the models when the server is made"
+            )
+        self._start(asked)
+
     def _running(self) -> TorchServe:
         if self._process is None:
             raise ServerError("this server does not run: call start(), or use it in a `with` block", self._log)
@@ -237,23 +294,27 @@ class Server:
         process = self._running()
         return self._client.request(process.ports.management, method, target, _bearer(process, "management"))
 
-    def _register(self, number: int, source: Model | Path, parameters: Mapping[str, int]) -> None:
+    def _register(self, source: Model | Path, parameters: Mapping[str, int]) -> None:
         """POST /models, synchronously: a model that does not load is reported, and not tried again and again."""
         process = self._running()
-        name = source.name if isinstance(source, Model) else source.name.partition(".")[0]
+        name = _named(source)
         self._say(f"loading {name}")
-        url = _place(number, source, process.folder / "store").name
+        self._placed += 1
+        url = _place(self._placed, source, process.folder / "store").name
         before = len(process.log())
         response = self._manage("POST", "/models?" + urlencode({"url": url, "synchronous": "true", **parameters}))
         registered = re.search(r'Model \\"(.+)\\" Version: (.+) registered', response.text)
         if not response.ok or registered is None:
-            raise self._load_error(name, url, response, before)
+            raise self._load_error(source, url, response, before)
         name, version = registered.groups()
         self._names.append(name)
         (known,) = self._manage("GET", f"/models/{name}/{version}").json()
         # Config files and defaults have their say in these, so the server is asked.
         self._patience = max(self._patience, known["responseTimeout"] + known["maxBatchDelay"] / 1000 + MARGIN)
-        self._registered[name] = Registration.of(name, version, known, _unpacked(process, url), self._config)
+        self._requirements_of[name] = self._requirements(source)
+        self._registered[name] = Registration.of(
+            name, version, known, _unpacked(process, url), self._config, self._undeclared
+        )
 
     def _findings(
         self, process: TorchServe, begin: int, requests: Sequence[Request], responses: Sequence[Response]
@@ -276,7 +337,7 @@ class Server:
         steps = re.split("[/:]", request.path or "")
         return next((name for name in self._names if name in steps), self._default)
 
-    def _load_error(self, name: str, url: str, response: Response, before: int) -> LoadError:
+    def _load_error(self, source: Model | Path, url: str, response: Response, before: int) -> LoadError:
         """Why a model did not load, from what was logged since `before`, a length of the log."""
         process = self._running()
         log = _settled(process)[before:]
@@ -286,14 +347,27 @@ class Server:
             reason = f"{error.type}: {error.message}\n{error.traceback}"
         else:
             reason = "\n".join([describe(response), *lines[-20:]])
-        return LoadError(f"{name} does not load: {reason}", response=response, error=error, logs=lines)
+        with open_archive(source) as archive:
+            found = load_findings(error, archive.sizes, self._undeclared())
+        return LoadError(
+            f"{_named(source)} does not load: {reason}", response=response, error=error, findings=found, logs=lines
+        )
+
+    def _undeclared(self) -> dict[str, str]:
+        """Modules that are installed here and not in the workers' environment, with their distribution's name."""
+        there = self.environment.modules()
+        return {module: name for module, name in find("here").build().modules().items() if module not in there}
+
+
+def _named(source: Model | Path) -> str:
+    """What it is called before it is registered."""
+    return source.name if isinstance(source, Model) else source.name.partition(".")[0]
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
-    found = Path(path).expanduser().absolute()
-    if not found.exists():
-        raise ArchiveError(f"no archive {os.fspath(path)!r} to serve; looked from {Path.cwd().name}/")
-    return found
+    with open_archive(path) as archive:
+        archive.check()  # Java unpacks whatever it is given
+    return Path(path).expanduser().absolute()
 
 
 def _place(number: int, source: Model | Path, store: Path) -> Path:

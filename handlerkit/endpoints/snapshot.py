@@ -2,7 +2,7 @@
 
 Followed are the module globals, classes, instances, closures and containers that loading made. What belongs to others
 (an object of an installed package's class) is not altered, only looked at; what can change without a trace is
-remembered as doubtful. Weights are known by their version counters: nothing here reads them.
+remembered as doubtful. The memory of weights is watched, see memory_watch.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ from collections.abc import Mapping, Set
 from operator import is_
 from typing import Any, NamedTuple
 
+from handlerkit.endpoints.memory_watch import MemoryWatch, Span
 from handlerkit.endpoints.state_kinds import ATOMS, CLASS, GLOBALS, HEAP_TYPE, Kind, Kinds
-from handlerkit.endpoints.state_parts import Parts
+from handlerkit.endpoints.state_parts import Irreversible, Parts
 
 _MOST = 200_000  # values followed; a state of more is not looked through
+#: Packages whose objects are whose who made them.
 _LENT = {
-    "ts",
-    "types",
-    "collections",
-    "functools",
-    "random",
-    "logging",
-}  # packages whose objects are whose who made them
+    "ts", "types", "collections", "functools", "random", "logging", "re", "io", "_io", "enum", "threading", "_thread",
+    "tokenizers", "transformers", "sentencepiece", "PIL", "numpy",
+}  # fmt: skip
 _COMPARED = {int, float, bool, str, bytes}  # a new one that is equal is the same
 _CONTAINERS = {dict, OrderedDict, list, set, deque}
 
@@ -50,6 +48,7 @@ class Snapshot:
         handler: the handler itself, an instance or a function.
         others: more values that loading made, by what to call them.
         files: the file names that the modules' code carries.
+        before: the snapshot that this one stands in for, of which the watch over the weights is kept.
 
     Attributes:
         functions: those compiled from the modules.
@@ -64,6 +63,7 @@ class Snapshot:
         handler: object,
         others: Mapping[str, object],
         files: Set[str],
+        before: Snapshot | None = None,
     ) -> None:
         self.functions: list[types.FunctionType] = []
         self.doubtful: dict[str, None] = {}
@@ -73,8 +73,10 @@ class Snapshot:
         self._modules = modules
         self._files = files
         self._handler = handler
-        self._kinds = Kinds()
+        self._kinds = Kinds(mentioned)
         self._seen = _imported(mentioned, modules.keys())
+        self._spans: dict[Span, str] = {}
+        self._allocated: list[object] = []
         self._own: deque[tuple[Any, str]] = deque()
         self._foreign: deque[tuple[Any, str]] = deque()
         for module in modules.values():
@@ -84,21 +86,32 @@ class Snapshot:
         while self._own or self._foreign:  # what is reached in the handler's own way counts as its own
             own = bool(self._own)
             self._look(*(self._own if own else self._foreign).popleft(), own)
+        known = before is not None and before._spans.keys() == self._spans.keys()
+        self._watch: MemoryWatch = before._watch if before is not None and known else MemoryWatch(self._spans)
 
     def put_back(self) -> str:
         """Make everything that is the handler's own what it was. Returns what is not and cannot be, by its name, in
-        which case nothing is put back; "" where all is well."""
+        which case the rest may not be either; "" where all is well."""
         changed = [record for record in self._empty if record.value]
         for record in self._records:
-            now, before = record.kind.read(record.value), record.before
+            before = record.before
+            try:
+                now = record.kind.read(record.value)
+            except Exception:  # of an object of anyone's making
+                return record.where
             if (len(now) == len(before) and all(map(is_, now, before))) or _equal(now, before):
                 continue
             if not record.own or record.kind.write is None:
                 return record.where
             changed.append(record)
-        for value, kind, before, _, _ in changed:
+        if where := self._watch.written():
+            return where
+        for value, kind, before, where, _ in changed:
             if kind.write is not None:
-                kind.write(value, before)
+                try:
+                    kind.write(value, before)
+                except Irreversible:
+                    return where
         return ""
 
     def _look(self, value: Any, where: str, own: bool) -> None:
@@ -130,6 +143,11 @@ class Snapshot:
             self._empty.append(record)  # a network has a dozen in each of its modules
             return
         self._records.append(record)
+        if kind.memory is not None:
+            span, allocated = kind.memory(value)
+            if span[0] < span[1]:
+                self._spans[span] = where
+                self._allocated.append(allocated)
         if not kind.deep:
             return
         to = self._own if own else self._foreign

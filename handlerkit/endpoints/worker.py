@@ -21,7 +21,8 @@ from handlerkit.endpoints.reload import Reload
 from handlerkit.endpoints.staged import notebook
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
-from handlerkit.model import Model
+from handlerkit.model import Model, PathLike
+from handlerkit.unpack import Unpacked
 from handlerkit.worker_process.assignment import Question
 
 
@@ -33,11 +34,19 @@ class _Served(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
+#: Who answers, by `in_process`.
+_WHERE = {
+    False: "TorchServe's worker in a process of its own",
+    True: "TorchServe's worker in this process, which isolates nothing but folder, imports and log",
+}
+
+
 class Worker:
     """A registered model with one worker, which is a process of its own.
 
     Args:
-        model: what the archive would hold; its files are read at each load.
+        model: what the archive would hold; its files are read at each load. Or the path of an archive, which is
+            unpacked into a temporary folder until `close`.
         config_properties: keys of config.properties, such as service_envelope or max_response_size.
         batch_size, max_batch_delay, response_timeout: the register call's; model-config.yaml's values stand behind
             them, but its responseTimeout before (with a config file TorchServe ignores the register call's).
@@ -47,14 +56,14 @@ class Worker:
             of the environment) then reaches the handler, what the handler changes stays changed, sys.exit and a crash
             end the notebook's kernel, and a call is not ended when it takes too long.
 
-    Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know, WorkerError where
-    no process can be started. After the worker died, the next request loads the handler anew, after the pause that
-    TorchServe makes.
+    Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know, ArchiveError for a
+    path that holds no archive or one that unpack() would refuse, WorkerError where no process can be started.
+    After the worker died, the next request loads the handler anew, after the pause that TorchServe makes.
     """
 
     def __init__(
         self,
-        model: Model,
+        model: Model | PathLike,
         config_properties: Mapping[str, Any] | None = None,
         *,
         batch_size: int | None = None,
@@ -63,8 +72,12 @@ class Worker:
         gpu_id: int | None = None,
         in_process: bool = False,
     ) -> None:
-        self.model = model
         self.config = Config.read(config_properties)
+        self._unpacked: Unpacked | None = None
+        if not isinstance(model, Model):
+            self._unpacked = Unpacked(model)
+            model = self._unpacked.model
+        self.model: Model = model
         #: model-config.yaml as it was registered.
         self.settings = settings = model.settings()
         self.batch_size = batch_size or whole(settings, "batchSize", 1)
@@ -79,7 +92,7 @@ class Worker:
             self.startup_timeout = self.config.default_startup_timeout
         self.in_process = in_process
         self.gpu_id = gpu_id
-        self._where = f"TorchServe's worker in {'this process' if in_process else 'a process of its own'}"
+        self._where = _WHERE[in_process]
         #: Whether each Call tells the most memory it took; garbage is collected before each, which takes a tenth of a
         #: second or two.
         self.measures_memory = False
@@ -111,7 +124,11 @@ class Worker:
         self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
         self._queue = Queue(self.limits, self._serve, self._full)
         self._lifecycle = Lifecycle(model, self._start, pauses=not in_process)
-        self._lifecycle.load()
+        try:
+            self._lifecycle.load()
+        except BaseException:
+            self.close()
+            raise
 
     def predict(self, *requests: Request, on_event: Hear | None = None) -> Run:
         """Answer requests that arrive together, in this order; they form batches of up to `batch_size`.
@@ -166,6 +183,18 @@ class Worker:
         other._queue = Queue(self.limits, other._serve, other._full)
         return other
 
+    def in_this_process(self) -> Worker:
+        """This worker as one with `in_process`, for a debugger or a profiler; it loads the handler at its first request.
+        Close it: it is no part of this one."""
+        if self.in_process:
+            return self
+        other = copy(self)
+        other.in_process, other._where = True, _WHERE[True]
+        other._queue = Queue(self.limits, other._serve, other._full)
+        other._lifecycle = Lifecycle(self.model, other._start, pauses=False)
+        other._unpacked = None
+        return other
+
     @property
     def entry_point(self) -> str:
         """What TorchServe's loader found: "class Name", "function name", or nothing where no handler is loaded."""
@@ -180,6 +209,8 @@ class Worker:
         """End the worker's process and remove what was staged for it; both are gone when this returns. The next request
         would load it anew."""
         self._lifecycle.close()
+        if self._unpacked is not None:
+            self._unpacked.close()
 
     def __enter__(self) -> Worker:
         return self
@@ -202,6 +233,8 @@ class Worker:
         def refusal(status: int) -> Response:
             return self._frontend.error(status, "InternalServerException", message)
 
+        if self._unpacked is not None:
+            self._unpacked.restore()
         if (wrong := why.unusable(self.model)) is not None:
             answer = self._frontend.error(500, wrong.type, wrong.message)
             raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
@@ -242,7 +275,9 @@ class Worker:
             getattr(self._loaded, "geometry", None),
         )
 
-    def _call(self, batch: list[Received], hear: Hear | None) -> tuple[Call | None, list[Response], tuple[Finding, ...]]:
+    def _call(
+        self, batch: list[Received], hear: Hear | None
+    ) -> tuple[Call | None, list[Response], tuple[Finding, ...]]:
         try:
             loaded = self._lifecycle.ready()
         except LoadError as problem:
@@ -269,7 +304,7 @@ class Worker:
             loaded.forget()
         call = Call(
             message, outcome.timings, outcome.logs, outcome.error, envelope, self.config.decode_input_request,
-            outcome.memory,
+            outcome.memory, (*loaded.seen, *outcome.seen),
         )  # fmt: skip
         if self._lifecycle.staged_again:
             self._lifecycle.staged_again = False

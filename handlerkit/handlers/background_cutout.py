@@ -18,11 +18,13 @@ from image_requests import (
     Settings,
     encode,
     main_output,
+    middle,
     optional,
     resized,
+    scaled,
     wrong_setting,
 )
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageColor
 from torch import Tensor
 
 MASK = "image/png; mask=alpha"
@@ -101,8 +103,7 @@ class BackgroundCutout(ImageHandler):
     def cutout(self, image: Image.Image, alpha: Image.Image) -> Image.Image:
         """RGBA: on the new background, or transparent behind what is in front."""
         if self.background is not None:
-            background = ImageOps.fit(self.background, image.size)
-            return Image.composite(image, background, alpha).convert("RGBA")
+            return Image.composite(image, fitted(self.background, image.size), alpha).convert("RGBA")
         cutout = image.convert("RGBA")
         cutout.putalpha(alpha)
         return cutout
@@ -114,4 +115,11 @@ class BackgroundCutout(ImageHandler):
         if len(scores) == 1 and self.settings.stretch and low < high:
             front = (front - low) / (high - low)
         mask = Image.fromarray((front.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
-        return mask.resize(image.size, Image.Resampling.LANCZOS)
+        return scaled(mask, image.size, Image.Resampling.LANCZOS)
+
+
+def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """As much of the image's middle as has the shape of a size (width, height), in that size."""
+    width, height = size
+    scale = min(image.width / width, image.height / height)
+    return scaled(image, size, Image.Resampling.BICUBIC, middle(image, width * scale, height * scale))

@@ -14,7 +14,9 @@ from image_requests import (
     ImageHandler,
     Settings,
     main_output,
+    middle,
     one_of,
+    scaled,
     wrong_setting,
 )
 from PIL import Image
@@ -58,11 +60,9 @@ class Classifier(ImageHandler):
 
     def prepare(self, image: Image.Image) -> Tensor:
         # the square that torchvision's Resize and CenterCrop leave, without making the long rest of a panorama
-        half = min(image.size) * self.settings.crop / self.settings.resize / 2
-        x, y = image.width / 2, image.height / 2
-        square = (x - half, y - half, x + half, y + half)
+        side = min(image.size) * self.settings.crop / self.settings.resize
         size = (self.settings.crop, self.settings.crop)
-        return self.to_tensor(image.resize(size, Image.Resampling.BILINEAR, box=square))
+        return self.to_tensor(scaled(image, size, box=middle(image, side, side)))
 
     def predict(self, inputs: list[Tensor]) -> list[Tensor]:
         return self.run_model(inputs, self.read)
@@ -80,4 +80,4 @@ class Classifier(ImageHandler):
         values = best.values.cpu().double().numpy().round(4).tolist()
         if form == JSON:
             return {"labels": labels, "scores": values}
-        return "\n".join(f"{label} {value:.4f}" for label, value in zip(labels, values, strict=True))
+        return "\n".join(f"{label} {value:.4f}" for label, value in zip(labels, values))

@@ -19,6 +19,7 @@ from image_requests import (
     main_output,
     one_of,
     optional,
+    paired,
     resized,
     run_length,
     wrong_setting,
@@ -97,7 +98,7 @@ class DetectionBoxes(ImageHandler):
                 found = self.read(self.model([self.normalized(one) for one in inputs]))
         else:
             found = self.run_model(inputs, self.read)
-        return [self.best(one, *pixels.shape[1:]) for one, pixels in zip(found, inputs, strict=True)]
+        return [self.best(one, *pixels.shape[1:]) for pixels, one in paired(inputs, found)]
 
     def answer(self, image: Image.Image, found: dict[str, Tensor], form: str) -> dict[str, Any] | Image.Image:
         boxes = found["boxes"].cpu().double() * torch.tensor(image.size * 2)
@@ -159,12 +160,12 @@ def takes_list(model: Any) -> bool:
 def draw(image: Image.Image, answer: dict[str, Any], masks: list[NDArray[Any]], colours: list[Colour]) -> Image.Image:
     """The image with what was found drawn on it, the best on top."""
     image = image.copy()
-    for mask, ink in reversed(list(zip(masks, colours, strict=False))):
+    for mask, ink in reversed(list(zip(masks, colours))):
         painted = Image.blend(image, Image.new("RGB", image.size, ink), 0.5)
         image = Image.composite(painted, image, Image.fromarray(mask))
     pen, line = ImageDraw.Draw(image), max(2, max(image.size) // 400)
     font = ImageFont.load_default(6 * line)
-    rows = list(zip(answer["boxes"], answer["labels"], answer["scores"], colours, strict=True))
+    rows = list(zip(answer["boxes"], answer["labels"], answer["scores"], colours))
     for box, label, score, ink in reversed(rows):
         pen.rectangle(box, outline=ink, width=line)
         text = f"{label} {score:.2f}"

@@ -23,7 +23,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
@@ -47,6 +47,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 # Beside images, these are in a request to /invocations, and in an input of the Open Inference Protocol.
 _NO_IMAGES = ("model_name", "name", "shape", "datatype", "parameters")
+# Python 3.13 has another phrase for it, and answers are to be the same everywhere.
+_PHRASES = {HTTPStatus(413): "Request Entity Too Large"}
 _DEEPEST = 6  # lists and objects in each other
 
 
@@ -137,7 +139,8 @@ class ImageHandler(BaseHandler):
     def _predict(self, requests: list[ImageRequest]) -> None:
         """Run the model on all images; where it fails, on one request after the other, to see on which."""
         try:
-            predictions = iter(self.predict([one for request in requests for one in request.inputs]))
+            inputs = [one for request in requests for one in request.inputs]
+            predictions = (prediction for _, prediction in paired(inputs, self.predict(inputs)))
         except Exception as problem:
             if len(requests) > 1:
                 for request in requests:
@@ -145,7 +148,7 @@ class ImageHandler(BaseHandler):
                 return
             logger.exception("the model failed")
             sizes = ", ".join(f"{image.width}x{image.height}" for image in requests[0].images)
-            status = 507 if isinstance(problem, MemoryError | torch.OutOfMemoryError) else 500
+            status = 507 if isinstance(problem, (MemoryError, torch.OutOfMemoryError)) else 500
             why = str(problem).strip().rpartition("\n")[2]  # TorchScript tells a traceback first
             requests[0].refusal = Refusal(status, f"The model failed on an image of {sizes} pixels: {why}")
             return
@@ -156,7 +159,7 @@ class ImageHandler(BaseHandler):
         try:
             if request.refusal is not None:
                 raise request.refusal
-            pairs = zip(request.images, request.predictions, strict=True)
+            pairs = zip(request.images, request.predictions)
             headers, body = pack([self.answer(*pair, request.form) for pair in pairs], request.form)
             # TorchServe ends a worker whose answer is longer, and with it the other requests of the batch
             size = len(body if isinstance(body, bytes) else json.dumps(body, indent=2))
@@ -164,7 +167,7 @@ class ImageHandler(BaseHandler):
                 limit = f"max_response_size, {self.settings.max_response_size}"
                 raise Refusal(413, f"This answer has {size} bytes, more than {limit}; ask for another form.")
         except Refusal as refusal:
-            code, phrase = int(refusal.status), refusal.status.phrase
+            code, phrase = int(refusal.status), _PHRASES.get(refusal.status, refusal.status.phrase)
             headers, body = {"content-type": JSON}, {"code": code, "type": phrase, "message": str(refusal)}
             if self._is_request(request.row):
                 self.context.set_response_status(code, phrase, request.row)
@@ -205,13 +208,21 @@ class ImageHandler(BaseHandler):
             alike = [index for index, one in enumerate(inputs) if one.shape == shape]
             with torch.inference_mode():
                 returned = self.model(self.normalized(torch.stack([inputs[index] for index in alike])))
-            for index, output in zip(alike, read(returned), strict=True):
+            for index, output in paired(alike, read(returned)):
                 outputs[index] = output
         return outputs
 
     def label(self, index: int) -> str:
         """The class's name in index_to_name.json; its index where there is none."""
         return str((self.mapping or {}).get(str(index), index))
+
+
+def paired(inputs: Sequence[Any], outputs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """Each input with its output. Raises ValueError unless there is one for each; zip's strict needs Python 3.10."""
+    found = list(outputs)
+    if len(found) != len(inputs):
+        raise ValueError(f"{len(found)} outputs for {len(inputs)} inputs")
+    return zip(inputs, found)
 
 
 def main_output(returned: Any) -> Tensor:
@@ -243,13 +254,13 @@ def _images(value: Any, name: str, depth: int) -> Iterator[Image.Image]:
     elif isinstance(value, list) and depth < _DEEPEST:
         for index, inner in enumerate(value):
             yield from _images(inner, f"{name}[{index}]", depth + 1)
-    elif isinstance(value, bytes | bytearray) and value[:1] in (b"{", b"["):  # JSON without its Content-Type
+    elif isinstance(value, (bytes, bytearray)) and value[:1] in (b"{", b"["):  # JSON without its Content-Type
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
             raise Refusal(400, f"{name} is neither an image nor JSON that can be read.") from None
         yield from _images(value, name, depth)
-    elif isinstance(value, str | bytes | bytearray):
+    elif isinstance(value, (str, bytes, bytearray)):
         yield _from_file(_from_base64(value), name or "The request")
     else:
         raise Refusal(400, f"{name or 'The request'} is no image, but {str(value)[:40]!r}.")
@@ -306,7 +317,7 @@ def _first_leaf(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -329,7 +340,31 @@ def resized(image: Image.Image, size: Any) -> Image.Image:
         width, height = (min(round(side * scale), 4 * size) for side in image.size)  # a very long one is squeezed
     else:
         height, width = size
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+    return scaled(image, (width, height))
+
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def scaled(
+    image: Image.Image,
+    size: tuple[int, int],
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+    box: Box | None = None,
+) -> Image.Image:
+    """The image, or what a box holds of it, in a size (width, height).
+
+    Across first and then down: Pillow's releases begin with one or the other, and their pixels differ.
+    """
+    left, top, right, bottom = box or (0, 0, *image.size)
+    across = image.resize((size[0], image.height), resample, box=(left, 0, right, image.height))
+    return across.resize(size, resample, box=(0, top, size[0], bottom))
+
+
+def middle(image: Image.Image, width: float, height: float) -> Box:
+    """The box of that size in the middle of the image."""
+    left, top = max(0, (image.width - width) / 2), max(0, (image.height - height) / 2)
+    return left, top, min(image.width, left + width), min(image.height, top + height)
 
 
 # ---- Answers

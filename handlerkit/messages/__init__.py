@@ -12,6 +12,7 @@ from handlerkit.messages.part import GUESS, Part
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import Response, describe
 from handlerkit.messages.run import Endpoint, Exchange, Run
+from handlerkit.messages.seen import Seen, SeenKind
 
 __all__ = [
     "GUESS",
@@ -30,6 +31,8 @@ __all__ = [
     "Request",
     "Response",
     "Run",
+    "Seen",
+    "SeenKind",
     "Severity",
     "describe",
 ]

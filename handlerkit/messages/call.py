@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from handlerkit import wire
 from handlerkit.memory import Memory
+from handlerkit.messages.seen import Seen
 from handlerkit.timing import Timings
 
 
@@ -86,7 +87,8 @@ class Metric:
 @dataclass(frozen=True)
 class Call:
     """One call of the handler: what went in, how long it took, what it logged, what it raised; and the most memory it
-    took, where that was asked for (Worker.measures_memory).
+    took, where that was asked for (Worker.measures_memory). `seen` is what the handler did beyond its own files, in
+    this call and while it was loaded.
 
     Handlers change what they are given, so `rows`, `data` and `request_headers` are decoded anew from the worker
     message each time they are asked for.
@@ -99,6 +101,7 @@ class Call:
     envelope: str | None = None
     decode_input: bool = True
     memory: Memory | None = None
+    seen: tuple[Seen, ...] = ()
 
     @property
     def rows(self) -> list[dict[str, Any]]:

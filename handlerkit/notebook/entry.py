@@ -13,7 +13,7 @@ from handlerkit.endpoints.reload import Reload
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
 from handlerkit.messages import Endpoint, Run
-from handlerkit.model import Model
+from handlerkit.model import Model, PathLike
 from handlerkit.notebook import benching
 from handlerkit.notebook.results import Awaiting, Described, Ready
 from handlerkit.notebook.versions import Versions
@@ -22,16 +22,19 @@ from handlerkit.unpack import read_manifest
 
 @dataclass
 class Entry:
-    """`options` are Model's, `registered` Worker's. `keep` is called with the live exception of a failed call or load.
-    `stamp` tells whether the archive is up to date."""
+    """`options` are Model's, `registered` Worker's, `target` is where the archive is to run. `keep` is called with the
+    live exception of a failed call or load. `stamp` tells whether the archive is up to date, `failure` what did not
+    load, and why."""
 
     name: str
     options: dict[str, Any]
     registered: dict[str, Any]
     keep: Callable[[BaseException], None]
+    target: PathLike = "declared"
     worker: Worker | None = None
     archive: Path | None = None
     stamp: object = None
+    failure: tuple[object, str] | None = None
     last: Run | None = None
     versions: Versions = field(default_factory=Versions)
 
@@ -42,6 +45,11 @@ class Entry:
                 f"{self.name} has no handler yet: write one in a %%handler cell, or name it with --handler"
             )
         return Model(self.name, **self.options)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """What was seen of it while it ran: the last Run."""
+        return (self.last,) if self.last is not None else ()
 
     def facts(self) -> Described | Awaiting:
         """What the archive will hold."""
@@ -55,7 +63,8 @@ class Entry:
         config = {**(self.registered.get("config_properties") or {})}
         if envelope:
             config["service_envelope"] = envelope
-        return {key: value for key, value in self.registered.items() if key != "gpu_id"} | {"config_properties": config}
+        kept = {key: value for key, value in self.registered.items() if key != "gpu_id"}
+        return kept | {"config_properties": config, "target": self.target}
 
     def load(self, handler: str, *, force: bool = False) -> Ready:
         """Load the handler, or put what changed into the loaded one; where it does not load, the one before is gone.
@@ -72,7 +81,7 @@ class Entry:
                 reason = str(worker.reload(force=force))
             except LoadError as problem:
                 self.close()
-                self.keep(problem.__cause__ or problem)
+                self._failed(problem)
                 raise
             self.versions.record(worker.model)
         seconds = time.perf_counter() - begun
@@ -90,11 +99,23 @@ class Entry:
         try:
             self.worker = Worker(self.build(), **options)
         except LoadError as problem:
-            self.keep(problem.__cause__ or problem)
+            self._failed(problem)
             raise
+        self.failure = None
         self.worker.on_exception = self.keep
         self.versions.record(self.worker.model)
         return self.worker
+
+    def serve_here(self, batch: int = 1) -> Worker:
+        """One in this process, for a debugger; the caller closes it. Raises LoadError."""
+        options = {**self.registered, "batch_size": max(batch, int(self.registered.get("batch_size") or 1))}
+        try:
+            worker = Worker(self.build(), **options, in_process=True)
+        except LoadError as problem:
+            self.keep(problem.__cause__ or problem)
+            raise
+        worker.on_exception = self.keep
+        return worker
 
     def earlier(self, name: str, models: Mapping[str, Entry], envelope: str | None) -> AbstractContextManager[Endpoint]:
         """What opens a worker of an earlier version, or of another of these models, in batches as large as this one's
@@ -132,6 +153,17 @@ class Entry:
         if self.worker is not None:
             self.worker.close()
             self.worker = None
+
+    def load_failure(self) -> str:
+        """The sentence that its files did not load as they are now, "" if they did or were not tried."""
+        if self.failure is None or self.failure[0] != stamp(self.build()):
+            return ""
+        return self.failure[1]
+
+    def _failed(self, problem: LoadError) -> None:
+        why = f": {problem.error.type}: {problem.error.message}" if problem.error else ""
+        self.failure = stamp(self.build()), " ".join(f"{problem.args[0]}{why}".split())
+        self.keep(problem.__cause__ or problem)
 
     def _registers_anew(self) -> str:
         """What differs from the model that the worker was registered with, "" for nothing but files' contents."""

@@ -6,9 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from handlerkit.check import Check
 from handlerkit.messages import Finding
 from handlerkit.model import Model
+from handlerkit.view.checks import drawn
+from handlerkit.view.html import escape, page
+from handlerkit.view.render import View, view
 
 
 def file_size(size: int) -> str:
@@ -117,11 +122,37 @@ class Written:
 
 @dataclass(frozen=True)
 class Exported:
-    """An archive that was written."""
+    """An archive that was written.
+
+    Attributes:
+        path: where it is.
+        size: bytes.
+        files: their names in it.
+        check: what was found before it was written; None where the check failed.
+        notes: what else happened, a line each.
+    """
 
     path: Path
     size: int
     files: tuple[str, ...]
+    check: Check | None = None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"{self.path} ({file_size(self.size)}): {', '.join(self.files)}"
+        return "\n".join([*self._lines(), *([str(view(self.check))] if self._found() else [])])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Text; what the check found is drawn below it."""
+        shown = View(repr(self), page(*(f"<div>{escape(line)}</div>" for line in self._lines()), *self._drawn()))
+        bundle = shown._repr_mimebundle_(include, exclude)
+        return bundle if self._found() else {kind: said for kind, said in bundle.items() if kind == "text/plain"}
+
+    def _lines(self) -> list[str]:
+        return [f"{self.path} ({file_size(self.size)}): {', '.join(self.files)}", *self.notes]
+
+    def _found(self) -> bool:
+        """A check that found nothing gets no word."""
+        return self.check is not None and bool(self.check.findings)
+
+    def _drawn(self) -> list[str]:
+        return drawn(self.check) if self.check is not None else []

@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +15,20 @@ from typing import TYPE_CHECKING, Any
 from handlerkit import envelope as envelopes
 from handlerkit.archive import Archive
 from handlerkit.bench import Bench
+from handlerkit.check import Check, check
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
-from handlerkit.model import READY_MADE_MODULE, Model, ready_made
+from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
 from handlerkit.notebook import benching, cell, previewing
+from handlerkit.notebook.checking import before_export, refuse_errors, requirements_written
 from handlerkit.notebook.entry import Entry, envelope_of, stamp
 from handlerkit.notebook.payload import to_request
 from handlerkit.notebook.previewing import Previews, Saved
 from handlerkit.notebook.progress import bytes_written
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
 from handlerkit.notebook.standby import Standby
+from handlerkit.targets import NAMES, find
 from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
 from handlerkit.view.compare import Comparison, compare
 from handlerkit.view.preview import Preview
@@ -68,10 +72,13 @@ class Session:
         extra_files: str | Iterable[str] = (),
         requirements_file: str | None = None,
         config_file: str | None = None,
+        target: PathLike | None = None,
         **registered: Any,
     ) -> Described | Awaiting:
         """Choose what the archive will hold, in torch-model-archiver's words; without a name, show the current model.
 
+        `target` is the environment that `check`, `export`, `verify` and `bench` mean where they are given none
+        ("declared"), as of handlerkit.Server.
         `registered`: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
         A name used before chooses that model again; with options, it starts that model anew. Raises ModelError when
         the files and names do not fit together.
@@ -90,14 +97,14 @@ class Session:
             "config_file": config_file,
         }
         registered = {key: value for key, value in registered.items() if value is not None}
-        if name in self._entries and not registered and options == _NO_OPTIONS:
+        if name in self._entries and not registered and target is None and options == _NO_OPTIONS:
             self._current = self._entries[name]
             return self._current.facts()
         # a default handler stands in, so that every other slip is found now and not with the handler
         Model(name, **{**options, "handler": handler or "base_handler"})
         if (before := self._entries.pop(name, None)) is not None:
             before.close()
-        entry = Entry(name, options, registered, self._keep)
+        entry = Entry(name, options, registered, self._keep, _existing_target(target or "declared"))
         self._entries[name] = self._current = entry
         return entry.facts()
 
@@ -160,6 +167,7 @@ class Session:
         against: Run | str | None = None,
         shown_as: str = "",
         geometry: str = "",
+        debug: bool = False,
     ) -> Run | Envelopes | Comparison:
         """Send requests through the current model's worker.
 
@@ -178,6 +186,8 @@ class Session:
             against: compare the answers with those of this Run; "previous": of the model's last one.
             shown_as: the name of the view that shows the answers, instead of the one that fits.
             geometry: what the handler does to a photograph: "stretch", or such as "resize 256 crop 224".
+            debug: load the handler in this process for this request, where breakpoint() stops and %debug opens the
+                exception that it raised. Little is isolated then: see Worker's `in_process`.
 
         Raises RequestError for what cannot be sent, LoadError where the handler does not load.
         """
@@ -188,33 +198,83 @@ class Session:
         changes = {key: value for key, value in (("method", method), ("path", path), ("query", query)) if value}
         requests = [to_request(one, content_type, headers, **changes) for one in payloads or [Request("GET")]]
         shown, before = _shown(shown_as, geometry), entry.compared_with(against)
-        worker = entry.serve(batch)
-        if envelope == "all":
-            if not payloads:
-                raise RequestError("there is nothing to send in every envelope: name a file or a variable")
-            return compare_envelopes(requests, worker.with_envelope, batch=batch, as_tensor=as_tensor)
-        if envelope is not None:
-            worker = worker.with_envelope(envelope)
-            if payloads:
-                requests = [envelopes.wrap(envelope, one, as_tensor=as_tensor) for one in requests]
-        run = replace(worker.predict(*(one for one in requests for _ in range(batch))), **shown)
+        worker = entry.serve_here(batch) if debug else entry.serve(batch)
+        with worker if debug else nullcontext():
+            if envelope == "all":
+                if not payloads:
+                    raise RequestError("there is nothing to send in every envelope: name a file or a variable")
+                return compare_envelopes(requests, worker.with_envelope, batch=batch, as_tensor=as_tensor)
+            asked = worker
+            if envelope is not None:
+                asked = worker.with_envelope(envelope)
+                if payloads:
+                    requests = [envelopes.wrap(envelope, one, as_tensor=as_tensor) for one in requests]
+            run = replace(asked.predict(*(one for one in requests for _ in range(batch))), **shown)
         entry.last = run
         if run.ok:
             self.last_exception = None
         return compare(before, run) if before is not None else run
 
-    def export(
-        self, folder: str | Path = "model_store", *, archive_format: str = "default", force: bool = False
-    ) -> Exported:
-        """Write the current model's archive. Raises ArchiveError where one is there already and `force` is not set."""
+    def check(self, archive: str | Path | None = None, *, target: PathLike | None = None) -> Check:
+        """Say what would fail where the current model, or an archive, will run. Nothing is written.
+
+        Args:
+            archive: instead of the current model, whose last Run says what was seen while it ran.
+            target: the environment it is checked for, as of handlerkit.check; the model's own without it.
+
+        Raises ModelError where there is neither, ArchiveError for what is no archive, TargetError for a target that is
+        not known.
+        """
+        if archive is not None:
+            return check(archive, target=target or (self._current.target if self._current else "declared"))
         entry = self._chosen()
-        model = entry.build()
-        with bytes_written(f"writing {model.name}") as progress:
+        return check(entry.build(), target=target or entry.target, runs=entry.runs)
+
+    def export(
+        self,
+        folder: str | Path = "model_store",
+        *,
+        archive_format: str = "default",
+        force: bool = False,
+        strict: bool = False,
+        requirements: str | None = None,
+        target: PathLike | None = None,
+    ) -> Exported:
+        """Check the current model, and write its archive.
+
+        Args:
+            folder: where to; it is created.
+            archive_format: default, zip-store, tgz or no-archive.
+            force: replace an archive that is there.
+            strict: write nothing if the check finds an error, or the handler did not load.
+            requirements: "auto" writes the requirements file that the check asks for, with the versions installed here,
+                to NAME-requirements.txt, and puts it into the archive.
+            target: the environment it is checked for, as of handlerkit.check; the model's own without it.
+
+        Raises ArchiveError where an archive is there already, and for what `strict` refuses; TargetError for a target
+        that is not known; ModelError where the model has another requirements file than "auto" writes.
+        """
+        if requirements not in (None, "auto"):
+            raise ModelError(f"requirements is 'auto' or None, not {requirements!r}: a file is named to the model")
+        entry = self._chosen()
+        target, notes = target or entry.target, []
+        with ExitStack() as stack:
+            if requirements:
+                notes.append(stack.enter_context(requirements_written(entry, target)))
+            model = entry.build()
+            checked = before_export(model, target, entry.runs)
+            if failure := entry.load_failure():
+                notes.append(failure)
+            if strict:
+                refuse_errors(model, checked, failure)
+            progress = stack.enter_context(bytes_written(f"writing {model.name}"))
             path = Archive(model, archive_format).save(folder, force=force, progress=progress)
         entry.archive, entry.stamp = path, stamp(model)
         written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in written)
-        return Exported(Path(folder) / path.name, size, tuple(one.name for one in model.entries()))
+        names = tuple(one.name for one in model.entries())
+        notes += filter(None, [checked.problem])
+        return Exported(Path(folder) / path.name, size, names, checked.check, tuple(notes))
 
     def verify(
         self,
@@ -223,6 +283,7 @@ class Session:
         run: Run | None = None,
         ignore: Collection[str] = (),
         rtol: float = 0,
+        target: PathLike | None = None,
     ) -> Report:
         """Replay the last Run on a real TorchServe that serves the exported archive, and compare the bytes.
 
@@ -232,6 +293,9 @@ class Session:
             endpoint: an archive to serve instead, or any endpoint that runs already.
             run: the Run to replay; the last one of the current model.
             ignore, rtol: as of handlerkit.verify.
+            target: the environment that TorchServe runs in, as of handlerkit.Server; the model's own without it.
+
+        Raises TargetError for a target that is not known, and where its environment cannot be made.
         """
         entry = self._chosen()
         run = run or entry.last
@@ -240,7 +304,7 @@ class Session:
         if endpoint is not None and not isinstance(endpoint, str | Path):
             return verify(run, endpoint, ignore, rtol)
         archive = Path(endpoint) if endpoint is not None else entry.written_archive()
-        registered = entry.served(envelope_of(run))
+        registered = entry.served(envelope_of(run)) | ({"target": target} if target is not None else {})
         if entry.worker is not None:
             registered["batch_size"] = entry.worker.batch_size  # --batch may have raised it
         return self._standby.verify(run, archive, registered, ignore, rtol)
@@ -380,6 +444,12 @@ class Session:
             self._folder = tempfile.TemporaryDirectory(prefix="handlerkit-")
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
         return str(cell.write(Path(self._folder.name, f"{name}.py"), cell.module_source(kind)))
+
+
+def _existing_target(name: PathLike) -> PathLike:
+    """A target's name, or its file wherever this process goes. Raises TargetError for one that is not known."""
+    find(name)
+    return name if name in NAMES else Path(name).expanduser().absolute()
 
 
 def _shown(shown_as: str, geometry: str) -> dict[str, Any]:

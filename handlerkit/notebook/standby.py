@@ -3,13 +3,14 @@ a model does, and not as long as starting Java too."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.errors import LoadError, ServerError
+from handlerkit.errors import LoadError, ServerError, TargetError
 from handlerkit.messages import Run
 from handlerkit.notebook.progress import step
+from handlerkit.targets import Target, find
 from handlerkit.verify import Report, verify
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 class Standby:
     """Starts with the first check. Between checks it has no model, so it holds Java's memory and no weights.
 
-    What TorchServe reads when it starts, config.properties and the environment, is not the same for every check: where
-    that has changed, another one takes its place.
+    What TorchServe has when it starts, config.properties, the environment and the target, is not the same for every
+    check: where that has changed, another one takes its place.
     """
 
     def __init__(self) -> None:
         self._server: Server | None = None
+        self._progress: Callable[[str], None] = lambda _: None
         self._started_with: object = None
 
     @property
@@ -38,20 +40,21 @@ class Standby:
         self, run: Run, archive: Path, registered: Mapping[str, Any], ignore: Collection[str], rtol: float
     ) -> Report:
         """Serve the archive, registered with these arguments of Server, and compare its answers with `run`'s, as
-        handlerkit.verify does. Raises LoadError where the archive does not load."""
-        properties, parameters = registered["config_properties"], dict(registered)
-        del parameters["config_properties"]
-        server, loading = self._kept(properties), f"loading {archive.name.partition('.')[0]}"
+        handlerkit.verify does. Raises LoadError where the archive does not load, TargetError where the target's
+        environment cannot be made."""
+        parameters = dict(registered)
+        properties, target = parameters.pop("config_properties"), parameters.pop("target", "declared")
+        server, loading = self._kept(properties, find(target)), f"loading {archive.name.partition('.')[0]}"
         with step(loading if server.running else "starting TorchServe") as progress:
+            self._progress = progress
             try:
                 server.start()
-                progress(loading)
                 server.register(archive, **parameters)
                 progress(f"sending {len(run.requests)} request(s)")
                 report = verify(run, server, ignore, rtol)
                 for name in server.models:
                     server.unregister(name)
-            except LoadError:  # TorchServe has forgotten the model itself
+            except (LoadError, TargetError):  # it has no model, as before
                 raise
             except BaseException:  # what it was doing cannot be called off
                 self.stop()
@@ -64,13 +67,14 @@ class Standby:
             self._server.stop()
             self._server = None
 
-    def _kept(self, properties: Mapping[str, Any]) -> Server:
+    def _kept(self, properties: Mapping[str, Any], target: Target) -> Server:
         """The one that is up, where it was started with the same; else a new one, not started yet."""
         from handlerkit.endpoints.guarded import shell_environment
         from handlerkit.endpoints.server import Server
 
-        started_with = dict(properties), shell_environment()
+        started_with = dict(properties), shell_environment(), target.key
         if self._server is None or started_with != self._started_with:
             self.stop()
-            self._server, self._started_with = Server([], properties), started_with
+            self._server = Server([], properties, target=target, progress=lambda what: self._progress(what))
+            self._started_with = started_with
         return self._server

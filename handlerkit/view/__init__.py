@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from handlerkit.messages import Geometry
-from handlerkit.view import compare as _compare  # noqa: F401  # teaches render.view to show a Comparison
+from handlerkit.view import checks as _checks  # noqa: F401  # teaches render.view to show a Check
+from handlerkit.view import compare as _compare  # noqa: F401  # and a Comparison
 from handlerkit.view import draw, render
 from handlerkit.view import measured as _measured  # noqa: F401  # and a Bench
 from handlerkit.view import reports as _reports  # noqa: F401  # and a LoadError, a Report, Envelopes
@@ -27,7 +28,7 @@ names = VIEWS.names
 
 
 def bundle(shown: object, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    """Text and html of a Run, LoadError, Report, Envelopes, Comparison or Bench, for IPython's mimebundle_formatter."""
+    """Text and html of what `hk.view` shows, for IPython's mimebundle_formatter."""
     return render.view(shown)._repr_mimebundle_(include, exclude)
 
 
@@ -35,7 +36,7 @@ class _CallableModule(ModuleType):
     """Lets the module be called, since `hk.view` is both the function and the drawing module's home."""
 
     def __call__(self, shown: object, **options: Any) -> View:
-        """The display of a Run, a LoadError, a Report, Envelopes or a Comparison; options as of render.view."""
+        """The display of a Run, a LoadError, a Report, a Check or a comparison; options as of render.view."""
         return render.view(shown, **options)
 
 

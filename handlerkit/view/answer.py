@@ -162,11 +162,11 @@ def place_boxes(
         return found, ()
     wide, high = photograph.size
     frame, size, note = (0.0, 0.0, float(wide), float(high)), (wide, high), ""
-    if min(wide, high) > 8 and finite.min() >= 0 and finite.max() <= 1:
+    if min(wide, high) > 8 and np.min(finite) >= 0 and np.max(finite) <= 1:
         size, note = (1, 1), "boxes in shares of the photograph's sides"
     elif geometry is not None and geometry != Geometry():
         width, height = geometry.network_size(photograph.size)
-        if finite[:, 0::2].max() <= width + 1 and finite[:, 1::2].max() <= height + 1:
+        if np.max(finite[:, 0::2]) <= width + 1 and np.max(finite[:, 1::2]) <= height + 1:
             frame, size = geometry.frame(photograph.size), (width, height)
             note = f"placed as the handler's {geometry} puts them"
     if not note:

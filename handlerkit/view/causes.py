@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handlerkit.messages import ErrorInfo, Finding, Frame
@@ -13,24 +13,32 @@ from handlerkit.view.words import MAX_TEXT, excerpt, file_name, plain
 
 
 def findings(causes: Sequence[Finding]) -> str:
-    boxes = []
-    for cause in causes:
-        what = escape(plain(cause.message))
-        rows = [("where", cause.where), ("TorchServe", cause.effect), ("change", cause.fix)]
-        cells = "".join(f"<dt>{name}</dt><dd>{escape(plain(text))}</dd>" for name, text in rows if text)
-        kind = "hk-finding" if cause.severity == "error" else "hk-finding hk-quiet"
-        told = what if cause.severity == "error" else f'<span class="hk-soft">worth knowing</span> {what}'
-        boxes.append(f'<div class="{kind}"><p>{told}</p><dl>{cells}</dl></div>')
-    return "".join(boxes)
+    """Those of an answer: what is no error is marked as worth knowing."""
+    mark = '<span class="hk-soft">worth knowing</span> '
+    return "".join(box(cause, mark if cause.severity != "error" else "") for cause in causes)
+
+
+def box(finding: Finding, mark: str = "", said: Callable[[str], str] = plain) -> str:
+    """One finding as html, with `mark`, which is html, before its message; `said` makes its texts fit for a display."""
+    kind = "" if finding.severity == "error" else " hk-quiet"
+    cells = "".join(f"<dt>{name}</dt><dd>{escape(said(text))}</dd>" for name, text in _rows(finding))
+    return f'<div class="hk-finding{kind}"><p>{mark}{escape(said(finding.message))}</p><dl>{cells}</dl></div>'
 
 
 def findings_text(causes: Sequence[Finding]) -> list[str]:
-    lines = []
-    for cause in causes:
-        head = "cause" if cause.severity == "error" else "worth knowing"
-        rows = [(head, cause.message), ("where", cause.where), ("TorchServe", cause.effect), ("change", cause.fix)]
-        lines += [f"{name}: {plain(text)}" for name, text in rows if text]
-    return lines
+    """Those of an answer, as lines."""
+    return [line for one in causes for line in lines(one, "cause" if one.severity == "error" else "worth knowing")]
+
+
+def lines(finding: Finding, head: str, indent: str = "", said: Callable[[str], str] = plain) -> list[str]:
+    """One finding as lines: `head` and its message, and what else it says below; `said` as of `box`."""
+    below = [f"{indent}{name}: {said(text)}" for name, text in _rows(finding)]
+    return [f"{head}: {said(finding.message)}", *below]
+
+
+def _rows(finding: Finding) -> list[tuple[str, str]]:
+    rows = [("where", finding.where), ("TorchServe", finding.effect), ("change", finding.fix)]
+    return [(name, text) for name, text in rows if text]
 
 
 def own_frames(error: ErrorInfo) -> tuple[Frame, ...]:

@@ -118,7 +118,7 @@ def _(content: HeatMap, answer: Answer) -> Drawing:
 
     height, width = content.values.shape
     fact = f"heat map {width}x{height}, values {content.said}"
-    row, column = np.unravel_index(int(content.values.argmax()), content.values.shape)
+    row, column = np.unravel_index(int(np.argmax(content.values)), content.values.shape)
     levels = (content.values * 255).astype(np.uint8)
     if answer.photograph is None or answer.frame is None:
         grown = max(1, 320 // max(width, height))

@@ -100,9 +100,9 @@ def histogram(array: npt.NDArray[Any]) -> str:
     values = _finite(array)
     if not len(values):
         return ""
-    low, high = float(values.min()), float(values.max())
+    low, high = float(np.min(values)), float(np.max(values))
     counts, _ = np.histogram(values, bins=_BINS, range=(low, high if high > low else low + 1))
-    bars = "".join(f'<span style="height:{100 * count / counts.max():.0f}%"></span>' for count in counts.tolist())
+    bars = "".join(f'<span style="height:{100 * count / np.max(counts):.0f}%"></span>' for count in counts.tolist())
     return (
         f'<div class="hk-histogram"><div>{bars}</div>'
         f'<div class="hk-soft"><span>{low:.4g}</span><span>{high:.4g}</span></div></div>'
@@ -111,11 +111,13 @@ def histogram(array: npt.NDArray[Any]) -> str:
 
 def tensor_fact(name: str, array: npt.NDArray[Any]) -> str:
     """`logits: float32 [1, 1000], from -3.2 to 9.1, mean 0.02`."""
+    import numpy as np
+
     shape = ", ".join(map(str, array.shape))
     fact = f"{name + ': ' if name else ''}{array.dtype} [{shape}]"
     values = _finite(array)
     if len(values):
-        fact += f", from {values.min():.4g} to {values.max():.4g}, mean {values.mean():.4g}"
+        fact += f", from {np.min(values):.4g} to {np.max(values):.4g}, mean {values.mean():.4g}"
     if odd := array.size - len(values):
         fact += f", {odd} not finite"
     return fact

@@ -171,6 +171,8 @@ def _(content: InstanceMasks, answer: Answer) -> dict[str, Any]:
 
 @_marks.register
 def _(content: SegmentationMap, answer: Answer) -> dict[str, Any]:
+    import numpy as np
+
     indexes = draw.palette_indexes(content.classes)
     area = content.classes.size
     classes: list[dict[str, Any]] = []
@@ -185,8 +187,8 @@ def _(content: SegmentationMap, answer: Answer) -> dict[str, Any]:
     layer = {
         "png": _png(indexes),
         "frame": _frame(content, answer),
-        "lut": _lut([(*draw.colour(i), 255) for i in range(int(indexes.max()) + 1)]),
-        "classes": places[: int(indexes.max()) + 1],
+        "lut": _lut([(*draw.colour(i), 255) for i in range(int(np.max(indexes)) + 1)]),
+        "classes": places[: int(np.max(indexes)) + 1],
     }
     if content.probabilities is not None:
         step = max(1, math.ceil(max(content.probabilities.shape) / _PROBABILITIES))
@@ -257,7 +259,7 @@ def _png(indexes: npt.NDArray[np.uint8]) -> bytes:
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(indexes))
-    image.putpalette([i for i in range(int(indexes.max()) + 1) for _ in range(3)])
+    image.putpalette([i for i in range(int(np.max(indexes)) + 1) for _ in range(3)])
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()

@@ -168,10 +168,12 @@ def stream(source: Source) -> Content | None:
 def segmentation(source: Source) -> Content | None:
     """A class for each pixel: as JSON, as a .npy array, or as a PNG of class indexes (mode 1, L or P, fewer than 32 of
     them) as large as the request's photograph."""
+    import numpy as np
+
     photograph = source.photograph if source.picture is not None else None
     found = _indexed(source)
     if found is not None:
-        largest = int(found.classes.max())
+        largest = int(np.max(found.classes))
         return found if photograph and photograph.size == found.classes.shape[::-1] and 0 < largest < 32 else None
     return SegmentationMap.read(_value(source), source.labels)
 

@@ -43,7 +43,7 @@ class View:
 
 @singledispatch
 def view(shown: object, *, shown_as: str = "", geometry: Geometry | None = None, page: int = 1) -> View:
-    """The display of a Run, a LoadError, a Report, Envelopes or a Comparison.
+    """The display of a Run, a LoadError, a Report, a Check, Envelopes, a Comparison or a Bench.
 
     Args:
         shown_as: of a Run: the name of the view to read its answers with; "" for the one that fits.
@@ -52,9 +52,7 @@ def view(shown: object, *, shown_as: str = "", geometry: Geometry | None = None,
 
     Raises TypeError for anything else, ValueError for a view or a page that is not there.
     """
-    raise TypeError(
-        f"a view shows a Run, a LoadError, a Report, Envelopes or a Comparison, not a {type(shown).__name__}"
-    )
+    raise TypeError(f"a view shows a Run, a LoadError, a Report, a Check or a comparison, not a {type(shown).__name__}")
 
 
 @view.register

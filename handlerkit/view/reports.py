@@ -38,8 +38,9 @@ def _(problem: LoadError) -> View:
 @view.register
 def _(report: Report) -> View:
     verdicts = counted(Counter(row.verdict for row in report.rows)) or "nothing compared"
-    head = f"verified on {report.endpoint}"
-    text, rows = [f"{head}: {verdicts}"], []
+    head = f"verified on {report.place}"
+    stands_in = report.environment.stands_in if report.environment else ""
+    text, rows = [f"{head}: {verdicts}", *([stands_in] if stands_in else [])], []
     columns = ["request", "verdict"]
     columns += ["here → there"] if any(row.differences for row in report.rows) else []
     columns += ["left out"] if any(row.volatile for row in report.rows) else []
@@ -60,6 +61,7 @@ def _(report: Report) -> View:
     names = "".join(f"<th>{name}</th>" for name in columns)
     table = f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     line = f'<div class="hk-line"><b>{html.escape(head)}</b><span>{html.escape(verdicts)}</span></div>'
+    line += f'<div class="hk-line hk-soft">{html.escape(stands_in)}</div>' if stands_in else ""
     apart, drawn = changed(compare(report.run, report.other)) if not report else ([], "")
     return View(plain("\n".join(text + apart)), html.page(line, plain(table) if rows else "", drawn))
 

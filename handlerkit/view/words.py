@@ -64,6 +64,11 @@ def plain(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """One line as it was written, paths included, but for what would steer a terminal or hide in a page."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def _last(path: str) -> str:
     return "…/" + path.rstrip("/").rpartition("/")[2] if path.count("/") > 1 else "…"
 

@@ -54,6 +54,10 @@ def missing_import(seen: Evidence) -> Finding | None:
         what = f"There is no module {name!r}: TorchServe's package is called ts, and its handler class BaseHandler."
         change = f"Write: {BASE}, and derive your class from BaseHandler."
         return Finding("import", what, seen.where, served, change)
+    if (distribution := seen.undeclared.get(root)) is not None:
+        what = f"{root!r} is installed here, by {distribution}, and not where the model runs: nothing declares it."
+        change = f"Name {distribution} in the requirements file (%model --requirements-file)."
+        return Finding("undeclared", what, seen.where, served, change)
     if root in seen.notebook.modules:
         what = f"The notebook has a module {root!r}, but the archive does not hold it."
         change = f"Let it travel: %%module {root}.py, or --extra-files {root}.py."

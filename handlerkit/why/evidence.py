@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +73,8 @@ class Evidence:
         answer, before: the worker's answer, and the intermediate ones before it.
         noted: the calls of the context that `watch` kept.
         remote: the call ran in a server; returned, result and noted are not at hand.
+        undeclared: modules that are installed here, and not where the handler runs, with their distribution's name.
+        notebook: what a notebook has that the worker has not.
     """
 
     error: BaseException | None = None
@@ -99,6 +101,7 @@ class Evidence:
     describe: bool = False
     remote: bool = False
     notebook: Notebook = _NO_NOTEBOOK
+    undeclared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def frame(self) -> Frame | None:

@@ -9,6 +9,7 @@ from collections import Counter
 from handlerkit.messages import Finding
 from handlerkit.why import source
 from handlerkit.why.common import attribute_not_set, missing_import, missing_name, signature
+from handlerkit.why.config_file import not_yaml
 from handlerkit.why.evidence import LOAD, Evidence, Rule
 from handlerkit.why.misread import missing_file
 from handlerkit.why.weights import labels, model_class, weights
@@ -46,22 +47,26 @@ def config_file(seen: Evidence) -> Finding | None:
         return None
     if not any(function == "get_yaml_config" for _, function in seen.functions):
         return None
-    what = f"The config file is not YAML: {' '.join(seen.text.split())}."
-    return Finding("config_file", what, effect=LOAD, fix="Correct that line; indent with spaces, not with tabs.")
+    return not_yaml(seen.text)
 
 
 def class_count(seen: Evidence) -> Finding | None:
     if not (isinstance(seen.error, ValueError) and "Expected only one class in custom" in seen.text):
         return None
-    names = ", ".join(sorted(kind.__name__ for kind in seen.classes))
-    if not seen.classes:
+    return counted([kind.__name__ for kind in seen.classes])
+
+
+def counted(names: list[str]) -> Finding:
+    """A handler file with these names of classes, which are not one, and without a function."""
+    if not names:
         what = "The handler file defines no class and no function named handle; an imported class does not count."
         change = "Define the handler class in this file, or a function handle(data, context)."
-    elif twice := [name for name, count in Counter(kind.__name__ for kind in seen.classes).items() if count > 1]:
+    elif twice := [name for name, count in Counter(names).items() if count > 1]:
         what = f"The class {twice[0]} has two names in the handler file, and TorchServe counts it as two classes."
         change = f"Remove the second name (Other = {twice[0]})."
     else:
-        what = f"The handler file defines {len(seen.classes)} classes ({names}); TorchServe takes one, or a function."
+        listed = ", ".join(sorted(names))
+        what = f"The handler file defines {len(names)} classes ({listed}); TorchServe takes one, or a function."
         change = "Move the others to a helper module (%%module, --extra-files) and import them from there."
     return Finding("class_count", what, effect=LOAD, fix=change)
 
@@ -103,8 +108,13 @@ def no_method(seen: Evidence) -> Finding | None:
         lacks = "initialize"
     else:
         return None
-    sign = "handle(self, data, context)" if lacks == "handle" else "initialize(self, context)"
-    what = f"The handler class has no method {lacks}; TorchServe needs both initialize and handle."
+    return lacking(lacks)
+
+
+def lacking(method: str) -> Finding:
+    """A handler class without `handle` or `initialize`."""
+    sign = "handle(self, data, context)" if method == "handle" else "initialize(self, context)"
+    what = f"The handler class has no method {method}; TorchServe needs both initialize and handle."
     return Finding("no_method", what, effect=LOAD, fix=f"Add {sign}, or derive from BaseHandler, which has it.")
 
 

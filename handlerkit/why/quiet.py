@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from handlerkit.messages import Finding, LogLine, Metric, Request
 from handlerkit.why import source
 from handlerkit.why.asked import ASKED_RULES, kind_of_body, telling
 from handlerkit.why.calling import timeout_not_in_force
 from handlerkit.why.envelopes import QUIET_ENVELOPE_RULES
-from handlerkit.why.evidence import NOTHING, Evidence, Noted, Rule, Setup
+from handlerkit.why.evidence import NOTHING, Evidence, Rule, Setup
 from handlerkit.wire import Answer, Job, Prediction
 
 _OWN = {"x-request-id", "pragma", "cache-control", "expires", "content-length", "connection", "transfer-encoding"}

@@ -4,59 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.model import Model
+from handlerkit.why import config_file
 
 _SILENT = "The model loads, and nothing is said of it."
-_LOGGED = "The model loads; only the server's own log says so."
-#: Keys of model-config.yaml that the frontend takes as whole numbers (org.pytorch.serve.archive.model.ModelConfig).
-_NUMBERS = (
-    "minWorkers", "maxWorkers", "batchSize", "maxBatchDelay", "responseTimeout", "startupTimeout", "parallelLevel",
-    "maxRetryTimeoutInSec", "clientTimeoutInMills", "jobQueueSize",
-)  # fmt: skip
 
 
-#: What SnakeYAML makes of YAML that is no mapping.
-_JAVA = {
-    list: "java.util.ArrayList", str: "java.lang.String", int: "java.lang.Integer", float: "java.lang.Double",
-    bool: "java.lang.Boolean",
-}  # fmt: skip
-
-
-class Unusable(NamedTuple):
-    """A config file that the frontend cannot take: the `type` and `message` of its 500, and the cause."""
-
-    type: str
-    message: str
-    finding: Finding
-
-
-def unusable(model: Model) -> Unusable | None:
+def unusable(model: Model) -> config_file.Unusable | None:
     """What the frontend says to a config file that is empty or no mapping, before any worker is started."""
-    if model.config_file is None:
-        return None
-    import yaml
-
-    try:
-        read = yaml.safe_load(model.config_file.read_text())
-    except (OSError, yaml.YAMLError):
-        return None  # the worker meets it again, and says so
-    if isinstance(read, dict):
-        return None
-    name = model.config_file.name
-    what = f"{name} is empty." if read is None else f"{name} holds a {type(read).__name__}, not key: value lines."
-    if read is None:
-        thrown = "NullPointerException"
-        message = 'Cannot invoke "java.util.Map.forEach(java.util.function.BiConsumer)" because "yamlMap" is null'
-    else:
-        thrown, kind = "ClassCastException", _JAVA.get(type(read), "java.lang.Object")
-        message = f"class {kind} cannot be cast to class java.util.Map ({kind} and java.util.Map are in module "
-        message += "java.base of loader 'bootstrap')"
-    served = f"Registering the model answers 500, with a {thrown} of the server's own."
-    change = "Write key: value lines into it, such as batchSize: 4, or leave the file out."
-    return Unusable(thrown, message, Finding("config_file", what, "", served, change))
+    text = _config(model)
+    return None if text is None or model.config_file is None else config_file.unusable(text, model.config_file.name)
 
 
 def declares_metrics(properties: Mapping[str, Any]) -> bool:
@@ -79,34 +39,44 @@ def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: in
             what += f"({now} s here)."
             change = f"Write responseTimeout: {response_timeout} into {model.config_file.name}."
             yield Finding("timeout_set_aside", what, "", _SILENT, change, "warning")
-    for key in _NUMBERS:
-        value = written.get(key)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            what = f"{key}: {value!r} in the config file is no whole number, and is ignored."
-            yield Finding("config_value", what, "", _LOGGED, f"Write {key}: 4, without quotes or a point.", "warning")
-    if "service_envelope" in written:
-        what = "service_envelope in the config file does not count: only config.properties can set it, for all models."
-        change = f"Write service_envelope={written['service_envelope']} into config.properties."
-        yield Finding("envelope_setting", what, "", _SILENT, change, "warning")
-    least, most = written.get("minWorkers"), written.get("maxWorkers")
-    if (least is None) != (most is None) or (isinstance(least, int) and isinstance(most, int) and least > most):
-        what = "minWorkers and maxWorkers count only together, and only where maxWorkers is not the smaller one."
-        yield Finding("worker_counts", what, "", _SILENT, "Write both: minWorkers: 1 and maxWorkers: 1.", "warning")
+    if model.config_file is not None and (text := _config(model)) is not None:
+        yield from config_file.set_aside(text, model.config_file.name, lambda key: _is_read(model, key))
     if model.requirements_file is not None and str(properties.get("install_py_dep_per_model", "")).lower() != "true":
         what = f"{model.requirements_file.name} travels with the model, but the server installs nothing from it."
         change = "Set install_py_dep_per_model=true in config.properties."
         yield Finding("requirements", what, "", _SILENT, change, "warning")
-    yield from _handler(model)
+    if model.handler_file is not None:
+        try:
+            yield from entry_point(model.handler_file.read_bytes(), model.handler)
+        except OSError:
+            return
 
 
-def _handler(model: Model) -> Iterator[Finding]:
-    if model.handler_file is None:
-        return
+def _config(model: Model) -> bytes | None:
     try:
-        body = ast.parse(model.handler_file.read_bytes()).body
-    except (OSError, SyntaxError, ValueError):
+        return None if model.config_file is None else model.config_file.read_bytes()
+    except OSError:
+        return None  # the worker meets it again, and says so
+
+
+def _is_read(model: Model, key: str) -> bool:
+    """Whether a Python file of the model names a key."""
+    for entry in model.entries():
+        try:
+            if entry.name.endswith(".py") and key.encode() in entry.source.read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def entry_point(text: bytes, handler: str) -> Iterator[Finding]:
+    """What of a handler's file TorchServe takes in the place of something else; `handler` is the manifest's word."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    wanted = model.handler.partition(":")[2]
+    wanted = handler.partition(":")[2]
     functions = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     classes = [node.name for node in body if isinstance(node, ast.ClassDef)]
     names = {alias.asname or alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}

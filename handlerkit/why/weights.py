@@ -5,6 +5,22 @@ from __future__ import annotations
 from handlerkit.messages import Finding
 from handlerkit.why.evidence import LOAD, Evidence
 
+# What is wrong and what to change, for a load that failed as for one that would.
+NO_WEIGHTS = (
+    "BaseHandler finds no weights: the model names no serialized_file.",
+    "Name the weights (--serialized-file model.pt), or write initialize.",
+)
+NOT_LOADABLE = (
+    "BaseHandler loads .pt (TorchScript), .onnx and .so files; for a state_dict it needs the model's class.",
+    "Name the class's file (--model-file model.py), or save TorchScript as .pt.",
+)
+NO_TORCHSCRIPT = (
+    "The .pt file holds no TorchScript program; without a model file BaseHandler takes every .pt for one.",
+    "Name the class's file for a state_dict (--model-file model.py), or save torch.jit.script(model).",
+)
+ONE_MODEL_CLASS = "Move the others to a helper module and import them."
+SAVE_STATE_DICT = "Save model.state_dict() instead of the model."
+
 
 def labels(seen: Evidence) -> Finding | None:
     if not any(function == "load_label_mapping" for _, function in seen.functions):
@@ -17,7 +33,7 @@ def labels(seen: Evidence) -> Finding | None:
 def model_class(seen: Evidence) -> Finding | None:
     if isinstance(seen.error, ValueError) and "Expected only one class as model definition" in seen.text:
         what = "The model file must define one class, the model's; this one defines another number of classes."
-        return Finding("model_file", what, effect=LOAD, fix="Move the others to a helper module and import them.")
+        return Finding("model_file", what, effect=LOAD, fix=ONE_MODEL_CLASS)
     if isinstance(seen.error, RuntimeError) and "Error(s) in loading state_dict" in seen.text:
         first = seen.text.splitlines()[0].strip(": ")
         what = f"The weights do not fit the class in the model file ({first})."
@@ -29,18 +45,15 @@ def model_class(seen: Evidence) -> Finding | None:
 def weights(seen: Evidence) -> Finding | None:
     error, text = seen.error, seen.text
     if isinstance(error, AttributeError) and "endswith" in text:
-        what = "BaseHandler finds no weights: the model names no serialized_file."
-        change = "Name the weights (--serialized-file model.pt), or write initialize."
+        what, change = NO_WEIGHTS
         return Finding("weights", what, seen.where, LOAD, change)
     if isinstance(error, RuntimeError) and text == "No model weights could be loaded":
-        what = "BaseHandler loads .pt (TorchScript), .onnx and .so files; for a state_dict it needs the model's class."
-        change = "Name the class's file (--model-file model.py), or save TorchScript as .pt."
+        what, change = NOT_LOADABLE
         return Finding("weights", what, seen.where, LOAD, change)
     if isinstance(error, RuntimeError) and "constants.pkl" in text:
-        what = "The .pt file holds no TorchScript program; without a model file BaseHandler takes every .pt for one."
-        change = "Name the class's file for a state_dict (--model-file model.py), or save torch.jit.script(model)."
+        what, change = NO_TORCHSCRIPT
         return Finding("weights", what, seen.where, LOAD, change)
     if type(error).__name__ == "UnpicklingError" and "weights_only" in text:
         what = "The weights hold a pickled module; torch.load reads only tensors (weights_only=True) since torch 2.6."
-        return Finding("weights", what, seen.where, LOAD, "Save model.state_dict() instead of the model.")
+        return Finding("weights", what, seen.where, LOAD, SAVE_STATE_DICT)
     return None

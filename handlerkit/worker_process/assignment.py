@@ -11,7 +11,7 @@ from handlerkit import why
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.memory import Memory
-from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, Request, Response
+from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, Request, Response, Seen
 from handlerkit.model import Model
 from handlerkit.timing import Timings
 from handlerkit.wire import Answer, Job
@@ -48,10 +48,12 @@ class Assignment:
 
 
 class Loaded(NamedTuple):
-    """A handler that loaded: what TorchServe's loader found ("class Name"), and what it does to a photograph."""
+    """A handler that loaded: what TorchServe's loader found ("class Name"), what it does to a photograph, and what it
+    did beyond its own files."""
 
     entry_point: str
     geometry: Geometry | None
+    seen: tuple[Seen, ...]
 
 
 class Failed(NamedTuple):
@@ -74,6 +76,7 @@ class Called(NamedTuple):
         bodies: what each row holds as "body" (why.kind_of_body).
         noted: whether the handler asked its context for something that a rule may want to know of.
         memory: the most it took, where that was asked for.
+        seen: what the handler did beyond its own files.
     """
 
     timings: Timings
@@ -82,6 +85,7 @@ class Called(NamedTuple):
     bodies: tuple[str, ...]
     noted: bool
     memory: Memory | None
+    seen: tuple[Seen, ...]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ import socket
 import struct
 import subprocess
 import time
+import traceback
 import warnings
 from typing import NamedTuple
 
@@ -123,8 +124,8 @@ class Server:
                 self._prepare()
             more = self._mode == "fork"
             while os.getppid() == self._owner_id:
-                ready, _, _ = select.select([self._owner, self._woken], [], [], 0 if more else _LOOK)
-                if self._owner in ready:
+                ready, _, _ = select.select([self._owner.fileno(), self._woken], [], [], 0 if more else _LOOK)
+                if self._owner.fileno() in ready:
                     request = receive(self._owner)
                     if request is None:
                         break
@@ -173,6 +174,8 @@ class Server:
             for file in (self._woken, self._waker, *(worker.status for worker in self._workers.values())):
                 os.close(file)
             become_worker(request)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
 
@@ -195,7 +198,7 @@ class Server:
     def _new(self, mode: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            [sys.executable, "-u", __file__, mode, str(os.getpid())], stdin=theirs, start_new_session=True
+            [sys.executable, "-u", __file__, mode, str(os.getpid())], stdin=theirs.fileno(), start_new_session=True
         )
         theirs.close()
         return process, ours

@@ -17,6 +17,7 @@ from handlerkit.endpoints.load_record import LoadRecord
 from handlerkit.endpoints.logs import PlainPaths, without_kit
 from handlerkit.endpoints.outcome import unsendable
 from handlerkit.endpoints.reload import Swap
+from handlerkit.endpoints.seen import Recorder
 from handlerkit.endpoints.snapshot import Dice
 from handlerkit.memory import peak_memory
 from handlerkit.messages import ErrorInfo, Finding, Geometry
@@ -65,6 +66,7 @@ class LoadedHandler:
         self._users = UserFiles(str(given.model_dir), given.sources)
         self._paths = PlainPaths(given.model_dir, self._users)
         self._inside: AbstractContextManager[object] = inside if inside is not None else nullcontext()
+        self._recorder = Recorder(str(given.model_dir), self._name_of)
         self._called = False
         self._before = set(sys.modules)
         self._ends: list[Callable[[], object]] = [self._users.install()]
@@ -80,7 +82,7 @@ class LoadedHandler:
             try:
                 metrics = metrics_cache(model.name, config.metrics_config)
                 dice = Dice()
-                with LoadRecord() as record, _Clocked([self._threads]):
+                with LoadRecord(given.model_dir) as record, self._recorder, _Clocked([self._threads]):
                     self._service = TsModelLoader().load(
                         model.name, str(given.model_dir), model.handler, given.gpu_id, given.batch_size, None,
                         config.limit_max_image_pixels, metrics,
@@ -88,6 +90,7 @@ class LoadedHandler:
             except BaseException as error:
                 self.close()
                 raise NotLoadedError(self._failed(error)) from error
+            self._seen = self._recorder.take()
             self._noted = why.watch(self._service.context)
             self._handle = self._service._entry_point
             self._timed_handle = self._watch.handle(self._handle)
@@ -105,7 +108,7 @@ class LoadedHandler:
     @property
     def loaded(self) -> Loaded:
         """What was found."""
-        return Loaded(self.entry_point, self.geometry)
+        return Loaded(self.entry_point, self.geometry, self._seen)
 
     def swap(self) -> str:
         """Read the model's files again, put what changed into the loaded handler, and everything else back to what it
@@ -134,7 +137,7 @@ class LoadedHandler:
         info = self.describe_error(error) if error is not None else None
         died = unsendable(error) if reply is None and error is not None else ""
         bodies = tuple(map(why.kind_of_body, self._rows))
-        return reply, Called(timings, info, died, bodies, bool(self._noted), memory)
+        return reply, Called(timings, info, died, bodies, bool(self._noted), memory, self._recorder.take())
 
     def explain(self, asked: Question) -> tuple[Finding, ...]:
         """The causes of what the last call led to, while its objects are alive."""
@@ -189,7 +192,7 @@ class LoadedHandler:
         self._noted.clear()
         reply, timings = None, Timings(0.0)
         try:
-            with self._inside, self._clocked:
+            with self._inside, self._recorder, self._clocked:
                 self._service._entry_point = self._behind(envelope)
                 self._watch.start(_synchronize())
                 try:
@@ -217,6 +220,11 @@ class LoadedHandler:
                 entry = wrapper.handle
             self._entry_points[envelope] = self._observed(entry)
         return self._entry_points[envelope]
+
+    def _name_of(self, file: str) -> str | None:
+        """The name of the model's own file that code comes from; None for other code."""
+        folder, staged = f"{self._given.model_dir}/", self._users.staged(file)
+        return staged.removeprefix(folder) if staged.startswith(folder) else None
 
     def _within(self, data: Any, context: Any) -> Any:
         """The handler behind an envelope: hear of what it returns itself."""

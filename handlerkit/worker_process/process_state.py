@@ -21,8 +21,8 @@ from handlerkit.endpoints.source_diff import LoadAnew
 _SETTINGS = {
     "torch": (
         "is_grad_enabled", "is_inference_mode_enabled", "get_default_dtype", "get_default_device", "get_num_threads",
-        "get_num_interop_threads", "are_deterministic_algorithms_enabled", "is_deterministic_algorithms_warn_only_enabled",
-        "get_float32_matmul_precision", "is_autocast_cache_enabled",
+        "get_num_interop_threads", "are_deterministic_algorithms_enabled", "get_float32_matmul_precision",
+        "is_deterministic_algorithms_warn_only_enabled", "is_autocast_cache_enabled",
     ),
     "numpy": ("geterr", "geterrcall", "get_printoptions"),
 }  # fmt: skip
@@ -51,13 +51,12 @@ def keep() -> Callable[[], None]:
                 raise LoadAnew(f"requests changed {name}")
         os.chdir(folder)
         sys.path[:] = path
-        for name in environment.keys() ^ variables_now().keys() | {
-            name for name, value in variables_now().items() if environment.get(name) != value
-        }:
-            if name in environment:
-                os.environb[name] = environment[name]
-            else:
-                del os.environb[name]
+        now = variables_now()
+        for variable in [one for one in now if one not in environment]:
+            del os.environb[variable]
+        for variable, text in environment.items():
+            if now.get(variable) != text:
+                os.environb[variable] = text
         for module in sys.modules.keys() - modules.keys():
             if not _is_settled(module):
                 del sys.modules[module]

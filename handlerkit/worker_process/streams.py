@@ -62,16 +62,17 @@ class _InTurn(io.FileIO):
         super().__init__(stream, "w", closefd=False)
         self._turns = turns
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any) -> int:
         self._turns.take(self.fileno())
-        return super().write(data)
+        return super().write(data) or 0
 
 
 def install(turns: Turns) -> None:
     """sys.stdout and sys.stderr as `python -u` makes them, and the root logger as the worker script does."""
-    sys.stdin = sys.__stdin__ = open(os.devnull)  # noqa: SIM115
-    sys.stdout = sys.__stdout__ = _text(_InTurn(1, turns), "strict")  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _text(_InTurn(2, turns), "backslashreplace")  # type: ignore[misc]
+    given: Any = sys
+    given.stdin = given.__stdin__ = open(os.devnull)  # noqa: SIM115
+    given.stdout = given.__stdout__ = _text(_InTurn(1, turns), "strict")
+    given.stderr = given.__stderr__ = _text(_InTurn(2, turns), "backslashreplace")
     logging.root.handlers.clear()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Bare("%(message)s"))
@@ -81,9 +82,7 @@ def install(turns: Turns) -> None:
 
 def _text(raw: io.FileIO, errors: str) -> TextIO:
     unbuffered: Any = raw
-    stream = io.TextIOWrapper(unbuffered, encoding="utf-8", errors=errors, write_through=True)
-    stream.mode = "w"
-    return stream
+    return io.TextIOWrapper(unbuffered, encoding="utf-8", errors=errors, write_through=True)
 
 
 class _Bare(logging.Formatter):

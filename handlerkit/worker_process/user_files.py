@@ -6,7 +6,7 @@ name a file by its code's `co_filename`, and that is the user's own.
 
 from __future__ import annotations
 
-import _imp  # type: ignore[import-not-found]
+import _imp
 import linecache
 import os
 import sys
@@ -75,13 +75,21 @@ class UserFiles:
         users = self
 
         class Loader(SourceFileLoader):
+            compiled = False
+
+            def source_to_code(self, data: Any, path: Any) -> CodeType:  # type: ignore[override]
+                self.compiled = True
+                users.remember(path, bytes(data))
+                return super().source_to_code(data, path)
+
             def get_code(self, fullname: str) -> CodeType | None:
                 code = super().get_code(fullname)
                 staged = self.get_filename(fullname)
                 user = users.of(staged)
                 if code is not None and user != staged:
-                    _imp._fix_co_filename(code, user)
-                    users.remember(staged, self.get_data(staged))
+                    _imp._fix_co_filename(code, user)  # type: ignore[attr-defined]
+                    if not self.compiled:  # it came from __pycache__
+                        users.remember(staged, self.get_data(staged))
                 return code
 
         return FileFinder(

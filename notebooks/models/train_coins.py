@@ -10,10 +10,15 @@ writes, next to this file and in under three minutes on two cores:
     coins.json                how well both do on the part of the photograph they have not seen
 
 Everything is seeded: two runs on one machine, with one version of torch, give models with the same outputs.
+
+    python train_coins.py --rewrite
+
+trains nothing: it writes the files anew with the weights that they hold, in the form that this script now gives them.
 """
 
 import io
 import json
+import sys
 import time
 import warnings
 import zipfile
@@ -65,8 +70,17 @@ class Level(nn.Module):
         x = self.down(x)
         if self.below is not None and self.widen is not None:
             deep = self.widen(self.below(x))
-            x = self.merge(x + F.interpolate(deep, scale_factor=2.0, mode="bilinear", align_corners=False))
+            x = self.merge(x + doubled(deep))
         return x
+
+
+def doubled(x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, C, 2 H, 2 W]: F.interpolate(x, scale_factor=2.0, mode="bilinear"), by the operator beneath.
+
+    Scripted, F.interpolate takes all its modes into the file, and no torch loads it that does not know the newest one.
+    """
+    enlarged: Tensor = torch.ops.aten.upsample_bilinear2d(x, None, False, [2.0, 2.0])
+    return enlarged
 
 
 def normalised(images: Tensor) -> Tensor:
@@ -90,7 +104,7 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         logits = self.head(self.trunk(normalised(images)))
-        logits = F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+        logits = doubled(logits)
         return {"out": logits[:, :, : images.shape[2], : images.shape[3]]}
 
 
@@ -255,17 +269,22 @@ def judge(segmenter: nn.Module, detector: nn.Module) -> dict[str, dict[str, floa
     }
 
 
-def script(model: nn.Module) -> torch.jit.ScriptModule:
-    """The model as TorchScript: code and weights in one file, which loads without this script."""
-    with warnings.catch_warnings():
-        # torch deprecates TorchScript, but a .pt file that TorchServe's BaseHandler loads without a model file is one.
-        warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
-        scripted: torch.jit.ScriptModule = torch.jit.script(model)
-    return scripted
+def trained(kind: type[nn.Module], loss_of: Callable[[nn.Module, Batch], Tensor]) -> nn.Module:
+    """A model of this kind, trained on the lower part of the photograph."""
+    torch.manual_seed(0)
+    grey = photograph()
+    return train(kind(), loss_of, TrainingPictures(grey[SPLIT_ROW:], label_coins(grey)[SPLIT_ROW:]))
+
+
+def rewritten(kind: type[nn.Module], path: Path) -> nn.Module:
+    """A model of this kind with the weights of the file."""
+    model = kind()
+    model.load_state_dict(torch.jit.load(str(path)).state_dict())
+    return model.eval()
 
 
 def save(scripted: torch.jit.ScriptModule, path: Path) -> None:
-    """Writes the model without its debug files, which name folders of the machine that trained it."""
+    """Writes the model, code and weights in one file; not its debug files, which name folders of this machine."""
     whole = io.BytesIO(scripted.save_to_buffer())
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
         for entry in source.infolist():
@@ -273,18 +292,18 @@ def save(scripted: torch.jit.ScriptModule, path: Path) -> None:
                 target.writestr(entry, source.read(entry))
 
 
-def main() -> None:
+def main(rewrite: bool) -> None:
     start = time.perf_counter()
+    # torch deprecates TorchScript, but a .pt file that TorchServe's BaseHandler loads without a model file is one.
+    warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
     torch.set_num_threads(1)  # layers this small gain little from a second one, and lose much on a busy machine
     torch.use_deterministic_algorithms(True)
-    grey = photograph()
-    pictures = TrainingPictures(grey[SPLIT_ROW:], label_coins(grey)[SPLIT_ROW:])
     models = []
     for name, kind, loss_of in (("segmenter", Segmenter, segmentation_loss), ("detector", Detector, detection_loss)):
-        print(f"coins_{name}.pt")
-        torch.manual_seed(0)
-        models.append(script(train(kind(), loss_of, pictures)))
-        save(models[-1], HERE / f"coins_{name}.pt")
+        path = HERE / f"coins_{name}.pt"
+        print(path.name)
+        models.append(torch.jit.script(rewritten(kind, path) if rewrite else trained(kind, loss_of)))
+        save(models[-1], path)
     figures = judge(*models)
     (HERE / "index_to_name.json").write_text(json.dumps(CLASSES, indent=2) + "\n")
     (HERE / "coins.json").write_text(json.dumps(figures, indent=2) + "\n")
@@ -294,4 +313,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(rewrite="--rewrite" in sys.argv[1:])

@@ -32,8 +32,8 @@ class U2Net(nn.Module):
             x = encoder(F.max_pool2d(x, 2, ceil_mode=True) if encoded else x)
             encoded.append(x)
         decoded = [x]
-        for decoder, fine in zip(self.decoders, reversed(encoded[:-1]), strict=True):
+        for decoder, fine in zip(self.decoders, reversed(encoded[:-1])):
             x = decoder(torch.cat([enlarged(x, fine), fine], dim=1))
             decoded.append(x)
-        maps = [enlarged(side(one), images) for side, one in zip(self.sides, decoded, strict=True)]
+        maps = [enlarged(side(one), images) for side, one in zip(self.sides, decoded)]
         return tuple(one.sigmoid() for one in (self.fuse(torch.cat(maps, dim=1)), *reversed(maps)))

@@ -116,6 +116,9 @@ class MagicDoor:
         options["part"] = [f"{part.name}={part.body}" for part in options.pop("parts", ())]
         return self._run(f"%request {shlex.join(words)}{_options(**options)}")
 
+    def check(self, *words: str, **options: Any) -> Any:
+        return self._run(f"%check {shlex.join(words)}{_options(**options)}")
+
     def export(self, *words: str, **options: Any) -> Any:
         return self._run(f"%export {shlex.join(words)}{_options(**options)}")
 
@@ -142,7 +145,7 @@ class FunctionDoor:
 
     def __init__(self, session: Session) -> None:
         self.model, self.module, self.request = session.model, session.module, session.request
-        self.export, self.verify = session.export, session.verify
+        self.check, self.export, self.verify = session.check, session.export, session.verify
         self._session = session
 
     def handler(self, file: str, source: str, *, function: str | None = None, reload: bool = False) -> Any:

@@ -14,7 +14,7 @@ from handlerkit.errors import LoadError
 from handlerkit.notebook import magics
 from handlerkit.notebook.session import Session
 
-MAGICS = ("%model", "%%handler", "%%module", "%request", "%%request", "%export", "%verify")
+MAGICS = ("%model", "%%handler", "%%module", "%request", "%%request", "%check", "%export", "%verify")
 ECHO = """
 def handle(data, context):
     return [str(row) for row in data] if data else None
@@ -51,6 +51,8 @@ def test_help_on_an_empty_cell(notebook, magic: str) -> None:
         ("%request x --batch 0", "'0' is not a whole number from 1 on"),
         ("%request coin", "%request: there is no variable and no file 'coin'"),
         ("%export --archive-format rar", "%export: argument --archive-format: invalid choice: 'rar'"),
+        ("%check --taget here", "%check: unrecognized arguments: --taget; did you mean --target?"),
+        ("%check a.mar b.mar", "%check: unrecognized arguments: b.mar"),
         ("%verify --rtol close", "%verify: argument --rtol: invalid float value: 'close'"),
     ],
 )
@@ -62,7 +64,7 @@ def test_a_slip_in_the_line_is_one_line(notebook, echo: Session, line: str, says
     assert len(cell.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("line", ["%model", "%request x.png", "%export", "%verify"])
+@pytest.mark.parametrize("line", ["%model", "%request x.png", "%check", "%export", "%verify"])
 def test_an_error_of_the_kit_is_one_line_too(notebook, line: str) -> None:
     cell = notebook(line)
     assert cell.stdout == ("ModelError: there is no model yet: name one with %model NAME, or write a %%handler cell\n")
@@ -77,7 +79,9 @@ def test_an_error_of_the_kit_is_one_line_too(notebook, line: str) -> None:
         ("%request --as", "--as-tensor"),
         ("%%request --con", "--content-type"),
         ("%%handler echo.py --f", "--function"),
+        ("%check --ta", "--target"),
         ("%export --arch", "--archive-format"),
+        ("%export --st", "--strict"),
         ("%verify --rt", "--rtol"),
     ],
 )

@@ -1,30 +1,34 @@
-"""Workers of the ready-made handlers, around any network."""
+"""The ready-made handlers, around any network."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ready_made_pictures import OFFICIAL
 
-from handlerkit import Model, Request, Worker
+from handlerkit import Endpoint, Model, Request, Server, Worker
 
 COINS = Path(__file__).parents[2] / "notebooks" / "models"
 
 
 class Served:
-    """A worker of one model, asked in a line."""
+    """A model of one endpoint, asked in a line."""
 
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
+    def __init__(self, endpoint: Endpoint, name: str) -> None:
+        self.endpoint = endpoint
+        self.path = f"/predictions/{name}"
 
     def __call__(self, *bodies: bytes | Request, accept: str = "") -> Any:
         """The response, or the responses of several, sent together."""
         headers = (("Accept", accept),) if accept else ()
         requests = [body if isinstance(body, Request) else Request(body=body, headers=headers) for body in bodies]
-        responses = self.worker.predict(*requests).responses
+        responses = self.endpoint.predict(*(replace(one, path=one.path or self.path) for one in requests)).responses
         return responses[0] if len(responses) == 1 else responses
 
     def json(self, *bodies: bytes | Request) -> Any:
@@ -34,10 +38,21 @@ class Served:
         return response.json()
 
 
+@pytest.fixture(scope="session")
+def official() -> Iterator[Server]:
+    """A TorchServe with the official image's packages, to register models with."""
+    with Server([], target=OFFICIAL) as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """Serves a ready-made handler: with the coins' weights, a TorchScript module, or the source of a model file."""
-    workers: list[Worker] = []
+def serve(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Callable[..., Served]]:
+    """Serves a ready-made handler: with the coins' weights, a TorchScript module, or the source of a model file.
+
+    A Worker does, or the official image's TorchServe in tests that are marked with `everywhere`.
+    """
+    server = request.getfixturevalue("official") if getattr(request, "param", "worker") == OFFICIAL else None
+    started = ExitStack()
 
     def start(
         handler: str,
@@ -61,9 +76,12 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
         if config is not None:
             files["config_file"] = folder / "model-config.yaml"
             files["config_file"].write_text(json.dumps(config))
-        workers.append(Worker(Model("m", handler=f"handlerkit:{handler}", **files), **options))
-        return Served(workers[-1])
+        model = Model(folder.name, handler=f"handlerkit:{handler}", **files)
+        if server is None:
+            return Served(started.enter_context(Worker(model, **options)), model.name)
+        server.register(model, **options)
+        started.callback(server.unregister, model.name)
+        return Served(server, model.name)
 
-    yield start
-    for worker in workers:
-        worker.close()
+    with started:
+        yield start

@@ -1,17 +1,27 @@
-"""Pictures to send, and what comes back of them."""
+"""Pictures to send, what comes back of them, and where handlers are asked."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from handlerkit import Response
+if TYPE_CHECKING:  # test_on_the_official_image runs this where the kit is not
+    from handlerkit import Response
+
+OFFICIAL = "torchserve-0.12.0-cpu"
+#: For tests that ask the handlers of a Worker, and of a TorchServe with the official image's packages too.
+everywhere = pytest.mark.parametrize(
+    "serve",
+    ["worker", pytest.param(OFFICIAL, marks=[pytest.mark.server, pytest.mark.target])],
+    indirect=True,
+)
 
 ROWS, COLUMNS = np.mgrid[:48, :64]
 #: Two bright discs on a dark ground, as the coins lie: grey, [48, 64].

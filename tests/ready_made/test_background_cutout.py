@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from ready_made_pictures import DISCS, PNG, file_of, opened
+from ready_made_pictures import DISCS, PNG, everywhere, file_of, opened
 
 import handlerkit as hk
 from handlerkit import Request
@@ -33,6 +33,7 @@ def front(serve: Callable[..., Any]) -> Any:
     return serve("background_cutout", FRONT, {"handler": PLAIN}, batch_size=3)
 
 
+@everywhere
 def test_raw_pixels_with_their_size_in_headers(front: Any) -> None:
     response = front(PNG)
     headers = dict(response.headers)
@@ -43,12 +44,14 @@ def test_raw_pixels_with_their_size_in_headers(front: Any) -> None:
     assert (rgba[:, :, 3] == np.where(DISCS > 128, 255, 0)).all()
 
 
+@everywhere
 def test_png_holds_the_same_pixels(front: Any) -> None:
     image = opened(front(PNG, accept="IMAGE/png"))
     assert image.mode == "RGBA"
     assert image.tobytes() == front(PNG).body
 
 
+@everywhere
 def test_mask_alone(front: Any) -> None:
     response = front(PNG, accept="image/png; mask=alpha")
     assert response.content_type == "image/png; mask=alpha"
@@ -57,6 +60,7 @@ def test_mask_alone(front: Any) -> None:
     assert (np.asarray(mask) == np.where(DISCS > 128, 255, 0)).all()
 
 
+@everywhere
 def test_json_holds_the_png(front: Any) -> None:
     answer = front(PNG, accept="application/json").json()
     assert answer["size"] == list(DISCS.shape)
@@ -78,11 +82,13 @@ def test_without_stretching_the_map_is_a_probability(serve: Callable[..., Any]) 
     assert sorted(np.unique(np.asarray(mask))) == [51, 178]
 
 
+@everywhere
 def test_plain_map_is_not_stretched(front: Any) -> None:
     mask = opened(front(file_of(np.zeros((5, 7), np.uint8)), accept="image/png; mask=alpha"))
     assert np.unique(np.asarray(mask)).tolist() == [51]
 
 
+@everywhere
 def test_mask_is_scaled_back_to_the_picture_with_lanczos(serve: Callable[..., Any]) -> None:
     served = serve("background_cutout", FRONT, {"handler": {**PLAIN, "resize": [48, 64]}})
     large = Image.fromarray(DISCS).resize((256, 192), Image.Resampling.NEAREST)
@@ -93,6 +99,7 @@ def test_mask_is_scaled_back_to_the_picture_with_lanczos(serve: Callable[..., An
     assert np.abs(np.asarray(mask).astype(int) - np.asarray(expected)).max() <= 1
 
 
+@everywhere
 @pytest.mark.parametrize("background", ["#00ff00", "lime", "wall.png"])
 def test_new_background(serve: Callable[..., Any], tmp_path: Path, background: str) -> None:
     wall = tmp_path / "wall.png"
@@ -103,12 +110,14 @@ def test_new_background(serve: Callable[..., Any], tmp_path: Path, background: s
     assert (rgba[DISCS > 128] == [200, 200, 200, 255]).all()
 
 
+@everywhere
 def test_network_with_classes_takes_the_first_for_the_background(serve: Callable[..., Any]) -> None:
     large = Image.fromarray(DISCS).resize((256, 192))
     mask = opened(serve("background_cutout", COINS)(file_of(large), accept="image/png; mask=alpha"))
     assert ((np.asarray(mask) > 127) == (np.asarray(large) > 128)).mean() > 0.95
 
 
+@everywhere
 def test_a_bad_request_fails_alone(front: Any) -> None:
     responses = front(b"", PNG, Request(body=PNG, headers=(("Accept", "text/html"),)))
     assert [response.status for response in responses] == [400, 200, 406]
@@ -116,6 +125,7 @@ def test_a_bad_request_fails_alone(front: Any) -> None:
     assert "image-width" not in dict(responses[0].headers)
 
 
+@everywhere
 def test_raw_pixels_over_the_limit_are_refused_and_the_mask_is_not(front: Any) -> None:
     large = file_of(np.zeros((1300, 1300), np.uint8))
     assert front(large).status == 413

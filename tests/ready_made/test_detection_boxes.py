@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from ready_made_pictures import DISCS, PNG, decode, file_of, opened
+from ready_made_pictures import DISCS, PNG, decode, everywhere, file_of, opened
 
 from handlerkit import Part, Request
 from handlerkit.errors import LoadError
@@ -35,6 +35,7 @@ def fixed(annotation: str = ": List[torch.Tensor]", masks: str = "") -> str:
     return FIXED.format(annotation=annotation, masks=masks)
 
 
+@everywhere
 def test_json_holds_the_best_boxes_inside_the_image(serve: Callable[..., Any]) -> None:
     served = serve("detection_boxes", fixed())
     assert served.json(PNG) == {
@@ -66,6 +67,7 @@ def test_settings_choose_the_boxes(serve: Callable[..., Any], settings: dict[str
     assert len(answer["boxes"]) == len(answer["labels"]) == len(scores)
 
 
+@everywhere
 def test_boxes_are_drawn_for_those_who_accept_pictures(serve: Callable[..., Any]) -> None:
     served = serve("detection_boxes", fixed())
     drawn = np.asarray(opened(served(PNG, accept="Image/Png"))).astype(int)
@@ -81,6 +83,7 @@ def test_nothing_found_leaves_the_picture_as_it_is(serve: Callable[..., Any]) ->
     assert (np.asarray(opened(served(PNG, accept="image/png")))[:, :, 0] == DISCS).all()
 
 
+@everywhere
 def test_masks_come_as_run_length_and_are_painted(serve: Callable[..., Any]) -> None:
     masks = "one['masks'] = torch.zeros(4, 1, 48, 64); one['masks'][0, 0, 14:34, 4:24] = 0.9"
     served = serve("detection_boxes", fixed(masks=masks))
@@ -90,6 +93,7 @@ def test_masks_come_as_run_length_and_are_painted(serve: Callable[..., Any]) -> 
     assert np.ptp(painted[20, 14]) > 50
 
 
+@everywhere
 def test_resize_answers_in_the_pictures_own_pixels(serve: Callable[..., Any]) -> None:
     masks = "one['masks'] = torch.ones(4, 1, *images[0].shape[1:])"
     served = serve("detection_boxes", fixed(masks=masks), {"handler": {"resize": [96, 128], "classes": ["coin"]}})
@@ -98,6 +102,7 @@ def test_resize_answers_in_the_pictures_own_pixels(serve: Callable[..., Any]) ->
     assert decode(answer["masks"][0]).shape == (48, 64)
 
 
+@everywhere
 def test_coins(serve: Callable[..., Any]) -> None:
     large = file_of(Image.fromarray(DISCS).resize((256, 192)))
     served = serve("detection_boxes", COINS, batch_size=3)
@@ -113,6 +118,7 @@ def test_nothing_but_bad_requests(serve: Callable[..., Any]) -> None:
     assert [response.status for response in serve("detection_boxes", fixed(), batch_size=2)(b"", b"")] == [400, 400]
 
 
+@everywhere
 def test_several_pictures_in_a_request(serve: Callable[..., Any]) -> None:
     served = serve("detection_boxes", fixed())
     request = Request.multipart(Part("a", PNG, "a.png"), Part("b", file_of(DISCS[:40]), "b.png"))
@@ -192,6 +198,7 @@ BACKBONE = """
 """
 
 
+@everywhere
 @pytest.mark.parametrize("name", NETWORKS)
 def test_torchvisions_architectures(serve: Callable[..., Any], name: str) -> None:
     network = TORCHVISION.format(NETWORKS[name]) + BACKBONE
@@ -217,6 +224,7 @@ def test_scripted_architecture(serve: Callable[..., Any]) -> None:
     assert len(served.json(PNG)["boxes"]) == 7
 
 
+@everywhere
 def test_a_picture_too_narrow_for_the_network_is_refused_alone(serve: Callable[..., Any]) -> None:
     network = TORCHVISION.format(NETWORKS["fasterrcnn"])
     served = serve("detection_boxes", network, labels=False, batch_size=2)

@@ -24,11 +24,13 @@ from handlerkit.handlers.image_requests import (
     Refusal,
     Settings,
     colour,
+    middle,
     negotiate,
     pack,
     read_images,
     resized,
     run_length,
+    scaled,
 )
 
 PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -279,6 +281,30 @@ def test_colours_of_classes_are_apart() -> None:
     colours = np.array([colour(index) for index in range(21)], dtype=int)
     distances = np.abs(colours[:, None] - colours[None]).sum(axis=2) + 999 * np.eye(21, dtype=int)
     assert distances.min() > 30
+
+
+# ---- Images in other sizes
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8))
+
+
+def test_an_image_is_scaled_across_and_then_down() -> None:
+    lanczos = Image.Resampling.LANCZOS
+    across = np.asarray(scaled(NOISE, (384, 320), lanczos))
+    assert (
+        np.asarray(scaled(NOISE, (384, 303), lanczos))
+        == np.asarray(scaled(Image.fromarray(across), (384, 303), lanczos))
+    ).all()
+    assert (across == np.asarray(NOISE.resize((384, 320), lanczos))).all()
+
+
+@given(*[st.integers(1, 500)] * 4)
+def test_the_box_in_the_middle_lies_inside_the_image(width: int, height: int, across: int, down: int) -> None:
+    image = Image.new("L", (width, height))
+    scale = min(width / across, height / down)
+    box = middle(image, across * scale, down * scale)
+    assert scaled(image, (3, 2), box=box).size == (3, 2)
+    assert (box[2] - box[0]) * down == pytest.approx((box[3] - box[1]) * across)
 
 
 # ---- COCO's run-length

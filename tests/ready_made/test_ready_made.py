@@ -8,8 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from ready_made_pictures import OFFICIAL
 
-from handlerkit import Archive, Model
+from handlerkit import Archive, Model, check
 from handlerkit.errors import ModelError
 from handlerkit.model import READY_MADE, READY_MADE_MODULE, ready_made
 
@@ -27,6 +28,11 @@ def test_imports_what_a_server_has(file: Path) -> None:
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported} <= ALLOWED
+
+
+@pytest.mark.parametrize("name", READY_MADE)
+def test_the_official_image_can_run_it(name: str) -> None:
+    assert check(Model("m", handler=f"handlerkit:{name}"), target=OFFICIAL).findings == ()
 
 
 @pytest.mark.parametrize("name", READY_MADE)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from ready_made_pictures import DISCS, PNG, file_of
+from ready_made_pictures import DISCS, PNG, everywhere, file_of
 
 from handlerkit import Part, Request
 from handlerkit.errors import LoadError
@@ -72,6 +72,7 @@ def test_network_sees_the_middle_as_torchvision_crops_it(serve: Callable[..., An
     assert [seen[str(index)] for index in range(3)] == pytest.approx(expected, abs=0.05)
 
 
+@everywhere
 def test_odd_requests_of_a_batch(serve: Callable[..., Any]) -> None:
     served = serve("classifier", FIXED.format("scores"), batch_size=4)
     several = Request.multipart(Part("a", PNG, "a.png"), Part("b", file_of(DISCS.astype("<u2") << 8), "b.png"))
@@ -79,6 +80,16 @@ def test_odd_requests_of_a_batch(serve: Callable[..., Any]) -> None:
     assert [response.status for response in responses] == [200, 200, 400, 200]
     assert responses[1].json() == [responses[0].json()] * 2
     assert responses[2].json()["message"] == "The pixels of body are not in rows of one length."
+
+
+def test_a_network_that_answers_too_few_is_told_to_those_it_forgot(serve: Callable[..., Any]) -> None:
+    first = FIXED.format("scores[:1]")
+    several = Request.multipart(Part("a", PNG, "a.png"), Part("b", PNG, "b.png"))
+    responses = serve("classifier", first, batch_size=2)(PNG, several)
+    assert [response.status for response in responses] == [200, 500]
+    assert (
+        responses[1].json()["message"] == "The model failed on an image of 64x48, 64x48 pixels: 1 outputs for 2 inputs"
+    )
 
 
 TORCHVISION = """
@@ -95,6 +106,7 @@ class Net(nn.Module):
 """
 
 
+@everywhere
 @pytest.mark.parametrize(("name", "options"), [("mobilenet_v3_small", ""), ("resnet18", ""), ("vit_b_32", "")])
 def test_torchvisions_architectures(serve: Callable[..., Any], name: str, options: str) -> None:
     answer = serve("classifier", TORCHVISION.format(name, options), labels=False).json(PNG)

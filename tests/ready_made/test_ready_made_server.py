@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ready_made_pictures import DISCS, PNG, file_of
+from ready_made_pictures import DISCS, OFFICIAL, PNG, file_of
 
 from handlerkit import Model, Part, Request, Server, Worker
 
@@ -43,9 +43,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
     }
 
 
-@pytest.fixture(scope="module")
-def server(models: dict[str, Model]) -> Iterator[Server]:
-    with Server(list(models.values()), batch_size=8, max_batch_delay=300) as server:
+@pytest.fixture(scope="module", params=["declared", pytest.param(OFFICIAL, marks=pytest.mark.target)])
+def server(models: dict[str, Model], request: pytest.FixtureRequest) -> Iterator[Server]:
+    with Server(list(models.values()), batch_size=8, max_batch_delay=300, target=request.param) as server:
         yield server
 
 

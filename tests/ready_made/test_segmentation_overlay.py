@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from ready_made_pictures import DISCS, PNG, decode, file_of, opened
+from ready_made_pictures import DISCS, PNG, decode, everywhere, file_of, opened
 
 from handlerkit import Model, Part, Request, Worker
 from handlerkit.errors import LoadError
@@ -41,6 +41,7 @@ def discs(serve: Callable[..., Any]) -> Any:
     return serve("segmentation_overlay", bright(), {"handler": PLAIN}, labels=False, batch_size=4)
 
 
+@everywhere
 def test_json_holds_each_class_with_its_pixels_and_mask(discs: Any) -> None:
     answer = discs.json(PNG)
     assert answer["size"] == [48, 64]
@@ -52,6 +53,7 @@ def test_json_holds_each_class_with_its_pixels_and_mask(discs: Any) -> None:
     assert discs(PNG).content_type == "application/json"
 
 
+@everywhere
 def test_kit_reads_the_answer_as_a_class_map(discs: Any) -> None:
     found = SegmentationMap.read(discs.json(PNG), {"2": "disc"})
     assert found is not None
@@ -64,6 +66,7 @@ def test_labels_come_from_index_to_name(serve: Callable[..., Any]) -> None:
     assert [one["label"] for one in answer["classes"]] == ["background", "coin"]
 
 
+@everywhere
 def test_indexed_mask_has_class_indexes_as_pixels(discs: Any) -> None:
     response = discs(PNG, accept="IMAGE/PNG; mask=indexed")
     assert response.content_type == "image/png; mask=indexed"
@@ -72,6 +75,7 @@ def test_indexed_mask_has_class_indexes_as_pixels(discs: Any) -> None:
     assert (np.asarray(mask) == np.where(DISCS > 128, 2, 0)).all()
 
 
+@everywhere
 def test_overlay_paints_the_classes_and_leaves_the_background(discs: Any) -> None:
     response = discs(PNG, accept="image/png")
     assert (response.content_type, dict(response.headers)["image-width"]) == ("image/png", "64")
@@ -81,6 +85,7 @@ def test_overlay_paints_the_classes_and_leaves_the_background(discs: Any) -> Non
     assert np.ptp(painted[DISCS > 128][0]) > 50  # no longer grey
 
 
+@everywhere
 def test_jpeg(discs: Any) -> None:
     assert opened(discs(PNG, accept="image/jpeg")).format == "JPEG"
 
@@ -101,6 +106,7 @@ def test_mask_has_the_size_of_the_picture_whatever_the_network_saw(serve: Callab
     assert (mask == (np.asarray(large) > 128)).mean() > 0.97
 
 
+@everywhere
 def test_rotated_picture_is_answered_upright(discs: Any) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -110,23 +116,27 @@ def test_rotated_picture_is_answered_upright(discs: Any) -> None:
     assert (decode(answer["classes"][1]["mask"]) == (DISCS > 128)).all()
 
 
+@everywhere
 @pytest.mark.parametrize("body", [file_of(DISCS.astype("<u2") << 8), file_of(np.dstack([DISCS] * 3 + [DISCS | 255]))])
 def test_deep_and_transparent_pictures(discs: Any, body: bytes) -> None:
     assert discs.json(body) == discs.json(PNG)
 
 
+@everywhere
 def test_pixels_and_base64_in_json_are_the_same_picture(discs: Any) -> None:
     expected = discs.json(PNG)
     assert discs.json(Request.json({"data": base64.b64encode(PNG).decode()})) == expected
     assert discs.json(Request.json(DISCS.tolist())) == expected
 
 
+@everywhere
 def test_several_pictures_in_a_request_are_answered_by_a_list(discs: Any) -> None:
     dark = file_of(DISCS // 4)
     request = Request.multipart(Part("a", PNG, "a.png"), Part("b", dark, "b.png"))
     assert [len(one["classes"]) for one in discs.json(request)] == [2, 1]
 
 
+@everywhere
 def test_a_bad_request_fails_alone(discs: Any) -> None:
     responses = discs(PNG, b"\xff no image", Request.json({"image": 5}), PNG)
     assert [response.status for response in responses] == [200, 400, 400, 200]
@@ -135,6 +145,7 @@ def test_a_bad_request_fails_alone(discs: Any) -> None:
     assert responses[0].json() == responses[3].json() == discs.json(PNG)
 
 
+@everywhere
 def test_each_of_a_batch_gets_the_form_it_asks_for(discs: Any) -> None:
     accepts = ("image/jpeg", "text/html", "application/json", "image/png; mask=indexed")
     names = ("accept", "Accept", "ACCEPT", "aCCept")
@@ -149,8 +160,9 @@ def test_each_of_a_batch_gets_the_form_it_asks_for(discs: Any) -> None:
     ]
 
 
+@everywhere
 def test_explanations_are_refused_alone(discs: Any) -> None:
-    explain = Request(body=PNG, path="/explanations/m")
+    explain = Request(body=PNG, path=discs.path.replace("predictions", "explanations"))
     assert [response.status for response in discs(explain, PNG)] == [501, 200]
 
 
@@ -163,6 +175,7 @@ def test_a_picture_the_network_fails_on_is_refused_alone(serve: Callable[..., An
     assert responses[1].json()["message"] == "The model failed on an image of 9x48 pixels: 64 pixels wide"
 
 
+@everywhere
 def test_answer_over_the_limit_is_refused_and_the_worker_lives(serve: Callable[..., Any]) -> None:
     settings = {**PLAIN, "max_response_size": 1000}
     served = serve("segmentation_overlay", bright(), {"handler": settings}, batch_size=3)
@@ -188,6 +201,7 @@ def test_networks_of_every_form(serve: Callable[..., Any], wrap: str) -> None:
     assert (decode(served.json(PNG)["classes"][1]["mask"]) == (DISCS > 128)).all()
 
 
+@everywhere
 def test_grey_network(serve: Callable[..., Any]) -> None:
     one_channel = (
         bright("self.check(x)") + "\n    def check(self, x):\n        assert x.shape[1] == 1\n        return x\n"
@@ -211,6 +225,7 @@ class Net(nn.Module):
 """
 
 
+@everywhere
 @pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "fcn_resnet50"])
 def test_torchvisions_architectures(serve: Callable[..., Any], name: str) -> None:
     served = serve("segmentation_overlay", TORCHVISION.format(name), {"handler": {"resize": 64}}, labels=False)
@@ -229,6 +244,7 @@ def test_scripted_architecture(serve: Callable[..., Any]) -> None:
     assert sum(one["pixels"] for one in served.json(PNG)["classes"]) == DISCS.size
 
 
+@everywhere
 def test_micro_batches_answer_as_whole_ones(serve: Callable[..., Any], discs: Any) -> None:
     config = {"handler": PLAIN, "micro_batching": {"micro_batch_size": 2, "parallelism": {"preprocess": 2}}}
     served = serve("segmentation_overlay", bright(), config, labels=False, batch_size=5)

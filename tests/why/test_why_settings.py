@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from why_cases import Case, body, check, start
 
+LINE_1 = "model-config.yaml, line 1"
 ANSWER = body("return ['x'] * len(data)")
 
 
@@ -30,19 +31,45 @@ SET_ASIDE = [
         ANSWER,
         "batchSize: '4' in the config file",
         change="batchSize: 4",
+        where=LINE_1,
         **config('batchSize: "4"'),
     ),
-    Case("", "config_value", ANSWER, "maxBatchDelay: 2.0", change="maxBatchDelay: 4", **config("maxBatchDelay: 2.0")),
+    Case(
+        "",
+        "config_value",
+        ANSWER,
+        "maxBatchDelay: 2.0",
+        change="maxBatchDelay: 4",
+        where=LINE_1,
+        **config("maxBatchDelay: 2.0"),
+    ),
     Case(
         "",
         "envelope_setting",
         ANSWER,
         "service_envelope in the config file does not count",
         change="service_envelope=json into config.properties",
+        where=LINE_1,
         **config("service_envelope: json\n"),
     ),
-    Case("", "worker_counts", ANSWER, "count only together", change="Write both", **config("minWorkers: 2\n")),
-    Case("", "worker_counts", ANSWER, "count only", change="both", **config("minWorkers: 2\nmaxWorkers: 1\n")),
+    Case(
+        "",
+        "worker_counts",
+        ANSWER,
+        "count only together",
+        change="Write both",
+        where=LINE_1,
+        **config("minWorkers: 2\n"),
+    ),
+    Case(
+        "",
+        "worker_counts",
+        ANSWER,
+        "count only",
+        change="both",
+        where=LINE_1,
+        **config("minWorkers: 2\nmaxWorkers: 1\n"),
+    ),
     Case(
         "",
         "requirements",

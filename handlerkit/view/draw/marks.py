@@ -110,7 +110,8 @@ def bounds(mask: npt.NDArray[np.bool_]) -> Box | None:
 
     mask = np.ascontiguousarray(mask)
     # eight pixels at a time where the width allows it
-    rows = np.flatnonzero(np.bitwise_or.reduce(mask.view(np.uint64) if mask.shape[1] % 8 == 0 else mask, axis=1))
+    words = mask.view(np.uint64 if mask.shape[1] % 8 == 0 else np.uint8)
+    rows = np.flatnonzero(np.max(words, axis=1))
     if not len(rows):
         return None
     top, low = int(rows[0]), int(rows[-1]) + 1

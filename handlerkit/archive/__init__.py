@@ -11,22 +11,23 @@ import gzip
 import io
 import json
 import os
-import secrets
 import shutil
 import stat
 import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 from types import TracebackType
 from typing import Any
 
+from handlerkit.archive.interrupts import interrupts_deferred
+from handlerkit.archive.place import beside
 from handlerkit.errors import ArchiveError
 from handlerkit.model import Entry, Model, PathLike
 
@@ -80,17 +81,21 @@ class Archive:
         replaces only a folder that holds an exported model; it never replaces one of the model's own files.
         """
         target = Path(folder).expanduser() / self.name
+        as_folder = self.archive_format == "no-archive"
         try:
             members = [_member(entry, self.archive_format) for entry in self.model.entries()]
-            self._check_target(target, members, force)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _check_space(target, members)
-            meter = _Meter(progress, sum(member.size for member in members))
             manifest = json.dumps(self.model.manifest(), indent=2).encode()
-            with _beside(target) as part:
+            check = partial(self._check_target, target, members, force)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with (
+                interrupts_deferred() as deliver,
+                beside(target, folder=as_folder, check=check, deliver=deliver) as part,
+            ):
+                _check_space(target, members)
+                meter = _Meter(progress, sum(member.size for member in members), deliver)
                 if self.archive_format == "tgz":
                     _write_tgz(part, members, manifest, meter, self.model.name)
-                elif self.archive_format == "no-archive":
+                elif as_folder:
                     _write_folder(part, members, manifest, meter)
                 else:
                     _write_zip(part, members, manifest, meter)
@@ -201,16 +206,18 @@ def _write_folder(part: Path, members: list[_Member], manifest: bytes, meter: _M
 
 
 class _Meter:
-    """Tells `progress` how far the export is, about every 50 ms."""
+    """Tells `progress` how far the export is, about every 50 ms. Between two blocks is the time for Ctrl-C."""
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
+    def __init__(self, progress: Progress | None, total: int, deliver: Callable[[], None]) -> None:
         self._progress = progress
         self._total = total
+        self._deliver = deliver
         self._done = 0
         self._told = time.monotonic()
 
     def add(self, count: int) -> None:
         self._done += count
+        self._deliver()
         if self._progress is not None and time.monotonic() - self._told >= 0.05:
             self.tell()
 
@@ -265,7 +272,7 @@ class _WriteBehind(io.FileIO):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, "x")
+        super().__init__(path, "w")
         self._todo: Queue[bytes | None] = Queue(_PENDING)
         self._problem: Exception | None = None
         self._writer = Thread(target=self._write_blocks, name="handlerkit-archive", daemon=True)
@@ -311,9 +318,6 @@ class _WriteBehind(io.FileIO):
                 self._todo.task_done()
 
 
-# --- where it is written ---------------------------------------------------------------------------------------------
-
-
 def _check_space(target: Path, members: list[_Member]) -> None:
     """Count only what is stored; how far the rest shrinks is not known yet."""
     needed = sum(member.size for member in members if not member.deflate)
@@ -323,36 +327,3 @@ def _check_space(target: Path, members: list[_Member]) -> None:
             f"{target.name} needs {needed / 1e6:,.1f} MB and the disk has {free / 1e6:,.1f} MB free: "
             "free some space, or save elsewhere"
         )
-
-
-@contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """A hidden path beside `target` to write to; at the end it takes the target's place, or is removed."""
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        yield part
-        if target.is_dir():
-            _replace_folder(part, target)
-        else:
-            os.replace(part, target)
-    finally:
-        _remove(part)
-
-
-def _replace_folder(part: Path, target: Path) -> None:
-    """No system call replaces a folder that is not empty: move the old one aside, and back if the new one fails."""
-    old = part.with_suffix(".old")
-    os.replace(target, old)
-    try:
-        os.replace(part, target)
-    except BaseException:
-        os.replace(old, target)
-        raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

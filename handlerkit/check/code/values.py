@@ -1,0 +1,184 @@
+"""What an expression comes to, as far as its text says: above all a path, and whether that lies in model_dir."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from handlerkit.check.code.source import Function, Source, text_of
+
+Root = Literal["model_dir", "cwd", "absolute", "home"]
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
+#: Calls that give the path they are given, in one form or another.
+_SAME = {"str", "os.fspath", "os.path.abspath", "os.path.realpath", "os.path.normpath", "os.path.expanduser"}
+_SAME_METHODS = {"resolve", "absolute", "as_posix", "expanduser"}
+_JOINS = {"os.path.join", "posixpath.join", "pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath"}
+_DEPTH = 12
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path: `text` is relative to `root`; that is model_dir, the working directory (which is model_dir in a worker),
+    "absolute", or "home"."""
+
+    root: Root
+    text: str
+
+    @property
+    def in_archive(self) -> str | None:
+        """The name in the archive that it stands for; None for a path that leads elsewhere."""
+        if self.root not in ("model_dir", "cwd"):
+            return None
+        normal = posixpath.normpath(self.text) if self.text else "."
+        return None if normal.startswith("..") else "" if normal == "." else normal
+
+    def join(self, other: Place) -> Place:
+        """This path with another one behind it, as os.path.join."""
+        if other.root in ("absolute", "home"):
+            return other
+        return Place(self.root, posixpath.join(self.text, other.text) if self.text else other.text)
+
+    def parent(self) -> Place:
+        """The folder it stands in."""
+        return Place(self.root, posixpath.dirname(self.text))
+
+
+def place_of(source: Source, node: ast.AST | None, depth: int = 0) -> Place | None:
+    """The path that an expression gives; None where that is not known."""
+    if node is None or depth > _DEPTH:
+        return None
+    if (text := text_of(node)) is not None:
+        return _of_text(text)
+    if isinstance(node, ast.Name):
+        return _of_name(source, node, depth)
+    if isinstance(node, ast.Attribute):
+        return _of_attribute(source, node, depth)
+    if isinstance(node, ast.Subscript) and text_of(node.slice) == "model_dir":
+        return Place("model_dir", "")
+    if isinstance(node, ast.Call):
+        return _of_call(source, node, depth)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Add):
+        left, right = place_of(source, node.left, depth + 1), place_of(source, node.right, depth + 1)
+        if left is None or right is None:
+            return None
+        return left.join(right) if isinstance(node.op, ast.Div) else _put_together(left, right.text, right.root)
+    if isinstance(node, ast.JoinedStr):
+        return _of_parts(source, node, depth)
+    return None
+
+
+def _of_text(text: str) -> Place:
+    if text.startswith("~"):
+        return Place("home", text)
+    if text.startswith("/") or _WINDOWS.match(text):
+        return Place("absolute", text)
+    return Place("cwd", text)
+
+
+def _put_together(left: Place, text: str, root: Root) -> Place | None:
+    """`left + text`: what follows model_dir begins with a slash."""
+    if left.root in ("model_dir", "cwd") and not left.text:
+        return Place(left.root, text.lstrip("/")) if text.startswith("/") else None
+    return Place(left.root, left.text + text)
+
+
+def _of_parts(source: Source, node: ast.JoinedStr, depth: int) -> Place | None:
+    found: Place | None = None
+    for part in node.values:
+        value = part.value if isinstance(part, ast.FormattedValue) else part
+        one = place_of(source, value, depth + 1)
+        if one is None:
+            return None
+        found = one if found is None else _put_together(found, one.text, one.root)
+        if found is None:
+            return None
+    return found
+
+
+def _of_name(source: Source, node: ast.Name, depth: int) -> Place | None:
+    if node.id == "__file__":
+        return Place("model_dir", source.file)
+    value = _assigned(source, node)
+    if value is not None:
+        return place_of(source, value, depth + 1)
+    return Place("model_dir", "") if node.id == "model_dir" and node.id not in source.names else None
+
+
+def _of_attribute(source: Source, node: ast.Attribute, depth: int) -> Place | None:
+    if node.attr == "parent":
+        inner = place_of(source, node.value, depth + 1)
+        return inner.parent() if inner is not None else None
+    if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+        stores = source.attributes.get(node.attr, [])
+        if len(stores) == 1:
+            return place_of(source, stores[0], depth + 1)
+    return Place("model_dir", "") if node.attr == "model_dir" else None
+
+
+def _of_call(source: Source, node: ast.Call, depth: int) -> Place | None:
+    name, arguments = source.name(node.func), node.args
+    method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    if name in ("os.getcwd", "pathlib.Path.cwd"):
+        return Place("cwd", "")
+    if name == "pathlib.Path.home":
+        return Place("home", "~")
+    if method == "get" and arguments and text_of(arguments[0]) == "model_dir":
+        return Place("model_dir", "")
+    if name in _JOINS and arguments and not node.keywords:
+        return _joined(source, arguments, depth)
+    if name in _SAME and len(arguments) == 1:
+        return place_of(source, arguments[0], depth + 1)
+    if name == "os.path.dirname" and len(arguments) == 1:
+        inner = place_of(source, arguments[0], depth + 1)
+        return inner.parent() if inner is not None else None
+    if isinstance(node.func, ast.Attribute) and method == "joinpath":
+        return _joined(source, [node.func.value, *arguments], depth)
+    if isinstance(node.func, ast.Attribute) and method in _SAME_METHODS and not arguments:
+        return place_of(source, node.func.value, depth + 1)
+    return None
+
+
+def _joined(source: Source, nodes: list[ast.expr], depth: int) -> Place | None:
+    found: Place | None = None
+    for node in nodes:
+        one = place_of(source, node, depth + 1)
+        if one is None:
+            return None
+        found = one if found is None else found.join(one)
+    return found
+
+
+def _assigned(source: Source, node: ast.Name) -> ast.expr | None:
+    """The value of a name that is assigned once, in the function around the use or else in the file."""
+    function = source.function(node)
+    while function is not None:
+        arguments = function.args
+        if any(one.arg == node.id for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)):
+            return None
+        stores, value = _stores(function, node.id)
+        if stores:
+            return value if stores == 1 else None
+        function = source.function(function)
+    stores, value = _stores(source.tree, node.id)
+    return value if stores == 1 else None
+
+
+def _stores(scope: Function | ast.Module, name: str) -> tuple[int, ast.expr | None]:
+    """How often a scope binds a name, and the last value that it is given by an assignment."""
+    count, value = 0, None
+    waiting: list[ast.AST] = list(scope.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Function | ast.ClassDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store | ast.Del):
+            count += 1
+        if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == name for one in node.targets):
+            value = node.value
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
+            value = node.value
+        waiting += ast.iter_child_nodes(node)
+    return count, value

@@ -1,0 +1,44 @@
+"""The requirements file that a check asks for: what an archive's code imports and neither it nor the target brings."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, distribution
+
+from handlerkit.check.packages import Packages
+from handlerkit.check.subject import Subject
+from handlerkit.model import Model, PathLike
+from handlerkit.targets import find
+
+
+def requirements(model_or_archive: Model | PathLike, *, target: PathLike = "declared") -> tuple[str, ...]:
+    """The distributions that the code needs beside the target's own, each pinned to the version installed here.
+
+    Args:
+        model_or_archive: as of `check`; what its own requirements file names does not count.
+        target: as of `check`.
+
+    Returns lines of a requirements file, sorted: "name==version", or a comment in the place of a distribution that was
+    not installed from an index, so that its name and version do not lead to it. A module that no distribution here
+    brings has no line; `check` finds it. Raises as `check` does.
+    """
+    environment = find(target)
+    packages = Packages(environment)
+    with closing(Subject.of(model_or_archive)) as subject:
+        program = subject.program(environment.python)
+        needed = [one.module for one in program.imports if not one.level and program.resolve(one.module) is None]
+    missing = [module for module in dict.fromkeys(needed) if packages.verdict(module) != "there"]
+    found = {one.name: packages.requirement(module) for module in missing if (one := packages.installed(module))}
+    return tuple(_line(name, pinned) for name, pinned in sorted(found.items()))
+
+
+def _line(name: str, pinned: str) -> str:
+    return f"# {pinned}: not from an index; put its files, or its wheel, into the archive" if _is_own(name) else pinned
+
+
+def _is_own(name: str) -> bool:
+    """Whether it was installed from a folder, a file or a repository (PEP 610)."""
+    try:
+        return distribution(name).read_text("direct_url.json") is not None
+    except PackageNotFoundError:
+        return False

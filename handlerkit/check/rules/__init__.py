@@ -1,0 +1,36 @@
+"""The rules of a check, one file for each subject.
+
+A rule is a generator function `(Subject, Target) -> Iterator[Finding]` that speaks only where it is sure: where the
+environment is needed for that and is not built, it says nothing. A Finding's `where` is "handler.py, line 3".
+
+To add one: write it in the file of its subject, and name it in RULES. tests/check mirrors the files; each rule has a
+test in which it speaks, and one with a handler that passes without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from handlerkit.check.rules.devices import DEVICE_RULES
+from handlerkit.check.rules.downloads import DOWNLOAD_RULES
+from handlerkit.check.rules.imports import IMPORT_RULES
+from handlerkit.check.rules.labels import LABEL_RULES
+from handlerkit.check.rules.names import NAME_RULES
+from handlerkit.check.rules.onnx import ONNX_RULES
+from handlerkit.check.rules.operators import OPERATOR_RULES
+from handlerkit.check.rules.paths import PATH_RULES
+from handlerkit.check.rules.pickles import PICKLE_RULES
+from handlerkit.check.rules.shadows import SHADOW_RULES
+from handlerkit.check.rules.syntax import SYNTAX_RULES
+from handlerkit.check.rules.weights import WEIGHTS_RULES
+from handlerkit.check.subject import Subject
+from handlerkit.messages import Finding
+from handlerkit.targets import Target
+
+Rule = Callable[[Subject, Target], Iterator[Finding]]
+
+#: In the order in which their findings stand among those of the same severity.
+RULES: tuple[Rule, ...] = (
+    *IMPORT_RULES, *SYNTAX_RULES, *SHADOW_RULES, *NAME_RULES, *DEVICE_RULES, *LABEL_RULES, *PATH_RULES,
+    *DOWNLOAD_RULES, *WEIGHTS_RULES, *PICKLE_RULES, *OPERATOR_RULES, *ONNX_RULES,
+)  # fmt: skip

@@ -1,0 +1,99 @@
+"""Devices that the code names although a worker may have none of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from handlerkit.check.code.source import Function, Source, dotted, text_of
+from handlerkit.check.rules.effects import when
+from handlerkit.check.subject import Subject
+from handlerkit.messages import Finding, Severity
+from handlerkit.targets import Target
+
+_DEVICE = re.compile(r"(cuda|xpu|mps|hpu)(:\d+)?")
+#: A condition that asks for the device.
+_ASKED = re.compile(r"is_available|device_count|gpu|cuda|device|mps|xpu", re.IGNORECASE)
+#: Keyword arguments that name a device.
+_ARGUMENTS = ("device", "map_location", "device_map", "device_type")
+_MOVERS = ("cuda", "xpu")
+_HONEST = (
+    'Take the worker\'s: "cuda:" + str(properties.get("gpu_id")) if torch.cuda.is_available() and '
+    'properties.get("gpu_id") is not None else "cpu".'
+)
+
+
+def hard_coded_devices(subject: Subject, target: Target) -> Iterator[Finding]:
+    """A GPU that is used without asking whether there is one."""
+    program = subject.program(target.python)
+    for source in program.sources.values():
+        for node in program.nodes_of(source, ast.Call):
+            device = _device(node)
+            if device is None or _is_asked(source, node) or source.tried(node, ("RuntimeError", "AssertionError")):
+                continue
+            is_sure = target.name.endswith("-cpu") and not source.conditional(node)
+            severity: Severity = "error" if is_sure else "warning"
+            message = f"`{_short(node)}` uses the device {device} without asking whether there is one."
+            effect = f"Without a GPU: {_lower(when(program, source, node))}"
+            if ":" in device:
+                effect += " With several, every worker uses this one."
+            yield Finding("hard_coded_device", message, source.place(node), effect, _HONEST, severity)
+            break  # one a file tells it
+
+
+def _device(call: ast.Call) -> str | None:
+    """The GPU that a call names."""
+    name = dotted(call.func)
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else name
+    if method in _MOVERS and isinstance(call.func, ast.Attribute) and not name.startswith("torch."):
+        return method
+    given = [keyword.value for keyword in call.keywords if keyword.arg in _ARGUMENTS]
+    if method == "to" or name in ("torch.device", "device", "torch.cuda.set_device"):
+        given += call.args[:1]
+    if name in ("torch.load", "torch.jit.load") and len(call.args) > 1:
+        given.append(call.args[1])
+    for value in given:
+        text = text_of(value)
+        if text is not None and _DEVICE.fullmatch(text):
+            return text
+    if name == "torch.cuda.set_device" and call.args and isinstance(call.args[0], ast.Constant):
+        return f"cuda:{ast.unparse(call.args[0])}"
+    return None
+
+
+def _is_asked(source: Source, node: ast.AST) -> bool:
+    """Whether some condition around it, or a way out before it, asks for a device."""
+    for outer in source.around(node):
+        if isinstance(outer, ast.If | ast.IfExp | ast.While) and _ASKED.search(ast.unparse(outer.test)):
+            return True
+        if isinstance(outer, ast.BoolOp) and any(_ASKED.search(ast.unparse(value)) for value in outer.values[:-1]):
+            return True
+        if isinstance(outer, ast.Lambda):
+            return True
+    function = source.function(node)
+    statements = function.body if isinstance(function, Function) else source.tree.body
+    for statement in statements:
+        if statement.lineno >= getattr(node, "lineno", 0):
+            break
+        if isinstance(statement, ast.Assert) and _ASKED.search(ast.unparse(statement.test)):
+            return True
+        if isinstance(statement, ast.If) and _ASKED.search(ast.unparse(statement.test)) and _leaves(statement):
+            return True
+    return False
+
+
+def _leaves(statement: ast.If) -> bool:
+    return isinstance(statement.body[-1], ast.Return | ast.Raise | ast.Continue | ast.Break)
+
+
+def _short(node: ast.AST) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+DEVICE_RULES = (hard_coded_devices,)

@@ -1,0 +1,250 @@
+"""Files that the code reads and the archive does not hold: absolute paths, home folders, what was left out."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from handlerkit.check.code.program import Program
+from handlerkit.check.code.source import Source, argument, dotted, text_of
+from handlerkit.check.code.values import Place, place_of
+from handlerkit.check.rules.effects import when
+from handlerkit.check.subject import Subject
+from handlerkit.messages import Finding, Severity
+from handlerkit.targets import Target
+
+#: Functions that read the file they are given -> the argument, by its position and name.
+_READERS = {
+    "open": (0, "file"), "io.open": (0, "file"), "codecs.open": (0, "filename"), "gzip.open": (0, "filename"),
+    "PIL.Image.open": (0, "fp"), "PIL.ImageFont.truetype": (0, "font"), "cv2.CascadeClassifier": (0, "filename"),
+    "cv2.dnn.readNet": (0, "model"), "cv2.dnn.readNetFromONNX": (0, "onnxFile"), "cv2.imread": (0, "filename"),
+    "fasttext.load_model": (0, "path"), "h5py.File": (0, "name"), "joblib.load": (0, "filename"),
+    "lightgbm.Booster": (9, "model_file"), "numpy.fromfile": (0, "file"), "numpy.genfromtxt": (0, "fname"),
+    "numpy.load": (0, "file"), "numpy.loadtxt": (0, "fname"), "numpy.memmap": (0, "filename"), "onnx.load": (0, "f"),
+    "onnxruntime.InferenceSession": (0, "path_or_bytes"), "os.listdir": (0, "path"), "os.scandir": (0, "path"),
+    "pandas.read_csv": (0, "filepath_or_buffer"), "pandas.read_excel": (0, "io"), "pandas.read_feather": (0, "path"),
+    "pandas.read_json": (0, "path_or_buf"), "pandas.read_parquet": (0, "path"),
+    "pandas.read_pickle": (0, "filepath_or_buffer"), "safetensors.safe_open": (0, "filename"),
+    "safetensors.torch.load_file": (0, "filename"), "sentencepiece.SentencePieceProcessor": (0, "model_file"),
+    "tarfile.open": (0, "name"), "tokenizers.Tokenizer.from_file": (0, "path"), "torch.jit.load": (0, "f"),
+    "torch.load": (0, "f"), "torch.package.PackageImporter": (0, "file_or_buffer"), "zipfile.ZipFile": (0, "file"),
+}  # fmt: skip
+#: Methods of a Path that read it.
+_PATH_READERS = {"read_text", "read_bytes"}
+#: What asks whether a file is there, and what makes files.
+_ASKERS = {"exists", "isfile", "isdir", "is_file", "is_dir", "access", "stat", "glob"}
+_MAKERS = {
+    "extractall", "extract", "unpack_archive", "urlretrieve", "snapshot_download", "hf_hub_download", "system", "run",
+    "check_call", "check_output", "Popen", "copy", "copyfile", "copytree", "move", "rename", "replace", "symlink",
+    "download", "download_file", "cached_download", "load_state_dict_from_url", "download_url_to_file", "write_text",
+    "write_bytes", "save", "savez", "dump", "getstatusoutput", "call", "hard_link", "link",
+}  # fmt: skip
+#: Folders that a container has, and those of a person's machine.
+_OF_SYSTEM = re.compile(r"/(tmp|var/tmp|dev|proc|sys|etc|home/model-server|opt/ml|run)(/|$)|/$")
+_PERSONAL = re.compile(
+    r"/(home|Users|root|content|kaggle|mnt|media|Volumes|workspace|gpfs|scratch)/[\w.~-]+|[A-Za-z]:[\\/]\w|~[\w-]*/[\w.]"
+)
+
+
+class _Reading(NamedTuple):
+    """A call that reads a file, and the file that it reads as far as that is known."""
+
+    source: Source
+    node: ast.Call
+    place: Place
+
+
+def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Paths of a person's machine, and files that are read outside the archive."""
+    program = subject.program(target.python)
+    asked = _asked_for(program)
+    seen: dict[str, tuple[Source, ast.expr]] = {}
+    for reading in _readings(program):
+        if reading.place.root == "absolute" and not _OF_SYSTEM.match(reading.place.text):
+            seen.setdefault(reading.place.text, (reading.source, reading.node))
+    for source, constant in program.nodes(ast.Constant):
+        text = text_of(constant)
+        if text is None or "\n" in text or not _PERSONAL.match(text) or _OF_SYSTEM.match(text):
+            continue
+        if not _is_docstring(source, constant) and not _is_cache(source, constant):
+            seen.setdefault(text, (source, constant))
+    for text, (source, node) in seen.items():
+        if text in asked or source.tried(node, ("FileNotFoundError", "OSError")):
+            continue
+        name = re.split(r"[\\/]", text.rstrip("\\/"))[-1]
+        message = f"{text!r} lies outside the archive: on another machine it is not there."
+        fix = f"Put {name} into the archive (extra_files), and open it in model_dir: "
+        if name in subject.sizes:
+            fix = f"{name} is in the archive: open it in model_dir, "
+        fix += f'os.path.join(properties.get("model_dir"), {name!r}).'
+        yield Finding("absolute_path", message, source.place(node), when(program, source, node), fix, "warning")
+
+
+def home_folders(subject: Subject, target: Target) -> Iterator[Finding]:
+    """The home folder, which is another one in a container."""
+    program = subject.program(target.python)
+    for source, node in program.nodes(ast.Call, ast.Subscript):
+        if not _asks_for_home(source, node) or source.tried(node, ("KeyError", "RuntimeError", "OSError")):
+            continue
+        message = f"`{_short(node)}` is the home folder of whoever runs TorchServe (/home/model-server in its images)."
+        effect = "What you have in yours is not there."
+        fix = 'Put the file into the archive (extra_files), and open it in properties.get("model_dir").'
+        yield Finding("home_folder", message, source.place(node), effect, fix, "warning")
+
+
+def missing_files(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Files in model_dir that are read, and that the archive does not hold."""
+    program = subject.program(target.python)
+    if any(_method(node) in _MAKERS for _, node in program.nodes(ast.Call)):
+        return  # they may be made there
+    asked, written = _asked_for(program), _written(program)
+    moves = any(source.name(node.func) == "os.chdir" for source, node in program.nodes(ast.Call))
+    told: set[str] = set()
+    for source, node, place in _readings(program):
+        name = place.in_archive
+        if not name or name in told | written or _is_held(name, subject) or (moves and place.root == "cwd"):
+            continue
+        if place.text in asked or source.tried(node, ("FileNotFoundError", "OSError")) or source.asked(node):
+            continue
+        told.add(name)
+        severity: Severity = "warning" if source.conditional(node) else "error"
+        base = name.rpartition("/")[2]
+        message = f"{name} is read, and is not in the archive"
+        fix = f"Put {base} into the archive (extra_files)."
+        if base in subject.sizes:
+            message += f", whose root holds {base}"
+            fix = f"Open {base}: extra_files puts the contents of a folder into the root."
+        yield Finding("missing_file", f"{message}.", source.place(node), when(program, source, node), fix, severity)
+
+
+def manifest_keys(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Files that the code takes from the manifest, which names none."""
+    program = subject.program(target.python)
+    options = {"serializedFile": "--serialized-file", "modelFile": "--model-file"}
+    for source, node in program.nodes(ast.Subscript):
+        key = text_of(node.slice)
+        if key not in options or subject.said.get(key) or not isinstance(node.ctx, ast.Load):
+            continue
+        asks = {text_of(part) for outer in source.around(node) if isinstance(outer, ast.If | ast.IfExp)
+                for part in ast.walk(outer.test)}  # fmt: skip
+        if "manifest" not in ast.unparse(node.value) and text_of(getattr(node.value, "slice", None)) != "model":
+            continue
+        if key in asks or source.tried(node, ("KeyError",)):
+            continue
+        message = f"The manifest names no {key}, which `{_short(node)}` asks for: a KeyError."
+        fix = f"Name the file ({options[key]}), or ask with .get({key!r})."
+        yield Finding("missing_file", message, source.place(node), when(program, source, node), fix)
+
+
+def vocabulary(subject: Subject, target: Target) -> Iterator[Finding]:
+    """What TorchServe's text_classifier reads beside the weights."""
+    if subject.default_handler == "text_classifier" and not _is_held("source_vocab.pt", subject):
+        message = "text_classifier reads source_vocab.pt, which is not in the archive."
+        effect = "The handler does not load: Missing the source_vocab file."
+        yield Finding("missing_file", message, "", effect, "Put source_vocab.pt into the archive (extra_files).")
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+def _readings(program: Program) -> Iterator[_Reading]:
+    for source, node in program.nodes(ast.Call):
+        path: ast.expr | None = None
+        name, method = source.name(node.func), _method(node)
+        if name in _READERS:
+            if method == "open" and not _reads(node, 1):
+                continue
+            path = argument(node, *_READERS[name])
+        elif isinstance(node.func, ast.Attribute) and method in _PATH_READERS:
+            path = node.func.value
+        elif isinstance(node.func, ast.Attribute) and method == "open" and _is_path(source, node.func.value):
+            path = node.func.value if _reads(node, 0) else None
+        elif method == "from_pretrained" and node.args and text_of(node.args[0]) is None:
+            path = node.args[0]  # a text may be a name of the hub
+        if path is not None and (place := place_of(source, path)) is not None:
+            yield _Reading(source, node, place)
+
+
+def _is_path(source: Source, node: ast.expr) -> bool:
+    """Whether an expression is a pathlib.Path, as far as its text says; zip files have an open() too."""
+    place = place_of(source, node)
+    return place is not None and not isinstance(node, ast.Constant)
+
+
+def _reads(node: ast.Call, position: int) -> bool:
+    """Whether the mode that a call of open() names is one of reading."""
+    mode = argument(node, position, "mode")
+    text = "r" if mode is None else text_of(mode)
+    return text is not None and not set(text) & set("wax+")
+
+
+def _written(program: Program) -> set[str]:
+    """The files that open() makes."""
+    found = set()
+    for source, node in program.nodes(ast.Call):
+        if source.name(node.func) in ("open", "io.open") and not _reads(node, 1):
+            place = place_of(source, argument(node, 0, "file"))
+            if place is not None and place.in_archive:
+                found.add(place.in_archive)
+    return found
+
+
+def _asked_for(program: Program) -> set[str]:
+    """The paths of which the code asks whether they are there."""
+    found = set()
+    for source, node in program.nodes(ast.Call):
+        if _method(node) in _ASKERS:
+            for one in (*node.args[:1], *([node.func.value] if isinstance(node.func, ast.Attribute) else [])):
+                if (place := place_of(source, one)) is not None:
+                    found.add(place.text)
+    return found
+
+
+def _is_held(name: str, subject: Subject) -> bool:
+    return (
+        name in subject.sizes
+        or name.split("/")[0] == "MAR-INF"
+        or any(file.startswith(f"{name}/") for file in subject.sizes)
+    )
+
+
+def _method(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
+
+
+# --- what is written down ---------------------------------------------------------------------------------------------
+
+
+def _is_docstring(source: Source, node: ast.AST) -> bool:
+    return isinstance(source.parents.get(node), ast.Expr)
+
+
+def _is_cache(source: Source, node: ast.AST) -> bool:
+    """Whether a path is where something may be kept: a default of an environment variable, a cache_dir."""
+    around = source.parents.get(node)
+    if isinstance(around, ast.keyword):
+        return around.arg is not None and "cache" in around.arg
+    return isinstance(around, ast.Compare)
+
+
+def _asks_for_home(source: Source, node: ast.expr) -> bool:
+    if isinstance(node, ast.Subscript):
+        return source.name(node.value) == "os.environ" and text_of(node.slice) in ("HOME", "USERPROFILE")
+    if not isinstance(node, ast.Call):
+        return False
+    name = source.name(node.func)
+    if name in ("os.environ.get", "os.getenv"):
+        return bool(node.args) and text_of(node.args[0]) in ("HOME", "USERPROFILE") and len(node.args) == 1
+    if name == "pathlib.Path.home":
+        return True
+    return name == "os.path.expanduser" and bool(node.args) and (text_of(node.args[0]) or "") in ("~", "~/")
+
+
+def _short(node: ast.AST) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+PATH_RULES = (absolute_paths, home_folders, missing_files, manifest_keys, vocabulary)

@@ -1,0 +1,101 @@
+"""The console script `handlerkit`."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+#: What stands in a command's place.
+_OPTIONS = ("--help", "--version")
+#: Exit statuses: 0 and 1 are a command's own answer.
+_WRONG = 2  # an option, a name or a file that it cannot work with
+_INTERRUPTED = 130  # as shells say for Ctrl-C
+_BROKEN_PIPE = 141  # as shells say for a reader that went away
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command in these words (sys.argv's).
+
+    Returns the exit status: 0 if all is well, 1 if an error was found, 2 for what cannot be done as asked, which one
+    line on the standard error explains.
+    """
+    _write_what_the_terminal_can()
+    try:
+        status = _run(sys.argv[1:] if words is None else words)
+        _flush()
+        return status
+    except KeyboardInterrupt:
+        status = _fail("handlerkit: interrupted", _INTERRUPTED)
+    except BrokenPipeError:  # `handlerkit ... | head`
+        status = _BROKEN_PIPE
+    except OSError as problem:
+        status = _fail(f"handlerkit: {_told(problem)}", _WRONG)
+    _give_up_output()
+    return status
+
+
+def _run(words: Sequence[str]) -> int:
+    if list(words) == ["--version"]:
+        from importlib.metadata import version
+
+        print(f"handlerkit {version('handlerkit')}")
+        return 0
+
+    from handlerkit.cli.commands import COMMANDS, overview
+    from handlerkit.errors import HandlerkitError
+    from handlerkit.notebook.parsers import HelpRequested, WrongOption, did_you_mean
+
+    if not words or words[0] in ("--help", "-h"):
+        if not words:
+            return _fail(overview(), _WRONG)
+        print(overview())
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        kind, known = ("option", _OPTIONS) if name.startswith("-") else ("command", tuple(COMMANDS))
+        near = did_you_mean(name, known) or f"; there is {', '.join(known)}"
+        return _fail(f"handlerkit: there is no {kind} {name!r}{near} (handlerkit --help tells more)", _WRONG)
+    command = COMMANDS[name]
+    try:
+        return command.run(command.parser().read(rest))
+    except HelpRequested as text:
+        print(text)
+        return 0
+    except WrongOption as slip:
+        return _fail(str(slip), _WRONG)
+    except HandlerkitError as problem:
+        return _fail(f"handlerkit {name}: {problem}", _WRONG)
+
+
+def _told(problem: OSError) -> str:
+    """What the system says, and of which file."""
+    said = problem.strerror or str(problem)
+    return f"{problem.filename}: {said}" if problem.filename else said
+
+
+def _give_up_output() -> None:
+    """Where what is still to be written cannot be, Python would complain at its end."""
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # closed: `handlerkit ... >&-`
+        sys.stdout.flush()
+
+
+def _fail(text: str, status: int) -> int:
+    if sys.stderr is not None:  # closed; print would take the standard output
+        print(text, file=sys.stderr)
+    return status
+
+
+def _write_what_the_terminal_can() -> None:
+    """A character that its encoding does not have is written as "?", and ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -1,0 +1,192 @@
+"""What handler code does beyond its own files: files it opens elsewhere, connections, programs, imports.
+
+Python tells its audit hooks of these (sys.addaudithook). A hook cannot be taken off again, so there is one for the
+whole process, which is put on with the first Recorder and looks at nothing unless one of them is recording. What C code
+does by itself is not told: torch.jit.load, cv2.imread and onnxruntime open their files so.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, ClassVar
+
+from handlerkit.messages import Seen, SeenKind
+
+_KIT = str(Path(__file__).resolve().parents[1])
+#: How many things are kept of one load or call.
+_MOST = 100
+#: Folders that every machine, or every environment, has.
+_SYSTEM = ("/bin/", "/dev/", "/etc/", "/lib/", "/lib64/", "/proc/", "/run/", "/sbin/", "/sys/", "/usr/")
+#: Caches that are made anew where they are not there.
+_MADE_ANEW = ("/matplotlib", "/fontconfig", "/.nv/", "/torchinductor_", "/.triton", "/__pycache__/", "/numba")
+#: Programs that libraries ask about the machine.
+_ASKING = ("uname", "ldconfig", "lscpu", "nvidia-smi", "lsb_release", "getconf")
+
+
+class Recorder:
+    """A context manager around handler code, whose threads it follows too.
+
+    Args:
+        model_dir: where the handler's files are: what is opened there is its own.
+        name_of: gives the name in the archive of the file that code comes from, None for code of other files.
+    """
+
+    #: The one that is recording: handlers are called one at a time.
+    _recording: ClassVar[Recorder | None] = None
+    _has_hook: ClassVar[bool] = False
+
+    def __init__(self, model_dir: str, name_of: Callable[[str], str | None]) -> None:
+        self._own = os.path.join(model_dir, "")
+        self._known = (self._own, *_SYSTEM, *_environment())
+        self._name_of = name_of
+        self._found: dict[Seen, None] = {}
+        self._made: set[str] = set()
+        self._begun = time.time()
+        self._loading = True
+        self._outer: Recorder | None = None
+
+    def __enter__(self) -> Recorder:
+        if not Recorder._has_hook:
+            Recorder._has_hook = True
+            sys.addaudithook(_hook)
+        self._outer, Recorder._recording = Recorder._recording, self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        Recorder._recording, self._outer = self._outer, None
+
+    def take(self) -> tuple[Seen, ...]:
+        """What was seen since the last call; the first one ends the load."""
+        self._loading = False
+        if not self._found:
+            return ()
+        found, self._found = tuple(self._found), {}
+        return found
+
+    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        look = _LOOKS[event]
+        found = look(self, *arguments)
+        if found is None or len(self._found) >= _MOST:
+            return
+        frame = sys._getframe(2)  # behind this and the hook
+        where = self._direct(frame) if event == "import" else self._led_to(frame)
+        if where is not None:
+            self._found[Seen(*found, where, self._loading)] = None
+
+    def _led_to(self, frame: FrameType | None) -> str | None:
+        """The innermost line of the handler's own files; "" for one of TorchServe's handlers, None for code that has
+        nothing to do with handlers, such as another thread's of a notebook."""
+        is_handler = False
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if (name := self._name_of(file)) is not None:
+                return f"{name}, line {frame.f_lineno}"
+            is_handler |= "/ts/torch_handler/" in file
+            frame = frame.f_back
+        return "" if is_handler else None
+
+    def _direct(self, frame: FrameType | None) -> str | None:
+        """The line of the handler's own that imports; None where some package does."""
+        while frame is not None and "importlib" in frame.f_code.co_filename:
+            frame = frame.f_back
+        name = self._name_of(frame.f_code.co_filename) if frame is not None else None
+        return f"{name}, line {frame.f_lineno}" if name is not None and frame is not None else None
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def _open(self, path: Any, mode: Any, flags: Any) -> tuple[SeenKind, str] | None:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return None  # a file that is open already
+        full = os.path.abspath(os.fsdecode(path))
+        if full.startswith(self._known) or any(part in full for part in _MADE_ANEW):
+            return None
+        writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) if isinstance(flags, int) else False
+        if writes:
+            self._made.add(full)
+            return None if f"{full}/".startswith(_temporary()) else ("write", _short(full))
+        if full in self._made or not _is_older(full, self._begun):
+            return None  # it made it itself, or asks whether it is there
+        return "read", _short(full)
+
+    def _resolve(self, host: Any, port: Any, *_: Any) -> tuple[SeenKind, str] | None:
+        if not host:
+            return None
+        name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+        return "network", f"{name}:{port}" if port else name
+
+    def _connect(self, _: Any, address: Any) -> tuple[SeenKind, str] | None:
+        if not isinstance(address, tuple) or any(seen.kind == "network" for seen in self._found):
+            return None  # a socket of this machine, or the address of a host that was asked for by its name
+        return "network", f"{address[0]}:{address[1]}"
+
+    def _popen(self, executable: Any, arguments: Any, *_: Any) -> tuple[SeenKind, str] | None:
+        words = [arguments] if isinstance(arguments, str | bytes | os.PathLike) else list(arguments or [executable])
+        return _program(shlex.join(os.fsdecode(word) for word in words))
+
+    def _system(self, command: Any) -> tuple[SeenKind, str] | None:
+        return _program(os.fsdecode(command))
+
+    def _import(self, module: Any, *_: Any) -> tuple[SeenKind, str] | None:
+        top = str(module).partition(".")[0]
+        if top in sys.stdlib_module_names or os.path.exists(f"{self._own}{top}.py") or os.path.isdir(self._own + top):
+            return None
+        return "import", top
+
+
+_LOOKS: dict[str, Callable[..., tuple[SeenKind, str] | None]] = {
+    "open": Recorder._open,
+    "socket.getaddrinfo": Recorder._resolve,
+    "socket.gethostbyname": lambda self, host: self._resolve(host, None),
+    "socket.connect": Recorder._connect,
+    "subprocess.Popen": Recorder._popen,
+    "os.system": Recorder._system,
+    "import": Recorder._import,
+}
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    recorder = Recorder._recording
+    if recorder is not None and event in _LOOKS:
+        try:
+            recorder._note(event, arguments)
+        except Exception as problem:  # it would be raised in the handler, at a line that is right
+            recorder._found[Seen("read", f"not recorded: {type(problem).__name__}")] = None
+
+
+def _environment() -> tuple[str, ...]:
+    """The folders of this Python, its packages and the kit."""
+    prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, _KIT)
+    packages = (place for place in sys.path if place.endswith(("site-packages", "dist-packages")))
+    return tuple(os.path.join(place, "") for place in {*prefixes, *packages} if place)
+
+
+def _temporary() -> str:
+    return os.path.join(os.path.abspath(tempfile.gettempdir()), "")
+
+
+def _is_older(path: str, begun: float) -> bool:
+    """Whether a file is there, and was when the handler was loaded."""
+    try:
+        return os.stat(path).st_ctime < begun
+    except OSError:
+        return False
+
+
+def _program(command: str) -> tuple[SeenKind, str] | None:
+    program = os.path.basename(command.split(maxsplit=1)[0]) if command.strip() else ""
+    return None if program in _ASKING else ("process", command[:200])
+
+
+def _short(path: str) -> str:
+    """With "~" for the home folder."""
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else path

@@ -1,0 +1,78 @@
+"""handlerkit check: its exit status, and what it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_runs import BROKEN, FINE, script
+
+import handlerkit as hk
+
+
+def test_nothing_found_is_status_0(command, archive) -> None:
+    status, said, error = command("check", archive(FINE))
+    assert (status, error) == (0, "")
+    assert said.startswith("checked m for declared (Python 3.")
+    assert "nothing found\nlooked at: " in said
+
+
+def test_an_error_is_status_1_and_is_shown(command, archive) -> None:
+    status, said, error = command("check", archive(BROKEN))
+    assert (status, error) == (1, "")
+    assert "1 error" in said.splitlines()[0]
+    assert "a_package_that_nobody_has" in said
+    assert "  where: handler.py, line 1\n" in said
+
+
+def test_json_is_the_check(command, archive) -> None:
+    path = archive(BROKEN)
+    status, said, error = command("check", path, "--json")
+    found, told = hk.check(path), json.loads(said)
+    assert (status, error) == (1, "")
+    assert told.pop("ok") is False
+    assert [hk.Finding(**one) for one in told.pop("findings")] == list(found.findings)
+    assert told == {
+        "name": "m", "target": "declared", "environment": found.environment, "subjects": list(found.subjects),
+    }  # fmt: skip
+
+
+def test_a_target_by_its_name(command, archive) -> None:
+    _, said, _ = command("check", archive(FINE), "--target", "torchserve-0.12.0-cpu")
+    assert said.startswith("checked m for torchserve-0.12.0-cpu (Python 3.9, torch 2.4.0): ")
+
+
+def test_a_target_that_is_a_file(command, archive, folder: Path) -> None:
+    (folder / "image.txt").write_text("# Python 3.9\ntorch==2.4.0\ntorchserve==0.12.0\n")
+    _, said, _ = command("check", archive(FINE), "--target", "image.txt")
+    assert said.startswith("checked m for image.txt (Python 3.9, torch 2.4.0): ")
+
+
+def test_the_folder_of_an_archive(command, folder: Path) -> None:
+    (folder / "handler.py").write_text(FINE)
+    hk.Archive(hk.Model("m", handler="handler.py"), "no-archive").save(".")
+    assert command("check", "m")[0] == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04cut short", b"\x1f\x8b\x08cut short"])
+def test_a_file_that_is_no_archive_is_one_line(command, folder: Path, content: bytes) -> None:
+    (folder / "x.mar").write_bytes(content)
+    status, said, error = command("check", "x.mar")
+    assert (status, said) == (2, "")
+    assert error.startswith("handlerkit check: ")
+    assert "x.mar" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_nothing_is_left_in_the_folder_nor_in_the_cache(command, archive, folder: Path) -> None:
+    path = archive(FINE)
+    before = sorted(folder.parent.rglob("*"))
+    command("check", path)
+    assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_as_a_process_of_its_own(archive) -> None:
+    done = script("check", archive(BROKEN))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "a_package_that_nobody_has" in done.stdout

@@ -1,0 +1,43 @@
+"""The module that the handlers share, on the official image's Python and packages: its tests, run there by pytest.
+
+The handlers' own tests ask a TorchServe there: those that are marked with `everywhere`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from ready_made_pictures import OFFICIAL
+
+from handlerkit import targets
+from handlerkit.model import READY_MADE_MODULE
+
+HERE = Path(__file__).parent
+FILES = ("test_image_requests.py", "ready_made_pictures.py")
+NEEDED = ("pytest", "hypothesis", "pycocotools")  # what those files import beside what the image has
+
+pytestmark = pytest.mark.target
+
+
+def environment(folder: Path) -> targets.Environment:
+    """The official image's packages, and what tests need."""
+    pins = targets.find(OFFICIAL).pins
+    lines = ["# python 3.9", *(f"{name}=={version}" if version else name for name, version in pins.items()), *NEEDED]
+    (folder / "requirements.txt").write_text("\n".join(lines))
+    return targets.find(folder / "requirements.txt").build()
+
+
+def test_what_the_handlers_share_passes_its_tests(tmp_path: Path) -> None:
+    made = environment(tmp_path)
+    assert made.packages["pillow"] == targets.find(OFFICIAL).pins["pillow"]
+    for file in FILES:
+        (tmp_path / file).write_bytes((HERE / file).read_bytes())
+    package = tmp_path / "handlerkit" / "handlers"  # of the kit, which needs a newer Python, the handlers alone
+    package.mkdir(parents=True)
+    (package / READY_MADE_MODULE.name).write_bytes(READY_MADE_MODULE.read_bytes())
+    command = [str(made.interpreter), "-m", "pytest", "-q", "-p", "no:cacheprovider", FILES[0]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Runs the stages of `make check` or `make test`, all of them, whatever fails, and says at the end how each of them ended.
+#     tools/stages.sh check|test
+# With TARGETS=0, the stages that need the official image's environment (5 GB) are left out.
+set -uo pipefail
+shopt -s extglob
+cd "$(dirname "$0")/.."
+
+bin=.venv/bin
+pytest="$bin/python -m pytest"
+[ -t 1 ] && pytest+=" --color=yes"
+export PYTHONUNBUFFERED=1
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT TERM
+results=()
+failed=0
+
+# stage NAME COMMAND...: runs it, and keeps how it ended with the lines that pytest closes with
+stage() {
+    local name=$1 result=passed began=$SECONDS
+    shift
+    echo "== $name"
+    "$@" 2>&1 | tee "$log" || { result=FAILED && failed=1; }
+    results+=("$(printf '%-8s %s (%d s)' "$result" "$name" $((SECONDS - began)))$(closing_lines)")
+}
+
+closing_lines() {
+    sed $'s/\x1b\\[[0-9;]*m//g' "$log" | grep -E '^(FAILED|ERROR) |^=+ .* in [0-9.]+s.* =+$' |
+        while read -r line; do printf '\n%s' "$line"; done
+}
+
+left_out() {
+    results+=("$(printf '%-8s %s' 'left out' "$1")")
+}
+
+check_stages() {
+    stage "lint: ruff check" $bin/ruff check
+    stage "format: ruff format --check" $bin/ruff format --check
+    stage "Python 3.9 of what is archived: vermin" $bin/vermin --target=3.9- --violations --no-tips \
+        handlerkit/handlers notebooks/models/!(train_*|coins_data).py
+    stage "types: mypy --strict" $bin/mypy
+    stage "layers: lint-imports" $bin/lint-imports --no-logo
+}
+
+test_stages() {
+    check_stages
+    stage "unit tests, and what is in the wheel" $pytest -m "not server and not browser and not target"
+    stage "tests on a real TorchServe and in a browser" $pytest -m "(server or browser) and not target"
+    if [ "${TARGETS:-1}" = 0 ]; then
+        left_out "tests on the official image's packages (TARGETS=0)"
+    else
+        stage "the official image's packages (5 GB, once)" $bin/handlerkit targets --build torchserve-0.12.0-cpu
+        stage "tests on the official image's packages" $pytest -m target
+    fi
+    stage "the notebooks against their saved outputs" \
+        $pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks/*.ipynb
+}
+
+"$1_stages"
+echo "== summary"
+printf '%s\n' "${results[@]}"
+exit $failed
