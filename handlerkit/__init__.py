@@ -10,7 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import handlerkit.shell  # it notes the umask, before a notebook changes that
+import handlerkit.shell  # noqa: F401  # it notes the umask, before a notebook changes that
 
 if TYPE_CHECKING:
     from handlerkit import envelope, errors, view

@@ -12,13 +12,14 @@ _AT_IMPORT = dict(os.environ)
 
 def environment() -> dict[str, str]:
     """The variables that this process was started with; where the system does not tell, those that it had when the kit
-    was imported."""
+    was imported. A coverage that measures this process follows its workers by variables of its own, which are added."""
+    added = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")}
     try:
         with open("/proc/self/environ", "rb") as file:
             pairs = [pair.partition(b"=") for pair in file.read().split(b"\0") if pair]
     except OSError:
-        return dict(_AT_IMPORT)
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+        return _AT_IMPORT | added
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs} | added
 
 
 def _umask() -> int:

@@ -18,6 +18,7 @@ import sys
 
 STARTUP = frozenset(sys.modules)  # what a bare interpreter has, before anything else is imported
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -84,8 +85,9 @@ def receive(owner: socket.socket) -> Request | None:
     return Request(kind == "fresh", folder, (files[0], files[1], files[2], files[3]))
 
 
-def become_worker(request: Request) -> None:
-    """Go on as a worker. Does not return."""
+def become_worker(request: Request, at_exit: int = 0) -> None:
+    """Go on as a worker. Does not return. `at_exit`: how many functions are to be called when this process ends that
+    are none of the worker's."""
     connection, stdout, stderr, status = request.files
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
@@ -93,7 +95,7 @@ def become_worker(request: Request) -> None:
         os.close(file)
     from handlerkit.worker_process.host import serve
 
-    serve(socket.socket(fileno=connection), request.fresh, STARTUP)
+    serve(socket.socket(fileno=connection), request.fresh, STARTUP, at_exit)
 
 
 class Server:
@@ -156,7 +158,7 @@ class Server:
         _tell(request.files[3], pid)
 
     def _fork(self, request: Request) -> int:
-        server = os.getpid()
+        server, at_exit = os.getpid(), atexit._ncallbacks()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of forking beside threads: OpenBLAS's, which it ends before
             pid = os.fork()
@@ -173,7 +175,7 @@ class Server:
             self._owner.close()
             for file in (self._woken, self._waker, *(worker.status for worker in self._workers.values())):
                 os.close(file)
-            become_worker(request)
+            become_worker(request, at_exit)
         except BaseException:
             traceback.print_exc()
         finally:

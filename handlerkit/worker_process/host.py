@@ -116,17 +116,18 @@ class Host:
             signal.default_int_handler(number, frame)
 
 
-def serve(connection: socket.socket, fresh: bool, startup: Set[str]) -> None:
+def serve(connection: socket.socket, fresh: bool, startup: Set[str], at_exit: int) -> None:
     """Be the worker at the other end of this connection. Does not return.
 
     Args:
         fresh: this process has imported nothing that a model's files may take the place of.
         startup: the names of the modules that a bare interpreter has.
+        at_exit: how many functions were registered with atexit before there was a worker. They are torch's, and take
+            longer than everything else here; they are called only where there are others.
     """
-    registered = atexit._ncallbacks()
     try:
         Host(connection, fresh, startup).run()
-        if atexit._ncallbacks() > registered:  # torch's own take longer than everything else here
+        if atexit._ncallbacks() > at_exit:
             atexit._run_exitfuncs()
     except BaseException:
         logging.exception("The worker process ends.")

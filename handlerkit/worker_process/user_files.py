@@ -57,6 +57,9 @@ class UserFiles:
         hook = self._hook
         sys.path_hooks.insert(0, hook)
         sys.path_importer_cache.pop(self._folder[: -len(os.sep)], None)
+        if (coverage := sys.modules.get("coverage.files")) is not None:
+            # it goes by a module's `__file__`, and asks where that leads
+            getattr(coverage, "CANONICAL_FILENAME_CACHE", {}).update(self._users)
 
         def undo() -> None:
             if hook in sys.path_hooks:
