@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import select
-import shutil
 import signal
 import socket
 import time
@@ -20,6 +19,7 @@ from handlerkit.endpoints.fork_server import fork_server
 from handlerkit.endpoints.logs import Journal
 from handlerkit.endpoints.outcome import WorkerDied
 from handlerkit.errors import WorkerError
+from handlerkit.folders import remove_folder
 from handlerkit.wire import Buffers
 from handlerkit.worker_process import frames
 from handlerkit.worker_process.fork_server import NUMBER, Request
@@ -326,12 +326,3 @@ def _ended(process: _Process, status: io.FileIO, streams: Sequence[io.FileIO], t
                 if not stream.read(_PIECE):
                     poll.unregister(ready)
     return process.has_ended
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove it; a process that is just dying may still write into it."""
-    for _ in range(20):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.05)

@@ -80,19 +80,20 @@ class _Running:
                 stdin=theirs.fileno(), stdout=self.log, stderr=self.log, env=shell_environment(), cwd="/",
                 start_new_session=True, umask=UMASK,
             )  # fmt: skip
-        self.end = weakref.finalize(self, _end, self.process, self.connection, self._owner)
+        self.end = weakref.finalize(self, _end, self.process, self.connection, self.log, self._owner)
 
     def is_alive(self) -> bool:
         """Whether it runs, and is this process's own: one that was forked off has none."""
         return os.getpid() == self._owner and self.process.poll() is None
 
 
-def _end(process: subprocess.Popen[bytes], connection: socket.socket, owner: int) -> None:
+def _end(process: subprocess.Popen[bytes], connection: socket.socket, log: IO[bytes], owner: int) -> None:
     if os.getpid() != owner:
         return
     with suppress(OSError):  # a process that was forked off this one may hold it open
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
+    log.close()
     try:
         process.wait(_GOES)
     except subprocess.TimeoutExpired:

@@ -6,18 +6,17 @@ import os
 import sys
 import threading
 import uuid
-import weakref
 from collections.abc import Callable, Sequence
 from importlib import util
 from pathlib import Path
 
 from handlerkit import why
-from handlerkit.endpoints.channel import remove_folder
 from handlerkit.endpoints.config import Config
-from handlerkit.endpoints.guarded import make_folder, shell_environment
+from handlerkit.endpoints.guarded import shell_environment
 from handlerkit.endpoints.logs import Journal, PlainPaths
 from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.errors import LoadError
+from handlerkit.folders import OwnFolder
 from handlerkit.messages import LogLine, Response
 from handlerkit.model import READY_MADE_MODULE, Model
 from handlerkit.shell import UMASK
@@ -41,8 +40,8 @@ class Staged:
 
     def __init__(self, model: Model, config: Config, batch_size: int, gpu_id: int | None) -> None:
         files = ModelFiles(model)
-        self.folder = make_folder()
-        self.remove = weakref.finalize(self, _remove, self.folder, os.getpid())
+        self._own = OwnFolder()
+        self.folder, self.remove = self._own.path, self._own.remove
         try:
             self.model_dir = model.stage(self.folder / uuid.uuid4().hex)
         except BaseException:
@@ -123,9 +122,3 @@ def _python_path(model: Model, model_dir: Path) -> list[str]:
 def _absolute(path: Sequence[str], folder: Path) -> tuple[str, ...]:
     """What Python makes of it in that folder."""
     return tuple(dict.fromkeys(os.path.normpath(folder / entry) for entry in path))
-
-
-def _remove(folder: Path, owner: int) -> None:
-    """Does nothing in a process that was forked off."""
-    if os.getpid() == owner:
-        remove_folder(folder)

@@ -184,8 +184,8 @@ class Worker:
         return other
 
     def in_this_process(self) -> Worker:
-        """This worker as one with `in_process`, for a debugger or a profiler; it loads the handler at its first request.
-        Close it: it is no part of this one."""
+        """This worker as one with `in_process`, for a debugger or a profiler. It loads the handler at its first
+        request, and is to be closed by itself."""
         if self.in_process:
             return self
         other = copy(self)

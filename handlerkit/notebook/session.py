@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
@@ -18,6 +17,7 @@ from handlerkit.bench import Bench
 from handlerkit.check import Check, check
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
+from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
 from handlerkit.notebook import benching, cell, previewing
@@ -52,7 +52,7 @@ class Session:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._current: Entry | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: OwnFolder | None = None
         self._standby = Standby()
         self._previews = Previews()
         #: Called with a model's name after its handler was loaded.
@@ -415,7 +415,7 @@ class Session:
         self._entries.clear()
         self._current = None
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.remove()
             self._folder = None
 
     def _chosen(self) -> Entry:
@@ -441,9 +441,9 @@ class Session:
 
     def _write_class(self, kind: type) -> str:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="handlerkit-")
+            self._folder = OwnFolder()
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
-        return str(cell.write(Path(self._folder.name, f"{name}.py"), cell.module_source(kind)))
+        return str(cell.write(Path(self._folder.path, f"{name}.py"), cell.module_source(kind)))
 
 
 def _existing_target(name: PathLike) -> PathLike:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from handlerkit.messages import Finding
 from handlerkit.why import calling, loading
-from handlerkit.why.answers import ANSWER_RULES, broken_off
+from handlerkit.why.answers import ANSWER_RULES, broken_off, is_piece
 from handlerkit.why.asked import kind_of_body
 from handlerkit.why.evidence import Evidence, Notebook, Noted, Setup, place
 from handlerkit.why.frontend import client_timeout, no_worker, queue_full, staged_again, told, turned_away
@@ -66,7 +66,8 @@ def _cause(seen: Evidence) -> Finding | None:
     rules = calling.RAISE_RULES
     if seen.error is None and not seen.died:
         refused = REMOTE_RETURN_RULES if seen.remote else RETURN_RULES
-        rules = ANSWER_RULES if seen.answer is not None and seen.answer.code == 200 else refused
+        taken = seen.answer is not None and (seen.answer.code == 200 or is_piece(seen.answer))
+        rules = ANSWER_RULES if taken else refused
     for rule in rules:
         if (found := rule(seen)) is not None:
             return replace(found, effect=broken_off(seen) or found.effect)

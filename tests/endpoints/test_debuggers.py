@@ -79,7 +79,8 @@ def test_breakpoint_in_the_users_file_stops_there(model: Model) -> None:
 def test_prompt_of_a_debugger_is_seen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "h.py").write_text("def handle(data, context):\n    breakpoint()\n    return ['ok'] * len(data or ())\n")
+    stops = "def handle(data, context):\n    breakpoint()\n    return ['ok'] * len(data or ())\n"
+    (tmp_path / "h.py").write_text(stops)
     monkeypatch.setattr(sys, "stdin", io.StringIO("c\np data\nc\n"))
     monkeypatch.setattr(sys, "breakpointhook", lambda: pdb.Pdb(nosigint=True).set_trace(sys._getframe(1)))
     with Worker(Model("m", handler=tmp_path / "h.py"), in_process=True) as worker:
