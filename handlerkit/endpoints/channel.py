@@ -46,7 +46,6 @@ class Channel:
 
     def __init__(self, folder: Path, journal: Journal, *, fresh: bool = False) -> None:
         self.status: int | None = None
-        self._received = bytearray()
         self._told = bytearray()
         self._hung_up = self._given_up = False
         self._heard_slowly = False
@@ -73,6 +72,8 @@ class Channel:
         self._status_pipe = status
         self._streams = ((out, journal.write_out), (err, journal.write_err))
         self._socket.setblocking(False)
+        frames.widen(self._socket)
+        self._inbox = frames.Inbox(self._socket)
         for pipe in (out, err, status):
             os.set_blocking(pipe.fileno(), False)
         self._process = _Process()
@@ -117,7 +118,7 @@ class Channel:
         """The next frame, waited for until then (time.monotonic()). Raises WorkerDied, with the text `late` where there
         is none in time."""
         while True:
-            if (frame := frames.take(self._received)) is not None:
+            if (frame := self._inbox.take()) is not None:
                 if frame.kind != DRAIN:
                     return frame
                 self.drain()
@@ -202,18 +203,17 @@ class Channel:
                 if event & select.POLLHUP and not event & select.POLLIN:
                     self._slow.unregister(file)
 
-    def _receive(self) -> None:
-        """All that is there: fewer attempts to read an answer of many pieces."""
+    def _receive(self) -> bool:
+        """Take in what is there. Whether more can come."""
         try:
-            while piece := self._socket.recv(_PIECE):
-                self._received += piece
-                if len(piece) < _PIECE:
-                    return
+            if self._inbox.read():
+                return True
         except BlockingIOError:
-            return
+            return False
         except OSError:
             pass
         self._hang_up()
+        return False
 
     def _hear_status(self) -> None:
         """The process id, and later how the process ended; nothing where the fork server ended."""
@@ -224,7 +224,8 @@ class Channel:
         self._process.hear(self._told)
         if not piece or len(self._told) == 2 * NUMBER.size:
             self.status = self._process.status
-            self._receive()
+            while self._receive():
+                pass
             self._hang_up()
 
     def _hang_up(self) -> None:

@@ -28,6 +28,8 @@ from handlerkit.worker_process.assignment import Called, Failed, Loaded, Questio
 _START = 120
 #: Seconds that the causes, and a swap, may take: no code of the handler runs meanwhile, but its objects are looked at.
 _EXPLAINS, _SWAPS = 20, 120
+#: Bytes of a call's message and answers from which on its objects are not kept until the next call.
+_LARGE = 1 << 20
 _INTERRUPT = int(signal.SIGINT)
 
 #: Called with log lines and intermediate answers while the handler works.
@@ -61,6 +63,7 @@ class WorkerProcess:
         #: An answer is still to come that no request asked for.
         self._unasked = False
         self._alive = True
+        self._is_large = False
         self._staged = Staged(model, config, batch_size, gpu_id)
         self._journal = self._staged.journal
         self.logs: tuple[LogLine, ...] = ()
@@ -126,7 +129,10 @@ class WorkerProcess:
         ))  # fmt: skip
 
     def forget(self) -> None:
-        """Nobody asks why: the worker lets go of the last call's objects."""
+        """Nobody asks why: the worker lets go of the last call's objects, now if they are large, else with the next
+        call."""
+        if not self._is_large:
+            return
         try:
             self._channel.send(frames.FORGET)
         except WorkerDied:
@@ -199,7 +205,7 @@ class WorkerProcess:
         begun = time.perf_counter()
         seconds, slow = self._response_timeout, late(self._response_timeout)
         until = time.monotonic() + seconds
-        named = (envelope or "").encode()
+        named, size = (envelope or "").encode(), sum(map(len, message))
         try:
             if self._unasked:
                 raise WorkerDied("stale: The worker's last answer belongs to no request: its stream was over.")
@@ -216,6 +222,8 @@ class WorkerProcess:
                         answers.take(frame.payload, 0.0)
                     except WorkerDied as problem:
                         outcome.died = str(problem)
+                size += len(frame.payload)
+            self._is_large = size > _LARGE
             called = Called(*frames.read_plain(frame.payload))
             outcome.timings, outcome.error, outcome.memory = called.timings, called.error, called.memory
             outcome.bodies, outcome.noted, outcome.seen = called.bodies, called.noted, called.seen
@@ -237,8 +245,6 @@ class WorkerProcess:
         """Raise KeyboardInterrupt, unless the handler swallowed it and answered."""
         error = outcome.error
         if outcome.died and (error is None or error.type == "KeyboardInterrupt"):
-            if self.alive:
-                self.forget()
             raise KeyboardInterrupt(_place(error, self._staged.given.own))
 
     def _done(self, seconds: float, slow: str = "timeout: The worker does not tell.") -> Any:

@@ -23,6 +23,8 @@ _HEADER = struct.Struct("!cQ")
 SECONDS = struct.Struct("!d")
 #: Buffers that one sendmsg takes (IOV_MAX is 1024).
 _AT_ONCE = 512
+#: Bytes that are read at once, but for the rest of a larger frame.
+_SMALL = 1 << 16
 
 LOAD, CALL, EXPLAIN, FORGET, SWAP = b"L", b"C", b"E", b"F", b"S"
 HELLO, PIECE, DRAIN, ANSWER, DONE = b"H", b"P", b"D", b"A", b"O"
@@ -82,17 +84,51 @@ def header(kind: bytes, size: int) -> bytes:
     return _HEADER.pack(kind, size)
 
 
-def take(received: bytearray) -> Frame | None:
-    """The first frame in what has been received, and cut off from it; None where more must come."""
-    if len(received) < _HEADER.size:
+class Inbox:
+    """Frames out of what a connection receives."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._received = bytearray()
+        self._kind = b""
+        self._large: bytearray | None = None
+        self._filled = 0
+
+    def read(self) -> int:
+        """Take in what has come, and wait for that where the connection blocks; the number of bytes, 0 at its end."""
+        if self._large is not None and self._filled < len(self._large):
+            count = self._socket.recv_into(memoryview(self._large)[self._filled :])
+            self._filled += count
+            return count
+        piece = self._socket.recv(_SMALL)
+        self._received += piece
+        return len(piece)
+
+    def take(self) -> Frame | None:
+        """The first frame; None where more must come."""
+        if self._large is not None:
+            if self._filled < len(self._large):
+                return None
+            payload, self._large = self._large, None
+            return Frame(self._kind, payload)
+        received, begin = self._received, _HEADER.size
+        if len(received) < begin:
+            return None
+        kind, size = _HEADER.unpack_from(received)
+        if len(received) >= (end := begin + size):
+            payload = received[begin:end]
+            del received[:end]
+            return Frame(kind, payload)
+        if size > _SMALL:  # read into its place, uncopied
+            self._kind, self._large, self._filled = kind, bytearray(size), len(received) - begin
+            self._large[: self._filled] = received[begin:]
+            received.clear()
         return None
-    kind, size = _HEADER.unpack_from(received)
-    end = _HEADER.size + size
-    if len(received) < end:
-        return None
-    payload = received[_HEADER.size : end]
-    del received[:end]
-    return Frame(kind, payload)
+
+
+def widen(connection: socket.socket) -> None:
+    """Have the system take in as much at once as it allows: a picture fits."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
 
 class Connection:
@@ -100,7 +136,9 @@ class Connection:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._inbox = Inbox(connection)
         self._lock = threading.RLock()
+        widen(connection)
 
     def send(self, *frames: tuple[bytes, Buffers]) -> None:
         """Send frames, each of a kind and the buffers of its payload."""
@@ -112,25 +150,13 @@ class Connection:
 
     def receive(self) -> Frame | None:
         """The next frame; None where the Worker is gone."""
-        head = self._read(_HEADER.size)
-        if head is None:
-            return None
-        kind, size = _HEADER.unpack(head)
-        payload = self._read(size)
-        return None if payload is None else Frame(kind, payload)
-
-    def _read(self, size: int) -> bytearray | None:
-        data = bytearray(size)
-        view, at = memoryview(data), 0
-        while at < size:
+        while (frame := self._inbox.take()) is None:
             try:
-                count = self._socket.recv_into(view[at:])
+                if not self._inbox.read():
+                    return None
             except ConnectionError:
                 return None
-            if not count:
-                return None
-            at += count
-        return data
+        return frame
 
 
 def send_all(connection: socket.socket, buffers: list[bytes | memoryview]) -> None:
