@@ -143,7 +143,7 @@ class InProcess:
 
 class Borrowed:
     """Around the handler's code: the working directory, sys.path, the variables that TorchServe adds, the modules of
-    model_dir, and one more handler of the root logger; what is printed is shown and kept. Nothing else is a worker's.
+    model_dir, and the root logger's handler; what is printed is shown and kept. Nothing else is a worker's.
     """
 
     def __init__(self, staged: Staged, journal: Journal) -> None:
@@ -159,20 +159,20 @@ class Borrowed:
         if self._depth > 1:
             return
         folder, path, streams = os.getcwd(), list(sys.path), (sys.stdout, sys.stderr)
-        root, level = logging.root, logging.root.level
+        root, level, handlers = logging.root, logging.root.level, logging.root.handlers
         variable = os.environ.get(DECODE_INPUT)
         hidden = {name: sys.modules.pop(name) for name in self._own_names() if name in sys.modules}
         sys.modules.update(self._modules)
         sys.path[:0] = self._given.path
         os.chdir(self._given.model_dir)
         os.environ[DECODE_INPUT] = self._given.environment[DECODE_INPUT]
-        root.addHandler(self._journal.handler)
+        root.handlers = [self._journal.handler]
         root.setLevel(min(level, logging.INFO))
         sys.stdout, sys.stderr = _Tee(streams[0], self._journal.stdout), _Tee(streams[1], self._journal.stderr)
 
         def back() -> None:
             sys.stdout, sys.stderr = streams
-            root.removeHandler(self._journal.handler)
+            root.handlers = handlers
             root.setLevel(level)
             if variable is None:
                 os.environ.pop(DECODE_INPUT, None)

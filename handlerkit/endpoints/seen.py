@@ -153,8 +153,8 @@ _LOOKS: dict[str, Callable[..., tuple[SeenKind, str] | None]] = {
 }
 
 
-def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    recorder = Recorder._recording
+def _hook(event: str, arguments: tuple[Any, ...], kind: type[Recorder] = Recorder) -> None:
+    recorder = kind._recording  # this module's names may be gone: the hook outlives them
     if recorder is not None and event in _LOOKS:
         try:
             recorder._note(event, arguments)

@@ -112,7 +112,7 @@ class Entry:
         try:
             worker = Worker(self.build(), **options, in_process=True)
         except LoadError as problem:
-            self.keep(problem.__cause__ or problem)
+            self._failed(problem)
             raise
         worker.on_exception = self.keep
         return worker
@@ -163,7 +163,8 @@ class Entry:
     def _failed(self, problem: LoadError) -> None:
         why = f": {problem.error.type}: {problem.error.message}" if problem.error else ""
         self.failure = stamp(self.build()), " ".join(f"{problem.args[0]}{why}".split())
-        self.keep(problem.__cause__ or problem)
+        if problem.__cause__ is not None:
+            self.keep(problem.__cause__)
 
     def _registers_anew(self) -> str:
         """What differs from the model that the worker was registered with, "" for nothing but files' contents."""
