@@ -1,7 +1,7 @@
 # Every target sets up .venv by itself, once. PYTHON=python3.13 make ... picks the Python to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab bench fuzz check clean
+.PHONY: help demo test lab bench fuzz check docs lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -29,10 +29,17 @@ fuzz: $(READY)  ## compare Worker with a real TorchServe on invented exchanges; 
 check: $(READY)  ## lint, format, the Python of what is archived, types and layers
 	@tools/stages.sh check
 
+docs: $(READY)  ## build the site; it begins at docs/_build/html/index.html
+	@$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+lock: $(READY)  ## renew tools/constraints.txt, the versions that make installs (LOCKED=0 make ... installs the newest)
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--no-emit-index-url --no-annotate --strip-extras --custom-compile-command "make lock" -o tools/constraints.txt
+
 clean:  ## remove what the other targets made, but for .venv
-	@echo "== removing demo/, dist/ and caches"
-	@rm -rf demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@echo "== removing demo/, dist/, the site and caches"
+	@rm -rf demo dist docs/_build docs/notebooks docs/benchmarks docs/causes.md .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find handlerkit tests notebooks benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml tools/constraints.txt
 	@tools/setup.sh

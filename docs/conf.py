@@ -66,10 +66,23 @@ def bring_notebooks() -> None:
 bring_notebooks()
 (HERE / "benchmarks").mkdir(exist_ok=True)
 shutil.copy(ROOT / "benchmarks" / "RESULTS.md", HERE / "benchmarks")
-if not (HERE / "causes.md").exists():
-    import catalogue
 
-    catalogue.write(HERE / "causes.md")
+
+def bring_causes() -> None:
+    """Write causes.md where it is older than what it is made of: all of its handlers are loaded and called for it."""
+    page = HERE / "causes.md"
+    made_of = [
+        HERE / "catalogue.py",
+        *(ROOT / "handlerkit" / "why").rglob("*.py"),
+        *(ROOT / "tests" / "why").glob("*.py"),
+    ]
+    if not page.exists() or page.stat().st_mtime < max(file.stat().st_mtime for file in made_of):
+        import catalogue
+
+        catalogue.write(page)
+
+
+bring_causes()
 
 
 def read_docstring(_: Sphinx, what: str, name: str, __: Any, ___: Any, lines: list[str]) -> None:

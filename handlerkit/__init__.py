@@ -3,16 +3,15 @@
 `import handlerkit as hk` imports nothing heavy: each public name loads its module when it is first used (PEP 562).
 """
 
-from __future__ import annotations
+# With an underscore, so that Tab after `hk.` offers the public names alone.
+import importlib as _importlib
+import sys as _sys
+import types as _types
+import typing as _typing
 
-import sys
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
+import handlerkit.shell as _shell  # noqa: F401  # it notes the umask, before a notebook changes that
 
-import handlerkit.shell  # noqa: F401  # it notes the umask, before a notebook changes that
-
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from handlerkit import envelope, errors, view
     from handlerkit.archive import Archive
     from handlerkit.check import Check, check
@@ -85,7 +84,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name
+if not _typing.TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name
 
     def __getattr__(name: str) -> object:
         if name == "__version__":
@@ -93,26 +92,26 @@ if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any na
 
             value = version("handlerkit")
         elif name in _HOMES:
-            value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+            value = getattr(_importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
         elif name in __all__:
-            value = import_module(f"{__name__}.{name}")
+            value = _importlib.import_module(f"{__name__}.{name}")
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        setattr(sys.modules[__name__], name, value)
+        setattr(_sys.modules[__name__], name, value)
         return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
 
 
-class _Package(ModuleType):
+class _Package(_types.ModuleType):
     """Keeps `verify` and `check` the functions: importing a submodule binds it to the package under the same name."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if isinstance(value, ModuleType) and name in _HOMES:
+        if isinstance(value, _types.ModuleType) and name in _HOMES:
             value = getattr(value, name)
         super().__setattr__(name, value)
 
 
-sys.modules[__name__].__class__ = _Package
+_sys.modules[__name__].__class__ = _Package

@@ -106,6 +106,21 @@ class Model:
         first = {entry.name: entry for entry in reversed(list(self._entries()))}
         return sorted(first.values(), key=lambda entry: entry.name)
 
+    def options(self) -> dict[str, Any]:
+        """The arguments that make this model again, but for its name; paths are absolute."""
+        word, colon, function = self.handler.partition(":")
+        file = self.handler_file
+        return {
+            "version": self.version,
+            "handler": f"{file if word.endswith('.py') else file.with_suffix('')}{colon}{function}" if file else word,
+            "serialized_file": self.serialized_file and str(self.serialized_file),
+            "model_file": self.model_file and str(self.model_file),
+            "extra_files": [str(path) for path in self.extra_files],
+            "requirements_file": self.requirements_file and str(self.requirements_file),
+            "config_file": self.config_file and str(self.config_file),
+            "runtime": self.runtime,
+        }
+
     def manifest(self) -> dict[str, Any]:
         """MAR-INF/MANIFEST.json as torch-model-archiver writes it, created now."""
         model = {
@@ -132,7 +147,7 @@ class Model:
 
         try:
             read = yaml.safe_load(self.config_file.read_text())
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):  # no YAML, no UTF-8, nested too deeply
             return {}  # the loader meets it again, and says so
         return read if isinstance(read, dict) else {}
 
@@ -146,7 +161,7 @@ class Model:
             if "object_type_names" in names:
                 names = dict(enumerate(names["object_type_names"]))
             return {str(key): name[-1] if isinstance(name, list) else str(name) for key, name in names.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return None
 
     def stage(self, folder: PathLike) -> Path:
@@ -171,6 +186,7 @@ class Model:
         """The handler's file (None for a default handler) and the manifest's word for it."""
         if handler in DEFAULT_HANDLERS:
             return None, handler
+        _refuse_archive("handler", handler)
         folder, name = os.path.split(handler)  # a folder's name may hold a colon
         name, colon, function = name.partition(":")
         path = os.path.join(folder, name)
@@ -192,6 +208,7 @@ class Model:
     def _file(self, option: str, given: PathLike | None) -> Path | None:
         if given is None or os.fspath(given) == "":
             return None
+        _refuse_archive(option, given)
         path = Path(given).expanduser().absolute()
         if not path.is_file():
             problem = "is a folder, not a file" if path.is_dir() else "does not exist"
@@ -203,6 +220,7 @@ class Model:
         given = os.path.expanduser(given)
         if not given:
             return
+        _refuse_archive("extra_files", given)
         if Path(given).exists():  # also a file whose name holds "[" and "]"
             yield Path(given).absolute()
         elif glob.has_magic(given):
@@ -243,6 +261,14 @@ class Model:
         for name in taken:
             if clash := next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in taken), None):
                 raise ModelError(f"{clash!r} would be both a file and a folder in the archive: rename one of them")
+
+
+def _refuse_archive(option: str, given: PathLike) -> None:
+    if (path := os.fspath(given)).endswith(".mar") and os.path.isfile(os.path.expanduser(path)):
+        raise ModelError(
+            f"{option} {path!r} is an archive: use %model --archive {path}, hk.Worker({path!r}), "
+            f"or hk.unpack({path!r}, folder) for its files"
+        )
 
 
 def ready_made(name: str) -> Path:

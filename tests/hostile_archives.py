@@ -250,6 +250,13 @@ def lying_bomb(said: int) -> Write:
     return write
 
 
+def zip_bomb_in_mar_inf(folder: Path) -> Path:
+    """It is never unpacked by the kit, but Java does."""
+    bomb = File(b"MAR-INF/a", b"", method=8, size=10, crc=0)
+    bomb.packed = of_zeros(300)
+    return mar(zip_of(honest(bomb)))(folder)
+
+
 case("zip: bomb of 300 MB that says it is empty", lying_bomb(0))
 case("zip: bomb of 300 MB that says it is 1 kB", lying_bomb(1000))
 case("zip: bomb of 300 MB that says it is 50 MB", lying_bomb(50 * MB))

@@ -27,7 +27,7 @@ from handlerkit.endpoints.server import Server
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import Request
 from handlerkit.model import Model
-from handlerkit.unpack import read_manifest
+from handlerkit.unpack import open_archive, read_manifest
 
 FORMATS = ("default", "zip-store", "tgz", "no-archive")
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -210,6 +210,8 @@ def test_entries_larger_than_a_zip32_get_a_zip64_header(
     header = path.read_bytes()[start : start + 30]
     assert header[14:18] == zipfile.zlib.crc32(NOISE).to_bytes(4, "little")  # type: ignore[attr-defined]
     assert header[18:26] == b"\xff" * 8, "the sizes stand in the ZIP64 field"
+    with open_archive(path) as reader:
+        assert reader.open("weights.pt").read() == NOISE
 
 
 @pytest.mark.parametrize("archive_format", FORMATS)

@@ -137,6 +137,11 @@ def test_damaged_archive_is_refused_or_stays_inside(place: Path, name: str) -> N
     attempt(place, lambda: Server(path), inside)
 
 
+def test_bomb_that_java_alone_unpacks_is_not_served(place: Path) -> None:
+    path = hostile_archives.zip_bomb_in_mar_inf(place / "archive")
+    assert "is damaged" in attempt(place, lambda: Server(path), (place / "archive",))
+
+
 @pytest.mark.parametrize("name", hostile_archives.HONEST)
 def test_honest_archive_is_read(place: Path, name: str) -> None:
     path = hostile_archives.HONEST[name](place / "archive")

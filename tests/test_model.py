@@ -252,3 +252,15 @@ def test_stage_returns_the_folder_without_links(here: Path) -> None:
 
 def test_repr_is_short() -> None:
     assert repr(Model("m", "2.0", handler="h:go")) == "<Model m 2.0: handler h:go>"
+
+
+@pytest.mark.parametrize("text", [b"a: [", b"a: \xff", b"[" * 100_000, b"- 1", b""])
+def test_settings_of_a_file_that_says_nothing(text: bytes) -> None:
+    Path("cfg.yaml").write_bytes(text)
+    assert Model("m", handler="h.py", config_file="cfg.yaml").settings() == {}
+
+
+@pytest.mark.parametrize("text", [b"{", b'{"0": "\xff"}', b"[" * 200_000, b"[]", b"7"])
+def test_labels_of_a_file_that_says_nothing(text: bytes) -> None:
+    Path("index_to_name.json").write_bytes(text)
+    assert Model("m", handler="h.py", extra_files="index_to_name.json").labels() is None

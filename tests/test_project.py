@@ -22,6 +22,8 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 from nbval.plugin import get_sanitize_patterns
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from handlerkit.model import READY_MADE_MODULE
 
@@ -31,41 +33,41 @@ CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "python-xxha
 FIXED = ("jupyterlab", "ipywidgets", "torch", "torchvision", "matplotlib", "pillow", "onnxruntime", "nbval")
 
 
+def requirements() -> list[Requirement]:
+    """All that pyproject.toml requires, of other projects, for the kit and for its extras."""
+    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    found = [Requirement(text) for texts in lists for text in texts]
+    return [requirement for requirement in found if requirement.name != PROJECT["name"]]
+
+
 def bounds() -> dict[str, str]:
     """The version bound of each package that pyproject.toml names."""
-    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    requirements = [Requirement(text) for texts in lists for text in texts]
-    return {requirement.name: str(requirement.specifier) for requirement in requirements}
+    return {requirement.name: str(requirement.specifier) for requirement in requirements()}
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+def packed(wheel: Path) -> set[str]:
     """The names in the wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (file,) = folder.glob("*.whl")
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
 
 
-def test_wheel_holds_the_package_and_its_metadata_only(wheel: set[str]) -> None:
-    assert {name.split("/")[0] for name in wheel} == {"handlerkit", f"handlerkit-{PROJECT['version']}.dist-info"}
+def test_wheel_holds_the_package_and_its_metadata_only(packed: set[str]) -> None:
+    assert {name.split("/")[0] for name in packed} == {"handlerkit", f"handlerkit-{PROJECT['version']}.dist-info"}
 
 
-def test_wheel_holds_every_file_of_the_package(wheel: set[str]) -> None:
+def test_wheel_holds_every_file_of_the_package(packed: set[str]) -> None:
     files = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "handlerkit").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert "handlerkit/py.typed" in files
-    assert {name for name in wheel if name.startswith("handlerkit/")} == files
+    assert {name for name in packed if name.startswith("handlerkit/")} == files
 
 
-def test_wheel_brings_the_licence(wheel: set[str]) -> None:
-    assert f"handlerkit-{PROJECT['version']}.dist-info/licenses/LICENSE" in wheel
+def test_wheel_brings_the_licence(packed: set[str]) -> None:
+    assert f"handlerkit-{PROJECT['version']}.dist-info/licenses/LICENSE" in packed
 
 
 def test_every_dependency_has_its_reason_beside_it() -> None:
@@ -82,9 +84,8 @@ def test_package_that_was_asked_for_is_named(package: str) -> None:
 
 def test_one_package_has_one_bound() -> None:
     seen: dict[str, str] = {}
-    for texts in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]:
-        for requirement in map(Requirement, texts):
-            assert seen.setdefault(requirement.name, str(requirement.specifier)) == str(requirement.specifier)
+    for requirement in requirements():
+        assert seen.setdefault(requirement.name, str(requirement.specifier)) == str(requirement.specifier)
 
 
 def test_everything_the_package_imports_is_declared() -> None:
@@ -123,6 +124,35 @@ def test_environment_yml_brings_no_second_java() -> None:
     assert "openjdk" not in (ROOT / "environment.yml").read_text()
 
 
+def locked(python: str, platform: str) -> dict[str, list[Version]]:
+    """The versions of each package that tools/constraints.txt has for this Python and platform."""
+    found: dict[str, list[Version]] = {}
+    environment = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": platform}
+    for line in (ROOT / "tools" / "constraints.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate(environment):
+                (pin,) = requirement.specifier
+                assert pin.operator == "=="
+                found.setdefault(canonicalize_name(requirement.name), []).append(Version(pin.version))
+    return found
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_the_lock_holds_one_version_of_all_that_is_required(python: str, platform: str) -> None:
+    versions = locked(python, platform)
+    for required in requirements():
+        if required.marker is None or required.marker.evaluate({"sys_platform": platform}):
+            found = versions.get(canonicalize_name(required.name), [])
+            assert len(found) == 1, f"{required.name}: make lock adds it"
+            assert found[0] in required.specifier, f"{required.name}: make lock renews it"
+
+
+def test_the_lock_names_no_address_and_no_path() -> None:
+    assert re.findall(r".*(?:/|://|@).*", (ROOT / "tools" / "constraints.txt").read_text()) == []
+
+
 @pytest.mark.parametrize("notebook", sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")))
 def test_readme_links_every_notebook_with_a_picture(notebook: str) -> None:
     (row,) = [
@@ -134,12 +164,37 @@ def test_readme_links_every_notebook_with_a_picture(notebook: str) -> None:
 
 def test_every_make_target_is_in_the_help() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=10).stdout
-    assert set(re.findall(r"^make (\w+)", shown, re.MULTILINE)) >= {"demo", "test", "lab", "bench", "check", "clean"}
+    (phony,) = re.findall(r"^\.PHONY: help (.+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert re.findall(r"^make (\w+)", shown, re.MULTILINE)[1:] == phony.split()
 
 
 @pytest.mark.parametrize(("file", "command"), [(".github/workflows/test.yml", ".ci/run"), (".ci/run", "make test")])
 def test_continuous_integration_runs_make_test(file: str, command: str) -> None:
     assert command in (ROOT / file).read_text()
+
+
+def test_continuous_integration_runs_on_every_python_of_the_classifiers() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert jobs["test"]["strategy"]["matrix"]["python"] == named
+    assert [name for name, job in jobs.items() if job.get("env") == {"LOCKED": "0"}] == ["newest"]
+    assert [name for name, job in jobs.items() if job.get("continue-on-error")] == ["newest"]
+
+
+@pytest.mark.parametrize(
+    ("locked", "options"), [("1", "-c tools/constraints.txt"), ("0", "--upgrade --upgrade-strategy eager")]
+)
+def test_set_up_installs_what_is_locked_or_the_newest(tmp_path: Path, locked: str, options: str) -> None:
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "setup.sh", tmp_path / "tools")
+    python = tmp_path / ".venv" / "bin" / "python"  # says what it is asked
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho $*\n")
+    python.chmod(0o755)
+    environment = {**os.environ, "LOCKED": locked}
+    subprocess.run(["bash", "tools/setup.sh"], cwd=tmp_path, env=environment, check=True, timeout=30)
+    assert (tmp_path / ".venv" / "setup.log").read_text() == f"-m pip install --quiet {options} --editable .[dev]\n"
+    assert (tmp_path / ".venv" / ".ready").exists()
 
 
 def stages(folder: Path, fails: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -160,15 +215,12 @@ def stages(folder: Path, fails: str = "", **environment: str) -> subprocess.Comp
 def test_every_stage_runs_though_one_fails_and_the_summary_has_them_all(tmp_path: Path) -> None:
     done = stages(tmp_path, fails="python")
     before, _, summary = done.stdout.partition("== summary\n")
+    ended = re.findall(r"^(passed|FAILED) +(.+) \(\d+ s\)$", summary, re.MULTILINE)
     assert done.returncode == 1
-    assert before.count("== ") == summary.count(" s)") == 10
-    assert re.findall(r"^(passed|FAILED) +(.+?)[:,(]? ", summary, re.MULTILINE)[5:] == [
-        ("FAILED", "unit"),
-        ("FAILED", "tests"),
-        ("passed", "the"),
-        ("FAILED", "tests"),
-        ("FAILED", "the"),
-    ]
+    assert [name for _, name in ended] == re.findall(r"^== (.+)$", before, re.MULTILINE)
+    assert ("passed", "types: mypy --strict") in ended
+    assert ("FAILED", "unit tests, and what is in the wheel") in ended
+    assert ended[-1] == ("FAILED", "the notebooks against their saved outputs")
     assert summary.endswith("FAILED a.py::test_a\n= 1 failed, 2 passed in 0.10s =\n")
 
 
@@ -210,8 +262,8 @@ def sanitized(text: str) -> str:
     return text
 
 
-def test_sanitizing_has_three_rules() -> None:
-    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 3
+def test_sanitizing_has_four_rules() -> None:
+    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 4
 
 
 @pytest.mark.parametrize(
@@ -224,6 +276,7 @@ def test_sanitizing_has_three_rules() -> None:
         ("is  ≈0.013 × the time", "is ≈76 × the time"),
         ('<img src="data:image/png;base64,AAAA+/=">', '<img src="data:image/jpeg;base64,B">'),
         ('<img src="data:image/png;base64,AA/4s+AA">', '<img src="data:image/png;base64,AA">'),
+        ("Python 3.11.7, torch 2.14.1, target declared", "Python 3.13.0, torch 2.15.0+cu130, target declared"),
     ],
 )
 def test_times_and_data_uris_are_taken_for_equal(one: str, other: str) -> None:
@@ -231,7 +284,8 @@ def test_times_and_data_uris_are_taken_for_equal(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["24 boxes", "200 OK", "1.4×", "12 sheets", "384 x 303", "score 0.98", "v1.2s", "3\ns"]
+    "text",
+    ["24 boxes", "200 OK", "1.4×", "12 sheets", "384 x 303", "score 0.98", "v1.2s", "3\ns", "Python 3.9", "torch 2.4"],
 )
 def test_other_numbers_are_compared(text: str) -> None:
     assert sanitized(text) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import handlerkit as hk
 
+API = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
 HEAVY = ("torch", "torchvision", "ts", "numpy", "PIL", "matplotlib", "IPython", "ipywidgets")
 PUBLIC = [
     "Archive",
@@ -61,9 +63,14 @@ def test_name_is_there(name: str) -> None:
     assert getattr(hk, name) is not None
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_name_stands_in_the_documentation(name: str) -> None:
+    assert re.search(rf"(`hk|:: handlerkit)\.{name}(`|\n)", API)
+
+
 def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse(Path(hk.__file__).read_text())
-    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    block = next(node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
     imported = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert imported | {"__version__"} == set(PUBLIC)
 
@@ -73,9 +80,21 @@ def test_import_loads_nothing_heavy() -> None:
     assert set(HEAVY).isdisjoint(loaded)
 
 
-def test_dir_lists_names_that_are_not_loaded_yet() -> None:
-    listed = in_a_new_python("import handlerkit; print(*dir(handlerkit))").split()
-    assert set(PUBLIC) <= set(listed)
+@pytest.mark.parametrize("first", ["import handlerkit", "import handlerkit.cli.main, handlerkit.archive"])
+def test_dir_lists_the_public_names_alone(first: str) -> None:
+    assert in_a_new_python(f"{first}; print(*dir(handlerkit))").split() == PUBLIC
+
+
+@pytest.mark.parametrize("use_jedi", [True, False])
+def test_tab_offers_the_public_names_alone(use_jedi: bool) -> None:
+    code = f"""
+from IPython.core.completer import IPCompleter, provisionalcompleter
+import handlerkit
+with provisionalcompleter():
+    completer = IPCompleter(namespace={{"hk": handlerkit}}, use_jedi={use_jedi})
+    print(*sorted(one.text.lstrip(".") for one in completer.completions("hk.", 3)))
+"""
+    assert in_a_new_python(code).split() == [name for name in PUBLIC if not name.startswith("_")]
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
+import random
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -13,7 +16,7 @@ import pytest
 from handlerkit import Archive, Model, Request, Worker, unpack
 from handlerkit.archive import SUFFIXES
 from handlerkit.errors import ArchiveError, LoadError, ModelError
-from handlerkit.unpack import read_manifest
+from handlerkit.unpack import ArchiveReader, open_archive, read_manifest
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 FORMATS = tuple(SUFFIXES)
@@ -200,3 +203,78 @@ def test_unpacked_archive_goes_with_the_process(model: Model, tmp_path: Path, te
     script = f"import tempfile; tempfile.tempdir = {str(temporary)!r}; from handlerkit.unpack import Unpacked; "
     subprocess.run([sys.executable, "-c", f"{script}kept = Unpacked({str(path)!r}); print(kept.model)"], check=True)
     assert folders_left(temporary) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_unpacking_that_breaks_off_leaves_nothing(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def extract(self: ArchiveReader, name: str, path: Path) -> None:
+        real(self, name, path)
+        if name == "mirror.py":
+            raise error
+
+    real = ArchiveReader.extract
+    monkeypatch.setattr(ArchiveReader, "extract", extract)
+    archive = Archive(model).save(tmp_path / "store")
+    with pytest.raises((KeyboardInterrupt, ArchiveError), match=r"^$|^letters\.mar was not unpacked: No space left"):
+        unpack(archive, tmp_path / "new" / "deep" / "folder")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises((KeyboardInterrupt, ArchiveError)):
+        unpack(archive, tmp_path / "empty")
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_space_is_checked_before_anything_is_unpacked(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Archive(model).save(tmp_path / "store")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10))
+    with pytest.raises(ArchiveError, match=r"and the disk has 0\.0 MB free: free some space, or unpack elsewhere"):
+        unpack(archive, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_folder_that_is_a_file(model: Model, tmp_path: Path) -> None:
+    archive = Archive(model).save(tmp_path / "store")
+    (tmp_path / "new").touch()
+    with pytest.raises(ArchiveError, match=r"new' is a file: unpack letters\.mar into a new folder"):
+        unpack(archive, tmp_path / "new")
+
+
+@pytest.mark.parametrize("archive_format", FORMATS)
+def test_files_are_read_without_unpacking(model: Model, tmp_path: Path, archive_format: str) -> None:
+    with open_archive(Archive(model, archive_format).save(tmp_path / "store")) as archive, open_archive(model) as own:
+        assert archive.sizes == own.sizes
+        for name, size in archive.sizes.items():
+            with archive.open(name) as file, own.open(name) as expected:
+                assert file.read(3) + file.read() == expected.read()
+                assert file.seek(-2, 2) == size - 2
+                expected.seek(size - 2)
+                assert file.read() == expected.read()
+                assert file.seek(1) == 1
+                assert file.tell() == 1
+        with pytest.raises(KeyError):
+            archive.open(MANIFEST)
+
+
+def test_zip_within_an_archive_is_read_in_place(tmp_path: Path) -> None:
+    inner, chance = tmp_path / "net.pt", random.Random(0)
+    with zipfile.ZipFile(inner, "w") as made:
+        made.writestr("net/data.pkl", b"pickled")
+        made.writestr("net/data/0", chance.randbytes(400_000))
+    model = Model("m", handler="base_handler", serialized_file=inner)
+    with (
+        open_archive(Archive(model).save(tmp_path / "store")) as archive,
+        archive.open("net.pt") as file,
+        zipfile.ZipFile(file) as zipped,
+    ):
+        assert zipped.read("net/data.pkl") == b"pickled"
+        assert zipped.testzip() is None
+
+
+def test_pipe_among_a_model_s_files(model: Model, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "extra" / "pipe")
+    with pytest.raises(ArchiveError, match=r"^cannot read pipe: 'pipe' is neither a file nor a folder"):
+        open_archive(model)

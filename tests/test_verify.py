@@ -12,7 +12,9 @@ from PIL import Image
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Exchange, Request, Response, Run
 from handlerkit.model import Model
+from handlerkit.targets import Environment
 from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
+from handlerkit.view import bundle
 
 ID = ("x-request-id", "one")
 
@@ -45,6 +47,35 @@ def told(ours: Response, theirs: Response, **options) -> list[str]:
 
 def verdict(ours: Response, theirs: Response, **options) -> str:
     return compared(ours, theirs, **options).rows[0].verdict
+
+
+@pytest.fixture
+def placed() -> Report:
+    """Compared with an endpoint that tells where it answers: on a Python that stands in for another."""
+    stands_in = "Python 3.10.13 stands in for Python 3.9, which is not installed here"
+    packages = {"torch": "2.4.0", "numpy": "1.24.3"}
+    endpoint = Answers(answer(b"x"))
+    endpoint.environment = Environment("image.txt", Path("/x/python"), "3.10.13", packages, stands_in)  # type: ignore[attr-defined]
+    return verify(Run((Exchange(Request(label="coins.png"), answer(b"x")),), model="m"), endpoint)
+
+
+def test_report_names_python_torch_and_target(placed: Report) -> None:
+    place = "the other, Python 3.10.13, torch 2.4.0, target image.txt"
+    assert repr(placed).startswith(f"<Report {place}: 1 identical; Python 3.10.13 stands in")
+    shown = bundle(placed)
+    assert shown["text/plain"].splitlines()[0] == f"verified on {place}: 1 × identical"
+    assert f"verified on {place}" in shown["text/html"]
+
+
+def test_report_says_which_python_stands_in(placed: Report) -> None:
+    shown = bundle(placed)
+    for text in shown.values():
+        assert "Python 3.10.13 stands in for Python 3.9, which is not installed here" in text
+
+
+def test_report_of_an_endpoint_that_tells_no_environment_names_the_endpoint() -> None:
+    report = compared(answer(b"x"), answer(b"x"))
+    assert (report.environment, report.place) == (None, "the other")
 
 
 def test_requests_are_replayed_in_order() -> None:

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Makes .venv and installs the kit there with all it is developed with. Safe to run again: pip adds what is missing.
+# Makes .venv and installs the kit there with all it is developed with, in the versions of tools/constraints.txt; with
+# LOCKED=0, in the newest ones. Safe to run again: pip adds what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=.venv
 log=$venv/setup.log
 is_recent='import sys; sys.exit(sys.version_info < (3, 11))'
+if [ "${LOCKED:-1}" = 0 ]; then versions="--upgrade --upgrade-strategy eager"; else versions="-c tools/constraints.txt"; fi
 # Room for .venv (6.5 GB with the CUDA libraries torch brings on Linux) and the downloads it is made from.
 if [ "$(uname -s)" = Linux ]; then needed_gb=12; else needed_gb=5; fi
 
@@ -55,5 +57,6 @@ explain_pip() {
 "$venv/bin/python" -c "$is_recent" 2>/dev/null || make_venv
 "$venv/bin/python" -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null || check_room
 echo "== set-up: installing handlerkit, torch, TorchServe, JupyterLab and the tools into $venv (minutes, the first time)"
-"$venv/bin/python" -m pip install --quiet --editable '.[dev]' >"$log" 2>&1 || explain_pip
+# shellcheck disable=SC2086 # $versions is several words
+"$venv/bin/python" -m pip install --quiet $versions --editable '.[dev]' >"$log" 2>&1 || explain_pip
 touch "$venv/.ready"

@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from handlerkit.check.code.source import Source, dotted, keyword, text_of
 from handlerkit.check.subject import Subject
+from handlerkit.check.weights import Kind
 from handlerkit.check.weights.operators import WEIGHTS_ONLY_SINCE
 from handlerkit.targets import Target
 
@@ -26,6 +27,43 @@ _LOADERS = {"_load_pickled_model", "_load_torchscript_model", "_load_torch_expor
 #: Modules whose load, loads, Unpickler or read_pickle unpickles.
 _UNPICKLING = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "pandas", "pd", "shelve", "numpy", "np"}
 _UNPICKLERS = {"load", "loads", "read_pickle", "Unpickler", "open"}
+
+
+#: Functions that load weights, by the ends of their names, and the containers that they take.
+_TAKES: dict[str, tuple[Kind, ...]] = {
+    "torch.jit.load": ("torchscript",),
+    "jit.load": ("torchscript",),
+    "torch.load": ("torch", "legacy torch", "torchscript"),
+    "torch.export.load": ("exported program",),
+    "onnxruntime.InferenceSession": ("onnx",),
+    "ort.InferenceSession": ("onnx",),
+    "InferenceSession": ("onnx",),
+    "safetensors.torch.load_file": ("safetensors",),
+    "load_file": ("safetensors",),
+    "safe_open": ("safetensors",),
+    "joblib.load": ("pickle",),
+    "pickle.load": ("pickle",),
+    "np.load": ("numpy", "pickle"),
+    "numpy.load": ("numpy", "pickle"),
+}
+
+
+@dataclass(frozen=True)
+class Load:
+    """A call that loads weights.
+
+    Attributes:
+        function: its name, as it stands there.
+        takes: the containers that it takes.
+        file: the file of the archive that its arguments name, or the manifest's weights where they name none.
+        has_device: whether it says where tensors go (map_location).
+    """
+
+    place: str
+    function: str
+    takes: tuple[Kind, ...]
+    file: str | None
+    has_device: bool
 
 
 @dataclass(frozen=True)
@@ -73,6 +111,33 @@ class Loading:
             TorchLoad(source.place(node), _weights_only(node))
             for source, node in self.program.nodes(ast.Call)
             if dotted(node.func) == "torch.load" or (dotted(node.func) == "load" and _takes_load(source, "torch"))
+        )
+
+    @cached_property
+    def loads(self) -> tuple[Load, ...]:
+        """The calls that load a file of the archive's."""
+        found = []
+        for source, node in self.program.nodes(ast.Call):
+            function = dotted(node.func)
+            if function not in _TAKES or _replaces(source, function):
+                continue
+            texts = [text for inner in ast.walk(node) if (text := text_of(inner)) is not None]
+            named = [file for file in self._subject.sizes if any(_ends(text, file) for text in texts)]
+            if len(named) > 1 or (not named and any("." in text for text in texts)):
+                continue  # which of them, or a name that is not in the archive
+            file = named[0] if named else self._subject.serialized_file if self._asks_manifest else None
+            has_device = len(node.args) > 1 or keyword(node, "map_location") is not None or any(
+                one.arg is None for one in node.keywords
+            )  # fmt: skip
+            found.append(Load(source.place(node), function, _TAKES[function], file, has_device))
+        return tuple(found)
+
+    @cached_property
+    def _asks_manifest(self) -> bool:
+        """Whether the code takes the weights' name from the manifest, and loads no more than one file."""
+        calls = [node for _, node in self.program.nodes(ast.Call) if dotted(node.func) in _TAKES]
+        return len(calls) == 1 and any(
+            text_of(node) == "serializedFile" for _, node in self.program.nodes(ast.Constant)
         )
 
     @cached_property
@@ -153,6 +218,18 @@ def _calls_base(source: Source, initialize: ast.FunctionDef) -> bool:
                 errors = ("RuntimeError", "AttributeError")
                 return source.tried(node, errors) is None and not source.conditional(node)
     return False
+
+
+def _ends(text: str, file: str) -> bool:
+    """Whether a text names a file of the archive."""
+    return f"/{text}".endswith(f"/{file}") or f"/{file}".endswith(f"/{text}")
+
+
+def _replaces(source: Source, function: str) -> bool:
+    """Whether a file defines the name itself, so that it means something else there."""
+    return "." not in function and any(
+        isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == function for node in ast.walk(source.tree)
+    )
 
 
 def _weights_only(call: ast.Call) -> bool | str:

@@ -10,7 +10,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from handlerkit.check.code import standard_library
-from handlerkit.errors import TargetError
 from handlerkit.targets import Environment, Target
 from handlerkit.targets.distributions import Distribution, closure, installed
 from handlerkit.targets.requirements import Line, markers_environment
@@ -54,12 +53,18 @@ class Packages:
         #: The distributions that the requirements file names.
         self.declared = frozenset(canonicalize_name(one.name) for one in asked)
         environment = self._environment
-        base = _with_needed(target.pins, self._here) if environment is None else environment.packages.keys()
+        if environment is not None:
+            base, is_whole = set(environment.packages), True
+        elif not target.installs:  # its pins are all that it holds
+            base, is_whole = set(target.pins), True
+        else:
+            base = _with_needed(target.pins, self._here)
+            is_whole = all(target.pins.values()) and base <= target.pins.keys()  # as pip freeze writes it
         #: The canonical names of all that are there.
         self.names = frozenset(self.declared | base | closure(asked, self._here).keys())
         nameless = any(line.requirement is None and not line.is_option for line in lines)
         unknown: list[str] = [name for name in self.declared if name not in self._here and name not in target.pins]
-        if environment is None and not all(target.pins.values()):
+        if not is_whole:
             unknown += [name for name in target.pins if name not in self._here and name not in _LEAVES]
         #: Distributions there of which nothing here tells what they need.
         self.unknown = tuple(sorted(unknown)) + (("a requirement that names no distribution",) if nameless else ())
@@ -69,8 +74,11 @@ class Packages:
         top = module.partition(".")[0]
         if top in standard_library.modules(self._target.python):
             return "there"
+        if self.names.intersection(self._guessed(module)) or self.names.intersection(self._bringing_here(module)):
+            return "there"
+        is_shared = "." in module and len(self._brought.get(top, ())) > 1  # a folder such as google, or nvidia
         environment = self._environment
-        if (environment is not None and top in environment.modules()) or self.names.intersection(self.bringing(module)):
+        if environment is not None and top in environment.modules() and not is_shared:
             return "there"
         if top == "distutils" and "setuptools" in self.names:  # brings one of its own
             return "there"
@@ -83,11 +91,7 @@ class Packages:
 
     def bringing(self, module: str) -> list[str]:
         """The canonical names of distributions that bring a module, the likeliest first."""
-        top = module.partition(".")[0]
-        guessed = (_BROUGHT_BY.get(module) or _BROUGHT_BY.get(top, top)).split()
-        dashed = module.replace(".", "-")  # google.protobuf and google-cloud-storage share a folder
-        prefixes = [dashed.rsplit("-", count)[0] for count in range(dashed.count("-"))]
-        return list(dict.fromkeys([*self._bringing_here(module), *map(canonicalize_name, [*guessed, *prefixes])]))
+        return list(dict.fromkeys([*self._bringing_here(module), *self._guessed(module)]))
 
     def knows(self, module: str) -> bool:
         """Whether it is known which distribution brings a module."""
@@ -108,10 +112,8 @@ class Packages:
 
     @cached_property
     def _environment(self) -> Environment | None:
-        try:
-            return self._target.built()
-        except TargetError:
-            return None
+        """What the target holds, where that is not said by its pins, and is built already."""
+        return self._target.built() if self._target.installs else None
 
     @cached_property
     def _brought(self) -> Mapping[str, list[str]]:
@@ -122,17 +124,22 @@ class Packages:
                 found.setdefault(module, []).append(one.name)
         return found
 
+    def _guessed(self, module: str) -> list[str]:
+        """The distributions that bring a module by their names."""
+        top = module.partition(".")[0]
+        names = (_BROUGHT_BY.get(module) or _BROUGHT_BY.get(top, top)).split()
+        dashed = module.replace(".", "-")  # google.protobuf and google-cloud-storage share a folder
+        prefixes = [dashed.rsplit("-", count)[0] for count in range(dashed.count("-"))]
+        return [canonicalize_name(name) for name in (*names, *prefixes)]
+
     def _bringing_here(self, module: str) -> list[str]:
         names = self._brought.get(module.partition(".")[0], [])
-        if len(names) < 2:
+        if len(names) < 2 or "." not in module:
             return names
-        path = module.replace(".", "/")  # a folder that several share
-        having = [
-            name
-            for name in names
-            if any(file.startswith(f"{path}/") or file == f"{path}.py" for file in self._here[name].files)
+        path = module.replace(".", "/")  # in a folder that several share
+        return [
+            name for name in names if any(file.startswith((f"{path}/", f"{path}.")) for file in self._here[name].files)
         ]
-        return having or names
 
 
 #: Distributions of the official images that bring nothing with them.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
+from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Source
 from handlerkit.check.packages import Packages
-from handlerkit.check.weights import LFS_POINTER, Weights
-from handlerkit.check.weights import read as read_weights
+from handlerkit.check.weights import LFS_POINTER, Weights, read, read_beginning
 from handlerkit.errors import TargetError
 from handlerkit.messages import Run
 from handlerkit.model import Model, PathLike
@@ -26,6 +27,8 @@ _SUFFIXES = {
 }  # fmt: skip
 #: Names of files that are looked at only for being Git LFS pointers.
 _NOT_LOOKED_AT = (".py", ".json", ".txt", ".yaml", ".yml", ".md", ".csv", ".html", ".css", ".js", ".xml", ".toml")
+#: Bytes that are inflated whole, and in memory, to be looked at.
+_SMALL = 64 << 20
 #: Bytes of a file that `read` gives: code, JSON and YAML are shorter, and an archive from elsewhere may hold anything.
 _MOST = 4 << 20
 
@@ -102,9 +105,24 @@ class Subject:
         if not is_named and name.endswith(_NOT_LOOKED_AT):
             return Weights("git lfs pointer") if self.read(name, len(LFS_POINTER)) == LFS_POINTER else None
         with self.open(name) as file:
-            found = read_weights(file, self.sizes[name])
+            found = self._read_weights(name, file)
         is_weights = is_named or PurePosixPath(name).suffix in _SUFFIXES
         return found if is_weights or found.pickles or found.kind == "git lfs pointer" else None
+
+    def _read_weights(self, name: str, file: IO[bytes]) -> Weights:
+        """Some containers are read from their end; bytes that are inflated have to be laid down for that first."""
+        size = self.sizes[name]
+        begins = file.read(2)
+        file.seek(0)
+        if not self._archive.inflates(name) or not begins.startswith((b"PK", b"\x80")):
+            return read(file, size)
+        if size > _SMALL and (found := read_beginning(file)) is not None:
+            return found
+        file.seek(0)
+        with SpooledTemporaryFile(_SMALL) as spool:
+            shutil.copyfileobj(file, spool, 1 << 20)
+            spool.seek(0)
+            return read(spool, size)
 
     @cached_property
     def handler_file(self) -> str | None:

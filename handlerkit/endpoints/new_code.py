@@ -6,6 +6,7 @@ import __future__
 import abc
 import ast
 import gc
+import inspect
 import os
 import sys
 import types
@@ -35,7 +36,7 @@ class Source:
     def check(self, edit: Edit, users: Holders) -> None:
         """Raises LoadAnew where something other than `users` has code that an edit replaces."""
         for path in edit.changed:
-            if not users.get(id(self.tree[path])):
+            if not users.get(id(self.tree[path])) and not self._only_inside(path):
                 raise LoadAnew(f"{path[-1]} changed, and is no plain function any more")
         for path in (*edit.added, *edit.removed):
             if len(path) > 1:
@@ -52,6 +53,10 @@ class Source:
             alive = _alive(self.tree, held, users) if held else None
         if alive is not None:
             raise LoadAnew(f"{alive[-1]} is still running, or something else holds its code")
+
+    def _only_inside(self, path: Node) -> bool:
+        """Whether code is made anew by each call of a function, which then takes the new one for it."""
+        return len(path) > 1 and bool(self.tree[path[:-1]].co_flags & inspect.CO_OPTIMIZED)
 
     def scope(self, path: Node) -> object:
         """The module or class that the function at `path` stands in."""
@@ -85,6 +90,8 @@ def replace(source: Source, edit: Edit, users: Holders) -> None:
         delattr(source.scope(path), path[-1])
     for path, node in edit.added.items():
         setattr(source.scope(path), path[-1], _function(source, edit, path, node))
+    for name, value in edit.constants.items():
+        delattr(source.module, name) if value is None else setattr(source.module, name, ast.literal_eval(value))
     source.tree, source.ran = edit.tree, {path for path in source.ran if path in edit.tree}
     spec = source.module.__spec__
     if spec is not None and spec.cached and os.path.exists(spec.cached):  # after the first edit alone

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from handlerkit.endpoints.compiled import forget, scripted
 from handlerkit.endpoints.load_record import LoadRecord
 from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.endpoints.new_code import Source, holders, replace
@@ -51,6 +52,13 @@ class Reload:
 
     def __repr__(self) -> str:
         return f"{'model kept' if self.kept else 'loaded again'}: {self.reason}"
+
+
+def _called(path: Node) -> str:
+    """What to call a function: a comprehension is part of the one around it."""
+    while path[-1].startswith("<") and not path[-1].startswith("<lambda>") and len(path) > 1:
+        path = path[:-1]
+    return path[-1].partition("#")[0].replace("<lambda>", "a lambda")
 
 
 def _reads_docstrings(code: CodeType) -> bool:
@@ -114,6 +122,10 @@ class Swap:
         if called:
             self._put_back()
             put_back()
+        if edited:
+            if name := scripted(self._files.holds):
+                raise LoadAnew(f"TorchScript has compiled {name}")
+            forget()
         users = holders(self._snapshot.functions)
         for file, edit in edited.items():
             self._sources[file].check(edit, users)
@@ -121,7 +133,7 @@ class Swap:
             replace(self._sources[file], edit, users)
         for file, source in written.items():
             self._files.write(file, source)
-        structural = any(edit.added or edit.removed for edit in edited.values())
+        structural = any(edit.added or edit.removed or edit.constants for edit in edited.values())
         if structural or any(edit.described or edit.notes for edit in edited.values()):
             self._snapshot = self._shoot(self._snapshot)
         return self._summary(written, edited), structural
@@ -205,16 +217,21 @@ class Swap:
         if any(edit.described for edit in edits.values()) and any(map(_reads_docstrings, everything)):
             raise LoadAnew("a docstring changed, and the handler reads them")
         came = {path for edit in edits.values() for path in (*edit.added, *edit.removed)}
-        if not came:
+        constants = {name for edit in edits.values() for name in edit.constants}
+        if not came and not constants:
             return
         words = set(self._words(ran))
+        for name in constants:
+            if name in words or name in (self._entry, "handle"):
+                raise LoadAnew(f"{name} changed")
         if found := words & _READS_NAMES:
-            raise LoadAnew(f"a function came or went, and loading looks for names ({min(found)})")
+            name = f"{min(constants)} changed" if constants else "a function came or went"
+            raise LoadAnew(f"{name}, and loading looks for names ({min(found)})")
         outside = set(self._words(self._foreign)) if any(len(path) > 1 for path in came) else set()
         for path in came:
             if path[-1] in words or path[-1] in (self._entry, "handle") or (len(path) > 1 and path[-1] in outside):
                 raise LoadAnew(f"{path[-1]} came or went, and loading looks for that name")
-        if self._snapshot.micro_batching:
+        if came and self._snapshot.micro_batching:
             raise LoadAnew("a function came or went, and threads of the micro-batching hold them")
 
     def _ran(self, edits: Mapping[str, Edit] | None = None) -> Iterable[CodeType]:
@@ -248,8 +265,8 @@ class Swap:
             if edit is None:
                 names[Path(file).name] = None
                 continue
-            for path in (*edit.changed, *edit.added, *edit.removed):
-                name = path[-1].partition("#")[0].replace("<lambda>", "a lambda")
+            changed = [_called(path) for path in (*edit.changed, *edit.added, *edit.removed)]
+            for name in (*changed, *edit.constants):
                 names[name if stem == self._stem else f"{stem}.{name}"] = None
         told = list(names)
         if len(told) > 3:

@@ -250,9 +250,9 @@ class Server:
             raise
 
     def _requirements(self, source: Model | Path) -> list[str]:
-        """What the environment has to hold for this model; nothing where TorchServe installs it itself."""
+        """What the environment has to hold for this model; not its requirements where TorchServe installs them."""
         if str(self._properties.get("install_py_dep_per_model", False)).lower() == "true":
-            return []
+            return [] if self._target.installs else ["pip"]  # which TorchServe calls
         return [line.text for line in lines_of_archive(source)]
 
     def _enter_environment(self, source: Model | Path) -> None:

@@ -39,6 +39,8 @@ class Edit:
         changed: functions whose insides differ. Those that only moved, or have another docstring, are not among them.
         added, removed: plain functions and methods (no decorator, defaults are constants) with nothing else of that
             name beside them; with the statement that defines each.
+        constants: names of the module that stand for another number, text or collection of such now, came, or (None)
+            went; with the expression. Whether code that ran reads them is not looked at.
         described: whether docstrings differ.
     """
 
@@ -47,6 +49,7 @@ class Edit:
     changed: list[Node] = field(default_factory=list)
     added: dict[Node, Function] = field(default_factory=dict)
     removed: list[Node] = field(default_factory=list)
+    constants: dict[str, ast.expr | None] = field(default_factory=dict)
     described: bool = False
     #: Whether the compiler writes notes into classes, which changed with the lines.
     notes: bool = False
@@ -105,7 +108,7 @@ class _Differs(Exception):
 
 
 def _leniently(file: str, edit: Edit, before: bytes, ran: Set[Node]) -> Edit:
-    """Compare without docstrings, and without functions that came or went."""
+    """Compare without docstrings, without functions that came or went, and without constants that are others now."""
     was, now = ast.parse(before), ast.parse(edit.source)
     edit.syntax = ast.parse(edit.source)
     was_described, now_described = _undescribe(was), _undescribe(now)
@@ -120,6 +123,10 @@ def _leniently(file: str, edit: Edit, before: bytes, ran: Set[Node]) -> Edit:
     for path in came.keys() - taken:
         _body_of(now, path).remove(came[path])
         edit.added[path] = given[path]
+    for name, (one, other) in _constants_that_differ(was, now).items():
+        edit.constants[name] = None if other is None else other.value
+        was.body = [statement for statement in was.body if statement is not one]
+        now.body = [statement for statement in now.body if statement is not other]
     explained = _statements_that_differ(was, now)
     rest, new = (tree(compile(part, file, "exec", dont_inherit=True)) for part in (was, now))
     edit.rest = rest
@@ -237,6 +244,49 @@ def _functions(module: ast.Module) -> dict[Node, Function]:
             if isinstance(node, Function) and names[node.name] == 1 and _plain(node):
                 found[(*path, node.name)] = node
     return found
+
+
+_Constant = ast.Assign | ast.AnnAssign
+
+
+def _constants_that_differ(was: ast.Module, now: ast.Module) -> dict[str, tuple[_Constant | None, _Constant | None]]:
+    """By name, the statement before and the one after; one of them is None where a name came or went."""
+    before, after = _constants(was), _constants(now)
+    found: dict[str, tuple[_Constant | None, _Constant | None]] = {}
+    for name, one in before.items():
+        other = after.get(name)
+        if other is None and isinstance(one, ast.Assign) and (name,) not in _taken(now):
+            found[name] = one, None
+        elif other is not None and ast.dump(one) != ast.dump(other) and _annotation(one) == _annotation(other):
+            found[name] = one, other
+    came = {
+        name: other for name, other in after.items() if isinstance(other, ast.Assign) and (name,) not in _taken(was)
+    }
+    return found | {name: (None, other) for name, other in came.items()}
+
+
+def _constants(module: ast.Module) -> dict[str, _Constant]:
+    """The module's statements that give a name a value which is written out, where no other gives it one."""
+    names = Counter(_defined(module.body))
+    found: dict[str, _Constant] = {}
+    for node in module.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(ast.Name(id=name), value=value):
+                if names[name] == 1 and name[:2] != "__" and value is not None and _written_out(value):
+                    found[name] = node
+    return found
+
+
+def _written_out(value: ast.expr) -> bool:
+    try:
+        ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def _annotation(statement: _Constant) -> str:
+    return ast.dump(statement.annotation) if isinstance(statement, ast.AnnAssign) else ""
 
 
 def _taken(module: ast.Module) -> set[Node]:

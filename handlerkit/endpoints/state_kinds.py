@@ -92,7 +92,6 @@ _STEADY_NAMES = (
     "numpy.generic", "numpy.dtype", "numpy.ufunc", "torch.dtype", "torch.device", "torch.layout",
     "torch.memory_format", "torch.Size", "torch.jit.ScriptFunction", "torch._C.ScriptMethod", "torch._C.ScriptModule",
     "torch._C.ConcreteModuleType", "torch._C.ParameterDict", "torch._C.BufferDict", "torch._C.ModuleDict",
-    "torch._dynamo.eval_frame._TorchDynamoContext",  # what was compiled is dropped with each edit
     "onnxruntime.capi.onnxruntime_pybind11_state.InferenceSession",
 )  # fmt: skip
 #: Classes of objects that what they tell to be pickled says all of, though Python alone makes them: it hides in C.
@@ -109,6 +108,8 @@ HEAP_TYPE = 1 << 9
 def _teller(kind: type) -> Callable[[Any], Kind | None]:
     if kind in ATOMS or issubclass(kind, (*_STEADY, *_known(_STEADY_NAMES))) or kind.__module__ == "typing":
         return lambda value: None
+    if kind.__module__.startswith("torch._dynamo.") and not issubclass(kind, _known(("torch.nn.Module",))):
+        return lambda value: None  # what torch.compile keeps, which an edit makes it forget
     if kind.__module__ == "pybind11_builtins" or (
         type(kind).__name__ == "pybind11_type" and "__members__" in vars(kind)
     ):
@@ -308,9 +309,9 @@ _FLATTENED_TENSOR = Kind(parts_of.read_flattened_tensor)
 _COPIED_TENSOR = Kind(parts_of.read_small_tensor, parts_of.write_small_tensor)
 _ARRAY = Kind(parts_of.read_array, parts_of.write_array)
 _WATCHED_ARRAY = Kind(parts_of.read_large_array, memory=parts_of.array_memory)
-_OBJECT_ARRAY = Kind(lambda value: (value.shape, *value.flat, *parts_of.attributes(value)))
+_OBJECT_ARRAY = Kind(lambda value: (*parts_of.of_array(value), *value.flat))
 _TOKENIZER = Kind(parts_of.read_tokenizer, parts_of.write_tokenizer, deep=False)
-_TRAINED_TOKENIZER = Kind(parts_of.read_trained_tokenizer, deep=False)
+_TRAINED_TOKENIZER = Kind(parts_of.read_trained_tokenizer, parts_of.write_trained_tokenizer, deep=False)
 _TRAINING = {"train", "train_from_iterator", "getattr", "methodcaller", "attrgetter", "eval", "exec"}
 #: A module's globals.
 GLOBALS = Kind(

@@ -115,8 +115,10 @@ def read_sparse_tensor(value: Any) -> Parts:
         inside = value.crow_indices(), value.col_indices(), value.values()
     else:
         inside = value.ccol_indices(), value.row_indices(), value.values()
-    places = [one.untyped_storage().data_ptr() if isinstance(one, torch.Tensor) else one for one in inside]
-    return (*places, value._version if not value.is_inference() else -1, *value.shape, *_aside(value))
+    hashes = [
+        _hash_on_device(one.untyped_storage(), one.device) if isinstance(one, torch.Tensor) else one for one in inside
+    ]
+    return (*hashes, value.dtype, *value.shape, *_aside(value))
 
 
 def read_flattened_tensor(value: Any) -> Parts:
@@ -169,17 +171,17 @@ def array_memory(value: Any) -> tuple[Span, object]:
     return (first, first + sum(map(abs, steps)) + value.itemsize), value
 
 
-def _of_array(value: Any) -> Parts:
+def of_array(value: Any) -> Parts:
     aside = () if type(value).__name__ == "memmap" else attributes(value)
     return value.dtype, value.flags.writeable, len(value.shape), *value.shape, *value.strides, *aside
 
 
 def read_array(value: Any) -> Parts:
-    return value.tobytes(), *_of_array(value)
+    return value.tobytes(), *of_array(value)
 
 
 def read_large_array(value: Any) -> Parts:
-    return value.ctypes.data, *_of_array(value)
+    return value.ctypes.data, *of_array(value)
 
 
 def write_array(value: Any, parts: Parts) -> None:
@@ -187,7 +189,7 @@ def write_array(value: Any, parts: Parts) -> None:
 
     content, *rest = parts
     plain = 3 + 2 * rest[2]
-    now = _of_array(value)
+    now = of_array(value)
     if now[0] is not rest[0] or list(now[1:plain]) != rest[1:plain]:
         raise Irreversible
     if value.tobytes() != content:
@@ -207,32 +209,39 @@ def read_tokenizer(value: Any) -> Parts:
     return (
         json.dumps(value.truncation), json.dumps(value.padding), getattr(value, "encode_special_tokens", False),
         type(model), repr([(name, getattr(model, name)) for name in options]), value.get_vocab_size(False),
-        *(one and one.__getstate__() for one in components), repr(value.get_added_tokens_decoder()),
+        *(one and one.__getstate__() for one in components), repr(sorted(value.get_added_tokens_decoder().items())),
     )  # fmt: skip
 
 
 def write_tokenizer(value: Any, parts: Parts) -> None:
     """Transformers set how to cut and fill anew in each call."""
-    truncation, padding, special, *rest = parts
-    if list(read_tokenizer(value)[3 : 3 + len(rest)]) != rest:
+    _put_tokenizer_back(value, parts, read_tokenizer(value))
+
+
+def _put_tokenizer_back(value: Any, before: Parts, now: Parts) -> None:
+    if now[3:] != before[3:]:
         raise Irreversible
-    now = json.loads(truncation), json.loads(padding)
-    value.enable_truncation(**now[0]) if now[0] else value.no_truncation()
-    value.enable_padding(**now[1]) if now[1] else value.no_padding()
-    if getattr(value, "encode_special_tokens", False) != special:
-        value.encode_special_tokens = special
+    truncation, padding = json.loads(before[0]), json.loads(before[1])
+    value.enable_truncation(**truncation) if truncation else value.no_truncation()
+    value.enable_padding(**padding) if padding else value.no_padding()
+    if now[2] != before[2]:
+        value.encode_special_tokens = before[2]
 
 
 def read_trained_tokenizer(value: Any) -> Parts:
-    """With a hash of all it is made of."""
-    return *read_tokenizer(value), xxhash.xxh3_128_digest(value.to_str())
+    """With a hash of the vocabulary."""
+    return *read_tokenizer(value), xxhash.xxh3_128_digest(value.model.__getstate__())
+
+
+def write_trained_tokenizer(value: Any, parts: Parts) -> None:
+    _put_tokenizer_back(value, parts, read_trained_tokenizer(value))
 
 
 def read_sentencepiece(value: Any) -> Parts:
     """The model, and what it makes of a text: options that are set afterwards are not in the model."""
-    pieces = ["\u2581a", "\u2581b"]
-    tried = value.encode("a b c", out_type=str), value.decode(pieces)
-    return type(value), xxhash.xxh3_128_digest(value.serialized_model_proto()), repr(tried), *attributes(value)
+    tried = value.encode("a b c", out_type=str), value.decode(["\u2581a", "\u2581b"])
+    options = [item for item in vars(value).items() if item[0] not in ("this", "_processor")]
+    return type(value), xxhash.xxh3_128_digest(value.serialized_model_proto()), repr(tried), *chain(*options)
 
 
 _LARGEST = 1 << 26  # bytes of pixels, or of a data base

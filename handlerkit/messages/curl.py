@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import shlex
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from handlerkit.errors import RequestError
 from handlerkit.messages.headers import Headers
 from handlerkit.messages.part import GUESS, Part, read_file
+from handlerkit.messages.shell_words import split_words
 
 _CURL_FLAGS = {"-s", "-S", "-v", "-i", "-k", "-L", "-f", "-#", "-N"} | {
     "--silent", "--show-error", "--verbose", "--include", "--insecure", "--location", "--fail", "--no-buffer",
@@ -41,7 +41,7 @@ def read_curl(command: str) -> CurlRequest:
     Raises RequestError for an option it does not know, and for a file it cannot read.
     """
     try:
-        words = shlex.split(command.replace("\\\n", " "))
+        words = split_words(command.replace("\\\n", " "))
     except ValueError as problem:
         raise RequestError(f"this curl command cannot be read: {problem}") from None
     if words[:1] != ["curl"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,14 @@ from handlerkit.model import Model, PathLike
 from handlerkit.notebook import benching
 from handlerkit.notebook.results import Awaiting, Described, Ready
 from handlerkit.notebook.versions import Versions
-from handlerkit.unpack import read_manifest
+from handlerkit.unpack import Unpacked, read_manifest
 
 
 @dataclass
 class Entry:
     """`options` are Model's, `registered` Worker's, `target` is where the archive is to run. `keep` is called with the
     live exception of a failed call or load. `stamp` tells whether the archive is up to date, `failure` what did not
-    load, and why."""
+    load, and why; `unpacked` holds the files of a model that came out of an archive."""
 
     name: str
     options: dict[str, Any]
@@ -37,6 +37,7 @@ class Entry:
     failure: tuple[object, str] | None = None
     last: Run | None = None
     versions: Versions = field(default_factory=Versions)
+    unpacked: Unpacked | None = None
 
     def build(self) -> Model:
         """The model as it is now. Raises ModelError."""
@@ -148,6 +149,17 @@ class Entry:
         read_manifest(self.archive)  # one sentence, if it is gone or no archive any more
         return self.archive
 
+    def make_room(self, file: Path) -> None:
+        """A file that came out of an archive gives way to the user's own of the same name."""
+        if self.unpacked is not None and file.is_file():
+            self.unpacked.give_way(file)
+
+    def discard(self) -> None:
+        """Forget the worker, and remove what was unpacked."""
+        self.close()
+        if self.unpacked is not None:
+            self.unpacked.close()
+
     def close(self) -> None:
         """Forget the worker."""
         if self.worker is not None:
@@ -155,10 +167,12 @@ class Entry:
             self.worker = None
 
     def load_failure(self) -> str:
-        """The sentence that its files did not load as they are now, "" if they did or were not tried."""
-        if self.failure is None or self.failure[0] != stamp(self.build()):
-            return ""
-        return self.failure[1]
+        """The sentence that its files do not load as they are now, "" if they do; they are tried if they never were."""
+        now = stamp(self.build())
+        if self.worker is None and (self.failure is None or self.failure[0] != now):
+            with suppress(LoadError):  # which is `failure` then
+                self.serve()
+        return self.failure[1] if self.failure is not None and self.failure[0] == now else ""
 
     def _failed(self, problem: LoadError) -> None:
         why = f": {problem.error.type}: {problem.error.message}" if problem.error else ""

@@ -171,15 +171,23 @@ def _part(text: str) -> Any:
 
 
 def _complete(shell: Any, event: Any) -> Sequence[str]:
-    """Options of the magic on this line; file names come from IPython itself."""
+    """Options of the magic on this line, and the values of one that takes few; file names come from IPython itself."""
     from IPython.core.error import TryNext
 
+    from handlerkit.targets import NAMES
+
     magic = event.line.split()[0].lstrip("%") if event.line.split() else ""
-    if magic not in PARSERS or not event.symbol.startswith("-"):
+    if magic not in PARSERS:
         raise TryNext
-    return [
-        option for action in PARSERS[magic]()._actions for option in action.option_strings if option.startswith("--")
-    ]
+    options = {option: action for action in PARSERS[magic]()._actions for option in action.option_strings}
+    if event.symbol.startswith("-"):
+        return [option for option in options if option.startswith("--")]
+    before = "".join(event.text_until_cursor.removesuffix(event.symbol).split()[-1:])
+    values = NAMES if before == "--target" else options[before].choices if before in options else None
+    offered = [value for value in values or () if value.startswith(event.symbol)]
+    if not offered:
+        raise TryNext
+    return offered
 
 
 def _with_body(lines: list[str]) -> list[str]:

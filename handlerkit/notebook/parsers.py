@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from handlerkit.messages.shell_words import split_words
 from handlerkit.model import READY_MADE
 
 ENVELOPES = ("body", "json", "kserve", "kservev2", "all")
@@ -44,9 +44,9 @@ class Parser(argparse.ArgumentParser):
         raise WrongOption(f"{self.prog}: {message} ({self.prog} --help shows the options)")
 
     def read_line(self, line: str) -> dict[str, Any]:
-        """The options in a line, which is split as a shell does. Raises as `read` does."""
+        """The options in a line, which is split as a shell does, without its comment. Raises as `read` does."""
         try:
-            words = shlex.split(line)
+            words = split_words(line)
         except ValueError as problem:
             self.error(str(problem).lower())
         return self.read(words)
@@ -104,6 +104,8 @@ def model_parser(prog: str = "%model") -> Parser:
     parser = Parser(prog, "Choose what the archive will hold, in torch-model-archiver's words.")
     add = parser.add_argument
     add("name", nargs="?", help="the model's name; without it, the current model is shown")
+    add("--archive", type=named, metavar="FILE", help="an archive (.mar, .tar.gz or a folder) instead of all that "
+        "follows up to --config-file; it is unpacked into a temporary folder")  # fmt: skip
     add("--version", "-v", default="1.0", help="the model's version")
     add("--handler", help="a file, module:function, or a default handler's name")
     add("--serialized-file", help="the weights")

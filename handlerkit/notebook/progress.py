@@ -17,12 +17,15 @@ _STEPS = 10
 
 @contextmanager
 def step(first: str) -> Iterator[Callable[[str], None]]:
-    """A line that says what is going on; call it with the next sentence. Only in IPython: a script sees nothing."""
-    said = ""
+    """A line that says what is going on; call it with the next sentence. Only in IPython: a script sees nothing.
+
+    Past the block the line has ended, and whoever still calls it, as a server that goes on, writes nothing.
+    """
+    said, ended = "", False
 
     def say(sentence: str) -> None:
         nonlocal said
-        if sentence != said:
+        if sentence != said and not ended:
             _write(f", {sentence}" if said else sentence)
             said = sentence
 
@@ -30,6 +33,7 @@ def step(first: str) -> Iterator[Callable[[str], None]]:
     try:
         yield say
     finally:
+        ended = True
         _write("\n")
 
 

@@ -29,6 +29,7 @@ from handlerkit.notebook.progress import bytes_written
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
 from handlerkit.notebook.standby import Standby
 from handlerkit.targets import NAMES, find
+from handlerkit.unpack import Unpacked
 from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
 from handlerkit.view.compare import Comparison, compare
 from handlerkit.view.preview import Preview
@@ -63,9 +64,10 @@ class Session:
 
     def model(
         self,
-        name: str | None = None,
+        name: str | Model | None = None,
         version: str = "1.0",
         *,
+        archive: PathLike | None = None,
         handler: str | None = None,
         serialized_file: str | None = None,
         model_file: str | None = None,
@@ -77,13 +79,15 @@ class Session:
     ) -> Described | Awaiting:
         """Choose what the archive will hold, in torch-model-archiver's words; without a name, show the current model.
 
+        A Model in the place of the name, or an `archive` (`.mar`, `.tar.gz` or a folder), brings its own name, version
+        and files. An archive is unpacked into a temporary folder, for as long as the session has the model.
         `target` is the environment that `check`, `export`, `verify` and `bench` mean where they are given none
         ("declared"), as of handlerkit.Server.
         `registered`: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
         A name used before chooses that model again; with options, it starts that model anew. Raises ModelError when
-        the files and names do not fit together.
+        the files and names do not fit together, ArchiveError for what is no archive or one that unpack() would refuse.
         """
-        if name is None:
+        if name is None and archive is None:
             return self._chosen().facts()
         if unknown := set(registered) - set(_REGISTERED):
             raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
@@ -97,16 +101,24 @@ class Session:
             "config_file": config_file,
         }
         registered = {key: value for key, value in registered.items() if value is not None}
+        where = _existing_target(target or "declared")
+        if (archive is not None or isinstance(name, Model)) and options != _NO_OPTIONS:
+            raise ModelError("a Model and an archive bring their own version and files: leave the other options out")
+        if archive is not None:
+            if isinstance(name, Model):
+                raise ModelError("a Model has its own files: leave the archive out")
+            return self._begin(self._unpacked(archive, name, registered, where))
+        if isinstance(name, Model):
+            return self._begin(Entry(name.name, name.options(), registered, self._keep, where))
+        assert name is not None
+        if name.endswith(".mar"):
+            raise ModelError(f"{name} names an archive: use %model --archive {name}")
         if name in self._entries and not registered and target is None and options == _NO_OPTIONS:
             self._current = self._entries[name]
             return self._current.facts()
         # a default handler stands in, so that every other slip is found now and not with the handler
         Model(name, **{**options, "handler": handler or "base_handler"})
-        if (before := self._entries.pop(name, None)) is not None:
-            before.close()
-        entry = Entry(name, options, registered, self._keep, _existing_target(target or "declared"))
-        self._entries[name] = self._current = entry
-        return entry.facts()
+        return self._begin(Entry(name, options, registered, self._keep, where))
 
     def use(
         self,
@@ -141,12 +153,14 @@ class Session:
             if str(READY_MADE_MODULE) not in entry.options["extra_files"]:
                 entry.options["extra_files"].append(str(READY_MADE_MODULE))
         stem = name.removesuffix(".py")
+        entry.make_room(Path(f"{stem}.py"))
         return self._load(entry, f"{stem}:{function}" if function else name, force=reload)
 
     def module(self, file: str, source: str) -> Written:
         """Write a helper module that travels with the current model as an extra file, and load the handler again."""
         entry = self._chosen()
         path = cell.write(file, source)
+        entry.make_room(path)
         if str(path) not in entry.options["extra_files"]:
             entry.options["extra_files"].append(str(path))
         reloaded = self._load(entry, entry.options["handler"]) if entry.worker else None
@@ -240,13 +254,13 @@ class Session:
         requirements: str | None = None,
         target: PathLike | None = None,
     ) -> Exported:
-        """Check the current model, and write its archive.
+        """Check the current model, and write its archive; what was never loaded is loaded to tell whether it does.
 
         Args:
             folder: where to; it is created.
             archive_format: default, zip-store, tgz or no-archive.
             force: replace an archive that is there.
-            strict: write nothing if the check finds an error, or the handler did not load.
+            strict: write nothing if the check finds an error, or the handler does not load.
             requirements: "auto" writes the requirements file that the check asks for, with the versions installed here,
                 to NAME-requirements.txt, and puts it into the archive.
             target: the environment it is checked for, as of handlerkit.check; the model's own without it.
@@ -411,7 +425,7 @@ class Session:
         self._standby.stop()
         self._previews.close_all()
         for entry in self._entries.values():
-            entry.close()
+            entry.discard()
         self._entries.clear()
         self._current = None
         if self._folder is not None:
@@ -422,6 +436,27 @@ class Session:
         if self._current is None:
             raise ModelError("there is no model yet: name one with %model NAME, or write a %%handler cell")
         return self._current
+
+    def _unpacked(self, archive: PathLike, name: str | None, registered: dict[str, Any], target: PathLike) -> Entry:
+        """The model of an archive, which `name` may name anew; the archive is up to date with it."""
+        unpacked = Unpacked(archive)
+        try:
+            options = unpacked.model.options()
+            entry = Entry(name or unpacked.model.name, options, registered, self._keep, target, unpacked=unpacked)
+            entry.stamp = stamp(entry.build())
+        except BaseException:
+            unpacked.close()
+            raise
+        if entry.name == unpacked.model.name:
+            entry.archive = Path(archive).expanduser()
+        return entry
+
+    def _begin(self, entry: Entry) -> Described | Awaiting:
+        """Take it for the current model, in the place of one of its name."""
+        if (before := self._entries.pop(entry.name, None)) is not None:
+            before.discard()
+        self._entries[entry.name] = self._current = entry
+        return entry.facts()
 
     def _load(self, entry: Entry, handler: str, *, force: bool = False) -> Ready:
         ready = entry.load(handler, force=force)

@@ -39,7 +39,9 @@ def find(name: str | os.PathLike[str]) -> Target:
 
     Args:
         name: "declared", "torchserve-0.12.0-cpu", "torchserve-0.12.0-gpu", "here", or the path of a requirements or
-            lock file: requirements.txt, what `pip freeze`, pip-compile or `uv export` wrote, pylock.toml.
+            lock file: requirements.txt, what `pip freeze`, pip-compile or `uv export` wrote, pylock.toml. A comment
+            such as "# Python 3.9" says which Python it is for, as the headers of pip-compile and uv do; without one it
+            is this Python.
 
     Raises TargetError, in one sentence, for a name that is none of them, and for a file that cannot be read.
     """

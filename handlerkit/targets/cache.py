@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -97,7 +98,8 @@ def made(key: str, name: str, make: Make, progress: Progress | None = None) -> E
                 found = _make(place, make)
     except OSError as problem:
         raise TargetError(
-            f"the environment of {name} cannot be kept in {root()}: {problem.strerror or problem}"
+            f"the environment of {name} cannot be kept in {root()}: {problem.strerror or problem};"
+            " HANDLERKIT_CACHE names another place for it"
         ) from problem
     prune()
     return found
@@ -198,9 +200,10 @@ def _look(place: Path) -> Cached | None:
     size = frees = 0
     for base, _, files in os.walk(place):
         for file in files:
-            told = os.lstat(os.path.join(base, file))
-            size += told.st_size
-            frees += told.st_size * (told.st_nlink == 1)
+            with suppress(FileNotFoundError):  # somebody removes it
+                told = os.lstat(os.path.join(base, file))
+                size += told.st_size
+                frees += told.st_size * (told.st_nlink == 1)
     lock = Lock.exclusive_now(place)
     if lock is not None:
         lock.release()

@@ -28,8 +28,9 @@ from handlerkit.targets.here import modules, versions
 from handlerkit.targets.requirements import Line, parse_lines
 from handlerkit.targets.target import Environment, Progress, Target
 
-#: The target base: what the official images install by name.
-_BASE = [Requirement(name) for name in official.PINS]
+#: The target base: what the official images install by name. Not pip: asked to upgrade a package, it would follow the
+#: links and remove the files of this environment.
+_BASE = [Requirement(name) for name in official.PINS if name != "pip"]
 
 
 class Declared(Target):
@@ -49,7 +50,8 @@ class Declared(Target):
 
     def built(self, requirements: Sequence[str] = ()) -> Environment | None:
         """Raises TargetError for a requirement that is not installed here, or at another version."""
-        return cache.read(cache.folder(_key(_declared(requirements, installed()))))
+        everything = installed()
+        return cache.read(cache.folder(_key(_declared(requirements, everything), everything)))
 
     def build(self, requirements: Sequence[str] = (), progress: Progress | None = None) -> Environment:
         """Raises TargetError for a requirement that is not installed here, or at another version."""
@@ -61,7 +63,7 @@ class Declared(Target):
             _link(found, everything.values(), aside, final)
             return cache.Record(self.name, platform.python_version(), versions(found), modules(found))
 
-        return cache.made(_key(found), self.name, make, progress)
+        return cache.made(_key(found, everything), self.name, make, progress)
 
 
 class _Venv(venv.EnvBuilder):
@@ -100,10 +102,11 @@ def _installed_here(line: Line, found: Mapping[str, Distribution]) -> Requiremen
     )
 
 
-def _key(found: Iterable[Distribution]) -> str:
-    """Names the environment by all that it is made from: a distribution that is installed anew has another RECORD."""
-    made_from = [sys.executable, platform.python_version(), str(cache.FORM)]
-    made_from += [f"{one.info} {_stamp(one)}" for one in found]
+def _key(found: Iterable[Distribution], everything: Mapping[str, Distribution]) -> str:
+    """Names the environment by all that it is made from. What else is installed counts: it may share a folder. A
+    distribution that is installed anew has another RECORD."""
+    made_from = [sys.executable, platform.python_version(), str(cache.FORM), *(one.name for one in found)]
+    made_from += [f"{one.info} {_stamp(one)}" for _, one in sorted(everything.items())]
     digest = sha256("\n".join(made_from).encode()).hexdigest()
     return f"declared-py{sys.version_info[0]}{sys.version_info[1]}-{digest[:12]}"
 

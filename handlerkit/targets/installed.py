@@ -24,38 +24,33 @@ from handlerkit.targets.requirements import (
     read_text,
 )  # fmt: skip
 from handlerkit.targets.target import Environment, Progress, Target
-from handlerkit.targets.uv import Uv
+from handlerkit.targets.uv import Uv, Wanted
 
 #: A pin's local version, as in torch==2.4.0+cpu.
 _LOCAL = re.compile(r"(==\s*[\w.!]+)\+[\w.]+")
 
 
 class Installed(Target):
-    """Packages by their pins, installed by uv into the cache.
-
-    `wanted` is the text that uv installs from: requirements, or a pylock.toml.
-    """
+    """Packages by their pins, installed by uv into the cache."""
 
     installs = True
 
-    def __init__(self, name: str, python: tuple[int, int], pins: Mapping[str, str], wanted: str, is_lock: bool) -> None:
+    def __init__(self, name: str, python: tuple[int, int], wanted: Wanted) -> None:
         self.name = name
         self.python = python
-        self._pins = pins
         self._wanted = wanted
-        self._is_lock = is_lock
         self.key = self._key(python)
 
     @property
     def pins(self) -> Mapping[str, str]:
         """As the image or the file has them."""
-        return self._pins
+        return self._wanted.pins
 
     @classmethod
     def official(cls, name: str) -> Installed:
         """An official image's."""
         wanted = "".join(f"{one}=={version}\n" if version else f"{one}\n" for one, version in official.PINS.items())
-        return cls(name, official.PYTHON, official.PINS, wanted, is_lock=False)
+        return cls(name, official.PYTHON, Wanted(wanted, False, official.PINS))
 
     @classmethod
     def of_file(cls, path: Path) -> Installed:
@@ -64,10 +59,10 @@ class Installed(Target):
         here = sys.version_info[:2]
         if is_lock(path):
             lock = read_lock(path)
-            return cls(path.name, lock.python or here, lock.pins, read_text(path), is_lock=True)
+            return cls(path.name, lock.python or here, Wanted(read_text(path), True, lock.pins))
         python = asked_python(read_text(path)) or here
         lines = read_lines(path)
-        return cls(path.name, python, pins_of(lines, markers_environment(python)), _as_text(lines), is_lock=False)
+        return cls(path.name, python, Wanted(_as_text(lines), False, pins_of(lines, markers_environment(python))))
 
     def built(self, requirements: Sequence[str] = ()) -> Environment | None:
         """Made with the Python that it asks for, or with one that stands in for it."""
@@ -88,9 +83,9 @@ class Installed(Target):
 
     def _built_with(self, interpreter: Interpreter, uv: Uv, progress: Progress | None) -> Environment:
         def make(aside: Path, final: Path) -> cache.Record:
-            uv.make(aside, interpreter.path, self._wanted, self._is_lock)
-            found = installed(aside.glob("lib/python*/site-packages")).values()
             stands_in = interpreter.stands_in_for(self.python)
+            uv.make(aside, interpreter.path, self._wanted, stands_in)
+            found = installed(aside.glob("lib/python*/site-packages")).values()
             return cache.Record(self.name, interpreter.version, versions(found), modules(found), stands_in)
 
         return cache.made(self._key(interpreter.python), self.name, make, progress)
@@ -104,8 +99,8 @@ class Installed(Target):
 
     def _key(self, python: tuple[int, int]) -> str:
         """Names the environment by what it is made from."""
-        slug = re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-.") or "file"
-        made_from = f"{cache.FORM} {self.python} {self._is_lock} {self._wanted}"
+        slug = re.sub(r"[^a-z0-9]+", "-", self.name.lower())[:40].strip("-") or "file"
+        made_from = f"{cache.FORM} {self.python} {self._wanted.is_lock} {self._wanted.text}"
         return f"{slug}-py{python[0]}{python[1]}-{sha256(made_from.encode()).hexdigest()[:12]}"
 
 

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from handlerkit.errors import TargetError
@@ -27,6 +29,15 @@ _NO_NETWORK = re.compile(
     r"dns error|error sending request|Failed to fetch|Connect|timed out|network was disabled", re.IGNORECASE
 )
 _NOT_CACHED = re.compile(r"(?:Because )?(\S+?)(?:==\S+)? (?:was|were) not found in the cache")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be installed: the text of requirements or of a pylock.toml, and the pins in it, by canonical name."""
+
+    text: str
+    is_lock: bool
+    pins: Mapping[str, str]
 
 
 class Uv:
@@ -59,7 +70,7 @@ class Uv:
             for one in json.loads(told or "[]")
             if one["implementation"] == "cpython"
             and one["version_parts"]["major"] == 3
-            and one.get("variant") == "default"
+            and one.get("variant", "default") == "default"
         ]
 
     def download_python(self, python: tuple[int, int]) -> None:
@@ -68,23 +79,30 @@ class Uv:
         self._say(f"looking for Python {asked}")
         self._output("python", "install", "--no-bin", asked)
 
-    def make(self, folder: Path, interpreter: Path, wanted: str, is_lock: bool) -> None:
-        """Make a venv in `folder` and install there what the text asks for: requirements, or a pylock.toml.
+    def make(self, folder: Path, interpreter: Path, wanted: Wanted, stands_in: str) -> None:
+        """Make a venv in `folder` and install there what is wanted.
 
-        Without a network, what uv has in its cache is used. Raises TargetError for what is not to be had.
+        Without a network, what uv has in its cache is used. On a Python that stands in for another, the distributions
+        that are pinned come as wheels or not at all: building one from its source takes long, and fails in the end.
+        Raises TargetError for what is not to be had.
         """
         with tempfile.TemporaryDirectory() as aside:
-            file = Path(aside, "pylock.toml" if is_lock else "requirements.txt")
-            file.write_text(wanted, encoding="utf-8")
+            file = Path(aside, "pylock.toml" if wanted.is_lock else "requirements.txt")
+            file.write_text(wanted.text, encoding="utf-8")
             self._checked("venv", "--clear", "--relocatable", "--python", str(interpreter), str(folder))
-            python = str(folder / "bin" / "python")
-            install = ("pip", "install", "--link-mode", "hardlink", "--python", python, "-r", str(file))
+            install = ["pip", "install", "--link-mode", "hardlink", "--python", str(folder / "bin" / "python")]
+            wheels = [word for pin in wanted.pins for word in ("--only-binary", pin)] if stands_in else []
             self._say("resolving")
-            status, said = self._run(*install)
+            status, said = self._run(*install, *wheels, "-r", str(file))
             if status and _NO_NETWORK.search(said):
-                status, said = self._run(*install, "--offline")
+                install.append("--offline")
+                status, said = self._run(*install, *wheels, "-r", str(file))
             if status:
-                raise TargetError(self._why(said))
+                raise TargetError(self._why(said) + (f" {stands_in}: install that one." if stands_in else ""))
+            if (
+                "pip" not in wanted.pins
+            ):  # pip freeze leaves it out, and TorchServe calls it for an archive's requirements
+                self._run(*install, "pip")
 
     def _why(self, said: str) -> str:
         """Why uv could not, in one sentence, from what it said."""
@@ -99,7 +117,7 @@ class Uv:
         reasons = [
             line for line in lines if line and not line.startswith(("warning", "Using ", "Resolved", "Download"))
         ]
-        return f"{what}: {' '.join(reasons[-3:]) or 'uv ended without a word'}"
+        return f"{what}: {': '.join(reasons[-3:]) or 'uv ended without a word'}"
 
     def _checked(self, *arguments: str) -> None:
         status, said = self._run(*arguments)

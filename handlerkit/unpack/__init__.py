@@ -81,6 +81,12 @@ class Unpacked:
         if self._own.restore():
             unpack(self._path, self._files)
 
+    def give_way(self, file: Path) -> None:
+        """Remove the file of this name, unless it is that one: another is to take its place."""
+        own = self._files / file.name
+        if own.is_file() and not own.samefile(file):
+            own.unlink()
+
     def close(self) -> None:
         """Remove the files."""
         self._own.remove()

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from handlerkit.errors import ArchiveError
 from handlerkit.model import Model, PathLike
@@ -40,13 +41,23 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
+class Raw(Protocol):
+    """What a member's bytes are read from."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, /) -> object: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Member:
     """A file of an archive. `begin` opens its bytes; where `inflates` is true, reading all of them shows whether they
     are `size` ones. `crc` is what they sum up to, where nothing else compares it."""
 
     size: int
-    begin: Callable[[], IO[bytes]]
+    begin: Callable[[], Raw]
     crc: int | None = None
     inflates: bool = False
 
@@ -83,14 +94,26 @@ class ArchiveReader:
     def __init__(self, name: str, manifest: dict[str, Any], members: Mapping[str, Member], closing: ExitStack) -> None:
         self.name = name
         self.manifest = manifest
-        self.sizes: Mapping[str, int] = {file: member.size for file, member in members.items()}
+        self.sizes: Mapping[str, int] = {
+            file: member.size for file, member in members.items() if not file.startswith("MAR-INF/")
+        }
         self._members = members
         self._closing = closing
 
     def open(self, name: str) -> IO[bytes]:
         """A file's bytes, as a stream that can seek. Raises KeyError for a name that is not in `sizes`; reading raises
         ArchiveError where the archive does not hold what it says."""
+        if name not in self.sizes:
+            raise KeyError(name)
+        return self._opened(name)
+
+    def _opened(self, name: str) -> IO[bytes]:
         return io.BufferedReader(_Exactly(name, self._members[name], self.name))
+
+    def inflates(self, name: str) -> bool:
+        """Whether a file's bytes are inflated while they are read, so that seeking back reads all before it anew.
+        Raises KeyError for a name that is not in `sizes`."""
+        return self._members[name].inflates
 
     def extract(self, name: str, path: Path) -> None:
         """Write a file's bytes to a new file. Raises ArchiveError where they are not what the archive says, KeyError
@@ -108,7 +131,7 @@ class ArchiveReader:
         is not what the archive says."""
         for name, member in self._members.items():
             if member.inflates:
-                with self.open(name) as stream:
+                with self._opened(name) as stream:
                     while stream.read(_MOST_AT_ONCE):
                         pass
 
@@ -138,13 +161,11 @@ def open_archive(path_or_model: PathLike | Model, bounds: Bounds | None = None) 
     path = _existing(path_or_model)
     with ExitStack() as closing, _reading(path):
         members = _members(path, bounds, closing)
-        text = members.pop(manifests.NAME, None)
-        if text is None:
+        if manifests.NAME not in members:
             raise ValueError(f"it holds no {manifests.NAME}")
-        with _Exactly(manifests.NAME, text, path.name) as stream:
-            manifest = manifests.parse(_at_most(stream, manifests.LIMIT + 1))
-        kept = {name: member for name, member in members.items() if not name.startswith("MAR-INF/")}
-        return ArchiveReader(path.name, manifest, kept, closing.pop_all())
+        with io.BufferedReader(_Exactly(manifests.NAME, members[manifests.NAME], path.name)) as stream:
+            manifest = manifests.parse(stream.read(manifests.LIMIT + 1))
+        return ArchiveReader(path.name, manifest, members, closing.pop_all())
 
 
 def read_manifest(path: PathLike) -> dict[str, Any]:
@@ -170,7 +191,7 @@ def read_manifest(path: PathLike) -> dict[str, Any]:
 def _existing(path: PathLike) -> Path:
     try:
         found = Path(path).expanduser()
-        if not found.exists():
+        if not os.fspath(path) or not found.exists():
             raise ArchiveError(f"no archive {os.fspath(path)!r}; looked from {Path.cwd().name}/")
         if not (found.is_file() or found.is_dir()):
             raise ArchiveError(f"{os.fspath(path)!r} is neither a file nor a folder")
@@ -199,8 +220,8 @@ def _of_model(model: Model) -> ArchiveReader:
     for entry in model.entries():
         try:
             members[entry.name] = _file(entry.source, entry.source.stat())
-        except OSError as problem:
-            raise ArchiveError(f"cannot read {entry.name}: {problem.strerror}") from problem
+        except (OSError, Refusal) as problem:
+            raise ArchiveError(f"cannot read {entry.name}: {_reason(problem)}") from problem
     return ArchiveReader(model.name, model.manifest(), members, ExitStack())
 
 
@@ -256,15 +277,15 @@ def _zipped(file: io.FileIO, bounds: Bounds, closing: ExitStack) -> dict[str, Me
         elif info.compress_type == zipfile.ZIP_STORED:
             if info.compress_size != info.file_size:
                 raise Refusal(f"{quoted(info.filename)} has two sizes in it")
-            window = _window(file.fileno(), starts[info.header_offset], info.file_size)
+            window = partial(_Window, file.fileno(), starts[info.header_offset], info.file_size)
             _add(members, info.filename, Member(info.file_size, window, info.CRC))
         else:
             _add(members, info.filename, Member(info.file_size, _inflated(archive, info), inflates=True))
     return members
 
 
-def _inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
-    def begin() -> IO[bytes]:
+def _inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], Raw]:
+    def begin() -> Raw:
         longer = copy(info)
         longer.file_size += 1  # zipfile stops at this size, also where there is more
         return archive.open(longer)
@@ -332,7 +353,7 @@ def _tarred(file: io.FileIO, bounds: Bounds, closing: ExitStack) -> dict[str, Me
     _gunzip(file, spool, size, bounds)
     source = closing.enter_context(_Sparing(spool, _LONGEST_HEADER))
     members: dict[str, Member] = {}
-    with tarfile.TarFile(fileobj=source, errorlevel=2) as archive:
+    with tarfile.TarFile(fileobj=source) as archive:
         for count, info in enumerate(archive, 1):
             bounds.check(size, 0, count)
             source.left = _LONGEST_HEADER
@@ -343,7 +364,7 @@ def _tarred(file: io.FileIO, bounds: Bounds, closing: ExitStack) -> dict[str, Me
             checked(info.name)
             if not info.isreg() or info.issparse():
                 raise Refusal(f"{quoted(info.name)} is a link, or no file: put the file itself into the archive")
-            window = _window(spool.fileno(), info.offset_data, info.size)
+            window = partial(_Window, spool.fileno(), info.offset_data, info.size)
             _add(members, info.name.partition("/")[2] or info.name, Member(info.size, window))
         bounds.check(size, sum(member.size for member in members.values()), 0)
         if any(os.pread(spool.fileno(), tarfile.BLOCKSIZE, archive.offset)):
@@ -410,8 +431,11 @@ def _root(path: Path) -> Path:
 
 
 def _within(root: Path, link: Path, name: str) -> Path:
-    """What a link leads to. Raises Refusal where that is outside, OSError where it is nowhere."""
-    real = link.resolve(strict=True)
+    """What a link leads to. Raises Refusal where that is outside, or nowhere."""
+    try:
+        real = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # the latter where links lead to one another
+        raise Refusal(f"{quoted(name)} is a link that leads nowhere") from None
     if not real.is_relative_to(root):
         raise Refusal(f"{quoted(name)} is a link to a place outside it")
     return real
@@ -427,8 +451,7 @@ def _file(path: Path, found: os.stat_result) -> Member:
 
 
 class _Sparing(io.BufferedReader):
-    """A file whose reader may take so many bytes; whoever gives it `left` anew lets it go on. It goes forward only
-    where that is set."""
+    """A file of which `left` bytes more may be read."""
 
     def __init__(self, file: io.FileIO, left: int) -> None:
         super().__init__(file)
@@ -438,35 +461,26 @@ class _Sparing(io.BufferedReader):
         block = super().read(self.left + 1 if size is None or size < 0 else min(size, self.left + 1))
         self.left -= len(block)
         if self.left < 0:
-            raise ValueError("its directory is too long")
+            raise ValueError("what it says of its files is too long")
         return block
 
 
-class _Window(io.RawIOBase):
+class _Window:
     """A stretch of a file, read without moving the file's own position."""
 
     def __init__(self, number: int, start: int, size: int) -> None:
         self._number, self._start, self._size, self._at = number, start, size, 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
+    def seek(self, offset: int) -> None:
         self._at = offset
-        return self._at
 
-    def readinto(self, buffer: Any, /) -> int:
-        block = os.pread(self._number, max(0, min(len(buffer), self._size - self._at)), self._start + self._at)
-        buffer[: len(block)] = block
+    def read(self, size: int) -> bytes:
+        block = os.pread(self._number, max(0, min(size, self._size - self._at)), self._start + self._at)
         self._at += len(block)
-        return len(block)
+        return block
 
-
-def _window(number: int, start: int, size: int) -> Callable[[], IO[bytes]]:
-    return lambda: _Window(number, start, size)  # type: ignore[return-value]
+    def close(self) -> None:
+        """The file is somebody else's."""
 
 
 class _Exactly(io.RawIOBase):
@@ -475,6 +489,7 @@ class _Exactly(io.RawIOBase):
     def __init__(self, name: str, member: Member, archive: str) -> None:
         self._name, self._member, self._archive = name, member, archive
         self._at = 0
+        self._inner: Raw = io.BytesIO()
         with self._honest():
             self._inner = member.begin()
 
@@ -524,11 +539,3 @@ class _Exactly(io.RawIOBase):
 
 
 _MOST_AT_ONCE = 1 << 20
-
-
-def _at_most(stream: io.RawIOBase, size: int) -> bytes:
-    """Up to so many bytes of a stream, which may give fewer at once."""
-    found = bytearray()
-    while len(found) < size and (block := stream.read(size - len(found))):
-        found += block
-    return bytes(found)

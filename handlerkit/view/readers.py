@@ -57,7 +57,7 @@ class Views:
     kinds: list[Kind] = field(default_factory=list)
 
     def register(self, name: str) -> Callable[[R], R]:
-        """Add a view, asked before those that are there; one of the same name takes its place.
+        """Add a view, asked before those that are there; one of the same name takes its place::
 
             @hk.view.register("spectrum")
             def spectrum(source):                  # a handlerkit.view.Source

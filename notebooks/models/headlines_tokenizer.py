@@ -1,5 +1,7 @@
 """Cuts headlines into the pieces of a list, longest first; an extra file of the archive, as its list is."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from pathlib import Path

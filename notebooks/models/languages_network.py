@@ -1,5 +1,7 @@
 """Tells the language of a sentence, byte by byte; the model file of languages.pt."""
 
+from __future__ import annotations
+
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 
 from handlerkit import Model
 from handlerkit.notebook.parsers import PARSERS
@@ -34,7 +35,7 @@ def models_of(notebook: Path, folder: Path) -> Iterator[Model]:
             handler = _write(folder / words[1], body)
             yield _model({"name": handler.stem, **options, "handler": str(handler)}, modules, folder)
         for line in re.findall(r"^ *%model (.*)", source.replace("\\\n", ""), re.MULTILINE):
-            words = shlex.split(re.sub(r"\$(\w+)", lambda found: variables.get(found[1], found[0]), line))
+            words = shlex.split(Template(line).safe_substitute(variables))
             read = PARSERS["model"]().read(words)
             if len(words) > 1:
                 options = read

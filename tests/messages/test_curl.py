@@ -37,6 +37,7 @@ def sent(command: str) -> tuple[str, tuple[tuple[str, str], ...], bytes]:
         (f"curl -XDELETE {URL}", ("DELETE", (), b"")),
         (f"curl --request PUT {URL}", ("PUT", (), b"")),
         (f"curl -I {URL}", ("HEAD", (), b"")),
+        (f"curl {URL}#top  # isn't read", ("GET", (), b"")),
         (f"curl {URL} -d '{{\"a\": 1}}'", ("POST", (FORM,), b'{"a": 1}')),
         (f"curl {URL} -H 'Content-Type: application/json' -d '{{\"a\": 1}}'", ("POST", (JSON,), b'{"a": 1}')),
         (f"curl {URL} -d a=1 -d b=2", ("POST", (FORM,), b"a=1&b=2")),

@@ -175,10 +175,18 @@ def test_export_of_what_did_not_load_says_so(door, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="h is not written, as --strict asks: h does not load: ValueError: boo"):
         door.export(strict=True)
     assert repr(door.export()).splitlines()[1:] == ["h does not load: ValueError: boo"]
-    (tmp_path / "h.py").write_text(FINE)  # nobody knows whether this one loads
+    (tmp_path / "h.py").write_text(FINE)  # this one is tried now
     assert len(repr(door.export(force=True)).splitlines()) == 1
     door.handler("h.py", FINE)
     assert len(repr(door.export(force=True, strict=True)).splitlines()) == 1
+
+
+def test_export_of_what_was_never_loaded_says_whether_it_does(door, session, tmp_path: Path) -> None:
+    (tmp_path / "h.py").write_text(f"raise ValueError('boo')\n{FINE}")
+    session.model("m", handler=str(tmp_path / "h.py"))
+    with pytest.raises(ArchiveError, match="m is not written, as --strict asks: m does not load: ValueError: boo"):
+        door.export(strict=True)
+    assert repr(door.export()).splitlines()[1:] == ["m does not load: ValueError: boo"]
 
 
 def test_export_of_what_was_changed_and_did_not_load_says_so(fine) -> None:

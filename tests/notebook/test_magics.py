@@ -12,9 +12,23 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from handlerkit.errors import LoadError
 from handlerkit.notebook import magics
+from handlerkit.notebook.parsers import PARSERS
 from handlerkit.notebook.session import Session
 
 MAGICS = ("%model", "%%handler", "%%module", "%request", "%%request", "%check", "%export", "%verify")
+#: What each magic may be asked, with each # a character as any other.
+WORDS = {
+    "magic": "words",
+    "model": "m --extra-files a#1.json,'# 2.json'",
+    "handler": "echo.py --reload",
+    "module": "helper.py",
+    "request": "a.json --query 'a=#1' --header 'X-Color: #fff'",
+    "check": "a.mar",
+    "export": "model_store --force",
+    "verify": "--rtol 0.1",
+    "bench": "a.json --batch-sizes 1,4",
+    "preview": "a.json",
+}
 ECHO = """
 def handle(data, context):
     return [str(row) for row in data] if data else None
@@ -64,6 +78,18 @@ def test_a_slip_in_the_line_is_one_line(notebook, echo: Session, line: str, says
     assert len(cell.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("magic", PARSERS)
+@pytest.mark.parametrize("comment", ["  # what isn't read", " #", "\t#'"])
+def test_a_comment_behind_a_magic_is_a_comment(magic: str, comment: str) -> None:
+    words = WORDS[magic]
+    assert PARSERS[magic]().read_line(words + comment) == PARSERS[magic]().read_line(words)
+
+
+def test_a_comment_behind_an_export(notebook, echo: Session, tmp_path: Path) -> None:
+    assert notebook("%export                 # model_store/echo.mar").error is None
+    assert (tmp_path / "model_store" / "echo.mar").is_file()
+
+
 @pytest.mark.parametrize("line", ["%model", "%request x.png", "%check", "%export", "%verify"])
 def test_an_error_of_the_kit_is_one_line_too(notebook, line: str) -> None:
     cell = notebook(line)
@@ -83,10 +109,31 @@ def test_an_error_of_the_kit_is_one_line_too(notebook, line: str) -> None:
         ("%export --arch", "--archive-format"),
         ("%export --st", "--strict"),
         ("%verify --rt", "--rtol"),
+        ("%verify --ta", "--target"),
+        ("%model m --ta", "--target"),
     ],
 )
 def test_tab_completes_options(notebook, shell: InteractiveShell, line: str, offers: str) -> None:
     assert offers in _completions(shell, line)
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ("%verify --target torchs", "torchserve-0.12.0-cpu"),
+        ("%model m --target ", "declared"),
+        ("%check --target he", "here"),
+        ("%verify", "%verify"),
+        ("%request x --envelope kse", "kservev2"),
+    ],
+)
+def test_tab_completes_values(notebook, shell: InteractiveShell, line: str, offers: str) -> None:
+    assert offers in _completions(shell, line)
+
+
+def test_tab_completes_files_of_a_target(notebook, shell: InteractiveShell, tmp_path: Path) -> None:
+    (tmp_path / "image.txt").touch()
+    assert "image.txt" in _completions(shell, "%verify --target ima")
 
 
 def test_tab_completes_files(notebook, shell: InteractiveShell, tmp_path: Path) -> None:

@@ -20,6 +20,13 @@ def test_step_is_one_line_that_grows(in_ipython: None, capsys: pytest.CaptureFix
     assert capsys.readouterr() == ("starting, sending\n", "")
 
 
+def test_nothing_is_said_past_the_line(in_ipython: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.step("starting") as say:
+        pass
+    say("loading")
+    assert capsys.readouterr().out == "starting\n"
+
+
 def test_the_line_ends_after_an_error(in_ipython: None, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyError), progress.step("starting"):
         raise KeyError

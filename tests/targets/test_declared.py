@@ -247,3 +247,18 @@ def test_what_pip_half_removed_does_not_count(install: Install, site: Path) -> N
     install("alpha").rename(site / "~lpha-1.0.dist-info")
     with pytest.raises(TargetError, match="not installed here"):
         declared("alpha")
+
+
+def test_pip_is_there_only_where_it_is_asked_for() -> None:
+    # it would follow the links, and remove the files of this environment
+    assert "pip" not in declared().packages
+    assert python(declared("pip"), "import pip; print('pip')") == "pip"
+
+
+def test_what_comes_into_a_folder_that_was_linked_whole_is_not_there(install: Install) -> None:
+    install("alpha", files={"space/one.py": ""})
+    assert python(declared("alpha"), "import space.one; print('one')") == "one"
+    install("beta", files={"space/two.py": ""})
+    environment = declared("alpha")
+    assert python(environment, "import space.two") == "ModuleNotFoundError: No module named 'space.two'"
+    assert python(environment, "import space.one; print('one')") == "one"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from target_cases import python
 
 from handlerkit.errors import TargetError
-from handlerkit.targets import Target, find, official
+from handlerkit.targets import Target, cached, find, official, remove
 from handlerkit.targets.uv import Uv
 
 HERE = sys.version_info[:2]
@@ -45,8 +47,8 @@ def silent_index() -> Iterator[str]:
 
 def test_environment_holds_what_the_file_names(target: Callable[..., Target]) -> None:
     environment = target("tiny==1.0").build()
-    assert environment.packages == {"tiny": "1.0"}
-    assert environment.modules() == {"tiny": "tiny"}
+    assert environment.packages["tiny"] == "1.0"
+    assert environment.modules()["tiny"] == "tiny"
     assert python(environment, "import tiny, sys; print(tiny.NAME, sys.prefix)") == f"tiny {environment.folder}"
 
 
@@ -105,6 +107,28 @@ def test_python_that_is_not_to_be_had_has_a_stand_in(
     assert asked.built() == asked.build() == environment
 
 
+def test_pin_without_a_wheel_for_the_stand_in_is_told(
+    target: Callable[..., Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    with tarfile.open(tmp_path / "wheels" / "sourced-1.0.tar.gz", "w:gz") as archive:
+        told = b"Metadata-Version: 2.1\nName: sourced\nVersion: 1.0\n"
+        for name, text in (("sourced-1.0/PKG-INFO", told), ("sourced-1.0/pyproject.toml", b"")):
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text))
+    with pytest.raises(TargetError, match=r"sourced.* stands in for Python 3\.99, .*: install that one\.$"):
+        target("sourced==1.0", python="3.99").build()
+
+
+@pytest.mark.parametrize("name", ["a.new-b.txt", "declared-x.txt", "ä.txt", "x" * 200 + ".txt"])
+def test_any_name_of_a_file_is_one_of_an_environment(target: Callable[..., Target], name: str) -> None:
+    environment = target("tiny", name=name).build()
+    assert [one.name for one in cached()] == [name]
+    assert target("tiny", name=name).build() == environment
+    assert remove(name) == (name,)
+
+
 def test_stand_in_goes_when_the_real_one_is_there(
     target: Callable[..., Target], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +149,7 @@ def test_local_version_is_taken_from_the_registry_without_it(target: Callable[..
     freeze = target("tiny==1.0")
     wanted = find(_without_index(freeze, "tiny==1.0+cpu"))
     assert wanted.pins == {"tiny": "1.0+cpu"}
-    assert "tiny==1.0\n" in wanted._wanted  # type: ignore[attr-defined]
+    assert "tiny==1.0\n" in wanted._wanted.text  # type: ignore[attr-defined]
 
 
 def test_local_version_is_kept_where_the_file_names_its_index(target: Callable[..., Target]) -> None:
@@ -176,7 +200,7 @@ def test_uv_on_the_path_serves_too(target: Callable[..., Target], monkeypatch: p
 
     monkeypatch.setenv("PATH", f"{os.path.dirname(find_uv_bin())}:{os.environ['PATH']}")
     monkeypatch.setitem(sys.modules, "uv", None)
-    assert target("tiny").build().packages == {"tiny": "1.0"}
+    assert target("tiny").build().packages["tiny"] == "1.0"
 
 
 def test_python_of_the_caller_does_not_show(
@@ -196,7 +220,7 @@ def test_project_in_the_working_folder_does_not_count(
     (tmp_path / "pyproject.toml").write_text("[project]\nname='x'\nversion='1'\nrequires-python='<3.2'\n")
     (tmp_path / ".python-version").write_text("3.2")
     monkeypatch.chdir(tmp_path)
-    assert target("tiny").build().packages == {"tiny": "1.0"}
+    assert target("tiny").build().packages["tiny"] == "1.0"
 
 
 def test_interrupted_build_leaves_nothing(tmp_path: Path, cache: Path, silent_index: str) -> None:
@@ -240,7 +264,7 @@ def test_lock_file_is_installed_from(tmp_path: Path, wheels: Path) -> None:
         'lock-version = "1.0"\ncreated-by = "a test"\n[[packages]]\nname = "tiny"\nversion = "1.0"\n'
         f'wheels = [{{ name = "{wheel.name}", path = "{wheel}", hashes = {{ sha256 = "{_sha256(wheel)}" }} }}]\n'
     )
-    assert find(tmp_path / "pylock.toml").build().packages == {"tiny": "1.0"}
+    assert find(tmp_path / "pylock.toml").build().packages["tiny"] == "1.0"
 
 
 @pytest.mark.target

@@ -6,6 +6,7 @@ Read as text, so it errs on one side: what is not seen to be used is left out, a
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ _LOADING = (
     "_load_torchscript_model",
 )
 _PLAIN_DECORATORS = {"staticmethod", "classmethod", "property", "cached_property", "timed", "no_grad", "inference_mode"}
+_ASKING = re.compile(r"find_spec|hasattr|version|available|installed|sys\.modules|\bhas_|_have\b|\bPY3", re.IGNORECASE)
 _IMPORTERS = ("importlib.import_module", "import_module", "__import__")
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -126,6 +128,11 @@ class Program:
         """Whether a node runs while the handler is loaded, as far as the name of its function says."""
         function = source.function(node)
         return function is None or function.name in _LOADING
+
+    def asked(self, source: Source, node: ast.AST) -> bool:
+        """Whether it runs only where a condition has asked for what is there: find_spec, hasattr, HAS_CV2."""
+        tests = [outer.test for outer in source.around(node) if isinstance(outer, ast.If | ast.IfExp)]
+        return any(_ASKING.search(ast.unparse(test)) for test in tests if verdict(test, self.python) is None)
 
     def resolve(self, module: str) -> tuple[tuple[str, str], ...] | None:
         """The (module, file) pairs that importing a module by its absolute name loads from the archive, without those

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-
-_ASKING = re.compile(r"find_spec|hasattr|version|available|installed|sys\.modules|\bhas_|_have\b|\bPY3", re.IGNORECASE)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -98,11 +95,6 @@ class Source:
                 return True
             inner = outer
         return False
-
-    def asked(self, node: ast.AST) -> bool:
-        """Whether it runs only where a condition has asked for what is there: find_spec, hasattr, HAS_CV2, PY310."""
-        tests = [outer.test for outer in self.around(node) if isinstance(outer, ast.If | ast.IfExp)]
-        return any(_ASKING.search(ast.unparse(test)) for test in tests)
 
     @cached_property
     def names(self) -> frozenset[str]:

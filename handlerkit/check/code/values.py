@@ -43,7 +43,9 @@ class Place:
 
     def parent(self) -> Place:
         """The folder it stands in."""
-        return Place(self.root, posixpath.dirname(self.text))
+        return Place(
+            self.root, posixpath.dirname(self.text) if self.text not in ("", "..") else posixpath.join("..", self.text)
+        )
 
 
 def place_of(source: Source, node: ast.AST | None, depth: int = 0) -> Place | None:

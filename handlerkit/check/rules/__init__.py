@@ -13,14 +13,22 @@ from collections.abc import Callable, Iterator
 
 from handlerkit.check.rules.devices import DEVICE_RULES
 from handlerkit.check.rules.downloads import DOWNLOAD_RULES
+from handlerkit.check.rules.entry_point import ENTRY_POINT_RULES
 from handlerkit.check.rules.imports import IMPORT_RULES
 from handlerkit.check.rules.labels import LABEL_RULES
 from handlerkit.check.rules.names import NAME_RULES
 from handlerkit.check.rules.onnx import ONNX_RULES
 from handlerkit.check.rules.operators import OPERATOR_RULES
+from handlerkit.check.rules.package_names import PACKAGE_NAME_RULES
 from handlerkit.check.rules.paths import PATH_RULES
 from handlerkit.check.rules.pickles import PICKLE_RULES
+from handlerkit.check.rules.ran import RAN_RULES
+from handlerkit.check.rules.requirements import REQUIREMENT_RULES
+from handlerkit.check.rules.settings import SETTINGS_RULES
 from handlerkit.check.rules.shadows import SHADOW_RULES
+from handlerkit.check.rules.signatures import SIGNATURE_RULES
+from handlerkit.check.rules.sizes import SIZE_RULES
+from handlerkit.check.rules.surroundings import SURROUNDING_RULES
 from handlerkit.check.rules.syntax import SYNTAX_RULES
 from handlerkit.check.rules.weights import WEIGHTS_RULES
 from handlerkit.check.subject import Subject
@@ -32,5 +40,6 @@ Rule = Callable[[Subject, Target], Iterator[Finding]]
 #: In the order in which their findings stand among those of the same severity.
 RULES: tuple[Rule, ...] = (
     *IMPORT_RULES, *SYNTAX_RULES, *SHADOW_RULES, *NAME_RULES, *DEVICE_RULES, *LABEL_RULES, *PATH_RULES,
-    *DOWNLOAD_RULES, *WEIGHTS_RULES, *PICKLE_RULES, *OPERATOR_RULES, *ONNX_RULES,
+    *DOWNLOAD_RULES, *SIGNATURE_RULES, *SURROUNDING_RULES, *PACKAGE_NAME_RULES, *WEIGHTS_RULES, *PICKLE_RULES,
+    *OPERATOR_RULES, *ONNX_RULES, *RAN_RULES, *ENTRY_POINT_RULES, *REQUIREMENT_RULES, *SETTINGS_RULES, *SIZE_RULES,
 )  # fmt: skip

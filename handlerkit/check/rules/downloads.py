@@ -27,7 +27,9 @@ def downloads(subject: Subject, target: Target) -> Iterator[Finding]:
     told: set[tuple[str, str]] = set()
     for source, node in program.nodes(ast.Call):
         what = _fetched(subject, program, source, node)
-        if what is None or (source.file, what) in told or source.tried(node, ("OSError",)) or source.asked(node):
+        if what is None or (source.file, what) in told:
+            continue
+        if source.tried(node, ("OSError",)) or program.asked(source, node):
             continue
         told.add((source.file, what))
         message = f"`{_short(node)}` fetches {what} from the network, unless it lies in a cache there."
@@ -112,15 +114,19 @@ def _of_torchvision(model: str, node: ast.Call) -> str | None:
     for name in ("weights", "pretrained"):
         given = keyword(node, name)
         if given is not None and not (isinstance(given, ast.Constant) and given.value in (None, False)):
-            if isinstance(given, ast.Constant) and (given.value is True or isinstance(given.value, str)):
-                return f"the weights of {model}"
-            if re.search(r"_Weights(\.|\b)", ast.unparse(given)):
-                return f"the weights of {model}"
+            is_asked = isinstance(given, ast.Constant) and (given.value is True or isinstance(given.value, str))
+            if is_asked or re.search(r"_Weights\b", ast.unparse(given)):
+                return f"the weights of {_modelled(model, node)}"
     if _WITH_BACKBONE.fullmatch(model):
         backbone = keyword(node, "weights_backbone") or keyword(node, "pretrained_backbone")
         if backbone is None or not (isinstance(backbone, ast.Constant) and backbone.value in (None, False)):
             return f"the weights of {model}'s backbone (weights_backbone=None leaves them out)"
     return None
+
+
+def _modelled(function: str, node: ast.Call) -> str:
+    """The model's name, which torchvision.models.get_model is given."""
+    return (text_of(argument(node, 0, "name")) or function) if function == "get_model" else function
 
 
 def _short(node: ast.Call) -> str:

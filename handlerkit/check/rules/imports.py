@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from handlerkit.check.code import standard_library
 from handlerkit.check.code.program import Import, Program
-from handlerkit.check.code.source import Source, dotted
+from handlerkit.check.code.source import Source, dotted, text_of
 from handlerkit.check.packages import Packages, Verdict
 from handlerkit.check.rules.effects import when
 from handlerkit.check.rules.shadows import lacks, stands_before
@@ -16,6 +16,7 @@ from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
 
 _ERRORS = ("ImportError", "ModuleNotFoundError")
+_WITH_TK = ("tkinter", "turtle", "turtledemo", "idlelib")
 #: What TorchServe's own handlers import, beside the target base.
 _NEEDED_BY = {
     "dali_image_classifier": ("nvidia.dali", "nvidia-dali-cuda120"),
@@ -45,7 +46,7 @@ def relative_imports(subject: Subject, target: Target) -> Iterator[Finding]:
     """Relative imports in files that TorchServe, or the handler, imports as top-level modules."""
     program = subject.program(target.python)
     for one in program.imports:
-        if not one.level or not one.module.startswith(".") or _is_optional(one):
+        if not one.level or not one.module.startswith(".") or _is_optional(one, program):
             continue
         written = one.module if one.module.strip(".") else f"{one.module} import {one.name}"
         message = f"`from {written}` is relative, and {one.source.file} is imported as a module that is in no package."
@@ -61,7 +62,7 @@ def names_of_modules(subject: Subject, target: Target) -> Iterator[Finding]:
     """Names and modules that the archive's own modules do not have."""
     program, packages = subject.program(target.python), subject.packages(target)
     for one in program.imports:
-        if one.module.startswith(".") or _is_optional(one) or not lacks(subject, target, one.module, one.name):
+        if one.module.startswith(".") or _is_optional(one, program) or not lacks(subject, target, one.module, one.name):
             continue
         if stands_before(one.module.partition(".")[0], packages):
             continue  # meant is another module, as is said of it
@@ -95,6 +96,33 @@ def fallbacks(subject: Subject, target: Target) -> Iterator[Finding]:
         )
 
 
+def windows(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Modules of the standard library that open windows: the images of TorchServe are without Tk."""
+    program = subject.program(target.python)
+    for one in program.imports:
+        top = one.module.partition(".")[0]
+        if top in _WITH_TK and top not in program.tops and not _is_optional(one, program):
+            message = f"{top} needs Tk, which servers and TorchServe's images do not have."
+            fix = f"Take the import of {top} out: nothing in a server opens a window."
+            yield Finding("missing_module", message, one.place, _effect(one, program), fix, "warning")
+
+
+def language_models(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Models of spaCy, each of which is a distribution."""
+    program, packages = subject.program(target.python), subject.packages(target)
+    for source, node in program.nodes(ast.Call):
+        name = text_of(node.args[0]) if node.args and source.name(node.func) == "spacy.load" else None
+        if name is None or not name.isidentifier() or program.resolve(name) is not None:
+            continue
+        held = any(file.startswith(f"{name}/") for file in subject.sizes)
+        if held or packages.verdict(name) == "there" or source.tried(node, ("OSError",)):
+            continue
+        distribution, effect = name.replace("_", "-"), when(program, source, node)
+        message = f"spacy.load({name!r}) needs the distribution {distribution}, which the requirements do not name."
+        fix = f"{_sentence(_declare(distribution, subject))} Or archive the model's folder, and load that."
+        yield Finding("missing_module", message, source.place(node), effect, fix)
+
+
 def default_handlers(subject: Subject, target: Target) -> Iterator[Finding]:
     """What one of TorchServe's own handlers imports."""
     needed = _NEEDED_BY.get(subject.default_handler or "")
@@ -111,7 +139,7 @@ def default_handlers(subject: Subject, target: Target) -> Iterator[Finding]:
 
 def _verdict(one: Import, program: Program, packages: Packages) -> Verdict:
     """Whether its module can be imported, as far as the archive and the first part of its name tell."""
-    if program.resolve(one.module) is not None:
+    if program.resolve(one.module) is not None or one.module == "__main__":
         return "there"
     top = one.module.partition(".")[0]
     if top in program.tops and top not in standard_library.BUILT_IN:
@@ -123,7 +151,7 @@ def _verdict(one: Import, program: Program, packages: Packages) -> Verdict:
 
 def _severity(one: Import, program: Program, packages: Packages, verdict: Verdict) -> Severity | None:
     """None for an import that may fail."""
-    if _is_optional(one):
+    if _is_optional(one, program):
         return None
     if (attempt := _instead_of(one)) is not None:  # for where that is not there
         firsts = [other for other in program.imports if other.source.tried(other.node, _ERRORS) is attempt]
@@ -134,9 +162,9 @@ def _severity(one: Import, program: Program, packages: Packages, verdict: Verdic
     return "warning" if attempt is None and one.source.conditional(one.node) else "error"
 
 
-def _is_optional(one: Import) -> bool:
+def _is_optional(one: Import, program: Program) -> bool:
     """Whether it may fail, or is done only where something has asked whether the module is there."""
-    return one.source.tried(one.node, _ERRORS) is not None or one.source.asked(one.node)
+    return one.source.tried(one.node, _ERRORS) is not None or program.asked(one.source, one.node)
 
 
 def _instead_of(one: Import) -> ast.Try | ast.With | None:
@@ -282,4 +310,12 @@ def _unguarded_use(program: Program, source: Source, attempt: ast.Try | ast.With
 
 
 #: In the order in which they are asked.
-IMPORT_RULES = (missing_modules, relative_imports, names_of_modules, fallbacks, default_handlers)
+IMPORT_RULES = (
+    missing_modules,
+    relative_imports,
+    names_of_modules,
+    fallbacks,
+    windows,
+    language_models,
+    default_handlers,
+)

@@ -19,8 +19,8 @@ _OF_MODULES = {"__name__", "__file__", "__doc__", "__spec__", "__loader__", "__p
                "__static_attributes__", "__firstlineno__", "__conditional_annotations__"}  # fmt: skip
 #: What IPython puts among the builtins, or into every notebook.
 _OF_NOTEBOOKS = {"display", "get_ipython", "In", "Out", "_", "__", "exit", "quit"}
-_SINCE = {"aiter": (3, 10), "anext": (3, 10), "EncodingWarning": (3, 10), "ExceptionGroup": (3, 11),
-          "BaseExceptionGroup": (3, 11), "PythonFinalizationError": (3, 13)}  # fmt: skip
+#: Builtins that this Python may be too old for; whether the target has them is for newer_python to say.
+_NEWER = {"aiter", "anext", "EncodingWarning", "ExceptionGroup", "BaseExceptionGroup", "PythonFinalizationError"}
 #: Put there by the module site, which a worker imports as well.
 _OF_SITE = {"exit", "quit", "copyright", "credits", "license"}
 
@@ -32,16 +32,13 @@ def undefined_names(subject: Subject, target: Target) -> Iterator[Finding]:
         if source.problem is not None or source.is_open or _is_set_from_outside(program, source):
             continue
         told = set()
-        for name, node in _undefined(program, source, target.python):
-            if name in told or source.tried(node, ("NameError",)) or source.asked(node):
+        for name, node in _undefined(program, source):
+            if name in told or source.tried(node, ("NameError",)) or program.asked(source, node):
                 continue
             told.add(name)
             severity: Severity = "warning" if source.conditional(node) else "error"
             place, effect = source.place(node), when(program, source, node)
-            if name in _SINCE:
-                message = f"{name} needs Python {'.'.join(map(str, _SINCE[name]))}; {target.name} has an older one."
-                yield Finding("newer_python", message, place, effect, f"Do without {name}.", severity)
-            elif name in _OF_NOTEBOOKS:
+            if name in _OF_NOTEBOOKS:
                 message = f"{name!r} is there in notebooks alone."
                 yield Finding("undefined_name", message, place, effect, f"Do without {name}.", severity)
             else:
@@ -50,12 +47,9 @@ def undefined_names(subject: Subject, target: Target) -> Iterator[Finding]:
                 yield Finding("undefined_name", message, place, effect, fix, severity)
 
 
-def _undefined(program: Program, source: Source, python: tuple[int, int]) -> Iterator[tuple[str, ast.Name]]:
+def _undefined(program: Program, source: Source) -> Iterator[tuple[str, ast.Name]]:
     """The names, each with its uses that can run, in the order in which they stand."""
-    # names of later versions count only where they are there; this Python may itself be older than the target
-    known = {name for name in dir(builtins) if name not in _OF_NOTEBOOKS} | _OF_MODULES | _OF_SITE
-    known |= {name for name, since in _SINCE.items() if since <= python}
-    known -= {name for name, since in _SINCE.items() if since > python}
+    known = {name for name in dir(builtins) if name not in _OF_NOTEBOOKS} | _OF_MODULES | _OF_SITE | _NEWER
     known |= source.names
     missing = {
         symbol

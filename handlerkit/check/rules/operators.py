@@ -63,7 +63,8 @@ def registered(subject: Subject, target: Target) -> Iterator[Finding]:
 
 def exported(subject: Subject, target: Target) -> Iterator[Finding]:
     """Programs that a newer torch exported."""
-    there = There(subject, target).version("torch")
+    said = any(found.torch_version for found in subject.weights.values())
+    there = There(subject, target).version("torch") if said else None
     for name, found in subject.weights.items():
         made = public(found.torch_version)
         if made is not None and there is not None and made.release[:2] > there.release[:2]:

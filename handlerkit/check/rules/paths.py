@@ -41,6 +41,12 @@ _MAKERS = {
     "download", "download_file", "cached_download", "load_state_dict_from_url", "download_url_to_file", "write_text",
     "write_bytes", "save", "savez", "dump", "getstatusoutput", "call", "hard_link", "link",
 }  # fmt: skip
+#: Functions that read nothing.
+_PLAIN = {"str", "repr", "print", "len", "setattr", "RuntimeError", "ValueError", "FileNotFoundError", "Exception"}
+_LOGGERS = {"debug", "info", "warning", "error", "exception", "log", "format", "append", "connect"}
+#: Functions that make a file, or do without one: ts.utils.util.load_label_mapping.
+_WRITING = re.compile(r"save|write|dump|export|record|to_|Handler$|Writer$|load_label_mapping", re.IGNORECASE)
+_READING = re.compile(r"^(load|read)(_file)?$|from_file|from_\w*json|from_path", re.IGNORECASE)
 #: Folders that a container has, and those of a person's machine.
 _OF_SYSTEM = re.compile(r"/(tmp|var/tmp|dev|proc|sys|etc|home/model-server|opt/ml|run)(/|$)|/$")
 _PERSONAL = re.compile(
@@ -49,11 +55,12 @@ _PERSONAL = re.compile(
 
 
 class _Reading(NamedTuple):
-    """A call that reads a file, and the file that it reads as far as that is known."""
+    """A call that reads a file, for sure or as it seems, and the file that it reads as far as that is known."""
 
     source: Source
     node: ast.Call
     place: Place
+    is_sure: bool = True
 
 
 def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -82,6 +89,20 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
         yield Finding("absolute_path", message, source.place(node), when(program, source, node), fix, "warning")
 
 
+def outer_folders(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Files beside or above model_dir, as `../data` is."""
+    program = subject.program(target.python)
+    asked = _asked_for(program)
+    for source, node, place, _ in _readings(program):
+        leads_out = place.root in ("model_dir", "cwd") and place.in_archive is None
+        if not leads_out or place.text in asked or source.tried(node, ("FileNotFoundError", "OSError")):
+            continue
+        name = place.text.rpartition("/")[2]
+        message = f"{place.text!r} leads out of model_dir, where TorchServe has put nothing."
+        fix = f"Open {name} in model_dir, where extra_files puts it."
+        yield Finding("outer_path", message, source.place(node), when(program, source, node), fix)
+
+
 def home_folders(subject: Subject, target: Target) -> Iterator[Finding]:
     """The home folder, which is another one in a container."""
     program = subject.program(target.python)
@@ -102,16 +123,17 @@ def missing_files(subject: Subject, target: Target) -> Iterator[Finding]:
     asked, written = _asked_for(program), _written(program)
     moves = any(source.name(node.func) == "os.chdir" for source, node in program.nodes(ast.Call))
     told: set[str] = set()
-    for source, node, place in _readings(program):
+    for reading in (*_readings(program), *_given(program)):
+        source, node, place, is_sure = reading
         name = place.in_archive
         if not name or name in told | written or _is_held(name, subject) or (moves and place.root == "cwd"):
             continue
-        if place.text in asked or source.tried(node, ("FileNotFoundError", "OSError")) or source.asked(node):
+        if place.text in asked or source.tried(node, ("FileNotFoundError", "OSError")) or program.asked(source, node):
             continue
         told.add(name)
-        severity: Severity = "warning" if source.conditional(node) else "error"
+        severity: Severity = "error" if is_sure and not source.conditional(node) else "warning"
         base = name.rpartition("/")[2]
-        message = f"{name} is read, and is not in the archive"
+        message = f"{name} is {'read' if is_sure else 'given to a function'}, and is not in the archive"
         fix = f"Put {base} into the archive (extra_files)."
         if base in subject.sizes:
             message += f", whose root holds {base}"
@@ -161,10 +183,29 @@ def _readings(program: Program) -> Iterator[_Reading]:
             path = node.func.value
         elif isinstance(node.func, ast.Attribute) and method == "open" and _is_path(source, node.func.value):
             path = node.func.value if _reads(node, 0) else None
-        elif method == "from_pretrained" and node.args and text_of(node.args[0]) is None:
-            path = node.args[0]  # a text may be a name of the hub
-        if path is not None and (place := place_of(source, path)) is not None:
-            yield _Reading(source, node, place)
+        elif method == "from_pretrained" and node.args:
+            path = node.args[0]
+        place = place_of(source, path)
+        if place is None or (method == "from_pretrained" and place.root != "model_dir"):  # else a name of the hub
+            continue
+        yield _Reading(source, node, place)
+
+
+def _given(program: Program) -> Iterator[_Reading]:
+    """Calls of functions that are not looked into, with the path of a file in model_dir; a bare name counts where the
+    function's name says that it reads a file."""
+    for source, node in program.nodes(ast.Call):
+        name, method = source.name(node.func), _method(node)
+        if name.startswith(("os.", "pathlib.", "logging.", "shutil.")) or name in _READERS or name in _PLAIN:
+            continue
+        if method in _ASKERS | _LOGGERS or _WRITING.search(method):
+            continue
+        for given in (*node.args, *(one.value for one in node.keywords)):
+            place = place_of(source, given)
+            if place is None or not re.search(r"\w\.\w+$", place.text):
+                continue
+            if place.root == "model_dir" or (place.root == "cwd" and _READING.search(method)):
+                yield _Reading(source, node, place, is_sure=False)
 
 
 def _is_path(source: Source, node: ast.expr) -> bool:
@@ -247,4 +288,4 @@ def _short(node: ast.AST) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-PATH_RULES = (absolute_paths, home_folders, missing_files, manifest_keys, vocabulary)
+PATH_RULES = (absolute_paths, outer_folders, home_folders, missing_files, manifest_keys, vocabulary)

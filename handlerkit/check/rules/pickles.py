@@ -11,7 +11,7 @@ from handlerkit.check.there import There
 from handlerkit.check.weights import Global, Weights
 from handlerkit.check.weights.dangers import danger
 from handlerkit.check.weights.operators import HIGH_PROTOCOL, WEIGHTS_ONLY_SINCE
-from handlerkit.messages import Finding
+from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
 from handlerkit.why.weights import SAVE_STATE_DICT
 
@@ -51,13 +51,17 @@ def unread(subject: Subject, target: Target) -> Iterator[Finding]:
 
 def refused(subject: Subject, target: Target) -> Iterator[Finding]:
     """What torch.load(weights_only=True) does not let in."""
+    if not _pickled(subject):
+        return
     loading, there = Loading(subject, target), There(subject, target)
     torch = there.torch()
     if torch is None or loading.allows_more:
         return
     for name, found in _pickled(subject).items():
-        if (where := _strict(name, subject, loading, there)) is None or (not where and found.whole):
-            continue  # the last: BaseHandler takes no whole object, whether torch.load lets it in or not
+        if (where := _strict(name, subject, loading, there)) is None or _is_no_state_dict(
+            name, found, subject, loading
+        ):
+            continue
         names = [one for pickle in found.pickles if not pickle.problem for one in torch.refuses(pickle)]
         if names:
             message = f"{name} holds {listed(list(dict.fromkeys(names)))}, and torch.load lets only tensors in "
@@ -70,13 +74,15 @@ def refused(subject: Subject, target: Target) -> Iterator[Finding]:
 
 def imports(subject: Subject, target: Target) -> Iterator[Finding]:
     """Names that a pickle imports and that are not there."""
+    if not _pickled(subject):
+        return
     loading, there = Loading(subject, target), There(subject, target)
     if loading.allows_more:
         return
     for name, found in _pickled(subject).items():
-        if loading.is_base and found.whole and _is_base_file(name, subject):
+        if not _is_unpickled(name, subject, loading) or _is_no_state_dict(name, found, subject, loading):
             continue
-        if not _is_unpickled(name, subject, loading) or _strict(name, subject, loading, there) is not None:
+        if _strict(name, subject, loading, there) is not None:
             continue
         missing: dict[str, list[str]] = {}
         causes: dict[str, tuple[str, str]] = {}
@@ -93,9 +99,28 @@ def imports(subject: Subject, target: Target) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def devices(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Tensors that lay on a GPU, and that torch.load puts there again unless it is told otherwise."""
+    if target.name.endswith("-gpu"):
+        return
+    for load in Loading(subject, target).loads:
+        found = subject.weights.get(load.file or "")
+        if found is None or load.function != "torch.load" or load.has_device:
+            continue
+        if on := sorted({one for pickle in found.pickles for one in pickle.devices if one.partition(":")[0] in _GPUS}):
+            message = f"The tensors in {load.file} lay on {listed(on)} when they were saved, and torch.load puts them "
+            message += "there again."
+            fix = 'Write torch.load(..., map_location="cpu"), or the device that the handler uses.'
+            severity: Severity = "error" if target.name.endswith("-cpu") else "warning"
+            yield Finding("saved_device", message, load.place, f"Without such a device: {LOAD}", fix, severity)
+
+
+_GPUS = {"cuda", "mps", "xpu", "hpu", "npu"}
+
+
 def scikit_learn(subject: Subject, target: Target) -> Iterator[Finding]:
     """Estimators are for the version that pickled them, says scikit-learn."""
-    there = There(subject, target).version("scikit-learn")
+    there = There(subject, target).version("scikit-learn") if _pickled(subject) else None
     for name, found in _pickled(subject).items():
         said = [
             pickle.versions["_sklearn_version"] for pickle in found.pickles if "_sklearn_version" in pickle.versions
@@ -139,6 +164,11 @@ def _is_unpickled(name: str, subject: Subject, loading: Loading) -> bool:
     return loading.unpickles is not None or bool(loading.torch_loads)
 
 
+def _is_no_state_dict(name: str, found: Weights, subject: Subject, loading: Loading) -> bool:
+    """Whether BaseHandler would not take it, however torch.load reads it; rules/weights.py says so."""
+    return loading.is_base and name == subject.serialized_file and found.whole is not None
+
+
 def _is_base_file(name: str, subject: Subject) -> bool:
     """Whether TorchServe's own code gives the file to torch.load."""
     if name == subject.serialized_file:
@@ -169,11 +199,14 @@ def _missing(one: Global, subject: Subject, target: Target, there: There) -> tup
         message = f"{top} is not in the archive, its requirements or the target {target.name}."
         travel = f"Put {top}.py into the archive (--extra-files)."
         return message, f"Add {requirement} to the requirements file." if requirement else travel
-    return _missing_part(one, there)
+    return _missing_part(one, there, target.python)
 
 
-def _missing_part(one: Global, there: There) -> tuple[str, str] | None:
+def _missing_part(one: Global, there: There, python: tuple[int, int]) -> tuple[str, str] | None:
     """A module inside a package that is there in another version."""
+    if one.module == "pathlib._local" and python != (3, 13):
+        message = f"pathlib._local is in Python 3.13 alone, and the target has {'.'.join(map(str, python))}."
+        return message, "Save paths as texts."
     for part, (name, since) in _PARTS_SINCE.items():
         version = there.version(name)
         if f"{one.module}.".startswith(f"{part}.") and version is not None and version.release[:2] < since:
@@ -193,4 +226,4 @@ def _missing_part(one: Global, there: There) -> tuple[str, str] | None:
 
 
 #: In the order in which they are asked.
-PICKLE_RULES = (dangers, unread, refused, imports, scikit_learn)
+PICKLE_RULES = (dangers, unread, refused, imports, devices, scikit_learn)

@@ -149,8 +149,8 @@ def _correction(text: str) -> str:
 
 
 def _is_path(text: str) -> bool:
-    if re.match(r"(-e|--editable)[ =]", text):
-        return True
+    if text.startswith("-"):
+        return re.match(r"(-e|--editable)[ =]", text) is not None
     bare = text.partition(" ")[0]
     return "/" in bare or bare.startswith((".", "file:")) or bare.endswith((".whl", ".tar.gz", ".zip"))
 

@@ -38,14 +38,14 @@ def shadowed_packages(subject: Subject, target: Target) -> Iterator[Finding]:
         held = program.tops.get(top)
         if held is None or one.level or top in told | IMPORTED_BY_WORKERS | BUILT_IN | _PACKAGES:
             continue
-        if not stands_before(top, packages) or _is_copy(top, subject, packages):
-            continue
         if one.source.file == held:
             message = f"{held} imports itself: it stands before the installed {top}."
         elif program.resolve(one.module) is None or lacks(subject, target, one.module, one.name):
             what = f"{one.module}.{one.name}" if one.name else one.module
             message = f"{held} stands before the installed {top}, and has no {what.removeprefix(f'{top}.')}."
         else:
+            continue
+        if not stands_before(top, packages) or _is_copy(top, subject, packages):
             continue
         told.add(top)
         yield Finding("shadowed_module", message, one.place, _OTHERS, f"Rename {held}.")

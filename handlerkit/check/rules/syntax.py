@@ -75,7 +75,7 @@ def union_types(subject: Subject, target: Target) -> Iterator[Finding]:
     program = subject.program(target.python)
     for source in program.sources.values():
         for node, is_annotation in _unions(program, source):
-            if source.tried(node, ("TypeError",)) or source.asked(node):
+            if source.tried(node, ("TypeError",)) or program.asked(source, node):
                 continue
             written = ast.unparse(node)
             message = (
@@ -94,10 +94,13 @@ def union_types(subject: Subject, target: Target) -> Iterator[Finding]:
 def _features(program: Program, source: Source, python: tuple[int, int]) -> Iterator[tuple[tuple[int, int], int, str]]:
     """(the first version that has it, line, what) of each that this Python does not have: syntax wherever it stands, as
     the whole file is parsed, and names where they are asked for."""
-    for tree, is_wanted in (source.tree, _is_syntax), (_pruned(program, source), lambda what: not _is_syntax(what)):
-        for version, line, what in _seen(source, tree):
-            if version > python and is_wanted(what):
-                yield version, line, _NAME.sub(r"\1", what)
+    seen = [one for one in _seen(source, _pruned(program, source)) if not _is_syntax(one[2])]
+    if python < _here():  # what this Python parses, a newer one does
+        seen += [one for one in _seen(source, source.tree) if _is_syntax(one[2])]
+    for version, line, what in seen:
+        name = _NAME.sub(r"\1", what)
+        if version > python and name not in source.names:
+            yield version, line, name
 
 
 def _is_syntax(what: str) -> bool:
@@ -129,7 +132,7 @@ def _pruned(program: Program, source: Source) -> ast.Module:
     left = set()
     for node, twin in zip(ast.walk(source.tree), ast.walk(copy), strict=True):
         if isinstance(node, ast.stmt) and (
-            not program.runs(source, node) or source.tried(node, _GUARDED) or source.asked(node)
+            not program.runs(source, node) or source.tried(node, _GUARDED) or program.asked(source, node)
         ):
             left.add(twin)
     for node in ast.walk(copy):

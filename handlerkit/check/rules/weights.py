@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from handlerkit.check.code.classes import classes, may_have_more
+from handlerkit.check.code.source import Source, dotted
 from handlerkit.check.loading import Loading
-from handlerkit.check.rules.effects import LOAD, fails
+from handlerkit.check.rules.effects import LOAD, fails, listed
 from handlerkit.check.subject import Subject
 from handlerkit.check.weights import Kind, Weights
 from handlerkit.messages import Finding
@@ -148,5 +150,73 @@ def model_class(subject: Subject, target: Target) -> Iterator[Finding]:
         yield Finding("model_file", message, "", LOAD, f"Define the model's class in {name}.")
 
 
+def own_loader(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Files that the handler's own code gives to a function which loads another container."""
+    for load in Loading(subject, target).loads:
+        found = subject.weights.get(load.file or "")
+        if found is None or found.kind in (*load.takes, *_NOT_WEIGHTS, "unknown", "text"):
+            continue
+        message = f"{load.function} does not load {load.file}, which is {_KINDS[found.kind]}."
+        fix = next((one for kind, one in _LOADED_BY.items() if kind == found.kind), "")
+        yield Finding("weights", message, load.place, LOAD, f"Load it with {fix}." if fix else "Save it anew for that.")
+
+
+_LOADED_BY: dict[Kind, str] = {
+    "torch": "torch.load",
+    "legacy torch": "torch.load",
+    "torchscript": "torch.jit.load",
+    "onnx": "onnxruntime.InferenceSession",
+    "safetensors": "safetensors.torch.load_file",
+    "exported program": "torch.export.load",
+    "pickle": "pickle.load (or joblib.load)",
+    "numpy": "numpy.load",
+}
+
+
+def state_keys(subject: Subject, target: Target) -> Iterator[Finding]:
+    """A state_dict of another model than the model file's class."""
+    name, model_file = subject.serialized_file, subject.model_file
+    if name is None or model_file is None or not Loading(subject, target).is_base:
+        return
+    found = subject.weights[name]
+    keys = next((pickle.keys for pickle in found.pickles if pickle.keys and "." in pickle.keys[0]), [])
+    tops = list(dict.fromkeys(key.partition(".")[0] for key in keys))
+    words = _words(subject.source(model_file))
+    if not tops or words is None:
+        return
+    foreign = [top for top in tops if top not in words and not top.isdigit()]
+    if tops == ["module"] and foreign:
+        message = f"Every weight of {name} is below 'module': it was saved from DataParallel."
+        fix = "Save model.module.state_dict() instead."
+        yield Finding("state_dict", message, "", LOAD, fix)
+    elif foreign:
+        message = f"{name} has weights of {listed(foreign)}, which the class in {model_file} does not have."
+        fix = f"Archive the weights and the {model_file} of the same version of the model."
+        yield Finding("state_dict", message, "", LOAD, fix)
+
+
+def _words(source: Source) -> set[str] | None:
+    """The names in a file that defines one plain module; None where modules may get their names in another way."""
+    classes = [node for node in source.tree.body if isinstance(node, ast.ClassDef)]
+    if len(classes) != 1 or source.problem is not None or source.is_open:
+        return None
+    if [dotted(base).rpartition(".")[2] for base in classes[0].bases] != ["Module"]:
+        return None
+    words: set[str] = set()
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Name):
+            words.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            words.add(node.attr)
+    if words & _NAMING:
+        return None
+    return words
+
+
+#: What gives a module or a parameter a name that does not stand in the code.
+_NAMING = {"setattr", "add_module", "register_module", "register_parameter", "register_buffer", "load_state_dict",
+           "__dict__", "_modules", "_parameters", "_load_from_state_dict", "__setattr__"}  # fmt: skip
+
+
 #: In the order in which they are asked.
-WEIGHTS_RULES = (not_weights, base_handler, model_class)
+WEIGHTS_RULES = (not_weights, base_handler, model_class, own_loader, state_keys)

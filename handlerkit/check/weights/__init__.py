@@ -11,9 +11,9 @@ operators.py    the operators, and the pickled names, that a torch knows
 A new container: name it in `Kind`, tell it by its bytes in `container.read`, and say in rules/weights.py who loads it.
 """
 
-from handlerkit.check.weights.container import LFS_POINTER, Kind, Weights, read
+from handlerkit.check.weights.container import LFS_POINTER, Kind, Weights, read, read_beginning
 from handlerkit.check.weights.onnx import Onnx
 from handlerkit.check.weights.pickled import Global, Pickled
 from handlerkit.check.weights.script import Script
 
-__all__ = ["LFS_POINTER", "Global", "Kind", "Onnx", "Pickled", "Script", "Weights", "read"]
+__all__ = ["LFS_POINTER", "Global", "Kind", "Onnx", "Pickled", "Script", "Weights", "read", "read_beginning"]

@@ -46,6 +46,8 @@ Kind = Literal[
 #: How a Git LFS pointer begins.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _HEAD = 4096
+#: A zip's header before each file: how it is stored, and the lengths of its name and of what stands behind that.
+_LOCAL = struct.Struct("<8xH16xHH")
 #: Where the classes of state_dicts, and the functions that make tensors, are defined.
 _NO_OBJECTS = ("collections", "torch._utils", "torch.storage", "torch._tensor")
 #: The first pickle of a file that torch.save wrote before 1.6: its magic number.
@@ -105,6 +107,21 @@ def read(file: IO[bytes], size: int) -> Weights:
         return _by_structure(file, size, head)
     except _BROKEN as problem:
         return Weights("unknown", problem=_reason(problem))
+
+
+def read_beginning(file: IO[bytes]) -> Weights | None:
+    """What torch.save wrote, if the file's beginning is enough to tell: its pickle is the first thing in it. For files
+    whose end is far; None where the end has to be read."""
+    head = file.read(_LOCAL.size)
+    if len(head) < _LOCAL.size or not head.startswith(b"PK\x03\x04"):
+        return None
+    *_, method, name_length, extra_length = _LOCAL.unpack(head)
+    name = file.read(name_length)
+    if method != zipfile.ZIP_STORED or not name.endswith(b"/data.pkl"):
+        return None
+    file.seek(extra_length, io.SEEK_CUR)
+    found = pickled.read(file)
+    return None if found.problem else Weights("torch", (found,))
 
 
 def _by_structure(file: IO[bytes], size: int, head: bytes) -> Weights:

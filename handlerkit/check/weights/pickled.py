@@ -11,7 +11,7 @@ import math
 import pickle
 import pickletools
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, NamedTuple
 
@@ -19,8 +19,14 @@ from typing import IO, Any, NamedTuple
 _MOST_OPCODES = 5_000_000
 #: How deep pickles in the bytes of a pickle are read.
 _DEEPEST = 4
+#: Opcodes that hold bytes, and the bytes of their length; and from where on they are sought past.
+_SIZED = {"BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8}
+_LONG = 1 << 16
 #: Pickles behind each other that are read at most.
 _MOST_PICKLES = 64
+_ORDERED = ("collections", "OrderedDict")
+#: What makes bytes of a text where the protocol is one of Python 2's.
+_ENCODE = ("_codecs", "encode")
 #: What stands in joblib's files where an array's bytes follow.
 _JOBLIB_ARRAY = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 
@@ -48,7 +54,8 @@ class Pickled:
         globals: what it imports, in order, each once.
         opcodes: the names of the opcodes it uses.
         root: what the object itself is: "dict", the Global that makes it, or None where that is not known.
-        keys: where it is a dict, its keys that are texts.
+        keys: where it is a dict, or an OrderedDict, its keys that are texts.
+        devices: the devices on which its tensors lay, such as "cuda:0".
         versions: texts that follow a key ending in "_version", such as {"_sklearn_version": "1.4.2"}.
         problem: why it could not be read to its end; "" where it could.
     """
@@ -57,6 +64,7 @@ class Pickled:
     opcodes: set[str] = field(default_factory=set)
     root: Global | str | None = None
     keys: list[str] = field(default_factory=list)
+    devices: set[str] = field(default_factory=set)
     versions: dict[str, str] = field(default_factory=dict)
     problem: str = ""
 
@@ -69,7 +77,9 @@ class _Made(NamedTuple):
 
 
 class _Dict(dict[str, Any]):
-    """A dict: its items whose keys are texts."""
+    """A dict, or what `by` makes as one: its items whose keys are texts."""
+
+    by: Global | None = None
 
 
 def read(file: IO[bytes], *, depth: int = 0) -> Pickled:
@@ -77,11 +87,9 @@ def read(file: IO[bytes], *, depth: int = 0) -> Pickled:
     machine = _Machine(file, depth)
     found, do = machine.found, machine.do
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-            if count >= _MOST_OPCODES:
-                raise ValueError(f"it has more than {_MOST_OPCODES:,} opcodes")
-            found.opcodes.add(opcode.name)
-            do[opcode.name](argument)
+        for name, argument in _opcodes(file):
+            found.opcodes.add(name)
+            do[name](argument)
     except Exception as problem:  # whatever pickletools raises on bytes that are no pickle
         found.problem = " ".join(str(problem).split()) or type(problem).__name__
     return found
@@ -94,6 +102,59 @@ def read_all(file: IO[bytes]) -> list[Pickled]:
         file.seek(-1, io.SEEK_CUR)
         pickles.append(read(file))
     return pickles
+
+
+def _opcodes(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """The names of the opcodes and their arguments up to STOP, as pickletools.genops has them; the bytes of an array
+    are sought past, but for their beginning."""
+    for _ in range(_MOST_OPCODES):
+        code = file.read(1)
+        if code not in _CODES:
+            raise ValueError(f"opcode {code!r} is unknown" if code else "it ends before STOP")
+        name, reader = _CODES[code]
+        yield name, reader(file) if reader is not None else None
+        if code == b".":
+            return
+    raise ValueError(f"it has more than {_MOST_OPCODES:,} opcodes")
+
+
+def _sized(file: IO[bytes], size: int) -> bytes:
+    """Bytes of that size; of many, those that tell whether they are a pickle, which is then read for itself."""
+    if size < _LONG:
+        content = file.read(size)
+    else:
+        at = file.tell()
+        content = file.read(2)
+        content = content + file.read(size - 2) if _begins(content) else content
+        file.seek(0, io.SEEK_END)
+        if file.tell() < at + size:
+            raise ValueError("it ends before STOP")
+        file.seek(at + size)
+        return content
+    if len(content) < size:
+        raise ValueError("it ends before STOP")
+    return content
+
+
+def _readers() -> Iterator[tuple[bytes, tuple[str, Callable[[IO[bytes]], Any] | None]]]:
+    """The opcodes' names, and what reads the argument of each, by their byte."""
+    for opcode in pickletools.opcodes:
+        reader = opcode.arg.reader if opcode.arg is not None else None
+        if (width := _SIZED.get(opcode.name)) is not None:
+            reader = _sized_reader(width)
+        yield opcode.code.encode("latin-1"), (opcode.name, reader)
+
+
+def _sized_reader(width: int) -> Callable[[IO[bytes]], bytes]:
+    return lambda file: _sized(file, int.from_bytes(file.read(width), "little"))
+
+
+_CODES = dict(_readers())
+
+
+def _begins(content: bytes) -> bool:
+    """Whether bytes begin as a pickle does."""
+    return len(content) > 1 and content[0] == 0x80 and content[1] <= pickle.HIGHEST_PROTOCOL
 
 
 class _Machine:
@@ -133,6 +194,7 @@ class _Machine:
             "EMPTY_DICT": lambda _: self._stack.append(_Dict()), "DICT": self._dict, "SETITEM": self._set_item,
             "SETITEMS": lambda _: self._add(self._slice()), "APPEND": lambda _: self._stack.pop(), "BUILD": self._build,
             "TUPLE": lambda _: self._stack.append(tuple(self._slice())), "STOP": self._stop,
+            "BINPERSID": self._persistent,
         }  # fmt: skip
 
     def _any(self, takes: int, sliced: bool, leaves: int) -> Callable[[Any], object]:
@@ -221,6 +283,8 @@ class _Machine:
 
     def _call(self, _: Any) -> None:
         arguments, by = self._stack.pop(), self._stack.pop()
+        if by == _ENCODE and isinstance(arguments, tuple) and arguments and isinstance(arguments[0], str):
+            self._nested(arguments[0].encode("latin-1", "replace"))
         self._made(by, arguments)
 
     def _inst(self, argument: str) -> None:
@@ -231,7 +295,11 @@ class _Machine:
         self._made(self._slice()[0])
 
     def _made(self, by: Any, arguments: Any = None) -> None:
-        self._stack.append(_Made(by, arguments) if isinstance(by, Global) else None)
+        made: Any = _Made(by, arguments) if isinstance(by, Global) else None
+        if by == _ORDERED:
+            made = _Dict()
+            made.by = by
+        self._stack.append(made)
 
     def _build(self, _: Any) -> None:
         state, made = self._stack.pop(), self._stack[-1]
@@ -248,6 +316,15 @@ class _Machine:
             self._file.seek(self._file.read(1)[0], io.SEEK_CUR)
         size = int(kind[1:]) * (4 if kind[0] == "U" else 1) * math.prod(state["shape"])
         self._file.seek(size, io.SEEK_CUR)
+
+    def _persistent(self, _: Any) -> None:
+        """torch.save wrote a class before 1.6 as ("module", class, its file, its source); a tensor's numbers it writes
+        as ("storage", type, name, device, count)."""
+        said = self._stack.pop()
+        if isinstance(said, tuple) and len(said) > 3 and said[0] == "storage" and isinstance(said[3], str):
+            self.found.devices.add(said[3])
+        is_class = isinstance(said, tuple) and len(said) > 1 and said[0] == "module" and isinstance(said[1], Global)
+        self._stack.append(said[1] if is_class else None)
 
     def _dict(self, _: Any) -> None:
         items = self._slice()
@@ -270,13 +347,13 @@ class _Machine:
     def _stop(self, _: Any) -> None:
         top = self._stack.pop()
         if isinstance(top, _Dict):
-            self.found.root, self.found.keys = "dict", list(top)
+            self.found.root, self.found.keys = top.by or "dict", list(top)
         elif isinstance(top, Global | _Made):
             self.found.root = top.by if isinstance(top, _Made) else top
 
     def _nested(self, content: bytes) -> None:
         """A pickle in the bytes of a pickle: pickle.loads, or torch.load for a tensor, would be called with it."""
-        if len(content) < 4 or content[0] != 0x80 or content[1] > pickle.HIGHEST_PROTOCOL or self._depth == _DEEPEST:
+        if len(content) < 4 or not _begins(content) or self._depth == _DEEPEST:
             return
         file = io.BytesIO(content)
         for _ in range(_MOST_PICKLES):

@@ -5,22 +5,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from made import onnx_model
 
 from handlerkit.check.weights.onnx import Onnx, read
-
-
-def model(opset: int = 17, size: int = 3, domain: str = "") -> onnx.ModelProto:
-    """A model of one addition."""
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [size])
-    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, [size])
-    weight = numpy_helper.from_array(np.zeros(size, np.float32), "w")
-    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "it", [given], [made], [weight])
-    opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
-    return helper.make_model(graph, opset_imports=opsets, producer_name="me", ir_version=8)
 
 
 def read_bytes(content: bytes) -> Onnx | None:
@@ -28,12 +17,12 @@ def read_bytes(content: bytes) -> Onnx | None:
 
 
 def test_versions() -> None:
-    found = read_bytes(model(15, domain="com.microsoft").SerializeToString())
+    found = read_bytes(onnx_model(15, domain="com.microsoft").SerializeToString())
     assert found == Onnx(8, {"": 15, "com.microsoft": 1}, "me")
 
 
 def test_the_weights_are_not_read() -> None:
-    content = model(size=1 << 20).SerializeToString()
+    content = onnx_model(size=1 << 20).SerializeToString()
     file = io.BytesIO(content)
     taken = []
     reads, file.read = file.read, lambda size=-1: taken.append(size) or reads(size)  # type: ignore[method-assign]
@@ -42,7 +31,9 @@ def test_the_weights_are_not_read() -> None:
 
 
 def test_weights_in_other_files(tmp_path: Path) -> None:
-    onnx.save(model(size=4096), tmp_path / "it.onnx", save_as_external_data=True, location="it.data", size_threshold=0)
+    onnx.save(
+        onnx_model(size=4096), tmp_path / "it.onnx", save_as_external_data=True, location="it.data", size_threshold=0
+    )
     found = read_bytes((tmp_path / "it.onnx").read_bytes())
     assert found is not None
     assert found.external == {"it.data"}
@@ -54,5 +45,5 @@ def test_no_onnx(content: bytes) -> None:
 
 
 def test_onnx_cut_short() -> None:
-    content = model().SerializeToString()
+    content = onnx_model().SerializeToString()
     assert [read_bytes(content[:end]) for end in range(len(content) - 12)] == [None] * (len(content) - 12)

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from handlerkit.check.weights import Weights, read
+from handlerkit.check.weights import Weights, read, read_beginning
 
 
 def weights_of(content: bytes | Path) -> Weights:
@@ -152,3 +152,16 @@ def test_bytes_that_are_cut_or_changed_raise_nothing(kind: str, content: Callabl
     for end in range(0, min(len(whole), 400), 7):
         weights_of(whole[:end])
         weights_of(whole[:end] + bytes([whole[end] ^ 0xFF]) + whole[end + 1 :])
+
+
+def test_the_beginning_is_enough_for_what_torch_save_wrote() -> None:
+    whole = saved(STATE)
+    found = read_beginning(io.BytesIO(whole[: len(whole) // 2]))
+    assert found == weights_of(whole)
+
+
+@pytest.mark.parametrize(
+    "content", [scripted(nn.Linear(3, 2)), saved(STATE)[:60], npz(np.zeros(3)), b"", b"PK\x03\x04"]
+)
+def test_the_beginning_does_not_tell(content: bytes) -> None:
+    assert read_beginning(io.BytesIO(content)) is None

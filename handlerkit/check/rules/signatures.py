@@ -1,0 +1,57 @@
+"""Arguments that TorchServe gives the handler's functions, and that they do not take."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from handlerkit.check.code.source import Function, Source, dotted
+from handlerkit.check.rules.effects import LOAD, REQUEST
+from handlerkit.check.subject import Subject
+from handlerkit.messages import Finding
+from handlerkit.targets import Target
+
+#: Methods that TorchServe calls, and what it gives them behind self.
+_OF_WORKER = {"initialize": ("context",), "handle": ("data", "context")}
+#: Methods that BaseHandler.handle calls, if it is not overridden.
+_OF_BASE = {"preprocess": ("data",), "inference": ("data",), "postprocess": ("data",)}
+_BASES = ("BaseHandler", "VisionHandler", "ImageClassifier", "ObjectDetector", "ImageSegmenter", "TextHandler",
+          "TextClassifier")  # fmt: skip
+
+
+def signatures(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Functions and methods that cannot be called as TorchServe calls them."""
+    if subject.handler_file is None or subject.handler_file not in subject.program(target.python).sources:
+        return
+    source = subject.source(subject.handler_file)
+    wanted = str(subject.said.get("handler", "")).partition(":")[2] or "handle"
+    function = next((node for node in source.tree.body if isinstance(node, Function) and node.name == wanted), None)
+    if function is not None:
+        yield from _called(source, function, ("data", "context"), LOAD)
+        return
+    kinds = [node for node in source.tree.body if isinstance(node, ast.ClassDef)]
+    if wanted in source.names or len(kinds) != 1 or kinds[0].decorator_list or kinds[0].keywords:
+        return
+    methods = {node.name: node for node in kinds[0].body if isinstance(node, Function)}
+    calls = dict(_OF_WORKER)
+    if "handle" not in methods and any(dotted(base).rpartition(".")[2] in _BASES for base in kinds[0].bases):
+        calls |= _OF_BASE
+    for name, given in calls.items():
+        if (method := methods.get(name)) is not None:
+            yield from _called(source, method, ("self", *given), LOAD if name == "initialize" else REQUEST)
+
+
+def _called(source: Source, function: Function, given: tuple[str, ...], effect: str) -> Iterator[Finding]:
+    arguments = function.args
+    if function.decorator_list:
+        return  # whatever these make of it
+    taken = [*arguments.posonlyargs, *arguments.args]
+    least = len(taken) - len(arguments.defaults)
+    lacking = [one.arg for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if not default]
+    if lacking or least > len(given) or (len(taken) < len(given) and arguments.vararg is None):
+        message = f"{function.name} takes ({ast.unparse(arguments)}), and is called with ({', '.join(given)})."
+        fix = f"Write def {function.name}({', '.join(given)})."
+        yield Finding("signature", message, source.place(function), effect, fix)
+
+
+SIGNATURE_RULES = (signatures,)

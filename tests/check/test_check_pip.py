@@ -1,0 +1,123 @@
+"""The requirements file, as pip reads it where TorchServe installs it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from made import OFFICIAL, OWN, archive, assert_quiet, found, model
+
+from handlerkit.messages import Finding
+
+HANDLER = OWN.format(load="self.model = None")
+
+
+def checked(
+    folder: Path, text: str, files: dict[str, str | bytes] | None = None, target: str = OFFICIAL
+) -> dict[str, Finding]:
+    made = model(folder, {"r.txt": text, **(files or {})}, HANDLER, requirements_file="r.txt")
+    return found(made, target)
+
+
+@pytest.mark.parametrize(
+    ("line", "told", "change"),
+    [
+        ("pip install numpy", "is no requirement", "without the command"),
+        ("conda install numpy", "is no requirement", "without the command"),
+        ("tqdm=4.66", "is no requirement", "tqdm==4.66"),
+        ("tqdm=4.66=py39_0", "is no requirement", "tqdm==4.66"),
+        ("tqdm, requests", "is no requirement", "one distribution a line"),
+        ("tqdm requests", "is no requirement", "one distribution a line"),
+        ("tqdm>>4", "is no requirement", "name==version"),
+        ("tqdm 4.66", "is no requirement", "one distribution a line"),
+        ("--extra-index https://x", "is no option", "--extra-index-url"),
+        ("-r more.txt", "is not in the archive", "more.txt"),
+        ("--constraint=limits.txt", "is not in the archive", "limits.txt"),
+    ],
+)
+def test_what_pip_does_not_read(tmp_path: Path, line: str, told: str, change: str) -> None:
+    one = checked(tmp_path, f"# what it needs\n{line}\n")["requirement"]
+    assert told in one.message
+    assert change in one.fix
+    assert (one.where, one.severity) == ("r.txt, line 2", "error")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy @ file:///croot/numpy_1/work",
+        "/home/me/wheels/tool-1.0-py3-none-any.whl",
+        "file:///home/me/tool",
+        "-e /home/me/tool",
+        "C:\\tools\\tool-1.0-py3-none-any.whl",
+        "~/tool",
+    ],
+)
+def test_what_lies_on_one_machine(tmp_path: Path, line: str) -> None:
+    assert "on one machine" in checked(tmp_path, line)["local_requirement"].message
+
+
+@pytest.mark.parametrize(
+    "line", ["./tool-1.0-py3-none-any.whl", "tool-1.0-py3-none-any.whl", "-e .", "tool @ file:tool.whl"]
+)
+def test_what_pip_looks_for_where_the_server_was_started(tmp_path: Path, line: str) -> None:
+    one = checked(tmp_path, line, {"tool-1.0-py3-none-any.whl": b""})["local_requirement"]
+    assert "where the server was started" in one.message
+    assert "--find-links ." in one.fix
+
+
+@pytest.mark.parametrize(("name", "right"), [("sklearn", "scikit-learn"), ("PIL", "pillow"), ("cv2", "opencv-python")])
+def test_names_of_modules(tmp_path: Path, name: str, right: str) -> None:
+    assert right in checked(tmp_path, f"{name}\n")["requirement_name"].fix
+
+
+def test_another_version_than_the_targets(tmp_path: Path) -> None:
+    one = checked(tmp_path, "numpy>=2,<2.1\n")["requirement_pin"]
+    assert "1.24.3" in one.message
+    assert "in the target's place" in one.effect
+    assert one.severity == "warning"
+
+
+def test_pins_that_contradict_each_other(tmp_path: Path) -> None:
+    assert "r.txt, line 1" in checked(tmp_path, "tqdm==4.66.0\ntqdm==4.65.0\n")["requirement_conflict"].message
+
+
+def test_a_version_that_the_targets_python_cannot_have(tmp_path: Path) -> None:
+    one = checked(tmp_path, f"matplotlib=={version('matplotlib')}\n")["requirement_python"]
+    assert "3.9" in one.message
+
+
+def test_files_that_are_included_count(tmp_path: Path) -> None:
+    said = {"modelName": "it", "handler": "handler.py", "requirementsFile": "r.txt"}
+    files = {"handler.py": HANDLER, "r.txt": "-r more/all.txt\n", "more/all.txt": "-r rest.txt\n"}
+    path = archive(tmp_path / "it.mar", said, {**files, "more/rest.txt": "sklearn\n"})
+    assert found(path, OFFICIAL)["requirement_name"].where == "more/rest.txt, line 1"
+
+
+HONEST = """
+# what the handler needs; it is not much
+--index-url https://pypi.org/simple
+--extra-index-url=https://download.pytorch.org/whl/cpu
+--find-links .
+--no-binary :none:
+-c limits.txt
+tqdm[notebook]>=4.60,<5 ; python_version < "3.12"  # shows how far it is
+requests == 2.32.0 \\
+    --hash=sha256:58cd2187c01e70e6e26505bca751777aa9f2ee0b7f4300988b709f44e013003f
+regex==2024.5.15
+git+https://github.com/me/tool@v1.0#egg=tool
+other @ https://example.org/other-1.0-py3-none-any.whl
+numpy==1.24.3
+sklearn==0.0 ; python_version >= "3.12"
+"""
+
+
+def test_what_pip_reads_gets_no_word(tmp_path: Path) -> None:
+    files = {"r.txt": HONEST, "limits.txt": "tqdm<4.70\n", "wheel-1.0-py3-none-any.whl": b""}
+    assert_quiet(model(tmp_path, files, HANDLER, requirements_file="r.txt"), OFFICIAL)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbftqdm\r\n", "tqdm==4.66.0\r\n".encode("utf-16"), b"\n\n#\n"])
+def test_encodings_and_empty_files(tmp_path: Path, content: bytes) -> None:
+    assert_quiet(model(tmp_path, {"r.txt": content}, HANDLER, requirements_file="r.txt"), OFFICIAL)
