@@ -2,9 +2,9 @@
 
     python benchmarks/worker_start.py [--quick]
 
-A Worker of a function handler is made, answers and is closed, in turn with a TorchServe registering the same archive and
-answering; the process that makes workers is up, as the server is. The memory is the resident size of an interpreter
-that has loaded the extension in an IPython shell and sent ten requests, beside one that has only made the shell.
+A Worker of a function handler is made, and a TorchServe registers the same archive; the process that makes workers is
+up, as the server is. The memory is the resident size of an interpreter that has loaded the extension in an IPython
+shell and sent ten requests, beside one that has only made the shell.
 """
 
 from __future__ import annotations

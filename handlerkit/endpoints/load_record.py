@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import cProfile
 import inspect
+import itertools
 import linecache
 import sys
 import threading
@@ -37,6 +38,7 @@ class LoadRecord:
         self._over = False
 
     def __enter__(self) -> LoadRecord:
+        self._last = next(reversed(sys.modules))
         self._opens.__enter__()
         self._before = threading.getprofile()
         if sys.getprofile() is None and self._before is None:
@@ -65,7 +67,8 @@ class LoadRecord:
 
     def _explained(self, file: str) -> int:
         """How often a file was opened for the interpreter's own sake."""
-        imported = any(getattr(module, "__file__", None) == file for module in tuple(sys.modules.values()))
+        new = list(itertools.takewhile(lambda name: name != self._last, reversed(sys.modules)))
+        imported = any(getattr(sys.modules[name], "__file__", None) == file for name in new)
         searched = inspect.findsource.__code__ in (self.codes or ())
         return imported + (file in linecache.cache and not searched)
 

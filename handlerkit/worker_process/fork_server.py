@@ -120,8 +120,7 @@ class Server:
         try:
             if self._mode == "fork":
                 preload()
-                gc.collect()
-                gc.freeze()
+                _freeze()
             else:
                 self._prepare()
             more = self._mode == "fork"
@@ -135,6 +134,7 @@ class Server:
                 elif more:
                     more = False
                     preload_more()
+                    _freeze()
                 if self._woken in ready:
                     os.read(self._woken, 4096)
                     self._reap()
@@ -238,6 +238,16 @@ def send(connection: socket.socket, request: Request) -> None:
     """Ask a process of this script for a worker."""
     text = f"{'fresh' if request.fresh else 'fork'} {request.folder}"
     socket.send_fds(connection, [text.encode("utf-8", "surrogateescape")], list(request.files))
+
+
+def _freeze() -> None:
+    """Leave what is there to all workers: a collection in one of them would copy it."""
+    from handlerkit.worker_process.process_state import imported
+
+    imported.cache_clear()
+    imported()
+    gc.collect()
+    gc.freeze()
 
 
 def _tell(pipe: int, number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import sys
 import threading
 import types
@@ -68,7 +69,7 @@ class LoadedHandler:
         self._inside: AbstractContextManager[object] = inside if inside is not None else nullcontext()
         self._recorder = Recorder(str(given.model_dir), self._name_of)
         self._called = False
-        self._before = set(sys.modules)
+        self._last = next(reversed(sys.modules))  # the modules that came since follow it
         self._ends: list[Callable[[], object]] = [self._users.install()]
         self._entry_points: dict[str | None, _EntryPoint] = {}
         self._forget()
@@ -273,8 +274,8 @@ class LoadedHandler:
 
     def _own_modules(self) -> dict[str, types.ModuleType]:
         """The modules that were loaded from model_dir, by name."""
-        new = [(name, module) for name, module in sys.modules.items() if name not in self._before]
-        return {name: module for name, module in new if self._is_own(module)}
+        new = list(itertools.takewhile(lambda name: name != self._last, reversed(sys.modules)))
+        return {name: sys.modules[name] for name in reversed(new) if self._is_own(sys.modules[name])}
 
     @contextmanager
     def _without_own(self) -> Iterator[None]:

@@ -4,7 +4,9 @@ at, where it cannot be."""
 from __future__ import annotations
 
 import decimal
+import functools
 import gc
+import itertools
 import logging
 import os
 import signal
@@ -13,6 +15,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 from handlerkit.endpoints.source_diff import LoadAnew
@@ -36,11 +39,21 @@ _ATTRIBUTES = {
 }
 
 
+@functools.cache
+def imported() -> dict[str, ModuleType]:
+    """The modules that were there when this was first asked. The process that workers are forked from asks: to look at
+    them all in a worker would copy the memory that they are in."""
+    return {name: module for name, module in sys.modules.items() if name != "__main__"}
+
+
 def keep() -> Callable[[], None]:
     """What makes the process, after requests, what it is now: raises LoadAnew where it cannot, as for settings of
     torch, numpy and Pillow. Modules that requests imported are forgotten."""
     environment, path, folder = variables_now().copy(), list(sys.path), os.getcwd()
-    modules, streams, root = dict(sys.modules), (sys.stdout, sys.stderr), logging.root
+    before, streams, root = imported(), (sys.stdout, sys.stderr), logging.root
+    last = next(reversed(before))
+    new = list(itertools.takewhile(lambda name: name != last, reversed(sys.modules)))
+    since = {name: sys.modules[name] for name in (*new, "__main__")}
     levels, handlers = (root.level, root.manager.disable), list(root.handlers)
     filters, show = list(warnings.filters), warnings.showwarning
     settings = dict(_settings())
@@ -57,10 +70,11 @@ def keep() -> Callable[[], None]:
         for variable, text in environment.items():
             if now.get(variable) != text:
                 os.environb[variable] = text
-        for module in sys.modules.keys() - modules.keys():
-            if not _is_settled(module):
-                del sys.modules[module]
-        sys.modules.update(modules)
+        for name in sys.modules.keys() - before.keys() - since.keys():
+            if not _is_settled(name):
+                del sys.modules[name]
+        sys.modules.update(before)
+        sys.modules.update(since)
         sys.stdout, sys.stderr = streams
         root.handlers = list(handlers)
         root.setLevel(levels[0])
