@@ -170,7 +170,9 @@ def _environment() -> tuple[str, ...]:
 
 
 def _temporary() -> str:
-    return os.path.join(os.path.abspath(tempfile.gettempdir()), "")
+    """Where tempfile makes files. gettempdir is not asked: it looks for a folder under a lock, by opening files."""
+    place = tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp"
+    return os.path.join(os.path.abspath(os.fsdecode(place)), "")
 
 
 def _is_older(path: str, begun: float) -> bool:
