@@ -177,3 +177,24 @@ def test_class_that_a_worker_makes_up_is_not_made_here() -> None:
 
     with pytest.raises(BadFrameError, match=r"posix\.system"):
         read_plain(pickle.dumps(Evil()))
+
+
+def test_where_the_standard_streams_are_closed(handlers: Path, tmp_path: Path) -> None:
+    program = (
+        "import os, sys, handlerkit as hk\nfor number in (0, 1, 2): os.close(number)\n"
+        "with hk.Worker(hk.Model('m', handler=sys.argv[1])) as worker:\n"
+        "    run = worker.predict(hk.Request(headers={'x-py': 'print(1); out = [\"fine\"]'}))\n"
+        "open(sys.argv[2], 'w').write(run.response.text + str([line.text for line in run.logs if line.text == '1']))\n"
+    )
+    told = tmp_path / "told"
+    command = [sys.executable, "-c", program, str(handlers / "runs_code.py"), str(told)]
+    subprocess.run(command, timeout=120, check=True)
+    assert told.read_text() == "fine['1']"
+
+
+def test_large_requests_and_answers(handlers: Path) -> None:
+    body = os.urandom(3_000_000)
+    with Worker(Model("m", handler=handlers / "runs_code.py")) as worker:
+        for size in (0, 65_527, 65_536, 65_537, 3_000_000):
+            run = worker.predict(Request(body=body[:size], headers={"x-py": "out = [data[0].get('body', b'')]"}))
+            assert run.response.body == body[:size]
