@@ -18,10 +18,11 @@ _NAME = re.compile(r"hk-([0-9a-f]{4})([0-9a-f]{5})-([0-9a-f]+)-\w{8}")
 _LONGEST_NAME = len("/hk-123412345-3fffff-12345678")
 
 
-def make_folder() -> Path:
-    """A new temporary folder, resolved, with a path short enough for the workers' sockets. Raises OSError."""
+def make_folder(*, sockets: bool = False) -> Path:
+    """A new temporary folder, resolved; with `sockets`, of a path that is short enough for those of TorchServe's
+    workers. Raises OSError."""
     root = os.path.realpath(tempfile.gettempdir())
-    if len(os.fsencode(root)) > _LONGEST - _LONGEST_NAME:
+    if sockets and len(os.fsencode(root)) > _LONGEST - _LONGEST_NAME:
         root = os.path.realpath("/tmp")
     _clear_up(root)
     prefix = f"hk-{_namespace():04x}{_started('self'):05x}-{os.getpid():x}-"
@@ -38,11 +39,11 @@ def remove_folder(folder: Path) -> None:
 
 
 class OwnFolder:
-    """A folder of `make_folder`. `remove()` removes it; so does the end of this process or of this object, but not that
-    of a process which was forked off this one."""
+    """A folder of `make_folder`, which takes the same arguments. `remove()` removes it; so does the end of this process
+    or of this object, but not that of a process which was forked off this one."""
 
-    def __init__(self) -> None:
-        self.path = make_folder()
+    def __init__(self, *, sockets: bool = False) -> None:
+        self.path = make_folder(sockets=sockets)
         self.remove = weakref.finalize(self, _remove, self.path, os.getpid())
 
     def restore(self) -> bool:

@@ -197,7 +197,9 @@ class Borrowed:
 
     def _own_names(self) -> set[str]:
         """The modules that stand in model_dir; the notebook may have its own of these names."""
-        names = {name.partition("/")[0].removesuffix(".py") for name in self._given.own} - sys.stdlib_module_names
+        handler = self._given.model.handler.partition(":")[0].removesuffix(".py")
+        names = {name.partition("/")[0].removesuffix(".py") for name in self._given.own}
+        names -= sys.stdlib_module_names - {handler}  # what everything here may be using
         return {name for name in sys.modules if name.partition(".")[0] in names}
 
 

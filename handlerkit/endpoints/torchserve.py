@@ -69,7 +69,7 @@ class TorchServe:
         self._token_auth = token_auth
         own = None
         try:
-            own = OwnFolder()
+            own = OwnFolder(sockets=True)
             self.folder = own.path
             self.ports = _free_ports()
             self._start(properties, token_auth, environment)
