@@ -3,7 +3,12 @@
     check = hk.check(model, target="torchserve-0.12.0-cpu")     # or an archive: hk.check("coins.mar")
     check.ok, check.findings
 
-subject.py      what rules read: the manifest, the files by their names in the archive, the handler's syntax trees
+subject.py      what rules read: the manifest, the files by their names in the archive, the code that can run
+code/           the code of an archive, read as text: what is reached from the handler, what an expression comes to
+packages.py     what can be imported in a target once the archive's requirements are installed there
+weights/        what a file of weights holds, told by its bytes
+loading.py      how the handler loads its weights, as far as its source says
+there.py        the versions and files of what the target has, where they can be known without building it
 rules/          one file for each subject, each with rules: functions (Subject, Target) -> Iterator[Finding]
                 (rules/__init__.py lists them, and says how to add one)
 

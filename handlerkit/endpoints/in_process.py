@@ -121,7 +121,7 @@ class InProcess:
         self._handler.forget()
         self.raised = None
 
-    def swap(self) -> str:
+    def swap(self, batch_size: int | None = None) -> str:
         """Raises LoadAnew: this process is not as it was after the load."""
         raise LoadAnew("a worker in the notebook's process always does")
 

@@ -44,16 +44,16 @@ class Lifecycle:
         self.labels = self._model.labels()
         return self.loaded
 
-    def reload(self, *, force: bool = False) -> Reload:
-        """Read the model's files again: keep the loaded handler where that answers as a new one would, else, or with
-        `force`, load anew. Raises LoadError."""
+    def reload(self, *, force: bool = False, batch_size: int | None = None) -> Reload:
+        """Read the model's files again: keep the loaded handler where that answers as a new one would, with batches of
+        this size, else, or with `force`, load anew. Raises LoadError."""
         with self.lock:
             try:
                 if force:
                     raise LoadAnew("as asked")
                 if self.loaded is None:
                     raise LoadAnew("no handler was loaded")
-                return Reload(True, self.loaded.swap())
+                return Reload(True, self.loaded.swap(batch_size))
             except LoadAnew as problem:
                 reason = str(problem)
             self.load()

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import cProfile
 import inspect
-import itertools
 import linecache
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -25,21 +25,24 @@ class LoadRecord:
 
     Attributes:
         codes: the code that ran; None where that is not known, because another profiler is at work.
-        read: the Python files of model_dir that were opened otherwise than to import them or to quote a line of theirs;
-            None where that is not known.
+        read: the Python files of model_dir that were opened otherwise than to import them or to quote a line of theirs,
+            and all files in which the source of a function or class was looked for.
+        knows_opens: whether the system told which files were opened.
     """
 
     def __init__(self, model_dir: Path) -> None:
         self.codes: set[CodeType] | None = None
-        self.read: set[str] | None = None
+        self.read: set[str] = set()
+        self.knows_opens = False
         self._opens = FileOpens(model_dir.rglob("*.py"))
         self._profiler: cProfile.Profile | None = None
         self._of_threads: set[CodeType] = set()
         self._over = False
 
     def __enter__(self) -> LoadRecord:
-        self._last = next(reversed(sys.modules))
         self._opens.__enter__()
+        self._findsource: Any = inspect.findsource
+        inspect.findsource = self._find  # type: ignore[assignment]
         self._before = threading.getprofile()
         if sys.getprofile() is None and self._before is None:
             profiler = cProfile.Profile(subcalls=False, builtins=False)
@@ -52,8 +55,9 @@ class LoadRecord:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over = True
+        inspect.findsource = self._findsource
         if self._profiler is not None:
-            self._over = True
             threading.setprofile(None)
             lost = sys.version_info < (3, 12) and id(sys.getprofile()) != id(self._profiler)
             self._profiler.disable()
@@ -63,17 +67,26 @@ class LoadRecord:
             self._profiler = None
         self._opens.__exit__()
         if self._opens.counts is not None:
-            self.read = {file for file, count in self._opens.counts.items() if count > self._explained(file)}
+            self.knows_opens = True
+            self.read |= {file for file, count in self._opens.counts.items() if count > _explained(file)}
 
-    def _explained(self, file: str) -> int:
-        """How often a file was opened for the interpreter's own sake."""
-        new = list(itertools.takewhile(lambda name: name != self._last, reversed(sys.modules)))
-        imported = any(getattr(sys.modules[name], "__file__", None) == file for name in new)
-        searched = inspect.findsource.__code__ in (self.codes or ())
-        return imported + (file in linecache.cache and not searched)
+    def _find(self, thing: Any) -> Any:
+        """inspect.findsource, which every way to the source of a function goes through. Of a frame it is asked for the
+        line that runs, to quote it."""
+        if not isinstance(thing, FrameType) and not self._over:
+            with suppress(TypeError):
+                self.read.add(inspect.getfile(thing))
+        return self._findsource(thing)
 
     def _note(self, frame: FrameType, event: str, argument: Any) -> None:
         if self._over:
             sys.setprofile(None)  # of that thread
         elif event == "call":
             self._of_threads.add(frame.f_code)
+
+
+def _explained(file: str) -> int:
+    """How often a file was opened for the interpreter's own sake."""
+    newest_first = reversed(sys.modules.values())  # a file of the model is among the first
+    imported = any(getattr(module, "__file__", None) == file for module in newest_first)
+    return imported + (file in linecache.cache)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +79,16 @@ class ModelFiles:
             return edited
         except OSError as problem:
             raise LoadAnew(f"{Path(problem.filename or '').name} cannot be read") from problem
+
+    def mention(self, name: str) -> bool:
+        """Whether a small file other than Python's has this name in it: what is loaded from it may look for that."""
+        mentioned = re.compile(rb"\b%s\b" % name.encode())
+        files = (file for file in self._staged if not file.endswith((os.sep, ".py")))
+        return any(
+            mentioned.search(Path(self._folder, file).read_bytes())
+            for file in files
+            if os.path.getsize(self._folder + file) <= _COMPARED
+        )
 
     def write(self, file: str, source: bytes) -> None:
         """Stage a Python file anew."""

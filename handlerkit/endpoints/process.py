@@ -138,13 +138,14 @@ class WorkerProcess:
         except WorkerDied:
             self._end()
 
-    def swap(self) -> str:
-        """Have the worker read the model's files again. Returns what changed, as half a sentence; raises LoadAnew."""
+    def swap(self, batch_size: int | None = None) -> str:
+        """Have the worker read the model's files again, and take batches of this size. Returns what changed, as half a
+        sentence; raises LoadAnew."""
         with self._lock:
             if not self.alive or not self.model_dir.is_dir():
                 raise LoadAnew("the worker was gone" if not self.alive else "its folder was gone")
             try:
-                self._channel.send(frames.SWAP)
+                self._channel.send(frames.SWAP, (frames.pack(batch_size),))
                 changed, reason, self.entry_point, self.geometry, self.seen = self._done(_SWAPS)
             except (WorkerDied, frames.BadFrameError, ValueError):
                 raise LoadAnew("the worker did not answer") from None

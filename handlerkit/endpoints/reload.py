@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dis
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from handlerkit.endpoints.compiled import forget, scripted
 from handlerkit.endpoints.load_record import LoadRecord
@@ -26,10 +28,10 @@ from handlerkit.worker_process.process_state import variables_now
 #: Names by which code that runs while loading may read functions without running them, where they stand or when they
 #: were written; or look for attributes.
 _READS_CODE = {
-    "script", "script_method", "export", "getsource", "getsourcelines", "getsourcefile", "__code__", "dis",
-    "get_instructions", "Bytecode", "marshal", "cloudpickle", "dill", "co_code", "co_consts", "co_firstlineno",
-    "f_lineno", "tb_lineno", "format_exc", "format_exception", "format_tb", "extract_tb", "extract_stack",
-    "format_stack", "stack", "getframeinfo",
+    "script", "script_method", "export", "getsource", "getsourcelines", "findsource", "getsourcefile", "__code__",
+    "dis", "get_instructions", "Bytecode", "marshal", "cloudpickle", "dill", "co_code", "co_consts",
+    "co_firstlineno", "f_lineno", "tb_lineno", "format_exc", "format_exception", "format_tb", "extract_tb",
+    "extract_stack", "format_stack", "stack", "getframeinfo",
 }  # fmt: skip
 _READS_DATES = {"stat", "lstat", "fstat", "getmtime", "getctime", "getsize", "st_mtime", "st_size"}
 _STARTS_PROGRAMS = {"subprocess", "Popen", "check_output", "system", "popen", "create_subprocess_exec"}
@@ -39,7 +41,10 @@ _READS_NAMES = {
     "getattr", "hasattr", "dir", "vars", "globals", "locals", "eval", "exec", "getmembers", "attrgetter",
     "methodcaller", "getattr_static", "__dict__", "__getattribute__", "__getattr__", "*",
 }  # fmt: skip
+_TORCHSERVE = f"{os.sep}ts{os.sep}torch_handler{os.sep}"  # of ts, what is given the context and is no part of it
+_READS_ALL = {"items", "values", "copy", "deepcopy", "update", "dumps", "vars", "__dict__", "popitem", "asdict"}
 _READS_FOLDER = {"parent", "parents", "dirname", "with_name"}  # what `__file__` is mostly asked for
+_NAME = re.compile(r"\w+")
 _DOCSTRINGS = {"__doc__", "getdoc", "help"}
 
 
@@ -88,28 +93,31 @@ class Swap:
         dice: Dice,
         modules: Mapping[str, ModuleType],
         handler: object,
-        context: object,
+        context: Any,
         word: str,
     ) -> None:
         self._files = files
         self._modules = {name: module for name, module in modules.items() if files.holds(module.__file__)}
         self._handler = handler
+        self._properties: dict[str, Any] = context.system_properties
         self._roots = {"the context": context, **dice.used()}
         stem, _, entry = word.partition(":")
         self._stem, self._entry = stem.removesuffix(".py"), entry or "handle"
         self._environment = variables_now().copy()
         self._trouble = "" if record.codes is not None else "another profiler was at work while it was loaded"
         self._read_while_loading = record.read
+        self._reads = _READS_CODE | _READS_DATES | _STARTS_PROGRAMS | (set() if record.knows_opens else _READS_FILES)
         self._foreign = [code for code in record.codes or () if not files.holds(code.co_filename)]
         self._sources = self._read(record.codes or set())
         self._snapshot = self._shoot()
 
-    def swap(self, *, called: bool, put_back: Callable[[], object]) -> tuple[str, bool]:
+    def swap(self, *, called: bool, put_back: Callable[[], object], batch_size: int | None = None) -> tuple[str, bool]:
         """Read the files again and put what changed into the loaded handler.
 
         Args:
             called: whether the handler was called since the load, or since the last swap.
             put_back: puts back what the caller keeps of the handler's state.
+            batch_size: what the context is to tell of the size of batches; None for what it told.
 
         Returns what changed, as half a sentence, and whether functions came or went.
         Raises LoadAnew where the handler has to be loaded anew; it may then be in no state to be called.
@@ -119,6 +127,8 @@ class Swap:
         edits = {file: self._edit(file, source) for file, source in written.items()}
         edited = {file: edit for file, edit in edits.items() if edit is not None}
         self._check_readers(edited)
+        if batch_size is not None:
+            self._check_batch_size()
         if called:
             self._put_back()
             put_back()
@@ -131,12 +141,18 @@ class Swap:
             self._sources[file].check(edit, users)
         for file, edit in edited.items():
             replace(self._sources[file], edit, users)
+        self._snapshot.recompiled()
         for file, source in written.items():
             self._files.write(file, source)
+        if batch_size is not None:
+            self._properties["batch_size"] = batch_size
         structural = any(edit.added or edit.removed or edit.constants for edit in edited.values())
-        if structural or any(edit.described or edit.notes for edit in edited.values()):
+        if structural or batch_size is not None or any(edit.described or edit.notes for edit in edited.values()):
             self._snapshot = self._shoot(self._snapshot)
-        return self._summary(written, edited), structural
+        summary = self._summary(written, edited)
+        if batch_size is not None:
+            summary = f"{'' if summary == 'nothing changed' else f'{summary}, and '}the batch size is {batch_size}"
+        return summary, structural
 
     def _read(self, ran: set[CodeType]) -> dict[str, Source]:
         """The code of every own module, by its file."""
@@ -204,14 +220,11 @@ class Swap:
         if not edits:
             return
         ran = list(self._ran(edits))
-        reads = _READS_CODE | _READS_DATES | _STARTS_PROGRAMS
-        if self._read_while_loading is None:
-            reads |= _READS_FILES
         for code in ran:
             names = set(self._words([code]))
-            if found := names & reads or ("__file__" in names and not names & _READS_FOLDER and {"__file__"}):
+            if found := names & self._reads or ("__file__" in names and not names & _READS_FOLDER and {"__file__"}):
                 raise LoadAnew(f"loading may read source code ({min(found)})")
-        if files := edits.keys() & (self._read_while_loading or ()):
+        if files := edits.keys() & self._read_while_loading:
             raise LoadAnew(f"loading reads {Path(min(files)).name} as a file")
         everything = (code for source in self._sources.values() for code in source.tree.values())
         if any(edit.described for edit in edits.values()) and any(map(_reads_docstrings, everything)):
@@ -221,18 +234,31 @@ class Swap:
         if not came and not constants:
             return
         words = set(self._words(ran))
+        texts = {name for word in words for name in _NAME.findall(word)}
         for name in constants:
-            if name in words or name in (self._entry, "handle"):
+            if name in texts or name in (self._entry, "handle") or self._files.mention(name):
                 raise LoadAnew(f"{name} changed")
         if found := words & _READS_NAMES:
             name = f"{min(constants)} changed" if constants else "a function came or went"
             raise LoadAnew(f"{name}, and loading looks for names ({min(found)})")
         outside = set(self._words(self._foreign)) if any(len(path) > 1 for path in came) else set()
         for path in came:
-            if path[-1] in words or path[-1] in (self._entry, "handle") or (len(path) > 1 and path[-1] in outside):
-                raise LoadAnew(f"{path[-1]} came or went, and loading looks for that name")
+            name = path[-1]
+            if name in texts or name in (self._entry, "handle") or (len(path) > 1 and name in outside):
+                raise LoadAnew(f"{name} came or went, and loading looks for that name")
         if came and self._snapshot.micro_batching:
             raise LoadAnew("a function came or went, and threads of the micro-batching hold them")
+
+    def _check_batch_size(self) -> None:
+        """Raises LoadAnew where loading may have asked for the batch size."""
+        for code in (*self._ran(), *(code for code in self._foreign if _TORCHSERVE in code.co_filename)):
+            words = set(self._words([code]))
+            if "batch_size" in words:
+                raise LoadAnew(f"the batch size changed, which {code.co_name} may read")
+            if found := words & _READS_ALL:
+                raise LoadAnew(f"the batch size changed, and loading reads all of something ({min(found)})")
+        if where := self._snapshot.mentions("batch_size", self._properties):
+            raise LoadAnew(f"the batch size changed, which is in {where}")
 
     def _ran(self, edits: Mapping[str, Edit] | None = None) -> Iterable[CodeType]:
         """The own code that ran while loading; without what an edit removed, where it did."""
@@ -250,6 +276,8 @@ class Swap:
                 for one in constant if isinstance(constant, tuple | frozenset) else (constant,):
                     if isinstance(one, str):
                         yield one
+                    elif isinstance(one, bytes):
+                        yield one.decode("latin-1")
 
     def _put_back(self) -> None:
         if self._snapshot.doubtful:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import sys
 import types
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Set
 from operator import is_
@@ -86,12 +87,20 @@ class Snapshot:
         while self._own or self._foreign:  # what is reached in the handler's own way counts as its own
             own = bool(self._own)
             self._look(*(self._own if own else self._foreign).popleft(), own)
+        self.recompiled()
         known = before is not None and before._spans.keys() == self._spans.keys()
         self._watch: MemoryWatch = before._watch if before is not None and known else MemoryWatch(self._spans)
+
+    def recompiled(self) -> None:
+        """The functions have the code that they are to have."""
+        self._codes = [weakref.ref(function.__code__) for function in self.functions]  # held by others alone
 
     def put_back(self) -> str:
         """Make everything that is the handler's own what it was. Returns what is not and cannot be, by its name, in
         which case the rest may not be either; "" where all is well."""
+        for function, known in zip(self.functions, self._codes, strict=True):
+            if (code := known()) is not None and function.__code__ is not code:
+                function.__code__ = code
         changed = [record for record in self._empty if record.value]
         for record in self._records:
             before = record.before
@@ -113,6 +122,12 @@ class Snapshot:
                 except Irreversible:
                     return where
         return ""
+
+    def mentions(self, text: str, but: object) -> str:
+        """What to call a value, other than `but`, with this text in a name or text of it; "" where there is none."""
+        records = (record for record in self._records if record.value is not but)
+        told = (record.where for record in records if any(type(one) is str and text in one for one in record.before))
+        return next(told, "")
 
     def _look(self, value: Any, where: str, own: bool) -> None:
         if id(value) in self._seen or (kind := self._kinds.of(value)) is None:

@@ -319,7 +319,7 @@ GLOBALS = Kind(
     lambda value, parts: parts_of.refill(vars(value), parts_of.halves(parts)),
     lead=0,
 )
-CLASS = Kind(lambda value: (*vars(value), *vars(value).values()), parts_of.write_class, lead=0)
+CLASS = Kind(lambda value: (value.__bases__, *vars(value), *vars(value).values()), parts_of.write_class, lead=1)
 #: By the name of a class whose package may not be there.
 _NAMED = {
     "torch.Generator": Kind(parts_of.read_torch_generator, parts_of.write_torch_generator, deep=False),

@@ -347,7 +347,10 @@ def write_torch_generator(value: Any, parts: Parts) -> None:
 
 
 def write_class(kind: type, parts: Parts) -> None:
-    before, now = halves(parts), dict(vars(kind))
+    bases, *rest = parts
+    if kind.__bases__ is not bases:
+        kind.__bases__ = bases
+    before, now = halves(tuple(rest)), dict(vars(kind))
     for name in now.keys() - before.keys():
         type.__delattr__(kind, name)
     for name, value in before.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from types import TracebackType
@@ -78,6 +79,27 @@ class Worker:
             self._unpacked = Unpacked(model)
             model = self._unpacked.model
         self.model: Model = model
+        self.in_process = in_process
+        self.gpu_id = gpu_id
+        self._where = _WHERE[in_process]
+        #: Whether each Call tells the most memory it took; garbage is collected before each, which takes a tenth of a
+        #: second or two.
+        self.measures_memory = False
+        #: Called with the live exception of a failed call before its Run is made, where the handler is in this process.
+        self.on_exception: Callable[[BaseException], None] | None = None
+        self._asked = config_properties or {}, batch_size, max_batch_delay, response_timeout
+        self._register()
+        self._lifecycle = Lifecycle(model, self._start, pauses=not in_process)
+        try:
+            self._lifecycle.load()
+        except BaseException:
+            self.close()
+            raise
+
+    def _register(self) -> None:
+        """What the frontend knows of the model, as its config file is now."""
+        model = self.model
+        config_properties, batch_size, max_batch_delay, response_timeout = self._asked
         #: model-config.yaml as it was registered.
         self.settings = settings = model.settings()
         self.batch_size = batch_size or whole(settings, "batchSize", 1)
@@ -90,14 +112,6 @@ class Worker:
             asked = response_timeout if response_timeout is not None else self.config.default_response_timeout
             self.response_timeout = asked
             self.startup_timeout = self.config.default_startup_timeout
-        self.in_process = in_process
-        self.gpu_id = gpu_id
-        self._where = _WHERE[in_process]
-        #: Whether each Call tells the most memory it took; garbage is collected before each, which takes a tenth of a
-        #: second or two.
-        self.measures_memory = False
-        #: Called with the live exception of a failed call before its Run is made, where the handler is in this process.
-        self.on_exception: Callable[[BaseException], None] | None = None
         self._client_timeout = whole(settings, "clientTimeoutInMills", 0) / 1000
         sequences = bool(settings.get("sequenceBatching"))
         registered = Registered.now(
@@ -110,25 +124,19 @@ class Worker:
             startup_timeout=self.startup_timeout,
             job_queue_size=whole(settings, "jobQueueSize", self.config.job_queue_size),
             settings=settings,
-            gpu=gpu_id is not None,
+            gpu=self.gpu_id is not None,
         )
         self._frontend = Frontend(registered.name, registered.version, self.config, sequences, registered.describe)
         self._setup = why.Setup(
             registered.name, registered.version, model.handler, self.batch_size, self.max_batch_delay,
             self.response_timeout, response_timeout if model.config_file else None, self.config.max_response_size,
-            self.config.decode_input_request, why.declares_metrics(config_properties or {}),
+            self.config.decode_input_request, why.declares_metrics(config_properties),
         )  # fmt: skip
         #: What the registration set aside without a word.
-        self.load_findings = why.set_aside(model, config_properties or {}, response_timeout=response_timeout)
+        self.load_findings = why.set_aside(model, config_properties, response_timeout=response_timeout)
         ticket = bool(settings.get("useJobTicket"))
         self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
         self._queue = Queue(self.limits, self._serve, self._full)
-        self._lifecycle = Lifecycle(model, self._start, pauses=not in_process)
-        try:
-            self._lifecycle.load()
-        except BaseException:
-            self.close()
-            raise
 
     def predict(self, *requests: Request, on_event: Hear | None = None) -> Run:
         """Answer requests that arrive together, in this order; they form batches of up to `batch_size`.
@@ -160,14 +168,19 @@ class Worker:
             return self._run([request], [self._turned_away(request, received)])
         return self._run([request], [self._queue.send(received)])
 
-    def reload(self, *, force: bool = False) -> Reload:
+    def reload(self, *, force: bool = False, batch_size: int | None = None) -> Reload:
         """Read the model's files again, and keep the loaded model where it then answers as one loaded anew would.
 
+        With `batch_size`, or where the config file has other settings now, the model is registered anew with them.
         Functions that are not reached while loading get their new code in place, and what requests changed is put
         back. In every other case, and with `force`, the handler is loaded anew. Raises LoadError when it does not load;
         the next request then tries again.
         """
-        return self._lifecycle.reload(force=force)
+        self._asked = (self._asked[0], batch_size or self._asked[1], *self._asked[2:])
+        with suppress(OSError):  # a config file that is gone, as the load says
+            if batch_size is not None or self.model.settings() != self.settings:
+                self._register()
+        return self._lifecycle.reload(force=force, batch_size=self.batch_size)
 
     def with_envelope(self, name: str | None) -> Worker:
         """This worker as one with another service_envelope, or with None, without one.

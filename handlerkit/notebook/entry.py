@@ -93,13 +93,17 @@ class Entry:
         """The model's worker, which takes batches of at least this size. Raises LoadError."""
         if self.worker is not None and self.worker.batch_size >= batch:
             return self.worker
-        self.close()
         options = dict(self.registered)
         if batch > 1:
             options["batch_size"] = max(batch, int(options.get("batch_size") or 1))
         try:
-            self.worker = Worker(self.build(), **options)
+            if self.worker is None or self._registers_anew():
+                self.close()
+                self.worker = Worker(self.build(), **options)
+            else:
+                self.worker.reload(batch_size=batch)
         except LoadError as problem:
+            self.close()
             self._failed(problem)
             raise
         self.failure = None

@@ -124,6 +124,13 @@ def set_aside(text: str | bytes, name: str, is_read: Callable[[str], bool]) -> I
         elif isinstance(key, str) and (near := _meant(key, written)) and not is_read(key):
             what = f"{key} in the config file is no key of TorchServe's, and the handler does not read it."
             yield Finding("config_key", what, at(key), _SILENT, f"Did you mean {near}?", "warning")
+    for key, value in written.items():
+        below = [one for one in value if one in _KEYS and one not in written] if isinstance(value, dict) else []
+        if below and key not in (*_KEYS, *_PYTHON_KEYS) and not is_read(str(key)):
+            what = f"{', '.join(map(str, below))} in the config file is below {key}, where TorchServe does not look."
+            yield Finding(
+                "config_key", what, at(key), _SILENT, f"Write {below[0]} at the beginning of a line.", "warning"
+            )
     if "service_envelope" in written:
         yield envelope(str(written["service_envelope"]), "service_envelope in the config file", at("service_envelope"))
     least, most = written.get("minWorkers"), written.get("maxWorkers")
@@ -160,6 +167,11 @@ def envelope(value: str, said: str, where: str = "") -> Finding:
     what = f"{said} does not count: only config.properties can set it, for all models."
     change = f"Write service_envelope={value} into config.properties."
     return Finding("envelope_setting", what, where, _SILENT, change, "warning")
+
+
+def reads(code: bytes, key: str) -> bool:
+    """Whether a Python file's text names a key, as it has to for reading it."""
+    return any(f"{quote}{key}{quote}".encode() in code for quote in ('"', "'"))
 
 
 def _not_taken(key: object, value: Any) -> tuple[str, str] | None:

@@ -63,7 +63,7 @@ def _is_read(model: Model, key: str) -> bool:
     """Whether a Python file of the model names a key."""
     for entry in model.entries():
         try:
-            if entry.name.endswith(".py") and key.encode() in entry.source.read_bytes():
+            if entry.name.endswith(".py") and config_file.reads(entry.source.read_bytes(), key):
                 return True
         except OSError:
             continue

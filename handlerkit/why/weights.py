@@ -11,8 +11,8 @@ NO_WEIGHTS = (
     "Name the weights (--serialized-file model.pt), or write initialize.",
 )
 NOT_LOADABLE = (
-    "BaseHandler loads .pt (TorchScript), .onnx and .so files; for a state_dict it needs the model's class.",
-    "Name the class's file (--model-file model.py), or save TorchScript as .pt.",
+    "BaseHandler loads .pt (TorchScript), .so and, with onnxruntime, .onnx; a state_dict needs the model's class.",
+    "Name the class's file (--model-file model.py), save TorchScript as .pt, or require onnxruntime for .onnx.",
 )
 NO_TORCHSCRIPT = (
     "The .pt file holds no TorchScript program; without a model file BaseHandler takes every .pt for one.",

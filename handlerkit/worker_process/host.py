@@ -50,7 +50,7 @@ class Host:
         elif frame.kind == frames.EXPLAIN:
             self._done(self._loaded.explain(frames.unpack(payload)))
         elif frame.kind == frames.SWAP:
-            self._swap()
+            self._swap(frames.unpack(payload))
         elif frame.kind == frames.LOAD:
             self._load(frames.unpack(payload))
 
@@ -84,9 +84,9 @@ class Host:
         answer = [(frames.ANSWER, (reply,))] if reply is not None else []
         self._connection.send(*answer, (frames.DONE, (frames.pack(tuple(called)),)))
 
-    def _swap(self) -> None:
+    def _swap(self, batch_size: int | None) -> None:
         try:
-            changed = self._loaded.swap()
+            changed = self._loaded.swap(batch_size)
         except LoadAnew as problem:
             self._done(("", str(problem), *self._loaded.loaded))
         else:

@@ -64,6 +64,7 @@ class LoadedHandler:
         from ts.protocol.otf_message_handler import create_predict_response, retrieve_msg
 
         self._given = given
+        self._batch_size = given.batch_size
         self._users = UserFiles(str(given.model_dir), given.sources)
         self._paths = PlainPaths(given.model_dir, self._users)
         self._inside: AbstractContextManager[object] = inside if inside is not None else nullcontext()
@@ -111,17 +112,18 @@ class LoadedHandler:
         """What was found."""
         return Loaded(self.entry_point, self.geometry, self._seen)
 
-    def swap(self) -> str:
+    def swap(self, batch_size: int | None = None) -> str:
         """Read the model's files again, put what changed into the loaded handler, and everything else back to what it
-        was after the load. Returns what changed, as half a sentence.
+        was after the load; tell it of another batch size. Returns what changed, as half a sentence.
 
         Raises LoadAnew where that might answer otherwise than a handler that is loaded anew; it may then be in no state
         to be called.
         """
         self._forget()
+        other = batch_size if batch_size != self._batch_size else None
         with self._without_own():
-            changed, structural = self._swap.swap(called=self._called, put_back=self._put_back)
-        self._called = False
+            changed, structural = self._swap.swap(called=self._called, put_back=self._put_back, batch_size=other)
+        self._called, self._batch_size = False, batch_size or self._batch_size
         self._entry_points.clear()
         if structural:
             self._clocked = self._instrument()

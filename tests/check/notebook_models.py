@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -19,12 +20,14 @@ MEANT = {"broken.py"}
 
 def models_of(notebook: Path, folder: Path) -> Iterator[Model]:
     """Every model that a %%handler cell, or a %model line with a handler, makes. Files that other cells write are stood
-    in for by `folder`'s: text by a text, weights by a few bytes."""
+    in for by `folder`'s: with the text that the cell writes, where it stands there, or with a few bytes."""
     options: dict[str, object] = {}
     modules: list[Path] = []
     variables: dict[str, str] = {}
     for source in _cells(notebook):
         variables |= dict(re.findall(r'^(\w+) = "([^"\n]*)"$', source, re.MULTILINE))
+        for name, text in re.findall(r'"([\w.-]+)"\)\.write_text\(("[^"\n]*")\)', source):
+            _write(folder / "texts" / name, ast.literal_eval(text))
         first, _, body = source.partition("\n")
         words = first.split()
         if words[:1] == ["%%module"]:
@@ -69,10 +72,13 @@ def _model(options: dict[str, object], modules: list[Path], folder: Path) -> Mod
 def _standing_in(name: str, folder: Path) -> Path:
     if (NOTEBOOKS / name).exists():
         return NOTEBOOKS / name
-    path = folder / name
+    path, written = folder / name, folder / "texts" / Path(name).name
     if not path.exists():
-        _write(path, '{"0": "zero"}' if name.endswith(".json") else "minWorkers: 1\nmaxWorkers: 1\n")
+        _write(path, written.read_text() if written.exists() else _TEXTS.get(path.suffix, "-"))
     return path
+
+
+_TEXTS = {".json": '{"0": "zero"}', ".yaml": "minWorkers: 1\nmaxWorkers: 1\n", ".txt": ""}
 
 
 def _write(path: Path, text: str) -> Path:

@@ -17,6 +17,7 @@ FUNCTION = "def handle(data, context):\n    return [0] * len(data or ())\n"
         (CLASS + "\n\nclass Helper:\n    pass\n", "defines 2 classes (Handler, Helper)"),
         (CLASS + "\n\nclass Failed(Exception):\n    pass\n", "defines 2 classes (Failed, Handler)"),
         (CLASS + "\n\n_service = Handler\n", "has two names"),
+        ("from collections import namedtuple\n" + CLASS + "\n\nBox = namedtuple('Box', 'a b')\n", "(Box, Handler)"),
         ("from ts.torch_handler.image_classifier import ImageClassifier\n", "defines no class"),
         ("import torch\n\n\ndef predict(data, context):\n    return data\n", "defines no class"),
     ],

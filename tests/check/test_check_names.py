@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from findings_of import only
 
@@ -72,6 +74,12 @@ def test_builtins_of_a_newer_python(checked) -> None:
 )
 def test_names_that_are_defined(checked, source: str) -> None:
     assert checked(source) == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 does not read it")
+def test_parameters_of_types(checked) -> None:
+    source = "def first[T](rows: list[T]) -> T: return rows[0]\nclass Box[S]:\n    x: S\n"
+    assert checked(source, target="declared") == []
 
 
 def test_names_that_another_module_puts_there(checked) -> None:

@@ -121,3 +121,24 @@ def test_what_pip_reads_gets_no_word(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbftqdm\r\n", "tqdm==4.66.0\r\n".encode("utf-16"), b"\n\n#\n"])
 def test_encodings_and_empty_files(tmp_path: Path, content: bytes) -> None:
     assert_quiet(model(tmp_path, {"r.txt": content}, HANDLER, requirements_file="r.txt"), OFFICIAL)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "https://x.org/torch-2.4.0%2Bcpu-cp311-cp311-linux_x86_64.whl",
+        "tool @ https://x.org/tool-1.0-cp39-cp39-macosx_11_0_arm64.whl",
+        "https://x.org/tool-1.0-cp312-abi3-manylinux2014_x86_64.whl",
+    ],
+)
+def test_a_wheel_for_another_python_or_system(tmp_path: Path, line: str) -> None:
+    assert checked(tmp_path, line)["requirement_wheel"].severity == "error"
+
+
+@pytest.mark.parametrize(
+    "wheel",
+    ["tool-1.0-py3-none-any.whl", "tool-1.0-py2.py3-none-any.whl", "tool-1.0-cp39-cp39-manylinux_2_17_x86_64.whl",
+     "tool-1.0-cp37-abi3-linux_x86_64.whl", "tool-1.0-py38-none-any.whl"],
+)  # fmt: skip
+def test_a_wheel_for_the_target(tmp_path: Path, wheel: str) -> None:
+    assert checked(tmp_path, f"https://x.org/{wheel}") == {}

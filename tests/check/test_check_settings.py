@@ -147,3 +147,11 @@ def test_a_key_of_the_manifest_misspelled(tmp_path: Path) -> None:
 def test_an_honest_manifest_gets_no_word(tmp_path: Path) -> None:
     said = {"modelName": "it", "modelVersion": "1.0", "handler": "handler.py", "description": "mine", "createdBy": "me"}
     assert_quiet(archive(tmp_path / "it.mar", said, {"handler.py": HANDLER}))
+
+
+def test_keys_below_another(tmp_path: Path) -> None:
+    one = checked(tmp_path / "it", "model:\n  batchSize: 4\n")["config_key"]
+    assert "batchSize in the config file is below model" in one.message
+    assert checked(tmp_path / "merged", "it: &it {batchSize: 4}\n<<: *it\n") == {}
+    handler = OWN.format(load="self.size = context.model_yaml_config['mine']['batchSize']")
+    assert checked(tmp_path / "own", "mine: {batchSize: 4}\n", handler) == {}

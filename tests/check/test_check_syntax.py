@@ -138,6 +138,12 @@ def test_quotes_in_f_strings(checked) -> None:
     only(checked("x = {'a': 1}\ny = f'{x['a']}'\n"), "newer_python")
 
 
+def test_too_much_code(checked) -> None:
+    found = only(checked("import data\n", {"data.py": "x = 1\n" * 200_000}), "unreadable_code")
+    assert found.severity == "info"
+    assert found.where == "data.py"
+
+
 def test_nested_too_deeply(checked) -> None:
     found = checked(f"x = {'-' * 50_000}1\n")
     assert {one.name for one in found} <= {"unreadable_code", "syntax_error"}

@@ -41,7 +41,7 @@ SAFETENSORS = struct.pack("<Q", len(HEADER)) + HEADER + bytes(8)
         ("it.pt", SAFETENSORS, "is safetensors", "torch.save"),
         ("it.pt", pickle.dumps([1]), "is a pickle", "TorchScript"),
         ("it.pth", scripted(), "is a TorchScript program", "*.pt"),
-        ("it.bin", STATE, "it needs the model's class", "--model-file"),
+        ("it.bin", STATE, "needs the model's class", "--model-file"),
         ("it.safetensors", SAFETENSORS, "is safetensors", "torch.save"),
         ("it.onnx", scripted(), "is a TorchScript program", "*.pt"),
         ("it.so", b"\x7fELF" + bytes(64), "compiled ahead of time", "aot_compile"),
@@ -83,6 +83,8 @@ def test_no_weights_at_all(tmp_path: Path) -> None:
         (NET + "\n\nclass Block(nn.Module):\n    pass\n", "defines 2: Net, Block"),
         ("from torchvision.models import ResNet\n", "defines none"),
         (NET + "\n\nModel = Net\n", "defines 2"),
+        (NET + "\n\nBox = namedtuple('Box', 'a b')\n", "defines 2: Net, Box"),
+        (NET.replace("self", "self, width, depth=2"), "wants width"),
     ],
 )
 def test_a_model_file_has_one_class(tmp_path: Path, source: str, told: str) -> None:
@@ -247,3 +249,17 @@ def test_weights_of_another_class(tmp_path: Path, state: nn.Module, told: str) -
 def test_weights_that_the_class_may_have(tmp_path: Path, source: str) -> None:
     files = {"net.py": source, "it.pt": saved(Wrapped(body=nn.Linear(3, 2)).state_dict())}
     assert_quiet(model(tmp_path, files, model_file="net.py", serialized_file="it.pt"))
+
+
+def test_what_torch_save_wrote_before_1_6_is_whole_or_cut_short(tmp_path: Path) -> None:
+    whole = saved(nn.Linear(99, 99).state_dict(), _use_new_zipfile_serialization=False)
+    handler = OWN.format(load="self.model = torch.load('it.pt', weights_only=True)")
+    assert_quiet(model(tmp_path / "whole", {"it.pt": whole}, handler, serialized_file="it.pt"))
+    made = model(tmp_path / "cut", {"it.pt": whole[:-100]}, handler, serialized_file="it.pt")
+    assert "cut short" in found(made)["not_weights"].message
+
+
+def test_what_is_no_library(tmp_path: Path) -> None:
+    files = {"it.so": STATE, "c.yaml": "pt2: {export: {aot_compile: true}}\n"}
+    made = model(tmp_path, files, serialized_file="it.so", config_file="c.yaml")
+    assert "no library" in found(made)["weights"].message

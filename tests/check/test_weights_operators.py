@@ -45,6 +45,12 @@ def test_what_came_after_torch_2_4() -> None:
     assert not of_version("2.14").may_lack(lanczos)
 
 
+def test_arguments_that_came_after_torch_2_4() -> None:
+    assert of_version("2.4").takes("aten::pad_sequence") == 3
+    assert of_version("2.4").takes("aten::stft") < TODAY.takes("aten::stft")
+    assert of_version("2.9").takes("aten::pad_sequence") > 100  # not known
+
+
 def test_everything_that_weights_only_allows() -> None:
     from torch._weights_only_unpickler import _get_allowed_globals
 

@@ -154,5 +154,5 @@ def test_a_full_disk_is_one_line() -> None:
 def test_what_a_terminal_cannot_write_is_a_question_mark(archive) -> None:
     (name,) = [archive(FINE).rename("mü.mar")]
     done = script("check", "nö.mar", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
-    assert (done.returncode, done.stderr) == (2, "handlerkit check: no archive 'n?.mar'\n")
+    assert (done.returncode, done.stderr) == (2, "handlerkit check: no archive 'n?.mar'; looked from here/\n")
     assert script("check", name, env={**os.environ, "PYTHONIOENCODING": "ascii"}).returncode == 0

@@ -215,10 +215,19 @@ STATES = {
     "attribute of a function": ("setattr(f, 'x', 0)", "[setattr(f, 'x', f.x + 1), f.x]"),
     "closure": ("adder()", "self.s()"),
     "class": ("None", "[setattr(type(self), 'late', getattr(type(self), 'late', 0) + 1), type(self).late]"),
+    "code of a function": ("None", "[f(), setattr(f, '__code__', (lambda: self.n).__code__)]"),
+    "bases of a class": ("None", "[K().v(), setattr(K, '__bases__', (Other,)) and 0]"),
+    "default of a function": ("None", "g()"),
+    "set that holds weakly": ("weakref.WeakKeyDictionary()", "len(self.s)"),
+    "semaphore": ("threading.Semaphore(3)", "[self.s._value, self.s.acquire(blocking=False)]"),
     "training": ("torch.nn.Dropout().eval()", "[self.s.training, bool(self.s.train())]"),
 }
-STATE_HEAD = """import collections, numpy, random, types
+STATE_HEAD = """import collections, numpy, random, threading, types, weakref
 def f(): pass
+def g(x=[]):
+    x.append(1)
+    return len(x)
+from classes import K, Other
 def adder():
     total = 0
     def add():
@@ -231,7 +240,8 @@ def adder():
 
 @pytest.mark.parametrize(("made", "used"), STATES.values(), ids=STATES)
 def test_what_requests_changed_is_put_back(notebook: Notebook, made: str, used: str) -> None:
-    notebook.load(handler(f"[0, {used}]", f"self.s = {made}", STATE_HEAD))
+    classes = "class Base:\n    def v(self): return 1\nclass K(Base): pass\nclass Other:\n    def v(self): return 2\n"
+    notebook.load(handler(f"[0, {used}]", f"self.s = {made}", STATE_HEAD), {"classes.py": classes})
     assert str(notebook.edit("[0,", "[1,")) == "model kept: only handle changed"
 
 

@@ -27,7 +27,7 @@ READERS = {
     "loader": "self.x = __loader__.get_source(__name__).count('2')",
     "resources": "self.x = importlib.util.find_spec(__name__).loader.get_data(MODEL_DIR + '/handler.py').count(b'2')",
     "another program": "self.x = subprocess.check_output(['cat', MODEL_DIR + '/handler.py']).count(b'2')",
-    "shell": "self.x = os.popen(f'cat {MODEL_DIR}/*.py').read().count('2')",
+    "shell": "with os.popen(f'cat {MODEL_DIR}/*.py') as pipe:\n    self.x = pipe.read().count('2')",
     "date": "self.x = (pathlib.Path(MODEL_DIR) / 'handler.py').stat().st_size",
     "size": "self.x = os.path.getsize(os.path.join(MODEL_DIR, 'handler.py'))",
     "copied": "shutil.copy(MODEL_DIR + '/handler.py', '/dev/null')\nself.x = 0",
@@ -162,6 +162,10 @@ LOADS_CONSTANT = {
     "vars": ("import sys\nself.x = vars(sys.modules[__name__])['COL' + 'OR']", ""),
     "getattr": ("import sys\nself.x = getattr(sys.modules[__name__], 'COL' + 'OR')", ""),
     "eval": ("self.x = eval('COL' + 'OR')", ""),
+    "pickle": ("import pickle\nself.x = pickle.loads(b'chandler\\nCOLOR\\n.')", ""),
+    "file beside it": ("import pkgutil\nself.x = pkgutil.resolve_name(open('name.txt').read())", ""),
+    "format": ("import sys\nself.x = '{0.COLOR}'.format(sys.modules[__name__])", ""),
+    "path": ("import pydoc\nself.x = pydoc.locate('handler.COLOR')", ""),
     "another module": ("import colors\nself.x = colors.PAINT.COLOR", ""),
     "deleted": ("pass", "def forget():\n    global COLOR\n    del COLOR\nforget()\nCOLOR_ = 1\n"),
     "f-string": ("self.x = f'{COLOR}'", ""),
@@ -171,7 +175,7 @@ LOADS_CONSTANT = {
 
 @pytest.mark.parametrize(("initialize", "head"), LOADS_CONSTANT.values(), ids=LOADS_CONSTANT)
 def test_constant_that_load_code_reads_is_loaded_again(notebook: Notebook, initialize: str, head: str) -> None:
-    extra = {"colors.py": "import sys\nPAINT = sys.modules.get('handler')\n"}
+    extra = {"colors.py": "import sys\nPAINT = sys.modules.get('handler')\n", "name.txt": "handler:COLOR"}
     notebook.load(handler("str([vars(self), 'COLOR' in globals()])", initialize, f"COLOR = 1\n{head}"), extra)
     assert not notebook.edit("COLOR = 1", "COLOR = 2").kept
 

@@ -225,9 +225,9 @@ def test_module_travels(door) -> None:
 
 def test_changed_module_is_loaded_again(door) -> None:
     door.model("m")
-    door.module("words.py", "GREETING = 'hello'\n")
+    door.module("words.py", "GREETING = str('hello')\n")
     door.handler("greets.py", USES_HELPER)
-    shown = repr(door.module("words.py", "GREETING = 'salve'\n"))  # as long as before, in the same second
+    shown = repr(door.module("words.py", "GREETING = str('salve')\n"))  # as long as before, in the same second
     assert shown.startswith("words.py travels with m\nm: function handle, loaded again: GREETING changed, in ")
     assert door.request({}).response.body == b"salve"
 
@@ -623,3 +623,11 @@ def test_first_load_of_a_process_logs_no_more_than_the_next(tmp_path: Path) -> N
     (tmp_path / "base.py").write_text(handler)
     ran = subprocess.run([sys.executable, "-c", LOADS_TWICE], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("[('mine',), ('mine',)]\n", "")
+
+
+def test_larger_batch_keeps_the_loaded_model(door, session) -> None:
+    door.handler("echo.py", ECHO)
+    door.request({"a": 1})
+    loaded = session.worker._loaded
+    assert len(door.request({"a": 1}, batch=3).rows) == 3
+    assert session.worker._loaded is loaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from handlerkit.check.code.source import Source
+from handlerkit.check.code.source import Source, dotted
 
 
 def classes(source: Source) -> list[str]:
@@ -15,10 +15,21 @@ def classes(source: Source) -> list[str]:
             found.append(node.name)
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in found:
             found += [node.value.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _makes_class(node.value):
+            found += [target.id for target in node.targets if isinstance(target, ast.Name) and target.id not in found]
         elif isinstance(node, ast.Delete):
             gone = {target.id for target in node.targets if isinstance(target, ast.Name)}
             found = [name for name in found if name not in gone]
     return found
+
+
+def _makes_class(call: ast.Call) -> bool:
+    """Whether it is namedtuple("Box", ...) and the like, which define their class in the module that calls them."""
+    named = call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+    return bool(named) and len(call.args) > 1 and dotted(call.func).rpartition(".")[2] in _MAKERS
+
+
+_MAKERS = {"namedtuple", "NamedTuple", "Enum", "IntEnum", "StrEnum", "Flag"}
 
 
 def may_have_more(source: Source) -> bool:

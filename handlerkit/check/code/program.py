@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -15,6 +15,8 @@ from typing import TypeVar
 from handlerkit.check.code.conditions import verdict
 from handlerkit.check.code.source import Function, Source, argument, dotted, text_of
 
+#: Bytes of code that are looked into, which takes some seconds; an archive from elsewhere may hold any number.
+_MOST = 1 << 20
 #: What TorchServe and its own handlers call by name.
 ENTRY_POINTS = frozenset(
     "initialize handle preprocess inference postprocess explain_handle describe_handle get_insights forward".split()
@@ -67,7 +69,7 @@ class Program:
     """An archive's code from its handler on, for one version of Python.
 
     Args:
-        files: the names of the archive's files.
+        files: bytes of the archive's files, by their names.
         read: gives a Python file by its name.
         roots: the files that TorchServe imports: the handler's, and the model file.
         entry: a function of the handler that the manifest names, "" for none.
@@ -76,7 +78,7 @@ class Program:
 
     def __init__(
         self,
-        files: Collection[str],
+        files: Mapping[str, int],
         read: Callable[[str], Source],
         roots: Collection[str],
         entry: str,
@@ -85,12 +87,15 @@ class Program:
         self.python = python
         #: The files that are reached, by name.
         self.sources: dict[str, Source] = {}
+        #: The files that are reached and not looked into, as there is too much code.
+        self.unread: list[str] = []
         #: Every import that can run.
         self.imports: list[Import] = []
         #: Whether the code changes sys.path, so that modules may be found elsewhere.
         self.changes_path = False
         self._files = files
         self._read = read
+        self._left = _MOST
         self._used = set(ENTRY_POINTS | {entry})
         self._modules: dict[str, str] = {}  # file -> the module as which it is imported
         self._live: dict[str, dict[ast.AST, None]] = {}
@@ -105,9 +110,15 @@ class Program:
 
     def _run(self) -> None:
         """Take the bodies of functions that are used for running, until there are no more."""
-        while ready := [one for one in self._waiting if self._is_used(*one)]:
-            self._waiting = [one for one in self._waiting if one not in ready]
-            for source, function in ready:
+        used = True
+        while used:
+            used, waiting = False, self._waiting
+            self._waiting = []
+            for source, function in waiting:
+                if not self._is_used(source, function):
+                    self._waiting.append((source, function))
+                    continue
+                used = True
                 for statement in function.body:
                     self._visit(source, statement)
 
@@ -180,7 +191,10 @@ class Program:
         return any(file.startswith(begin) and file.endswith(ends) for file in self._files)
 
     def _reach(self, module: str, file: str) -> None:
-        if file not in self.sources:
+        if self._files[file] > self._left and file not in self.sources:
+            self.unread = list(dict.fromkeys([*self.unread, file]))
+        elif file not in self.sources:
+            self._left -= self._files[file]
             source = self.sources[file] = self._read(file)
             self._modules[file] = module
             self._live[file] = {}

@@ -63,14 +63,14 @@ class Source:
             inner = outer
         return None
 
-    def tried(self, node: ast.AST, errors: Iterable[str]) -> ast.Try | ast.With | None:
+    def tried(self, node: ast.AST, errors: Iterable[str]) -> ast.Try | ast.TryStar | ast.With | None:
         """What goes on where the node raises one of these errors: a try statement that catches it without raising
         again, or `with suppress(...)`; looked for inside the function only."""
         wanted, inner = set(errors), node
         for outer in self.around(node):
             if isinstance(outer, Function):
                 return None
-            if isinstance(outer, ast.Try) and any(inner is one for one in outer.body):
+            if isinstance(outer, ast.Try | ast.TryStar) and any(inner is one for one in outer.body):
                 catching = [one for one in outer.handlers if _catches(one.type, wanted)]
                 if catching and not _raises(catching[0]):
                     return outer
@@ -89,7 +89,9 @@ class Source:
                 return True
             if isinstance(outer, ast.BoolOp) and inner is not outer.values[0]:
                 return True
-            if isinstance(outer, ast.Try) and not any(inner is one for one in (*outer.body, *outer.finalbody)):
+            if isinstance(outer, ast.Try | ast.TryStar) and not any(
+                inner is one for one in (*outer.body, *outer.finalbody)
+            ):
                 return True
             if isinstance(outer, ast.match_case):
                 return True

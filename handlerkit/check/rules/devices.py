@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from handlerkit.check.code.source import Function, Source, dotted, text_of
-from handlerkit.check.rules.effects import when
+from handlerkit.check.rules.effects import after, shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
@@ -34,8 +34,8 @@ def hard_coded_devices(subject: Subject, target: Target) -> Iterator[Finding]:
                 continue
             is_sure = target.name.endswith("-cpu") and not source.conditional(node)
             severity: Severity = "error" if is_sure else "warning"
-            message = f"`{_short(node)}` uses the device {device} without asking whether there is one."
-            effect = f"Without a GPU: {_lower(when(program, source, node))}"
+            message = f"`{shown(node)}` uses the device {device} without asking whether there is one."
+            effect = after("Without a GPU", when(program, source, node))
             if ":" in device:
                 effect += " With several, every worker uses this one."
             yield Finding("hard_coded_device", message, source.place(node), effect, _HONEST, severity)
@@ -85,15 +85,6 @@ def _is_asked(source: Source, node: ast.AST) -> bool:
 
 def _leaves(statement: ast.If) -> bool:
     return isinstance(statement.body[-1], ast.Return | ast.Raise | ast.Continue | ast.Break)
-
-
-def _short(node: ast.AST) -> str:
-    text = ast.unparse(node)
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:]
 
 
 DEVICE_RULES = (hard_coded_devices,)

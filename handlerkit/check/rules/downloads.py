@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Source, argument, keyword, text_of
 from handlerkit.check.code.values import place_of
-from handlerkit.check.rules.effects import when
+from handlerkit.check.rules.effects import after, shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
@@ -32,8 +32,8 @@ def downloads(subject: Subject, target: Target) -> Iterator[Finding]:
         if source.tried(node, ("OSError",)) or program.asked(source, node):
             continue
         told.add((source.file, what))
-        message = f"`{_short(node)}` fetches {what} from the network, unless it lies in a cache there."
-        effect = f"Without a network, as in many deployments: {_lower(when(program, source, node))}"
+        message = f"`{shown(node)}` fetches {what} from the network, unless it lies in a cache there."
+        effect = after("Without a network, as in many deployments", when(program, source, node))
         fix = 'Save it to files, archive them (extra_files), and load them from properties.get("model_dir").'
         yield Finding("download", message, source.place(node), effect, fix, "warning")
 
@@ -127,15 +127,6 @@ def _of_torchvision(model: str, node: ast.Call) -> str | None:
 def _modelled(function: str, node: ast.Call) -> str:
     """The model's name, which torchvision.models.get_model is given."""
     return (text_of(argument(node, 0, "name")) or function) if function == "get_model" else function
-
-
-def _short(node: ast.Call) -> str:
-    text = ast.unparse(node)
-    return text if len(text) <= 70 else f"{text[:69]}…"
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:]
 
 
 #: Functions that fetch a URL; those of a handler's requests may be meant.

@@ -29,3 +29,14 @@ def listed(names: Sequence[str]) -> str:
     """The first three of some names."""
     shown = ", ".join(names[:3])
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+
+
+def after(condition: str, effect: str) -> str:
+    """An effect that comes only under a condition: "Without a GPU: the request ..."."""
+    return f"{condition}: {effect[0].lower()}{effect[1:]}"
+
+
+def shown(node: ast.AST) -> str:
+    """An expression as a message quotes it, shortened."""
+    text = ast.unparse(node)
+    return text if len(text) <= 70 else f"{text[:69]}…"

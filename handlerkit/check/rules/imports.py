@@ -15,6 +15,7 @@ from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
 
+_Attempt = ast.Try | ast.TryStar | ast.With
 _ERRORS = ("ImportError", "ModuleNotFoundError")
 _WITH_TK = ("tkinter", "turtle", "turtledemo", "idlelib")
 #: What TorchServe's own handlers import, beside the target base.
@@ -167,12 +168,12 @@ def _is_optional(one: Import, program: Program) -> bool:
     return one.source.tried(one.node, _ERRORS) is not None or program.asked(one.source, one.node)
 
 
-def _instead_of(one: Import) -> ast.Try | ast.With | None:
+def _instead_of(one: Import) -> _Attempt | None:
     """The try statement in whose `except ImportError` it stands."""
     for outer in one.source.around(one.node):
         if isinstance(outer, ast.ExceptHandler):
             attempt = one.source.parents[outer]
-            if isinstance(attempt, ast.Try) and one.source.tried(attempt.body[0], _ERRORS) is attempt:
+            if isinstance(attempt, ast.Try | ast.TryStar) and one.source.tried(attempt.body[0], _ERRORS) is attempt:
                 return attempt
     return None
 
@@ -274,7 +275,7 @@ def _bound_name(one: Import) -> str | None:
     return None
 
 
-def _has_other(attempt: ast.Try | ast.With, program: Program, packages: Packages) -> bool:
+def _has_other(attempt: _Attempt, program: Program, packages: Packages) -> bool:
     """Whether the except clause imports or defines something else for it."""
     if isinstance(attempt, ast.With):
         return False
@@ -285,7 +286,7 @@ def _has_other(attempt: ast.Try | ast.With, program: Program, packages: Packages
     return False
 
 
-def _unguarded_use(program: Program, source: Source, attempt: ast.Try | ast.With, name: str) -> ast.AST | None:
+def _unguarded_use(program: Program, source: Source, attempt: _Attempt, name: str) -> ast.AST | None:
     """The first use of a name that may be missing, if nothing in the program asks whether it is there: a condition on
     the name itself, or on a flag that the try statement sets."""
     flags = {name}

@@ -9,7 +9,7 @@ from typing import Any
 
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Function, dotted
-from handlerkit.check.rules.effects import LOAD, REQUEST
+from handlerkit.check.rules.effects import LOAD, REQUEST, after
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
@@ -127,7 +127,7 @@ def _unnamed(subject: Subject, program: Program, names: dict[str, Any]) -> Itera
     elif missing := sorted(set(range(max(numbers))) - numbers):
         message = f"{_FILE} has no name for class {missing[0]}"
         message += f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        effect = f"An image for which the classifier gives that class: {REQUEST[0].lower()}{REQUEST[1:]}"
+        effect = after("An image for which the classifier gives that class", REQUEST)
         yield Finding("labels", f"{message}, and one for class {max(numbers)}.", _FILE, effect, _FIX, "warning")
 
 

@@ -90,6 +90,8 @@ def _globals(scope: SymbolTable) -> Iterator[str]:
 def _is_local(source: Source, node: ast.Name) -> bool:
     """Whether a scope around the use binds the name, where another scope lacks it."""
     for outer in source.around(node):
+        if any(getattr(one, "name", "") == node.id for one in getattr(outer, "type_params", ())):  # def first[T](x: T)
+            return True
         if isinstance(outer, Function | ast.Lambda):
             arguments = outer.args
             given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Source, argument, dotted, text_of
 from handlerkit.check.code.values import Place, place_of
-from handlerkit.check.rules.effects import when
+from handlerkit.check.rules.effects import shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
@@ -109,7 +109,7 @@ def home_folders(subject: Subject, target: Target) -> Iterator[Finding]:
     for source, node in program.nodes(ast.Call, ast.Subscript):
         if not _asks_for_home(source, node) or source.tried(node, ("KeyError", "RuntimeError", "OSError")):
             continue
-        message = f"`{_short(node)}` is the home folder of whoever runs TorchServe (/home/model-server in its images)."
+        message = f"`{shown(node)}` is the home folder of whoever runs TorchServe (/home/model-server in its images)."
         effect = "What you have in yours is not there."
         fix = 'Put the file into the archive (extra_files), and open it in properties.get("model_dir").'
         yield Finding("home_folder", message, source.place(node), effect, fix, "warning")
@@ -155,7 +155,7 @@ def manifest_keys(subject: Subject, target: Target) -> Iterator[Finding]:
             continue
         if key in asks or source.tried(node, ("KeyError",)):
             continue
-        message = f"The manifest names no {key}, which `{_short(node)}` asks for: a KeyError."
+        message = f"The manifest names no {key}, which `{shown(node)}` asks for: a KeyError."
         fix = f"Name the file ({options[key]}), or ask with .get({key!r})."
         yield Finding("missing_file", message, source.place(node), when(program, source, node), fix)
 
@@ -281,11 +281,6 @@ def _asks_for_home(source: Source, node: ast.expr) -> bool:
     if name == "pathlib.Path.home":
         return True
     return name == "os.path.expanduser" and bool(node.args) and (text_of(node.args[0]) or "") in ("~", "~/")
-
-
-def _short(node: ast.AST) -> str:
-    text = ast.unparse(node)
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 PATH_RULES = (absolute_paths, outer_folders, home_folders, missing_files, manifest_keys, vocabulary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from handlerkit.check.rules.effects import LOAD, REQUEST
+from handlerkit.check.rules.effects import LOAD, REQUEST, after
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Seen, Severity
 from handlerkit.targets import Target
@@ -25,7 +25,7 @@ def seen_while_running(subject: Subject, target: Target) -> Iterator[Finding]:
 def _done(one: Seen) -> Finding:
     when = "while it was loaded" if one.loading else "in a request"
     effect = LOAD if one.loading else REQUEST
-    elsewhere = f"Where that is not possible: {effect[0].lower()}{effect[1:]}"
+    elsewhere = after("Where that is not possible", effect)
     if one.kind == "read":
         name = one.what.rpartition("/")[2]
         message = f"{one.what} was read {when}: it lies outside the archive."

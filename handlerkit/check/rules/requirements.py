@@ -9,10 +9,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
+from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion
 
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
@@ -79,6 +82,34 @@ def local_paths(subject: Subject, target: Target) -> Iterator[Finding]:
         else:
             message = f"pip looks for {path!r} in the folder where the server was started, not in the archive."
             yield Finding("local_requirement", message, line.place, _REFUSED, _WHEELS)
+
+
+def wheels(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Wheels that were built for another Python, or another system than the images'."""
+    for line in _lines(subject):
+        text = line.requirement.url if line.requirement is not None else line.text
+        name = unquote(urlsplit(text or "").path.rpartition("/")[2])
+        try:
+            tags = parse_wheel_filename(name)[3] if name.endswith(".whl") else frozenset()
+        except (InvalidWheelFilename, InvalidVersion):
+            continue
+        if tags and not any(_fits(tag, target.python) for tag in tags):
+            python = ".".join(map(str, target.python))
+            message = f"{name} was built for another Python or system than the target's (Python {python} on Linux)."
+            fix = "Name a wheel for these, or the distribution and its version."
+            yield Finding("requirement_wheel", message, line.place, _REFUSED, fix)
+
+
+def _fits(tag: Tag, python: tuple[int, int]) -> bool:
+    """Whether a wheel of this tag installs with that Python on Linux."""
+    if tag.platform != "any" and "linux" not in tag.platform:
+        return False
+    found = re.fullmatch(r"(py|cp)3(\d*)", tag.interpreter)
+    if found is None:
+        return False
+    exact = found[1] == "cp" and tag.abi not in ("abi3", "none")
+    minor = int(found[2] or 0)
+    return minor == python[1] if exact else minor <= python[1]
 
 
 def wrong_names(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -183,4 +214,4 @@ def _of_file(subject: Subject, name: str, within: tuple[str, ...]) -> Iterator[_
 
 
 #: In the order in which they are asked.
-REQUIREMENT_RULES = (syntax, local_paths, wrong_names, contradictions)
+REQUIREMENT_RULES = (syntax, local_paths, wheels, wrong_names, contradictions)

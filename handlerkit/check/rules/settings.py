@@ -37,7 +37,7 @@ def config(subject: Subject, target: Target) -> Iterator[Finding]:
     else:
         sources = [file for file in subject.sizes if file.endswith(".py")]
         yield from config_file.set_aside(
-            text, name, lambda key: any(key.encode() in subject.read(file) for file in sources)
+            text, name, lambda key: any(config_file.reads(subject.read(file), key) for file in sources)
         )
         if Loading(subject, target).is_base:
             yield from config_file.compiling(subject.settings)

@@ -28,6 +28,10 @@ _TYPES = {"int", "float", "complex", "str", "bytes", "bytearray", "bool", "list"
 def unreadable_code(subject: Subject, target: Target) -> Iterator[Finding]:
     """Files that Python does not parse."""
     program = subject.program(target.python)
+    if program.unread:
+        more = f" and {len(program.unread) - 1} more files" if len(program.unread) > 1 else ""
+        message = f"{program.unread[0]}{more} of the archive's code were not looked into: it is longer than 1 MiB."
+        yield Finding("unreadable_code", message, program.unread[0], "", "", "info")
     for file, source in program.sources.items():
         if source.problem is None:
             continue
@@ -35,7 +39,7 @@ def unreadable_code(subject: Subject, target: Target) -> Iterator[Finding]:
             message = (
                 f"{file} cannot be read, so nothing in it is checked: {source.problem or 'it is nested too deeply'}."
             )
-            yield Finding("unreadable_code", message, file, LOAD, "Look at that file.")
+            yield Finding("unreadable_code", message, file, "Python may not read it either.", "Look at it.", "warning")
             continue
         line = source.problem.lineno or 1
         written = _line(source, line)

@@ -77,7 +77,7 @@ def base_handler(subject: Subject, target: Target) -> Iterator[Finding]:
     if has_model_file:
         yield from _state_dict(name, found)
     elif name.endswith(".so"):
-        yield from _compiled(subject, name)
+        yield from _compiled(subject, name, found)
     elif not any(name.endswith(end) and found.kind == kind for end, kind in _TAKES.items()):
         yield Finding("weights", f"{name} is {_KINDS[found.kind]}. {_rule(name)[0]}", "", LOAD, _fix(name, found))
 
@@ -122,8 +122,11 @@ def _state_dict(name: str, found: Weights) -> Iterator[Finding]:
         yield Finding("weights", message, "", LOAD, fix)
 
 
-def _compiled(subject: Subject, name: str) -> Iterator[Finding]:
+def _compiled(subject: Subject, name: str, found: Weights) -> Iterator[Finding]:
     """BaseHandler loads a library only where the config file says so."""
+    if found.kind != "aotinductor":
+        yield Finding("weights", f"{name} is {_KINDS[found.kind]}, and no library.", "", LOAD, _fix(name, found))
+        return
     pt2 = subject.settings.get("pt2")
     export = pt2.get("export") if isinstance(pt2, dict) else None
     if not (isinstance(export, dict) and export.get("aot_compile") is True):
@@ -148,6 +151,25 @@ def model_class(subject: Subject, target: Target) -> Iterator[Finding]:
     elif not found and not may_have_more(source):
         message = f"{said}; {name} defines none, and an imported one does not count."
         yield Finding("model_file", message, "", LOAD, f"Define the model's class in {name}.")
+    for node in source.tree.body:
+        if isinstance(node, ast.ClassDef) and (wanted := _required(node)) and len(found) == 1:
+            message = f"BaseHandler makes the model without arguments, and {node.name} wants {listed(wanted)}."
+            yield Finding("model_file", message, source.place(node), LOAD, f"Give {listed(wanted)} a default value.")
+
+
+def _required(node: ast.ClassDef) -> list[str]:
+    """The arguments that a class's own __init__ has no default for."""
+    if node.decorator_list or node.keywords:
+        return []
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__" and not method.decorator_list:
+            given = [*method.args.posonlyargs, *method.args.args][1:]
+            required = given[: len(given) - len(method.args.defaults)]
+            named = [
+                one for one, value in zip(method.args.kwonlyargs, method.args.kw_defaults, strict=True) if value is None
+            ]
+            return [one.arg for one in (*required, *named)]
+    return []
 
 
 def own_loader(subject: Subject, target: Target) -> Iterator[Finding]:

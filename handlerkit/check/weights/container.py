@@ -52,6 +52,7 @@ _LOCAL = struct.Struct("<8xH16xHH")
 _NO_OBJECTS = ("collections", "torch._utils", "torch.storage", "torch._tensor")
 #: The first pickle of a file that torch.save wrote before 1.6: its magic number.
 _LEGACY = (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80\x03\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+_COUNT = 8  # bytes before each storage, which tell how many numbers follow
 _LEGACY_PICKLES = 5  # magic number, protocol, system, the object, its storages' keys
 _MOST_UNZIPPED = 512 << 20
 _BROKEN = (
@@ -242,6 +243,9 @@ def _legacy(file: IO[bytes], size: int) -> Weights:
         pickles.append(pickled.read(file))
         if pickles[-1].problem:
             return Weights("cut short", tuple(pickles), problem=pickles[-1].problem)
+    stored = [one for pickle in pickles for one in pickle.stored.values()]
+    if file.tell() + sum(stored) + _COUNT * len(stored) > size:
+        return Weights("cut short", tuple(pickles))
     return Weights("legacy torch", tuple(pickles))
 
 

@@ -97,10 +97,12 @@ def danger(found: Global) -> Danger | None:
 def _by_way_of_another(top: str, name: str) -> bool:
     """Whether it is a module of the standard library, or a name in one, taken from a module that imports it:
     "os.system" of torch.serialization."""
-    first, _, rest = name.lstrip("_").partition(".")
-    if rest:
-        return first in sys.stdlib_module_names and danger(Global(first, rest)) is not None
-    return first in _RUNNING and first != top.lstrip("_")
+    parts = [part.lstrip("_") for part in name.split(".")]
+    for position, part in enumerate(parts[:-1]):
+        inner = Global(part, ".".join(parts[position + 1 :]))
+        if part in sys.stdlib_module_names and part != top and danger(inner) is not None:
+            return True
+    return parts[-1] in _RUNNING and parts[-1] != top.lstrip("_")
 
 
 def _is_harmless(module: str, name: str) -> bool:

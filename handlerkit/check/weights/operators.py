@@ -52,6 +52,9 @@ _NEW_SINCE_2_4 = frozenset(
     linalg_polar miopen_ctc_loss rrelu_with_noise_functional sym_is_contiguous
     """.split()
 )
+#: How many arguments torch 2.4 takes where torch's own scripts give more since: nn.utils.rnn.pad_sequence, and
+#: torch.stft, whose form with `center` takes more, and is never scripted.
+_TOOK_IN_2_4 = {"pad_sequence": 3, "stft": 8}
 #: Those of TorchScript's own that came since.
 _SCRIPT_OWN_SINCE_2_4 = frozenset({"broadcast_shapes", "shallow_copy_data_"})
 #: Operators of texts and lists that share their name with torch's function.
@@ -132,6 +135,8 @@ class Torch:
     def takes(self, operator: str) -> int:
         """The most arguments that it gives the operator; a large number where that is not known."""
         name = operator.removeprefix("aten::")
+        if name in _TOOK_IN_2_4 and self.version.release[:2] <= (2, 4):
+            return _TOOK_IN_2_4[name]
         is_own = name in _SCRIPT_OWN | _OVERLOADED
         return _MANY if self._functions is None or is_own else self._functions.get(name, _MANY)
 

@@ -24,6 +24,11 @@ _SIZED = {"BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8}
 _LONG = 1 << 16
 #: Pickles behind each other that are read at most.
 _MOST_PICKLES = 64
+#: Bytes of one number of each type.
+_BYTES = {
+    "ComplexDouble": 16, "Double": 8, "Long": 8, "ComplexFloat": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2,
+    "Short": 2, "Char": 1, "Byte": 1, "Bool": 1,
+}  # fmt: skip
 _ORDERED = ("collections", "OrderedDict")
 #: What makes bytes of a text where the protocol is one of Python 2's.
 _ENCODE = ("_codecs", "encode")
@@ -56,6 +61,7 @@ class Pickled:
         root: what the object itself is: "dict", the Global that makes it, or None where that is not known.
         keys: where it is a dict, or an OrderedDict, its keys that are texts.
         devices: the devices on which its tensors lay, such as "cuda:0".
+        stored: bytes of its tensors' numbers, by the names of their storages.
         versions: texts that follow a key ending in "_version", such as {"_sklearn_version": "1.4.2"}.
         problem: why it could not be read to its end; "" where it could.
     """
@@ -65,6 +71,7 @@ class Pickled:
     root: Global | str | None = None
     keys: list[str] = field(default_factory=list)
     devices: set[str] = field(default_factory=set)
+    stored: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     problem: str = ""
 
@@ -323,6 +330,9 @@ class _Machine:
         said = self._stack.pop()
         if isinstance(said, tuple) and len(said) > 3 and said[0] == "storage" and isinstance(said[3], str):
             self.found.devices.add(said[3])
+            kind, count = said[1], said[4] if len(said) > 4 else 0
+            if isinstance(kind, Global) and isinstance(count, int):
+                self.found.stored[str(said[2])] = count * _BYTES.get(kind.name.removesuffix("Storage"), 0)
         is_class = isinstance(said, tuple) and len(said) > 1 and said[0] == "module" and isinstance(said[1], Global)
         self._stack.append(said[1] if is_class else None)
 
