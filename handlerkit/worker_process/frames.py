@@ -2,8 +2,8 @@
 
 From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a Question), FORGET, SWAP (a batch size). From the process: HELLO,
 PIECE (the seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN (read the streams
-now), ANSWER (the worker's own answer), DONE (what else came of it). What the process says is read by `read_plain`, which
-makes plain data of the kit alone.
+now), ANSWER (the worker's own answer), DONE (what else came of it). What the process says is read by `read_plain`,
+which makes plain data of the kit alone.
 """
 
 from __future__ import annotations
