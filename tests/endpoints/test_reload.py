@@ -478,8 +478,8 @@ def test_worker_in_this_process_loads_again(notebook: Notebook) -> None:
     assert str(notebook.worker.reload()) == "loaded again: a worker in the notebook's process always does"
 
 
-def test_profiler_at_work_hides_what_runs() -> None:
-    with cProfile.Profile(), LoadRecord() as record:
+def test_profiler_at_work_hides_what_runs(tmp_path: Path) -> None:
+    with cProfile.Profile(), LoadRecord(tmp_path) as record:
         pass
     assert record.codes is None
 
