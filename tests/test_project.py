@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -68,6 +69,31 @@ def test_wheel_holds_every_file_of_the_package(packed: set[str]) -> None:
 
 def test_wheel_brings_the_licence(packed: set[str]) -> None:
     assert f"handlerkit-{PROJECT['version']}.dist-info/licenses/LICENSE" in packed
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names in the sdist, without the folder they lie in."""
+    folder = tmp_path_factory.mktemp("sdist")
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (file,) = folder.glob("*.tar.gz")
+    with tarfile.open(file) as archive:
+        return {name.partition("/")[2] for name in archive.getnames()}
+
+
+def test_sdist_brings_what_the_tests_read(sdist: set[str]) -> None:
+    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("*.py"))
+    made = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    read = {path.name for path in ROOT.iterdir() if re.search(rf'"{re.escape(path.name)}["/]', tests)} - made - {".git"}
+    assert read >= {"docs", ".github", ".ci", "tests"}
+    assert read <= {name.partition("/")[0] for name in sdist}
+
+
+def test_sdist_brings_no_page_that_is_made(sdist: set[str]) -> None:
+    assert "docs/conf.py" in sdist
+    assert [name for name in sdist if name.startswith(("docs/_build", "docs/notebooks", "docs/causes.md"))] == []
 
 
 def test_every_dependency_has_its_reason_beside_it() -> None:

@@ -16,7 +16,7 @@ import pytest
 from handlerkit import Archive, Model, Request, Worker, unpack
 from handlerkit.archive import SUFFIXES
 from handlerkit.errors import ArchiveError, LoadError, ModelError
-from handlerkit.unpack import ArchiveReader, open_archive, read_manifest
+from handlerkit.unpack import ArchiveReader, Unpacked, open_archive, read_manifest
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 FORMATS = tuple(SUFFIXES)
@@ -278,3 +278,40 @@ def test_pipe_among_a_model_s_files(model: Model, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "extra" / "pipe")
     with pytest.raises(ArchiveError, match=r"^cannot read pipe: 'pipe' is neither a file nor a folder"):
         open_archive(model)
+
+
+@pytest.mark.parametrize("given", [".", "..", "../here", "inside/.."])
+def test_folder_by_another_word_is_told_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    (tmp_path / "here" / "inside").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    name = tmp_path.name if given == ".." else "here"
+    for read in (open_archive, read_manifest, Unpacked):
+        with pytest.raises(ArchiveError, match=rf"^{name} is not a model archive: it holds no MAR-INF"):
+            read(given)
+
+
+def test_root_is_told_by_its_name() -> None:
+    with pytest.raises(ArchiveError, match=r"^/ (is not a model archive|does not unpack): "):
+        read_manifest("/")
+
+
+@pytest.mark.parametrize(
+    ("there", "given", "says"),
+    [
+        ("mh05.mar", "mh05", "no archive 'mh05'; did you mean mh05.mar?"),
+        ("m.tar.gz", "store/../m.mar", "no archive 'store/../m.mar'; did you mean store/../m.tar.gz?"),
+        ("other.mar", "mh05", "no archive 'mh05'; looked from here/"),
+        (".mar", "..mar", "no archive '..mar'; looked from here/"),
+    ],
+)
+def test_archive_beside_a_name_without_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str, given: str, says: str
+) -> None:
+    (tmp_path / "here" / "store").mkdir(parents=True)
+    (tmp_path / "here" / there).touch()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ArchiveError) as caught:
+        open_archive(given)
+    assert str(caught.value) == says

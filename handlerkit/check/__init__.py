@@ -31,6 +31,12 @@ from handlerkit.targets import Target, find
 
 __all__ = ["Check", "check"]
 
+#: What rules look at, in words, where their file has another name.
+_WORDS = {
+    "names": "undefined names", "labels": "JSON files", "surroundings": "environment variables",
+    "package_names": "names of packages", "shadows": "shadowed modules", "operators": "TorchScript operators",
+    "onnx": "ONNX versions", "ran": "warnings of runs", "settings": "manifest", "sizes": "sizes of answers",
+}  # fmt: skip
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
@@ -43,7 +49,7 @@ class Check:
         target: the name of the environment that it was checked for.
         findings: what would break, change or be lost there.
         environment: what the target holds, such as "Python 3.9, torch 2.4.0".
-        subjects: what was looked at, such as "imports": the files of the rules.
+        subjects: what was looked at, such as "imports" and "environment variables".
     """
 
     name: str
@@ -81,7 +87,8 @@ def check(model_or_archive: Model | PathLike, *, target: PathLike = "declared", 
     with closing(Subject.of(model_or_archive, runs)) as subject:
         findings = [finding for rule in RULES for finding in _apply(rule, subject, environment)]
         findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
-        subjects = dict.fromkeys(rule.__module__.rpartition(".")[2] for rule in RULES)
+        files = dict.fromkeys(rule.__module__.rpartition(".")[2] for rule in RULES)
+        subjects = [_WORDS.get(file, file.replace("_", " ")) for file in files]
         return Check(
             subject.name, environment.name, tuple(dict.fromkeys(findings)), _holds(environment), tuple(subjects)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -46,9 +46,15 @@ class Packages:
         lines: the lines of its requirements file.
     """
 
-    def __init__(self, target: Target, lines: Iterable[Line] = ()) -> None:
+    def __init__(self, target: Target, lines: Sequence[Line] = ()) -> None:
         self._target = target
         self._here = installed()
+        #: Canonical name -> the marker of a line of the requirements file, which does not hold there.
+        self.excluded: dict[str, str] = {
+            canonicalize_name(line.requirement.name): str(line.requirement.marker)
+            for line in lines
+            if line.requirement is not None and not _holds(line, target.python)
+        }
         asked = [line.requirement for line in lines if line.requirement is not None and _holds(line, target.python)]
         #: The distributions that the requirements file names.
         self.declared = frozenset(canonicalize_name(one.name) for one in asked)
@@ -103,12 +109,17 @@ class Packages:
         return self._here[found[0]] if found else None
 
     def requirement(self, module: str) -> str:
-        """The line of a requirements file that would bring the module: with the version installed here, "" where no
-        distribution is known."""
+        """The line of a requirements file that would bring the module: with the version installed here, if that runs
+        on the target's Python; "" where no distribution is known."""
         if (one := self.installed(module)) is not None:
-            return f"{one.name}=={one.version.partition('+')[0]}"
+            return f"{one.name}=={one.version.partition('+')[0]}" if self.runs(one) else one.name
         top = module.partition(".")[0]
         return (_BROUGHT_BY.get(module) or _BROUGHT_BY.get(top, "")).partition(" ")[0]
+
+    def runs(self, one: Distribution) -> bool:
+        """Whether the version that is installed here is for the target's Python too."""
+        python = ".".join(map(str, self._target.python))
+        return any(one.requires_python.contains(f"{python}.{patch}") for patch in (0, 99))
 
     @cached_property
     def _environment(self) -> Environment | None:

@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from handlerkit.check.packages import Packages
 from handlerkit.check.subject import Subject
 from handlerkit.model import Model, PathLike
-from handlerkit.targets import find
+from handlerkit.targets import Target, find
+from handlerkit.targets.distributions import Distribution
 
 
 def requirements(model_or_archive: Model | PathLike, *, target: PathLike = "declared") -> tuple[str, ...]:
@@ -18,8 +19,9 @@ def requirements(model_or_archive: Model | PathLike, *, target: PathLike = "decl
         model_or_archive: as of `check`; what its own requirements file names does not count.
         target: as of `check`.
 
-    Returns lines of a requirements file, sorted: "name==version", or a comment in the place of a distribution that was
-    not installed from an index, so that its name and version do not lead to it. A module that no distribution here
+    Returns lines of a requirements file, sorted: "name==version"; "name" with a comment, where the version installed
+    here does not run on the target's Python; or a comment in the place of a distribution that was not installed from
+    an index, so that its name and version do not lead to it. A module that no distribution here
     brings has no line; `check` finds it. Raises as `check` does.
     """
     environment = find(target)
@@ -28,12 +30,18 @@ def requirements(model_or_archive: Model | PathLike, *, target: PathLike = "decl
         program = subject.program(environment.python)
         needed = [one.module for one in program.imports if not one.level and program.resolve(one.module) is None]
     missing = [module for module in dict.fromkeys(needed) if packages.verdict(module) != "there"]
-    found = {one.name: packages.requirement(module) for module in missing if (one := packages.installed(module))}
-    return tuple(_line(name, pinned) for name, pinned in sorted(found.items()))
+    found = {one.name: one for module in missing if (one := packages.installed(module))}
+    return tuple(_line(one, packages, environment) for _, one in sorted(found.items()))
 
 
-def _line(name: str, pinned: str) -> str:
-    return f"# {pinned}: not from an index; put its files, or its wheel, into the archive" if _is_own(name) else pinned
+def _line(one: Distribution, packages: Packages, target: Target) -> str:
+    pinned = f"{one.name}=={one.version.partition('+')[0]}"
+    if _is_own(one.name):
+        return f"# {pinned}: not from an index; put its files, or its wheel, into the archive"
+    if not packages.runs(one):
+        python = ".".join(map(str, target.python))
+        return f"{one.name}  # {one.version}, installed here, is for Python {one.requires_python}, not {python}"
+    return pinned
 
 
 def _is_own(name: str) -> bool:

@@ -1,37 +1,67 @@
-"""`handlerkit check ARCHIVE --target NAME`"""
+"""`handlerkit check ARCHIVE ... --target NAME`"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handlerkit.notebook.parsers import Parser, check_parser
 
+if TYPE_CHECKING:
+    from handlerkit.check import Check
+
 _EXAMPLES = """examples:
   handlerkit check model_store/coins.mar
-  handlerkit check model_store/coins.mar --target torchserve-0.12.0-cpu
+  handlerkit check model_store/*.mar --target torchserve-0.12.0-cpu
   handlerkit check model_store/coins.mar --target image.txt --json   # image.txt: pip freeze of your own image"""
 
 
 def parser() -> Parser:
     """The options of %check, and --json."""
     parser = check_parser("handlerkit check", _EXAMPLES)
-    parser.add_argument("--json", action="store_true", help="write what was found as JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="write what was found as JSON: a list, also for one archive"
+    )
     return parser
 
 
 def run(options: Mapping[str, Any]) -> int:
-    """Write what was found; returns 1 if there is an error among it."""
+    """Write what was found in each archive; returns 1 if there is an error among it.
+
+    Raises ArchiveError for those that cannot be read, when the others are written.
+    """
     from handlerkit.check import check
+    from handlerkit.errors import ArchiveError
 
-    found = check(options["archive"], target=options["target"] or "declared")
-    if options["json"]:
-        facts = asdict(found)
-        print(json.dumps({"ok": found.ok, **facts, "findings": facts.pop("findings")}, indent=2))
-    else:
-        from handlerkit.view.render import view
+    found: dict[str, Check] = {}
+    refused: list[str] = []
+    for archive in options["archives"]:
+        try:
+            found[archive] = check(archive, target=options["target"] or "declared")
+        except ArchiveError as problem:
+            refused.append(str(problem))
+    if found:
+        print(_as_json(found) if options["json"] else _as_text(found))
+    if refused:
+        raise ArchiveError("; ".join(refused))
+    return 0 if all(found.values()) else 1
 
-        print(view(found))
-    return 0 if found.ok else 1
+
+def _as_json(found: Mapping[str, Check]) -> str:
+    facts = [{"archive": archive, "ok": one.ok, **_findings_last(asdict(one))} for archive, one in found.items()]
+    return json.dumps(facts, indent=2)
+
+
+def _findings_last(facts: dict[str, Any]) -> dict[str, Any]:
+    return {**facts, "findings": facts.pop("findings")}
+
+
+def _as_text(found: Mapping[str, Check]) -> str:
+    """Under the archives' names, where there are several: models of the same name may be in them."""
+    from handlerkit.view.render import view
+
+    if len(found) == 1:
+        return "".join(str(view(one)) for one in found.values())
+    return "\n\n".join(f"{archive}:\n{view(one)}" for archive, one in found.items())

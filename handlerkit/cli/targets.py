@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.notebook.parsers import Parser, named
@@ -18,12 +19,13 @@ _EXAMPLES = """examples:
 
 
 def parser() -> Parser:
-    """One of --build and --remove; without them, the environments are listed."""
+    """One of --build, --remove and --json; without the first two, the environments are listed."""
     parser = Parser("handlerkit targets", "List, make and remove the environments that archives run in.", _EXAMPLES)
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--build", type=named, metavar="NAME", help="make the environment of a target: "
         "torchserve-0.12.0-cpu, torchserve-0.12.0-gpu, declared, or a requirements or lock file")  # fmt: skip
     either.add_argument("--remove", type=named, metavar="NAME", help="remove the environments of a target, or all")
+    either.add_argument("--json", action="store_true", help="list them as JSON")
     return parser
 
 
@@ -38,6 +40,9 @@ def run(options: Mapping[str, Any]) -> int:
             print(f"removed {name}")
         return 0
     kept = cache.cached()
+    if options["json"]:
+        print(json.dumps([_facts(one) for one in kept], indent=2))
+        return 0
     print("\n".join(_table(kept)) if kept else "no environments are kept; --build NAME makes one")
     return 0
 
@@ -52,6 +57,22 @@ def _build(name: str) -> int:
     if environment.stands_in:
         print(environment.stands_in)
     return 0
+
+
+def _facts(one: Cached) -> dict[str, Any]:
+    """Sizes in bytes, and the time in UTC."""
+    environment = one.environment
+    return {
+        "target": one.name,
+        "python": environment.python_version,
+        "torch": environment.packages.get("torch"),
+        "size": one.size,
+        "frees": one.frees,
+        "last_used": datetime.fromtimestamp(one.last_used, UTC).isoformat(timespec="seconds"),
+        "in_use": one.in_use,
+        "stands_in": environment.stands_in,
+        "interpreter": str(environment.interpreter),
+    }
 
 
 def _table(kept: Sequence[Cached]) -> list[str]:

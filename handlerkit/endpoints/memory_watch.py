@@ -24,7 +24,7 @@ from typing import NamedTuple
 import xxhash
 
 _PAGE = mmap.PAGESIZE
-_LEAST = 16 * _PAGE  # a hash of less takes no longer than asking the kernel
+_LEAST = 64 * _PAGE  # a hash of less takes no longer than asking the kernel
 #: An address, and the one behind the last byte.
 Span = tuple[int, int]
 
@@ -38,7 +38,8 @@ class MemoryWatch:
 
     def __init__(self, spans: Mapping[Span, str]) -> None:
         self.spans = spans
-        self._pages = _Pages.account()
+        large = any(end - start > _LEAST for start, end in spans)
+        self._pages = _Pages.account() if large else None
         mappings = _mappings() if self._pages else []
         hashed: list[tuple[Span, str]] = []
         self._watched: list[tuple[Span, str]] = []

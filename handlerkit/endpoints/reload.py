@@ -44,6 +44,10 @@ _READS_NAMES = {
 _TORCHSERVE = f"{os.sep}ts{os.sep}torch_handler{os.sep}"  # of ts, what is given the context and is no part of it
 _READS_ALL = {"items", "values", "copy", "deepcopy", "update", "dumps", "vars", "__dict__", "popitem", "asdict"}
 _READS_FOLDER = {"parent", "parents", "dirname", "with_name"}  # what `__file__` is mostly asked for
+_CHANGE_VOCABULARY = {
+    "train", "train_from_iterator", "attrgetter", "methodcaller", "__setattr__", "getattr", "setattr", "eval", "exec",
+    "model",
+}  # fmt: skip
 _NAME = re.compile(r"\w+")
 _DOCSTRINGS = {"__doc__", "getdoc", "help"}
 
@@ -64,6 +68,24 @@ def _called(path: Node) -> str:
     while path[-1].startswith("<") and not path[-1].startswith("<lambda>") and len(path) > 1:
         path = path[:-1]
     return path[-1].partition("#")[0].replace("<lambda>", "a lambda")
+
+
+def _may_change_vocabulary(code: CodeType) -> bool:
+    """Whether code trains something, gives another thing than `self` a `model`, or does what cannot be told from it:
+    tokenizers.Tokenizer takes no other way to its vocabulary."""
+    if not _CHANGE_VOCABULARY & {*code.co_names}:
+        return False
+    before: object = None
+    for step in dis.get_instructions(code):
+        if step.argval in ("train", "train_from_iterator", "attrgetter", "methodcaller", "__setattr__"):
+            return True
+        if step.argval in ("getattr", "setattr", "eval", "exec") and step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            return True
+        holder = before[-1] if isinstance(before, tuple) and before else before
+        if step.opname == "STORE_ATTR" and step.argval == "model" and holder != "self":
+            return True
+        before = step.argval
+    return False
 
 
 def _reads_docstrings(code: CodeType) -> bool:
@@ -187,7 +209,8 @@ class Swap:
         codes = [code for source in self._sources.values() for code in source.tree.values()]
         mentioned = {name for code in codes for name in code.co_names}
         files = {self._files.carried(str(module.__file__)) for module in self._modules.values()}
-        return Snapshot(self._modules, mentioned, self._handler, self._roots, files, before)
+        vocabularies = any(map(_may_change_vocabulary, codes))
+        return Snapshot(self._modules, mentioned, self._handler, self._roots, files, before, vocabularies=vocabularies)
 
     def _check_surroundings(self) -> None:
         """Raises LoadAnew where the process is not what it was, for a load or for the loaded handler."""

@@ -50,6 +50,7 @@ class Snapshot:
         others: more values that loading made, by what to call them.
         files: the file names that the modules' code carries.
         before: the snapshot that this one stands in for, of which the watch over the weights is kept.
+        vocabularies: whether requests may change the vocabulary of a tokenizer.
 
     Attributes:
         functions: those compiled from the modules.
@@ -65,6 +66,8 @@ class Snapshot:
         others: Mapping[str, object],
         files: Set[str],
         before: Snapshot | None = None,
+        *,
+        vocabularies: bool = True,
     ) -> None:
         self.functions: list[types.FunctionType] = []
         self.doubtful: dict[str, None] = {}
@@ -74,7 +77,7 @@ class Snapshot:
         self._modules = modules
         self._files = files
         self._handler = handler
-        self._kinds = Kinds(mentioned)
+        self._kinds = Kinds(vocabularies=vocabularies)
         self._seen = _imported(mentioned, modules.keys())
         self._spans: dict[Span, str] = {}
         self._allocated: list[object] = []

@@ -22,7 +22,7 @@ import types
 import uuid
 import weakref
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain
 from typing import Any, NamedTuple
@@ -59,19 +59,20 @@ class Kinds:
     """Tells the kind of values; remembers of each class how, for as long as this object lives.
 
     Args:
-        mentioned: the names in the handler's code. A tokenizer's vocabulary is looked at where it may train one.
+        vocabularies: whether a tokenizer's vocabulary is looked at, which takes some 100 ns a word.
     """
 
-    def __init__(self, mentioned: Set[str] = frozenset()) -> None:
-        self._trains = bool(mentioned & _TRAINING)
+    def __init__(self, *, vocabularies: bool = True) -> None:
+        self._vocabularies = vocabularies
+        self._known = functools.cache(_known)
         self._tellers: dict[type, Callable[[Any], Kind | None]] = {}
 
     def of(self, value: Any) -> Kind | None:
         """The kind of a value; None where it does not change, or holds nothing of a handler's."""
         if (tell := self._tellers.get(type(value))) is None:
-            tell = self._tellers[type(value)] = _teller(type(value))
+            tell = self._tellers[type(value)] = _teller(type(value), self._known)
         kind = tell(value)
-        return _TRAINED_TOKENIZER if kind is _TOKENIZER and self._trains else kind
+        return _TRAINED_TOKENIZER if kind is _TOKENIZER and self._vocabularies else kind
 
 
 #: What never changes. By exact type: most values are told by one look.
@@ -105,10 +106,10 @@ _SMALL_TENSOR, _SMALL_ARRAY = 4096, 1 << 20  # elements, bytes: so many are copi
 HEAP_TYPE = 1 << 9
 
 
-def _teller(kind: type) -> Callable[[Any], Kind | None]:
-    if kind in ATOMS or issubclass(kind, (*_STEADY, *_known(_STEADY_NAMES))) or kind.__module__ == "typing":
+def _teller(kind: type, known: Callable[[tuple[str, ...]], tuple[type, ...]]) -> Callable[[Any], Kind | None]:
+    if kind in ATOMS or issubclass(kind, (*_STEADY, *known(_STEADY_NAMES))) or kind.__module__ == "typing":
         return lambda value: None
-    if kind.__module__.startswith("torch._dynamo.") and not issubclass(kind, _known(("torch.nn.Module",))):
+    if kind.__module__.startswith("torch._dynamo.") and not issubclass(kind, known(("torch.nn.Module",))):
         return lambda value: None  # what torch.compile keeps, which an edit makes it forget
     if kind.__module__ == "pybind11_builtins" or (
         type(kind).__name__ == "pybind11_type" and "__members__" in vars(kind)
@@ -121,23 +122,23 @@ def _teller(kind: type) -> Callable[[Any], Kind | None]:
         return lambda value: CLASS
     if issubclass(kind, _CACHE):
         return _cache
-    if issubclass(kind, _known(("torch.Tensor",))):
+    if issubclass(kind, known(("torch.Tensor",))):
         return _tensor
-    if issubclass(kind, _known(("torch.jit.ScriptModule",))):
+    if issubclass(kind, known(("torch.jit.ScriptModule",))):
         return _scripted
-    if issubclass(kind, _known(("torch.ScriptObject",))):
+    if issubclass(kind, known(("torch.ScriptObject",))):
         return _script_object
     if issubclass(kind, queue.SimpleQueue):
         return lambda value: _EMPTY_QUEUE if value.empty() else _DOUBTFUL
-    if issubclass(kind, _known(("numpy.ndarray",))):
+    if issubclass(kind, known(("numpy.ndarray",))):
         return _array
     if issubclass(kind, types.FunctionType):
         return lambda value: None if _importable(value) else _FUNCTION
-    if issubclass(kind, _known(_SERIALIZED_NAMES)):
+    if issubclass(kind, known(_SERIALIZED_NAMES)):
         return lambda value: _SERIALIZED
-    if issubclass(kind, _known(_HOLDERS)):
+    if issubclass(kind, known(_HOLDERS)):
         return lambda value: _HOLDER
-    named = (found for name, found in _NAMED.items() if issubclass(kind, _known((name,))))
+    named = (found for name, found in _NAMED.items() if issubclass(kind, known((name,))))
     based = (
         found._replace(attributed=kind is not base and bool(kind.__dictoffset__))
         for base, found in _KINDS.items()
@@ -146,10 +147,10 @@ def _teller(kind: type) -> Callable[[Any], Kind | None]:
     if (told := next(chain(named, based), None)) is not None:
         return lambda value: told
     if _plain(kind, object) or issubclass(kind, types.SimpleNamespace):
-        known: Kind = _instance(kind)
-    else:
-        known = _SERIALIZED if serializes(kind) else _DOUBTFUL
-    return lambda value: known
+        instance = _instance(kind)
+        return lambda value: instance
+    other = _SERIALIZED if serializes(kind) else _DOUBTFUL
+    return lambda value: other
 
 
 def _known(names: Iterable[str]) -> tuple[type, ...]:
@@ -312,7 +313,6 @@ _WATCHED_ARRAY = Kind(parts_of.read_large_array, memory=parts_of.array_memory)
 _OBJECT_ARRAY = Kind(lambda value: (*parts_of.of_array(value), *value.flat))
 _TOKENIZER = Kind(parts_of.read_tokenizer, parts_of.write_tokenizer, deep=False)
 _TRAINED_TOKENIZER = Kind(parts_of.read_trained_tokenizer, parts_of.write_trained_tokenizer, deep=False)
-_TRAINING = {"train", "train_from_iterator", "getattr", "methodcaller", "attrgetter", "eval", "exec"}
 #: A module's globals.
 GLOBALS = Kind(
     lambda value: (*vars(value), *vars(value).values()),

@@ -261,6 +261,17 @@ def read_image(value: Any) -> Parts:
     return type(value), core is None, pixels, *found, *found.values()
 
 
+#: Those that tell of a connection, and change nothing when they are asked for.
+_PRAGMAS = (
+    "function_list collation_list analysis_limit automatic_index busy_timeout cache_size cache_spill "
+    "cell_size_check checkpoint_fullfsync count_changes defer_foreign_keys empty_result_callbacks "
+    "encoding foreign_keys full_column_names fullfsync ignore_check_constraints journal_mode "
+    "journal_size_limit legacy_alter_table locking_mode max_page_count mmap_size query_only "
+    "read_uncommitted recursive_triggers reverse_unordered_selects secure_delete short_column_names "
+    "synchronous temp_store threads trusted_schema wal_autocheckpoint writable_schema "
+).split()
+
+
 def read_connection(value: Any) -> Parts:
     """An SQLite connection's settings, its counts of changes, and the content of data bases that are in memory."""
 
@@ -279,7 +290,7 @@ def read_connection(value: Any) -> Parts:
             if size > _LARGEST:
                 raise ValueError("it is too large")
             content.append(xxhash.xxh3_128_digest(value.serialize(name=name)) if size else b"")
-    known = [ask(f"PRAGMA {one}") for one in ("function_list", "collation_list", "foreign_keys", "query_only")]
+    known = [ask(f"PRAGMA {one}") for one in _PRAGMAS]
     return (
         value.total_changes, value.in_transaction, value.isolation_level, value.row_factory, value.text_factory,
         repr(schemas), *content, repr(known), *attributes(value),

@@ -53,11 +53,18 @@ class Entry:
         return (self.last,) if self.last is not None else ()
 
     def facts(self) -> Described | Awaiting:
-        """What the archive will hold."""
+        """What the archive will hold, and where it is to run."""
+        target = Path(self.target).name
         if self.options["handler"] is not None:
-            return Described.of(self.build())
+            return Described.of(self.build(), target)
         standin = Model(self.name, **{**self.options, "handler": "base_handler"})
-        return Awaiting(self.name, tuple(one.name for one in standin.entries()))
+        return Awaiting(self.name, tuple(one.name for one in standin.entries()), target)
+
+    def register(self, registered: dict[str, Any], target: PathLike) -> None:
+        """Change some of what it is registered with, and where it is to run; its files stay as they are."""
+        if (changed := self.registered | registered) != self.registered:
+            self.close()
+        self.registered, self.target = changed, target
 
     def served(self, envelope: str | None) -> dict[str, Any]:
         """What a Server is given for this model to be registered as its worker is, with this envelope."""

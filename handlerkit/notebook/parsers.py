@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Sequence
+from itertools import takewhile
+from pathlib import Path
 from typing import Any, NoReturn
 
 from handlerkit.messages.shell_words import split_words
@@ -55,22 +57,35 @@ class Parser(argparse.ArgumentParser):
         """The options in these words. Raises WrongOption for a slip and HelpRequested for --help."""
         if {"--help", "-h"} & set(words):
             raise HelpRequested(self.format_help())
+        if strange := [word for word in takewhile("--".__ne__, words) if self._is_unknown(word)]:
+            self.error(f"unrecognized arguments: {' '.join(strange)}{self._meant(strange[0].partition('=')[0])}")
         read, unknown = self.parse_known_args(words)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown[0])}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
         options = vars(read)
         del options["help"]
         return options
 
-    def _meant(self, word: str) -> str:
-        known = [option for option in self._option_string_actions if option.startswith("--")]
-        return did_you_mean(word.partition("=")[0], known) if word.startswith("--") else ""
+    def _is_unknown(self, word: str) -> bool:
+        """Whether it is an option, which has no space in it, and none of this command's. Told before its value can be
+        taken for something else."""
+        return word.startswith("--") and " " not in word and word.partition("=")[0] not in self._option_string_actions
+
+    def _meant(self, option: str) -> str:
+        """The end of a sentence about an option that this command does not have: of which others it is, or which one
+        of its own is near."""
+        others = [f"%{name}" for name, parser in PARSERS.items() if option in parser()._option_string_actions]
+        if others:
+            return f"; {option} belongs to {', '.join(others)}"
+        return did_you_mean(option, [known for known in self._option_string_actions if known.startswith("--")])
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """The end of a sentence about an unknown word: "; did you mean check?", or "" if none of these is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    """The end of a sentence about an unknown word: "; did you mean check?", or "" if none of these is near. The dashes
+    of options make none of them near to another."""
+    bare = {one.lstrip("-"): one for one in known}
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.7)
+    return f"; did you mean {bare[near[0]]}?" if near else ""
 
 
 def named(text: str) -> str:
@@ -78,6 +93,15 @@ def named(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("an empty name")
     return text
+
+
+def _archive(text: str) -> str:
+    """An archive's path. A target's name is none, unless something of that name is there."""
+    from handlerkit.targets import NAMES
+
+    if text in NAMES and not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text} is the name of a target; did you mean --target {text}?")
+    return named(text)
 
 
 def _pair(separator: str, form: str) -> Callable[[str], tuple[str, str]]:
@@ -100,10 +124,14 @@ def _counts(text: str) -> list[int]:
     return [_count(one) for one in text.split(",")]
 
 
+_CHOSEN_AGAIN = """A name used before chooses that model again. The options from --batch-size to --target alone change
+it or, without a name, the current model, and leave its files; with any of the others the model begins anew."""
+
+
 def model_parser(prog: str = "%model") -> Parser:
-    parser = Parser(prog, "Choose what the archive will hold, in torch-model-archiver's words.")
+    parser = Parser(prog, "Choose what the archive will hold, in torch-model-archiver's words.", _CHOSEN_AGAIN)
     add = parser.add_argument
-    add("name", nargs="?", help="the model's name; without it, the current model is shown")
+    add("name", nargs="?", help="the model's name; without it, the current model is meant, and shown")
     add("--archive", type=named, metavar="FILE", help="an archive (.mar, .tar.gz or a folder) instead of all that "
         "follows up to --config-file; it is unpacked into a temporary folder")  # fmt: skip
     add("--version", "-v", default="1.0", help="the model's version")
@@ -167,9 +195,10 @@ def request_parser(prog: str = "%request") -> Parser:
 def check_parser(prog: str = "%check", epilog: str = "") -> Parser:
     parser = Parser(prog, "Say what would fail where an archive will run; nothing of it is run.", epilog)
     if prog.startswith("%"):
-        parser.add_argument("archive", nargs="?", type=named, help="an archive, instead of the current model")
+        parser.add_argument("archive", nargs="?", type=_archive, help="an archive, instead of the current model")
     else:
-        parser.add_argument("archive", type=named, help="a .mar, a .tar.gz, or the folder of an archive")
+        parser.add_argument("archives", nargs="+", metavar="archive", type=_archive, help="a .mar, a .tar.gz, or the "
+            "folder of an archive; several are checked one after the other")  # fmt: skip
     _add_target(parser, "the environment it is checked for", "the model's own" if prog.startswith("%") else "declared")
     return parser
 
@@ -189,7 +218,7 @@ def export_parser(prog: str = "%export") -> Parser:
 
 def verify_parser(prog: str = "%verify") -> Parser:
     parser = Parser(prog, "Replay the last run on a real TorchServe that serves the exported archive.")
-    parser.add_argument("endpoint", nargs="?", metavar="archive", help="an archive to serve instead")
+    parser.add_argument("endpoint", nargs="?", metavar="archive", type=_archive, help="an archive to serve instead")
     parser.add_argument(
         "--ignore",
         action="append",

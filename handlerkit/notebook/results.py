@@ -33,21 +33,22 @@ def duration(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Described:
-    """What the archive of a model will hold."""
+    """What the archive of a model will hold, and the name of the target that it is to run in."""
 
     name: str
     version: str
     handler: str
     files: tuple[tuple[str, str, int], ...]
+    target: str = "declared"
 
     @classmethod
-    def of(cls, model: Model) -> Described:
+    def of(cls, model: Model, target: str) -> Described:
         """The facts of a model; files as (option, name in the archive, bytes)."""
         files = tuple((entry.option, entry.name, entry.source.stat().st_size) for entry in model.entries())
-        return cls(model.name, model.version, model.handler, files)
+        return cls(model.name, model.version, model.handler, files, target)
 
     def __repr__(self) -> str:
-        lines = [f"{self.name} {self.version}, handler {self.handler}"]
+        lines = [f"{self.name} {self.version}, handler {self.handler}{_for(self.target)}"]
         lines += [
             f"  {_OPTIONS.get(option, option):12} {name} ({file_size(size)})" for option, name, size in self.files
         ]
@@ -66,14 +67,20 @@ _OPTIONS = {
 
 @dataclass(frozen=True)
 class Awaiting:
-    """A model whose handler is still to be written."""
+    """A model whose handler is still to be written, and the name of the target that it is to run in."""
 
     name: str
     files: tuple[str, ...]
+    target: str = "declared"
 
     def __repr__(self) -> str:
         travels = f" with {', '.join(self.files)}" if self.files else ""
-        return f"{self.name}{travels}; its handler is still to come: write it in a %%handler cell"
+        return f"{self.name}{travels}{_for(self.target)}; its handler is still to come: write it in a %%handler cell"
+
+
+def _for(target: str) -> str:
+    """A target that is not the default one, at the end of a model's first words."""
+    return "" if target == "declared" else f", target {target}"
 
 
 @dataclass(frozen=True)

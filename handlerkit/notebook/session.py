@@ -77,18 +77,18 @@ class Session:
         target: PathLike | None = None,
         **registered: Any,
     ) -> Described | Awaiting:
-        """Choose what the archive will hold, in torch-model-archiver's words; without a name, show the current model.
+        """Choose what the archive will hold, in torch-model-archiver's words; with no argument, show the current model.
 
         A Model in the place of the name, or an `archive` (`.mar`, `.tar.gz` or a folder), brings its own name, version
         and files. An archive is unpacked into a temporary folder, for as long as the session has the model.
         `target` is the environment that `check`, `export`, `verify` and `bench` mean where they are given none
         ("declared"), as of handlerkit.Server.
         `registered`: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
-        A name used before chooses that model again; with options, it starts that model anew. Raises ModelError when
-        the files and names do not fit together, ArchiveError for what is no archive or one that unpack() would refuse.
+        A name used before chooses that model again; with a version or files, it starts that model anew. `target` and
+        `registered` alone change a model that is there, the current one without a name, and leave its files. Raises
+        ModelError when the files and names do not fit together, ArchiveError for what is no archive or one that
+        unpack() would refuse, TargetError for a target that is not known.
         """
-        if name is None and archive is None:
-            return self._chosen().facts()
         if unknown := set(registered) - set(_REGISTERED):
             raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
         options: dict[str, Any] = {
@@ -101,8 +101,9 @@ class Session:
             "config_file": config_file,
         }
         registered = {key: value for key, value in registered.items() if value is not None}
-        where = _existing_target(target or "declared")
-        if (archive is not None or isinstance(name, Model)) and options != _NO_OPTIONS:
+        given = [key for key, value in options.items() if value != _NO_OPTIONS[key]]
+        where = _existing_target(target, "declared")
+        if (archive is not None or isinstance(name, Model)) and given:
             raise ModelError("a Model and an archive bring their own version and files: leave the other options out")
         if archive is not None:
             if isinstance(name, Model):
@@ -110,11 +111,15 @@ class Session:
             return self._begin(self._unpacked(archive, name, registered, where))
         if isinstance(name, Model):
             return self._begin(Entry(name.name, name.options(), registered, self._keep, where))
-        assert name is not None
-        if name.endswith(".mar"):
+        if name is None and given:
+            raise ModelError(
+                f"name the model: %model NAME {' '.join(f'--{key} ...' for key in given).replace('_', '-')}"
+            )
+        if name is not None and name.endswith(".mar"):
             raise ModelError(f"{name} names an archive: use %model --archive {name}")
-        if name in self._entries and not registered and target is None and options == _NO_OPTIONS:
-            self._current = self._entries[name]
+        if name is None or (name in self._entries and not given):
+            self._current = self._chosen() if name is None else self._entries[name]
+            self._current.register(registered, _existing_target(target, self._current.target))
             return self._current.facts()
         # a default handler stands in, so that every other slip is found now and not with the handler
         Model(name, **{**options, "handler": handler or "base_handler"})
@@ -239,10 +244,11 @@ class Session:
         Raises ModelError where there is neither, ArchiveError for what is no archive, TargetError for a target that is
         not known.
         """
+        where = _existing_target(target, self._current.target if self._current else "declared")
         if archive is not None:
-            return check(archive, target=target or (self._current.target if self._current else "declared"))
+            return check(archive, target=where)
         entry = self._chosen()
-        return check(entry.build(), target=target or entry.target, runs=entry.runs)
+        return check(entry.build(), target=where, runs=entry.runs)
 
     def export(
         self,
@@ -271,7 +277,7 @@ class Session:
         if requirements not in (None, "auto"):
             raise ModelError(f"requirements is 'auto' or None, not {requirements!r}: a file is named to the model")
         entry = self._chosen()
-        target, notes = target or entry.target, []
+        target, notes = _existing_target(target, entry.target), []
         with ExitStack() as stack:
             if requirements:
                 notes.append(stack.enter_context(requirements_written(entry, target)))
@@ -312,13 +318,14 @@ class Session:
         Raises TargetError for a target that is not known, and where its environment cannot be made.
         """
         entry = self._chosen()
+        where = _existing_target(target, entry.target)
         run = run or entry.last
         if run is None:
             raise RequestError(f"nothing to verify yet: send {entry.name} a request first")
         if endpoint is not None and not isinstance(endpoint, str | Path):
             return verify(run, endpoint, ignore, rtol)
         archive = Path(endpoint) if endpoint is not None else entry.written_archive()
-        registered = entry.served(envelope_of(run)) | ({"target": target} if target is not None else {})
+        registered = entry.served(envelope_of(run)) | {"target": where}
         if entry.worker is not None:
             registered["batch_size"] = entry.worker.batch_size  # --batch may have raised it
         return self._standby.verify(run, archive, registered, ignore, rtol)
@@ -481,8 +488,11 @@ class Session:
         return str(cell.write(Path(self._folder.path, f"{name}.py"), cell.module_source(kind)))
 
 
-def _existing_target(name: PathLike) -> PathLike:
-    """A target's name, or its file wherever this process goes. Raises TargetError for one that is not known."""
+def _existing_target(name: PathLike | None, default: PathLike) -> PathLike:
+    """A target's name, or its file wherever this process goes; the default one without a name. Raises TargetError for
+    one that is not known."""
+    if name is None:
+        return default
     find(name)
     return name if name in NAMES else Path(name).expanduser().absolute()
 

@@ -18,6 +18,7 @@ A new target is a class of `Target` in a file of its own, and a word in `find`.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from handlerkit.errors import TargetError
@@ -32,6 +33,8 @@ __all__ = ["NAMES", "Cached", "Environment", "Target", "cached", "find", "remove
 
 #: The names of targets that are no files.
 NAMES = ("declared", *official.NAMES, "here")
+#: A name that is meant as a file, also where there is none: with a folder, or a suffix of letters.
+_FILE_NAME = re.compile(r"/|\.[A-Za-z]+$")
 
 
 def find(name: str | os.PathLike[str]) -> Target:
@@ -43,7 +46,8 @@ def find(name: str | os.PathLike[str]) -> Target:
             such as "# Python 3.9" says which Python it is for, as the headers of pip-compile and uv do; without one it
             is this Python.
 
-    Raises TargetError, in one sentence, for a name that is none of them, and for a file that cannot be read.
+    Raises TargetError, in one sentence, for a name that is none of them, for a file that cannot be read, and for one
+    that names no package.
     """
     if name == "declared":
         return Declared()
@@ -52,8 +56,9 @@ def find(name: str | os.PathLike[str]) -> Target:
     if name in official.NAMES:
         return Installed.official(str(name))
     path = Path(name).expanduser()
-    if not path.exists():
+    if not os.fspath(name) or not path.exists():
+        kind = "file" if _FILE_NAME.search(os.fspath(name)) else "target"
         raise TargetError(
-            f"there is no target {os.fspath(name)!r}: choose {', '.join(NAMES)}, or name a requirements or lock file"
+            f"there is no {kind} {os.fspath(name)!r}: choose {', '.join(NAMES)}, or name a requirements or lock file"
         )
     return Installed.of_file(path)

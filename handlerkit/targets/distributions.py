@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 #: What a module's file may end in, after its name: .py, .so, .cpython-311-x86_64-linux-gnu.so.
@@ -54,6 +55,14 @@ class Distribution:
             except InvalidRequirement:
                 continue
         return tuple(found)
+
+    @cached_property
+    def requires_python(self) -> SpecifierSet:
+        """The Pythons that its metadata says it is for; all where it says none."""
+        try:
+            return SpecifierSet(self._metadata.metadata["Requires-Python"] or "")
+        except InvalidSpecifier:
+            return SpecifierSet()
 
     @cached_property
     def files(self) -> tuple[str, ...]:

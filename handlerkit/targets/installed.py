@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from handlerkit.errors import TargetError
 from handlerkit.targets import cache, official
 from handlerkit.targets.distributions import installed
 from handlerkit.targets.here import modules, versions
@@ -62,6 +64,8 @@ class Installed(Target):
             return cls(path.name, lock.python or here, Wanted(read_text(path), True, lock.pins))
         python = asked_python(read_text(path)) or here
         lines = read_lines(path)
+        if not any(line.names_package for line in lines):
+            raise TargetError(f"{os.fspath(path)!r} names no package: it is no requirements file")
         return cls(path.name, python, Wanted(_as_text(lines), False, pins_of(lines, markers_environment(python))))
 
     def built(self, requirements: Sequence[str] = ()) -> Environment | None:

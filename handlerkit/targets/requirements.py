@@ -64,6 +64,12 @@ class Line:
         """Whether it names no distribution at all, as --index-url does."""
         return self.text.startswith("-") and not _EDITABLE.fullmatch(self.text)
 
+    @property
+    def names_package(self) -> bool:
+        """Whether pip has something to install for it. Any text with a slash reads as a path, so a path alone tells
+        nothing."""
+        return self.requirement is not None or (not self.is_option and ("://" in self.text or self.text[0] == "-"))
+
 
 def read_lines(path: Path) -> tuple[Line, ...]:
     """The lines of a requirements file and of those that it includes. Raises TargetError for a file that cannot be
@@ -163,7 +169,7 @@ def read_lock(path: Path) -> Lock:
 def check_kind(path: Path) -> None:
     """Raises TargetError for a lock file of a form that is not read here."""
     if path.is_dir():
-        raise TargetError(f"{path.name} is a folder: name a requirements or lock file")
+        raise TargetError(f"{os.fspath(path)!r} is a folder: name a requirements or lock file")
     if (command := _FOREIGN.get(path.name)) is not None:
         raise TargetError(f"{path.name} is not read as a target: write what it pins to a file with `{command}`")
     if path.suffix not in _KNOWN_ENDS and not is_lock(path):

@@ -34,6 +34,9 @@ MAX_FILES = 10_000
 #: How far an archive may grow when it is unpacked: torch-model-archiver's grow by a few percent, text by ten times.
 _GROWTH, _ALWAYS = 100, 256_000_000
 
+#: Of archives that are files.
+_SUFFIXES = (".mar", ".tar.gz")
+
 # What reading a broken or hostile archive raises; RuntimeError stands for encryption and unknown compressions.
 _UNREADABLE = (
     OSError, EOFError, ValueError, LookupError, ArithmeticError, RuntimeError, struct.error, zlib.error,
@@ -163,9 +166,9 @@ def open_archive(path_or_model: PathLike | Model, bounds: Bounds | None = None) 
         members = _members(path, bounds, closing)
         if manifests.NAME not in members:
             raise ValueError(f"it holds no {manifests.NAME}")
-        with io.BufferedReader(_Exactly(manifests.NAME, members[manifests.NAME], path.name)) as stream:
+        with io.BufferedReader(_Exactly(manifests.NAME, members[manifests.NAME], _name(path))) as stream:
             manifest = manifests.parse(stream.read(manifests.LIMIT + 1))
-        return ArchiveReader(path.name, manifest, members, closing.pop_all())
+        return ArchiveReader(_name(path), manifest, members, closing.pop_all())
 
 
 def read_manifest(path: PathLike) -> dict[str, Any]:
@@ -192,12 +195,28 @@ def _existing(path: PathLike) -> Path:
     try:
         found = Path(path).expanduser()
         if not os.fspath(path) or not found.exists():
-            raise ArchiveError(f"no archive {os.fspath(path)!r}; looked from {Path.cwd().name}/")
+            near = _beside(found) if os.fspath(path) else None
+            meant = (
+                f"; did you mean {Path(path).with_name(near.name)}?" if near else f"; looked from {_name(Path.cwd())}/"
+            )
+            raise ArchiveError(f"no archive {os.fspath(path)!r}{meant}")
         if not (found.is_file() or found.is_dir()):
             raise ArchiveError(f"{os.fspath(path)!r} is neither a file nor a folder")
     except (OSError, ValueError, RuntimeError) as problem:  # NUL in it, too long, ~nobody
         raise ArchiveError(f"no archive {quoted(os.fspath(path))}: {_reason(problem)}") from problem
     return found
+
+
+def _beside(path: Path) -> Path | None:
+    """An archive of this name in another format."""
+    stem = path.name.removesuffix(".mar").removesuffix(".tar.gz")
+    archives = (path.with_name(f"{stem}{suffix}") for suffix in _SUFFIXES)
+    return next((archive for archive in archives if stem and archive.is_file()), None)
+
+
+def _name(path: Path) -> str:
+    """The last part of a path: for "." and ".." that of the folder they stand for, for "/" itself."""
+    return path.name if path.name not in ("", "..") else path.resolve().name or os.sep
 
 
 @contextmanager
@@ -207,7 +226,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except _UNREADABLE as problem:
         kind = "does not unpack" if isinstance(problem, Refusal) else "is not a model archive"
-        raise ArchiveError(f"{path.name} {kind}: {_reason(problem)}") from problem
+        raise ArchiveError(f"{_name(path)} {kind}: {_reason(problem)}") from problem
 
 
 def _reason(problem: BaseException) -> str:

@@ -68,3 +68,25 @@ def test_on_a_target_without_gpus_it_fails(checked) -> None:
 @pytest.mark.parametrize("target", ["declared", "torchserve-0.12.0-cpu"])
 def test_devices_that_are_asked_for(checked, line: str, target: str) -> None:
     assert checked(HANDLER.format(line), target=target) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "use = torch.cuda.is_available() and properties.get('gpu_id') is not None\n        if use:\n"
+        "            self.model.cuda()",
+        "use = torch.cuda.is_available()\n        self.use = use\n        if self.use:\n            self.model.cuda()",
+        "n = torch.cuda.device_count()\n        if n > 1:\n            self.model.cuda()",
+        "i = properties.get('gpu_id')\n        if i is None:\n            return\n        self.model.cuda(i)",
+        "kind = 'cuda' if torch.cuda.is_available() else 'cpu'\n        use = kind != 'cpu'\n        if use:\n"
+        "            self.model.cuda()",
+        "n = torch.cuda.device_count()\n        self.all = [torch.device('cuda', i) for i in range(n)]",
+    ],
+)
+def test_a_name_that_was_assigned_what_asks_asks(checked, line: str) -> None:
+    assert checked(HANDLER.format(line)) == []
+
+
+def test_a_name_that_was_assigned_a_model_does_not_ask(checked) -> None:
+    line = "self.model = torch.nn.Linear(1, 1)\n        if self.model is not None:\n            self.model.cuda()"
+    only(checked(HANDLER.format(line)), "hard_coded_device")

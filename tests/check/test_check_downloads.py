@@ -109,3 +109,36 @@ def test_a_request_may_ask_a_service(checked) -> None:
             return [requests.get("https://example.org/features").json() for row in data]
     """
     assert checked(source) == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "import subprocess, sys\nsubprocess.check_call([sys.executable, '-m', 'pip', 'install', 'tabulate'])",
+        "import os\nos.system('pip install -q tabulate==0.9')",
+        "import pip\npip.main(['install', 'tabulate'])",
+    ],
+)
+def test_what_the_code_has_pip_install(checked, call: str) -> None:
+    found = only(checked(f"{call}\nimport tabulate\n"), "download")
+    assert found.message.startswith("pip installs tabulate")
+    assert "while it loads, from the network." in found.message
+
+
+def test_pip_installs_nothing_else(checked) -> None:
+    found = checked("import os\nos.system('pip install tabulate')\nimport sklearn\n")
+    assert {one.name for one in found} == {"download", "missing_module"}
+
+
+def test_models_are_them(checked) -> None:
+    found = [one for one in checked("import easyocr\nx = easyocr.Reader(['en'])\n") if one.name == "download"]
+    assert found[0].message.endswith("fetches the models of EasyOCR from the network, unless a cache there has them.")
+
+
+def test_of_a_line_that_may_not_run_no_status_is_said(checked) -> None:
+    lines = (
+        "import os\nfrom transformers import AutoModel\n"
+        "if os.getenv('ONLINE'):\n    AutoModel.from_pretrained('bert')\n"
+    )
+    found = [one for one in checked(lines) if one.name == "download"]
+    assert found[0].effect == "Without a network, as in many deployments: it fails where this line runs."

@@ -316,3 +316,20 @@ def test_a_model_of_spacy_is_a_distribution(checked) -> None:
 def test_default_handlers_that_need_more(checked, handler: str) -> None:
     found = checked("", handler=handler)
     assert "missing_module" in [one.name for one in found]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import zipfile\nzipfile.ZipFile('code.zip').extractall('.')\nfrom models.network import Network",
+        "import shutil\nshutil.unpack_archive('code.tar')\nimport networks_of_mine",
+        "import sys\nsys.path.insert(0, 'code.zip')\nimport networks_of_mine",
+    ],
+)
+def test_modules_of_an_archive_that_the_code_unpacks(checked, line: str) -> None:
+    assert checked(line, {"code.zip": "PK", "code.tar": "x"}) == []
+
+
+def test_what_the_code_unpacks_brings_no_distribution(checked) -> None:
+    line = "import zipfile\nzipfile.ZipFile('code.zip').extractall('.')\nimport sklearn"
+    only(checked(line, {"code.zip": "PK"}), "missing_module")

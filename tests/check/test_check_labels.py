@@ -89,3 +89,14 @@ def test_broken_json_that_nothing_names(checked) -> None:
 def test_one_json_a_line(checked) -> None:
     source = OWN.replace("json.load(file)", "[json.loads(line) for line in file]")
     assert checked(source, {"index_to_name.json": '{"a": 1}\n{"a": 2}\n'}) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize(
+    "reading", ['open("index_to_name.json", "rb")', 'io.BytesIO(Path("index_to_name.json").read_bytes())']
+)
+def test_json_of_bytes_is_read_in_its_encoding(checked, encoding: str, reading: str) -> None:
+    source = OWN.replace('open("index_to_name.json")', reading).replace(
+        "import json", "import io, json\n    from pathlib import Path"
+    )
+    assert checked(source, {"index_to_name.json": '["é"]'.encode(encoding)}) == []

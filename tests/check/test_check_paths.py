@@ -90,6 +90,12 @@ def test_a_path_of_the_notebooks_folder(checked) -> None:
         'self.x = open(os.path.join(model_dir, "MAR-INF", "MANIFEST.json"))',
         'import zipfile\n        zipfile.ZipFile("x.zip").extractall(model_dir)\n        self.x = open("gone")',
         'import subprocess\n        subprocess.run(["make"])\n        self.x = open("gone")',
+        'self.figure.savefig("gone")\n        self.x = open("gone", "rb")',
+        'save_image(self.x, "gone")\n        self.x = np.load("gone")',
+        'import wave\n        wave.open("gone", "wb").close()\n        self.x = open("gone", "rb")',
+        'torch.onnx.export(self.x, self.y, f="gone")\n        self.x = open(os.path.join(model_dir, "gone"))',
+        'name = "gone"\n        if name in os.listdir(model_dir):\n            self.x = open(name)',
+        'files = set(os.listdir("."))\n        if "gone" in files:\n            self.x = open("gone")',
         'self.x = open("/tmp/gone", "w")',
         'self.x = open("/proc/self/status")',
         'for name in ("a", "b"):\n            self.x = open(name)',
@@ -101,7 +107,9 @@ def test_a_path_of_the_notebooks_folder(checked) -> None:
     ],
 )
 def test_files_that_may_be_there(checked, line: str) -> None:
-    assert checked(HANDLER.format(line), {"x.zip": "PK"}) == []
+    handler = "from torchvision.utils import save_image\n" + HANDLER if "save_image" in line else HANDLER
+    found = checked(handler.format(line), {"x.zip": "PK"})
+    assert [one for one in found if "torchvision" not in one.message] == []
 
 
 @pytest.mark.parametrize(
@@ -170,3 +178,57 @@ def test_weights_that_are_asked_for(checked) -> None:
 def test_the_text_classifiers_vocabulary(checked) -> None:
     found = checked("", handler="text_classifier")
     assert "text_classifier reads source_vocab.pt, which is not in the archive." in [one.message for one in found]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'self.routes = ["/media/images", "/content/text"]',
+        'import re\n        self.x = re.sub("/home/user", "~", self.model_dir)',
+        'self.x = "/root/data".split("/")',
+        'self.x = context.get_request_header(0, "url").startswith("/media/images")',
+        'self.x = Path(os.getenv("HF_HOME", "~/.cache/huggingface")).expanduser()',
+        'self.x = os.environ.setdefault("TORCH_HOME", os.path.expanduser("~/.cache/torch"))',
+        'self.x = os.environ.get("CACHE", os.path.join(os.path.expanduser("~"), ".cache"))',
+        'os.environ["HF_HOME"] = "/home/me/.cache/hf.d"',
+        'places = ["/mnt/a.bin", "/mnt/b.bin"]\n'
+        "        self.x = next((one for one in places if os.path.exists(one)), None)",
+    ],
+)
+def test_texts_that_are_no_paths_of_this_machine(checked, line: str) -> None:
+    assert checked(HANDLER.format(line)) == []
+
+
+def test_nothing_is_said_of_the_load_where_no_reader_is_known(checked) -> None:
+    found = only(checked(HANDLER.format('self.weights = "/home/me/m.pt"')), "absolute_path")
+    assert found.effect == "Whatever opens it fails."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'os.makedirs("/data/cache", exist_ok=True)',
+        'import logging\n        self.x = logging.FileHandler("/var/log/handler.log")',
+        'import sqlite3\n        self.x = sqlite3.connect("/srv/cache.db")',
+        'self.x = open("/mnt/data/out.txt", "w")',
+        'Path("/srv/cache").mkdir(exist_ok=True)',
+    ],
+)
+def test_what_is_made_where_the_images_user_may_not_write(checked, line: str) -> None:
+    found = only(checked(HANDLER.format(line)), "foreign_folder")
+    assert found.severity == "warning"
+    assert "model-server, who may not write there: registering the model answers 500" in found.effect
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'os.makedirs("/tmp/cache", exist_ok=True)',
+        'os.makedirs(os.path.join(model_dir, "cache"), exist_ok=True)',
+        'os.makedirs("/home/model-server/cache", exist_ok=True)',
+        'import sqlite3\n        self.x = sqlite3.connect(":memory:")',
+        'try:\n            os.makedirs("/data/cache")\n        except OSError:\n            pass',
+    ],
+)
+def test_what_is_made_where_it_may(checked, line: str) -> None:
+    assert checked(HANDLER.format(line)) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib.metadata import metadata, version
 from pathlib import Path
 
 import pytest
@@ -106,7 +106,6 @@ tqdm[notebook]>=4.60,<5 ; python_version < "3.12"  # shows how far it is
 requests == 2.32.0 \\
     --hash=sha256:58cd2187c01e70e6e26505bca751777aa9f2ee0b7f4300988b709f44e013003f
 regex==2024.5.15
-git+https://github.com/me/tool@v1.0#egg=tool
 other @ https://example.org/other-1.0-py3-none-any.whl
 numpy==1.24.3
 sklearn==0.0 ; python_version >= "3.12"
@@ -142,3 +141,42 @@ def test_a_wheel_for_another_python_or_system(tmp_path: Path, line: str) -> None
 )  # fmt: skip
 def test_a_wheel_for_the_target(tmp_path: Path, wheel: str) -> None:
     assert checked(tmp_path, f"https://x.org/{wheel}") == {}
+
+
+def test_a_build_that_no_index_has(tmp_path: Path) -> None:
+    one = checked(tmp_path, "torchaudio==2.4.0+cu121\n")["requirement"]
+    assert "torchaudio==2.4.0+cu121 is a build that PyPI does not have" in one.message
+    assert one.fix.startswith("Write torchaudio==2.4.0, or a line --extra-index-url")
+
+
+def test_a_build_of_another_index(tmp_path: Path) -> None:
+    text = "--extra-index-url https://x.org/cu121\ntqdm==4.66.1+cu121\n"
+    assert checked(tmp_path, text) == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["clip @ git+https://x.org/clip.git", "git+https://x.org/clip.git", "-e git+https://x/y"]
+)
+def test_what_git_fetches(tmp_path: Path, line: str) -> None:
+    one = checked(tmp_path, f"{line}\n")["requirement_git"]
+    assert one.severity == "warning"
+    assert one.message.startswith("pip needs git to fetch")
+
+
+def test_a_module_whose_version_here_the_targets_python_cannot_have(tmp_path: Path) -> None:
+    one = found(model(tmp_path, {}, f"import scipy\n{HANDLER}"), OFFICIAL)["missing_module"]
+    wanted = metadata("scipy")["Requires-Python"]
+    assert one.message.endswith(f"here it comes with scipy {version('scipy')}, which is for Python {wanted}.")
+    assert one.fix == "Add scipy, in a version that runs on Python 3.9, to requirements.txt (--requirements-file)."
+
+
+def test_a_line_that_does_not_count_there(tmp_path: Path) -> None:
+    made = model(tmp_path, {"r.txt": 'pytest; python_version >= "3.10"\n'}, f"import pytest\n{HANDLER}",
+                 requirements_file="r.txt")  # fmt: skip
+    one = found(made, OFFICIAL)["missing_module"]
+    assert one.message.startswith('The requirements name pytest only where python_version >= "3.10", which does not')
+
+
+def test_a_requirements_file_that_is_an_extra_file(tmp_path: Path) -> None:
+    one = found(model(tmp_path, {"requirements.txt": "pytest\n"}, f"import pytest\n{HANDLER}"))["missing_module"]
+    assert one.fix.startswith("Give requirements.txt as the requirements file (--requirements-file)")

@@ -104,3 +104,17 @@ def test_its_own_requirements_file_does_not_count(tmp_path: Path) -> None:
 def test_a_target_that_is_not_known(required) -> None:
     with pytest.raises(TargetError, match="there is no target 'moon'"):
         required("", "moon")
+
+
+def test_without_a_pin_where_the_version_here_is_too_new(required) -> None:
+    (line,) = required("import scipy\n", "torchserve-0.12.0-cpu")
+    here = importlib.metadata.metadata("scipy")
+    assert line == f"scipy  # {here['Version']}, installed here, is for Python {here['Requires-Python']}, not 3.9"
+
+
+def test_what_it_writes_the_check_takes(required, tmp_path: Path) -> None:
+    lines = required("import scipy, pytest\n", "torchserve-0.12.0-cpu")
+    (tmp_path / "r.txt").write_text("\n".join(lines))
+    model = hk.Model("m", handler=tmp_path / "handler.py", requirements_file=tmp_path / "r.txt")
+    found = {one.name for one in hk.check(model, target="torchserve-0.12.0-cpu").findings}
+    assert not found & {"requirement_python", "requirement", "missing_module"}

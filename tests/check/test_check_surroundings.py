@@ -106,3 +106,91 @@ def test_settings_that_are_there_or_asked_for(checked, tmp_path, expression: str
 
 def test_the_main_module_is_the_worker_script(checked) -> None:
     only(checked("import __main__\nNet = __main__.Net\n"), "main_module")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'os.environ.update({"MODE": "fast"})',
+        'os.environ.update(MODE="fast")',
+        'for key, value in {"MODE": "fast"}.items():\n    os.environ.setdefault(key, value)',
+        'DEFAULTS = {"MODE": "fast"}\nfor key, value in DEFAULTS.items():\n    os.environ[key] = value',
+        'if not {"MODE"} <= set(os.environ):\n    raise RuntimeError("MODE")',
+    ],
+)
+def test_variables_that_the_code_sets_or_asks_for(checked, line: str) -> None:
+    assert checked(f'import os\n{line}\nMODE = os.environ["MODE"]\n') == []
+
+
+def test_variables_of_torchrun(checked, tmp_path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("parallelType: pp\ntorchrun:\n    nproc-per-node: 2\n")
+    lines = 'import os\nRANK = int(os.environ["LOCAL_RANK"])\n'
+    assert [one.name for one in checked(lines, target="declared", config_file=config)] == []
+    assert [one.name for one in checked(lines, target="declared")] == ["environment_variable"]
+
+
+def test_a_config_file_that_is_an_extra_file(checked) -> None:
+    lines = "def handle(data, context):\n    return [context.model_yaml_config['top']['k']] * len(data)\n"
+    found = checked(lines, {"model-config.yaml": "top:\n    k: 3\n"})
+    (one,) = [one for one in found if one.name == "config_key"]
+    assert one.fix == "Give model-config.yaml as the config file (--config-file)."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'int(os.getenv("K"))',
+        'float(os.environ.get("K"))',
+        '"Bearer " + os.getenv("K")',
+        'os.environ.get("K").rstrip("/")',
+        'os.getenv("K", None).split()',
+        'os.getenv("K")[0]',
+    ],
+)
+def test_a_variable_that_is_used_at_once(checked, line: str) -> None:
+    found = only(checked(f"import os\nX = {line}\n"), "environment_variable")
+    assert found.severity == "warning"
+    assert "os.getenv gives None" in found.effect
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'int(os.getenv("K", "3"))',
+        'int(os.getenv("K") or 3)',
+        'int(os.getenv("K")) if os.getenv("K") else 3',
+        'os.getenv("K")',
+        "f\"{os.getenv('K')}\"",
+        'os.getenv("HOME") + "/x"',
+        'int(os.environ["K"]) if "K" in os.environ else int(os.getenv("K"))',
+    ],
+)
+def test_a_variable_that_need_not_be_there(checked, line: str) -> None:
+    assert [one for one in checked(f"import os\nX = {line}\n") if one.name == "environment_variable"] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('import subprocess\nsubprocess.run(["ffmpeg", "-version"], check=True)', "ffmpeg"),
+        ('import os\nos.system("git clone https://x.org/x")', "git"),
+        ('import ctypes\nctypes.CDLL("libdbus-1.so.3")', "libdbus-1.so.3"),
+    ],
+)
+def test_programs_and_libraries_of_the_system(checked, line: str, name: str) -> None:
+    found = only(checked(f"{line}\n"), "system_program")
+    assert f"needs {name} of the system" in found.message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'import subprocess\nsubprocess.run(["python", "-V"])',
+        'import shutil, subprocess\nif shutil.which("ffmpeg"):\n    subprocess.run(["ffmpeg", "-version"])',
+        'import subprocess\ntry:\n    subprocess.run(["git"])\nexcept OSError:\n    pass',
+        'import ctypes\nctypes.CDLL("libc.so.6")\nctypes.CDLL(None)',
+    ],
+)
+def test_programs_that_are_there_or_asked_for(checked, line: str) -> None:
+    assert checked(f"{line}\n") == []

@@ -56,9 +56,7 @@ def test_it_reaches_anything(name: str) -> None:
     assert danger(named(name)) == "reaches"
 
 
-@pytest.mark.parametrize(
-    "name", ["types.CodeType", "cloudpickle.cloudpickle._make_cell", "dill._dill._create_code"]
-)
+@pytest.mark.parametrize("name", ["types.CodeType", "cloudpickle.cloudpickle._make_cell", "dill._dill._create_code"])
 def test_it_carries_code(name: str) -> None:
     assert danger(named(name)) == "code"
 

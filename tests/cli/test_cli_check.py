@@ -26,11 +26,40 @@ def test_an_error_is_status_1_and_is_shown(command, archive) -> None:
     assert "  where: handler.py, line 1\n" in said
 
 
+def test_several_archives_stand_under_their_names(command, archive) -> None:
+    fine, broken = archive(FINE, "fine"), archive(BROKEN, "broken")
+    status, said, error = command("check", fine, broken)
+    assert (status, error) == (1, "")
+    assert said.startswith(f"{fine}:\nchecked fine for declared (Python 3.")
+    assert f"\n\n{broken}:\nchecked broken for declared" in said
+    assert command("check", fine, fine)[0] == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_archives_that_cannot_be_read_leave_what_the_others_hold(command, archive, options: tuple[str, ...]) -> None:
+    status, said, error = command("check", "no1.mar", archive(BROKEN), "no2.mar", *options)
+    assert status == 2
+    assert "a_package_that_nobody_has" in said
+    assert error.startswith("handlerkit check: no archive 'no1.mar'; looked from here/; no archive 'no2.mar'; ")
+    assert len(error.splitlines()) == 1
+
+
+def test_json_of_several_is_a_list_in_their_order(command, archive) -> None:
+    paths = [str(archive(BROKEN, "broken")), str(archive(FINE, "fine"))]
+    status, said, _ = command("check", *paths, "--json")
+    assert status == 1
+    assert [(one["archive"], one["name"], one["ok"]) for one in json.loads(said)] == [
+        (paths[0], "broken", False),
+        (paths[1], "fine", True),
+    ]
+
+
 def test_json_is_the_check(command, archive) -> None:
     path = archive(BROKEN)
     status, said, error = command("check", path, "--json")
-    found, told = hk.check(path), json.loads(said)
+    found, (told,) = hk.check(path), json.loads(said)
     assert (status, error) == (1, "")
+    assert told.pop("archive") == str(path)
     assert told.pop("ok") is False
     assert [hk.Finding(**one) for one in told.pop("findings")] == list(found.findings)
     assert told == {

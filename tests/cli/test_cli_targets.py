@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +28,18 @@ def test_one_is_made_listed_and_removed(command) -> None:
     assert sys.version.split()[0] in row
     assert command("targets", "--remove", "declared") == (0, "removed declared\n", "")
     assert command("targets")[1].startswith("no environments are kept")
+
+
+def test_they_are_listed_as_json(command) -> None:
+    assert command("targets", "--json") == (0, "[]\n", "")
+    command("targets", "--build", "declared")
+    status, said, error = command("targets", "--json")
+    (one,) = json.loads(said)
+    assert (status, error) == (0, "")
+    assert (one["target"], one["python"], one["in_use"]) == ("declared", sys.version.split()[0], False)
+    assert one["size"] >= one["frees"] > 0
+    assert datetime.fromisoformat(one["last_used"]).tzinfo is not None
+    assert Path(one["interpreter"]).exists()
 
 
 def test_all_are_removed(command) -> None:

@@ -159,6 +159,18 @@ CHANGED = {
         "fast()", "getattr(self.s, 'train' + '_from_iterator')(['v w x y z aa bb cc dd ee'], "
         "tokenizers.trainers.WordLevelTrainer(vocab_size=10, show_progress=False)) or self.s.encode('x').ids", FAST,
     ),
+    "training by a text": (
+        "fast()",
+        "eval('self.s.train_from_iterator')(['v w x y z aa bb cc dd ee'], "
+        "tokenizers.trainers.WordLevelTrainer(vocab_size=10, show_progress=False)) or self.s.encode('x').ids",
+        FAST,
+    ),
+    "another model": (
+        "fast()",
+        "setattr(self.s, 'model', models.WordLevel({word: -n % 10 for n, word in enumerate(['[UNK]', *'abcdefghi'])}, "
+        "'[UNK]')) or self.s.encode('b').ids",
+        FAST,
+    ),
     "option of the model": (
         "fast()", "setattr(self.s.model, 'unk_token', 'a') or self.s.encode('nothing').tokens", FAST
     ),
@@ -180,6 +192,11 @@ CHANGED = {
         "[self.s.execute('insert into t values (1)'), self.s.execute('select count(*) from t').fetchone()][1]",
         "import sqlite3\ndef base():\n    made = sqlite3.connect(':memory:', check_same_thread=False)\n"
         "    made.execute('create table t (x)')\n    return made\n",
+    ),
+    "setting": (
+        "sqlite3.connect(':memory:', check_same_thread=False)",
+        "[self.s.execute('pragma cache_size').fetchone(), self.s.execute('pragma cache_size=5')][0]",
+        "import sqlite3\n",
     ),
     "temporary table": (
         "sqlite3.connect(':memory:', check_same_thread=False)",
@@ -231,3 +248,15 @@ def test_what_takes_long_to_serialize_is_loaded_anew(notebook: Notebook) -> None
     notebook.begins = "from handlerkit.endpoints import serialized\nserialized._LONGEST = -1\n"
     notebook.load(handler("[0, len(self.s)]", "self.s = pandas.DataFrame({'a': [1]})", "import pandas\n"))
     assert "it takes too long" in notebook.edit("[[0,", "[[1,").reason
+
+
+def test_statement_that_gives_a_tokenizer_another_model_is_seen(notebook: Notebook) -> None:
+    source = handler("self.other()", "self.s = fast()\nself.model = torch.nn.Linear(1, 1)", FAST) + (
+        "    def other(self):\n"
+        "        numbers = {word: -number % 10 for number, word in enumerate(['[UNK]', *'abcdefghi'])}\n"
+        "        answer = self.s.encode('b').ids\n"
+        "        self.s.model = models.WordLevel(numbers, '[UNK]')\n"
+        "        return [0, answer]\n"
+    )
+    notebook.load(source)
+    assert str(notebook.edit("[0, answer]", "[1, answer]")) == "loaded again: requests changed self.s"

@@ -52,7 +52,7 @@ def test_help_on_an_empty_cell(notebook, magic: str) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("%model m --unknown x", "%model: unrecognized arguments: --unknown x"),
+        ("%model m --unknown x", "%model: unrecognized arguments: --unknown ("),
         ("%model m --batch-size many", "--batch-size: 'many' is not a whole number from 1 on"),
         ("%model m --config-property decode", "'decode' is not KEY=VALUE"),
         ("%model m 'unfinished", "%model: no closing quotation"),
@@ -66,6 +66,15 @@ def test_help_on_an_empty_cell(notebook, magic: str) -> None:
         ("%request coin", "%request: there is no variable and no file 'coin'"),
         ("%export --archive-format rar", "%export: argument --archive-format: invalid choice: 'rar'"),
         ("%check --taget here", "%check: unrecognized arguments: --taget; did you mean --target?"),
+        ("%check --strict", "%check: unrecognized arguments: --strict; --strict belongs to %export ("),
+        (
+            "%handler --target=x",
+            "unrecognized arguments: --target=x; --target belongs to %model, %check, %export, %ver",
+        ),
+        ("%request --against=previous --shw", "%request: unrecognized arguments: --shw (%request --help"),
+        ("%check --json", "%check: unrecognized arguments: --json (%check --help"),
+        ("%check here", "%check: argument archive: here is the name of a target; did you mean --target here?"),
+        ("%verify declared", "%verify: argument archive: declared is the name of a target; did you mean --target dec"),
         ("%check a.mar b.mar", "%check: unrecognized arguments: b.mar"),
         ("%verify --rtol close", "%verify: argument --rtol: invalid float value: 'close'"),
     ],

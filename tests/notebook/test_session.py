@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from handlerkit.archive import Archive
-from handlerkit.errors import ArchiveError, HandlerkitError, LoadError, ModelError, RequestError
+from handlerkit.errors import ArchiveError, HandlerkitError, LoadError, ModelError, RequestError, TargetError
 from handlerkit.messages import Part, Request
 from handlerkit.model import Model
 from handlerkit.notebook.session import Session
@@ -110,6 +110,74 @@ def test_a_model_that_is_refused_leaves_the_current_one(door) -> None:
     with pytest.raises(ModelError):
         door.model("echo", serialized_file="nope.pt")
     assert door.request({}).ok
+
+
+@pytest.mark.parametrize("name", [(), ("echo",)])
+def test_target_alone_changes_the_model_and_keeps_its_files(door, session, name: tuple[str, ...]) -> None:
+    door.handler("echo.py", ECHO)
+    worker = session.worker
+    shown = repr(door.model(*name, target="here"))
+    assert shown.startswith("echo 1.0, handler echo.py, target here\n  handler      echo.py (")
+    assert door.check().target == "here"
+    assert session.worker is worker
+    assert repr(door.model("echo")) == shown
+
+
+def test_registration_alone_changes_the_model_and_keeps_its_files(door, session) -> None:
+    door.model("echo", target="here", response_timeout=50)
+    door.handler("echo.py", ECHO)
+    assert repr(door.model("echo", batch_size=3)).startswith("echo 1.0, handler echo.py, target here\n")
+    assert session.worker.batch_size == 3
+    assert repr(door.model(config_properties={"max_response_size": "5"})).startswith("echo 1.0, handler echo.py")
+    assert door.request({}).response.status == 500
+    assert session._chosen().registered["response_timeout"] == 50
+
+
+def test_model_with_files_begins_anew(door, tmp_path: Path) -> None:
+    (tmp_path / "net.pt").touch()
+    door.model("echo", target="here")
+    door.handler("echo.py", ECHO)
+    shown = repr(door.model("echo", serialized_file="net.pt"))
+    assert shown == "echo with net.pt; its handler is still to come: write it in a %%handler cell"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"handler": "x.py"}, "--handler ..."),
+        ({"version": "2", "extra_files": ["x.txt"], "target": "here"}, "--version ... --extra-files ..."),
+    ],
+)
+def test_options_of_files_need_a_name(door, options, says: str) -> None:
+    door.model("m")
+    with pytest.raises(ModelError) as caught:
+        door.model(**options)
+    assert str(caught.value) == f"name the model: %model NAME {says}"
+
+
+def test_target_that_is_none_is_told_with_and_without_a_name(door) -> None:
+    shown = door.model("m")
+    for name in ((), ("m",), ("other",)):
+        with pytest.raises(TargetError, match="there is no target 'nope'"):
+            door.model(*name, target="nope")
+    assert door.model() == shown
+
+
+def test_a_target_that_is_none_is_told_before_anything_else(door) -> None:
+    door.model("m")  # no handler, no run, no archive
+    for call in (door.check, door.export, door.verify):
+        with pytest.raises(TargetError, match=r"there is no file 'nope\.txt'"):
+            call(target="nope.txt")
+
+
+def test_a_target_without_any_model_says_what_comes_first(door) -> None:
+    with pytest.raises(ModelError, match="there is no model yet: name one with %model NAME"):
+        door.model(target="here")
+
+
+def test_model_tells_a_target_s_file_by_its_name(door, tmp_path: Path) -> None:
+    (tmp_path / "image.txt").write_text("torch==2.4.0\n")
+    assert repr(door.model("m", target="image.txt")).startswith("m, target image.txt; its handler is still to come")
 
 
 def test_config_properties_reach_the_worker(door) -> None:

@@ -64,9 +64,49 @@ def test_name_that_is_none_is_told_with_those_there_are() -> None:
         find("torchserve")
 
 
-def test_folder_is_no_target(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match="is a folder: name a requirements or lock file"):
-        find(tmp_path)
+@pytest.mark.parametrize("name", ["torchserve-0.12.1-cpu", "torchserve-0.12", "", "here "])
+def test_name_without_a_suffix_is_meant_as_a_target(name: str) -> None:
+    with pytest.raises(TargetError, match=rf"^there is no target '{name}': choose declared, "):
+        find(name)
+
+
+@pytest.mark.parametrize("name", ["nope.txt", "nowhere/image", "pylock.toml"])
+def test_file_that_is_not_there_is_told_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        TargetError, match=rf"^there is no file '{name}': choose declared, .*requirements or lock file$"
+    ):
+        find(name)
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_folder_is_no_target(name: str) -> None:
+    with pytest.raises(TargetError, match=rf"^'{name}' is a folder: name a requirements or lock file$"):
+        find(name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# Python 3.9\n", "root:x:0:0:root:/root:/bin/bash\nsh:x:1:1::/:/bin/sh\n", "--index-url https://x.example\n"],
+)
+def test_text_that_names_no_package_is_no_target(tmp_path: Path, text: str) -> None:
+    (tmp_path / "passwd").write_text(text)
+    with pytest.raises(TargetError, match=r"passwd' names no package: it is no requirements file$") as caught:
+        find(tmp_path / "passwd")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["torch", "./torch-2.4.0-cp39-cp39-linux_x86_64.whl", "-r other.txt"])
+def test_file_that_names_a_package_is_a_target(tmp_path: Path, text: str) -> None:
+    (tmp_path / "other.txt").write_text("torch\n")
+    (tmp_path / "image").write_text(f"{text}\n")
+    assert "torch" in find(tmp_path / "image").pins
+
+
+@pytest.mark.parametrize("text", ["git+https://x.example/y.git", "-e ."])
+def test_file_with_a_package_of_unknown_name_is_a_target(tmp_path: Path, text: str) -> None:
+    (tmp_path / "image").write_text(f"{text}\n")
+    assert find(tmp_path / "image").pins == {}
 
 
 def test_file_is_found_by_its_path_and_named_by_its_name(tmp_path: Path) -> None:
@@ -97,7 +137,7 @@ def test_key_of_a_file_changes_with_what_it_pins(tmp_path: Path) -> None:
     ],
 )
 def test_file_says_which_python_it_is_for(tmp_path: Path, line: str, python: tuple[int, int]) -> None:
-    (tmp_path / "image.txt").write_text(f"{line}\n")
+    (tmp_path / "image.txt").write_text(f"{line}\ntorch\n")
     assert find(tmp_path / "image.txt").python == python
 
 

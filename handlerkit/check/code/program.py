@@ -34,6 +34,12 @@ _LOADING = (
 _PLAIN_DECORATORS = {"staticmethod", "classmethod", "property", "cached_property", "timed", "no_grad", "inference_mode"}
 _ASKING = re.compile(r"find_spec|hasattr|version|available|installed|sys\.modules|\bhas_|_have\b|\bPY3", re.IGNORECASE)
 _IMPORTERS = ("importlib.import_module", "import_module", "__import__")
+_UNPACKERS = {"extractall", "unpack_archive"}
+#: Functions that run other programs.
+_RUNNERS = {
+    "os.system", "os.popen", "subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output",
+    "subprocess.Popen", "subprocess.getoutput", "pip.main", "pip._internal.main", "pip._internal.cli.main.main",
+}  # fmt: skip
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
@@ -93,6 +99,10 @@ class Program:
         self.imports: list[Import] = []
         #: Whether the code changes sys.path, so that modules may be found elsewhere.
         self.changes_path = False
+        #: Whether the code unpacks an archive, in which modules may be.
+        self.unpacks = False
+        #: The calls that run pip install, each with its words.
+        self.pip_calls: list[tuple[Source, ast.Call, list[str]]] = []
         self._files = files
         self._read = read
         self._left = _MOST
@@ -144,6 +154,28 @@ class Program:
         """Whether it runs only where a condition has asked for what is there: find_spec, hasattr, HAS_CV2."""
         tests = [outer.test for outer in source.around(node) if isinstance(outer, ast.If | ast.IfExp)]
         return any(_ASKING.search(ast.unparse(test)) for test in tests if verdict(test, self.python) is None)
+
+    def meant(self, node: ast.AST) -> Iterator[ast.expr]:
+        """What the names and attributes in an expression are assigned, and what functions in it return, wherever that
+        stands in the code; copies are followed."""
+        waiting, seen = [node], set[str]()
+        while waiting:
+            for inner in ast.walk(waiting.pop()):
+                name = dotted(inner).rpartition(".")[2]
+                if name and name not in seen:
+                    seen.add(name)
+                    yield from self._values.get(name, ())
+                    waiting += self._values.get(name, ())
+
+    @cached_property
+    def _values(self) -> dict[str, list[ast.expr]]:
+        """Name of a variable, an attribute, an argument or a function -> what it is given or gives, in any file."""
+        found: dict[str, list[ast.expr]] = {}
+        for source in self.sources.values():
+            for node in ast.walk(source.tree):
+                for name, value in _given(node):
+                    found.setdefault(name, []).append(value)
+        return found
 
     def resolve(self, module: str) -> tuple[tuple[str, str], ...] | None:
         """The (module, file) pairs that importing a module by its absolute name loads from the archive, without those
@@ -249,10 +281,19 @@ class Program:
                 self._used.add(alias.name)
                 self.changes_path |= node.module == "sys" and alias.name == "path"
                 self._imported(self._from(source, node, alias.name))
-        elif isinstance(node, ast.Call) and dotted(node.func) in _IMPORTERS:
-            name = text_of(argument(node, 0, "name"))
-            if name and not name.startswith("."):
-                self._imported(Import(source, node, name))
+        elif isinstance(node, ast.Call):
+            self._note_call(source, node)
+
+    def _note_call(self, source: Source, node: ast.Call) -> None:
+        self.unpacks |= isinstance(node.func, ast.Attribute | ast.Name) and _last(node.func) in _UNPACKERS
+        name = text_of(argument(node, 0, "name")) if dotted(node.func) in _IMPORTERS else None
+        if name and not name.startswith("."):
+            self._imported(Import(source, node, name))
+        if (runner := source.name(node.func)) in _RUNNERS:
+            words = [word for part in ast.walk(node) for word in (text_of(part) or "").split()]
+            is_pip = runner.startswith("pip.") or any(re.fullmatch(r"(.*/)?pip3?", word) for word in words)
+            if is_pip and "install" in words:
+                self.pip_calls.append((source, node, words))
 
     def _imported(self, found: Import) -> None:
         self.imports.append(found)
@@ -280,3 +321,22 @@ class Program:
             return True
         owner = source.parents.get(function)  # a class with bases may be called by these
         return isinstance(owner, ast.ClassDef) and any(dotted(base) != "object" for base in owner.bases)
+
+
+def _last(node: ast.Attribute | ast.Name) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id
+
+
+def _given(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement or an argument gives a value, and a function with what it returns."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+            yield from ((dotted(part).rpartition(".")[2], node.value) for part in parts)
+    elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+        yield dotted(node.target).rpartition(".")[2], node.value
+    elif isinstance(node, ast.keyword) and node.arg is not None:
+        yield node.arg, node.value
+    elif isinstance(node, Function):
+        returned = (inner.value for inner in ast.walk(node) if isinstance(inner, ast.Return))
+        yield from ((node.name, value) for value in returned if value is not None)

@@ -98,6 +98,20 @@ class Source:
             inner = outer
         return False
 
+    def looped(self, name: ast.Name) -> ast.expr | None:
+        """What a name goes through, one by one: for p in (a, b), or a comprehension around it; None where it does
+        not."""
+        for outer in self.around(name):
+            loops: list[ast.For | ast.comprehension] = []
+            if isinstance(outer, ast.For):
+                loops = [outer]
+            elif isinstance(outer, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+                loops = list(outer.generators)
+            for loop in loops:
+                if any(isinstance(one, ast.Name) and one.id == name.id for one in ast.walk(loop.target)):
+                    return loop.iter
+        return None
+
     @cached_property
     def names(self) -> frozenset[str]:
         """The names that the file binds when it is imported, wherever that stands in it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from handlerkit.check.rules.batches import BATCH_RULES
 from handlerkit.check.rules.devices import DEVICE_RULES
 from handlerkit.check.rules.downloads import DOWNLOAD_RULES
 from handlerkit.check.rules.entry_point import ENTRY_POINT_RULES
@@ -40,6 +41,7 @@ Rule = Callable[[Subject, Target], Iterator[Finding]]
 #: In the order in which their findings stand among those of the same severity.
 RULES: tuple[Rule, ...] = (
     *IMPORT_RULES, *SYNTAX_RULES, *SHADOW_RULES, *NAME_RULES, *DEVICE_RULES, *LABEL_RULES, *PATH_RULES,
-    *DOWNLOAD_RULES, *SIGNATURE_RULES, *SURROUNDING_RULES, *PACKAGE_NAME_RULES, *WEIGHTS_RULES, *PICKLE_RULES,
-    *OPERATOR_RULES, *ONNX_RULES, *RAN_RULES, *ENTRY_POINT_RULES, *REQUIREMENT_RULES, *SETTINGS_RULES, *SIZE_RULES,
+    *DOWNLOAD_RULES, *SIGNATURE_RULES, *BATCH_RULES, *SURROUNDING_RULES, *PACKAGE_NAME_RULES, *WEIGHTS_RULES,
+    *PICKLE_RULES, *OPERATOR_RULES, *ONNX_RULES, *RAN_RULES, *ENTRY_POINT_RULES, *REQUIREMENT_RULES, *SETTINGS_RULES,
+    *SIZE_RULES,
 )  # fmt: skip

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Function, Source, dotted, text_of
 from handlerkit.check.rules.effects import after, shown, when
 from handlerkit.check.subject import Subject
@@ -15,6 +16,8 @@ from handlerkit.targets import Target
 _DEVICE = re.compile(r"(cuda|xpu|mps|hpu)(:\d+)?")
 #: A condition that asks for the device.
 _ASKED = re.compile(r"is_available|device_count|gpu|cuda|device|mps|xpu", re.IGNORECASE)
+#: What a name in a condition was assigned, where that asks for the device.
+_ASKING = re.compile(r"is_available|device_count|gpu_id|[!=]= '(cpu|cuda|gpu)", re.IGNORECASE)
 #: Keyword arguments that name a device.
 _ARGUMENTS = ("device", "map_location", "device_map", "device_type")
 _MOVERS = ("cuda", "xpu")
@@ -30,7 +33,11 @@ def hard_coded_devices(subject: Subject, target: Target) -> Iterator[Finding]:
     for source in program.sources.values():
         for node in program.nodes_of(source, ast.Call):
             device = _device(node)
-            if device is None or _is_asked(source, node) or source.tried(node, ("RuntimeError", "AssertionError")):
+            if (
+                device is None
+                or _is_asked(program, source, node)
+                or source.tried(node, ("RuntimeError", "AssertionError"))
+            ):
                 continue
             is_sure = target.name.endswith("-cpu") and not source.conditional(node)
             severity: Severity = "error" if is_sure else "warning"
@@ -62,25 +69,42 @@ def _device(call: ast.Call) -> str | None:
     return None
 
 
-def _is_asked(source: Source, node: ast.AST) -> bool:
+def _is_asked(program: Program, source: Source, node: ast.AST) -> bool:
     """Whether some condition around it, or a way out before it, asks for a device."""
     for outer in source.around(node):
-        if isinstance(outer, ast.If | ast.IfExp | ast.While) and _ASKED.search(ast.unparse(outer.test)):
-            return True
-        if isinstance(outer, ast.BoolOp) and any(_ASKED.search(ast.unparse(value)) for value in outer.values[:-1]):
-            return True
-        if isinstance(outer, ast.Lambda):
+        tests = [test for test in _tests(outer) if all(inner is not node for inner in ast.walk(test))]
+        if isinstance(outer, ast.Lambda) or any(_asks(program, test) for test in tests):
             return True
     function = source.function(node)
     statements = function.body if isinstance(function, Function) else source.tree.body
     for statement in statements:
         if statement.lineno >= getattr(node, "lineno", 0):
             break
-        if isinstance(statement, ast.Assert) and _ASKED.search(ast.unparse(statement.test)):
+        if isinstance(statement, ast.Assert) and _asks(program, statement.test):
             return True
-        if isinstance(statement, ast.If) and _ASKED.search(ast.unparse(statement.test)) and _leaves(statement):
+        if isinstance(statement, ast.If) and _asks(program, statement.test) and _leaves(statement):
             return True
     return False
+
+
+def _tests(outer: ast.AST) -> list[ast.expr]:
+    """What decides whether, or how often, something inside such a node runs."""
+    if isinstance(outer, ast.If | ast.IfExp | ast.While):
+        return [outer.test]
+    if isinstance(outer, ast.BoolOp):
+        return outer.values[:-1]
+    if isinstance(outer, ast.For):
+        return [outer.iter]
+    if isinstance(outer, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        return [test for one in outer.generators for test in (one.iter, *one.ifs)]
+    return [outer.subject] if isinstance(outer, ast.Match) else []
+
+
+def _asks(program: Program, test: ast.expr) -> bool:
+    """Whether a condition asks for a device itself, or by what its names were assigned."""
+    if _ASKED.search(ast.unparse(test)):
+        return True
+    return any(_ASKING.search(ast.unparse(value)) for value in program.meant(test))
 
 
 def _leaves(statement: ast.If) -> bool:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Source, argument, keyword, text_of
 from handlerkit.check.code.values import place_of
-from handlerkit.check.rules.effects import after, shown, when
+from handlerkit.check.rules.effects import after, listed, shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
 
+_WITHOUT = "Without a network, as in many deployments"
 _URL = re.compile(r"https?://[^\s/]+|[sg]s3?://|gs://", re.IGNORECASE)
 #: Detectors and segmenters of torchvision that fetch a backbone, unless they are told not to.
 _WITH_BACKBONE = re.compile(
@@ -32,9 +33,29 @@ def downloads(subject: Subject, target: Target) -> Iterator[Finding]:
         if source.tried(node, ("OSError",)) or program.asked(source, node):
             continue
         told.add((source.file, what))
-        message = f"`{shown(node)}` fetches {what} from the network, unless it lies in a cache there."
-        effect = after("Without a network, as in many deployments", when(program, source, node))
+        message = f"`{shown(node)}` fetches {what} from the network, unless a cache there has {_them(what)}."
+        is_sure = not source.conditional(node)
+        effect = after(_WITHOUT, when(program, source, node) if is_sure else "It fails where this line runs.")
         fix = 'Save it to files, archive them (extra_files), and load them from properties.get("model_dir").'
+        yield Finding("download", message, source.place(node), effect, fix, "warning")
+
+
+def _them(what: str) -> str:
+    return "them" if what.startswith(("the models ", "the weights ")) else "it"
+
+
+def pip_installs(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Distributions that the code has pip install while it runs."""
+    program = subject.program(target.python)
+    for source, node, words in program.pip_calls:
+        if source.tried(node, ("OSError", "CalledProcessError")) or program.asked(source, node):
+            continue
+        behind = words[words.index("install") + 1 :]
+        named = [word for word in behind if re.match(r"[A-Za-z]", word)]
+        when_it_runs = "while it loads" if program.loading(source, node) else "while a request waits"
+        message = f"pip installs {listed(named) or 'what the code names'} {when_it_runs}, from the network."
+        effect = f"{_WITHOUT}: pip fails, and what it was to install is not there. Each worker installs it anew."
+        fix = "Name it in the requirements file (--requirements-file), for which TorchServe runs pip at registration."
         yield Finding("download", message, source.place(node), effect, fix, "warning")
 
 
@@ -161,4 +182,4 @@ _BY_LAST = {
     "YOLO": _first("model"),
 }
 
-DOWNLOAD_RULES = (downloads,)
+DOWNLOAD_RULES = (downloads, pip_installs)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+
+from packaging.utils import canonicalize_name
 
 from handlerkit.check.code import standard_library
 from handlerkit.check.code.program import Import, Program
@@ -145,9 +148,20 @@ def _verdict(one: Import, program: Program, packages: Packages) -> Verdict:
     top = one.module.partition(".")[0]
     if top in program.tops and top not in standard_library.BUILT_IN:
         return "missing"  # what the archive has under that name stands before all others
-    if program.changes_path and not packages.knows(one.module):
+    if (program.changes_path or program.unpacks) and not packages.knows(one.module):
         return "there"  # in a folder or zip file that is not looked into
-    return packages.verdict(one.module)
+    if (found := packages.verdict(one.module)) != "there" and _is_pip_installed(one.module, program, packages):
+        return "there"
+    return found
+
+
+def _is_pip_installed(module: str, program: Program, packages: Packages) -> bool:
+    """Whether the code itself has pip install what brings the module, or what is not seen."""
+    for _, _, words in program.pip_calls:
+        named = {canonicalize_name(found[0]) for word in words if (found := re.match(r"\w[\w.-]*", word))}
+        if named & set(packages.bringing(module)) or named <= {"pip", "pip3", "install"} or "-r" in words:
+            return True
+    return False
 
 
 def _severity(one: Import, program: Program, packages: Packages, verdict: Verdict) -> Severity | None:
@@ -218,11 +232,20 @@ def _missing(
     if here is not None and here.is_editable:
         message += f"; here it is {here.name}, which is installed from a folder of yours."
         return message, one.place, effect, f"Put the files of {top} into the archive (extra_files)."
+    if excluded := next((name for name in packages.bringing(one.module) if name in packages.excluded), None):
+        marker = packages.excluded[excluded]
+        message = (
+            f"The requirements name {excluded} only where {marker}, which does not hold in the target {target.name}."
+        )
+        return message, one.place, effect, f"Change the marker, or import {top} only where {marker}."
     if here is not None:
-        message += f"; here it comes with {here.name} {here.version}."
+        message += f"; here it comes with {here.name} {here.version}"
+        message += "." if packages.runs(here) else f", which is for Python {here.requires_python}."
     else:
         message += "."
     if requirement := packages.requirement(one.module):
+        if here is not None and not packages.runs(here):
+            requirement += f", in a version that runs on Python {python},"
         return message, one.place, effect, _sentence(_declare(requirement, subject))
     fix = f"Put {top}.py into the archive (extra_files), or name the distribution that brings it in requirements.txt."
     return message, one.place, effect, fix
@@ -248,6 +271,10 @@ def _declare(requirement: str, subject: Subject) -> str:
     if not requirement:
         return "name its distribution in requirements.txt"
     name = subject.said.get("requirementsFile") or "requirements.txt"
+    if not subject.said.get("requirementsFile") and name in subject.sizes:
+        said = f"give {name} as the requirements file (--requirements-file): TorchServe installs no extra file"
+        is_named = re.split(r"[=,]", requirement)[0].encode() in subject.read(name)
+        return said if is_named else f"{said}, and add {requirement} to it"
     new = "" if subject.said.get("requirementsFile") else " (--requirements-file)"
     return f"add {requirement} to {name}{new}"
 

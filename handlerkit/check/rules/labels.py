@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Function, dotted
+from handlerkit.check.code.source import Function, dotted, text_of
 from handlerkit.check.rules.effects import LOAD, REQUEST, after
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
@@ -46,6 +46,7 @@ def broken_json(subject: Subject, target: Target) -> Iterator[Finding]:
     }
     if "utf-8-sig" in named:
         return
+    gives_bytes = _reads_bytes(program)
     for file, size in subject.sizes.items():
         told_by_other = file == _FILE and _is_loaded(subject, program)
         if not file.endswith(".json") or size > _MOST or told_by_other:
@@ -53,7 +54,31 @@ def broken_json(subject: Subject, target: Target) -> Iterator[Finding]:
         place = named.get(file) or named.get(file.rpartition("/")[2])
         if place is None or not isinstance(found := _read(subject, file), str) or _has_lines(subject, file):
             continue
+        if gives_bytes and _is_json(subject.read(file, _MOST)):
+            continue  # json tells their encoding by itself
         yield Finding("broken_json", f"{file} {found}.", place, "json.load raises an exception.", f"Correct {file}.")
+
+
+def _reads_bytes(program: Program) -> bool:
+    """Whether the code reads some file's bytes, which json takes in UTF-16, UTF-32 and with a byte order mark too."""
+    for _, call in program.nodes(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "read_bytes":
+            return True
+        if dotted(call.func).rpartition(".")[2] == "open" or (
+            isinstance(call.func, ast.Attribute) and call.func.attr == "open"
+        ):
+            modes = (*call.args, *(one.value for one in call.keywords))
+            if any(text in ("rb", "br") for mode in modes if (text := text_of(mode))):
+                return True
+    return False
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_loaded(subject: Subject, program: Program) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Source, argument, dotted, text_of
 from handlerkit.check.code.values import Place, place_of
-from handlerkit.check.rules.effects import shown, when
+from handlerkit.check.rules.effects import after, shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
@@ -31,6 +31,15 @@ _READERS = {
     "tarfile.open": (0, "name"), "tokenizers.Tokenizer.from_file": (0, "path"), "torch.jit.load": (0, "f"),
     "torch.load": (0, "f"), "torch.package.PackageImporter": (0, "file_or_buffer"), "zipfile.ZipFile": (0, "file"),
 }  # fmt: skip
+#: Functions that make the file or folder they are given -> the argument.
+_MAKING = {
+    "os.makedirs": (0, "name"), "os.mkdir": (0, "path"), "logging.FileHandler": (0, "filename"),
+    "logging.handlers.RotatingFileHandler": (0, "filename"), "sqlite3.connect": (0, "database"),
+    "logging.handlers.TimedRotatingFileHandler": (0, "filename"), "logging.basicConfig": (9, "filename"),
+    "torch.save": (1, "f"), "numpy.save": (0, "file"), "shutil.copy": (1, "dst"), "shutil.copytree": (1, "dst"),
+}  # fmt: skip
+#: Where everybody may write, and TorchServe's own folder in its images.
+_WRITABLE = re.compile(r"/(tmp|var/tmp|dev|proc|home/model-server|opt/ml)(/|$)|[A-Za-z]:")
 #: Methods of a Path that read it.
 _PATH_READERS = {"read_text", "read_bytes"}
 #: What asks whether a file is there, and what makes files.
@@ -43,15 +52,29 @@ _MAKERS = {
 }  # fmt: skip
 #: Functions that read nothing.
 _PLAIN = {"str", "repr", "print", "len", "setattr", "RuntimeError", "ValueError", "FileNotFoundError", "Exception"}
-_LOGGERS = {"debug", "info", "warning", "error", "exception", "log", "format", "append", "connect"}
-#: Functions that make a file, or do without one: ts.utils.util.load_label_mapping.
-_WRITING = re.compile(r"save|write|dump|export|record|to_|Handler$|Writer$|load_label_mapping", re.IGNORECASE)
-_READING = re.compile(r"^(load|read)(_file)?$|from_file|from_\w*json|from_path", re.IGNORECASE)
+#: Methods that make no file, whatever they are given.
+_NO_MAKERS = {
+    *_ASKERS, "debug", "info", "warning", "error", "exception", "log", "format", "append", "join", "joinpath", "get",
+    "pop", "startswith", "endswith", "split", "strip", "count", "index", "isinstance", "listdir", "scandir",
+    "load_label_mapping",
+}  # fmt: skip
+#: Functions that read a file, as their names say.
+_READING = re.compile(r"^(load|read)(_\w+)?$|from_file|from_\w*json|from_path", re.IGNORECASE)
+_READING_CLASS = re.compile(r"^from_pretrained$|(Tokenizer|Vocab|Vocabulary|Reader|Loader|Interpreter|Session)$")
 #: Folders that a container has, and those of a person's machine.
 _OF_SYSTEM = re.compile(r"/(tmp|var/tmp|dev|proc|sys|etc|home/model-server|opt/ml|run)(/|$)|/$")
 _PERSONAL = re.compile(
     r"/(home|Users|root|content|kaggle|mnt|media|Volumes|workspace|gpfs|scratch)/[\w.~-]+|[A-Za-z]:[\\/]\w|~[\w-]*/[\w.]"
 )
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
+#: Names of variables, arguments and keys that hold paths, and functions that take them.
+_PATH_NAME = re.compile(r"path|dir$|dir_|folder|file|root|weights|checkpoint|ckpt|vocab|models?$|data$", re.IGNORECASE)
+_PATH_TAKER = re.compile(
+    r"(^|\.)(open|Path|join|expanduser|abspath|load\w*|read\w*|from_\w+)$|sys\.path\.|^(os|shutil|glob|pathlib)\."
+)
+_LISTING = re.compile(r"\b(listdir|scandir|iterdir|glob|rglob|walk)\(")
+#: What reads and sets environment variables.
+_SETTERS = {"os.getenv", "os.environ.get", "os.environ.setdefault", "os.environ.update", "os.environ.pop", "os.putenv"}
 
 
 class _Reading(NamedTuple):
@@ -71,22 +94,41 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
     for reading in _readings(program):
         if reading.place.root == "absolute" and not _OF_SYSTEM.match(reading.place.text):
             seen.setdefault(reading.place.text, (reading.source, reading.node))
+    read = set(seen)
+    made = {place.text for _, _, place, _ in _makings(program)}
     for source, constant in program.nodes(ast.Constant):
         text = text_of(constant)
         if text is None or "\n" in text or not _PERSONAL.match(text) or _OF_SYSTEM.match(text):
             continue
-        if not _is_docstring(source, constant) and not _is_cache(source, constant):
+        if _names_file(source, constant, text) and not _is_setting(source, constant):
             seen.setdefault(text, (source, constant))
     for text, (source, node) in seen.items():
-        if text in asked or source.tried(node, ("FileNotFoundError", "OSError")):
+        if text in asked | made or source.tried(node, ("FileNotFoundError", "OSError")):
             continue
         name = re.split(r"[\\/]", text.rstrip("\\/"))[-1]
         message = f"{text!r} lies outside the archive: on another machine it is not there."
+        effect = when(program, source, node) if text in read else "Whatever opens it fails."
         fix = f"Put {name} into the archive (extra_files), and open it in model_dir: "
         if name in subject.sizes:
             fix = f"{name} is in the archive: open it in model_dir, "
         fix += f'os.path.join(properties.get("model_dir"), {name!r}).'
-        yield Finding("absolute_path", message, source.place(node), when(program, source, node), fix, "warning")
+        yield Finding("absolute_path", message, source.place(node), effect, fix, "warning")
+
+
+def foreign_folders(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Folders and files that the code makes where the user of TorchServe's images may not write."""
+    program = subject.program(target.python)
+    told: set[str] = set()
+    for source, node, place, _ in _makings(program):
+        if source.tried(node, ("OSError", "PermissionError")) or any(place.text.startswith(one) for one in told):
+            continue
+        told.add(place.text)
+        message = f"`{shown(node)}` makes {place.text!r}, outside the model's folder."
+        effect = after(
+            "TorchServe's images run as the user model-server, who may not write there", when(program, source, node)
+        )
+        fix = 'Write into a temporary folder (tempfile), or into properties.get("model_dir").'
+        yield Finding("foreign_folder", message, source.place(node), effect, fix, "warning")
 
 
 def outer_folders(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -107,7 +149,9 @@ def home_folders(subject: Subject, target: Target) -> Iterator[Finding]:
     """The home folder, which is another one in a container."""
     program = subject.program(target.python)
     for source, node in program.nodes(ast.Call, ast.Subscript):
-        if not _asks_for_home(source, node) or source.tried(node, ("KeyError", "RuntimeError", "OSError")):
+        if not _asks_for_home(source, node) or _is_setting(source, node):
+            continue
+        if source.tried(node, ("KeyError", "RuntimeError", "OSError")):
             continue
         message = f"`{shown(node)}` is the home folder of whoever runs TorchServe (/home/model-server in its images)."
         effect = "What you have in yours is not there."
@@ -192,20 +236,40 @@ def _readings(program: Program) -> Iterator[_Reading]:
 
 
 def _given(program: Program) -> Iterator[_Reading]:
-    """Calls of functions that are not looked into, with the path of a file in model_dir; a bare name counts where the
-    function's name says that it reads a file."""
+    """Calls of functions that are not looked into, and that read a file as their names say."""
+    for source, node, place in _handed(program):
+        is_class = place.root == "model_dir" and _READING_CLASS.search(_method(node))
+        if (is_class or _READING.search(_method(node))) and re.search(r"\w\.\w+$", place.text):
+            yield _Reading(source, node, place, is_sure=False)
+
+
+def _handed(program: Program) -> Iterator[tuple[Source, ast.Call, Place]]:
+    """Calls of functions that may do anything with a path in model_dir that they are given."""
     for source, node in program.nodes(ast.Call):
         name, method = source.name(node.func), _method(node)
-        if name.startswith(("os.", "pathlib.", "logging.", "shutil.")) or name in _READERS or name in _PLAIN:
-            continue
-        if method in _ASKERS | _LOGGERS or _WRITING.search(method):
+        is_known = name in _READERS and not (method == "open" and not _reads(node, 1))
+        if is_known or name in _PLAIN or name.startswith(("os.path.", "pathlib.")) or method in _NO_MAKERS:
             continue
         for given in (*node.args, *(one.value for one in node.keywords)):
             place = place_of(source, given)
-            if place is None or not re.search(r"\w\.\w+$", place.text):
-                continue
-            if place.root == "model_dir" or (place.root == "cwd" and _READING.search(method)):
-                yield _Reading(source, node, place, is_sure=False)
+            if place is not None and place.in_archive and "://" not in place.text:
+                yield source, node, place
+
+
+def _makings(program: Program) -> Iterator[_Reading]:
+    """Calls that make a file or a folder at an absolute path that is not everybody's."""
+    for source, node in program.nodes(ast.Call):
+        name, method = source.name(node.func), _method(node)
+        path: ast.expr | None = None
+        if name in _MAKING:
+            path = argument(node, *_MAKING[name])
+        elif name in ("open", "io.open") and not _reads(node, 1) and text_of(argument(node, 1, "mode")):
+            path = argument(node, 0, "file")
+        elif method in ("mkdir", "touch", "write_text", "write_bytes") and isinstance(node.func, ast.Attribute):
+            path = node.func.value
+        place = place_of(source, path)
+        if place is not None and place.root == "absolute" and not _WRITABLE.match(place.text):
+            yield _Reading(source, node, place)
 
 
 def _is_path(source: Source, node: ast.expr) -> bool:
@@ -222,24 +286,34 @@ def _reads(node: ast.Call, position: int) -> bool:
 
 
 def _written(program: Program) -> set[str]:
-    """The files that open() makes."""
-    found = set()
-    for source, node in program.nodes(ast.Call):
-        if source.name(node.func) in ("open", "io.open") and not _reads(node, 1):
-            place = place_of(source, argument(node, 0, "file"))
-            if place is not None and place.in_archive:
-                found.add(place.in_archive)
-    return found
+    """The files that some call makes, or may make: it is given the name, and is not known to read."""
+    return {
+        place.in_archive or ""
+        for _, node, place in _handed(program)
+        if not _READING.search(_method(node)) and not _READING_CLASS.search(_method(node))
+    }
 
 
 def _asked_for(program: Program) -> set[str]:
-    """The paths of which the code asks whether they are there."""
+    """The paths of which the code asks whether they are there: by a function, or in a listing of a folder."""
     found = set()
-    for source, node in program.nodes(ast.Call):
-        if _method(node) in _ASKERS:
-            for one in (*node.args[:1], *([node.func.value] if isinstance(node.func, ast.Attribute) else [])):
-                if (place := place_of(source, one)) is not None:
-                    found.add(place.text)
+    for source, node in program.nodes(ast.expr):
+        asked: list[ast.expr] = []
+        if isinstance(node, ast.Call) and _method(node) in _ASKERS:
+            asked = [*node.args[:1], *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
+            listing = (node.comparators[0], *program.meant(node.comparators[0]))
+            asked = [node.left] if any(_LISTING.search(ast.unparse(one)) for one in listing) else []
+        for one in asked:
+            if (place := place_of(source, one)) is not None:
+                found.add(place.text)
+            elif isinstance(one, ast.Name) and (looped := source.looped(one)) is not None:
+                found |= {
+                    text
+                    for value in (looped, *program.meant(looped))
+                    for part in ast.walk(value)
+                    if (text := text_of(part))
+                }
     return found
 
 
@@ -258,16 +332,47 @@ def _method(node: ast.Call) -> str:
 # --- what is written down ---------------------------------------------------------------------------------------------
 
 
-def _is_docstring(source: Source, node: ast.AST) -> bool:
-    return isinstance(source.parents.get(node), ast.Expr)
+def _names_file(source: Source, node: ast.Constant, text: str) -> bool:
+    """Whether a text that looks like a path is one: by its own form, by the function that it is given to, or by the
+    name that it is given to. Routes and patterns are none."""
+    if re.search(r"\w\.\w{1,11}$", text) or text.startswith("~") or _WINDOWS.match(text):
+        return not isinstance(source.parents.get(node), ast.Expr)
+    inner: ast.AST = node
+    for outer in source.around(node):
+        if isinstance(outer, ast.keyword):
+            return outer.arg is not None and _PATH_NAME.search(outer.arg) is not None
+        if isinstance(outer, ast.Call) and inner is not outer.func:
+            return _PATH_TAKER.search(dotted(outer.func)) is not None
+        if isinstance(outer, ast.Dict):
+            keys = [text_of(key) or "" for key, value in zip(outer.keys, outer.values, strict=True) if value is inner]
+            return any(_PATH_NAME.search(key) for key in keys)
+        if isinstance(outer, ast.Assign | ast.AnnAssign):
+            targets = outer.targets if isinstance(outer, ast.Assign) else [outer.target]
+            return any(_PATH_NAME.search(dotted(one).rpartition(".")[2]) for one in targets)
+        if not isinstance(outer, ast.BinOp | ast.JoinedStr | ast.IfExp | ast.BoolOp):
+            return False
+        inner = outer
+    return False
 
 
-def _is_cache(source: Source, node: ast.AST) -> bool:
-    """Whether a path is where something may be kept: a default of an environment variable, a cache_dir."""
-    around = source.parents.get(node)
-    if isinstance(around, ast.keyword):
-        return around.arg is not None and "cache" in around.arg
-    return isinstance(around, ast.Compare)
+def _is_setting(source: Source, node: ast.AST) -> bool:
+    """Whether a path is where something may be kept: the value or the default of an environment variable, a cache."""
+    if isinstance(source.parents.get(node), ast.Compare):
+        return True
+    for outer in source.around(node):
+        if isinstance(outer, ast.keyword) and "cache" in (outer.arg or ""):
+            return True
+        if isinstance(outer, ast.Call) and source.name(outer.func) in _SETTERS:
+            return True
+        if isinstance(outer, ast.Assign) and any(_is_environ(source, one) for one in outer.targets):
+            return True
+        if isinstance(outer, ast.stmt):
+            return False
+    return False
+
+
+def _is_environ(source: Source, node: ast.expr) -> bool:
+    return isinstance(node, ast.Subscript) and source.name(node.value) == "os.environ"
 
 
 def _asks_for_home(source: Source, node: ast.expr) -> bool:
@@ -283,4 +388,4 @@ def _asks_for_home(source: Source, node: ast.expr) -> bool:
     return name == "os.path.expanduser" and bool(node.args) and (text_of(node.args[0]) or "") in ("~", "~/")
 
 
-PATH_RULES = (absolute_paths, outer_folders, home_folders, missing_files, manifest_keys, vocabulary)
+PATH_RULES = (absolute_paths, foreign_folders, outer_folders, home_folders, missing_files, manifest_keys, vocabulary)

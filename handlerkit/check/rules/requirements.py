@@ -8,11 +8,9 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, metadata
 from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion
@@ -20,6 +18,7 @@ from packaging.version import InvalidVersion
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
+from handlerkit.targets.distributions import installed
 from handlerkit.targets.requirements import logical_lines, markers_environment, pinned
 
 #: Options that a requirements file may hold; a value follows some of them.
@@ -41,6 +40,11 @@ _REFUSED = (
     "With install_py_dep_per_model=true, registering the model answers 400 'Custom pip package installation failed'."
 )
 _WHEELS = "Put the wheel into the archive (--extra-files), write --find-links . and the distribution's name."
+
+
+#: What pip runs for a URL that begins so.
+_PROGRAMS = {"git": "git", "hg": "Mercurial", "svn": "Subversion", "bzr": "Breezy"}
+_INDEXES = re.compile(r"(-i|--index-url|--pypi-url|--extra-index-url|-f|--find-links)\b")
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,12 @@ def local_paths(subject: Subject, target: Target) -> Iterator[Finding]:
         path = url if url is not None else re.sub(r"^(-e|--editable)[ =]?\s*", "", line.text)
         if url is None and not _is_path(path):
             continue
-        if re.match(r"(https?|(git|hg|svn|bzr)\+)", path):
+        if remote := re.match(r"https?:|(git|hg|svn|bzr)\+", path):
+            if remote[1]:
+                message = f"pip needs {_PROGRAMS[remote[1]]} to fetch {path.partition('@')[0]!r}."
+                effect = f"TorchServe's images do not have it. {_REFUSED}"
+                fix = f"Install {_PROGRAMS[remote[1]]} there, or archive a wheel. {_WHEELS}"
+                yield Finding("requirement_git", message, line.place, effect, fix, "warning")
             continue
         if path.startswith(("file:///", "/", "~")) or re.match(r"[A-Za-z]:[\\/]", path):
             message = f"{path.partition(' ')[0]!r} lies on one machine, and is not in the archive."
@@ -123,6 +132,7 @@ def wrong_names(subject: Subject, target: Target) -> Iterator[Finding]:
 def contradictions(subject: Subject, target: Target) -> Iterator[Finding]:
     """Requirements that contradict each other, the target's pins, or its Python."""
     asked: dict[str, tuple[_Line, Requirement]] = {}
+    has_index = any(_INDEXES.match(line.text) for line in _lines(subject))
     for line, one in _required(subject, target):
         name = canonicalize_name(one.name)
         if name in asked and (pin := pinned(one)) and (other := pinned(asked[name][1])) and pin != other:
@@ -130,28 +140,30 @@ def contradictions(subject: Subject, target: Target) -> Iterator[Finding]:
             yield Finding("requirement_conflict", message, line.place, _REFUSED, "Keep one of the lines.")
         asked.setdefault(name, (line, one))
         there = target.pins.get(name, "")
-        if there and one.url is None and not one.specifier.contains(there, prereleases=True):
+        if "+" in (pin := pinned(one)) and not has_index:
+            public = pin.partition("+")[0]
+            message = f"{one.name}=={pin} is a build that PyPI does not have: what follows the + names it."
+            fix = f"Write {one.name}=={public}, or a line --extra-index-url with the index that has it."
+            yield Finding("requirement", message, line.place, _REFUSED, fix)
+        elif there and one.url is None and not one.specifier.contains(there, prereleases=True):
             message = f"{one.name}{one.specifier} is asked for, and the target {target.name} has {there}."
             effect = (
                 f"pip puts another {one.name} into the model's folder, which its worker takes in the target's place."
             )
             fix = f"Write {one.name}=={there}, or leave the line out; else prove the archive on this target (%verify)."
             yield Finding("requirement_pin", message, line.place, effect, fix, "warning")
-        yield from _python(line, one, target)
+        yield from _python(line, one, subject, target)
 
 
-def _python(line: _Line, one: Requirement, target: Target) -> Iterator[Finding]:
+def _python(line: _Line, one: Requirement, subject: Subject, target: Target) -> Iterator[Finding]:
     """A pinned version that is installed here says which Pythons it is for."""
-    try:
-        here = metadata(one.name)
-        wanted = SpecifierSet(here["Requires-Python"] or "")
-    except (PackageNotFoundError, InvalidSpecifier):
+    here = installed().get(canonicalize_name(one.name))
+    if here is None or pinned(one) != here.version or subject.packages(target).runs(here):
         return
     python = ".".join(map(str, target.python))
-    if pinned(one) == here["Version"] and not any(wanted.contains(f"{python}.{patch}") for patch in (0, 99)):
-        message = f"{one.name} {here['Version']} is for Python {wanted}, and the target has {python}."
-        fix = f"Write a version that still runs on Python {python}, and try the handler with it."
-        yield Finding("requirement_python", message, line.place, _REFUSED, fix)
+    message = f"{one.name} {here.version} is for Python {here.requires_python}, and the target has {python}."
+    fix = f"Write a version that still runs on Python {python}, and try the handler with it."
+    yield Finding("requirement_python", message, line.place, _REFUSED, fix)
 
 
 def _option(line: _Line, subject: Subject) -> Iterator[Finding]:

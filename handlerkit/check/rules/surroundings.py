@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-from handlerkit.check.code.source import text_of
-from handlerkit.check.rules.effects import when
+from handlerkit.check.code.program import Program
+from handlerkit.check.code.source import Source, argument, text_of
+from handlerkit.check.rules.effects import shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
 
 #: Variables that a worker has in any container.
 _THERE = frozenset("PATH HOME PWD HOSTNAME LANG LC_ALL PYTHONPATH LOG_LOCATION METRICS_LOCATION TEMP JAVA_HOME".split())
+#: Those that torchrun gives its workers.
+_OF_TORCHRUN = frozenset(
+    "RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE GROUP_RANK MASTER_ADDR MASTER_PORT OMP_NUM_THREADS".split()
+)
 
 
 def command_line(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -35,20 +41,98 @@ def command_line(subject: Subject, target: Target) -> Iterator[Finding]:
 def environment_variables(subject: Subject, target: Target) -> Iterator[Finding]:
     """Variables that must be set where the model is served."""
     program = subject.program(target.python)
+    there = _THERE | _variables(program)
+    if subject.settings.keys() & {"torchrun", "parallelType"}:
+        there |= _OF_TORCHRUN
     told: set[str] = set()
     for source, node in program.nodes(ast.Subscript):
         name = text_of(node.slice)
         if name is None or source.name(node.value) != "os.environ" or not isinstance(node.ctx, ast.Load):
             continue
-        if name in _THERE | told or name.startswith("TS_") or source.tried(node, ("KeyError",)):
-            continue
-        if _is_set(program.nodes(ast.Subscript, ast.Call, ast.Compare), name):
+        if name in there | told or name.startswith("TS_") or source.tried(node, ("KeyError",)):
             continue
         told.add(name)
         message = f"The environment variable {name} must be set where the model is served."
         fix = f"Set {name} there, or ask with os.environ.get({name!r}, ...)."
         effect = f"Without it: a KeyError. {when(program, source, node)}"
         yield Finding("environment_variable", message, source.place(node), effect, fix, "warning")
+
+
+def unset_variables(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Variables whose value is used at once, although it is None where they are not set."""
+    program = subject.program(target.python)
+    there = _THERE | _variables(program)
+    told: set[str] = set()
+    for source, node in program.nodes(ast.Call):
+        name = text_of(node.args[0]) if node.args else None
+        if name is None or name in there | told or name.startswith("TS_") or not _is_used_at_once(source, node):
+            continue
+        if source.tried(node, ("TypeError",)) or source.tried(node, ("AttributeError",)):
+            continue
+        told.add(name)
+        message = f"`{shown(source.parents[node])}` needs the environment variable {name}."
+        effect = f"Where {name} is not set, os.getenv gives None. {when(program, source, node)}"
+        fix = f"Set {name} where the model is served, or give a default: os.getenv({name!r}, ...)."
+        yield Finding("environment_variable", message, source.place(node), effect, fix, "warning")
+
+
+def _is_used_at_once(source: Source, node: ast.Call) -> bool:
+    """Whether it asks for a variable without a default, in an expression that fails with None."""
+    if source.name(node.func) not in ("os.getenv", "os.environ.get") or node.keywords:
+        return False
+    if len(node.args) == 2 and not (isinstance(node.args[1], ast.Constant) and node.args[1].value is None):
+        return False
+    outer = source.parents[node]
+    if isinstance(outer, ast.Attribute | ast.Subscript):
+        return outer.value is node
+    if isinstance(outer, ast.BinOp):
+        return not (isinstance(outer.op, ast.Mod) and outer.right is node)  # "%s" % None
+    return isinstance(outer, ast.Call) and node in outer.args and source.name(outer.func) in _NEEDING
+
+
+#: Functions that do not take None.
+_NEEDING = {"int", "float", "len", "open", "json.loads", "os.path.join", "os.listdir", "pathlib.Path", "os.makedirs"}
+
+
+def programs(subject: Subject, target: Target) -> Iterator[Finding]:
+    """Programs and libraries of the system that TorchServe's images do not have."""
+    program = subject.program(target.python)
+    texts = {text_of(node.args[0]) for source, node in program.nodes(ast.Call)
+             if node.args and source.name(node.func) in ("shutil.which", "ctypes.util.find_library")}  # fmt: skip
+    for source, node in program.nodes(ast.Call):
+        name = _program(source, node) or _library(source, node, subject)
+        if name is None or name in texts or source.tried(node, ("OSError",)) or program.asked(source, node):
+            continue
+        message = f"`{shown(node)}` needs {name} of the system, which TorchServe's images do not have."
+        fix = f"Install it in the image that serves the model, or do without {name}."
+        yield Finding("system_program", message, source.place(node), when(program, source, node), fix, "warning")
+
+
+def _program(source: Source, node: ast.Call) -> str | None:
+    """The program that a call runs, where it is one of those that containers lack."""
+    if not source.name(node.func).startswith(("subprocess.", "os.system", "os.popen", "asyncio.create_subprocess")):
+        return None
+    given = argument(node, 0, "args")
+    first = given.elts[0] if isinstance(given, ast.List | ast.Tuple) and given.elts else given
+    words = (text_of(first) or "").split()
+    name = words[0].rpartition("/")[2] if words else ""
+    return name if name in _PROGRAMS else None
+
+
+def _library(source: Source, node: ast.Call, subject: Subject) -> str | None:
+    """The library of the system that a call loads."""
+    loads = ("ctypes.CDLL", "ctypes.cdll.LoadLibrary", "ctypes.PyDLL")
+    name = text_of(node.args[0]) if node.args and source.name(node.func) in loads else None
+    if name is None or "/" in name or name in subject.sizes or _OF_EVERY_SYSTEM.match(name):
+        return None
+    return name
+
+
+_PROGRAMS = frozenset(
+    "ffmpeg ffprobe git wget tesseract convert magick pdftotext pdftoppm sox soffice libreoffice node npm".split()
+)
+#: Libraries that a worker has in any image.
+_OF_EVERY_SYSTEM = re.compile(r"lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|z|python.*|cu\w+|nv\w+|torch\w*|c10\w*|gomp)\.so")
 
 
 def config_keys(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -69,6 +153,9 @@ def config_keys(subject: Subject, target: Target) -> Iterator[Finding]:
         path = ": ".join(keys)
         message = f"{name} has no `{path}`" if name else f"There is no config file with `{path}`"
         fix = f"Write {path}: ... into {name or 'model-config.yaml (--config-file)'}, or ask with .get({keys[-1]!r})."
+        if not name and (extra := _config_like(subject, keys)) is not None:
+            message = f"{extra} is in the archive as an extra file, so there is no config file with `{path}`"
+            fix = f"Give {extra} as the config file (--config-file)."
         effect = f"`{ast.unparse(node)}` is a KeyError. {when(program, source, node)}"
         yield Finding("config_key", f"{message}, which the code asks for.", source.place(node), effect, fix)
 
@@ -84,6 +171,19 @@ def _settings(subject: Subject) -> object:
         return yaml.safe_load(subject.read(name))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
         return None  # said by another rule
+
+
+def _config_like(subject: Subject, keys: list[str]) -> str | None:
+    """A YAML file of the archive that has these keys."""
+    for file in subject.sizes:
+        if file.endswith((".yaml", ".yml")):
+            try:
+                settings = yaml.safe_load(subject.read(file))
+            except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+                continue
+            if _has(settings, keys):
+                return file
+    return None
 
 
 def _keys(node: ast.Subscript) -> list[str] | None:
@@ -119,17 +219,27 @@ def main_module(subject: Subject, target: Target) -> Iterator[Finding]:
             yield Finding("main_module", message, one.place, f"Its names are not found. {effect}", fix)
 
 
-def _is_set(nodes: Iterator[tuple[object, ast.AST]], name: str) -> bool:
-    """Whether the code sets a variable, or asks whether it is set."""
-    for _, node in nodes:
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and text_of(node.slice) == name:
-            return True
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-            if node.func.attr in ("setdefault", "get", "getenv") and text_of(node.args[0]) == name:
-                return True
-        elif isinstance(node, ast.Compare) and text_of(node.left) == name:
-            return True
-    return False
+def _variables(program: Program) -> frozenset[str]:
+    """The names of variables that the code sets, or of which it asks whether they are set."""
+    found: set[str] = set()
+    for source, node in program.nodes(ast.Subscript, ast.Call, ast.Compare):
+        given: list[ast.expr] = []
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            given = [node.slice] if source.name(node.value) == "os.environ" else []
+        elif isinstance(node, ast.Call) and source.name(node.func) in _NAMING and not _is_used_at_once(source, node):
+            given = node.args[:1]
+            found |= {one.arg for one in node.keywords if one.arg}
+        elif isinstance(node, ast.Compare) and "environ" in ast.unparse(node):
+            given = [node.left, *node.comparators]
+        for one in given:
+            looped = source.looped(one) if isinstance(one, ast.Name) else None
+            values = (looped, *program.meant(looped)) if looped is not None else (one, *program.meant(one))
+            found |= {text for value in values for part in ast.walk(value) if (text := text_of(part))}
+    return frozenset(found)
 
 
-SURROUNDING_RULES = (command_line, environment_variables, config_keys, main_module)
+#: What sets a variable, or asks for it without failing.
+_NAMING = {"os.environ.setdefault", "os.environ.get", "os.environ.update", "os.environ.pop", "os.getenv", "os.putenv"}
+
+
+SURROUNDING_RULES = (command_line, environment_variables, unset_variables, programs, config_keys, main_module)
