@@ -127,7 +127,7 @@ class Swap:
         self._stem, self._entry = stem.removesuffix(".py"), entry or "handle"
         self._environment = variables_now().copy()
         self._trouble = "" if record.codes is not None else "another profiler was at work while it was loaded"
-        self._read_while_loading = record.read
+        self._read_while_loading = {files.staged(file) for file in record.read}
         self._reads = _READS_CODE | _READS_DATES | _STARTS_PROGRAMS | (set() if record.knows_opens else _READS_FILES)
         self._foreign = [code for code in record.codes or () if not files.holds(code.co_filename)]
         self._sources = self._read(record.codes or set())
