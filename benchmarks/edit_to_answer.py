@@ -32,7 +32,7 @@ from table import Row, render
 
 from handlerkit import Model, Request, Server, Worker
 
-TORCHSERVE_LIMIT, LITSERVE_LIMIT, RAY_LIMIT = 300, 500, 10
+TORCHSERVE_LIMIT, LITSERVE_LIMIT, RAY_LIMIT = 300, 500, 5
 IN_A_ROW = 5  # edits in the kit at each of its turns: so short that the first one mostly shows how the processor wakes
 HANDLER = """\
 from ts.torch_handler.base_handler import BaseHandler

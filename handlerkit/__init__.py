@@ -9,6 +9,8 @@ import sys as _sys
 import types as _types
 import typing as _typing
 
+import handlerkit.shell as _shell  # noqa: F401  # it notes the umask, before a notebook changes that
+
 if _typing.TYPE_CHECKING:
     from handlerkit import envelope, errors, view
     from handlerkit.archive import Archive

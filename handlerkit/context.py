@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
 
-def metrics_cache(model_name: str) -> MetricsCacheYamlImpl:
-    """The metrics cache a worker makes of TorchServe's own ts/configs/metrics.yaml, for a model of that name."""
-    cache: MetricsCacheYamlImpl = pickle.loads(_fresh_cache())
+def metrics_cache(model_name: str, config_file: str | None = None) -> MetricsCacheYamlImpl:
+    """The metrics cache a worker makes of a file (metrics_config; else TorchServe's own ts/configs/metrics.yaml), for a
+    model of that name."""
+    cache: MetricsCacheYamlImpl = pickle.loads(_fresh_cache(config_file))
     cache.model_name = model_name
     _own_defaults(cache)
     return cache
@@ -37,7 +38,7 @@ def _own_defaults(cache: MetricsCacheYamlImpl) -> None:
 
 
 @functools.cache
-def _fresh_cache() -> bytes:
+def _fresh_cache(config_file: str | None) -> bytes:
     """Read once, and kept as a pickle: parsing the file takes longer than loading a small model.
 
     TorchServe leaves the file to the garbage collector; and its logging.info would give a root logger that has no
@@ -52,7 +53,8 @@ def _fresh_cache() -> bytes:
             warnings.simplefilter("ignore", ResourceWarning)
             from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
-            cache = MetricsCacheYamlImpl(config_file_path=str(files("ts") / "configs" / "metrics.yaml"))
+            path = config_file or str(files("ts") / "configs" / "metrics.yaml")
+            cache = MetricsCacheYamlImpl(config_file_path=path)
             cache.initialize_cache()
     finally:
         logging.root.removeHandler(silent)

@@ -8,7 +8,8 @@
     ├── LoadError       a handler does not load; .response is what registering it would answer
     ├── TargetError     a target is not known, or its environment cannot be made
     ├── ResponseError   Run.raise_for_status() met an answer that is not a success
-    └── ServerError     a real TorchServe did not start, or did not answer
+    ├── ServerError     a real TorchServe did not start, or did not answer
+    └── WorkerError     no worker process can be started
 
 What a client of TorchServe would see as an error is never raised: it is a Response in a Run.
 """
@@ -53,6 +54,7 @@ class LoadError(HandlerkitError):
         error: the exception the handler raised, as plain data; None where there was none.
         findings: what went wrong and what to change, in plain words.
         logs: what the worker logged while it tried.
+        reported: the worker tells the frontend that it failed, instead of dying of it.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class LoadError(HandlerkitError):
         error: ErrorInfo | None = None,
         findings: tuple[Finding, ...] = (),
         logs: tuple[str, ...] = (),
+        reported: bool = False,
     ) -> None:
         super().__init__(message)
+        self.reported = reported
         self.response = response
         self.error = error
         self.findings = findings
@@ -97,3 +101,7 @@ class ServerError(HandlerkitError):
     def __init__(self, message: str, log: str = "") -> None:
         super().__init__(message)
         self.log = log
+
+
+class WorkerError(HandlerkitError):
+    """No worker process can be started, for lack of memory, space or file descriptors."""

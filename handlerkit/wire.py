@@ -109,22 +109,6 @@ def _encode_headers(headers: tuple[tuple[str, str], ...]) -> bytes:
     return b"".join(_sized(text.encode()) for pair in headers for text in pair) + _END
 
 
-def encode_load(
-    model_name: str,
-    model_dir: str,
-    batch_size: int,
-    handler: str,
-    gpu_id: int | None,
-    envelope: str | None,
-    limit_max_image_pixels: bool,
-) -> Buffers:
-    """The message that has a worker load a model."""
-    names = _sized(model_name.encode()) + _sized(model_dir.encode())
-    gpu = _int.pack(-1 if gpu_id is None else gpu_id)
-    end = _sized((envelope or "").encode()) + bytes([limit_max_image_pixels])
-    return (b"L" + names + _int.pack(batch_size) + _sized(handler.encode()) + gpu + end,)
-
-
 class Reader:
     """The buffers of a message as the socket TorchServe's `retrieve_msg` reads from.
 

@@ -13,6 +13,8 @@ from unittest.mock import patch
 
 import pytest
 
+from handlerkit.endpoints.in_process import InProcess
+from handlerkit.endpoints.lifecycle import BackOff
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Headers, Request, Response
@@ -22,7 +24,7 @@ GOLDEN = Path(__file__).parent / "golden"
 Case = dict[str, Any]
 
 _SECTIONS = "abcdefgijk"
-_CHILD = "needs a worker in a child process, which can be ended from outside"
+_DIES = "takes its time, or ends the worker: test_golden_deaths.py sends it with shorter time-outs"
 _SEQUENCE = "sequence batching is not there yet"
 _RAW = "the message itself is malformed; a Worker takes Requests"
 
@@ -31,10 +33,10 @@ NOT_YET = {
     "bad_http": _RAW,
     "no_headers": _RAW,
     "pipelined_requests": _RAW,
-    "exit_segv": _CHILD,
-    "exit_sigkill": _CHILD,
-    "init_timeout": _CHILD,
-    "micro_batching_stage_raises": _CHILD,
+    "exit_segv": _DIES,
+    "exit_sigkill": _DIES,
+    "init_timeout": _DIES,
+    "micro_batching_stage_raises": _DIES,
     "sequence_too_many": _SEQUENCE,
     "no_workers": "a Worker always has its worker",
     "no_workers_describe": "a Worker always has its worker",
@@ -102,13 +104,18 @@ def model_of(case: Case, folder: Path) -> Model:
     return Model(case["model"], handler=handler, extra_files=extra, **given)
 
 
-def start(case: Case, folder: Path) -> Worker:
+def start(case: Case, folder: Path, *, in_process: bool = False) -> Worker:
     """Raises LoadError where the handler does not load."""
     config = case["config"]
     asked = {
         name: config["register_params"].get(name) for name in ("batch_size", "max_batch_delay", "response_timeout")
     }
-    return Worker(model_of(case, folder), config["server_properties"], **asked)
+    return Worker(model_of(case, folder), config["server_properties"], **asked, in_process=in_process)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BackOff, "_SECONDS", (0.0,))
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +131,25 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         return known[key]
 
     yield worker
+    for one in known.values():
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The `ts.context.Context` of a case's handler, loaded in this process, where it can be looked at."""
+    known: dict[str, Worker] = {}
+
+    def context(case: Case) -> Any:
+        key = json.dumps([case["model"], case["handler_source"], case["config"]], sort_keys=True)
+        if key not in known:
+            with patch.dict(os.environ, case["config"].get("environment", {})):
+                known[key] = start(case, tmp_path_factory.mktemp("context"), in_process=True)
+        loaded = known[key]._loaded
+        assert isinstance(loaded, InProcess)
+        return loaded._handler._service.context
+
+    yield context
     for one in known.values():
         one.close()
 
@@ -146,8 +172,16 @@ def test_exchange(case: Case, workers: Any) -> None:
         check(response, recorded)
     saw = [call for call in case["handler_saw"] if isinstance(call.get("data", []), list)]
     check_calls(run.calls, saw)
-    for call in saw:
-        check_context(worker, call)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # loading leaves a coroutine unawaited
+@pytest.mark.timeout(30)
+@named([case for case in CASES if is_exchange(case) and any("model_name" in call for call in case["handler_saw"])])
+def test_context(case: Case, contexts: Any) -> None:
+    context = contexts(case)
+    for recorded in case["handler_saw"]:
+        if "model_name" in recorded:
+            check_context(context, recorded)
 
 
 @pytest.mark.timeout(30)
@@ -284,11 +318,8 @@ def check_value(value: Any, recorded: dict[str, Any]) -> None:
         assert repr(value) == repr(recorded["value"])  # NaN is not equal to itself
 
 
-def check_context(worker: Worker, recorded: dict[str, Any]) -> None:
+def check_context(context: Any, recorded: dict[str, Any]) -> None:
     """What the handler's context said of the model."""
-    if worker._loaded is None or "model_name" not in recorded:
-        return
-    context = worker._loaded._service.context
     properties = {**context.system_properties, "model_dir": "<model_dir>"}
     assert properties == recorded["system_properties"]
     assert context.model_name == recorded["model_name"]

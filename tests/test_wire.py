@@ -20,7 +20,6 @@ from handlerkit.wire import (
     TooLongError,
     decode_answer,
     decode_predict,
-    encode_load,
     encode_predict,
     take_answer,
 )
@@ -245,20 +244,3 @@ def test_other_length_above_the_limit_is_not_taken_for_a_body() -> None:
     with pytest.raises(ProtocolError, match="does not fit") as raised:
         take_answer(answer([((200, "a" * 50, None, {}), b"x")]), 49)
     assert not isinstance(raised.value, TooLongError)
-
-
-@pytest.mark.parametrize(("gpu_id", "envelope"), [(None, None), (0, "json"), (3, "body")])
-def test_load_message_is_read_by_the_worker(gpu_id: int | None, envelope: str | None) -> None:
-    from ts.protocol.otf_message_handler import retrieve_msg
-
-    command, message = retrieve_msg(Reader(encode_load("m", "/a/b", 4, "h.py:go", gpu_id, envelope, False)))
-    assert command == b"L"
-    assert message.pop("gpu", None) == gpu_id
-    assert message == {
-        "modelName": b"m",
-        "modelPath": b"/a/b",
-        "batchSize": 4,
-        "handler": b"h.py:go",
-        "envelope": (envelope or "").encode(),
-        "limitMaxImagePixels": False,
-    }

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from handlerkit.bench.cases import Case
-from handlerkit.bench.options import decodings, encodings, timed
+from handlerkit.bench.options import decodings, encodings
 from handlerkit.bench.results import Advice, Option, Row
-from handlerkit.endpoints.guarded import shell_environment
-from handlerkit.endpoints.worker import Worker
 
 _PAYS = 1.1  # a batch that answers so many times as many requests a second is worth its delay
 _WORTH = 1e-3  # seconds; what takes less is left alone
@@ -40,8 +35,6 @@ def advise(cases: Sequence[Case], rows: Sequence[Row]) -> Iterator[Advice]:
         elif stage == _READING:
             yield from _decode(case, row, seconds)
     yield from batches(rows)
-    if cases and isinstance(cases[0].endpoint, Worker) and not cases[0].endpoint.process:
-        yield from _threads(cases[0], cases[0].endpoint, rows[0])
 
 
 def dominating(row: Row) -> set[str]:
@@ -90,36 +83,3 @@ def pictures(value: Any, depth: int = 0) -> Iterator[bytes]:
     elif depth < 4 and isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value[:4]:
             yield from pictures(item, depth + 1)
-
-
-def _threads(case: Case, worker: Worker, row: Row) -> Iterator[Advice]:
-    """Where torch uses another number of threads here than in a worker of TorchServe: the time with both."""
-    torch = sys.modules.get("torch")
-    own = [entry.source for entry in worker.model.entries() if entry.name.endswith(".py")]
-    if torch is None or any("set_num_threads" in path.read_text(errors="replace") for path in own):
-        return  # a handler that chooses for itself does so in a worker too
-    here, there = torch.get_num_threads(), worker_threads()
-    if here == there:
-        return
-    options = []
-    try:
-        for threads in (here, there):
-            torch.set_num_threads(threads)
-            case.warm_up()
-            where = "here" if threads == here else "in a TorchServe worker"
-            options.append(Option(f"{threads} thread{'s' * (threads != 1)}, as {where}", timed(case.warm_up),
-                                  now=threads == here))  # fmt: skip
-    finally:
-        torch.set_num_threads(here)
-    yield Advice("threads", row.sample, "torch.get_num_threads()", options[0].seconds, row.median, tuple(options))
-
-
-@functools.cache
-def worker_threads() -> int:
-    """torch.get_num_threads() of a new Python process with the environment that a worker of TorchServe starts with.
-    Takes as long as importing torch, once."""
-    program = "import torch; print(torch.get_num_threads())"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program], env=shell_environment(), capture_output=True, text=True, check=True
-    )
-    return int(done.stdout)

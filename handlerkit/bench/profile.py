@@ -14,7 +14,6 @@ from typing import Any
 
 from handlerkit.bench.results import LineTime, Profile
 from handlerkit.endpoints.worker import Worker
-from handlerkit.errors import HandlerkitError
 from handlerkit.messages import Request
 
 _OPERATORS = 20  # rows of torch.profiler's table
@@ -25,20 +24,23 @@ def profile(worker: Worker, request: Request, *, batch: int = 1, calls: int = 5,
     """Call `worker` with `calls` batches of the request under torch.profiler, and as often under line_profiler.
 
     Args:
-        worker: one in this process, since neither looks into another one. Its handler is left as it was.
+        worker: whose model is loaded once more, in this process, since neither looks into another one.
         trace: the chrome trace's file, which is written anew.
 
-    Both slow down what they look at: the figures tell where the time goes, not how much it is. Raises HandlerkitError
-    for a worker in a process of its own, and ResponseError where the first answer is no success.
+    Both slow down what they look at: the figures tell where the time goes, not how much it is. Raises ResponseError
+    where the first answer is no success.
     """
-    if worker.process:
-        raise HandlerkitError("a worker in a process of its own cannot be looked into: profile one in this process")
     batched = [request] * batch
-    files = [entry.name for entry in worker.model.entries() if entry.name.endswith(".py")]
-    with _codes(files) as codes:
-        worker.predict(*batched).raise_for_status()
-    table = _torch(worker, batched, calls, path := Path(trace))
-    return Profile(calls, table, path, *_lines(worker, batched, calls, codes))
+    files = [str(entry.source) for entry in worker.model.entries() if entry.name.endswith(".py")]
+    looked_into = worker.in_this_process()
+    try:
+        with _codes(files) as codes:
+            looked_into.predict(*batched).raise_for_status()
+        table = _torch(looked_into, batched, calls, path := Path(trace))
+        return Profile(calls, table, path, *_lines(looked_into, batched, calls, codes))
+    finally:
+        if looked_into is not worker:
+            looked_into.close()
 
 
 def _torch(worker: Worker, batched: Sequence[Request], calls: int, trace: Path) -> str:
@@ -100,7 +102,7 @@ def _told(timings: Any, unit: float) -> Iterator[LineTime]:
 
 @contextmanager
 def _codes(files: Collection[str]) -> Iterator[set[CodeType]]:
-    """The codes of the model's own files that ran meanwhile: those that stand in a model_dir."""
+    """The codes of the model's own files that ran meanwhile."""
     codes: set[CodeType] = set()
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -117,5 +119,6 @@ def _codes(files: Collection[str]) -> Iterator[set[CodeType]]:
 
 
 def _is_own(path: str, files: Collection[str]) -> bool:
-    """Whether it is one of these files in a folder that is laid out as TorchServe unpacks an archive."""
-    return any(path.endswith(f"/{file}") and Path(path.removesuffix(file), "MAR-INF").is_dir() for file in files)
+    """Whether it is one of these files; of those that come with the kit, a copy in a model_dir."""
+    copied = Path(path).with_name("MAR-INF").is_dir() and any(Path(file).name == Path(path).name for file in files)
+    return path in files or copied

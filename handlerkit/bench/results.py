@@ -132,14 +132,14 @@ class Advice:
     """Something that was measured, since it might save time.
 
     Attributes:
-        name: encode, decode, batches or threads.
+        name: encode, decode or batches.
         sample: the label of the sample it was measured on.
         about: what it was measured on, in a few words.
         seconds: what that takes now, of `whole`.
         options: ways to do it, each with its figures.
     """
 
-    name: Literal["encode", "decode", "batches", "threads"]
+    name: Literal["encode", "decode", "batches"]
     sample: str
     about: str
     seconds: float

@@ -45,6 +45,7 @@ class Config:
     decode_input_request: bool = True
     service_envelope: str | None = None
     limit_max_image_pixels: bool = True
+    metrics_config: str | None = None
     cors_allowed_origin: str | None = None
     cors_allowed_methods: str | None = None
     cors_allowed_headers: str | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from handlerkit.endpoints.logs import Journal
+from handlerkit.endpoints.logs import PlainPaths
 from handlerkit.messages import ErrorInfo, Frame, LogLine
 
 #: 2026-11-21T21:11:17,153 [INFO ] W-9000-echo_1.0-stdout MODEL_LOG - the line
@@ -67,7 +67,7 @@ def error_in(texts: Sequence[str]) -> ErrorInfo | None:
 def _lines(log: str, folder: Path, url: str) -> Iterator[_Line]:
     name = re.escape(url)
     unpacked = re.compile(rf'(?<=File "){re.escape(str(folder))}/(?:tmp/models/\w{{32}}/(?:{name}/)?|store/{name}/)')
-    plain = Journal(folder).plain
+    plain = PlainPaths(folder).plain
     for line in log.splitlines():
         if match := _WORKER_LINE.match(line):
             level, stream, text = match.groups()

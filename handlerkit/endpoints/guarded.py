@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
-import shutil
 import subprocess
 import sys
-import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from handlerkit.endpoints import guardian
+from handlerkit.folders import remove_folder
+from handlerkit.shell import environment
 
-#: A unix socket's path ends at about 100 characters; TorchServe adds /tmp/.ts.sock.9000 to the folder's.
-_LONGEST_FOLDER = 75
 #: What a notebook's process has in its environment and a shell has not.
 _FOREIGN = re.compile(
     r"MPLBACKEND|JPY_.*|JUPYTER.*|IPY.*|PYDEVD.*|PYTHON(PATH|STARTUP|INSPECT|BREAKPOINT)|FORCE_COLOR|CLICOLOR(_FORCE)?"
@@ -41,16 +40,20 @@ class Guarded:
     def __init__(
         self, command: Sequence[str], folder: Path, *, cwd: Path, env: Mapping[str, str], stdout: int, stderr: int
     ) -> None:
-        script = [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid()), str(folder), str(cwd), str(stdout)]
-        self._guardian = subprocess.Popen(
-            [*script, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            pass_fds=(stdout,),
-            env=env,
-            start_new_session=True,
-        )
+        out = fcntl.fcntl(stdout, fcntl.F_DUPFD_CLOEXEC, 3)  # where 0 to 2 are closed here, it may be one of them
+        script = [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid()), str(folder), str(cwd), str(out)]
+        try:
+            self._guardian = subprocess.Popen(
+                [*script, *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                pass_fds=(out,),
+                env=env,
+                start_new_session=True,
+            )
+        finally:
+            os.close(out)
         # Called at exit at the latest, and does nothing the second time.
         self.end = weakref.finalize(self, _end, self._guardian, folder, os.getpid())
 
@@ -70,17 +73,9 @@ class Guarded:
         return int(told) if told else None
 
 
-def make_folder() -> Path:
-    """A new temporary folder, resolved, with a path short enough for the workers' sockets."""
-    root = os.path.realpath(tempfile.gettempdir())
-    if len(os.fsencode(root)) > _LONGEST_FOLDER - len("/hk-12345678"):
-        root = os.path.realpath("/tmp")
-    return Path(tempfile.mkdtemp(prefix="hk-", dir=root))
-
-
 def shell_environment() -> dict[str, str]:
-    """This process's environment as a shell would have it, with this Python first on PATH."""
-    kept = {key: value for key, value in os.environ.items() if not _FOREIGN.fullmatch(key)}
+    """The environment that this process was started with, as a shell would have it, with this Python first on PATH."""
+    kept = {key: value for key, value in environment().items() if not _FOREIGN.fullmatch(key)}
     return kept | {"PATH": os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)])}
 
 
@@ -100,4 +95,4 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
         process.wait()
     finally:
         process.stdout.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)

@@ -38,6 +38,8 @@ def main(owner: int, folder: str, cwd: str, out: int, command: list[str]) -> Non
             _end(process.pid, signal.SIGTERM)
             watcher.join(GRACE)
             _end(process.pid, signal.SIGKILL)
+            watcher.join()
+            _wait_for(process.pid)
         _remove(folder)
 
 
@@ -51,6 +53,14 @@ def _watch(process: subprocess.Popen[bytes]) -> None:
 def _end(group: int, by: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, by)
+
+
+def _wait_for(group: int) -> None:
+    """Wait until every process of the group is gone. What stays is dead, and its parent does not ask for it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        for _ in range(40):
+            os.killpg(group, 0)
+            time.sleep(0.05)
 
 
 def _remove(folder: str) -> None:

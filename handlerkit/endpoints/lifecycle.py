@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 
-from handlerkit.endpoints.loaded import Loaded
-from handlerkit.endpoints.process import BackOff, Child
+from handlerkit.endpoints.in_process import InProcess
+from handlerkit.endpoints.process import WorkerProcess
 from handlerkit.endpoints.reload import Reload
 from handlerkit.endpoints.source_diff import LoadAnew
 from handlerkit.errors import LoadError
@@ -23,17 +24,20 @@ class Lifecycle:
         pauses: whether a worker that died stays away as long as TorchServe keeps one away.
     """
 
-    def __init__(self, model: Model, start: Callable[[], Loaded | Child], *, pauses: bool) -> None:
+    def __init__(self, model: Model, start: Callable[[], WorkerProcess | InProcess], *, pauses: bool) -> None:
         #: A worker answers one batch at a time.
         self.lock = threading.RLock()
-        self.loaded: Loaded | Child | None = None
+        self.loaded: WorkerProcess | InProcess | None = None
         self.labels: Mapping[str, str] | None = None
+        #: The worker's folder was removed from outside, so its handler was loaded again from another; whoever tells of
+        #: that sets it back.
+        self.staged_again = False
         self._model = model
         self._start = start
         self._pauses = pauses
         self._pause = BackOff()
 
-    def load(self) -> Loaded | Child:
+    def load(self) -> WorkerProcess | InProcess:
         """Load the handler anew; what was loaded before is gone, also where LoadError is raised."""
         self.close(wait=False)
         self.loaded = self._start()
@@ -47,18 +51,22 @@ class Lifecycle:
             try:
                 if force:
                     raise LoadAnew("as asked")
-                if not isinstance(self.loaded, Loaded):
-                    raise LoadAnew("a process of its own always does" if self.loaded else "no handler was loaded")
+                if self.loaded is None:
+                    raise LoadAnew("no handler was loaded")
                 return Reload(True, self.loaded.swap(batch_size))
             except LoadAnew as problem:
                 reason = str(problem)
             self.load()
+            self._pause = BackOff()
             return Reload(False, reason)
 
-    def ready(self) -> Loaded | Child:
+    def ready(self) -> WorkerProcess | InProcess:
         """The loaded handler; loaded anew where the worker is gone. Raises LoadError."""
         if self.loaded is not None and self.loaded.alive:
-            return self.loaded
+            if self.loaded.model_dir.is_dir():
+                return self.loaded
+            self.staged_again = True
+            return self.load()
         self.close()
         if self._pauses:
             self._pause.wait()
@@ -80,3 +88,26 @@ class Lifecycle:
         if self.loaded is not None:
             self.loaded.close(wait)
             self.loaded = None
+
+
+class BackOff:
+    """How long a dead worker stays away (org.pytorch.serve.wlm.WorkerThread)."""
+
+    _SECONDS = (1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597)
+
+    def __init__(self) -> None:
+        self._deaths = 0
+        self._until = 0.0
+
+    def died(self) -> None:
+        """The worker died, or did not load."""
+        self._until = time.monotonic() + self._SECONDS[min(self._deaths, len(self._SECONDS) - 1)]
+        self._deaths += 1
+
+    def loaded(self) -> None:
+        """The worker is there again."""
+        self._deaths = 0
+
+    def wait(self) -> None:
+        """Until the worker is to be started again."""
+        time.sleep(max(0.0, self._until - time.monotonic()))

@@ -87,5 +87,6 @@ class LoadRecord:
 
 def _explained(file: str) -> int:
     """How often a file was opened for the interpreter's own sake."""
-    imported = any(getattr(module, "__file__", None) == file for module in tuple(sys.modules.values()))
+    newest_first = reversed(sys.modules.values())  # a file of the model is among the first
+    imported = any(getattr(module, "__file__", None) == file for module in newest_first)
     return imported + (file in linecache.cache)

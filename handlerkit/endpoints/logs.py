@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import io
 import logging
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from handlerkit.messages import LogLine
+
+if TYPE_CHECKING:
+    from handlerkit.worker_process.user_files import UserFiles
 
 _KIT = str(Path(__file__).resolve().parents[1])
 
 
-class Journal:
-    """Collects lines while handler code runs. `handler`, `stdout` and `stderr` write into it.
+class PlainPaths:
+    """Paths as the user knows them: those in model_dir by their name alone, those of installed packages from the
+    package on. `users`: what code of the model's files names instead of the staged ones."""
 
-    Paths are told as the user knows them: those in model_dir by their name alone, those of installed packages from
-    the package on.
-    """
-
-    def __init__(self, model_dir: Path) -> None:
-        self._lines: list[LogLine] = []
+    def __init__(self, model_dir: Path, users: UserFiles | None = None) -> None:
         self._model_dir = str(model_dir)
+        self._users = users
+
+    def plain(self, text: str) -> str:
+        """`text` without this machine's paths."""
+        if "/" not in text:
+            return text
+        if self._users is not None:
+            text = self._users.plain(text)
+        text = text.replace(f'File "{self._model_dir}/', 'File "').replace(self._model_dir, "<model_dir>")
+        return _PACKAGED.sub(r"\1", text)
+
+
+class Journal:
+    """Collects lines while handler code runs. `handler`, `stdout` and `stderr` write into it, and `hear` is called with
+    each line."""
+
+    def __init__(self, paths: PlainPaths) -> None:
+        self.plain = paths.plain
+        self.hear: Callable[[LogLine], object] | None = None
+        self._lines: list[LogLine] = []
         self.handler: logging.Handler = _RecordHandler(self)
         self._files = _Lines(self, "INFO"), _Lines(self, "WARN")
+        #: Take bytes of the two streams.
+        self.write_out, self.write_err = (file.write for file in self._files)
         self.stdout, self.stderr = map(_text, self._files)
 
     def add(self, level: str, text: str) -> None:
         """One record; a text of several lines becomes several lines, as in TorchServe's log."""
-        if "\n" in text or "/" in text:
-            self._lines += [LogLine(level, line) for line in self.plain(text).split("\n")]
-        else:
-            self._lines.append(LogLine(level, text))
+        for line in self.plain(text).split("\n"):
+            self._lines.append(told := LogLine(level, line))
+            if self.hear is not None:
+                self.hear(told)
 
     def take(self) -> tuple[LogLine, ...]:
         """The lines since the last call."""
@@ -45,11 +66,6 @@ class Journal:
             file.end_line()
         lines, self._lines = self._lines, []
         return tuple(lines)
-
-    def plain(self, text: str) -> str:
-        """`text` without this machine's paths."""
-        text = text.replace(f'File "{self._model_dir}/', 'File "').replace(self._model_dir, "<model_dir>")
-        return _PACKAGED.sub(r"\1", text)
 
 
 _PACKAGED = re.compile(r"(?<![\w/])/[^\s\"']*?/(?:site-packages|lib/python3\.\d+)/((?!site-packages)[^\s\"']+)")
@@ -91,15 +107,17 @@ class _Lines(io.RawIOBase):
     def __init__(self, journal: Journal, level: str) -> None:
         self._journal = journal
         self._level = level
-        self._rest = b""
+        self._rest: list[bytes] = []
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        *lines, self._rest = (self._rest + bytes(data)).split(b"\n")
+        first, *lines = bytes(data).split(b"\n")
+        self._rest.append(first)
         for line in lines:
-            self._journal.add(self._level, line.decode(errors="replace"))
+            self._add()
+            self._rest.append(line)
         return len(data)
 
     def flush(self) -> None:
@@ -108,54 +126,17 @@ class _Lines(io.RawIOBase):
 
     def end_line(self) -> None:
         """Hand over what was written since the last line's end."""
-        if self._rest:
-            line, self._rest = self._rest, b""
-            self._journal.add(self._level, line.decode(errors="replace"))
+        if any(self._rest):
+            self._add()
+
+    def _add(self) -> None:
+        line, self._rest = b"".join(self._rest), []
+        self._journal.add(self._level, line.decode(errors="replace"))
 
 
 def _text(lines: _Lines) -> TextIO:
     unbuffered: Any = lines  # so that lines of both streams keep their order
     return io.TextIOWrapper(unbuffered, encoding="utf-8", errors="backslashreplace", write_through=True)
-
-
-def set_level(level: int, disabled: int) -> None:
-    """The root logger's level, and the level up to which logging is off. Done only where it changes something: every
-    logger of the process has to forget what it is enabled for."""
-    root = logging.root
-    if (root.level, root.manager.disable) != (level, disabled):
-        root.level, root.manager.disable = level, disabled
-        for answers in _logger_caches():
-            if answers:
-                answers.clear()
-
-
-def _logger_caches() -> list[dict[int, bool]]:
-    """What each logger remembers of the levels it is enabled for. Logger.setLevel looks at every logger twice a call,
-    which after a large picture has gone through the processor's cache takes longer than the rest of the guard."""
-    loggers = logging.root.manager.loggerDict
-    found = _find_caches(len(loggers))
-    if list(map(loggers.get, found.names)) != found.placeholders:
-        _find_caches.cache_clear()
-        found = _find_caches(len(loggers))
-    return found.caches
-
-
-class _Caches(NamedTuple):
-    """`placeholders` stand for the loggers of these names, which nobody has asked for yet; one that takes a
-    placeholder's place has a cache that is not among these."""
-
-    caches: list[dict[int, bool]]
-    names: list[str]
-    placeholders: list[logging.PlaceHolder]
-
-
-@functools.lru_cache(maxsize=1)
-def _find_caches(count: int) -> _Caches:
-    """Looked for again when there are more loggers."""
-    root = logging.root
-    caches = [vars(one)["_cache"] for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
-    waiting = {name: one for name, one in root.manager.loggerDict.items() if isinstance(one, logging.PlaceHolder)}
-    return _Caches([vars(root)["_cache"], *caches], list(waiting), list(waiting.values()))
 
 
 #: The kit, and the import system, whose frames stand between a file and what it imports.

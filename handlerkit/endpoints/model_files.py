@@ -6,9 +6,13 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from handlerkit.endpoints.source_diff import LoadAnew
 from handlerkit.model import Entry, Model
+
+if TYPE_CHECKING:
+    from handlerkit.worker_process.user_files import UserFiles
 
 _Identity = tuple[int, ...]
 _COMPARED = 1 << 20  # bytes of a file that is read to be compared, where its times alone might not tell
@@ -23,18 +27,28 @@ class ModelFiles:
         self._begun = time.time_ns()
         self._entries = {entry.name: (entry, _identity(entry.source)) for entry in model.entries()}
         self._folder = "\0"  # which is in no path
+        self._users: UserFiles | None = None
         self._staged: dict[str, _Identity] = {}
         self._sources: dict[str, bytes] = {}
 
-    def loaded(self, model_dir: Path) -> None:
-        """The handler is loaded from this folder."""
+    def loaded(self, model_dir: Path, users: UserFiles) -> None:
+        """The handler is loaded from this folder, and its code carries the names of the user's files."""
+        self._users = users
         self._folder = f"{model_dir}{os.sep}"
         self._staged = _listing(self._folder)
         self._sources = {name: (model_dir / name).read_bytes() for name in self._entries if name.endswith(".py")}
 
     def holds(self, module_file: str | None) -> bool:
-        """Whether a module was loaded from the model's files."""
-        return module_file is not None and module_file.startswith(self._folder)
+        """Whether a module was loaded from the model's files, or code compiled from them."""
+        return module_file is not None and self.staged(module_file).startswith(self._folder)
+
+    def staged(self, file: str) -> str:
+        """Where the file is staged whose name code carries."""
+        return file if self._users is None else self._users.staged(file)
+
+    def carried(self, file: str) -> str:
+        """The name that code of a staged file carries."""
+        return file if self._users is None else self._users.of(file)
 
     def read(self, file: str) -> bytes:
         """The bytes of a Python file, by where it is staged."""
@@ -83,6 +97,8 @@ class ModelFiles:
             staged.write(source)
             staged.truncate()
         self._sources[name], self._staged[name] = source, _exactly(os.stat(file))
+        if self._users is not None:
+            self._users.remember(file, source)
 
     def _differs(self, entry: Entry, identity: _Identity, source: bytes | None) -> bool:
         before, identity_before = self._entries[entry.name]

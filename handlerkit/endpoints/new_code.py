@@ -7,7 +7,6 @@ import abc
 import ast
 import gc
 import inspect
-import linecache
 import os
 import sys
 import types
@@ -94,7 +93,6 @@ def replace(source: Source, edit: Edit, users: Holders) -> None:
     for name, value in edit.constants.items():
         delattr(source.module, name) if value is None else setattr(source.module, name, ast.literal_eval(value))
     source.tree, source.ran = edit.tree, {path for path in source.ran if path in edit.tree}
-    linecache.cache.pop(str(source.module.__file__), None)
     spec = source.module.__spec__
     if spec is not None and spec.cached and os.path.exists(spec.cached):  # after the first edit alone
         os.unlink(spec.cached)
@@ -118,7 +116,7 @@ def _function(source: Source, edit: Edit, path: Node, node: Function) -> Functio
         holder.body = body
         body = [holder]
     flags = edit.tree[()].co_flags & _FUTURE
-    code = compile(ast.Module(body, []), str(source.module.__file__), "exec", flags, dont_inherit=True)
+    code = compile(ast.Module(body, []), edit.tree[()].co_filename, "exec", flags, dont_inherit=True)
     made: dict[str, object] = {}
     exec(code, vars(source.module), made)
     function = made[path[-1]] if len(path) == 1 else vars(made[path[0]])[path[-1]]

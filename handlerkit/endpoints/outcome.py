@@ -3,40 +3,77 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from handlerkit.messages import LogLine, Seen
+from handlerkit import wire
+from handlerkit.memory import Memory
+from handlerkit.messages import ErrorInfo, LogLine, Seen
 from handlerkit.timing import Timings
-from handlerkit.why import Noted
-from handlerkit.wire import Answer, ProtocolError
+from handlerkit.wire import Answer, ProtocolError, TooLongError
 
 
 @dataclass
 class Outcome:
-    """What one predict message led to, while the objects are still alive.
+    """What one predict message led to.
 
     `reply` is the worker's answer, None where it died: `died` says how, as "kind: sentence". `before` holds the
-    intermediate answers. `logged` is what the worker said of a returned value that it could not send, where that value
-    is not at hand in `returned`. `result` is what the handler itself returned, inside an envelope; `noted` holds the
-    calls of its context that `handlerkit.why` asks about, `seen` what it did beyond its own files.
+    intermediate answers. `bodies` and `noted`: what rules ask of the rows and of the context, as `why.rules_for` takes
+    them. `seen`: what the handler did beyond its own files.
     """
 
     timings: Timings
     reply: Answer | None = None
     before: list[Answer] = field(default_factory=list)
     logs: tuple[LogLine, ...] = ()
-    error: BaseException | None = None
-    returned: Any = None
-    rows: list[Any] = field(default_factory=list)
+    error: ErrorInfo | None = None
     died: str = ""
-    logged: str = ""
-    result: Any = None
-    noted: tuple[Noted, ...] = ()
+    bodies: tuple[str, ...] = ()
+    noted: bool = False
+    memory: Memory | None = None
     seen: tuple[Seen, ...] = ()
 
 
 class WorkerDied(Exception):
     """The worker ended, or the frontend drops it for an answer that it cannot read or write. Text: "kind: sentence"."""
+
+
+class Answers:
+    """The answers to one message as the frontend reads them, in the order in which they come.
+
+    Attributes:
+        before: the intermediate ones.
+        reply: the last one; None until it came.
+        unasked: one came after that, which belongs to no request.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.before: list[Answer] = []
+        self.reply: Answer | None = None
+        self.unasked = False
+        self._limit = limit
+
+    def take(self, data: bytes | bytearray, after: float) -> Answer:
+        """The next answer, `after` seconds into the call. Raises WorkerDied for one that the frontend cannot read."""
+        try:
+            taken = wire.take_answer(data, self._limit)
+        except TooLongError as problem:
+            raise WorkerDied(too_long(problem.size, self._limit)) from None
+        except ProtocolError as problem:
+            raise WorkerDied(unreadable(problem)) from None
+        if taken is None or taken[1] != len(data):
+            raise WorkerDied(unreadable("it ends elsewhere than it says"))
+        answer = taken[0]._replace(after=after)
+        if self.reply is not None:
+            self.unasked = True
+        elif answer.code == 200 and has_more(answer):
+            self.before.append(answer)
+        else:
+            self.reply = answer
+        return answer
+
+
+def has_more(answer: Answer) -> bool:
+    """Whether it is an intermediate answer (ts.handler_utils.utils.send_intermediate_predict_response)."""
+    return any(("ts_stream_next", "true") in row.headers for row in answer.predictions)
 
 
 def late(seconds: int) -> str:

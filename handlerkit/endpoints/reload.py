@@ -18,12 +18,12 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from handlerkit.endpoints.compiled import forget, scripted
-from handlerkit.endpoints.guard import variables_now
 from handlerkit.endpoints.load_record import LoadRecord
 from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.endpoints.new_code import Source, holders, replace
 from handlerkit.endpoints.snapshot import Dice, Snapshot
 from handlerkit.endpoints.source_diff import Edit, LoadAnew, Node, difference, tree
+from handlerkit.worker_process.process_state import variables_now
 
 #: Names by which code that runs while loading may read functions without running them, where they stand or when they
 #: were written; or look for attributes.
@@ -127,7 +127,7 @@ class Swap:
         self._stem, self._entry = stem.removesuffix(".py"), entry or "handle"
         self._environment = variables_now().copy()
         self._trouble = "" if record.codes is not None else "another profiler was at work while it was loaded"
-        self._read_while_loading = record.read
+        self._read_while_loading = {files.staged(file) for file in record.read}
         self._reads = _READS_CODE | _READS_DATES | _STARTS_PROGRAMS | (set() if record.knows_opens else _READS_FILES)
         self._foreign = [code for code in record.codes or () if not files.holds(code.co_filename)]
         self._sources = self._read(record.codes or set())
@@ -181,7 +181,7 @@ class Swap:
         own: dict[str, list[CodeType]] = {}
         for code in ran:
             if self._files.holds(code.co_filename):
-                own.setdefault(code.co_filename, []).append(code)
+                own.setdefault(self._files.staged(code.co_filename), []).append(code)
         sources = {}
         for module in self._modules.values():
             file = str(module.__file__)
@@ -208,8 +208,9 @@ class Swap:
     def _shoot(self, before: Snapshot | None = None) -> Snapshot:
         codes = [code for source in self._sources.values() for code in source.tree.values()]
         mentioned = {name for code in codes for name in code.co_names}
+        files = {self._files.carried(str(module.__file__)) for module in self._modules.values()}
         vocabularies = any(map(_may_change_vocabulary, codes))
-        return Snapshot(self._modules, mentioned, self._handler, self._roots, before, vocabularies=vocabularies)
+        return Snapshot(self._modules, mentioned, self._handler, self._roots, files, before, vocabularies=vocabularies)
 
     def _check_surroundings(self) -> None:
         """Raises LoadAnew where the process is not what it was, for a load or for the loaded handler."""
@@ -228,7 +229,7 @@ class Swap:
         """What changed in a file; None for one that loading did not import, and that requests import anew."""
         if file in self._sources:
             loaded = self._sources[file]
-            return difference(file, loaded.tree, self._files.read(file), source, loaded.ran)
+            return difference(self._files.carried(file), loaded.tree, self._files.read(file), source, loaded.ran)
         name = Path(file).name
         if any(module.__file__ == file for module in self._modules.values()):
             raise LoadAnew(f"{name} changed")

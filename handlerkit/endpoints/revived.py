@@ -14,8 +14,6 @@ from handlerkit.messages import ErrorInfo, LogLine
 from handlerkit.wire import Answer
 
 _SUGGESTION = re.compile(r"\.? (Did you mean:|(Or did|Did) you forget to import) '.*'\?")
-_CLASS = re.compile(r"<class '(?:[^']*\.)?(\w+)'>")
-_LOADER = "ts/model_loader.py"
 #: What a worker answers where the returned value is at fault, and nothing was raised.
 _RETURNED = ("Invalid model predict output", "number of batch response mismatched")
 _UNSENDABLE = "Unsupported model output data type."
@@ -95,14 +93,3 @@ def _builtin(kind: type[BaseException], info: ErrorInfo) -> BaseException:
         elif found := re.search(r"^'(\w+)' object has no attribute '(\w+)'$", message):
             keywords = {"name": found[2], "obj": type(found[1], (), {})()}
     return kind(message, **keywords)
-
-
-def handler_classes(info: ErrorInfo, error: BaseException) -> tuple[type, ...]:
-    """The classes of the handler file, as far as the loader's words and the traceback tell: empty for a function."""
-    if "Expected only one class" in info.message:
-        return tuple(type(name, (), {}) for name in _CLASS.findall(info.message))
-    inside = [frame for frame in info.frames if frame.file == _LOADER]
-    if info.frames and info.frames[-1] in inside and isinstance(error, AttributeError):
-        return (type(error.obj),)  # the loader looked for initialize
-    called_with_none = any(frame.function == "<lambda>" for frame in inside)
-    return () if called_with_none else (object,)

@@ -153,8 +153,8 @@ _LOOKS: dict[str, Callable[..., tuple[SeenKind, str] | None]] = {
 }
 
 
-def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    recorder = Recorder._recording
+def _hook(event: str, arguments: tuple[Any, ...], kind: type[Recorder] = Recorder) -> None:
+    recorder = kind._recording  # this module's names may be gone: the hook outlives them
     if recorder is not None and event in _LOOKS:
         try:
             recorder._note(event, arguments)
@@ -170,7 +170,9 @@ def _environment() -> tuple[str, ...]:
 
 
 def _temporary() -> str:
-    return os.path.join(os.path.abspath(tempfile.gettempdir()), "")
+    """Where tempfile makes files. gettempdir is not asked: it looks for a folder under a lock, by opening files."""
+    place = tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp"
+    return os.path.join(os.path.abspath(os.fsdecode(place)), "")
 
 
 def _is_older(path: str, begun: float) -> bool:

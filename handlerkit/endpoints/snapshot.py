@@ -48,6 +48,7 @@ class Snapshot:
         mentioned: every name in their code.
         handler: the handler itself, an instance or a function.
         others: more values that loading made, by what to call them.
+        files: the file names that the modules' code carries.
         before: the snapshot that this one stands in for, of which the watch over the weights is kept.
         vocabularies: whether requests may change the vocabulary of a tokenizer.
 
@@ -63,6 +64,7 @@ class Snapshot:
         mentioned: Set[str],
         handler: object,
         others: Mapping[str, object],
+        files: Set[str],
         before: Snapshot | None = None,
         *,
         vocabularies: bool = True,
@@ -73,7 +75,7 @@ class Snapshot:
         self._records: list[_Record] = []
         self._empty: list[_Record] = []
         self._modules = modules
-        self._files = {module.__file__ for module in modules.values()}
+        self._files = files
         self._handler = handler
         self._kinds = Kinds(vocabularies=vocabularies)
         self._seen = _imported(mentioned, modules.keys())

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from handlerkit.endpoints.client import ADDRESS
 from handlerkit.endpoints.config import as_text
-from handlerkit.endpoints.guarded import Guarded, make_folder, shell_environment
+from handlerkit.endpoints.guarded import Guarded, shell_environment
 from handlerkit.errors import ConfigError, ServerError, TargetError
+from handlerkit.folders import OwnFolder
 from handlerkit.targets import Environment
 
 #: Seconds Java may take until it listens; it needs one or two.
@@ -64,10 +65,25 @@ class TorchServe:
     """
 
     def __init__(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
-        self.folder = make_folder()
-        self.ports = _free_ports()
         self.keys: dict[str, str] = {}
         self._token_auth = token_auth
+        own = None
+        try:
+            own = OwnFolder(sockets=True)
+            self.folder = own.path
+            self.ports = _free_ports()
+            self._start(properties, token_auth, environment)
+        except OSError as problem:
+            raise ServerError(f"TorchServe cannot be started: {problem.strerror or problem}") from problem
+        finally:
+            if own is not None and hasattr(self, "_process"):
+                own.remove.detach()  # the process removes it
+            elif own is not None:
+                own.remove()
+        self.end = self._process.end
+        self.has_ended = self._process.has_ended
+
+    def _start(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
         for name in ("tmp", "store", "logs"):
             (self.folder / name).mkdir()
         config = _config(self.ports, token_auth) | dict(properties)
@@ -79,8 +95,6 @@ class TorchServe:
                 command, self.folder, cwd=self.folder, env=_environment(self.folder, environment),
                 stdout=log.fileno(), stderr=log.fileno(),
             )  # fmt: skip
-        self.end = self._process.end
-        self.has_ended = self._process.has_ended
 
     @classmethod
     def start(cls, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> TorchServe:

@@ -1,8 +1,7 @@
-"""TorchServe's own Python code as an endpoint, in this process or in one of its own."""
+"""TorchServe's own Python code as an endpoint: a worker process, as a server has it."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
@@ -14,17 +13,18 @@ from handlerkit import why, wire
 from handlerkit.endpoints.config import Config, whole
 from handlerkit.endpoints.description import Registered
 from handlerkit.endpoints.frontend import Frontend, Received
+from handlerkit.endpoints.in_process import InProcess
 from handlerkit.endpoints.lifecycle import Lifecycle
-from handlerkit.endpoints.loaded import Loaded
 from handlerkit.endpoints.outcome import Outcome, WorkerDied
-from handlerkit.endpoints.process import Child
+from handlerkit.endpoints.process import Hear, WorkerProcess
 from handlerkit.endpoints.queue import Limits, Queue, arriving
 from handlerkit.endpoints.reload import Reload
+from handlerkit.endpoints.staged import notebook
 from handlerkit.errors import LoadError
-from handlerkit.memory import Memory, peak_memory
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model, PathLike
 from handlerkit.unpack import Unpacked
+from handlerkit.worker_process.assignment import Question
 
 
 class _Served(NamedTuple):
@@ -35,8 +35,15 @@ class _Served(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
+#: Who answers, by `in_process`.
+_WHERE = {
+    False: "TorchServe's worker in a process of its own",
+    True: "TorchServe's worker in this process, which isolates nothing but folder, imports and log",
+}
+
+
 class Worker:
-    """A registered model with one worker, in this process or, with `process`, in one of its own.
+    """A registered model with one worker, which is a process of its own.
 
     Args:
         model: what the archive would hold; its files are read at each load. Or the path of an archive, which is
@@ -45,13 +52,14 @@ class Worker:
         batch_size, max_batch_delay, response_timeout: the register call's; model-config.yaml's values stand behind
             them, but its responseTimeout before (with a config file TorchServe ignores the register call's).
         gpu_id: the device a GPU worker is given; None on a CPU.
-        process: run TorchServe's own worker script as a child process. It may crash, hang and be killed as on the
-            server, and starting it takes as long as importing torch; stages are not timed, and Ctrl-C ends it.
+        in_process: for a debugger, run the handler in this process, where breakpoint() stops, prompts are seen, and
+            `on_exception` gets live exceptions. What the notebook changed (torch's modes, patched functions, variables
+            of the environment) then reaches the handler, what the handler changes stays changed, sys.exit and a crash
+            end the notebook's kernel, and a call is not ended when it takes too long.
 
     Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know, ArchiveError for a
-    path that holds no archive or one that unpack() would refuse.
-    After the worker died, the next request loads the handler anew, as a restarted worker does; a child process after
-    the pause that TorchServe makes.
+    path that holds no archive or one that unpack() would refuse, WorkerError where no process can be started.
+    After the worker died, the next request loads the handler anew, after the pause that TorchServe makes.
     """
 
     def __init__(
@@ -63,7 +71,7 @@ class Worker:
         max_batch_delay: int | None = None,
         response_timeout: int | None = None,
         gpu_id: int | None = None,
-        process: bool = False,
+        in_process: bool = False,
     ) -> None:
         self.config = Config.read(config_properties)
         self._unpacked: Unpacked | None = None
@@ -71,19 +79,17 @@ class Worker:
             self._unpacked = Unpacked(model)
             model = self._unpacked.model
         self.model: Model = model
-        self.process = process
+        self.in_process = in_process
         self.gpu_id = gpu_id
-        self._where = f"TorchServe's worker in {'a process of its own' if process else 'this process'}"
-        #: Whether each Call tells the most memory it took. One in a process of its own never does; garbage is collected
-        #: before each, which takes a tenth of a second or two.
+        self._where = _WHERE[in_process]
+        #: Whether each Call tells the most memory it took; garbage is collected before each, which takes a tenth of a
+        #: second or two.
         self.measures_memory = False
-        #: Called with the live exception of a failed call before its Run is made, for debuggers.
+        #: Called with the live exception of a failed call before its Run is made, where the handler is in this process.
         self.on_exception: Callable[[BaseException], None] | None = None
         self._asked = config_properties or {}, batch_size, max_batch_delay, response_timeout
         self._register()
-        self._lifecycle = Lifecycle(model, self._start, pauses=process)
-        #: Every one that this worker and those with other envelopes have: one in this process, else one per envelope.
-        self._lifecycles = {self.config.service_envelope: self._lifecycle}
+        self._lifecycle = Lifecycle(model, self._start, pauses=not in_process)
         try:
             self._lifecycle.load()
         except BaseException:
@@ -132,10 +138,12 @@ class Worker:
         self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
         self._queue = Queue(self.limits, self._serve, self._full)
 
-    def predict(self, *requests: Request) -> Run:
+    def predict(self, *requests: Request, on_event: Hear | None = None) -> Run:
         """Answer requests that arrive together, in this order; they form batches of up to `batch_size`.
 
-        Never raises for what a client would see as an error.
+        `on_event` is called while the handler works, with each LogLine and each intermediate wire.Answer of a stream.
+        Never raises for what a client would see as an error. Ctrl-C interrupts the handler, and is raised with the line
+        at which it stood; pressed again, it ends the worker.
         """
         served: list[_Served | None] = []
         queued: list[Received] = []
@@ -146,7 +154,7 @@ class Worker:
             else:
                 served.append(None)
                 queued.append(received)
-        answers = arriving(queued, self.limits, self._serve, self._full)
+        answers = arriving(queued, self.limits, lambda batch: self._serve(batch, on_event), self._full)
         if len(queued) > 1 and any(one.describe for one in queued):  # closes the batch before it, which waits no longer
             answers = [one._replace(findings=tuple(why.without_waits(one.findings))) for one in answers]
         following = iter(answers)
@@ -165,12 +173,9 @@ class Worker:
 
         With `batch_size`, or where the config file has other settings now, the model is registered anew with them.
         Functions that are not reached while loading get their new code in place, and what requests changed is put
-        back. In every other case, and with `force`, the handler is loaded anew; so is one in a process of its own.
-        Raises LoadError when it does not load; the next request then tries again.
+        back. In every other case, and with `force`, the handler is loaded anew. Raises LoadError when it does not load;
+        the next request then tries again.
         """
-        for lifecycle in tuple(self._lifecycles.values()):
-            if lifecycle is not self._lifecycle:
-                lifecycle.close(wait=False)
         self._asked = (self._asked[0], batch_size or self._asked[1], *self._asked[2:])
         with suppress(OSError):  # a config file that is gone, as the load says
             if batch_size is not None or self.model.settings() != self.settings:
@@ -180,9 +185,8 @@ class Worker:
     def with_envelope(self, name: str | None) -> Worker:
         """This worker as one with another service_envelope, or with None, without one.
 
-        In this process the two share the loaded handler, also when the worker died or one of them reloads; a batch
-        holds requests to one of them. A child process is started with its envelope, so each has its own, and the
-        first request starts it. Closing one closes the other too. Raises ConfigError for an unknown name.
+        The two share the loaded handler, also when the worker died or one of them reloads; a batch holds requests to
+        one of them. Closing one closes the other too. Raises ConfigError for an unknown name.
         """
         envelope = Config.read({"service_envelope": name}).service_envelope
         if envelope == self.config.service_envelope:
@@ -190,9 +194,18 @@ class Worker:
         other = copy(self)
         other.config = replace(self.config, service_envelope=envelope)
         other._queue = Queue(self.limits, other._serve, other._full)
-        if self.process:
-            own = Lifecycle(self.model, other._start, pauses=True)
-            other._lifecycle = self._lifecycles.setdefault(envelope, own)
+        return other
+
+    def in_this_process(self) -> Worker:
+        """This worker as one with `in_process`, for a debugger or a profiler. It loads the handler at its first
+        request, and is to be closed by itself."""
+        if self.in_process:
+            return self
+        other = copy(self)
+        other.in_process, other._where = True, _WHERE[True]
+        other._queue = Queue(self.limits, other._serve, other._full)
+        other._lifecycle = Lifecycle(self.model, other._start, pauses=False)
+        other._unpacked = None
         return other
 
     @property
@@ -206,9 +219,9 @@ class Worker:
         return self._loaded.logs if self._loaded else ()
 
     def close(self) -> None:
-        """Forget the handler and remove what was staged for it; the next request would load it anew."""
-        for lifecycle in tuple(self._lifecycles.values()):
-            lifecycle.close()
+        """End the worker's process and remove what was staged for it; both are gone when this returns. The next request
+        would load it anew."""
+        self._lifecycle.close()
         if self._unpacked is not None:
             self._unpacked.close()
 
@@ -224,10 +237,10 @@ class Worker:
         return f"<Worker {self.model.name} {self.model.version}>"
 
     @property
-    def _loaded(self) -> Loaded | Child | None:
+    def _loaded(self) -> WorkerProcess | InProcess | None:
         return self._lifecycle.loaded
 
-    def _start(self) -> Loaded | Child:
+    def _start(self) -> WorkerProcess | InProcess:
         message = f"Failed to start workers for model {self.model.name} version: {self._frontend.version}"
 
         def refusal(status: int) -> Response:
@@ -238,17 +251,14 @@ class Worker:
         if (wrong := why.unusable(self.model)) is not None:
             answer = self._frontend.error(500, wrong.type, wrong.message)
             raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
-        given = self.model, self.config, self.batch_size, self.gpu_id, refusal, self.response_timeout
-        if self.process:
-            return Child(*given, self.startup_timeout)
-        loaded = Loaded(*given)
-        if loaded.shadows:  # the worker's own script would import these; a real one tells whether it lives with them
-            Child(*given, self.startup_timeout).close()
-        return loaded
+        return (InProcess if self.in_process else WorkerProcess)(
+            self.model, self.config, self.batch_size, self.gpu_id, refusal, self.response_timeout,
+            self.startup_timeout,
+        )  # fmt: skip
 
-    def _serve(self, batch: list[Received]) -> list[_Served]:
+    def _serve(self, batch: list[Received], hear: Hear | None = None) -> list[_Served]:
         with self._lifecycle.lock:
-            call, responses, found = self._call(batch)
+            call, responses, found = self._call(batch, hear)
         return [_Served(response, call, found) for response in responses]
 
     def _full(self, received: Received) -> _Served:
@@ -278,7 +288,9 @@ class Worker:
             getattr(self._loaded, "geometry", None),
         )
 
-    def _call(self, batch: list[Received]) -> tuple[Call | None, list[Response], tuple[Finding, ...]]:
+    def _call(
+        self, batch: list[Received], hear: Hear | None
+    ) -> tuple[Call | None, list[Response], tuple[Finding, ...]]:
         try:
             loaded = self._lifecycle.ready()
         except LoadError as problem:
@@ -286,32 +298,30 @@ class Worker:
         jobs = [received.job for received in batch]
         message = wire.encode_predict(jobs)
         envelope = self.config.service_envelope
-        outcome, memory = self._ask(loaded, message, envelope)
+        outcome = loaded.call(message, envelope, self.measures_memory, hear)
         died, responses = self._respond(batch, outcome)
-        error = outcome.error
-        info = loaded.describe_error(error) if error else None
-        if error and self.on_exception and not self.process:
-            self.on_exception(error)
+        if self.on_exception is not None and isinstance(loaded, InProcess) and loaded.raised is not None:
+            self.on_exception(loaded.raised)
         requests, describe = [received.request for received in batch], batch[0].describe
         found: tuple[Finding, ...] = ()
-        failed = error is not None or died or outcome.reply is None or outcome.reply.code != 200
+        failed = outcome.error is not None or died or outcome.reply is None or outcome.reply.code != 200
         if failed or why.rules_for(
-            self._setup, envelope, requests, jobs, outcome.rows, outcome.reply, outcome.before, outcome.noted,
+            self._setup, envelope, requests, jobs, outcome.bodies, outcome.reply, outcome.before, outcome.noted,
             outcome.logs, describe,
         ):  # fmt: skip
-            found = why.explain(why.Evidence(
-                error, info, files=loaded.files, returned=outcome.returned, rows=outcome.rows, died=died,
-                logged=outcome.logged, setup=self._setup, folder=loaded.model_dir, envelope=envelope,
-                requests=requests, jobs=jobs, answer=outcome.reply, before=outcome.before, responses=responses,
-                result=outcome.result, noted=outcome.noted, logs=outcome.logs, seconds=outcome.timings.total,
-                describe=describe, remote=self.process,
+            found = loaded.explain(Question(
+                self._setup, envelope, requests, jobs, responses, outcome.reply, outcome.before, outcome.logs, died,
+                outcome.timings.total, describe, notebook() if failed else why.Notebook(),
             ))  # fmt: skip
-            if inspect.iscoroutine(outcome.returned):
-                outcome.returned.close()  # said in `found`; Python's own warning would come at some later time
-        seen = (*loaded.seen, *outcome.seen)
+        else:
+            loaded.forget()
         call = Call(
-            message, outcome.timings, outcome.logs, info, envelope, self.config.decode_input_request, memory, seen
-        )
+            message, outcome.timings, outcome.logs, outcome.error, envelope, self.config.decode_input_request,
+            outcome.memory, (*loaded.seen, *outcome.seen),
+        )  # fmt: skip
+        if self._lifecycle.staged_again:
+            self._lifecycle.staged_again = False
+            found = (*found, why.staged_again())
         if died:
             self._lifecycle.died()
         elif 0 < self._client_timeout < outcome.timings.total:
@@ -319,19 +329,10 @@ class Worker:
             found = (*found, why.client_timeout(self._client_timeout))
         return call, responses, found
 
-    def _ask(
-        self, loaded: Loaded | Child, message: wire.Buffers, envelope: str | None
-    ) -> tuple[Outcome, Memory | None]:
-        if isinstance(loaded, Child):
-            return loaded.call(message), None
-        if self.measures_memory:
-            return peak_memory(lambda: loaded.call(message, envelope))
-        return loaded.call(message, envelope), None
-
     def _refuse(self, batch: list[Received], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
-        """The answers where the worker does not load again. A child that reports the failure takes a batch from the
-        queue with it; one that dies of it does not, and its requests would wait for ever."""
-        if not self.process or isinstance(problem.__cause__, RuntimeError | MemoryError):
+        """The answers where the worker does not load again. One that reports the failure takes a batch from the queue
+        with it; one that dies of it does not, and its requests would wait for ever."""
+        if problem.reported:
             return [self._frontend.died(received) for received in batch], problem.findings
         return [Response(None) for _ in batch], (why.no_worker(), *problem.findings)
 

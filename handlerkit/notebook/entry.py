@@ -118,6 +118,17 @@ class Entry:
         self.versions.record(self.worker.model)
         return self.worker
 
+    def serve_here(self, batch: int = 1) -> Worker:
+        """One in this process, for a debugger; the caller closes it. Raises LoadError."""
+        options = {**self.registered, "batch_size": max(batch, int(self.registered.get("batch_size") or 1))}
+        try:
+            worker = Worker(self.build(), **options, in_process=True)
+        except LoadError as problem:
+            self._failed(problem)
+            raise
+        worker.on_exception = self.keep
+        return worker
+
     def earlier(self, name: str, models: Mapping[str, Entry], envelope: str | None) -> AbstractContextManager[Endpoint]:
         """What opens a worker of an earlier version, or of another of these models, in batches as large as this one's
         worker takes."""
@@ -177,7 +188,8 @@ class Entry:
     def _failed(self, problem: LoadError) -> None:
         why = f": {problem.error.type}: {problem.error.message}" if problem.error else ""
         self.failure = stamp(self.build()), " ".join(f"{problem.args[0]}{why}".split())
-        self.keep(problem.__cause__ or problem)
+        if problem.__cause__ is not None:
+            self.keep(problem.__cause__)
 
     def _registers_anew(self) -> str:
         """What differs from the model that the worker was registered with, "" for nothing but files' contents."""

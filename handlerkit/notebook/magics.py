@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
+from handlerkit.endpoints.fork_server import fork_server
 from handlerkit.model import ready_made
 from handlerkit.notebook.parsers import PARSERS, HelpRequested, WrongOption
 
@@ -212,8 +214,11 @@ def _bundle(shown: object, include: Any = None, exclude: Any = None) -> dict[str
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """What %load_ext handlerkit does: the magics, their completion, and the displays."""
+    """What %load_ext handlerkit does: the magics, their completion, and the displays; and the process that makes
+    workers begins to import torch, beside this one."""
     unload_ipython_extension(shell)
+    with suppress(OSError):  # the first worker will say so
+        fork_server().start()
     shell.register_magics(HandlerkitMagics)
     shell.input_transformers_cleanup.append(_with_body)
     for key in _HOOKED:

@@ -187,6 +187,8 @@ def request_parser(prog: str = "%request") -> Parser:
     add("--against", metavar="RUN", help="compare with a variable's Run; previous: with the last answers")
     add("--as", dest="shown_as", metavar="VIEW", help="show the answers as boxes, segmentation, classes, tensor, ...")
     add("--geometry", help="where maps lie on the photograph: stretch, or such as 'resize 256 crop 224'")
+    add("--debug", action="store_true", help="in the notebook's process, where breakpoint() and %%debug work; what the "
+        "handler changes stays changed there, and what ends a worker ends the kernel")  # fmt: skip
     return parser
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import atexit
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from handlerkit.bench import Bench
 from handlerkit.check import Check, check
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
+from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
 from handlerkit.notebook import benching, cell, previewing
@@ -53,7 +53,7 @@ class Session:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._current: Entry | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: OwnFolder | None = None
         self._standby = Standby()
         self._previews = Previews()
         #: Called with a model's name after its handler was loaded.
@@ -186,6 +186,7 @@ class Session:
         against: Run | str | None = None,
         shown_as: str = "",
         geometry: str = "",
+        debug: bool = False,
     ) -> Run | Envelopes | Comparison:
         """Send requests through the current model's worker.
 
@@ -204,6 +205,8 @@ class Session:
             against: compare the answers with those of this Run; "previous": of the model's last one.
             shown_as: the name of the view that shows the answers, instead of the one that fits.
             geometry: what the handler does to a photograph: "stretch", or such as "resize 256 crop 224".
+            debug: load the handler in this process for this request, where breakpoint() stops and %debug opens the
+                exception that it raised. Little is isolated then: see Worker's `in_process`.
 
         Raises RequestError for what cannot be sent, LoadError where the handler does not load.
         """
@@ -214,16 +217,18 @@ class Session:
         changes = {key: value for key, value in (("method", method), ("path", path), ("query", query)) if value}
         requests = [to_request(one, content_type, headers, **changes) for one in payloads or [Request("GET")]]
         shown, before = _shown(shown_as, geometry), entry.compared_with(against)
-        worker = entry.serve(batch)
-        if envelope == "all":
-            if not payloads:
-                raise RequestError("there is nothing to send in every envelope: name a file or a variable")
-            return compare_envelopes(requests, worker.with_envelope, batch=batch, as_tensor=as_tensor)
-        if envelope is not None:
-            worker = worker.with_envelope(envelope)
-            if payloads:
-                requests = [envelopes.wrap(envelope, one, as_tensor=as_tensor) for one in requests]
-        run = replace(worker.predict(*(one for one in requests for _ in range(batch))), **shown)
+        worker = entry.serve_here(batch) if debug else entry.serve(batch)
+        with worker if debug else nullcontext():
+            if envelope == "all":
+                if not payloads:
+                    raise RequestError("there is nothing to send in every envelope: name a file or a variable")
+                return compare_envelopes(requests, worker.with_envelope, batch=batch, as_tensor=as_tensor)
+            asked = worker
+            if envelope is not None:
+                asked = worker.with_envelope(envelope)
+                if payloads:
+                    requests = [envelopes.wrap(envelope, one, as_tensor=as_tensor) for one in requests]
+            run = replace(asked.predict(*(one for one in requests for _ in range(batch))), **shown)
         entry.last = run
         if run.ok:
             self.last_exception = None
@@ -431,7 +436,7 @@ class Session:
         self._entries.clear()
         self._current = None
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.remove()
             self._folder = None
 
     def _chosen(self) -> Entry:
@@ -478,9 +483,9 @@ class Session:
 
     def _write_class(self, kind: type) -> str:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="handlerkit-")
+            self._folder = OwnFolder()
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
-        return str(cell.write(Path(self._folder.name, f"{name}.py"), cell.module_source(kind)))
+        return str(cell.write(Path(self._folder.path, f"{name}.py"), cell.module_source(kind)))
 
 
 def _existing_target(name: PathLike | None, default: PathLike) -> PathLike:

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import weakref
 from pathlib import Path
 
 from handlerkit.errors import ArchiveError, ModelError
+from handlerkit.folders import OwnFolder
 from handlerkit.model import DEFAULT_HANDLERS, Model, PathLike
 from handlerkit.unpack.names import quoted
 from handlerkit.unpack.reader import MAX_FILES, ArchiveReader, Bounds, open_archive, read_manifest
@@ -65,8 +64,7 @@ class Unpacked:
 
     def __init__(self, path: PathLike) -> None:
         self._path = Path(path).expanduser().absolute()
-        self._folder = Path(tempfile.mkdtemp(prefix="handlerkit-"))
-        self._finalizer = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._own = OwnFolder()
         try:
             #: Its files are there until `close`.
             self.model = unpack(self._path, self._files)
@@ -76,13 +74,11 @@ class Unpacked:
 
     @property
     def _files(self) -> Path:
-        return self._folder / "model"
+        return self._own.path / "model"
 
     def restore(self) -> None:
         """Lay the files out again where they were removed."""
-        if not self._finalizer.alive:
-            self._folder.mkdir(mode=0o700)
-            self._finalizer = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        if self._own.restore():
             unpack(self._path, self._files)
 
     def give_way(self, file: Path) -> None:
@@ -93,7 +89,7 @@ class Unpacked:
 
     def close(self) -> None:
         """Remove the files."""
-        self._finalizer()
+        self._own.remove()
 
 
 def _files(archive: ArchiveReader) -> dict[str, str]:

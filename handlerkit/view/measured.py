@@ -177,7 +177,7 @@ def _method(against: Against) -> str:
 
 def _advised(advice: Advice) -> tuple[str, list[str], list[list[str]]]:
     """A sentence, and a table of what was measured."""
-    columns = [{"batches": "batch", "threads": "threads"}.get(advice.name, "way"), "time"]
+    columns = ["batch" if advice.name == "batches" else "way", "time"]
     sized = any(option.size is not None for option in advice.options)
     noted = any(option.note for option in advice.options)
     columns += ["size"] * sized + ["note"] * noted
@@ -224,17 +224,9 @@ def _batches(advice: Advice) -> str:
     )
 
 
-def _threads(advice: Advice) -> str:
-    here, there = advice.options
-    return (
-        f"torch computes with {here.name}, and with {there.name}: a call takes {duration(here.seconds)} and "
-        f"{duration(there.seconds)}. torch.set_num_threads makes them equal."
-    )
-
-
 _LITTLE = 0.3  # of preprocess
 _MUCH = 0.8  # of what PIL takes
-_SAID = {"encode": _encode, "decode": _decode, "batches": _batches, "threads": _threads}
+_SAID = {"encode": _encode, "decode": _decode, "batches": _batches}
 
 
 # --- the profile ----------------------------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from handlerkit.messages import Finding
 from handlerkit.why import calling, loading
-from handlerkit.why.answers import ANSWER_RULES, broken_off
-from handlerkit.why.evidence import Evidence, Noted, Setup
-from handlerkit.why.frontend import client_timeout, no_worker, queue_full, told, turned_away
+from handlerkit.why.answers import ANSWER_RULES, broken_off, is_piece
+from handlerkit.why.asked import kind_of_body
+from handlerkit.why.evidence import Evidence, Notebook, Noted, Setup, place
+from handlerkit.why.frontend import client_timeout, no_worker, queue_full, staged_again, told, turned_away
 from handlerkit.why.quiet import rules_for, without_waits, worth_knowing
 from handlerkit.why.returned import REMOTE_RETURN_RULES, RETURN_RULES
 from handlerkit.why.settings import declares_metrics, set_aside, unusable
@@ -21,16 +22,20 @@ from handlerkit.why.watch import note_debug, watch
 
 __all__ = [
     "Evidence",
+    "Notebook",
     "Noted",
     "Setup",
     "client_timeout",
     "declares_metrics",
     "explain",
+    "kind_of_body",
     "no_worker",
     "note_debug",
+    "place",
     "queue_full",
     "rules_for",
     "set_aside",
+    "staged_again",
     "told",
     "turned_away",
     "unusable",
@@ -61,7 +66,8 @@ def _cause(seen: Evidence) -> Finding | None:
     rules = calling.RAISE_RULES
     if seen.error is None and not seen.died:
         refused = REMOTE_RETURN_RULES if seen.remote else RETURN_RULES
-        rules = ANSWER_RULES if seen.answer is not None and seen.answer.code == 200 else refused
+        taken = seen.answer is not None and (seen.answer.code == 200 or is_piece(seen.answer))
+        rules = ANSWER_RULES if taken else refused
     for rule in rules:
         if (found := rule(seen)) is not None:
             return replace(found, effect=broken_off(seen) or found.effect)

@@ -5,14 +5,20 @@ from __future__ import annotations
 from handlerkit.messages import Finding
 from handlerkit.why import source
 from handlerkit.why.evidence import Evidence, Rule
+from handlerkit.wire import Answer
 
 _BROKEN = "The client has the status and the pieces sent so far; then the connection is cut, without an error."
 
 
+def is_piece(answer: Answer) -> bool:
+    """Whether it is an intermediate one, by its mark."""
+    return any(("ts_stream_next", "true") in row.headers for row in answer.predictions)
+
+
 def stream_code(seen: Evidence) -> Finding | None:
     """An intermediate answer that carries an error."""
-    bad = next((piece for piece in seen.before if piece.code != 200), None)
-    if bad is None:
+    bad = seen.answer
+    if bad is None or bad.code == 200:
         return None
     what = f"The handler sent an intermediate answer with code {bad.code}, which ends the request as an error."
     served = (

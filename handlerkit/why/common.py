@@ -58,7 +58,7 @@ def missing_import(seen: Evidence) -> Finding | None:
         what = f"{root!r} is installed here, by {distribution}, and not where the model runs: nothing declares it."
         change = f"Name {distribution} in the requirements file (%model --requirements-file)."
         return Finding("undeclared", what, seen.where, served, change)
-    if root in sys.modules:
+    if root in seen.notebook.modules:
         what = f"The notebook has a module {root!r}, but the archive does not hold it."
         change = f"Let it travel: %%module {root}.py, or --extra-files {root}.py."
         return Finding("notebook_only", what, seen.where, served, change)
@@ -76,13 +76,12 @@ def _never_existed(name: str) -> bool:
 
 
 def missing_name(seen: Evidence) -> Finding | None:
-    main = sys.modules.get("__main__")
     if not isinstance(seen.error, NameError) or not seen.error.name:
         return None
     name = seen.error.name
     served = LOAD if seen.loading else FAILED
     known = _IMPORTS.get(name) or (f"import {name}" if name in _PACKAGES | sys.stdlib_module_names else "")
-    if hasattr(main, name) and not hasattr(builtins, name):
+    if name in seen.notebook.names and not hasattr(builtins, name):
         what = f"{name!r} is defined in the notebook, not in the handler's file."
         change = f"Write at the top of the handler's file: {known}." if known else (
             "Define or import it in the %%handler cell or in a %%module."

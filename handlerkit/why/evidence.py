@@ -47,6 +47,17 @@ class Noted(NamedTuple):
     line: int
 
 
+class Notebook(NamedTuple):
+    """What the notebook has and a worker has not: its modules, by their top-level names, and its variables. A handler
+    that misses one of them is told so."""
+
+    modules: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+
+
+_NO_NOTEBOOK = Notebook()
+
+
 @dataclass(slots=True, eq=False)
 class Evidence:
     """What is known of a load or a call while its objects are still alive; never kept.
@@ -61,8 +72,9 @@ class Evidence:
         logged: what a worker in another process said of the returned value, which is not at hand then.
         answer, before: the worker's answer, and the intermediate ones before it.
         noted: the calls of the context that `watch` kept.
-        remote: the call ran in another process; returned, result and noted are not at hand.
+        remote: the call ran in a server; returned, result and noted are not at hand.
         undeclared: modules that are installed here, and not where the handler runs, with their distribution's name.
+        notebook: what a notebook has that the worker has not.
     """
 
     error: BaseException | None = None
@@ -88,6 +100,7 @@ class Evidence:
     seconds: float = 0.0
     describe: bool = False
     remote: bool = False
+    notebook: Notebook = _NO_NOTEBOOK
     undeclared: Mapping[str, str] = field(default_factory=dict)
 
     @property

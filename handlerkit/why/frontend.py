@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from handlerkit.messages import Finding, Request, Response
-from handlerkit.why.evidence import Setup
+from handlerkit.why.evidence import NOTHING, Setup
 
 _ALONE = "The worker is not asked, and nothing is logged of it."
 _LINE, _HEAD = 4096, 8192
@@ -108,6 +108,13 @@ def _unreadable(request: Request, target: str) -> tuple[str, str, str]:
     if length is not None and not length.strip().isdecimal():
         return "not_http", f"The header Content-Length is {length!r}, which is no number.", "Let the client count."
     return "not_http", "A header's name is not HTTP.", "Write names of letters, digits and hyphens alone."
+
+
+def staged_again() -> Finding:
+    """The worker's folder was removed by somebody else."""
+    what = "The worker's folder of the model's files was removed from outside, so they were laid out and loaded again."
+    change = "Leave the folders hk-* in the temporary folder alone; a cleaner of old files there may be told to."
+    return Finding("staged_again", what, "", NOTHING, change, "warning")
 
 
 def queue_full(size: int) -> Finding:

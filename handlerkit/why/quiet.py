@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from handlerkit.messages import Finding, LogLine, Metric, Request
 from handlerkit.why import source
-from handlerkit.why.asked import ASKED_RULES, telling
+from handlerkit.why.asked import ASKED_RULES, kind_of_body, telling
 from handlerkit.why.calling import timeout_not_in_force
 from handlerkit.why.envelopes import QUIET_ENVELOPE_RULES
-from handlerkit.why.evidence import NOTHING, Evidence, Noted, Rule, Setup
+from handlerkit.why.evidence import NOTHING, Evidence, Rule, Setup
 from handlerkit.wire import Answer, Job, Prediction
 
 _OWN = {"x-request-id", "pragma", "cache-control", "expires", "content-length", "connection", "transfer-encoding"}
@@ -28,8 +27,8 @@ _NEAR = 0.9
 def worth_knowing(seen: Evidence) -> list[Finding]:
     """Everything that is worth knowing of a call, whether or not it failed."""
     rules = rules_for(
-        seen.setup, seen.envelope, seen.requests, seen.jobs, seen.rows, seen.answer, seen.before, seen.noted, seen.logs,
-        seen.describe,
+        seen.setup, seen.envelope, seen.requests, seen.jobs, tuple(map(kind_of_body, seen.rows)), seen.answer,
+        seen.before, bool(seen.noted), seen.logs, seen.describe,
     )  # fmt: skip
     return [found for rule in rules if (found := rule(seen)) is not None]
 
@@ -39,19 +38,20 @@ def rules_for(
     envelope: str | None,
     requests: Sequence[Request],
     jobs: Sequence[Job],
-    rows: Sequence[Any],
+    bodies: Sequence[str],
     answer: Answer | None,
     before: Sequence[Answer],
-    noted: Sequence[Noted],
+    noted: bool,
     logs: Sequence[LogLine],
     describe: bool,
 ) -> list[Rule]:
-    """The rules that can have something to say of a call; its arguments are what Evidence would hold. There are some
-    wherever a request of a successful batch got a status of its own."""
+    """The rules that can have something to say of a call; its arguments are what Evidence would hold, but for `bodies`,
+    which are `kind_of_body` of the rows. There are some wherever a request of a successful batch got a status of its
+    own."""
     rules: list[Rule] = []
     if not describe:
-        for request, job, row in zip(requests, jobs, rows, strict=False):
-            if telling(request, job, row):
+        for request, job, body in zip(requests, jobs, bodies, strict=False):
+            if telling(request, job, body):
                 rules += ASKED_RULES
                 break
     if noted:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +12,8 @@ import pytest
 from PIL import Image
 
 from handlerkit import Model, Request, Worker
-from handlerkit.bench import Bench, Row, advice, measure
-from handlerkit.bench.advice import batches, dominating, pictures, worker_threads
+from handlerkit.bench import Bench, Row, measure
+from handlerkit.bench.advice import batches, dominating, pictures
 
 ANSWERS_LISTS = """
 import numpy as np
@@ -44,13 +42,10 @@ class Computes:
 
 
 @pytest.fixture
-def bench_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
-    """Measures a handler, by its source; a worker of TorchServe is said to have this many threads."""
+def bench_of(tmp_path: Path) -> Callable[..., Bench]:
+    """Measures a handler, by its source."""
 
-    def measured(source: str, request: Request, *, threads: int | None = None) -> Bench:
-        import torch
-
-        monkeypatch.setattr(advice, "worker_threads", lambda: threads or torch.get_num_threads())
+    def measured(source: str, request: Request) -> Bench:
         (tmp_path / "handler.py").write_text(source)
         with Worker(Model("coins", handler=tmp_path / "handler.py")) as worker:
             return measure(worker, request, repeats=3, warm_up=1)
@@ -85,41 +80,6 @@ def test_where_preprocess_dominates_the_decoders_of_this_picture_are_measured(be
 
 def test_a_handler_that_does_next_to_nothing_is_left_alone(bench_of) -> None:
     assert bench_of("def handle(data, context):\n    return ['a'] * len(data or ())", Request()).advice == ()
-
-
-def test_another_number_of_threads_is_measured_beside_this_one(bench_of) -> None:
-    import torch
-
-    here = torch.get_num_threads()
-    (found,) = bench_of(COMPUTES.format(initialize="pass"), Request(), threads=here + 1).advice
-    assert found.name == "threads"
-    assert [option.name for option in found.options] == [
-        f"{here} thread{'s' * (here != 1)}, as here",
-        f"{here + 1} threads, as in a TorchServe worker",
-    ]
-    assert torch.get_num_threads() == here
-
-
-def test_a_handler_that_sets_its_threads_does_so_on_the_server_too(bench_of) -> None:
-    import torch
-
-    here = torch.get_num_threads()
-    source = COMPUTES.format(initialize=f"torch.set_num_threads({here})")
-    assert bench_of(source, Request(), threads=here + 1).advice == ()
-
-
-def test_worker_threads_are_those_of_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {}
-
-    def run(command: list[str], **how: object) -> subprocess.CompletedProcess[str]:
-        asked.update(command=command, **how)
-        return subprocess.CompletedProcess(command, 0, stdout="3\n")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setenv("JPY_PARENT_PID", "1")
-    assert worker_threads.__wrapped__() == 3
-    assert asked["command"][0] == sys.executable
-    assert "JPY_PARENT_PID" not in asked["env"]
 
 
 def test_batches_that_do_not_pay_are_told_with_their_figures() -> None:

@@ -23,9 +23,11 @@ class Notebook:
         self.folder = folder
         self.options: dict[str, Any] = {}
         self.requests = [Request.text("a"), Request.text("b")]
+        #: What the handler's file begins with: it runs in the worker, before anything is loaded.
+        self.begins = ""
 
     def load(self, source: str, extra: Mapping[str, str | bytes] | None = None, **options: Any) -> Notebook:
-        (self.folder / "handler.py").write_text(source)
+        (self.folder / "handler.py").write_text(self.begins + source)
         for name, text in (extra or {}).items():
             (self.folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
         names = [name for name in ("serialized_file", "config_file", "model_file") if name in options]

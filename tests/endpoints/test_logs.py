@@ -1,46 +1,32 @@
+"""What a worker logs, as lines."""
+
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from pathlib import Path
 
-import pytest
-
-from handlerkit.endpoints.logs import set_level
+from handlerkit.endpoints.logs import Journal, PlainPaths
+from handlerkit.worker_process.user_files import UserFiles
 
 
-@pytest.fixture(autouse=True)
-def root() -> Iterator[None]:
-    level, disabled = logging.root.level, logging.root.manager.disable
-    set_level(logging.WARNING, 0)
-    yield
-    set_level(level, disabled)
+def test_bytes_become_lines_whatever_their_pieces() -> None:
+    journal = Journal(PlainPaths(Path("/model")))
+    for piece in (b"a", b"b\nc", b"\n\nd", b"e"):
+        journal.write_out(piece)
+    assert [line.text for line in journal.take()] == ["ab", "c", "", "de"]
+    assert journal.take() == ()
 
 
-def test_loggers_follow_the_level() -> None:
-    logger = logging.getLogger("handlerkit.test.follows")
-    before = logger.isEnabledFor(logging.INFO)
-    set_level(logging.INFO, 0)
-    assert (before, logger.isEnabledFor(logging.INFO), logging.root.isEnabledFor(logging.INFO)) == (False, True, True)
+def test_paths_are_told_as_the_user_knows_them() -> None:
+    users = UserFiles("/tmp/hk/abc", {"handler.py": "/home/me/work/handler.py"})
+    plain = PlainPaths(Path("/tmp/hk/abc"), users).plain
+    assert plain('File "/tmp/hk/abc/handler.py", line 1') == 'File "handler.py", line 1'
+    assert plain('File "/home/me/work/handler.py", line 1') == 'File "handler.py", line 1'
+    assert plain("/home/me/work/handler.py:3: UserWarning") == "<model_dir>/handler.py:3: UserWarning"
+    assert plain("/usr/lib/python3.11/site-packages/torch/nn/x.py") == "torch/nn/x.py"
 
 
-def test_logger_that_is_made_in_between() -> None:
-    set_level(logging.INFO, 0)
-    logger = logging.getLogger("handlerkit.test.made_in_between")
-    assert logger.isEnabledFor(logging.INFO)
-    set_level(logging.WARNING, 0)
-    assert not logger.isEnabledFor(logging.INFO)
-
-
-def test_logger_that_takes_a_placeholders_place() -> None:
-    """It makes the number of names no larger."""
-    logging.getLogger("handlerkit.test.parent.child")
-    set_level(logging.INFO, 0)
-    logger = logging.getLogger("handlerkit.test.parent")
-    assert logger.isEnabledFor(logging.INFO)
-    set_level(logging.WARNING, 0)
-    assert not logger.isEnabledFor(logging.INFO)
-
-
-def test_logging_that_is_disabled() -> None:
-    set_level(logging.INFO, logging.CRITICAL)
-    assert not logging.getLogger("handlerkit.test.disabled").isEnabledFor(logging.CRITICAL)
+def test_hearer_is_told_each_line() -> None:
+    journal, heard = Journal(PlainPaths(Path("/model"))), []
+    journal.hear = heard.append
+    journal.write_err(b"one\ntw")
+    assert [(line.level, line.text) for line in heard] == [("WARN", "one")]

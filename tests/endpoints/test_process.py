@@ -1,5 +1,4 @@
-"""Worker(process=True): answers, deaths, restarts, load failures and what is left behind. Starting a child takes as
-long as importing torch, so tests share one as long as it lives."""
+"""A Worker's process: answers, deaths, restarts, load failures and what is left behind."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from handlerkit.endpoints.process import BackOff
+from handlerkit.endpoints.lifecycle import BackOff
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 from handlerkit.messages import Part, Request, Run
@@ -27,7 +26,7 @@ OWNER = """
 import sys
 from handlerkit import Model, Request, Worker
 
-worker = Worker(Model("m", handler=sys.argv[1]), process=True)
+worker = Worker(Model("m", handler=sys.argv[1]))
 where = "import os; out = [f'{os.getpid()} {os.getppid()} {os.getcwd()}']"
 print(worker.predict(Request(headers={"x-py": where})).response.text, flush=True)
 worker.predict(Request(headers={"x-py": sys.argv[2]}))
@@ -57,14 +56,15 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def worker(handlers: Path) -> Iterator[Worker]:
     """One that runs the code it is sent, in batches of two; response_timeout 1 s."""
     model = Model("m", handler=handlers / "runs_code.py")
-    with Worker(model, batch_size=2, max_batch_delay=100, response_timeout=1, process=True) as worker:
+    with Worker(model, batch_size=2, max_batch_delay=100, response_timeout=1) as worker:
         yield worker
 
 
 @pytest.fixture(scope="module")
 def inside(handlers: Path) -> Iterator[Worker]:
     """The same in this process."""
-    with Worker(Model("m", handler=handlers / "runs_code.py"), batch_size=2, max_batch_delay=100) as worker:
+    model = Model("m", handler=handlers / "runs_code.py")
+    with Worker(model, batch_size=2, max_batch_delay=100, in_process=True) as worker:
         yield worker
 
 
@@ -145,7 +145,7 @@ class TestAnswers:
         run = run_code(worker, "import time; time.sleep(0.1)")
         assert [sample.name for sample in run.metrics] == ["PredictionTime"]
         assert 0.1 < run.timings.total < 1
-        assert dict(run.timings.stages) == {}
+        assert list(run.timings.stages) == ["decode", "handle", "encode"]
 
     def test_no_path_of_this_machine_is_told(self, worker: Worker) -> None:
         run = run_code(worker, "import os; print(os.getcwd()); raise ValueError(os.getcwd())")
@@ -168,12 +168,12 @@ out = [[os.getcwd() == sys.path[0], os.environ["PYTHONPATH"] == sys.path[0] + ":
 #: What ends the worker, the finding's name, and words of it.
 DEATHS = {
     "exit": ("import os; os._exit(3)", "worker_exit", "ended with status 3"),
-    "sys_exit": ("import sys; sys.exit(4)", "worker_exit", "ended with status 4"),
+    "sys_exit": ("import sys; sys.exit(4)", "worker_exit", "raised SystemExit: 4"),
     "segfault": ("import ctypes; ctypes.string_at(0)", "worker_exit", "ended by SIGSEGV"),
     "kill": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "worker_exit", "507 instead of 500"),
     "endless": ("exec('while True: pass')", "worker_timeout", "longer than the response_timeout of 1 s"),
     "header": ("context.set_response_header(0, 'X-A', 'a\\r\\nb')", "worker_header", "is not an HTTP header"),
-    "phrase": ("context.set_response_status(200, 'Schön', 0)", "worker_header", "cannot read the worker's answer"),
+    "phrase": ("context.set_response_status(200, 'Schön', 0)", "status_arguments", "which cannot be sent"),
     "cycle": ("out[0] = out", "worker_encode", "Circular reference"),
     "large": ("out[0] = 'x' * 7_000_000", "worker_size", "7000000 bytes"),
 }
@@ -222,7 +222,7 @@ class TestDeath:
 
     def test_stage_of_micro_batching_that_raises_never_answers(self, handlers: Path) -> None:
         model = Model("m", handler=handlers / "micro_batches.py")
-        with Worker(model, response_timeout=1, process=True) as worker:
+        with Worker(model, response_timeout=1) as worker:
             assert worker.predict(Request.json(2)).response.text == "4"
             run = worker.predict(Request.json({}))
         assert (run.response.status, run.findings[0].name) == (500, "micro_batching")
@@ -241,7 +241,8 @@ FAILURES = {
     "none": (FUNCTION + "return [row for row in data]\n", 500, "TypeError", "none_at_load"),
     "method": ("class H:\n    def handle(self, data, context): pass\n", 500, "AttributeError", "no_method"),
     "memory": (CLASS + "raise RuntimeError('CUDA is full')\n", 507, "RuntimeError", "memory"),
-    "exit": (CLASS + "import sys; sys.exit(5)\n", 500, None, "worker_exit"),
+    "exit": (CLASS + "import sys; sys.exit(5)\n", 500, "SystemExit", "load"),
+    "exit at once": (CLASS + "import os; os._exit(5)\n", 500, None, "worker_exit"),
     "slow": (CLASS + "import time; time.sleep(60)\n", 500, None, "worker_timeout"),
 }
 
@@ -255,7 +256,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadError]:
 
     def load(file: Path) -> LoadError | None:
         try:
-            Worker(Model("odd", handler=file), {"default_startup_timeout": 3}, process=True).close()
+            Worker(Model("odd", handler=file), {"default_startup_timeout": 3}).close()
         except LoadError as problem:
             return problem
         return None
@@ -279,7 +280,7 @@ class TestLoad:
         """The server answers where the worker reports the failure; where it dies of it, the client waits."""
         file = tmp_path / "once.py"
         file.write_text(FUNCTION + "print('loaded' if data is None else 'called')\n    return ['ok']\n")
-        with Worker(Model("once", handler=file), process=True) as worker:
+        with Worker(Model("once", handler=file)) as worker:
             assert [line.text for line in worker.load_logs] == ["loaded"]
             worker.close()
             file.write_text("raise RuntimeError('mine')\n")
@@ -291,17 +292,41 @@ class TestLoad:
 
 
 class TestEnd:
-    def test_interrupt_ends_the_worker(self, worker: Worker) -> None:
-        before = children()
+    def test_interrupt_stops_the_handler_and_says_where(self, worker: Worker) -> None:
+        text(worker, "")
         threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match=r"^runs_code.py, line 10, in handle: exec"):
             text(worker, "kept['here'] = 1; import time; time.sleep(0.9)")
-        assert not before & {process.pid for process in map(psutil.Process, children())}
+        assert text(worker, "out = [str(kept.pop('here'))]") == "1"
+
+    def test_interrupt_that_the_handler_swallows(self, worker: Worker) -> None:
+        threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+        code = "import time\ntry: time.sleep(0.9)\nexcept BaseException: out = ['swallowed']"
+        assert text(worker, code) == "swallowed"
+
+    def test_second_interrupt_ends_the_worker(self, worker: Worker) -> None:
+        text(worker, "kept['here'] = 1")
+        for seconds in (0.2, 0.4):
+            threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            text(worker, "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(0.9)")
         assert text(worker, "out = [str(kept)]") == "{}"
+
+    def test_interrupt_while_loading(self, tmp_path: Path) -> None:
+        (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(20)\n")
+        before = children()
+        threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            Worker(Model("m", handler=tmp_path / "sleeps.py"))
+        assert not children() - before
+
+    def test_keyboard_interrupt_of_the_handler_is_a_dead_worker(self, worker: Worker) -> None:
+        response = run_code(worker, "raise KeyboardInterrupt").response
+        assert (response.status, response.json()["message"]) == (500, "Worker died.")
 
     def test_close_leaves_nothing(self, handlers: Path) -> None:
         before = children()
-        worker = Worker(Model("m", handler=handlers / "runs_code.py"), process=True)
+        worker = Worker(Model("m", handler=handlers / "runs_code.py"))
         folder = Path(text(worker, "import os; out = [os.getcwd()]"))
         started = children() - before
         assert folder.is_dir()

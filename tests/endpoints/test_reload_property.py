@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -245,7 +246,8 @@ first = st.fixed_dictionaries({name: rarely if name in CHANGES else st.integers(
 edit = st.dictionaries(st.sampled_from(HOLES), st.integers(0, 3), max_size=3)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(1200)  # each fresh worker imports the handler's libraries anew
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first, st.lists(edit, min_size=1, max_size=4))
 @example(dict.fromkeys(HOLES, 1) | dict.fromkeys(CHANGES, 0), [{name: 2} for name in HOLES if name not in CHANGES])
 @example(dict.fromkeys(HOLES, 1) | dict.fromkeys(CHANGES, 0), [{name: 0} for name in CHANGES])

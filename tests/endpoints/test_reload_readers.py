@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from edits import HEAD, Notebook, handler
 
-from handlerkit.endpoints import load_record
-
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 
 READERS = {
@@ -75,10 +73,8 @@ def test_load_that_reads_other_files_is_kept(notebook: Notebook, read: str) -> N
 
 
 @pytest.mark.parametrize("read", [READERS["model_dir"], PLAIN["labels"]])
-def test_where_the_system_does_not_tell_a_load_that_opens_files_is_made_again(
-    notebook: Notebook, read: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(load_record.FileOpens, "__enter__", lambda opens: opens)
+def test_where_the_system_does_not_tell_a_load_that_opens_files_is_made_again(notebook: Notebook, read: str) -> None:
+    notebook.begins = "from handlerkit.endpoints.file_opens import FileOpens\nFileOpens.__exit__ = print\n"
     notebook.load(handler("[1, str(self.x)]", read), {"labels.txt": "a"})
     assert str(notebook.edit("[[1,", "[[2,")) == "loaded again: loading may read source code (open)"
 

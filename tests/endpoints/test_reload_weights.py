@@ -8,8 +8,6 @@ import pytest
 import torch
 from edits import Notebook, handler
 
-from handlerkit.endpoints import memory_watch
-
 HELPERS = {
     "changes.py": """import torch
 def data(layer): layer.weight.data.add_(1)
@@ -34,10 +32,10 @@ WAYS = ["data", "array", "last", "inference", "storage", "file", "rows", "other"
 
 
 @pytest.fixture(params=["pages", "hashes"])
-def watch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def watch(request: pytest.FixtureRequest, notebook: Notebook) -> None:
     """Both ways to see what is written: here, and where the kernel keeps no account of it."""
     if request.param == "hashes":
-        monkeypatch.setattr(memory_watch._Pages, "account", classmethod(lambda kind: None))
+        notebook.begins = "from handlerkit.endpoints.memory_watch import _Pages\n_Pages.account = classmethod({}.get)\n"
 
 
 @pytest.mark.usefixtures("watch")

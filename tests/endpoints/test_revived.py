@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlerkit.endpoints.console import error_in
-from handlerkit.endpoints.revived import handler_classes, revived
+from handlerkit.endpoints.revived import revived
 from handlerkit.messages import ErrorInfo, Frame
 
 
@@ -75,18 +75,3 @@ def test_class_that_takes_more_than_a_message_is_made_up() -> None:
 LOADER = Frame("ts/model_loader.py", 1, "load", "")
 LAMBDA = Frame("ts/model_loader.py", 2, "<lambda>", "")
 HANDLER = Frame("h.py", 3, "initialize", "")
-
-
-@pytest.mark.parametrize(
-    ("kind", "message", "frames", "names"),
-    [
-        ("ValueError", "Expected only one class in code [<class 'h.A'>, <class 'h.B'>]", (LOADER,), ["A", "B"]),
-        ("ValueError", "Expected only one class in code []", (LOADER,), []),
-        ("AttributeError", "'A' object has no attribute 'initialize'", (LOADER,), ["A"]),
-        ("TypeError", "'NoneType' object is not iterable", (LOADER, LAMBDA, HANDLER), []),
-        ("TypeError", "'NoneType' object is not iterable", (LOADER, HANDLER), ["object"]),
-    ],
-)
-def test_classes_of_the_handler(kind: str, message: str, frames: tuple[Frame, ...], names: list[str]) -> None:
-    info = ErrorInfo(kind, message, frames, "")
-    assert [found.__name__ for found in handler_classes(info, revived(info))] == names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,13 +37,16 @@ def seen_of(tmp_path: Path) -> Iterator[Callable[..., tuple[Seen, ...]]]:
     """What is seen of a handler of these lines: in its load, and in one call that is no load's."""
     workers: list[hk.Worker] = []
 
-    def run(in_request: str = "pass", at_load: str = "pass", **files: str) -> tuple[Seen, ...]:
+    def run(
+        in_request: str = "pass", at_load: str = "pass", *, in_process: bool = False, **files: str
+    ) -> tuple[Seen, ...]:
         lines = "".join(f"    {line}\n" for line in dedent(in_request).splitlines())
         (tmp_path / "handler.py").write_text(HANDLER.format(at_load=at_load, lines=lines))
         for name, text in files.items():
             (tmp_path / f"{name}.py").write_text(text)
         extra = [tmp_path / f"{name}.py" for name in files]
-        workers.append(hk.Worker(hk.Model("m", handler=tmp_path / "handler.py", extra_files=extra)))
+        model = hk.Model("m", handler=tmp_path / "handler.py", extra_files=extra)
+        workers.append(hk.Worker(model, in_process=in_process))
         return workers[-1].predict(hk.Request.json({})).raise_for_status().call.seen
 
     yield run
@@ -89,7 +91,9 @@ def test_a_file_written_elsewhere(seen_of, elsewhere: Path, monkeypatch: pytest.
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     target = elsewhere.with_name("log.txt")
-    assert seen_of(f"open({str(target)!r}, 'w').close()") == (Seen("write", str(target), "handler.py, line 6", False),)
+    assert seen_of(f"open({str(target)!r}, 'w').close()", in_process=True) == (
+        Seen("write", str(target), "handler.py, line 6", False),
+    )
 
 
 def test_a_program(seen_of) -> None:
@@ -113,10 +117,7 @@ def test_a_socket_of_this_machine_is_no_connection(seen_of) -> None:
     assert seen_of("one, other = socket.socketpair(); one.close(); other.close()") == ()
 
 
-def test_a_module_that_a_request_imports(seen_of, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "pytest_timeout"]:
-        monkeypatch.delitem(sys.modules, name)
+def test_a_module_that_a_request_imports(seen_of) -> None:
     assert seen_of("import pytest_timeout, colorsys") == (
         Seen("import", "pytest_timeout", "handler.py, line 6", False),
     )
@@ -158,5 +159,5 @@ def test_nothing_is_looked_at_between_calls(elsewhere: Path) -> None:
 
 def test_a_failing_look_does_not_reach_the_handler(seen_of, monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
     monkeypatch.setattr("handlerkit.endpoints.seen._is_older", lambda path, begun: 1 / 0)
-    (seen,) = seen_of(f"open({str(elsewhere)!r}).close()")
+    (seen,) = seen_of(f"open({str(elsewhere)!r}).close()", in_process=True)
     assert seen.what == "not recorded: ZeroDivisionError"

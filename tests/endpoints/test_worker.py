@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from handlerkit.endpoints.lifecycle import BackOff
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, LoadError
 from handlerkit.messages import Request, Run
@@ -19,6 +20,11 @@ from handlerkit.model import Model
 from handlerkit.timing import STAGES
 
 Serve = Callable[..., Worker]
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BackOff, "_SECONDS", (0.0,))
 
 
 @pytest.fixture
@@ -78,8 +84,8 @@ class TestReload:
         with pytest.raises(LoadError):
             worker.reload()
         run = worker.predict(Request())
-        assert run.response.json()["message"] == "Worker died."
-        assert [finding.name for finding in run.findings] == ["class_count"]
+        assert run.response.status is None  # a worker that dies of its load takes no request
+        assert [finding.name for finding in run.findings] == ["no_worker", "class_count"]
         write(tmp_path, "h.py", "'b'")
         assert texts(worker.predict(Request())) == ["b"]
 
@@ -175,9 +181,9 @@ class TestDeath:
         assert [finding.name for finding in run.findings] == ["worker_timeout"]
 
     def test_answer_that_is_too_large(self, serve: Serve) -> None:
-        worker = serve("mirror", {"max_response_size": 10}, batch_size=2)
-        assert [r.status for r in worker.predict(Request.text("a" * 10), Request.text("b")).responses] == [200, 200]
-        assert [r.status for r in worker.predict(Request.text("a" * 11), Request.text("b")).responses] == [500, 500]
+        worker = serve("mirror", {"max_response_size": 40}, batch_size=2)
+        assert [r.status for r in worker.predict(Request.text("a" * 40), Request.text("b")).responses] == [200, 200]
+        assert [r.status for r in worker.predict(Request.text("a" * 41), Request.text("b")).responses] == [500, 500]
 
 
 class TestLoadError:
@@ -232,9 +238,9 @@ class TestTimings:
         assert serve("micro_batches").entry_point == "class Handler"
 
     def test_class_is_clean_outside_calls(self, serve: Serve) -> None:
-        worker = serve("times_stages")
+        worker = serve("times_stages", in_process=True)
         worker.predict(Request.text("a"))
-        kind = type(worker._loaded._handle.__self__)  # type: ignore[union-attr]
+        kind = type(worker._loaded._handler._handle.__self__)  # type: ignore[union-attr]
         assert [
             name for name in ("preprocess", "inference", "postprocess") if hasattr(vars(kind)[name], "__wrapped__")
         ] == []
@@ -244,7 +250,7 @@ class TestTimings:
         from ts.torch_handler.base_handler import BaseHandler
 
         before = dict(vars(BaseHandler)), ts.service.create_predict_response
-        serve("micro_batches").predict(Request.json(1))
+        serve("micro_batches", in_process=True).predict(Request.json(1))
         assert (dict(vars(BaseHandler)), ts.service.create_predict_response) == before
 
 
@@ -329,7 +335,7 @@ class TestClose:
 
     def test_threads_of_micro_batching_end(self, serve: Serve) -> None:
         before = set(threading.enumerate())
-        worker = serve("micro_batches", batch_size=2)
+        worker = serve("micro_batches", batch_size=2, in_process=True)
         assert texts(worker.predict(Request.json(1), Request.json(2))) == ["2", "4"]
         started = set(threading.enumerate()) - before
         assert len(started) == 3
@@ -341,7 +347,7 @@ class TestClose:
     def test_interpreter_ends_though_micro_batching_was_not_closed(self, handlers: Path) -> None:
         program = (
             "import sys, handlerkit as hk\n"
-            "worker = hk.Worker(hk.Model('m', handler=sys.argv[1]))\n"
+            "worker = hk.Worker(hk.Model('m', handler=sys.argv[1]), in_process=True)\n"
             "print(worker.predict(hk.Request.json(1)).response.text)\n"
         )
         command = [sys.executable, "-c", program, str(handlers / "micro_batches.py")]
@@ -376,7 +382,7 @@ class TestPlainWords:
         assert sys.prefix not in told
 
     def test_live_exception_is_handed_over(self, serve: Serve) -> None:
-        worker, seen = serve("runs_code"), []
+        worker, seen = serve("runs_code", in_process=True), []
         worker.on_exception = seen.append
         worker.predict(Request(headers={"x-py": "raise ValueError('live')"}))
         assert [str(error) for error in seen] == ["live"]

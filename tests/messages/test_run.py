@@ -94,9 +94,9 @@ def test_repr_is_short() -> None:
 
 @pytest.mark.parametrize("header", ["200", "raise"])
 def test_run_of_a_worker_pickles_and_keeps_no_handler(handlers: Path, header: str) -> None:
-    worker = Worker(Model("m", handler=handlers / "keeps_itself.py"))
+    worker = Worker(Model("m", handler=handlers / "keeps_itself.py"), in_process=True)
     run = worker.predict(Request.json({"a": 1}, headers={"X-Do": header}))
-    handler = weakref.ref(worker._loaded._handle.__self__)  # type: ignore[union-attr]
+    handler = weakref.ref(worker._loaded._handler._handle.__self__)  # type: ignore[union-attr]
     assert handler() is not None
     worker.close()
     del worker

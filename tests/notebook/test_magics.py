@@ -260,7 +260,7 @@ def test_envelopes_are_shown_by_their_view(notebook, echo: Session) -> None:
 def test_debuggers_open_in_the_handler_after_a_failed_call(notebook, session: Session) -> None:
     notebook("%%handler fails.py\ndef handle(data, context):\n    return data and data[0]['nothing']\n")
     notebook.shell.InteractiveTB.tb = None
-    notebook("%request fails.py")
+    notebook("%request fails.py --debug")
     for trace in (sys.last_traceback, notebook.shell.InteractiveTB.tb, sys.last_value.__traceback__):
         assert _innermost(trace) == ("handle", 3)
 
@@ -268,6 +268,7 @@ def test_debuggers_open_in_the_handler_after_a_failed_call(notebook, session: Se
 def test_debuggers_open_in_the_handler_after_a_failed_load(notebook, session: Session) -> None:
     notebook.shell.InteractiveTB.tb = None
     notebook("%%handler fails.py\n\n\ndef handle(data, context):\n    return context.nothing\n")
+    notebook("%request fails.py --debug")
     for trace in (sys.last_traceback, notebook.shell.InteractiveTB.tb, session.last_exception.__traceback__):
         assert _innermost(trace) == ("handle", 5)
 

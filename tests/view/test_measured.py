@@ -113,16 +113,10 @@ def test_decoding_advice_knows_when_decoding_is_not_the_matter() -> None:
     assert "no other decoder much faster" in view(bench(advice=(same,))).text
 
 
-def test_batches_and_threads() -> None:
+def test_batches_that_do_not_pay() -> None:
     batches = Advice("batches", "coins.png", "", 0.01, 0.01, (Option("1", 0.01), Option("8", 0.012)))
-    counts = (Option("1 thread, as here", 0.01), Option("2 threads, as in a TorchServe worker", 0.006))
-    threads = Advice("threads", "coins.png", "", 0.01, 0.01, counts)
-    text = view(bench(advice=(batches, threads))).text
+    text = view(bench(advice=(batches,))).text
     assert "Batches do not pay for coins.png: a request takes 10 ms in a batch of 1, and 12 ms in one of 8." in text
-    assert (
-        "torch computes with 1 thread, as here, and with 2 threads, as in a TorchServe worker: a call takes 10 ms"
-        in text
-    )
 
 
 def test_profile_shows_lines_and_operators() -> None:

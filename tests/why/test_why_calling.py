@@ -8,8 +8,9 @@ import pytest
 from why_cases import BASE, CLASS, Case, body, check, start
 
 from handlerkit import why
-from handlerkit.messages import Part, Request
+from handlerkit.messages import Part, Request, Response
 from handlerkit.why import calling
+from handlerkit.wire import Answer
 
 JSON = {"config_properties": {"service_envelope": "json"}}
 TWO = Request.json({"instances": [1, 2]})
@@ -21,27 +22,6 @@ VISION = (
 )
 
 CALLING = [
-    Case(
-        "logged",
-        "not_a_list",
-        body("return {'a': 1}"),
-        "returned a dict",
-        "h.py, line 4, in handle: return {'a': 1}",
-        "answer]",
-        worker={"process": True},
-    ),
-    Case(
-        "logged", "wrong_length", body("return [1, 2]"), "2 element(s) for 1", "h.py, line 4", worker={"process": True}
-    ),
-    Case(
-        "logged",
-        "not_serialisable",
-        body("return [{'a': {1}}]"),
-        "set",
-        "h.py, line 4",
-        "sorted",
-        worker={"process": True},
-    ),
     Case(
         "died",
         "worker_exit",
@@ -61,11 +41,11 @@ CALLING = [
     Case(
         "died",
         "worker_size",
-        body("return ['x' * 11] * len(data)"),
-        "11 bytes; max_response_size is 10",
+        body("return ['x' * 41] * len(data)"),
+        "41 bytes; max_response_size is 40",
         "h.py, line 4, in handle: return",
         "bytes",
-        worker={"config_properties": {"max_response_size": 10}},
+        worker={"config_properties": {"max_response_size": 40}},
     ),
     Case(
         "died",
@@ -348,7 +328,7 @@ CALLING = [
         "        raise ValueError('nobody hears this')\n",
         "A stage of micro-batching raised in its thread",
         change="Catch exceptions inside preprocess",
-        worker={"process": True, "response_timeout": 1},
+        worker={"in_process": False, "response_timeout": 1},
     ),
     Case(
         "timeout_set_aside",
@@ -623,6 +603,25 @@ def test_why_a_call_fails(case: Case, tmp_path: Path, fired: list[str]) -> None:
     assert (run.findings[0].severity == "warning") == (case.rule == "own_status")
 
 
+@pytest.mark.parametrize(
+    ("said", "name", "what", "change"),
+    [
+        ("model: m, Invalid return type: <class 'dict'>.", "not_a_list", "returned a dict", "answer]"),
+        ("model: m, number of batch response mismatched, expect: 1, got: 2.", "wrong_length", "2 element(s) for 1", ""),
+        ("Object of type set is not JSON serializable", "not_serialisable", "set", "sorted"),
+    ],
+)
+def test_why_a_server_refused_what_was_returned(said: str, name: str, what: str, change: str, tmp_path: Path) -> None:
+    (tmp_path / "h.py").write_text(body("return [1, 2]"))
+    refused = Answer(503, "", ())
+    setup = why.Setup("m", "1.0", "h.py")
+    seen = why.Evidence(
+        remote=True, logged=said, answer=refused, files=("h.py",), folder=tmp_path, setup=setup,
+        responses=[Response(503)],
+    )  # fmt: skip
+    check(Case("logged", name, "", what, "h.py, line 4", change), why.explain(seen)[0])
+
+
 def test_prediction_exception_with_200_is_a_quiet_finding(tmp_path: Path) -> None:
     raising = "from ts.utils.util import PredictionException\n" + body("raise PredictionException('fine', 200)")
     with start(Case("", "", raising, ""), tmp_path) as worker:
@@ -674,4 +673,4 @@ def test_odd_failure_has_a_cause_too(statement: str, tmp_path: Path) -> None:
 
 def test_every_rule_has_a_case() -> None:
     rules = (*calling.RAISE_RULES, *why.ANSWER_RULES, *why.RETURN_RULES)
-    assert {rule.__name__ for rule in rules} == {case.rule for case in CALLING}
+    assert {rule.__name__ for rule in rules} - {"logged"} == {case.rule for case in CALLING}

@@ -105,7 +105,7 @@ def test_answer_later_than_the_client_timeout(tmp_path: Path) -> None:
 
 def test_worker_that_does_not_load_again(tmp_path: Path) -> None:
     source = "import os\n" + body("os._exit(1)")
-    case = Case("", "no_worker", source, "dies each time", worker={"process": True})
+    case = Case("", "no_worker", source, "dies each time", worker={"in_process": False})
     with start(case, tmp_path) as worker:
         worker.predict(Request())
         (tmp_path / "h.py").write_text("raise ValueError\n")

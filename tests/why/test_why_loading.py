@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ LOADING = [
         "import os\nos._exit(5)\n",
         "ended with status 5",
         change="os._exit",
-        worker={"process": True},
+        worker={"in_process": False},
     ),
     Case("class_count", "class_count", "class A: pass\nclass B: pass\n", "defines 2 classes (A, B)", change="%%module"),
     Case(
@@ -44,14 +46,6 @@ LOADING = [
         "from ts.torch_handler.base_handler import BaseHandler",
     ),
     Case("missing_import", "import", "from json import lads\n", "cannot import name 'lads'", "h.py, line 1", "name"),
-    Case(
-        "missing_import",
-        "notebook_only",
-        "\nimport only_the_notebook\n",
-        "The notebook has a module 'only_the_notebook'",
-        "h.py, line 2",
-        "%%module only_the_notebook.py",
-    ),
     Case("syntax", "syntax", "def handle(data, context):\n    return [\n", "cannot read the file", "h.py, line 2"),
     Case(
         "no_method",
@@ -160,15 +154,6 @@ LOADING = [
         body("return data") + "Again = H\n",
         "H has two names",
         change="Remove the second name (Other = H)",
-    ),
-    Case(
-        "shadowed",
-        "shadowed",
-        "import colorsys\nprint(colorsys.rgb_to_hsv)\n" + body("return data"),
-        "colorsys.py in the archive stands in the place of Python's own",
-        "h.py, line 2",
-        "another name",
-        extra={"colorsys.py": "x = 1\n"},
     ),
     Case(
         "config_file",
@@ -335,6 +320,41 @@ def test_why_it_does_not_load(case: Case, tmp_path: Path, fired: list[str]) -> N
     check(case, found)
 
 
+#: What only a process of its own meets, where the rules cannot be watched.
+MEETS = [
+    Case(
+        "",
+        "notebook_only",
+        "\nimport only_the_notebook\n",
+        "The notebook has a module 'only_the_notebook'",
+        "h.py, line 2",
+        "%%module only_the_notebook.py",
+        worker={"in_process": False},
+    ),
+    Case(
+        "shadowed",
+        "shadowed",
+        "import colorsys\nprint(colorsys.rgb_to_hsv)\n" + body("return data"),
+        "colorsys.py in the archive stands in the place of Python's own",
+        "h.py, line 2",
+        "another name",
+        extra={"colorsys.py": "x = 1\n"},
+        worker={"in_process": False},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", MEETS, ids=str)
+def test_why_it_does_not_load_in_a_process_of_its_own(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "only_the_notebook", types.ModuleType("only_the_notebook"))
+    with pytest.raises(LoadError) as raised:
+        start(case, tmp_path)
+    (found,) = raised.value.findings
+    check(case, found)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "what"),
     [
@@ -356,4 +376,4 @@ def test_config_file_that_the_frontend_cannot_take(text: str, kind: str, what: s
 
 
 def test_every_rule_has_a_case() -> None:
-    assert {rule.__name__ for rule in loading.LOAD_RULES} == {case.rule for case in LOADING}
+    assert {rule.__name__ for rule in loading.LOAD_RULES} == {case.rule for case in LOADING} | {"shadowed"}

@@ -59,7 +59,8 @@ def body(statement: str) -> str:
 
 
 def start(case: Case, folder: Path) -> Worker:
-    """Raises LoadError where the handler does not load."""
+    """In this process, where `watched` sees the rules, unless the case says otherwise. Raises LoadError where it does
+    not load."""
     (folder / "h.py").write_text(case.source)
     (folder / "net.py").write_text("import torch\nclass Cls(torch.nn.Module): pass\n")
     given = dict(case.model)
@@ -68,7 +69,7 @@ def start(case: Case, folder: Path) -> Worker:
     extra = [folder / name for name in case.extra if name not in given.values() and name != given.get("handler")]
     handler = f"{folder}/{given.pop('handler', 'h.py')}"
     files = {option: folder / file if isinstance(file, str) else file for option, file in given.items()}
-    return Worker(Model("m", handler=handler, extra_files=extra, **files), **case.worker)
+    return Worker(Model("m", handler=handler, extra_files=extra, **files), **{"in_process": True, **case.worker})
 
 
 def watched(names: list[str]) -> Iterator[tuple[Any, str, Any]]:

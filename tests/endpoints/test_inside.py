@@ -1,17 +1,13 @@
-"""While handler code runs the process looks like a worker's, and afterwards it is as it was."""
+"""What a handler finds in its process, and what stays there from call to call."""
 
 from __future__ import annotations
 
 import asyncio
 import builtins
 import importlib
-import logging
 import os
 import pickle
-import signal
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,24 +42,6 @@ def run_code(worker: Worker, code: str) -> Run:
 
 def answer(worker: Worker, code: str = "") -> str:
     return run_code(worker, code).raise_for_status().response.text
-
-
-def state() -> dict[str, object]:
-    """What belongs to the process and not to a handler."""
-    return {
-        "folder": os.getcwd(),
-        "path": list(sys.path),
-        "modules": dict(sys.modules),
-        "builtins": dict(vars(builtins)),
-        "environment": dict(os.environ),
-        "handlers": list(logging.root.handlers),
-        "level": (logging.root.level, logging.root.manager.disable),
-        "streams": (sys.stdout, sys.stderr),
-        "filters": list(warnings.filters),
-        "showwarning": warnings.showwarning,
-        "interrupt": signal.getsignal(signal.SIGINT),
-        "loop": asyncio._get_running_loop(),
-    }
 
 
 class TestInside:
@@ -167,11 +145,11 @@ class TestInside:
         assert answer(serve("runs_code"), f"import os; out = [str(os.environ.get({name!r}))]") == "None"
         assert os.environ[name] == "1"
 
-    def test_figure_left_open_is_closed_and_the_notebooks_is_not(self, serve: Serve) -> None:
+    def test_figures_of_the_notebook_are_not_there(self, serve: Serve) -> None:
         from matplotlib import pyplot
 
         mine = pyplot.figure()
-        assert answer(serve("draws_figure")) == "2"
+        assert answer(serve("draws_figure")) == "1"
         assert pyplot.get_fignums() == [mine.number]
         pyplot.close(mine)
 
@@ -180,9 +158,8 @@ class TestLogs:
     def test_everything_said_is_logged_in_order_at_info(self, serve: Serve) -> None:
         worker = serve("says_things")
         lines = [(line.level, line.text) for line in worker.predict(Request.json([])).logs]
-        assert [text for _, text in lines if text.startswith("[METRICS]PredictionTime")] != []
-        said = [line for line in lines if not line[1].startswith(("[METRICS]", "Backend received"))]
-        assert said == [
+        said = [line for line in lines if not line[1].startswith("Backend received")]
+        assert said[:-1] == [
             ("INFO", "two"),
             ("INFO", "lines"),
             ("INFO", "printed"),
@@ -190,8 +167,8 @@ class TestLogs:
             ("INFO", "watch out"),
             ("WARN", "<model_dir>/says_things.py:18: UserWarning: old way"),
             ("WARN", '  warnings.warn("old way", UserWarning, stacklevel=1)'),
-            ("INFO", "no line end"),
         ]
+        assert said[-1][1].startswith("no line end[METRICS]PredictionTime")  # the server loses the metric, too
 
     def test_what_is_said_while_loading_is_kept_apart(self, serve: Serve) -> None:
         worker = serve("says_things")
@@ -226,82 +203,6 @@ class TestLogs:
 
     def test_open_file_descriptor_of_stdout_can_be_asked_for(self, serve: Serve) -> None:
         assert answer(serve("runs_code"), "import sys; out = [str(sys.stdout.isatty())]") == "False"
-
-
-class TestAfterwards:
-    @pytest.mark.parametrize(
-        "code",
-        [
-            "",
-            "raise ValueError('no')",
-            "raise KeyboardInterrupt",
-            "raise SystemExit(3)",
-            "import os; os.chdir('/'); os.environ['NEW'] = '1'; os.environ.pop('HOME', None)",
-            "import sys; sys.path[:] = []",
-            "import logging; logging.basicConfig(level=10, force=True); logging.disable(50)",
-            "import sys; sys.stdout = sys.stderr = None",
-            "import warnings; warnings.simplefilter('ignore'); warnings.showwarning = None",
-            "import builtins; builtins.display = 1; del builtins.display",
-            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
-        ],
-        ids=lambda code: code.replace("import ", "")[:24] or "nothing",
-    )
-    def test_process_is_as_before(self, serve: Serve, code: str) -> None:
-        worker = serve("runs_code")
-        run_code(worker, "")
-        before = state()
-        run_code(worker, code)
-        assert state() == before
-
-    def test_process_is_as_before_when_loading_fails(self, serve: Serve) -> None:
-        with pytest.raises(LoadError):
-            serve("import_missing")
-        before = state()
-        with pytest.raises(LoadError):
-            serve("import_missing")
-        assert state() == before
-
-    @pytest.fixture
-    def interrupt_soon(self) -> Iterator[None]:
-        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        yield
-        timer.cancel()
-        timer.join()
-
-    @pytest.mark.usefixtures("interrupt_soon")
-    def test_ctrl_c_ends_the_call_and_restores_the_process(self, serve: Serve) -> None:
-        worker = serve("runs_code")
-        run_code(worker, "kept['a'] = 1")
-        before = state()
-        with pytest.raises(KeyboardInterrupt):
-            run_code(worker, "import time; time.sleep(20)")
-        assert state() == before
-        assert answer(worker, "out = [str(kept)]") == "{'a': 1}"
-
-    @pytest.mark.usefixtures("interrupt_soon")
-    def test_ctrl_c_that_the_handler_swallows_goes_no_further(self, serve: Serve) -> None:
-        code = "import time\ntry: time.sleep(20)\nexcept BaseException: out = ['swallowed']"
-        assert answer(serve("runs_code"), code) == "swallowed"
-
-    @pytest.mark.usefixtures("interrupt_soon")
-    def test_ctrl_c_ends_loading(self, tmp_path: Path) -> None:
-        (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(20)\n")
-        before = state()
-        with pytest.raises(KeyboardInterrupt):
-            Worker(Model("m", handler=tmp_path / "sleeps.py"))
-        assert state() == before
-
-    def test_keyboard_interrupt_of_the_handler_is_a_dead_worker(self, serve: Serve) -> None:
-        response = run_code(serve("runs_code"), "raise KeyboardInterrupt").response
-        assert (response.status, response.json()["message"]) == (500, "Worker died.")
-
-    def test_another_thread_can_call(self, serve: Serve) -> None:
-        worker, texts = serve("runs_code"), []
-        thread = threading.Thread(target=lambda: texts.append(answer(worker)))
-        thread.start()
-        thread.join()
-        assert texts == ["ok"]
 
 
 class TestBetweenCalls:

@@ -1,4 +1,4 @@
-"""Exchanges recorded with a real TorchServe 0.12.0 that end a worker or stream, through a worker in a child process."""
+"""Exchanges recorded with a real TorchServe 0.12.0 that end a worker or stream, sent with short time-outs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_golden import CASES, Case, check_response, model_of, named, request_of, requests_of, responses_of
 
-from handlerkit.endpoints.process import BackOff
+from handlerkit.endpoints.lifecycle import BackOff
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 
@@ -30,7 +30,7 @@ def start(case: Case, folder: Path) -> Worker:
     config = case["config"]
     asked = {name: config["register_params"].get(name) for name in ("batch_size", "max_batch_delay")}
     properties = {**config["server_properties"], "default_startup_timeout": 3}
-    return Worker(model_of(case, folder), properties, **asked, response_timeout=1, process=True)
+    return Worker(model_of(case, folder), properties, **asked, response_timeout=1)
 
 
 @pytest.fixture(autouse=True)

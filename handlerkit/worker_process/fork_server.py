@@ -1,0 +1,304 @@
+"""The process that makes workers: it has imported torch and ts, does nothing else with them, and forks on request.
+
+Run as a script (`python fork_server.py MODE OWNER`) whose stdin is a unix socket. The owner sends a request with four
+file descriptors: the worker's end of its connection, its stdout and stderr, and a pipe for its status; the text is
+"fork" or "fresh" and a folder. The process id is written to that pipe, and the exit status when the worker has ended.
+When the socket ends, or the process with the id OWNER is no longer the parent, every worker is ended and its folder
+removed.
+
+MODE says how a worker is made: "fork"; or "spawn", where a process must not be forked: a new one is started, and one
+that has imported the same is kept waiting. A "fresh" worker is a new process in either mode, which imports torch and ts
+only when the model's files stand in its path. "spare" and "fresh" are the modes of those processes: they take one
+request, and become the worker.
+"""
+
+from __future__ import annotations
+
+import sys
+
+STARTUP = frozenset(sys.modules)  # what a bare interpreter has, before anything else is imported
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+import traceback
+import warnings
+from typing import NamedTuple
+
+NUMBER = struct.Struct("!q")
+_LARGEST = 4096
+#: Seconds between looks at whether the owner is still the parent.
+_LOOK = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Request(NamedTuple):
+    """What the owner asks for. `files`: connection, stdout, stderr, status."""
+
+    fresh: bool
+    folder: str
+    files: tuple[int, int, int, int]
+
+
+class _Worker(NamedTuple):
+    status: int
+    folder: str
+
+
+def preload() -> None:
+    """What a worker imports before it knows its model, and what many handlers import."""
+    import ts.handler_utils.micro_batching
+    import ts.model_service_worker
+    import ts.torch_handler.base_handler
+
+    from handlerkit.context import metrics_cache
+
+    assert ts
+    metrics_cache("")  # it remembers TorchServe's own file
+
+
+def preload_more() -> None:
+    """What handlers of pictures import besides; it takes as long again."""
+    with contextlib.suppress(Exception):
+        import torchvision  # noqa: F401
+        import ts.torch_handler.vision_handler  # noqa: F401
+
+
+def receive(owner: socket.socket) -> Request | None:
+    """The next request; None where the owner is gone."""
+    try:
+        text, files, _, _ = socket.recv_fds(owner, _LARGEST, 4)
+    except ConnectionError:
+        return None
+    if not text or len(files) != 4:
+        return None
+    kind, _, folder = text.decode("utf-8", "surrogateescape").partition(" ")
+    return Request(kind == "fresh", folder, (files[0], files[1], files[2], files[3]))
+
+
+def become_worker(request: Request, at_exit: int = 0) -> None:
+    """Go on as a worker. Does not return. `at_exit`: how many functions are to be called when this process ends that
+    are none of the worker's."""
+    connection, stdout, stderr, status = request.files
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    for file in (stdout, stderr, status):
+        os.close(file)
+    from handlerkit.worker_process.host import serve
+
+    serve(socket.socket(fileno=connection), request.fresh, STARTUP, at_exit)
+
+
+class Server:
+    """Makes workers, and knows those that live."""
+
+    def __init__(self, mode: str, owner_id: int, owner: socket.socket) -> None:
+        self._mode = mode
+        self._owner_id = owner_id
+        self._owner = owner
+        self._workers: dict[int, _Worker] = {}
+        self._spare: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._woken, self._waker = os.pipe()
+        for end in (self._woken, self._waker):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._on_owners_end)
+        self._die_with_parent(signal.SIGTERM)
+
+    def run(self) -> None:
+        """Until the owner is gone."""
+        try:
+            if self._mode == "fork":
+                preload()
+                _freeze()
+            else:
+                self._prepare()
+            more = self._mode == "fork"
+            while os.getppid() == self._owner_id:
+                ready, _, _ = select.select([self._owner.fileno(), self._woken], [], [], 0 if more else _LOOK)
+                if self._owner.fileno() in ready:
+                    request = receive(self._owner)
+                    if request is None:
+                        break
+                    self._start(request)
+                elif more:
+                    more = False
+                    preload_more()
+                    _freeze()
+                if self._woken in ready:
+                    os.read(self._woken, 4096)
+                    self._reap()
+        finally:
+            self._end()
+
+    def _start(self, request: Request) -> None:
+        if request.fresh:
+            process, connection = self._new("fresh")
+            pid = self._hand_over(process, connection, request)
+        elif self._mode == "spawn":
+            process, connection = self._prepare()
+            self._spare = None
+            pid = self._hand_over(process, connection, request)
+            self._prepare()
+        else:
+            pid = self._fork(request)
+        self._workers[pid] = _Worker(request.files[3], request.folder)
+        for file in request.files[:3]:
+            os.close(file)
+        _tell(request.files[3], pid)
+
+    def _fork(self, request: Request) -> int:
+        server, at_exit = os.getpid(), atexit._ncallbacks()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of forking beside threads: OpenBLAS's, which it ends before
+            pid = os.fork()
+        if pid:
+            return pid
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.setsid()
+            self._die_with_parent(signal.SIGKILL)
+            if os.getppid() != server:
+                os._exit(1)
+            self._owner.close()
+            for file in (self._woken, self._waker, *(worker.status for worker in self._workers.values())):
+                os.close(file)
+            become_worker(request, at_exit)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+    def _on_owners_end(self, number: int, frame: object) -> None:
+        """Amid imports, too. What the system sends when the thread ends that started this process is no end."""
+        if os.getppid() != self._owner_id:
+            raise SystemExit
+
+    @staticmethod
+    def _die_with_parent(by: signal.Signals) -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+
+    def _prepare(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """The process that waits to become a worker."""
+        if self._spare is None or self._spare[0].poll() is not None:
+            self._spare = self._new("spare")
+        return self._spare
+
+    def _new(self, mode: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen(
+            [sys.executable, "-u", __file__, mode, str(os.getpid())], stdin=theirs.fileno(), start_new_session=True
+        )
+        theirs.close()
+        return process, ours
+
+    def _hand_over(self, process: subprocess.Popen[bytes], connection: socket.socket, request: Request) -> int:
+        with contextlib.suppress(OSError), connection:
+            send(connection, request)
+        process.returncode = 0  # it is waited for here, with the forked ones
+        return process.pid
+
+    def _reap(self) -> None:
+        """Say how workers ended; what they started and left ends too."""
+        for pid, worker in list(self._workers.items()):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            _kill(pid)
+            _, status = os.waitpid(pid, 0)
+            del self._workers[pid]
+            _tell(worker.status, os.waitstatus_to_exitcode(status))
+            os.close(worker.status)
+
+    def _end(self) -> None:
+        for pid in self._workers:
+            _kill(pid)
+        if self._spare is not None:
+            _kill(self._spare[0].pid)
+        for pid in self._workers:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        for worker in self._workers.values():
+            _remove(worker.folder)
+
+
+def send(connection: socket.socket, request: Request) -> None:
+    """Ask a process of this script for a worker."""
+    text = f"{'fresh' if request.fresh else 'fork'} {request.folder}"
+    socket.send_fds(connection, [text.encode("utf-8", "surrogateescape")], list(request.files))
+
+
+def _freeze() -> None:
+    """Leave what is there to all workers: a collection in one of them would copy it."""
+    from handlerkit.worker_process.process_state import imported
+
+    imported.cache_clear()
+    imported()
+    gc.collect()
+    gc.freeze()
+
+
+def _tell(pipe: int, number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.write(pipe, NUMBER.pack(number))
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _remove(folder: str) -> None:
+    """Remove the folder; a process that is just dying may still write into it."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(0.05)
+
+
+def main(mode: str, owner_id: int) -> None:
+    """Run in one of the modes."""
+    own = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path) != own]
+    root = os.path.dirname(os.path.dirname(own))
+    sys.path.insert(0, root)
+    import handlerkit.worker_process.host  # noqa: F401
+
+    sys.path.remove(root)
+    owner = socket.socket(fileno=os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    if mode in ("fork", "spawn"):
+        Server(mode, owner_id, owner).run()
+        return
+    if mode == "spare":
+        preload()
+        preload_more()
+    request = None
+    while request is None:
+        if os.getppid() != owner_id:
+            return
+        if select.select([owner], [], [], _LOOK)[0]:
+            request = receive(owner)
+            if request is None:
+                return
+    owner.close()
+    become_worker(request)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,167 @@
+"""A worker process from its first line to its last: it becomes a worker of TorchServe, loads a handler, and answers."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import types
+from collections.abc import Set
+from pathlib import Path
+from types import FrameType
+
+from handlerkit.endpoints.source_diff import LoadAnew
+from handlerkit.worker_process import frames, streams
+from handlerkit.worker_process.assignment import Assignment
+from handlerkit.worker_process.frames import Connection
+from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
+
+
+class Host:
+    """Serves one Worker, until that closes the connection."""
+
+    def __init__(self, connection: socket.socket, fresh: bool, startup: Set[str]) -> None:
+        self._connection = Connection(connection)
+        self._fresh = fresh
+        self._startup = startup
+        self._turns = streams.Turns(lambda: self._connection.send((frames.DRAIN, ())))
+        self._handler: LoadedHandler | None = None
+        self._working = False
+
+    def run(self) -> None:
+        """Until the Worker is gone."""
+        signal.signal(signal.SIGINT, self._interrupt)
+        streams.install(self._turns)
+        self._connection.send((frames.HELLO, ()))
+        while (frame := self._connection.receive()) is not None:
+            self._serve(frame)
+            del frame
+
+    def _serve(self, frame: frames.Frame) -> None:
+        payload = frame.payload
+        if frame.kind == frames.CALL:
+            self._call(payload)
+        elif frame.kind == frames.FORGET:
+            self._loaded.forget()
+        elif frame.kind == frames.EXPLAIN:
+            self._done(self._loaded.explain(frames.unpack(payload)))
+        elif frame.kind == frames.SWAP:
+            self._swap(frames.unpack(payload))
+        elif frame.kind == frames.LOAD:
+            self._load(frames.unpack(payload))
+
+    def _load(self, given: Assignment) -> None:
+        shadowed = _shadowed(given.model_dir, self._startup)
+        if shadowed and not self._fresh:
+            self._done(None)  # only a new process imports those files instead
+            return
+        for name in shadowed:
+            del sys.modules[name]
+        _become(given)
+        self._begin()
+        try:
+            self._handler = LoadedHandler(given, self._send_piece)
+        except NotLoadedError as problem:
+            self._end()
+            self._done(tuple(problem.failed))
+        else:
+            self._end()
+            self._done(tuple(self._handler.loaded))
+
+    def _call(self, payload: bytearray) -> None:
+        measures_memory, size = payload[0], payload[1]
+        envelope = payload[2 : 2 + size].decode() or None
+        message = (memoryview(payload)[2 + size :],)
+        self._begin()
+        try:
+            reply, called = self._loaded.call(message, envelope, bool(measures_memory))
+        finally:
+            self._end()
+        answer = [(frames.ANSWER, (reply,))] if reply is not None else []
+        self._connection.send(*answer, (frames.DONE, (frames.pack(tuple(called)),)))
+
+    def _swap(self, batch_size: int | None) -> None:
+        try:
+            changed = self._loaded.swap(batch_size)
+        except LoadAnew as problem:
+            self._done(("", str(problem), *self._loaded.loaded))
+        else:
+            self._done((changed, "", *self._loaded.loaded))
+
+    @property
+    def _loaded(self) -> LoadedHandler:
+        assert self._handler is not None
+        return self._handler
+
+    def _done(self, value: object) -> None:
+        self._connection.send((frames.DONE, (frames.pack(value),)))
+
+    def _send_piece(self, piece: bytes, seconds: float) -> None:
+        self._connection.send((frames.PIECE, (frames.SECONDS.pack(seconds), piece)))
+
+    def _begin(self) -> None:
+        self._turns.heard = self._working = True
+
+    def _end(self) -> None:
+        self._turns.heard = self._working = False
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C reaches the handler's code alone."""
+        if self._working:
+            self._working = False
+            signal.default_int_handler(number, frame)
+
+
+def serve(connection: socket.socket, fresh: bool, startup: Set[str], at_exit: int) -> None:
+    """Be the worker at the other end of this connection. Does not return.
+
+    Args:
+        fresh: this process has imported nothing that a model's files may take the place of.
+        startup: the names of the modules that a bare interpreter has.
+        at_exit: how many functions were registered with atexit before there was a worker. They are torch's, and take
+            longer than everything else here; they are called only where there are others.
+    """
+    try:
+        Host(connection, fresh, startup).run()
+        if atexit._ncallbacks() > at_exit:
+            atexit._run_exitfuncs()
+    except BaseException:
+        logging.exception("The worker process ends.")
+        os._exit(1)
+    finally:
+        os._exit(0)  # what threads the handler started does not count: TorchServe ends its workers, too
+
+
+def _shadowed(folder: Path, startup: Set[str]) -> list[str]:
+    """Modules that are imported already, and that an interpreter would import from model_dir instead."""
+    own = set()
+    for entry in os.scandir(folder):
+        if entry.name.endswith(".py"):
+            own.add(entry.name[:-3])
+        elif entry.is_dir() and os.path.exists(os.path.join(entry.path, "__init__.py")):
+            own.add(entry.name)
+    own -= startup
+    return [name for name in sys.modules if name.partition(".")[0] in own]
+
+
+def _become(given: Assignment) -> None:
+    """Be as the worker script that TorchServe starts for this model."""
+    os.umask(given.umask)
+    for name in [name for name in os.environ if name not in given.environment]:
+        del os.environ[name]
+    os.environ.update(given.environment)
+    os.chdir(given.model_dir)
+    sys.argv = list(given.command)
+    sys.path[:0] = given.path
+    random.seed()
+    if (numpy := sys.modules.get("numpy.random")) is not None:
+        numpy.seed()
+    script = sys.modules.get("ts.model_service_worker")
+    main = types.ModuleType("__main__")
+    vars(main).update({**(vars(script) if script else {}), "__name__": "__main__", "__file__": given.command[0]})
+    vars(main).pop("__spec__", None)
+    sys.modules["__main__"] = main

@@ -1,0 +1,390 @@
+"""One load of a handler by TorchServe's own loader: what a worker process holds from its start to its end."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+from handlerkit import why
+from handlerkit.context import metrics_cache
+from handlerkit.endpoints.load_record import LoadRecord
+from handlerkit.endpoints.logs import PlainPaths, without_kit
+from handlerkit.endpoints.outcome import unsendable
+from handlerkit.endpoints.reload import Swap
+from handlerkit.endpoints.seen import Recorder
+from handlerkit.endpoints.snapshot import Dice
+from handlerkit.memory import peak_memory
+from handlerkit.messages import ErrorInfo, Finding, Geometry
+from handlerkit.timing import Stopwatch, Timings
+from handlerkit.wire import Buffers, Reader
+from handlerkit.worker_process import process_state
+from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded, Question
+from handlerkit.worker_process.user_files import UserFiles
+
+#: Methods that TorchServe's own handlers have, beside those a handler has of its own.
+_STAGES = ("preprocess", "inference", "postprocess", "explain_handle", "describe_handle")
+_MISSING = object()
+_EntryPoint = Callable[[list[Any], Any], Any]
+
+
+class NotLoadedError(Exception):
+    """TorchServe's loader failed; `failed` says how, and the cause is the live exception."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__("the handler does not load")
+        self.failed = failed
+
+
+class LoadedHandler:
+    """A handler, loaded from its model_dir.
+
+    Args:
+        given: the model, and how it is registered.
+        send: takes each intermediate answer that the handler sends, and the seconds into the call.
+        inside: around each piece of the handler's code that runs; a worker process needs nothing there.
+
+    Raises NotLoadedError where TorchServe's loader fails.
+    """
+
+    def __init__(
+        self,
+        given: Assignment,
+        send: Callable[[bytes, float], object],
+        inside: AbstractContextManager[object] | None = None,
+    ) -> None:
+        from ts.handler_utils import micro_batching
+        from ts.model_loader import TsModelLoader
+        from ts.protocol.otf_message_handler import create_predict_response, retrieve_msg
+
+        self._given = given
+        self._batch_size = given.batch_size
+        self._users = UserFiles(str(given.model_dir), given.sources)
+        self._paths = PlainPaths(given.model_dir, self._users)
+        self._inside: AbstractContextManager[object] = inside if inside is not None else nullcontext()
+        self._recorder = Recorder(str(given.model_dir), self._name_of)
+        self._called = False
+        self._last = next(reversed(sys.modules))  # the modules that came since follow it
+        self._ends: list[Callable[[], object]] = [self._users.install()]
+        self._entry_points: dict[str | None, _EntryPoint] = {}
+        self._forget()
+        self._watch = Stopwatch()
+        self._socket = _Socket(send, self._watch)
+        self._retrieve = retrieve_msg
+        self._encode = self._watch.time("encode", create_predict_response)
+        self._threads = (micro_batching, "execute_call", _timed_threads(self._watch))
+        model, config = given.model, given.config
+        with self._inside:
+            try:
+                metrics = metrics_cache(model.name, config.metrics_config)
+                dice = Dice()
+                with LoadRecord(given.model_dir) as record, self._recorder, _Clocked([self._threads]):
+                    self._service = TsModelLoader().load(
+                        model.name, str(given.model_dir), model.handler, given.gpu_id, given.batch_size, None,
+                        config.limit_max_image_pixels, metrics,
+                    )  # fmt: skip
+            except BaseException as error:
+                self.close()
+                raise NotLoadedError(self._failed(error)) from error
+            self._seen = self._recorder.take()
+            self._noted = why.watch(self._service.context)
+            self._handle = self._service._entry_point
+            self._timed_handle = self._watch.handle(self._handle)
+            self._service._entry_point = self._behind(config.service_envelope)
+            self._clocked = self._instrument()
+            given.files.loaded(given.model_dir, self._users)
+            handler = _handler_of(self._handle) or self._handle
+            self._modules = self._own_modules()
+            with self._without_own():
+                self._swap = Swap(
+                    given.files, record, dice, self._modules, handler, self._service.context, model.handler
+                )
+                self._put_back = process_state.keep()
+
+    @property
+    def loaded(self) -> Loaded:
+        """What was found."""
+        return Loaded(self.entry_point, self.geometry, self._seen)
+
+    def swap(self, batch_size: int | None = None) -> str:
+        """Read the model's files again, put what changed into the loaded handler, and everything else back to what it
+        was after the load; tell it of another batch size. Returns what changed, as half a sentence.
+
+        Raises LoadAnew where that might answer otherwise than a handler that is loaded anew; it may then be in no state
+        to be called.
+        """
+        self._forget()
+        other = batch_size if batch_size != self._batch_size else None
+        with self._without_own():
+            changed, structural = self._swap.swap(called=self._called, put_back=self._put_back, batch_size=other)
+        self._called, self._batch_size = False, batch_size or self._batch_size
+        self._entry_points.clear()
+        if structural:
+            self._clocked = self._instrument()
+        return changed
+
+    def call(self, message: Buffers, envelope: str | None, measures_memory: bool) -> tuple[bytes | None, Called]:
+        """Let TorchServe's worker code answer a predict message, with this envelope around the handler: the answer, and
+        what else came of it. What the handler was given, returned and raised is kept for `explain`."""
+        if measures_memory:
+            (reply, timings), memory = peak_memory(lambda: self._call(message, envelope))
+        else:
+            (reply, timings), memory = self._call(message, envelope), None
+        error = self._raised
+        info = self.describe_error(error) if error is not None else None
+        died = unsendable(error) if reply is None and error is not None else ""
+        bodies = tuple(map(why.kind_of_body, self._rows))
+        return reply, Called(timings, info, died, bodies, bool(self._noted), memory, self._recorder.take())
+
+    def explain(self, asked: Question) -> tuple[Finding, ...]:
+        """The causes of what the last call led to, while its objects are alive."""
+        error = self._raised
+        found = why.explain(why.Evidence(
+            error, self.describe_error(error) if error is not None else None, files=self._given.own,
+            returned=self._returned, rows=self._rows, died=asked.died, setup=asked.setup, folder=self._given.model_dir,
+            envelope=asked.envelope, requests=asked.requests, jobs=asked.jobs, answer=asked.answer,
+            before=asked.before, responses=asked.responses, result=self._result, logs=asked.logs,
+            noted=[note._replace(file=self._users.staged(note.file)) for note in self._noted],
+            seconds=asked.seconds, describe=asked.describe, notebook=asked.notebook,
+        ))  # fmt: skip
+        if inspect.iscoroutine(self._returned):
+            self._returned.close()  # said in `found`; Python's own warning would come at some later time
+        return found
+
+    def forget(self) -> None:
+        """Let go of what `explain` looks at."""
+        self._forget()
+
+    @property
+    def raised(self) -> BaseException | None:
+        """What the last call raised, for debuggers."""
+        return self._raised
+
+    def describe_error(self, error: BaseException) -> ErrorInfo:
+        """An exception as plain data, without the kit's frames and this machine's paths."""
+        chained: BaseException | None = error
+        while chained is not None:
+            chained.__traceback__ = without_kit(chained.__traceback__)
+            chained = chained.__cause__ or (None if chained.__suppress_context__ else chained.__context__)
+        info = ErrorInfo.of(error)
+        plain = self._paths.plain
+        frames = tuple(replace(frame, file=plain(f'File "{frame.file}')[len('File "') :]) for frame in info.frames)
+        return ErrorInfo(info.type, plain(info.message), frames, plain(info.traceback))
+
+    def close(self) -> None:
+        """End what the handler's micro-batching and the kit began in this process."""
+        for end in self._ends:
+            end()
+
+    def _forget(self) -> None:
+        self._raised: BaseException | None = None
+        self._returned: Any = None
+        self._result: Any = None
+        self._rows: list[Any] = []
+
+    def _call(self, message: Buffers, envelope: str | None) -> tuple[bytes | None, Timings]:
+        self._called = True
+        self._service.set_cl_socket(self._socket)
+        self._forget()
+        self._noted.clear()
+        reply, timings = None, Timings(0.0)
+        try:
+            with self._inside, self._recorder, self._clocked:
+                self._service._entry_point = self._behind(envelope)
+                self._watch.start(_synchronize())
+                try:
+                    _, batch = self._retrieve(Reader(message))
+                    self._watch.first("decode")
+                    reply = self._service.predict(batch)
+                finally:
+                    timings = self._watch.stop()
+                    why.note_debug(self._noted, self._given.own)
+        except BaseException as problem:
+            self._raised = problem
+        return reply, timings
+
+    def _behind(self, envelope: str | None) -> _EntryPoint:
+        """The handler with an envelope around it, as the loader puts it there (ts.model_loader.TsModelLoader.load).
+        An envelope remembers things from call to call, so there is one of a name for as long as the handler lives."""
+        if envelope not in self._entry_points:
+            entry = self._timed_handle
+            if envelope is not None:
+                from ts.model_loader import TsModelLoader
+
+                wrapper = TsModelLoader()._load_default_envelope(envelope)(self._within)
+                self._watch.watch(wrapper, "parse_input", "envelope in")
+                self._watch.watch(wrapper, "format_output", "envelope out")
+                entry = wrapper.handle
+            self._entry_points[envelope] = self._observed(entry)
+        return self._entry_points[envelope]
+
+    def _name_of(self, file: str) -> str | None:
+        """The name of the model's own file that code comes from; None for other code."""
+        folder, staged = f"{self._given.model_dir}/", self._users.staged(file)
+        return staged.removeprefix(folder) if staged.startswith(folder) else None
+
+    def _within(self, data: Any, context: Any) -> Any:
+        """The handler behind an envelope: hear of what it returns itself."""
+        self._result = self._timed_handle(data, context)
+        return self._result
+
+    def _observed(self, entry: _EntryPoint) -> _EntryPoint:
+        """Hear of what an entry point gets, returns and raises."""
+
+        def observed(data: list[Any], context: Any) -> Any:
+            self._rows = data
+            try:
+                self._returned = entry(data, context)
+            except BaseException as error:
+                self._raised = error
+                raise
+            return self._returned
+
+        return observed
+
+    def _instrument(self) -> _Clocked:
+        """Say what the handler is, and have its stages and TorchServe's encoder timed."""
+        import ts.service
+
+        inner = self._handle
+        handler = _handler_of(inner)
+        named = inner if handler is None else type(handler)
+        name = getattr(named, "__name__", type(named).__name__)  # a callable that is no function has none
+        #: What TorchServe's loader found: "class Name" or "function name".
+        self.entry_point = f"{'function' if handler is None else 'class'} {name}"
+        self._ends += [_ending(groups) for groups in _micro_batching(inner)]
+        #: What the handler does to a photograph, where it says so as TorchServe's vision handlers do.
+        self.geometry = Geometry.of(inspect.getattr_static(handler, "image_processing", None))
+        kind = type(handler)
+        timed = [(kind, name, self._watch.time(name, stage)) for name, stage in self._methods(kind)]
+        return _Clocked([*timed, self._threads, (ts.service, "create_predict_response", self._encode)])
+
+    def _methods(self, kind: type) -> Iterator[tuple[str, types.FunctionType]]:
+        """The methods of a handler that are stages where its `handle` calls them: those that TorchServe's handlers
+        have, and its own."""
+        own = [vars(each) for each in kind.__mro__ if self._is_own(sys.modules.get(each.__module__))]
+        for name in dict.fromkeys([*_STAGES, *(name for names in own for name in names)]):
+            method = inspect.getattr_static(kind, name, None)
+            if isinstance(method, types.FunctionType) and name not in ("initialize", "handle") and name[:2] != "__":
+                yield name, method
+
+    def _own_modules(self) -> dict[str, types.ModuleType]:
+        """The modules that were loaded from model_dir, by name."""
+        new = list(itertools.takewhile(lambda name: name != self._last, reversed(sys.modules)))
+        return {name: sys.modules[name] for name in reversed(new) if self._is_own(sys.modules[name])}
+
+    @contextmanager
+    def _without_own(self) -> Iterator[None]:
+        """While sys.modules does not hold the handler's own: what can be imported counts as somebody else's. Those that
+        requests imported are forgotten."""
+        for name in self._own_modules():
+            del sys.modules[name]
+        try:
+            yield
+        finally:
+            sys.modules.update(self._modules)
+
+    def _is_own(self, module: types.ModuleType | None) -> bool:
+        file = getattr(module, "__file__", None)
+        return isinstance(file, str) and file.startswith(f"{self._given.model_dir}/")
+
+    def _failed(self, error: BaseException) -> Failed:
+        cause = error
+        while (
+            isinstance(cause, ModuleNotFoundError)
+            and cause.name
+            and cause.name.startswith("ts.torch_handler.")
+            and cause.__context__
+        ):
+            cause = cause.__context__  # the loader tried the default handlers next; the first failure is the real one
+        info = self.describe_error(cause)
+        given, model = self._given, self._given.model
+        findings = why.explain(why.Evidence(
+            cause, info, loading=True, classes=self._classes(), files=given.own, folder=given.model_dir,
+            setup=why.Setup(model.name, model.version, model.handler), notebook=given.notebook,
+        ))  # fmt: skip
+        memory = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
+        return Failed(info, findings, memory, isinstance(error, RuntimeError | MemoryError))
+
+    def _classes(self) -> tuple[type, ...]:
+        from ts.utils.util import list_classes_from_module
+
+        module = sys.modules.get(self._given.model.handler.partition(":")[0].removesuffix(".py"))
+        return tuple(list_classes_from_module(module)) if module is not None and self._is_own(module) else ()
+
+
+class _Clocked:
+    """For the length of a call, attributes of classes and modules as their timed selves. Others share them (a default
+    handler's class belongs to every worker of the process), so each is left as it was."""
+
+    def __init__(self, timed: Sequence[tuple[Any, str, Callable[..., Any]]]) -> None:
+        self._timed = timed
+        self._before: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._before = [vars(holder).get(name, _MISSING) for holder, name, _ in self._timed]
+        for holder, name, function in self._timed:
+            setattr(holder, name, function)
+
+    def __exit__(self, *_: object) -> None:
+        for (holder, name, _function), before in zip(self._timed, self._before, strict=True):
+            delattr(holder, name) if before is _MISSING else setattr(holder, name, before)
+
+
+def _timed_threads(watch: Stopwatch) -> Callable[..., None]:
+    """ts.handler_utils.micro_batching.execute_call, with the stage that its thread runs reporting to `watch`."""
+    from ts.handler_utils.micro_batching import execute_call
+
+    def execute(in_queue: Any, out_queue: Any, handle: Callable[..., Any], *rest: Any) -> None:
+        execute_call(in_queue, out_queue, watch.time(handle.__name__, handle), *rest)
+
+    return execute
+
+
+def _synchronize() -> Callable[[], object] | None:
+    """What waits for the GPU, where this process uses one: kernels run on after the call that starts them."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.synchronize if torch is not None and torch.cuda.is_initialized() else None
+
+
+def _handler_of(entry: Any) -> Any:
+    """The object whose method an entry point is, or that micro-batching stands before; None for a function."""
+    return getattr(entry, "handler", None) or getattr(entry, "__self__", None)
+
+
+def _micro_batching(entry: Any) -> Iterator[dict[str, list[Any]]]:
+    """The thread groups of the micro-batching that a handler made, as its `handle` or in another attribute."""
+    if (module := sys.modules.get("ts.handler_utils.micro_batching")) is None:
+        return
+    handler = _handler_of(entry)
+    for value in vars(handler).values() if hasattr(handler, "__dict__") else ():
+        if isinstance(value, module.MicroBatching):
+            yield value.thread_groups
+
+
+def _ending(groups: dict[str, list[Any]]) -> Callable[[], None]:
+    """What ends those threads. They are not daemons, so the interpreter would wait for them for ever."""
+
+    def end() -> None:
+        for worker in [worker for group in groups.values() for worker in group]:
+            worker.event.set()
+
+    threading._register_atexit(end)  # type: ignore[attr-defined]  # atexit itself comes after the threads' end
+    return end
+
+
+class _Socket:
+    """The worker's connection, for the intermediate answers a handler sends."""
+
+    def __init__(self, send: Callable[[bytes, float], object], watch: Stopwatch) -> None:
+        self._send = send
+        self._watch = watch
+
+    def sendall(self, message: bytes) -> None:
+        self._send(bytes(message), self._watch.elapsed())
