@@ -29,6 +29,7 @@ def test_version_imports_no_command() -> None:
         "handlerkit",
         "handlerkit.cli",
         "handlerkit.cli.main",
+        "handlerkit.shell",
     }
 
 

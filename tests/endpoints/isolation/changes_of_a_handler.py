@@ -7,6 +7,7 @@ Prints {name: [probe before, probe after, status of the answer]}.
 
 import builtins
 import contextvars
+import importlib
 import json
 import sys
 import warnings
@@ -25,11 +26,12 @@ HANDLER = (
 CASES = [json.loads(line) for line in Path(__file__).with_name("handler_changes_process.jsonl").open()]
 ORIG, OPEN, SHOW = sys.stdout, open, warnings.showwarning
 V = builtins.ZV = contextvars.ContextVar("v", default=0)
+#: What the probes name.
 KNOWN = {
-    name: globals()[name]
-    for name in "asyncio codecs decimal gc json logging os random resource signal socket sys tempfile threading "
-    "warnings numpy torch builtins ORIG OPEN SHOW V".split()
-}
+    name: importlib.import_module(name)
+    for name in "asyncio builtins codecs decimal gc json logging numpy os random resource signal socket sys tempfile "
+    "threading torch warnings".split()
+} | {"ORIG": ORIG, "OPEN": OPEN, "SHOW": SHOW, "V": V}
 
 
 def main(folder):
