@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,16 @@ KEPT = {
         "[getattr(self.s.weight, 'seen', 0), setattr(self.s.weight, 'seen', 1)]", "",
     ),
 }  # fmt: skip
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def closes() -> Iterator[None]:
+    """Connections that handlers leave open are closed before the next test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -193,7 +193,10 @@ def test_comprehension_needs_no_new_load(notebook: Notebook, made: str, old: str
     source = handler("self.f([1, 2])", "self.x = self.f(None)" if loading else "pass")
     source += f"    def f(self, values):\n        if values is None:\n            return None\n        return {made}\n"
     told = "a lambda" if "lambda" in made and loading else "f"
-    assert str(notebook.load(source).edit(old, new)) == f"model kept: only {told} changed"
+    kept = f"model kept: only {told} changed"
+    if loading and made.startswith("[") and sys.version_info >= (3, 12):  # where it is part of the function that ran
+        kept = "loaded again: f changed, which runs while loading"
+    assert str(notebook.load(source).edit(old, new)) == kept
 
 
 def test_comprehension_that_ran_while_loading_is_loaded_again(notebook: Notebook) -> None:

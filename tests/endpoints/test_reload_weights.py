@@ -8,6 +8,8 @@ import pytest
 import torch
 from edits import Notebook, handler
 
+from handlerkit.endpoints.state_parts import _hash_on_device
+
 HELPERS = {
     "changes.py": """import torch
 def data(layer): layer.weight.data.add_(1)
@@ -103,3 +105,17 @@ def test_memory_that_other_processes_may_write_to_is_hashed(notebook: Notebook, 
     assert notebook.reload().kept
     torch.from_file(str(mapped), shared=True, size=1 << 18)[-1] = 5
     assert not notebook.reload().kept
+
+
+@pytest.mark.parametrize("size", [3, 8192, 5_000_003])
+def test_hash_on_a_device_sees_each_byte_and_each_order(size: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    numbers = torch.randint(256, (size,), dtype=torch.uint8, generator=generator)
+    before = _hash_on_device(numbers.untyped_storage(), numbers.device)
+    assert _hash_on_device(numbers.clone().untyped_storage(), numbers.device) == before
+    for place in {0, size // 2, size - 1}:
+        changed = numbers.clone()
+        changed[place] += 128
+        assert _hash_on_device(changed.untyped_storage(), numbers.device) != before
+    for turned in {1, 8, 8192} - {size}:
+        assert _hash_on_device(numbers.roll(turned).untyped_storage(), numbers.device) != before

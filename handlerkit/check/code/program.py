@@ -34,6 +34,8 @@ _LOADING = (
 _PLAIN_DECORATORS = {"staticmethod", "classmethod", "property", "cached_property", "timed", "no_grad", "inference_mode"}
 _ASKING = re.compile(r"find_spec|hasattr|version|available|installed|sys\.modules|\bhas_|_have\b|\bPY3", re.IGNORECASE)
 _IMPORTERS = ("importlib.import_module", "import_module", "__import__")
+#: Values that are followed from one name.
+_FOLLOWED = 50
 _UNPACKERS = {"extractall", "unpack_archive"}
 #: Functions that run other programs.
 _RUNNERS = {
@@ -157,15 +159,17 @@ class Program:
 
     def meant(self, node: ast.AST) -> Iterator[ast.expr]:
         """What the names and attributes in an expression are assigned, and what functions in it return, wherever that
-        stands in the code; copies are followed."""
-        waiting, seen = [node], set[str]()
-        while waiting:
-            for inner in ast.walk(waiting.pop()):
+        stands in the code; copies are followed, as far as that is not everything."""
+        waiting, seen, left = [node], set[str](), _FOLLOWED
+        while waiting and left > 0:
+            for inner in ast.walk(waiting.pop(0)):
                 name = dotted(inner).rpartition(".")[2]
                 if name and name not in seen:
                     seen.add(name)
-                    yield from self._values.get(name, ())
-                    waiting += self._values.get(name, ())
+                    values = self._values.get(name, [])[:left]
+                    left -= len(values)
+                    waiting += values
+                    yield from values
 
     @cached_property
     def _values(self) -> dict[str, list[ast.expr]]:

@@ -304,7 +304,8 @@ def _asked_for(program: Program) -> set[str]:
         if isinstance(node, ast.Call) and _method(node) in _ASKERS:
             asked = [*node.args[:1], *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
         elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
-            listing = (node.comparators[0], *program.meant(node.comparators[0]))
+            is_place = isinstance(node.left, ast.Name) or text_of(node.left) is not None
+            listing = (node.comparators[0], *program.meant(node.comparators[0])) if is_place else ()
             asked = [node.left] if any(_LISTING.search(ast.unparse(one)) for one in listing) else []
         for one in asked:
             if (place := place_of(source, one)) is not None:
