@@ -100,10 +100,12 @@ def programs(subject: Subject, target: Target) -> Iterator[Finding]:
     texts = {text_of(node.args[0]) for source, node in program.nodes(ast.Call)
              if node.args and source.name(node.func) in ("shutil.which", "ctypes.util.find_library")}  # fmt: skip
     for source, node in program.nodes(ast.Call):
-        name = _program(source, node) or _library(source, node, subject)
+        is_program = (name := _program(source, node)) is not None
+        name = name or _library(source, node, subject)
         if name is None or name in texts or source.tried(node, ("OSError",)) or program.asked(source, node):
             continue
-        message = f"`{shown(node)}` needs {name} of the system, which TorchServe's images do not have."
+        lacks = "do not have" if is_program else "may not have"
+        message = f"`{shown(node)}` needs {name} of the system, which TorchServe's images {lacks}."
         fix = f"Install it in the image that serves the model, or do without {name}."
         yield Finding("system_program", message, source.place(node), when(program, source, node), fix, "warning")
 
