@@ -85,12 +85,12 @@ def test_helper_of_an_archive_is_written_anew(notebook, archive: Path) -> None:
 
 def test_files_are_removed_when_the_name_begins_anew(session: Session, archive: Path, temporary: Path) -> None:
     session.model(archive=archive)
-    (first,) = temporary.glob("handlerkit-*")
+    (first,) = temporary.glob("hk-*")
     session.model(archive=archive)
-    (second,) = temporary.glob("handlerkit-*")
+    (second,) = temporary.glob("hk-*")
     assert first != second
     session.close()
-    assert list(temporary.glob("handlerkit-*")) == []
+    assert list(temporary.glob("hk-*")) == []
 
 
 def test_archive_that_is_refused_leaves_the_current_model(session: Session, archive: Path, temporary: Path) -> None:
