@@ -235,19 +235,13 @@ def told(run: Run) -> tuple[object, ...]:
     return run.response.status, run.response.text, logs, traceback, run.findings
 
 
-def equal_to_a_fresh_load(worker: Worker, model: Model) -> None:
-    answers = [told(worker.predict(request)) for request in REQUESTS]  # first: loading seeds the process's dice
-    with Worker(model) as fresh:
-        assert answers == [told(fresh.predict(request)) for request in REQUESTS]
-
-
 rarely = st.sampled_from([0] * 12 + [1, 2, 3])
 first = st.fixed_dictionaries({name: rarely if name in CHANGES else st.integers(0, 3) for name in HOLES})
 edit = st.dictionaries(st.sampled_from(HOLES), st.integers(0, 3), max_size=3)
 
 
-@pytest.mark.timeout(1200)  # each fresh worker imports the handler's libraries anew
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(600)  # each fresh worker imports the handler's libraries anew
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first, st.lists(edit, min_size=1, max_size=4))
 @example(dict.fromkeys(HOLES, 1) | dict.fromkeys(CHANGES, 0), [{name: 2} for name in HOLES if name not in CHANGES])
 @example(dict.fromkeys(HOLES, 1) | dict.fromkeys(CHANGES, 0), [{name: 0} for name in CHANGES])
@@ -266,4 +260,6 @@ def test_reloaded_worker_is_as_one_that_is_loaded_anew(numbers: Numbers, edits: 
                 write(folder, numbers)
                 reload = worker.reload()
                 assert reload.kept == (not changed & LOADS and not spoilt), (reload, changed)
-                equal_to_a_fresh_load(worker, model)
+            answers = [told(worker.predict(request)) for request in REQUESTS]  # first: loading seeds the dice
+            with Worker(model) as fresh:
+                assert answers == [told(fresh.predict(request)) for request in REQUESTS]
