@@ -41,13 +41,14 @@ def _own_defaults(cache: MetricsCacheYamlImpl) -> None:
 def _fresh_cache(config_file: str | None) -> bytes:
     """Read once, and kept as a pickle: parsing the file takes longer than loading a small model.
 
-    TorchServe leaves the file to the garbage collector; and its logging.info would give a root logger that has no
-    handler one that writes to stderr for good.
+    TorchServe leaves the file to the garbage collector; its logging.info would give a root logger that has no handler
+    one that writes to stderr for good, and it tells the file's path, which is no word of the model's.
     """
     from importlib.resources import files
 
-    silent = logging.NullHandler()
+    silent, level = logging.NullHandler(), logging.root.level
     logging.root.addHandler(silent)
+    logging.root.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
@@ -57,6 +58,7 @@ def _fresh_cache(config_file: str | None) -> bytes:
             cache = MetricsCacheYamlImpl(config_file_path=path)
             cache.initialize_cache()
     finally:
+        logging.root.setLevel(level)
         logging.root.removeHandler(silent)
     return pickle.dumps(cache)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -52,10 +54,14 @@ def own_frames(error: ErrorInfo) -> tuple[Frame, ...]:
     return own or error.frames[-1:]
 
 
+@functools.cache
 def _is_installed(file: str) -> bool:
-    """Whether a file without its folders, such as ts/service.py, belongs to an installed package."""
-    package = sys.modules.get(file.partition("/")[0]) if "/" in file else None
-    return "site-packages" in str(getattr(package, "__file__", ""))
+    """Whether a file without its folders, such as ts/service.py, belongs to a package of the worker's environment."""
+    package, folder, _ = file.partition("/")
+    if not folder or not package.isidentifier():
+        return False
+    spec = importlib.util.find_spec(package)  # which does not import it
+    return package in sys.stdlib_module_names or "site-packages" in str(spec and spec.origin)
 
 
 def error(info: ErrorInfo) -> str:
