@@ -1,1 +1,1 @@
-"""Who answers a Request: TorchServe's Python code in this process, and a real TorchServe."""
+"""Who answers a Request: TorchServe's Python code in a process of its own, and a real TorchServe."""

@@ -122,10 +122,11 @@ def test_variables_that_the_code_sets_or_asks_for(checked, line: str) -> None:
     assert checked(f'import os\n{line}\nMODE = os.environ["MODE"]\n') == []
 
 
-def test_variables_of_torchrun(checked, tmp_path) -> None:
+@pytest.mark.parametrize("asks", ['os.environ["LOCAL_RANK"]', 'os.getenv("LOCAL_RANK")'])
+def test_variables_of_torchrun(checked, tmp_path, asks: str) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("parallelType: pp\ntorchrun:\n    nproc-per-node: 2\n")
-    lines = 'import os\nRANK = int(os.environ["LOCAL_RANK"])\n'
+    lines = f"import os\nRANK = int({asks})\n"
     assert [one.name for one in checked(lines, target="declared", config_file=config)] == []
     assert [one.name for one in checked(lines, target="declared")] == ["environment_variable"]
 

@@ -41,9 +41,7 @@ def command_line(subject: Subject, target: Target) -> Iterator[Finding]:
 def environment_variables(subject: Subject, target: Target) -> Iterator[Finding]:
     """Variables that must be set where the model is served."""
     program = subject.program(target.python)
-    there = _THERE | _variables(program)
-    if subject.settings.keys() & {"torchrun", "parallelType"}:
-        there |= _OF_TORCHRUN
+    there = _are_set(subject, program)
     told: set[str] = set()
     for source, node in program.nodes(ast.Subscript):
         name = text_of(node.slice)
@@ -61,7 +59,7 @@ def environment_variables(subject: Subject, target: Target) -> Iterator[Finding]
 def unset_variables(subject: Subject, target: Target) -> Iterator[Finding]:
     """Variables whose value is used at once, although it is None where they are not set."""
     program = subject.program(target.python)
-    there = _THERE | _variables(program)
+    there = _are_set(subject, program)
     told: set[str] = set()
     for source, node in program.nodes(ast.Call):
         name = text_of(node.args[0]) if node.args else None
@@ -74,6 +72,12 @@ def unset_variables(subject: Subject, target: Target) -> Iterator[Finding]:
         effect = f"Where {name} is not set, os.getenv gives None. {when(program, source, node)}"
         fix = f"Set {name} where the model is served, or give a default: os.getenv({name!r}, ...)."
         yield Finding("environment_variable", message, source.place(node), effect, fix, "warning")
+
+
+def _are_set(subject: Subject, program: Program) -> set[str]:
+    """The variables that a worker has, or that the code sets or asks for."""
+    of_torchrun = subject.settings.keys() & {"torchrun", "parallelType"}
+    return {*_THERE, *_variables(program), *(_OF_TORCHRUN if of_torchrun else ())}
 
 
 def _is_used_at_once(source: Source, node: ast.Call) -> bool:
