@@ -24,7 +24,7 @@ if _typing.TYPE_CHECKING:
     from handlerkit.notebook.session import session
     from handlerkit.unpack import unpack
     from handlerkit.verify import Report, verify
-    from handlerkit.view.compare import compare
+    from handlerkit.view.diff.comparison import compare
 
     __version__: str
 

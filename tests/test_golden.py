@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 import pytest
 
-from handlerkit.endpoints.in_process import InProcess
 from handlerkit.endpoints.lifecycle import BackOff
+from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Headers, Request, Response

@@ -14,7 +14,7 @@ from handlerkit.endpoints.lifecycle import BackOff
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 
-#: One of each way to die; tests/endpoints/test_process.py has more of them.
+#: One of each way to die; tests/endpoints/loads/test_process.py has more of them.
 EXCHANGES = {
     "exit_segv", "exit_sigkill", "timeout", "exc_system_exit_3", "exc_generator_exit", "hdr_content_type_nonascii",
     "status_str", "ret_str_surrogate", "response_message_only", "micro_batching_stage_raises", "micro_batching_ok",

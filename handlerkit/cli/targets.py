@@ -84,7 +84,7 @@ def _table(kept: Sequence[Cached]) -> list[str]:
 
 
 def _row(one: Cached) -> tuple[str, ...]:
-    from handlerkit.view.words import size
+    from handlerkit.formatting import size
 
     environment = one.environment
     used = datetime.fromtimestamp(one.last_used).strftime("%Y-%m-%d %H:%M")

@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from handlerkit.endpoints.in_process import InProcess
-from handlerkit.endpoints.process import WorkerProcess
-from handlerkit.endpoints.reload import Reload
-from handlerkit.endpoints.source_diff import LoadAnew
+from handlerkit.endpoints.loads.in_process import InProcess
+from handlerkit.endpoints.loads.process import WorkerProcess
 from handlerkit.errors import LoadError
 from handlerkit.model import Model
+from handlerkit.worker_process.hot_reload.reload import Reload
+from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
 
 
 class Lifecycle:

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from handlerkit.endpoints.client import ADDRESS, Client, Prepared
-from handlerkit.endpoints.config import Config
-from handlerkit.endpoints.console import last_error, worker_lines
-from handlerkit.endpoints.inquiry import Registration, findings, load_findings
-from handlerkit.endpoints.parameters import asks_to_describe
-from handlerkit.endpoints.torchserve import TorchServe, check_owned, failure
+from handlerkit.endpoints.config_properties import read_config
+from handlerkit.endpoints.logs.torchserve_log import last_error, worker_lines
+from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, load_findings
+from handlerkit.endpoints.torchserve.http_client import ADDRESS, Client, Prepared
+from handlerkit.endpoints.torchserve.process import TorchServe, check_owned, failure
 from handlerkit.errors import LoadError, ServerError, TargetError
 from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe
 from handlerkit.model import Model
+from handlerkit.serving.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
 from handlerkit.targets.requirements import lines_of_archive
@@ -81,7 +81,7 @@ class Server:
         self._sources = [item if isinstance(item, Model) else _existing(item) for item in given]
         self._properties = dict(config_properties or {})
         check_owned(self._properties)
-        self._config = Config.read(self._properties)
+        self._config = read_config(self._properties)
         parameters = {
             "initial_workers": initial_workers,
             "batch_size": batch_size,

@@ -9,22 +9,25 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from handlerkit import why, wire
-from handlerkit.endpoints.config import Config, whole
-from handlerkit.endpoints.description import Registered
-from handlerkit.endpoints.frontend import Frontend, Received
-from handlerkit.endpoints.in_process import InProcess
+from handlerkit import why
+from handlerkit.endpoints.config_properties import read_config
 from handlerkit.endpoints.lifecycle import Lifecycle
-from handlerkit.endpoints.outcome import Outcome, WorkerDied
-from handlerkit.endpoints.process import Hear, WorkerProcess
-from handlerkit.endpoints.queue import Limits, Queue, arriving
-from handlerkit.endpoints.reload import Reload
-from handlerkit.endpoints.staged import notebook
+from handlerkit.endpoints.loads.in_process import InProcess
+from handlerkit.endpoints.loads.process import Hear, WorkerProcess
+from handlerkit.endpoints.loads.staged_model import notebook
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model, PathLike
+from handlerkit.serving import wire
+from handlerkit.serving.config import whole
+from handlerkit.serving.describe_model import Registered
+from handlerkit.serving.frontend import Frontend, Received
+from handlerkit.serving.job_queue import Limits, Queue, arriving
+from handlerkit.serving.worker_death import WorkerDied
 from handlerkit.unpack import Unpacked
 from handlerkit.worker_process.assignment import Question
+from handlerkit.worker_process.hot_reload.reload import Reload
+from handlerkit.worker_process.outcome import Outcome
 
 
 class _Served(NamedTuple):
@@ -73,7 +76,7 @@ class Worker:
         gpu_id: int | None = None,
         in_process: bool = False,
     ) -> None:
-        self.config = Config.read(config_properties)
+        self.config = read_config(config_properties)
         self._unpacked: Unpacked | None = None
         if not isinstance(model, Model):
             self._unpacked = Unpacked(model)
@@ -188,7 +191,7 @@ class Worker:
         The two share the loaded handler, also when the worker died or one of them reloads; a batch holds requests to
         one of them. Closing one closes the other too. Raises ConfigError for an unknown name.
         """
-        envelope = Config.read({"service_envelope": name}).service_envelope
+        envelope = read_config({"service_envelope": name}).service_envelope
         if envelope == self.config.service_envelope:
             return self
         other = copy(self)

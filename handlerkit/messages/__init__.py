@@ -7,12 +7,12 @@ keeps no model alive.
 from handlerkit.messages.call import Call, ErrorInfo, Frame, LogLine, Metric
 from handlerkit.messages.finding import Finding, Severity
 from handlerkit.messages.geometry import Geometry
-from handlerkit.messages.headers import Headers, HeadersLike
 from handlerkit.messages.part import GUESS, Part
 from handlerkit.messages.request import Request
-from handlerkit.messages.response import Response, describe
+from handlerkit.messages.response import describe
 from handlerkit.messages.run import Endpoint, Exchange, Run
 from handlerkit.messages.seen import Seen, SeenKind
+from handlerkit.serving.http import Headers, HeadersLike, HttpRequest, Response
 
 __all__ = [
     "GUESS",
@@ -25,6 +25,7 @@ __all__ = [
     "Geometry",
     "Headers",
     "HeadersLike",
+    "HttpRequest",
     "LogLine",
     "Metric",
     "Part",

@@ -8,9 +8,10 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
-from handlerkit import wire
 from handlerkit.memory import Memory
+from handlerkit.messages.rows import decode_predict, unwrap
 from handlerkit.messages.seen import Seen
+from handlerkit.serving import wire
 from handlerkit.timing import Timings
 
 
@@ -106,12 +107,12 @@ class Call:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """What the frontend handed over, one dict per request, before the envelope."""
-        return wire.decode_predict(self.message, self.decode_input)[1]
+        return decode_predict(self.message, self.decode_input)[1]
 
     @property
     def request_headers(self) -> list[dict[str, Any]]:
         """What `context.get_all_request_header(i)` gives, one dict per request."""
-        return wire.decode_predict(self.message, self.decode_input)[0]
+        return decode_predict(self.message, self.decode_input)[0]
 
     @property
     def data(self) -> Any:
@@ -119,7 +120,7 @@ class Call:
 
         Raises whatever the envelope raises for rows it cannot read.
         """
-        return wire.unwrap(self.envelope, self.rows)
+        return unwrap(self.envelope, self.rows)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from handlerkit.errors import RequestError
-from handlerkit.messages.headers import Headers
 from handlerkit.messages.part import GUESS, Part, read_file
 from handlerkit.messages.shell_words import split_words
+from handlerkit.serving.http import Headers
 
 _CURL_FLAGS = {"-s", "-S", "-v", "-i", "-k", "-L", "-f", "-#", "-N"} | {
     "--silent", "--show-error", "--verbose", "--include", "--insecure", "--location", "--fail", "--no-buffer",

@@ -13,23 +13,18 @@ from urllib.parse import urlencode
 
 from handlerkit.errors import RequestError
 from handlerkit.messages.curl import read_curl
-from handlerkit.messages.headers import Headers, HeadersLike, lookup, pairs
 from handlerkit.messages.part import GUESS, Part, guess_type, read_file
+from handlerkit.serving.http import HeadersLike, HttpRequest, lookup, pairs
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(HttpRequest):
     """One HTTP request to a served model.
 
     `path` None means /predictions/<the endpoint's model>. `query` is the raw query string, without "?".
     Host and Content-Length are added by whoever sends it. `label` names the request in displays only.
     """
 
-    method: str = "POST"
-    path: str | None = None
-    headers: Headers = ()
-    query: str = ""
-    body: bytes = field(default=b"", repr=False)
     label: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -100,15 +95,6 @@ class Request:
             read.label,
         )
 
-    @property
-    def content_type(self) -> str | None:
-        """The Content-Type header, parameters included; None where there is none."""
-        return self.header("content-type")
-
-    def header(self, name: str) -> str | None:
-        """A header by its name, whatever the casing; the last one where it is repeated."""
-        return lookup(self.headers, name)
-
     def with_headers(self, headers: HeadersLike) -> Request:
         """The same request with these headers after its own."""
         return replace(self, headers=self.headers + pairs(headers))
@@ -140,11 +126,6 @@ class Request:
             "print(response.status, response.reason)\n"
             "answer = response.read()\n"
         )
-
-    def target(self, model: str) -> str:
-        """Path and query as they stand in the request line."""
-        path = self.path if self.path is not None else f"/predictions/{model}"
-        return f"{path}?{self.query}" if self.query else path
 
 
 def _is_printable(body: bytes) -> bool:

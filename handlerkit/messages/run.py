@@ -12,7 +12,8 @@ from handlerkit.messages.call import Call, ErrorInfo, LogLine, Metric
 from handlerkit.messages.finding import Finding
 from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.request import Request
-from handlerkit.messages.response import Response, describe
+from handlerkit.messages.response import describe
+from handlerkit.serving.http import Response
 from handlerkit.timing import Timings
 
 Item = TypeVar("Item")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
-from handlerkit.endpoints.fork_server import fork_server
+from handlerkit.endpoints.loads.fork_server import fork_server
 from handlerkit.model import ready_made
 from handlerkit.notebook.parsers import PARSERS, HelpRequested, WrongOption
 

@@ -11,8 +11,8 @@ from typing import Any
 from handlerkit.check import Check
 from handlerkit.messages import Finding
 from handlerkit.model import Model
-from handlerkit.view.checks import drawn
-from handlerkit.view.html import escape, page
+from handlerkit.view.html.checks import drawn
+from handlerkit.view.html.elements import escape, page
 from handlerkit.view.render import View, view
 
 

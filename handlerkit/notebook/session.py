@@ -20,19 +20,19 @@ from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
-from handlerkit.notebook import benching, cell, previewing
-from handlerkit.notebook.checking import before_export, refuse_errors, requirements_written
-from handlerkit.notebook.entry import Entry, envelope_of, stamp
+from handlerkit.notebook import bench_runs, cell, previews
+from handlerkit.notebook.export_checks import before_export, refuse_errors, requirements_written
 from handlerkit.notebook.payload import to_request
-from handlerkit.notebook.previewing import Previews, Saved
+from handlerkit.notebook.previews import Previews, Saved
 from handlerkit.notebook.progress import bytes_written
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
-from handlerkit.notebook.standby import Standby
+from handlerkit.notebook.session_model import Entry, envelope_of, stamp
+from handlerkit.notebook.verify_server import Standby
 from handlerkit.targets import NAMES, find
 from handlerkit.unpack import Unpacked
 from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
-from handlerkit.view.compare import Comparison, compare
-from handlerkit.view.preview import Preview
+from handlerkit.view.diff.comparison import Comparison, compare
+from handlerkit.view.preview.preview import Preview
 
 if TYPE_CHECKING:
     from handlerkit.endpoints.server import Server
@@ -364,16 +364,16 @@ class Session:
         replayed = entry.last if not what else None
         samples = dict.fromkeys(replayed.requests if replayed else map(to_request, what))
         envelope = envelope_of(replayed)
-        plan = benching.Plan(tuple(samples), tuple(batch_sizes), repeats, warm_up)
+        plan = bench_runs.Plan(tuple(samples), tuple(batch_sizes), repeats, warm_up)
         if endpoint is not None:
             if against or profile:
                 raise HandlerkitError("against and profile look into this process: leave them or the endpoint out")
-            return benching.served(plan, endpoint, entry.build(), entry.served(envelope), concurrency)
+            return bench_runs.served(plan, endpoint, entry.build(), entry.served(envelope), concurrency)
         worker = entry.serve(max(plan.batch_sizes, default=1))
         asked = worker.with_envelope(envelope) if envelope else worker
         other = None if against is None else (against, entry.earlier(against, self._entries, envelope))
-        found = benching.in_process(plan, asked, other)
-        return benching.profiled(found, plan, asked) if profile else found
+        found = bench_runs.in_process(plan, asked, other)
+        return bench_runs.profiled(found, plan, asked) if profile else found
 
     def preview(
         self,
@@ -398,7 +398,7 @@ class Session:
         entry = self._chosen()
         name, live = entry.name, self._previews.of(entry.name)
         if save is not None and live is not None and not what:
-            return previewing.saved(live, save, every=False)
+            return previews.saved(live, save, every=False)
         last = entry.last if not what else None
         shown, envelope = _shown(shown_as or (last.shown_as if last else ""), geometry), envelope or envelope_of(last)
 
@@ -411,10 +411,10 @@ class Session:
             asked.last = replace((worker.with_envelope(envelope) if envelope else worker).predict(request), **shown)
             return asked.last
 
-        samples = dict.fromkeys(last.requests) if last else previewing.requests(what, wrap)
+        samples = dict.fromkeys(last.requests) if last else previews.requests(what, wrap)
         preview = Preview(samples, predict, wrap=wrap, title=name)
         if save is not None:
-            return previewing.saved(preview, save, every=True)
+            return previews.saved(preview, save, every=True)
         return self._previews.open(name, preview)
 
     @property

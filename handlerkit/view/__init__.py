@@ -1,8 +1,8 @@
 """What a notebook shows: `hk.view(run)` is the display of a Run, and `hk.view.draw` draws arrays.
 
 `hk.view.register` adds a view of answers; what one is given is a Source, what it gives stands in
-`handlerkit.predictions` and `handlerkit.view.answer`. Importing this imports neither numpy nor PIL: they load with the
-first picture.
+`handlerkit.predictions` and `handlerkit.view.decode.contents`. Importing this imports neither numpy nor PIL: they load
+with the first picture.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from types import ModuleType
 from typing import Any
 
 from handlerkit.messages import Geometry
-from handlerkit.view import checks as _checks  # noqa: F401  # teaches render.view to show a Check
-from handlerkit.view import compare as _compare  # noqa: F401  # and a Comparison
 from handlerkit.view import draw, render
-from handlerkit.view import measured as _measured  # noqa: F401  # and a Bench
-from handlerkit.view import reports as _reports  # noqa: F401  # and a LoadError, a Report, Envelopes
-from handlerkit.view.readers import VIEWS, read
+from handlerkit.view.benchmark import report as _measured  # noqa: F401  # and a Bench
+from handlerkit.view.decode.source import Source
+from handlerkit.view.decode.views import VIEWS, read
+from handlerkit.view.diff import comparison as _compare  # noqa: F401  # and a Comparison
+from handlerkit.view.html import checks as _checks  # noqa: F401  # teaches render.view to show a Check
+from handlerkit.view.html import reports as _reports  # noqa: F401  # and a LoadError, a Report, Envelopes
 from handlerkit.view.render import View
-from handlerkit.view.source import Source
 
 __all__ = ["Geometry", "Source", "View", "bundle", "draw", "names", "read", "register"]
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
+from handlerkit.formatting import duration, percent, pixels, shorten, size
 from handlerkit.predictions import Classes, Detections, SegmentationMap
-from handlerkit.view import draw, html, pieces
-from handlerkit.view.answer import (
+from handlerkit.view import draw
+from handlerkit.view.decode.contents import (
     Answer,
     Document,
     Frame,
@@ -22,13 +23,13 @@ from handlerkit.view.answer import (
     TokenWeights,
     Unread,
 )
-from handlerkit.view.words import duration, percent, pixels, shorten, size
+from handlerkit.view.html import elements, fragments
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from handlerkit.view.source import Photograph
+    from handlerkit.view.decode.source import Photograph
 
 _FEW = 5  # boxes written out
 _LONG = 12  # lines of an answer's text from which on it is folded
@@ -74,7 +75,7 @@ def drawing(answer: Answer) -> Drawing:
     """The drawing of an answer; what was noted of it is told after what it is."""
     drawn = _drawn(answer.content, answer)
     if answer.body[:1] in (b"[", b"{") and not isinstance(answer.content, Document | Pieces):
-        drawn = replace(drawn, folded=html.code(pieces.pretty(answer.body.decode(errors="replace"))))
+        drawn = replace(drawn, folded=elements.code(fragments.pretty(answer.body.decode(errors="replace"))))
     return replace(drawn, facts=(*drawn.facts, *answer.notes))
 
 
@@ -178,40 +179,40 @@ def _(content: TokenWeights, answer: Answer) -> Drawing:
     strongest = ", ".join(f"{content.tokens[i]} {content.weights[i]:+.2g}" for i in order)
     count = len(content.tokens)
     fact = f"{count} word{'s' * (count != 1)} weighed, the strongest: {shorten(strongest, 200)}"
-    return Drawing((fact,), html=pieces.words(content.tokens, content.weights))
+    return Drawing((fact,), html=fragments.words(content.tokens, content.weights))
 
 
 @_drawn.register
 def _(content: Tensors, answer: Answer) -> Drawing:
     shown = content.tensors[:_MOST]
-    facts = [pieces.tensor_fact(name, array) for name, array in shown]
+    facts = [fragments.tensor_fact(name, array) for name, array in shown]
     if len(content.tensors) > _MOST:
         facts.append(f"and {len(content.tensors) - _MOST} more")
-    return Drawing(tuple(facts), html="".join(pieces.histogram(array) for _, array in shown))
+    return Drawing(tuple(facts), html="".join(fragments.histogram(array) for _, array in shown))
 
 
 @_drawn.register
 def _(content: Document, answer: Answer) -> Drawing:
     if not content.text:
         return Drawing(("an empty body",))
-    laid = pieces.pretty(content.text)
+    laid = fragments.pretty(content.text)
     count = laid.count("\n") + 1
     if count <= _LONG:
-        return Drawing(html=html.code(laid), text=laid)
+        return Drawing(html=elements.code(laid), text=laid)
     if content.value is None:
-        return Drawing((f"text, {count} lines",), text=laid, folded=html.code(laid))
-    return Drawing(_shape(content.value), html=pieces.tree(content.value), text=laid, folded=html.code(laid))
+        return Drawing((f"text, {count} lines",), text=laid, folded=elements.code(laid))
+    return Drawing(_shape(content.value), html=fragments.tree(content.value), text=laid, folded=elements.code(laid))
 
 
 @_drawn.register
 def _(content: Pieces, answer: Answer) -> Drawing:
-    texts = [shorten(" ".join(pieces.piece(chunk).split())) for chunk in content.chunks[:_MOST]]
+    texts = [shorten(" ".join(fragments.piece(chunk).split())) for chunk in content.chunks[:_MOST]]
     if content.arrivals is not None:
         texts = [f"{one}  after {duration(after)}" for one, after in zip(texts, content.arrivals, strict=False)]
     text = "\n".join(f"{number}  {one}" for number, one in enumerate(texts, 1))
     count = len(content.chunks)
     more = f"\n... and {count - _MOST} more" if count > _MOST else ""
-    shown = pieces.stream(content.chunks, content.arrivals)
+    shown = fragments.stream(content.chunks, content.arrivals)
     return Drawing((f"streamed in {count} pieces",), html=shown, text=text + more)
 
 

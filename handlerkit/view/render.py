@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
+from handlerkit.formatting import counted, duration, excerpt, shorten, size
 from handlerkit.messages import Call, Exchange, Geometry, Run, describe
-from handlerkit.view import causes, exchange, html
-from handlerkit.view.answer import Answer
+from handlerkit.view.decode.contents import Answer
+from handlerkit.view.decode.views import read
 from handlerkit.view.drawings import Drawing, drawing
-from handlerkit.view.readers import read
-from handlerkit.view.words import counted, duration, excerpt, shorten, size
+from handlerkit.view.html import elements, exchange, findings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,21 +82,23 @@ def _single(run: Run) -> View:
         *_times(run.calls),
     ]
     folds = [
-        html.details("answer", drawn.folded) if drawn.folded else "",
+        elements.details("answer", drawn.folded) if drawn.folded else "",
         exchange.headers(request.headers, response.headers),
         exchange.log(run.logs, run.metrics),
     ]
-    around = len(html.page(*before, drawn.html, *folds).encode()) + 1000
+    around = len(elements.page(*before, drawn.html, *folds).encode()) + 1000
     return View(
-        "\n".join(text), html.page(*before, shown(drawn, html.MAX_HTML - around), html.folds(*folds)), drawn.image
+        "\n".join(text),
+        elements.page(*before, shown(drawn, elements.MAX_HTML - around), elements.folds(*folds)),
+        drawn.image,
     )
 
 
 def shown(drawn: Drawing, budget: int) -> str:
     """The picture, its key and its facts, beside each other where the picture is the request's."""
-    facts = "".join(f"<div>{html.escape(line)}</div>" for line in drawn.facts)
-    said = f"<div>{facts}{html.key(drawn.keys)}</div>" if facts or drawn.keys else ""
-    image = html.picture(drawn.image, budget, "; ".join(drawn.lines)[:300]) if drawn.image else ""
+    facts = "".join(f"<div>{elements.escape(line)}</div>" for line in drawn.facts)
+    said = f"<div>{facts}{elements.key(drawn.keys)}</div>" if facts or drawn.keys else ""
+    image = elements.picture(drawn.image, budget, "; ".join(drawn.lines)[:300]) if drawn.image else ""
     whole = f'<div class="hk-beside">{image}{said}</div>' if drawn.aside and image else image + said
     return whole + drawn.html
 
@@ -121,28 +123,28 @@ def _several(run: Run, page: int) -> View:
     paged = f"page {page} of {pages}: hk.view(run, page={page % pages + 1}) shows another" if pages > 1 else ""
     text += [paged] * bool(paged) + _times_text(run.calls)
     parts = [
-        f'<div class="hk-line"><b>{html.escape(count)}</b><span>{html.escape(answers)}</span></div>',
+        f'<div class="hk-line"><b>{elements.escape(count)}</b><span>{elements.escape(answers)}</span></div>',
         *_causes(run),
         f'<div class="hk-grid">{"".join(cards)}</div>',
-        f'<div class="hk-soft">{html.escape(paged)}</div>' if paged else "",
+        f'<div class="hk-soft">{elements.escape(paged)}</div>' if paged else "",
         *_times(run.calls),
-        html.folds(exchange.log(run.logs, run.metrics)),
+        elements.folds(exchange.log(run.logs, run.metrics)),
     ]
-    return View("\n".join(text), html.page(*parts), image)
+    return View("\n".join(text), elements.page(*parts), image)
 
 
 def _card(name: str, one: Exchange, drawn: Drawing) -> str:
     """One exchange of several, small."""
     from handlerkit.view import draw
 
-    image = html.picture(draw.fit(drawn.image, 240, 190), _SMALL, kind="hk-small") if drawn.image else ""
-    lines = "".join(f"<div>{html.escape(shorten(line, 90))}</div>" for line in drawn.facts)
+    image = elements.picture(draw.fit(drawn.image, 240, 190), _SMALL, kind="hk-small") if drawn.image else ""
+    lines = "".join(f"<div>{elements.escape(shorten(line, 90))}</div>" for line in drawn.facts)
     told = drawn.text and not drawn.lines
-    body = html.code(excerpt(drawn.text, 400)) if told else "" if drawn.text else drawn.html
+    body = elements.code(excerpt(drawn.text, 400)) if told else "" if drawn.text else drawn.html
     return (
-        f'<div class="hk-card"><div class="hk-line"><b>{html.escape(name)}</b>{exchange.pill(one.response)}'
+        f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.pill(one.response)}'
         f'<span class="hk-soft">{size(len(one.response.body))}</span></div>'
-        f"{image}{html.key(drawn.keys[:_FEW])}{lines}{body}</div>"
+        f"{image}{elements.key(drawn.keys[:_FEW])}{lines}{body}</div>"
     )
 
 
@@ -152,7 +154,7 @@ def _times(calls: Sequence[Call]) -> list[str]:
         f'<div><span class="hk-soft">{name}</span>{exchange.stages(call.timings)}</div>'
         for name, call in zip(names, calls[:PAGE], strict=False)
     ]
-    return bars if len(calls) <= _CALLS else [html.details("times", "".join(bars), _total(calls))]
+    return bars if len(calls) <= _CALLS else [elements.details("times", "".join(bars), _total(calls))]
 
 
 def _total(calls: Sequence[Call]) -> str:
@@ -168,8 +170,8 @@ def _times_text(calls: Sequence[Call]) -> list[str]:
 
 
 def _causes(run: Run) -> list[str]:
-    return [causes.findings(run.findings), causes.error(run.error) if run.error else ""]
+    return [findings.findings(run.findings), findings.error(run.error) if run.error else ""]
 
 
 def _causes_text(run: Run) -> list[str]:
-    return causes.findings_text(run.findings) + (causes.error_text(run.error) if run.error else [])
+    return findings.findings_text(run.findings) + (findings.error_text(run.error) if run.error else [])

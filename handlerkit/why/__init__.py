@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handlerkit.messages import Finding
-from handlerkit.why import calling, loading
-from handlerkit.why.answers import ANSWER_RULES, broken_off, is_piece
-from handlerkit.why.asked import kind_of_body
+from handlerkit.why.context_probe import note_debug, watch
 from handlerkit.why.evidence import Evidence, Notebook, Noted, Setup, place
-from handlerkit.why.frontend import client_timeout, no_worker, queue_full, staged_again, told, turned_away
-from handlerkit.why.quiet import rules_for, without_waits, worth_knowing
-from handlerkit.why.returned import REMOTE_RETURN_RULES, RETURN_RULES
-from handlerkit.why.settings import declares_metrics, set_aside, unusable
-from handlerkit.why.watch import note_debug, watch
+from handlerkit.why.rules import loading, raised
+from handlerkit.why.rules.answers import ANSWER_RULES, broken_off, is_piece
+from handlerkit.why.rules.frontend import client_timeout, no_worker, queue_full, staged_again, told, turned_away
+from handlerkit.why.rules.request import kind_of_body
+from handlerkit.why.rules.return_value import REMOTE_RETURN_RULES, RETURN_RULES
+from handlerkit.why.rules.settings import declares_metrics, set_aside, unusable
+from handlerkit.why.rules.warnings import rules_for, without_waits, worth_knowing
 
 __all__ = [
     "Evidence",
@@ -63,7 +63,7 @@ def _explain(seen: Evidence) -> tuple[Finding, ...]:
 
 
 def _cause(seen: Evidence) -> Finding | None:
-    rules = calling.RAISE_RULES
+    rules = raised.RAISE_RULES
     if seen.error is None and not seen.died:
         refused = REMOTE_RETURN_RULES if seen.remote else RETURN_RULES
         taken = seen.answer is not None and (seen.answer.code == 200 or is_piece(seen.answer))

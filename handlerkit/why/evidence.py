@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handlerkit.messages import ErrorInfo, Finding, Frame, LogLine, Request, Response
-from handlerkit.wire import Answer, Job
+from handlerkit.messages import ErrorInfo, Finding, Frame, HttpRequest, LogLine, Response
+from handlerkit.serving.wire import Answer, Job
 
 LOAD = "Registering the model answers 500 'Failed to start workers'; the cause stands only in the server's log."
 FAILED = "Every client of the batch gets 503 'Prediction failed'; the exception stands only in the server's log."
@@ -89,7 +89,7 @@ class Evidence:
     setup: Setup = _NO_SETUP
     folder: Path | None = None
     envelope: str | None = None
-    requests: Sequence[Request] = ()
+    requests: Sequence[HttpRequest] = ()
     jobs: Sequence[Job] = ()
     answer: Answer | None = None
     before: Sequence[Answer] = ()

@@ -2,12 +2,14 @@
 
 - fork_server: the small process that has imported torch and ts, and forks a worker on request; a script of its own.
 - host: what a worker process does from its first line to its last: become a worker, load, answer, explain.
-- frames: how the two ends of a worker's connection talk; plain data alone comes back.
-- streams: the worker's stdout and stderr, in one order.
-- loaded_handler: the handler as TorchServe's own loader leaves it, and one call of it; instruments around both.
-- user_files: code of the model's files under the names of the files that the user edits.
+- frames: how the two ends of a worker's connection talk; plain data alone comes back. assignment: what they say.
+- streams: the worker's stdout and stderr, in one order. log_capture: both, and the root logger, as log lines.
+- loaded_handler: the handler as TorchServe's own loader leaves it, and one call of it. outcome: what the call led to.
+- side_effects: what the handler does beyond its own files.
+- model_files, user_files: the model's files beside their copies; code under the names of the files that the user edits.
 - process_state: what a worker process is after the load, so that a swap can put it back.
+- hot_reload: edits put into a loaded handler.
 
-The parent's end is `handlerkit.endpoints.process`. What runs here may be imported by code of a Worker in the kernel's
-process (`in_process=True`) too.
+The parent's end is `handlerkit.endpoints.loads`. What runs here may also run in the kernel's process
+(`in_process=True`).
 """

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from handlerkit import why
-from handlerkit.endpoints.config import Config
-from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.memory import Memory
-from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, Request, Response, Seen
+from handlerkit.messages import ErrorInfo, Finding, Geometry, HttpRequest, LogLine, Response, Seen
 from handlerkit.model import Model
+from handlerkit.serving.config import Config
+from handlerkit.serving.wire import Answer, Job
 from handlerkit.timing import Timings
-from handlerkit.wire import Answer, Job
+from handlerkit.worker_process.model_files import ModelFiles
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Question:
 
     setup: why.Setup
     envelope: str | None
-    requests: Sequence[Request]
+    requests: Sequence[HttpRequest]
     jobs: Sequence[Job]
     responses: Sequence[Response]
     answer: Answer | None

@@ -16,7 +16,7 @@ import threading
 from typing import Any, NamedTuple
 
 from handlerkit.errors import HandlerkitError
-from handlerkit.wire import Buffers
+from handlerkit.serving.wire import Buffers
 
 _HEADER = struct.Struct("!cQ")
 #: What stands before the answer in a PIECE.

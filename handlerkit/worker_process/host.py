@@ -14,10 +14,10 @@ from collections.abc import Set
 from pathlib import Path
 from types import FrameType
 
-from handlerkit.endpoints.source_diff import LoadAnew
 from handlerkit.worker_process import frames, streams
 from handlerkit.worker_process.assignment import Assignment
 from handlerkit.worker_process.frames import Connection
+from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 
 

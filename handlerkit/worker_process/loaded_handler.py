@@ -14,18 +14,18 @@ from typing import Any
 
 from handlerkit import why
 from handlerkit.context import metrics_cache
-from handlerkit.endpoints.load_record import LoadRecord
-from handlerkit.endpoints.logs import PlainPaths, without_kit
-from handlerkit.endpoints.outcome import unsendable
-from handlerkit.endpoints.reload import Swap
-from handlerkit.endpoints.seen import Recorder
-from handlerkit.endpoints.snapshot import Dice
 from handlerkit.memory import peak_memory
 from handlerkit.messages import ErrorInfo, Finding, Geometry
+from handlerkit.serving.wire import Buffers, Reader
 from handlerkit.timing import Stopwatch, Timings
-from handlerkit.wire import Buffers, Reader
 from handlerkit.worker_process import process_state
 from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded, Question
+from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
+from handlerkit.worker_process.hot_reload.reload import Swap
+from handlerkit.worker_process.hot_reload.state_snapshot import Dice
+from handlerkit.worker_process.log_capture import PlainPaths, without_kit
+from handlerkit.worker_process.outcome import unsendable
+from handlerkit.worker_process.side_effects import Recorder
 from handlerkit.worker_process.user_files import UserFiles
 
 #: Methods that TorchServe's own handlers have, beside those a handler has of its own.

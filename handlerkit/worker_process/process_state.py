@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from handlerkit.endpoints.source_diff import LoadAnew
+from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
 
 #: Functions without arguments that tell a setting, by module: looked at where the module is imported.
 _SETTINGS = {

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TextIO
 
-from handlerkit.endpoints.logs import without_kit
+from handlerkit.worker_process.log_capture import without_kit
 
 #: Seconds that a write waits for the other stream to be read.
 _PATIENCE = 0.05

@@ -224,6 +224,6 @@ def test_server_that_was_not_started_says_so() -> None:
 
 
 def _processes(folder: Path) -> list[list[str]]:
-    """Command lines that name the folder: the guardian's, Java's and the workers'."""
+    """Command lines that name the folder: the watchdog's, Java's and the workers'."""
     lines = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
     return [line for line in lines if any(str(folder) in word for word in line)]

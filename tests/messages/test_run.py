@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from handlerkit import wire
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ResponseError
 from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, Frame, LogLine, Metric, Request, Response, Run
 from handlerkit.model import Model
+from handlerkit.serving import wire
 from handlerkit.timing import Timings
 
 SAMPLE = "[METRICS]Hits.Count:2.0|#ModelName:m,Level:Model|#type:COUNTER|#hostname:h,1,id"

@@ -8,7 +8,7 @@ import pytest
 
 from handlerkit.errors import RequestError
 from handlerkit.messages import Geometry, Run
-from handlerkit.view.compare import Comparison
+from handlerkit.view.diff.comparison import Comparison
 
 HANDLER = """
 def handle(data, context):

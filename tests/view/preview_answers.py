@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from handlerkit.messages import Exchange, Request, Response, Run
-from handlerkit.view.preview import Preview
+from handlerkit.view.preview.preview import Preview
 
 
 def photograph(width: int = 320, height: int = 240, kind: str = "JPEG") -> bytes:

@@ -16,7 +16,8 @@ from PIL import Image
 
 from handlerkit import view
 from handlerkit.messages import Geometry
-from handlerkit.view import draw, html
+from handlerkit.view import draw
+from handlerkit.view.html import elements
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 TABLE = np.zeros((80, 100), int)
@@ -131,7 +132,7 @@ def test_five_hundred_boxes_are_drawn_counted_and_small(send):
     rows = [{"label": "coin", "box": [x, y, x + 30, y + 20], "score": 0.5} for x, y in corners.tolist()]
     shown = view(send(rows, (800, 750)))
     assert "500 boxes" in shown.text
-    assert len(shown.html.encode()) < html.MAX_HTML
+    assert len(shown.html.encode()) < elements.MAX_HTML
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4000, 3000), (3, 4000)])
@@ -158,7 +159,7 @@ def test_two_classes_of_one_model_never_share_a_colour(send):
 
 def test_a_large_answer_stays_a_small_page(send):
     rows = {"rows": [{"id": i, "text": "x" * 500} for i in range(20_000)]}
-    assert len(view(send(rows)).html.encode()) < html.MAX_HTML
+    assert len(view(send(rows)).html.encode()) < elements.MAX_HTML
 
 
 def test_deep_json_is_shown_as_far_as_it_goes(send):
@@ -169,7 +170,7 @@ def test_deep_json_is_shown_as_far_as_it_goes(send):
 @pytest.mark.parametrize(("image", "kind"), [(Image.new("RGB", (400, 400)), "png"), (None, "jpeg")])
 def test_flat_pictures_are_png_and_photographs_jpeg(image, kind):
     noise = np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8)
-    assert html.encode(image or Image.fromarray(noise))[0] == kind
+    assert elements.encode(image or Image.fromarray(noise))[0] == kind
 
 
 def test_names_are_written_into_a_picture_only_where_they_can_be_read(send):

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handlerkit import view
+from handlerkit import formatting, view
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, Frame, LogLine, Part, Request, Response, Run
 from handlerkit.timing import Timings
-from handlerkit.view import draw, html, readers, render, words
+from handlerkit.view import draw, render
+from handlerkit.view.decode import views
+from handlerkit.view.html import elements
 
 BOXES = [{"coin": [10, 20, 50, 60], "score": 0.98}, {"ring": [60, 5, 90, 30], "score": 0.5}]
 FAILED = b'{\n  "code": 503,\n  "type": "InternalServerException",\n  "message": "Prediction failed"\n}\n'
@@ -91,13 +93,13 @@ def steady(text: str) -> str:
     ],
 )
 def test_durations(seconds, said):
-    assert words.duration(seconds) == said
+    assert formatting.duration(seconds) == said
     assert TIMES.fullmatch(said)
 
 
 def test_sizes():
     counts = (0, 89, 12_400, 999_960, 6_553_500)
-    assert [words.size(count) for count in counts] == ["0 B", "89 B", "12.4 KB", "1 MB", "6.6 MB"]
+    assert [formatting.size(count) for count in counts] == ["0 B", "89 B", "12.4 KB", "1 MB", "6.6 MB"]
 
 
 def test_text_of_a_picture():
@@ -253,7 +255,7 @@ def test_the_times_of_many_calls_are_folded():
 
 def test_a_page_reads_its_own_exchanges_alone(monkeypatch):
     read = []
-    monkeypatch.setattr(render, "answer", lambda run, one: read.append(one) or readers.read(one))
+    monkeypatch.setattr(render, "answer", lambda run, one: read.append(one) or views.read(one))
     exchanges = tuple(run(answered([number])).exchanges[0] for number in range(5000))
     shown = view(Run(exchanges, (), model="coins"), page=417)
     assert read == list(exchanges[4992:])
@@ -273,7 +275,7 @@ def test_a_run_without_exchanges_has_a_display():
 def test_large_pictures_shrink_until_the_page_fits():
     noise = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), np.uint8)), "JPEG")
     shown = view(run(answered(noise, "image/jpeg")))
-    assert len(shown.html.encode()) < html.MAX_HTML
+    assert len(shown.html.encode()) < elements.MAX_HTML
     assert shown.image.width == 1600
 
 

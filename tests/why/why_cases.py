@@ -12,7 +12,7 @@ from handlerkit import why
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Finding, Request
 from handlerkit.model import Model
-from handlerkit.why import calling, loading, quiet
+from handlerkit.why.rules import loading, raised, warnings
 
 CLASS = "class H:\n    def initialize(self, context): pass\n    def handle(self, data, context):\n        "
 BASE = "from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler): pass\n"
@@ -21,15 +21,15 @@ NET = Path(__file__).parents[1] / "golden" / "nets"
 #: Where each list of rules is looked up, and the rules that stand alone.
 LISTS = [
     (loading, "LOAD_RULES"),
-    (calling, "RAISE_RULES"),
+    (raised, "RAISE_RULES"),
     (why, "ANSWER_RULES"),
     (why, "RETURN_RULES"),
     (why, "REMOTE_RETURN_RULES"),
-    (quiet, "ASKED_RULES"),
-    (quiet, "NOTED_RULES"),
-    (quiet, "ROW_RULES"),
-    (quiet, "METRIC_RULES"),
-    (quiet, "QUIET_ENVELOPE_RULES"),
+    (warnings, "ASKED_RULES"),
+    (warnings, "NOTED_RULES"),
+    (warnings, "ROW_RULES"),
+    (warnings, "METRIC_RULES"),
+    (warnings, "QUIET_ENVELOPE_RULES"),
 ]
 ALONE = ["batch_waits", "late_head", "timeout_not_in_force"]
 
@@ -87,7 +87,7 @@ def watched(names: list[str]) -> Iterator[tuple[Any, str, Any]]:
     for module, attribute in LISTS:
         yield module, attribute, tuple(map(telling, getattr(module, attribute)))
     for attribute in ALONE:
-        yield quiet, attribute, telling(getattr(quiet, attribute))
+        yield warnings, attribute, telling(getattr(warnings, attribute))
 
 
 def check(case: Case, finding: Finding) -> None:

@@ -10,8 +10,8 @@ from handlerkit.check.code.source import dotted
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
-from handlerkit.why.loading import counted, lacking
-from handlerkit.why.settings import entry_point
+from handlerkit.why.rules.loading import counted, lacking
+from handlerkit.why.rules.settings import entry_point
 
 
 def taken(subject: Subject, target: Target) -> Iterator[Finding]:

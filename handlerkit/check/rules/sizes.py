@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from handlerkit.check.subject import Subject
-from handlerkit.endpoints.config import Config
 from handlerkit.messages import Finding
+from handlerkit.serving.config import Config
 from handlerkit.targets import Target
 
 #: What a server takes without a word in its config.properties.

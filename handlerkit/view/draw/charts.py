@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from handlerkit.view.draw.lettering import font, line
+from handlerkit.view.draw.labels import font, line
 from handlerkit.view.draw.palette import palette
 
 if TYPE_CHECKING:

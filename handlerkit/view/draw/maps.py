@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.view.draw.canvas import rgb
-from handlerkit.view.draw.lettering import Labels, line
+from handlerkit.view.draw.labels import Labels, line
 from handlerkit.view.draw.palette import Colour, colour, flat, heat_palette, palette
 
 if TYPE_CHECKING:

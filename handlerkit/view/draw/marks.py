@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.view.draw.canvas import rgb
-from handlerkit.view.draw.lettering import Box, Labels, line
+from handlerkit.view.draw.labels import Box, Labels, line
 from handlerkit.view.draw.palette import Colour, colour
 
 if TYPE_CHECKING:

@@ -1,0 +1,107 @@
+"""This process's end of the fork server: started once, in the background, and asked for each worker."""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from contextlib import suppress
+from typing import IO
+
+from handlerkit.endpoints.supervision.supervised_process import shell_environment
+from handlerkit.shell import UMASK
+from handlerkit.worker_process import fork_server as script
+from handlerkit.worker_process.fork_server import Request
+
+#: "fork" or "spawn", instead of what the system allows.
+_CHOICE = "HANDLERKIT_START"
+#: Seconds that it may take to go.
+_GOES = 5
+
+
+class ForkServer:
+    """A process that makes workers. It ends when this one does, in whatever way, and takes its workers along."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+
+    def start(self) -> None:
+        """Start it, where it does not run. Raises OSError."""
+        with self._lock:
+            self._ensure()
+
+    def make_worker(self, request: Request) -> None:
+        """Ask for a worker. Raises OSError."""
+        with self._lock:
+            running = self._ensure()
+            try:
+                script.send(running.connection, request)
+            except ConnectionError:
+                script.send(self._ensure(anew=True).connection, request)
+
+    def said(self) -> str:
+        """The end of what it wrote: why it did not start."""
+        if self._running is None:
+            return ""
+        self._running.log.seek(0)
+        return self._running.log.read().decode(errors="replace").strip()[-2000:]
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, where it runs."""
+        running = self._running
+        return running.process.pid if running is not None and running.is_alive() else None
+
+    def _ensure(self, anew: bool = False) -> _Running:
+        if anew or self._running is None or not self._running.is_alive():
+            self._running = _Running()
+        return self._running
+
+
+class _Running:
+    """One fork server."""
+
+    def __init__(self) -> None:
+        mode = os.environ.get(_CHOICE) or ("fork" if sys.platform == "linux" else "spawn")
+        self._owner = os.getpid()
+        self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self.connection, theirs = socket.socketpair()
+        for end in (self.connection, theirs):
+            end.setblocking(True)  # whatever time-out sockets have in this process
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-u", script.__file__, mode, str(self._owner)],
+                stdin=theirs.fileno(), stdout=self.log, stderr=self.log, env=shell_environment(), cwd="/",
+                start_new_session=True, umask=UMASK,
+            )  # fmt: skip
+        self.end = weakref.finalize(self, _end, self.process, self.connection, self.log, self._owner)
+
+    def is_alive(self) -> bool:
+        """Whether it runs, and is this process's own: one that was forked off has none."""
+        return os.getpid() == self._owner and self.process.poll() is None
+
+
+def _end(process: subprocess.Popen[bytes], connection: socket.socket, log: IO[bytes], owner: int) -> None:
+    if os.getpid() != owner:
+        return
+    with suppress(OSError):  # a process that was forked off this one may hold it open
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+    log.close()
+    try:
+        process.wait(_GOES)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@functools.cache
+def fork_server() -> ForkServer:
+    """This process's own."""
+    return ForkServer()

@@ -1,0 +1,298 @@
+"""One load of a handler in a worker process: a child that may crash, hang and be killed."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # the functions under `signal`'s, which make enums of their arguments
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from handlerkit import why
+from handlerkit.endpoints.loads.channel import Channel
+from handlerkit.endpoints.loads.staged_model import Refusal, Staged
+from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, Seen
+from handlerkit.model import Model
+from handlerkit.serving.config import Config
+from handlerkit.serving.wire import Answer, Buffers
+from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.timing import Timings
+from handlerkit.worker_process import frames
+from handlerkit.worker_process.assignment import Called, Failed, Loaded, Question
+from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
+from handlerkit.worker_process.outcome import Answers, Outcome, late
+
+#: Seconds a worker may take until it can be asked to load (org.pytorch.serve.wlm.WorkerLifeCycle waits as long).
+_START = 120
+#: Seconds that the causes, and a swap, may take: no code of the handler runs meanwhile, but its objects are looked at.
+_EXPLAINS, _SWAPS = 20, 120
+#: Bytes of a call's message and answers from which on its objects are not kept until the next call.
+_LARGE = 1 << 20
+_INTERRUPT = int(signal.SIGINT)
+
+#: Called with log lines and intermediate answers while the handler works.
+Hear = Callable[[LogLine | Answer], object]
+
+
+class WorkerProcess:
+    """A handler, loaded in a process of its own.
+
+    Raises LoadError where that fails, WorkerError where there can be no process. `close()` ends the process and removes
+    the model_dir; so does the end of this process, in whatever way.
+    """
+
+    #: A worker that died stays away for some time, as TorchServe has it.
+    pauses = True
+
+    def __init__(
+        self,
+        model: Model,
+        config: Config,
+        batch_size: int,
+        gpu_id: int | None,
+        refusal: Refusal,
+        response_timeout: int = 120,
+        startup_timeout: int = 120,
+        hear: Hear | None = None,
+    ) -> None:
+        self._response_timeout = response_timeout
+        self._limit = config.max_response_size
+        self._lock = threading.Lock()
+        #: An answer is still to come that no request asked for.
+        self._unasked = False
+        self._alive = True
+        self._is_large = False
+        self._staged = Staged(model, config, batch_size, gpu_id)
+        self._journal = self._staged.journal
+        self.logs: tuple[LogLine, ...] = ()
+        self.entry_point = ""
+        self.geometry: Geometry | None = None
+        #: What the handler did beyond its own files while it was loaded.
+        self.seen: tuple[Seen, ...] = ()
+        self._journal.hear = hear
+        try:
+            self._start(startup_timeout, refusal)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._journal.hear = None
+
+    @property
+    def model_dir(self) -> Path:
+        """Where the model's files are staged."""
+        return self._staged.model_dir
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id."""
+        return self._channel.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker can be asked again."""
+        return self._alive and self._channel.alive
+
+    def call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
+        """Let the worker answer a predict message, with this envelope around the handler.
+
+        Ctrl-C interrupts the handler where it stands, and is raised with that place as its text; a second one ends the
+        process. A worker that died is ended.
+        """
+        with self._lock, _CtrlC(self._channel) as ctrl_c:
+            self._journal.hear = hear
+            try:
+                outcome = self._call(message, envelope, measures_memory, hear)
+            finally:
+                self._journal.hear = None
+            if ctrl_c.pressed:
+                self._interrupted(outcome)
+            return outcome
+
+    def explain(self, asked: Question) -> tuple[Finding, ...]:
+        """The causes of what the last call led to, told by the worker while the objects are alive; where it is gone, by
+        what is known here."""
+        if self.alive:
+            try:
+                self._channel.send(frames.EXPLAIN, (frames.pack(asked),))
+                found: tuple[Finding, ...] = self._done(_EXPLAINS)
+                return found
+            except (WorkerDied, frames.BadFrameError):
+                self._end()
+        given = self._staged.given
+        return why.explain(why.Evidence(
+            files=given.own, folder=given.model_dir, died=asked.died, setup=asked.setup, envelope=asked.envelope,
+            requests=asked.requests, jobs=asked.jobs, answer=asked.answer, before=asked.before,
+            responses=asked.responses, logs=asked.logs, seconds=asked.seconds, describe=asked.describe, remote=True,
+        ))  # fmt: skip
+
+    def forget(self) -> None:
+        """Nobody asks why: the worker lets go of the last call's objects, now if they are large, else with the next
+        call."""
+        if not self._is_large:
+            return
+        try:
+            self._channel.send(frames.FORGET)
+        except WorkerDied:
+            self._end()
+
+    def swap(self, batch_size: int | None = None) -> str:
+        """Have the worker read the model's files again, and take batches of this size. Returns what changed, as half a
+        sentence; raises LoadAnew."""
+        with self._lock:
+            if not self.alive or not self.model_dir.is_dir():
+                raise LoadAnew("the worker was gone" if not self.alive else "its folder was gone")
+            try:
+                self._channel.send(frames.SWAP, (frames.pack(batch_size),))
+                changed, reason, self.entry_point, self.geometry, self.seen = self._done(_SWAPS)
+            except (WorkerDied, frames.BadFrameError, ValueError):
+                raise LoadAnew("the worker did not answer") from None
+            finally:
+                self._channel.answered()
+                self._journal.take()
+            if reason:
+                raise LoadAnew(str(reason))
+            return str(changed)
+
+    def close(self, wait: bool = True) -> None:
+        """End the worker and remove its model_dir, in the background without `wait`."""
+        self._alive = False
+        channel = getattr(self, "_channel", None)
+        end = self._staged.remove if channel is None else channel.close
+        if wait:
+            end()
+        else:
+            threading.Thread(target=end, name="handlerkit ends a worker").start()
+
+    def _start(self, seconds: int, refusal: Refusal) -> None:
+        loaded = None
+        for fresh in (False, True):
+            self._channel = Channel(self._staged.folder, self._journal, fresh=fresh)
+            with _CtrlC(self._channel) as ctrl_c:
+                try:
+                    loaded = self._load(seconds)
+                except (WorkerDied, frames.BadFrameError) as problem:
+                    died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
+                    loaded = self._staged.died(died, self._journal.take())
+                finally:
+                    self._channel.answered()
+            if loaded is not None:
+                break
+            self._channel.end()
+        self.logs = self._journal.take()
+        if ctrl_c.pressed and (not isinstance(loaded, Loaded)):
+            raise KeyboardInterrupt(_place(loaded.error if loaded else None, self._staged.given.own))
+        if isinstance(loaded, Failed):
+            raise self._staged.refused(loaded, self.logs, refusal(507 if loaded.memory else 500))
+        assert loaded is not None
+        self.entry_point, self.geometry, self.seen = loaded
+
+    def _load(self, seconds: int) -> Loaded | Failed | None:
+        """What came of it; None where a new process is needed."""
+        slow = f"timeout: The worker process did not start within {_START} s."
+        self._channel.receive(time.monotonic() + _START, slow)
+        self._channel.send(frames.LOAD, (frames.pack(self._staged.given),))
+        slow = f"timeout: The handler did not load within the startup timeout of {seconds} s."
+        told = self._done(seconds, slow)
+        if told is None:
+            return None
+        return Loaded(*told) if len(told) == len(Loaded._fields) else Failed(*told)
+
+    def _call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
+        outcome = Outcome(Timings(0.0))
+        answers = Answers(self._limit)
+        begun = time.perf_counter()
+        seconds, slow = self._response_timeout, late(self._response_timeout)
+        until = time.monotonic() + seconds
+        named, size = (envelope or "").encode(), sum(map(len, message))
+        try:
+            if self._unasked:
+                raise WorkerDied("stale: The worker's last answer belongs to no request: its stream was over.")
+            self._channel.send(frames.CALL, (bytes((measures_memory, len(named))), named, *message), seconds + 1)
+            while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
+                if frame.kind == frames.PIECE:
+                    (after,) = frames.SECONDS.unpack_from(frame.payload)
+                    piece = answers.take(frame.payload[frames.SECONDS.size :], after)
+                    until = time.monotonic() + seconds
+                    if hear is not None:
+                        hear(piece)
+                elif not outcome.died:
+                    try:
+                        answers.take(frame.payload, 0.0)
+                    except WorkerDied as problem:
+                        outcome.died = str(problem)
+                size += len(frame.payload)
+            self._is_large = size > _LARGE
+            called = Called(*frames.read_plain(frame.payload))
+            outcome.timings, outcome.error, outcome.memory = called.timings, called.error, called.memory
+            outcome.bodies, outcome.noted, outcome.seen = called.bodies, called.noted, called.seen
+            outcome.died = outcome.died or called.died
+        except (WorkerDied, frames.BadFrameError) as problem:
+            outcome.died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
+            outcome.timings = Timings(time.perf_counter() - begun)
+            self._end()
+        outcome.before, outcome.reply, self._unasked = answers.before, answers.reply, answers.unasked
+        if outcome.reply is None and not outcome.died:
+            outcome.died = slow  # the frontend waits for the rest of the stream, which never comes
+        if outcome.before and outcome.reply is not None:
+            outcome.reply = outcome.reply._replace(after=outcome.timings.total)
+        self._channel.answered()
+        outcome.logs = self._journal.take()
+        return outcome
+
+    def _interrupted(self, outcome: Outcome) -> None:
+        """Raise KeyboardInterrupt, unless the handler swallowed it and answered."""
+        error = outcome.error
+        if outcome.died and (error is None or error.type == "KeyboardInterrupt"):
+            raise KeyboardInterrupt(_place(error, self._staged.given.own))
+
+    def _done(self, seconds: float, slow: str = "timeout: The worker does not tell.") -> Any:
+        """What the worker says when it is done with anything but a call."""
+        until = time.monotonic() + seconds
+        while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
+            pass
+        return frames.read_plain(frame.payload)
+
+    def _end(self) -> None:
+        """End the process; what it wrote can still be read."""
+        self._alive = False
+        self._channel.kill()
+
+
+class _CtrlC:
+    """Hands Ctrl-C on to the worker, which is no longer in the group that a terminal sends it to."""
+
+    def __init__(self, channel: Channel) -> None:
+        #: How often it was pressed.
+        self.pressed = 0
+        self._channel = channel
+        self._before: Any = None
+
+    def __enter__(self) -> _CtrlC:
+        if threading.get_ident() == threading.main_thread().ident:
+            before = _signal.getsignal(_INTERRUPT)
+            if callable(before):
+                self._before = before
+                _signal.signal(_INTERRUPT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            _signal.signal(_INTERRUPT, self._before)
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        self.pressed += 1
+        if self.pressed == 1:
+            self._channel.interrupt()
+        else:
+            self._channel.kill()
+
+
+def _place(error: ErrorInfo | None, files: tuple[str, ...]) -> str:
+    """The innermost line of the model's own files."""
+    frames_ = error.frames if error is not None else ()
+    found = next((frame for frame in reversed(frames_) if frame.file in files), None)
+    return why.place(found.file, found.line, found.function, found.source) if found else ""

@@ -1,0 +1,95 @@
+"""What another process logged of a call that failed, and its exception made anew, for the rules of `handlerkit.why`."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from handlerkit.endpoints.logs.torchserve_log import DIED, error_in
+from handlerkit.messages import ErrorInfo, LogLine
+from handlerkit.serving.wire import Answer
+from handlerkit.worker_process.outcome import unsendable
+
+_SUGGESTION = re.compile(r"\.? (Did you mean:|(Or did|Did) you forget to import) '.*'\?")
+#: What a worker answers where the returned value is at fault, and nothing was raised.
+_RETURNED = ("Invalid model predict output", "number of batch response mismatched")
+_UNSENDABLE = "Unsupported model output data type."
+#: The functions of TorchServe's codec whose exceptions end the worker.
+_ENCODERS = {"create_predict_response", "encode_response_headers"}
+
+
+class Told(NamedTuple):
+    """What is known of a call from its worker's log: the exception as plain data and made anew, or the worker's words
+    for what was returned; `died` where an answer that cannot be encoded ended it."""
+
+    info: ErrorInfo | None = None
+    error: BaseException | None = None
+    logged: str = ""
+    died: str = ""
+
+
+def told(reply: Answer | None, logs: Sequence[LogLine], uncaught: bool = True) -> Told:
+    """Why a call failed. `reply` is None where the worker died; `uncaught`: perhaps of an exception that it did not
+    catch, whose traceback stands in stderr."""
+    stdout = texts(logs, "INFO")
+    if reply is None:
+        if (info := last_words(logs, uncaught)) is None:
+            return Told()
+        error = revived(info, Exception if DIED in stdout else BaseException)
+        encoding = _ENCODERS & {frame.function for frame in info.frames}
+        return Told(info, error, died=unsendable(error) if encoding else "")
+    if reply.message in _RETURNED:
+        return Told(logged=next((line for line in reversed(stdout) if line.startswith("model: ")), ""))
+    if (reply.code == 200 and reply.message == "Prediction success") or (info := error_in(stdout)) is None:
+        return Told()
+    if reply.message == _UNSENDABLE:
+        return Told(logged=info.message)
+    error = revived(info)
+    if info.type == "PredictionException":
+        vars(error)["error_code"] = reply.code
+    return Told(info, error)
+
+
+def last_words(logs: Sequence[LogLine], uncaught: bool) -> ErrorInfo | None:
+    """The exception that a worker died of, as `told` takes it."""
+    stdout = texts(logs, "INFO")
+    return error_in(stdout) if DIED in stdout else error_in(texts(logs, "WARN")) if uncaught else None
+
+
+def texts(logs: Sequence[LogLine], level: str) -> list[str]:
+    """What was written to stdout (INFO) or stderr (WARN)."""
+    return [line.text for line in logs if line.level == level]
+
+
+def revived(info: ErrorInfo, base: type[BaseException] = Exception) -> BaseException:
+    """An exception of that type and message, without a traceback: a built-in class of that name, else a class made up
+    from `base`. What Python tells of it beside the message is read out of the message."""
+    kind = getattr(builtins, info.type, None)
+    if isinstance(kind, type) and issubclass(kind, BaseException):
+        try:
+            return _builtin(kind, info)
+        except (TypeError, ValueError, SyntaxError):
+            pass  # one that takes more than a message
+    made: type[BaseException] = type(info.type, (base,), {})
+    return made(info.message)
+
+
+def _builtin(kind: type[BaseException], info: ErrorInfo) -> BaseException:
+    message = info.message
+    if issubclass(kind, KeyError):
+        return kind(ast.literal_eval(message))  # its text is the key's repr
+    if issubclass(kind, SyntaxError):
+        place = re.findall(r'^  File "(.+)", line (\d+)$', info.traceback, re.MULTILINE)
+        file, line = place[-1] if place else (None, "0")
+        return kind(message, (file, int(line), None, None))
+    keywords: dict[str, Any] = {}
+    if issubclass(kind, NameError | AttributeError | ImportError):
+        message = _SUGGESTION.sub("", message)
+        if found := re.search(r"^No module named '(.+?)'|^cannot import name .* from '(.+?)'|^name '(.+?)'", message):
+            keywords["name"] = found[1] or found[2] or found[3]
+        elif found := re.search(r"^'(\w+)' object has no attribute '(\w+)'$", message):
+            keywords = {"name": found[2], "obj": type(found[1], (), {})()}
+    return kind(message, **keywords)

@@ -1,0 +1,98 @@
+"""TorchServe's console log read back: what the workers wrote, and the exception a worker died of while it loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from handlerkit.messages import ErrorInfo, Frame, LogLine
+from handlerkit.worker_process.log_capture import PlainPaths
+
+#: 2026-11-21T21:11:17,153 [INFO ] W-9000-echo_1.0-stdout MODEL_LOG - the line
+_WORKER_LINE = re.compile(r"\S+ \[(\w+) *\] (W-\S+-std(?:out|err)) MODEL_LOG - (.*)")
+_BEGIN = "Traceback (most recent call last):"
+_BETWEEN = (
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+)
+_FRAME = re.compile(r'  File "(.+)", line (\d+), in (.+)')
+#: ts.model_service_worker: logged before the exception that ends the process ...
+DIED = "Backend worker process died."
+#: ... which is one of these where the handler's own, a RuntimeError or MemoryError, was logged before.
+_REPORTED = ("RuntimeError: 500 - Unknown exception", "RuntimeError: 507 - System out of memory")
+#: ts.model_loader looks for a default handler of that name when importing the handler raises ImportError.
+_FALLBACK = "No module named 'ts.torch_handler."
+
+
+class _Line(NamedTuple):
+    level: str
+    stream: str
+    text: str
+
+
+def worker_lines(log: str, folder: Path, url: str) -> tuple[LogLine, ...]:
+    """The lines workers wrote to stdout (INFO) and stderr (WARN), with paths in the archive as their names alone.
+
+    Archives are unpacked to `folder`/tmp/models/<32 hex digits>/, folders are linked there from `folder`/store/`url`.
+    """
+    return tuple(LogLine(line.level, line.text) for line in _lines(log, folder, url))
+
+
+def last_error(log: str, folder: Path, url: str) -> ErrorInfo | None:
+    """The exception the last worker died of; its traceback holds the ones it came from. None where there is none."""
+    lines = list(_lines(log, folder, url))
+    stream = next((line.stream for line in reversed(lines) if line.text == _BEGIN), None)
+    return error_in([line.text for line in lines if line.stream == stream])
+
+
+def error_in(texts: Sequence[str]) -> ErrorInfo | None:
+    """The exception of the last traceback in what one worker wrote to one of its streams; what follows is its message.
+
+    An ImportError's fallback stands in the traceback, but it is not the error.
+    """
+    parts = "\n".join(texts).split("\n" + DIED + "\n")
+    told = [chain for part in parts if (chain := _last_chain(part.split("\n")))]
+    if not told:
+        return None
+    chain = told[-2] if len(told) > 1 and told[-1][-1] in _REPORTED else told[-1]
+    errors = [list(error) for error in _split(chain)]
+    error = errors[-2] if len(errors) > 1 and any(_FALLBACK in line for line in errors[-1]) else errors[-1]
+    head = next((at for at, line in enumerate(error[1:], 1) if not line.startswith(" ")), len(error) - 1)
+    kind, _, message = "\n".join(error[head:]).partition(":")
+    return ErrorInfo(kind.rpartition(".")[2], message.strip(), tuple(_frames(error[:head])), "\n".join(chain) + "\n")
+
+
+def _lines(log: str, folder: Path, url: str) -> Iterator[_Line]:
+    name = re.escape(url)
+    unpacked = re.compile(rf'(?<=File "){re.escape(str(folder))}/(?:tmp/models/\w{{32}}/(?:{name}/)?|store/{name}/)')
+    plain = PlainPaths(folder).plain
+    for line in log.splitlines():
+        if match := _WORKER_LINE.match(line):
+            level, stream, text = match.groups()
+            yield _Line(level, stream, plain(unpacked.sub("", text).replace(str(folder), "<server>")))
+
+
+def _last_chain(texts: Sequence[str]) -> Sequence[str]:
+    """From the first traceback of the last chain of exceptions to the end."""
+    begins = [at for at, text in enumerate(texts) if text == _BEGIN]
+    if not begins:
+        return []
+    while len(begins) > 1 and texts[begins[-1] - 2] in _BETWEEN:
+        begins.pop()
+    return texts[begins[-1] :]
+
+
+def _split(chain: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The exceptions of a chain, without the sentences between them."""
+    begins = [at for at, text in enumerate(chain) if text == _BEGIN]
+    for begin, following in zip(begins, [*begins[1:], len(chain) + 3], strict=True):
+        yield chain[begin : following - 3]
+
+
+def _frames(error: Sequence[str]) -> Iterator[Frame]:
+    for at, line in enumerate(error):
+        if match := _FRAME.match(line):
+            source = error[at + 1] if at + 1 < len(error) and error[at + 1].startswith("    ") else ""
+            yield Frame(match[1], int(match[2]), match[3], source.strip())

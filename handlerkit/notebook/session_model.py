@@ -1,0 +1,214 @@
+"""One model of the session: its options, the worker that serves it, its archive, its last Run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handlerkit.endpoints.worker import Worker
+from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
+from handlerkit.messages import Endpoint, Run
+from handlerkit.model import Model, PathLike
+from handlerkit.notebook import bench_runs
+from handlerkit.notebook.results import Awaiting, Described, Ready
+from handlerkit.notebook.versions import Versions
+from handlerkit.unpack import Unpacked, read_manifest
+from handlerkit.worker_process.hot_reload.reload import Reload
+
+
+@dataclass
+class Entry:
+    """`options` are Model's, `registered` Worker's, `target` is where the archive is to run. `keep` is called with the
+    live exception of a failed call or load. `stamp` tells whether the archive is up to date, `failure` what did not
+    load, and why; `unpacked` holds the files of a model that came out of an archive."""
+
+    name: str
+    options: dict[str, Any]
+    registered: dict[str, Any]
+    keep: Callable[[BaseException], None]
+    target: PathLike = "declared"
+    worker: Worker | None = None
+    archive: Path | None = None
+    stamp: object = None
+    failure: tuple[object, str] | None = None
+    last: Run | None = None
+    versions: Versions = field(default_factory=Versions)
+    unpacked: Unpacked | None = None
+
+    def build(self) -> Model:
+        """The model as it is now. Raises ModelError."""
+        if self.options.get("handler") is None:
+            raise ModelError(
+                f"{self.name} has no handler yet: write one in a %%handler cell, or name it with --handler"
+            )
+        return Model(self.name, **self.options)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """What was seen of it while it ran: the last Run."""
+        return (self.last,) if self.last is not None else ()
+
+    def facts(self) -> Described | Awaiting:
+        """What the archive will hold, and where it is to run."""
+        target = Path(self.target).name
+        if self.options["handler"] is not None:
+            return Described.of(self.build(), target)
+        standin = Model(self.name, **{**self.options, "handler": "base_handler"})
+        return Awaiting(self.name, tuple(one.name for one in standin.entries()), target)
+
+    def register(self, registered: dict[str, Any], target: PathLike) -> None:
+        """Change some of what it is registered with, and where it is to run; its files stay as they are."""
+        if (changed := self.registered | registered) != self.registered:
+            self.close()
+        self.registered, self.target = changed, target
+
+    def served(self, envelope: str | None) -> dict[str, Any]:
+        """What a Server is given for this model to be registered as its worker is, with this envelope."""
+        config = {**(self.registered.get("config_properties") or {})}
+        if envelope:
+            config["service_envelope"] = envelope
+        kept = {key: value for key, value in self.registered.items() if key != "gpu_id"}
+        return kept | {"config_properties": config, "target": self.target}
+
+    def load(self, handler: str, *, force: bool = False) -> Ready:
+        """Load the handler, or put what changed into the loaded one; where it does not load, the one before is gone.
+        Raises LoadError."""
+        begun = time.perf_counter()
+        self.options["handler"] = handler
+        other = self._registers_anew()
+        if self.worker is None or other:
+            self.close()
+            worker, reason = self.serve(), str(Reload(False, other)) if other else "loaded"
+        else:
+            worker = self.worker
+            try:
+                reason = str(worker.reload(force=force))
+            except LoadError as problem:
+                self.close()
+                self._failed(problem)
+                raise
+            self.versions.record(worker.model)
+        seconds = time.perf_counter() - begun
+        logs = tuple(line.text for line in worker.load_logs if not line.text.startswith("[METRICS]"))
+        return Ready(self.name, worker.entry_point, reason, seconds, logs, tuple(worker.load_findings))
+
+    def serve(self, batch: int = 1) -> Worker:
+        """The model's worker, which takes batches of at least this size. Raises LoadError."""
+        if self.worker is not None and self.worker.batch_size >= batch:
+            return self.worker
+        options = dict(self.registered)
+        if batch > 1:
+            options["batch_size"] = max(batch, int(options.get("batch_size") or 1))
+        try:
+            if self.worker is None or self._registers_anew():
+                self.close()
+                self.worker = Worker(self.build(), **options)
+            else:
+                self.worker.reload(batch_size=batch)
+        except LoadError as problem:
+            self.close()
+            self._failed(problem)
+            raise
+        self.failure = None
+        self.worker.on_exception = self.keep
+        self.versions.record(self.worker.model)
+        return self.worker
+
+    def serve_here(self, batch: int = 1) -> Worker:
+        """One in this process, for a debugger; the caller closes it. Raises LoadError."""
+        options = {**self.registered, "batch_size": max(batch, int(self.registered.get("batch_size") or 1))}
+        try:
+            worker = Worker(self.build(), **options, in_process=True)
+        except LoadError as problem:
+            self._failed(problem)
+            raise
+        worker.on_exception = self.keep
+        return worker
+
+    def earlier(self, name: str, models: Mapping[str, Entry], envelope: str | None) -> AbstractContextManager[Endpoint]:
+        """What opens a worker of an earlier version, or of another of these models, in batches as large as this one's
+        worker takes."""
+        batch_size = self.serve().batch_size
+        if name in models and models[name] is not self:
+            other = models[name].serve(batch_size)
+            return nullcontext(other.with_envelope(envelope) if envelope else other)
+        options = {**self.registered, "batch_size": batch_size}
+        return bench_runs.earlier(self.versions.find(name), self.build(), options, envelope)
+
+    def compared_with(self, against: Run | str | None) -> Run | None:
+        """The Run that answers are compared with. Raises RequestError where there is none."""
+        if against != "previous":
+            if against is not None and not isinstance(against, Run):
+                raise RequestError(f"answers are compared with a Run, or with 'previous', not with {against!r}")
+            return against
+        if self.last is None:
+            raise RequestError(f"nothing to compare with yet: send {self.name} a request first")
+        return self.last
+
+    def written_archive(self) -> Path:
+        """The archive. Raises HandlerkitError where there is none, or one of an earlier model."""
+        if self.archive is None:
+            raise HandlerkitError(f"{self.name} is not exported yet: run %export first, or name an archive to verify")
+        if self.stamp != stamp(self.build()):
+            raise HandlerkitError(
+                f"{self.name} has changed since {self.archive.name} was written: run %export --force again"
+            )
+        read_manifest(self.archive)  # one sentence, if it is gone or no archive any more
+        return self.archive
+
+    def make_room(self, file: Path) -> None:
+        """A file that came out of an archive gives way to the user's own of the same name."""
+        if self.unpacked is not None and file.is_file():
+            self.unpacked.give_way(file)
+
+    def discard(self) -> None:
+        """Forget the worker, and remove what was unpacked."""
+        self.close()
+        if self.unpacked is not None:
+            self.unpacked.close()
+
+    def close(self) -> None:
+        """Forget the worker."""
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
+
+    def load_failure(self) -> str:
+        """The sentence that its files do not load as they are now, "" if they do; they are tried if they never were."""
+        now = stamp(self.build())
+        if self.worker is None and (self.failure is None or self.failure[0] != now):
+            with suppress(LoadError):  # which is `failure` then
+                self.serve()
+        return self.failure[1] if self.failure is not None and self.failure[0] == now else ""
+
+    def _failed(self, problem: LoadError) -> None:
+        why = f": {problem.error.type}: {problem.error.message}" if problem.error else ""
+        self.failure = stamp(self.build()), " ".join(f"{problem.args[0]}{why}".split())
+        if problem.__cause__ is not None:
+            self.keep(problem.__cause__)
+
+    def _registers_anew(self) -> str:
+        """What differs from the model that the worker was registered with, "" for nothing but files' contents."""
+        if self.worker is None:
+            return ""
+        model, before = self.build(), self.worker.model
+        if model.handler != before.handler or model.handler_file != before.handler_file:
+            return "another handler"
+        if changed := [name for name, value in vars(model).items() if value != getattr(before, name)]:
+            return f"{', '.join(changed)} changed"
+        return "the config file changed" if model.settings() != self.worker.settings else ""
+
+
+def envelope_of(run: Run | None) -> str | None:
+    """The one that a Run was served with."""
+    return run.calls[0].envelope if run and run.calls else None
+
+
+def stamp(model: Model) -> object:
+    """Changes when the manifest or a file of the archive does."""
+    files = [(entry.name, (stat := entry.source.stat()).st_mtime_ns, stat.st_size) for entry in model.entries()]
+    return model.manifest()["model"], files

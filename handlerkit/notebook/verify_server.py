@@ -1,0 +1,80 @@
+"""The real TorchServe that %verify asks: it stays up from check to check, so that a check takes as long as registering
+a model does, and not as long as starting Java too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handlerkit.errors import LoadError, ServerError, TargetError
+from handlerkit.messages import Run
+from handlerkit.notebook.progress import step
+from handlerkit.targets import Target, find
+from handlerkit.verify import Report, verify
+
+if TYPE_CHECKING:
+    from handlerkit.endpoints.server import Server
+
+
+class Standby:
+    """Starts with the first check. Between checks it has no model, so it holds Java's memory and no weights.
+
+    What TorchServe has when it starts, config.properties, the environment and the target, is not the same for every
+    check: where that has changed, another one takes its place.
+    """
+
+    def __init__(self) -> None:
+        self._server: Server | None = None
+        self._progress: Callable[[str], None] = lambda _: None
+        self._started_with: object = None
+
+    @property
+    def server(self) -> Server:
+        """The one of the last check. Raises ServerError before the first."""
+        if self._server is None:
+            raise ServerError("no TorchServe is kept up yet: %verify starts one")
+        return self._server
+
+    def verify(
+        self, run: Run, archive: Path, registered: Mapping[str, Any], ignore: Collection[str], rtol: float
+    ) -> Report:
+        """Serve the archive, registered with these arguments of Server, and compare its answers with `run`'s, as
+        handlerkit.verify does. Raises LoadError where the archive does not load, TargetError where the target's
+        environment cannot be made."""
+        parameters = dict(registered)
+        properties, target = parameters.pop("config_properties"), parameters.pop("target", "declared")
+        server, loading = self._kept(properties, find(target)), f"loading {archive.name.partition('.')[0]}"
+        with step(loading if server.running else "starting TorchServe") as progress:
+            self._progress = progress
+            try:
+                server.start()
+                server.register(archive, **parameters)
+                progress(f"sending {len(run.requests)} request(s)")
+                report = verify(run, server, ignore, rtol)
+                for name in server.models:
+                    server.unregister(name)
+            except (LoadError, TargetError):  # it has no model, as before
+                raise
+            except BaseException:  # what it was doing cannot be called off
+                self.stop()
+                raise
+        return report
+
+    def stop(self) -> None:
+        """End TorchServe; the next check starts another."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def _kept(self, properties: Mapping[str, Any], target: Target) -> Server:
+        """The one that is up, where it was started with the same; else a new one, not started yet."""
+        from handlerkit.endpoints.server import Server
+        from handlerkit.endpoints.supervision.supervised_process import shell_environment
+
+        started_with = dict(properties), shell_environment(), target.key
+        if self._server is None or started_with != self._started_with:
+            self.stop()
+            self._server = Server([], properties, target=target, progress=lambda what: self._progress(what))
+            self._started_with = started_with
+        return self._server

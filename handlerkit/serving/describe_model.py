@@ -1,0 +1,101 @@
+"""What the management API says of a model: the frame around a handler's answer to a describe request.
+
+GET /models/<model>?customized=true calls the handler with one empty row and the header describe: True; what it answers,
+where that is a JSON object, stands in the description as customizedMetadata.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from handlerkit.serving import gson
+from handlerkit.serving.worker_death import WorkerDied
+
+#: Keys of model-config.yaml that the description repeats, with TorchServe's defaults.
+_DEFAULTS: dict[str, Any] = {
+    "maxRetryTimeoutInSec": 300,
+    "clientTimeoutInMills": 0,
+    "parallelType": "",
+    "parallelLevel": 0,
+    "deviceType": "cpu",
+    "continuousBatching": False,
+    "useJobTicket": False,
+    "useVenv": False,
+    "stateful": False,
+    "sequenceMaxIdleMSec": 0,
+    "sequenceTimeoutMSec": 0,
+    "maxNumSequence": 0,
+    "maxSequenceJobQueueSize": 0,
+}
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A model as it is registered, with its one worker."""
+
+    name: str
+    version: str
+    runtime: str
+    batch_size: int
+    max_batch_delay: int
+    response_timeout: int
+    startup_timeout: int
+    job_queue_size: int
+    settings: Mapping[str, Any]
+    gpu: bool
+    since: datetime
+
+    @classmethod
+    def now(cls, **facts: Any) -> Registered:
+        """Registered just now."""
+        return cls(since=datetime.now(UTC), **facts)
+
+    def describe(self, answered: bytes) -> bytes:
+        """The management API's answer around what the handler answered."""
+        known = {key: self.settings.get(key, default) for key, default in _DEFAULTS.items()}
+        known["stateful"] = bool(self.settings.get("sequenceBatching"))
+        description = {
+            "modelName": self.name,
+            "modelVersion": self.version,
+            "modelUrl": f"{self.name}.mar",
+            "runtime": self.runtime,
+            "minWorkers": 1,
+            "maxWorkers": 1,
+            "batchSize": self.batch_size,
+            "maxBatchDelay": self.max_batch_delay,
+            "responseTimeout": self.response_timeout,
+            "startupTimeout": self.startup_timeout,
+            **known,
+            "loadedAtStartup": False,
+            "workers": [
+                {
+                    "id": "9000",
+                    "startTime": f"{self.since:%Y-%m-%dT%H:%M:%S}.{self.since.microsecond // 1000:03}Z",
+                    "status": "READY",
+                    "memoryUsage": 0,
+                    "pid": os.getpid(),
+                    "gpu": self.gpu,
+                    "gpuUsage": "N/A",
+                }
+            ],
+            "jobQueueStatus": {"remainingCapacity": self.job_queue_size, "pendingRequests": 0},
+        }
+        with suppress(EOFError):
+            description["customizedMetadata"] = _object(gson.decoded(answered))
+        return gson.encoded(gson.written([description]) + "\n")
+
+
+def _object(answered: str) -> Any:
+    """Raises EOFError for an empty answer, of which the description says nothing, and WorkerDied."""
+    try:
+        read = gson.read(answered)
+    except gson.JsonError:
+        return {}
+    except gson.EscapeError as problem:
+        raise WorkerDied(f"describe: The frontend cannot read {problem} in the answer to describe.") from None
+    return read if isinstance(read, dict) else {}

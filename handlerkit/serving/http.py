@@ -1,0 +1,96 @@
+"""One HTTP request and one response as plain data.
+
+Headers are ordered pairs: repeated names and their casing are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Headers = tuple[tuple[str, str], ...]
+HeadersLike = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+def pairs(headers: HeadersLike) -> Headers:
+    """A mapping or pairs, as pairs."""
+    items = headers.items() if isinstance(headers, Mapping) else headers
+    return tuple((str(name), str(value)) for name, value in items)
+
+
+def lookup(headers: Headers, name: str) -> str | None:
+    """The last header of that name, whatever its casing."""
+    wanted = name.lower()
+    return next((value for key, value in reversed(headers) if key.lower() == wanted), None)
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """One HTTP request to a served model.
+
+    `path` None means /predictions/<the model>. `query` is the raw query string, without "?".
+    Host and Content-Length are added by whoever sends it.
+    """
+
+    method: str = "POST"
+    path: str | None = None
+    headers: Headers = ()
+    query: str = ""
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def content_type(self) -> str | None:
+        """The Content-Type header, parameters included; None where there is none."""
+        return self.header("content-type")
+
+    def header(self, name: str) -> str | None:
+        """A header by its name, whatever the casing; the last one where it is repeated."""
+        return lookup(self.headers, name)
+
+    def target(self, model: str) -> str:
+        """Path and query as they stand in the request line."""
+        path = self.path if self.path is not None else f"/predictions/{model}"
+        return f"{path}?{self.query}" if self.query else path
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the client gets back.
+
+    `status` is None where the client never gets an answer. `chunks` are the pieces of a streamed answer, None
+    for a plain one, and `arrivals` the seconds from the request to each of them, where they were seen to arrive;
+    `complete` is False when the connection broke before the end.
+    """
+
+    status: int | None
+    reason: str = ""
+    headers: Headers = ()
+    body: bytes = field(default=b"", repr=False)
+    chunks: tuple[bytes, ...] | None = field(default=None, repr=False)
+    complete: bool = True
+    arrivals: tuple[float, ...] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """A status below 400 and the whole body."""
+        return self.status is not None and self.status < 400 and self.complete
+
+    @property
+    def content_type(self) -> str | None:
+        """The Content-Type header; TorchServe sends none unless the handler sets one."""
+        return self.header("content-type")
+
+    def header(self, name: str) -> str | None:
+        """A header by its name, whatever the casing."""
+        return lookup(self.headers, name)
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError where it is not."""
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8, with � for what is not."""
+        return self.body.decode("utf-8", "replace")

@@ -1,0 +1,201 @@
+"""The frontend's half of TorchServe's worker protocol (OTF): the messages a worker reads and writes.
+
+TorchServe's own `ts.protocol.otf_message_handler` is the worker's half and is called, not repeated. Integers are
+big-endian and four bytes long; a length of -1 ends a list. Layouts: the docstrings of that module, and
+`create_predict_response` in it.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import NamedTuple
+
+#: A message as the buffers that make it up: a request's body stands in it as it is, uncopied.
+Buffers = tuple[bytes | memoryview, ...]
+
+#: The worker's setting for `decode_input_request`: unset or exactly "true" decodes.
+DECODE_INPUT = "TS_DECODE_INPUT_REQUEST"
+
+_END = struct.pack("!i", -1)
+_int = struct.Struct("!i")
+_LONGEST = 2**31 - 1
+
+
+class Parameter(NamedTuple):
+    """One named value of a request: a form field, a part, a query parameter, or the whole body."""
+
+    name: str
+    content_type: str
+    value: bytes | memoryview
+
+
+class Job(NamedTuple):
+    """One request as the frontend queues it for a worker."""
+
+    request_id: str
+    headers: Sequence[tuple[str, str]]
+    parameters: Sequence[Parameter]
+
+
+class Prediction(NamedTuple):
+    """One row of a worker's answer. `content_type` and `reason` are "" where the handler set none."""
+
+    request_id: str
+    content_type: str
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """A worker's answer to a batch: an overall code, a message, and a row per request. `after`: the seconds into the
+    call at which the worker sent it, where that is known."""
+
+    code: int
+    message: str
+    predictions: tuple[Prediction, ...]
+    after: float = 0.0
+
+
+class ProtocolError(ValueError):
+    """Bytes that are not a worker's message; the frontend drops the connection and the worker dies."""
+
+
+class TooLongError(ProtocolError):
+    """A body of `size` bytes, above max_response_size; the frontend does not wait for it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"a body of {size} bytes is above max_response_size")
+        self.size = size
+
+
+class _MissingError(ProtocolError):
+    """The bytes end within the message."""
+
+
+def _sized(data: bytes) -> bytes:
+    return _int.pack(len(data)) + data
+
+
+def encode_predict(jobs: Iterable[Job]) -> Buffers:
+    """The message that hands a batch to a worker; bodies are not copied."""
+    buffers: list[bytes | memoryview] = []
+    head = bytearray(b"I")
+    for job in jobs:
+        head += _sized(job.request_id.encode())
+        head += _encode_headers(tuple(job.headers))
+        for parameter in job.parameters:
+            head += _sized(parameter.name.encode())
+            head += _sized(parameter.content_type.encode())
+            head += _int.pack(len(parameter.value))
+            buffers += (bytes(head), parameter.value)
+            head = bytearray()
+        head += _END
+    head += _END
+    buffers.append(bytes(head))
+    return tuple(buffers)
+
+
+@functools.lru_cache(maxsize=256)
+def _encode_headers(headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Remembered, since requests with the same head come again and again."""
+    return b"".join(_sized(text.encode()) for pair in headers for text in pair) + _END
+
+
+class Reader:
+    """The buffers of a message as the socket TorchServe's `retrieve_msg` reads from.
+
+    `recv(size)` gives up to that many bytes, at least one of them but at the end. A body is asked for as a whole, and
+    not copied.
+    """
+
+    def __init__(self, buffers: Buffers) -> None:
+        reader = _received(buffers)
+        next(reader)
+        # a worker reads thirty numbers and names a request: going on with a generator takes half of a method's time
+        self.recv: Callable[[int], bytes | memoryview] = reader.send
+
+
+def _received(buffers: Buffers) -> Generator[bytes | memoryview, int, None]:
+    """What a socket gives for each size that is sent in."""
+    size = yield b""
+    for buffer in buffers:
+        at = 0
+        while at < len(buffer):
+            piece = buffer[at : at + size]
+            at += len(piece)
+            size = yield piece
+    while True:
+        yield b""
+
+
+def decode_answer(message: bytes | bytearray) -> Answer:
+    """A worker's answer to a predict message.
+
+    Raises ProtocolError for what the frontend cannot read: a length that does not fit, as when a reason phrase or
+    a content type is not ASCII (its length is counted in characters, but bytes are sent), or a negative status.
+    """
+    answer, end = _answer(message, _LONGEST)
+    if end != len(message):
+        raise ProtocolError("bytes after the end of the answer")
+    return answer
+
+
+def take_answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int] | None:
+    """The first answer in what a worker has sent so far, and how many bytes it takes; None where more must come.
+
+    Raises ProtocolError as decode_answer does, and as soon as a length above `limit` (max_response_size) is there; it
+    is a TooLongError where that is a body's.
+    """
+    try:
+        return _answer(message, limit)
+    except _MissingError:
+        return None
+
+
+def _answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int]:
+    """The answer and where it ends."""
+    view, whole, at = memoryview(message), len(message), 0
+
+    def number() -> int:
+        nonlocal at
+        if (end := at + 4) > whole:
+            raise _MissingError("a number does not fit")
+        (value,) = _int.unpack_from(view, at)
+        at = end
+        return value  # type: ignore[no-any-return]
+
+    def take(size: int) -> memoryview:
+        nonlocal at
+        if not 0 <= size <= limit:
+            raise ProtocolError(f"a length of {size} does not fit")
+        if (end := at + size) > whole:
+            raise _MissingError(f"a length of {size} does not fit")
+        piece, at = view[at:end], end
+        return piece
+
+    def sized() -> memoryview:
+        """What max_response_size is meant for: a body, or the answer's message."""
+        if (size := number()) > limit:
+            raise TooLongError(size)
+        return take(size)
+
+    def text() -> str:
+        return str(take(size), "utf-8") if (size := number()) else ""
+
+    try:
+        code, said = number(), str(sized(), "utf-8")
+        rows: list[tuple[str, str, int, str, tuple[tuple[str, str], ...], memoryview]] = []
+        while (size := number()) != -1:
+            request_id, content_type, status, reason = str(take(size), "utf-8"), text(), number(), text()
+            headers = tuple([(text(), text()) for _ in range(number())])
+            rows.append((request_id, content_type, status, reason, headers, sized()))
+            if status < 0:
+                raise ProtocolError(f"status {status}")
+    except UnicodeDecodeError as problem:
+        raise ProtocolError(str(problem)) from None
+    # bodies are copied last: an answer that comes in many pieces is read anew with each of them
+    return Answer(code, said, tuple([Prediction(*row[:5], bytes(row[5])) for row in rows])), at

@@ -1,0 +1,1 @@
+"""The display of a Bench: its figures (report) and its plot (plot)."""

@@ -1,0 +1,171 @@
+"""Two Runs side by side: `hk.compare(before, after)` is their display."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handlerkit.formatting import counted, plain, shorten
+from handlerkit.messages import Exchange, Request, Run, describe
+from handlerkit.verify import Row, verify
+from handlerkit.view.diff.changes import Changes, changes
+from handlerkit.view.drawings import Drawing, drawing
+from handlerkit.view.html import elements, exchange
+from handlerkit.view.render import View, answer, view
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_WIDE = 640  # pixels of a picture in a comparison
+_ROOM = 200_000  # bytes of all its pictures
+_MOST = 6  # pairs of answers that are drawn
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two Runs to be shown side by side: `before` and `after`, and each pair's verdict and differing bytes."""
+
+    before: Run
+    after: Run
+    rows: tuple[Row, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether both have as many answers, and the same bytes in them."""
+        alike = len(self.before.exchanges) == len(self.after.exchanges)
+        return alike and all(row.verdict != "different" for row in self.rows)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return view(self)._repr_mimebundle_(include, exclude)
+
+    def __repr__(self) -> str:
+        return view(self).text
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """An endpoint that answers what a Run holds."""
+
+    run: Run
+
+    def predict(self, *requests: Request) -> Run:
+        return self.run
+
+
+def compare(before: Run, after: Run) -> Comparison:
+    """What changed from one Run to another, answer by answer in their order: drawn with a slider to wipe from one to
+    the other, and in words. Boxes are paired by their overlap (IoU), pixels counted, classes held against each other.
+
+    Raises TypeError for what is no Run.
+    """
+    for run in (before, after):
+        if not isinstance(run, Run):
+            raise TypeError(f"compare takes two Runs, not a {type(run).__name__}")
+    count = min(len(before.exchanges), len(after.exchanges))
+    one, other = (_cut(run, count) for run in (before, after))
+    return Comparison(before, after, verify(one, _Recorded(other)).rows)
+
+
+def _cut(run: Run, count: int) -> Run:
+    from dataclasses import replace
+
+    return replace(run, exchanges=run.exchanges[:count])
+
+
+@view.register
+def _(shown: Comparison) -> View:
+    head = _head(shown)
+    lines, parts, image = _pairs(shown)
+    line = f'<div class="hk-line"><b>{elements.escape(head)}</b></div>'
+    return View(plain("\n".join((head, *lines))), elements.page(line, *parts), image)
+
+
+def changed(shown: Comparison) -> tuple[list[str], str]:
+    """What changed, as text and as html, for the display of something larger."""
+    lines, parts, _ = _pairs(shown)
+    return lines, "".join(parts)
+
+
+def _pairs(shown: Comparison) -> tuple[list[str], list[str], Image.Image | None]:
+    """The first answers that differ, or the first answer where none does."""
+    pairs = list(zip(shown.before.exchanges, shown.after.exchanges, shown.rows, strict=False))
+    different = [pair for pair in pairs if pair[2].verdict == "different"]
+    drawn = different[:_MOST] or pairs[:1]
+    text, parts, image = [], [], None
+    for one, other, row in drawn:
+        lines, part, image_of = _pair(shown, one, other, row, _ROOM // len(drawn))
+        text += lines
+        parts.append(part)
+        image = image or image_of
+    if (more := len(different) - _MOST) > 0:
+        text.append(f"and {more} more that differ")
+        parts.append(f'<div class="hk-soft">{text[-1]}</div>')
+    return text, parts, image
+
+
+def _head(shown: Comparison) -> str:
+    verdicts = [row.verdict for row in shown.rows]
+    said = counted({word: verdicts.count(word) for word in dict.fromkeys(verdicts)}) or "nothing to compare"
+    counts = [len(run.exchanges) for run in (shown.before, shown.after)]
+    uneven = f"; {counts[0]} answers before, {counts[1]} after" if counts[0] != counts[1] else ""
+    models = dict.fromkeys((shown.before.model, shown.after.model))
+    return f"{' -> '.join(models)} before and after: {said}{uneven}"
+
+
+def _pair(
+    shown: Comparison, one: Exchange, other: Exchange, row: Row, room: int
+) -> tuple[list[str], str, Image.Image | None]:
+    """One answer before and after."""
+    answers = answer(shown.before, one), answer(shown.after, other)
+    found = _found(one, other, row, changes(*answers) if one.response.ok and other.response.ok else Changes())
+    before, after = map(drawing, answers)
+    lines = [row.label, *(f"  {line}" for line in found.lines)]
+    said = "".join(f"<div>{elements.escape(shorten(line, 300).replace(' -> ', ' → '))}</div>" for line in found.lines)
+    pills = " → ".join(dict.fromkeys(exchange.pill(each.response) for each in (one, other)))
+    head = f'<div class="hk-line"><b>{elements.escape(row.label)}</b>{pills}</div>'
+    pictures = _pictures(before, after, found.image, room)
+    bytes_ = [(found.where, f"{found.ours} → {found.theirs}") for found in row.differences]
+    wire = elements.details("on the wire", elements.table("", bytes_), str(len(bytes_))) if bytes_ else ""
+    return lines, f"<div>{head}{pictures}<div>{said}</div>{elements.folds(wire)}</div>", found.image or after.image
+
+
+def _found(one: Exchange, other: Exchange, row: Row, drawn: Changes) -> Changes:
+    """The changes, or else the first of the differing bytes."""
+    if drawn.lines:
+        return drawn
+    if row.verdict != "different":
+        return Changes(("the same answer",))
+    if one.response.status != other.response.status:
+        return Changes((f"was {describe(one.response)}, is {describe(other.response)}",))
+    lines = [f"{found.where}: {found.ours} -> {found.theirs}" for found in row.differences[:6]]
+    more = [f"and {len(row.differences) - 6} more"] * (len(row.differences) > 6)
+    return Changes((*lines, *more))
+
+
+def _pictures(before: Drawing, after: Drawing, difference: Image.Image | None, room: int) -> str:
+    """Both pictures, one over the other where they have one shape, with a slider to wipe; and the difference."""
+    if before.image is None or after.image is None or before.aside or after.aside:
+        sides = "".join(
+            f"<div><b>{name}</b>{elements.key(one.keys)}{one.html}</div>"
+            for name, one in (("before", before), ("after", after))
+            if one.keys or one.html
+        )
+        return f'<div class="hk-pair">{sides}</div>' if sides else ""
+    share = room // (2 if difference is None else 3)
+    alike = abs(before.image.width * after.image.height - after.image.width * before.image.height) <= max(
+        *before.image.size, *after.image.size
+    )
+    sides = elements.wipe(
+        *(_figure(name, one.image, share) for name, one in (("before", before), ("after", after)) if one.image),
+        live=alike,
+    )
+    apart = f'<div class="hk-sides">{_figure("difference", difference, share)}</div>' if difference else ""
+    return f'<div class="hk-compare">{sides}{apart}</div>'
+
+
+def _figure(name: str, image: Image.Image, room: int) -> str:
+    from handlerkit.view import draw
+
+    return (
+        f"<figure>{elements.picture(draw.fit(image, _WIDE, _WIDE), room, name)}<figcaption>{name}</figcaption></figure>"
+    )

@@ -1,0 +1,130 @@
+"""Pieces of html that displays are made of. Everything that comes from an answer is escaped here."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import html
+import io
+import itertools
+import re
+from collections.abc import Iterable
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from handlerkit.view import draw
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+escape = html.escape
+
+#: An html output stays below this many bytes; the text around a picture is cut so that room for one is left.
+MAX_HTML = 300_000
+_FLAT = 64  # colours that a picture without shades has at most
+#: A transparent picture of one pixel.
+_DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+
+
+def picture(image: Image.Image, budget: int, alt: str = "", kind: str = "hk-picture") -> str:
+    """An <img> whose data URI stays within `budget` characters: less quality first, then fewer pixels."""
+    image = draw.fit(image)
+    width = image.width
+    while True:
+        for quality in (85, 70):
+            format_, data = encode(image, quality)
+            if len(data) * 4 / 3 + 300 + len(alt) <= budget or max(image.size) <= 32:
+                uri = data_uri(format_, data)
+                return f'<img class="{kind}" width="{width}" alt="{escape(alt)}" src="{uri}">'
+        image = draw.fit(image, max(1, round(image.width * 0.75)), max(1, round(image.height * 0.75)))
+
+
+def encode(image: Image.Image, quality: int = 85) -> tuple[str, bytes]:
+    """JPEG, but PNG where JPEG would lose something that is seen: transparency, flat colours, small pictures."""
+    buffer = io.BytesIO()
+    few = image.width * image.height <= 128 * 128 or image.getcolors(_FLAT) is not None
+    if few or image.mode in ("1", "P", "RGBA", "LA", "PA"):
+        image.save(buffer, "PNG", compress_level=6)
+        return "png", buffer.getvalue()
+    draw.rgb(image).save(buffer, "JPEG", quality=quality)
+    return "jpeg", buffer.getvalue()
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def swatch(ink: str) -> str:
+    return f'<span class="hk-swatch" style="background:{ink}"></span>'
+
+
+def key(rows: Iterable[tuple[str, str, tuple[int, int, int], float | None]]) -> str:
+    """(name, value, colour, share) rows: a bar each where there are shares, otherwise swatches on a line."""
+    bars, items = [], []
+    for name, value, colour, share in rows:
+        ink = f"rgb{colour}".replace(" ", "")
+        if share is None:
+            items.append(f'<span class="hk-item">{swatch(ink)}{escape(name)} <b>{escape(value)}</b></span>')
+        else:
+            bar = f'<span class="hk-bar" style="width:{max(0.3, 100 * min(1.0, share)):.1f}%;background:{ink}"></span>'
+            name_of = f'<span class="hk-name">{escape(name)}</span>'
+            bars.append(f'<div>{name_of}<span class="hk-track">{bar}</span><b>{escape(value)}</b></div>')
+    whole = f'<div class="hk-bars">{"".join(bars)}</div>' if bars else ""
+    return whole + (f'<div class="hk-items">{"".join(items)}</div>' if items else "")
+
+
+def details(summary: str, body: str, count: str = "") -> str:
+    note = f' <span class="hk-soft">{escape(count)}</span>' if count else ""
+    return f"<details><summary>{escape(summary)}{note}</summary>{body}</details>"
+
+
+def code(text: str) -> str:
+    return f'<pre class="hk-code">{escape(text)}</pre>'
+
+
+def table(caption: str, rows: Iterable[tuple[str, str]]) -> str:
+    body = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in rows)
+    head = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f'<table class="hk-table">{head}<tbody>{body}</tbody></table>' if body else ""
+
+
+def folds(*parts: str) -> str:
+    """Folded parts side by side; one that is opened takes the whole width."""
+    return f'<div class="hk-folds">{"".join(parts)}</div>' if any(parts) else ""
+
+
+def wipe(before: str, after: str, *, live: bool = True) -> str:
+    """Two figures side by side; where scripts run, one over the other with a slider that wipes between them.
+
+    The slider lies over the pictures, so that they can be dragged anywhere, and the arrow keys move it. It is switched
+    on by a script of its own, so that what strips scripts leaves the two side by side, and no slider.
+    """
+    if not live:
+        return f'<div class="hk-sides">{before}{after}</div>'
+    move = "this.parentNode.style.setProperty('--hk-at',this.value+'%')"
+    start = "this.closest('.hk-sides').classList.add('hk-wipe')"
+    return (
+        f'<div class="hk-sides">{before}{after}'
+        '<input type="range" hidden min="0" max="100" step="any" value="50" aria-label="before and after"'
+        f' oninput="{move}">'
+        f'<span class="hk-edge"></span><img class="hk-start" alt="" src="{_DOT}" onload="{start}"></div>'
+    )
+
+
+@functools.cache
+def _style() -> str:
+    """It stands in every output of a saved notebook, so it goes without what only its readers need."""
+    written = (resources.files(__package__) / "style.css").read_text("utf-8")
+    return re.sub(r" ?([{};]) ?", r"\1", re.sub(r"\s+", " ", written)).strip()
+
+
+def page(*parts: str, kind: str = "") -> str:
+    """One display: the style, and the parts that are not empty.
+
+    What shows notebooks of strangers strips the style (GitHub does, and JupyterLab before it is told to trust one):
+    pieces that stand in columns are given a space between, so that they are words there.
+    """
+    body = "".join(parts)
+    for ends, begins in itertools.product(("</span>", "</b>"), ("<span", "<b>")):
+        body = body.replace(ends + begins, f"{ends} {begins}")
+    return f'<style>{_style()}</style><div class="hk-view{kind}">{body}</div>'

@@ -1,0 +1,118 @@
+"""What was asked and answered, and what the worker said: the parts of a display that are alike for every answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from handlerkit.formatting import MAX_TEXT, duration, percent, plain, size
+from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe
+from handlerkit.timing import STAGES, Timings
+from handlerkit.view import draw
+from handlerkit.view.html.elements import code, data_uri, details, escape, swatch, table
+
+_SECONDS = {"ms": 1e-3, "milliseconds": 1e-3, "s": 1.0, "seconds": 1.0, "us": 1e-6, "microseconds": 1e-6}
+#: Log lines of TorchServe's own that hold times and ids; a Metric shows the first kind.
+_BOOKKEEPING = ("[METRICS]", "Backend received inference at")
+_OTHER = (150, 150, 150)
+
+
+def asked(request: Request, model: str, gap: str) -> str:
+    """`POST /predictions/coins · coins.png`."""
+    return f"{request.method} {request.target(model)}" + (f"{gap}{request.label}" if request.label else "")
+
+
+def answered(response: Response, limit: int | None = None) -> str:
+    """`200 image/png, 110.2 KB (1.7 % of max_response_size)`."""
+    status = describe(response)
+    kind = response.content_type or "no content type"
+    pieces = f", {len(response.chunks)} chunks" if response.chunks is not None else ""
+    share = f" ({percent(len(response.body) / limit)} of max_response_size)" if limit else ""
+    return f"{status}{',' * (' ' in status)} {kind}, {size(len(response.body))}{pieces}{share}"
+
+
+def pill(response: Response) -> str:
+    """The status, coloured by whether it is a success."""
+    kind = "ok" if response.ok else "bad" if response.status is None or response.status >= 400 else "odd"
+    return f'<span class="hk-pill hk-{kind}">{escape(describe(response))}</span>'
+
+
+def status_line(request: Request, response: Response, model: str, limit: int) -> str:
+    share = len(response.body) / limit if limit else 0
+    of_limit = f"{escape(percent(share))} of max_response_size {size(limit)}"
+    meter = f'<span class="hk-meter"><span style="width:{min(100, 100 * share):.1f}%"></span></span>'
+    pieces = f" · {len(response.chunks)} chunks" if response.chunks is not None else ""
+    return (
+        f'<div class="hk-line"><span class="hk-asked">{escape(asked(request, model, " · "))}</span>{pill(response)}'
+        f'<span class="hk-soft">{escape(response.content_type or "no content type")} · {size(len(response.body))}'
+        f"{pieces} · {of_limit}</span>{meter if share >= 0.05 else ''}</div>"
+    )
+
+
+def times(timings: Timings) -> str:
+    """`decode 84 µs  preprocess 1.2 ms ...  total 8.7 ms`: two spaces apart, since columns would follow the times."""
+    rows = [*timings, ("total", timings.total)]
+    return "  ".join(f"{name} {duration(seconds)}" for name, seconds in rows)
+
+
+def stages(timings: Timings) -> str:
+    """A bar of the stages, as a picture since its widths are times, and their names and times below."""
+    inks = stage_inks(timings.stages)
+    x, rects, legend = 0.0, [], []
+    for name, seconds in timings:
+        ink = f"rgb{inks[name]}".replace(" ", "")
+        width = 1000 * seconds / timings.total if timings.total else 0.0
+        rects.append(f'<rect x="{x:.1f}" width="{width:.1f}" height="10" fill="{ink}"/>')
+        legend.append(f"{swatch(ink)}{escape(name)} <b>{duration(seconds)}</b>")
+        x += width
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="10" viewBox="0 0 1000 10" '
+        f'preserveAspectRatio="none">{"".join(rects)}</svg>'
+    )
+    legend.append(f"total <b>{duration(timings.total)}</b>")
+    items = "".join(f'<span class="hk-item">{item}</span>' for item in legend)
+    return (
+        f'<img class="hk-stages" alt="" src="{data_uri("svg+xml", svg.encode())}"><div class="hk-items">{items}</div>'
+    )
+
+
+def stage_inks(stages: Iterable[str]) -> dict[str, draw.Colour]:
+    """The colour of each stage: a handler's own have those that the usual ones leave, in their order."""
+    own = [name for name in stages if name not in STAGES]
+    return {name: draw.colour(place) for place, name in enumerate((*STAGES, *own))} | {"other": _OTHER}
+
+
+def headers(request: Headers, response: Headers) -> str:
+    both = table("request", map(_header, request)) + table("response", map(_header, response))
+    return details("headers", f'<div class="hk-pair">{both}</div>') if both else ""
+
+
+def _header(pair: tuple[str, str]) -> tuple[str, str]:
+    """A header without what differs each time, and without secrets: a notebook is passed on."""
+    name, value = pair
+    if name.lower() == "x-request-id":
+        value = "…"
+    elif name.lower() == "content-type":
+        value = re.sub(r"(boundary=).*", r"\1…", value)
+    elif name.lower() in ("authorization", "proxy-authorization", "cookie"):
+        value = f"{value.partition(' ')[0]} …" if " " in value else "…"
+    return name, plain(value if len(value) <= 300 else value[:300] + "…")
+
+
+def log(lines: Sequence[LogLine], metrics: Sequence[Metric]) -> str:
+    """The worker's lines without TorchServe's own book-keeping, and the metrics its lines hold."""
+    texts = [line.text for line in lines if not line.text.startswith(_BOOKKEEPING)]
+    whole = "\n".join(plain(text) for text in texts).rstrip()
+    if len(whole) > 2 * MAX_TEXT:  # the end says why
+        whole = "…\n" + whole[-2 * MAX_TEXT :]
+    shown = details("log", code(whole), f"{len(texts)} line{'s' * (len(texts) != 1)}") if whole else ""
+    rows = [(sample.name, _sample(sample)) for sample in metrics[:50]]
+    return shown + (details("metrics", table("", rows), str(len(metrics))) if rows else "")
+
+
+def _sample(sample: Metric) -> str:
+    """`1.2 ms {Level: Model}`."""
+    factor = _SECONDS.get(sample.unit.lower())
+    value = duration(sample.value * factor) if factor else f"{sample.value:g} {sample.unit}"
+    dimensions = ", ".join(f"{name}: {text}" for name, text in sample.dimensions)
+    return f"{value} {{{dimensions}}}" if dimensions else value

@@ -1,0 +1,110 @@
+"""What a notebook shows of a LoadError, a Report and Envelopes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from handlerkit.errors import LoadError
+from handlerkit.formatting import MAX_TEXT, counted, excerpt, plain, shorten
+from handlerkit.messages import describe
+from handlerkit.verify import Enveloped, Envelopes, Report
+from handlerkit.view.diff.comparison import changed, compare
+from handlerkit.view.html import elements, exchange, findings
+from handlerkit.view.render import View, view
+
+
+@view.register
+def _(problem: LoadError) -> View:
+    answer = describe(problem.response)
+    text = [problem.args[0], f"registering it answers {answer}", *findings.findings_text(problem.findings)]
+    parts = [
+        f'<div class="hk-line"><b>{elements.escape(problem.args[0])}</b>{exchange.pill(problem.response)}</div>',
+        findings.findings(problem.findings),
+    ]
+    if problem.error:
+        text += findings.error_text(problem.error)
+        parts.append(findings.error(problem.error))
+    lines = [line for line in problem.logs if not line.startswith("[METRICS]")]
+    answered = elements.code(excerpt(problem.response.text)) if problem.response.body else ""
+    parts.append(
+        elements.folds(
+            elements.details("registering it answers", answered, answer) if answered else "",
+            elements.details("log", elements.code(plain("\n".join(lines))[-2 * MAX_TEXT :])) if lines else "",
+        )
+    )
+    return View(plain("\n".join(text)), elements.page(*parts))
+
+
+@view.register
+def _(report: Report) -> View:
+    verdicts = counted(Counter(row.verdict for row in report.rows)) or "nothing compared"
+    head = f"verified on {report.place}"
+    stands_in = report.environment.stands_in if report.environment else ""
+    text, rows = [f"{head}: {verdicts}", *([stands_in] if stands_in else [])], []
+    columns = ["request", "verdict"]
+    columns += ["here → there"] if any(row.differences for row in report.rows) else []
+    columns += ["left out"] if any(row.volatile for row in report.rows) else []
+    for row in report.rows:
+        text.append(f"{row.label}  {row.verdict}" + (f"  left out: {', '.join(row.volatile)}" if row.volatile else ""))
+        text += [f"  {found.where}: {found.ours} -> {found.theirs}" for found in row.differences]
+        kind = {"identical": "ok", "equal": "ok"}.get(row.verdict, "bad")
+        found = "".join(
+            f"<div>{elements.escape(one.where)}: <code>{elements.escape(one.ours)}</code> → "
+            f"<code>{elements.escape(one.theirs)}</code></div>"
+            for one in row.differences
+        )
+        verdict = f'<span class="hk-pill hk-{kind}">{elements.escape(row.verdict)}</span>'
+        cells = [elements.escape(row.label), verdict]
+        cells += [found] if "here → there" in columns else []
+        cells += [elements.escape(", ".join(row.volatile))] if "left out" in columns else []
+        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    names = "".join(f"<th>{name}</th>" for name in columns)
+    table = f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    line = f'<div class="hk-line"><b>{elements.escape(head)}</b><span>{elements.escape(verdicts)}</span></div>'
+    line += f'<div class="hk-line hk-soft">{elements.escape(stands_in)}</div>' if stands_in else ""
+    apart, drawn = changed(compare(report.run, report.other)) if not report else ([], "")
+    return View(plain("\n".join(text + apart)), elements.page(line, plain(table) if rows else "", drawn))
+
+
+@view.register
+def _(compared: Envelopes) -> View:
+    count = len(compared.samples)
+    head = f"{count} sample{'s' * (count != 1)} to {compared.model} in each envelope"
+    verdicts = counted(Counter(compared.verdicts)) or "nothing compared"
+    text, rows = [f"{head}: {verdicts}"], []
+    names = tuple(compared.samples[0].answers) if compared.samples else ()
+    for sample in compared.samples:
+        text.append(sample.label)
+        cells = ""
+        for name, found in sample.answers.items():
+            word, status = found.verdict * (name != "none"), _statuses(found)
+            text.append(f"  {name:8}  {'  '.join(filter(None, (word, status, found.why)))}")
+            cells += f"<td>{_verdict(found, word, status)}</td>"
+        rows.append(f"<tr><td>{elements.escape(sample.label)}</td>{cells}</tr>")
+    columns = "".join(f"<th>{name}</th>" for name in ("sample", *names))
+    table = (
+        f'<table class="hk-table hk-envelopes"><thead><tr>{columns}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    )
+    line = f'<div class="hk-line"><b>{elements.escape(head)}</b><span>{elements.escape(verdicts)}</span></div>'
+    return View(plain("\n".join(text)), elements.page(line, plain(table) if rows else "", _changes(compared)))
+
+
+def _verdict(found: Enveloped, word: str, status: str) -> str:
+    kind = {"same": "ok", "different": "odd"}.get(found.verdict, "bad")
+    pill = f'<span class="hk-pill hk-{kind}">{elements.escape(word or status)}</span>'
+    beside = f' <span class="hk-soft">{elements.escape(status)}</span>' if word else ""
+    why = f"<div>{elements.escape(shorten(found.why, 300))}</div>" if found.why else ""
+    return f'<div class="hk-item">{pill}{beside}</div>{why}'
+
+
+def _statuses(found: Enveloped) -> str:
+    """Those of the answers, each once."""
+    answers = found.run.responses if found.run else ()
+    return ", ".join(dict.fromkeys(str(response.status or "no answer") for response in answers))
+
+
+def _changes(compared: Envelopes) -> str:
+    """What the failures' findings say, folded: each once, though it may stand in several envelopes."""
+    found = [one for sample in compared.samples for one in sample.answers.values() if one.verdict == "failed"]
+    said = tuple(dict.fromkeys(finding for one in found if one.run for finding in one.run.findings))
+    return elements.folds(elements.details("what to change", findings.findings(said), str(len(said)))) if said else ""

@@ -1,0 +1,147 @@
+"""What TorchServe's frontend answers by itself, without asking the worker, and what it does with its queue."""
+
+from __future__ import annotations
+
+import difflib
+
+from handlerkit.messages import Finding, HttpRequest, Response
+from handlerkit.why.evidence import NOTHING, Setup
+
+_ALONE = "The worker is not asked, and nothing is logged of it."
+_LINE, _HEAD = 4096, 8192
+_ROUTES = ("predictions", "explanations", "invocations", "v1", "v2", "models")
+
+
+def turned_away(request: HttpRequest, response: Response, setup: Setup, max_request_size: int) -> tuple[Finding, ...]:
+    """Why the frontend answered this request itself; nothing for an answer that is a success."""
+    if response.ok:
+        return ()
+    served = f"The client gets {response.status} {response.reason}. {_ALONE}"
+    name, what, change = _reason(request, response, setup, max_request_size)
+    return (Finding(name, what, "", served, change),)
+
+
+def _reason(request: HttpRequest, response: Response, setup: Setup, limit: int) -> tuple[str, str, str]:
+    """The finding's name, what happened, what to change."""
+    target = request.target(setup.model)
+    if response.status == 413:
+        what = f"The body has {len(request.body)} bytes; max_request_size allows {limit}."
+        return "too_large", what, "Send less, such as a JPEG instead of numbers, or raise max_request_size."
+    if response.status == 417:
+        return "expect", "The header Expect asks for something the server cannot do.", "Leave the header Expect out."
+    kind, message = told(response)
+    if kind == "ModelNotFoundException":
+        asked = message.removeprefix("Model not found: ")
+        what = f"There is no model {asked!r}; this one is called {setup.model!r}."
+        near = bool(difflib.get_close_matches(asked.lower(), [setup.model.lower()], 1))
+        question = f"Did you mean /predictions/{setup.model}?" if near else f"Send it to /predictions/{setup.model}."
+        return "unknown_model", what, question
+    if kind == "ModelVersionNotFoundException":
+        what = f"{message.rstrip('.')}; the version served is {setup.version}."
+        change = f"Send it to /predictions/{setup.model}, or to /predictions/{setup.model}/{setup.version}."
+        return "unknown_version", what, change
+    if kind == "MethodNotAllowedException":
+        return "method", f"{request.method} is not allowed at {target}.", f"Send it to /predictions/{setup.model}."
+    if kind == "ResourceNotFoundException":
+        return "unknown_route", f"The inference API has no {target!r}.", _nearest(request, setup)
+    if "model_name is required" in message:
+        what = "/invocations does not say in its path which model is meant, and no parameter model_name does."
+        return "model_name", what, f"Add ?model_name={setup.model}, or send it to /predictions/{setup.model}."
+    if message == "Invalid HTTP message.":
+        return _unreadable(request, target)
+    if kind == "ServiceUnavailableException":
+        what = f"No worker takes requests to {setup.model}: it has none, or its queue is full."
+        return "unavailable", what, "Give it a worker (initial_workers=1), send fewer at once, or raise job_queue_size."
+    if kind == "InvalidKeyException":
+        what = "TorchServe's token authorization is on, and the token sent is wrong or too old."
+        return (
+            "token",
+            what,
+            "Send no Authorization header, and Server adds its own, or take the token of Server.token.",
+        )
+    if kind == "ErrorDataDecoderException" or "IllegalArgument" in kind or "IndexOutOfBounds" in kind:
+        what = f"The frontend cannot take the form apart: {message}."
+        change = "Let an HTTP library write form and Content-Type together, or send the bytes as a plain body."
+        return "form", what, change
+    what = f"TorchServe's frontend answered by itself: {message or response.reason}."
+    return "frontend", what, "Correct the request."
+
+
+def told(response: Response) -> tuple[str, str]:
+    """The type and message of an error that the frontend wrote; empty where the answer is none."""
+    try:
+        body = response.json()
+        return str(body["type"]), str(body["message"])
+    except (ValueError, KeyError, TypeError):
+        return "", ""
+
+
+def _nearest(request: HttpRequest, setup: Setup) -> str:
+    """The nearest of the routes that there are."""
+    model, path = setup.model, request.path or ""
+    first, *rest = path.strip("/").split("/")
+    if first == "models" and request.method != "GET":
+        return "Describe requests are GET /models/MODEL?customized=true; the rest of /models is the management API's."
+    near = difflib.get_close_matches(first, _ROUTES, 1)
+    forms = {
+        "predictions": f"/predictions/{model}",
+        "explanations": f"/explanations/{model}",
+        "invocations": f"/invocations?model_name={model}",
+        "v1": f"/v1/models/{model}:predict",
+        "v2": f"/v2/models/{model}/infer",
+        "models": f"/models/{model}/invoke",
+    }
+    route = forms[near[0]] if near else forms["predictions"]
+    return f"Did you mean {route}?" if near and (near[0] != first or rest != [model]) else f"Send it to {route}."
+
+
+def _unreadable(request: HttpRequest, target: str) -> tuple[str, str, str]:
+    line = len(f"{request.method} {target} HTTP/1.1")
+    head = sum(len(name) + len(value) + 4 for name, value in request.headers)
+    if line > _LINE:
+        what = f"The first line of the request, with path and query, has {line} characters; {_LINE} are allowed."
+        return "line_too_long", what, "Send what the query says in the body."
+    if head > _HEAD:
+        what = f"The headers have {head} bytes together; {_HEAD} are allowed."
+        return "header_too_long", what, "Send less in headers and cookies; large values belong into the body."
+    length = request.header("content-length")
+    if length is not None and not length.strip().isdecimal():
+        return "not_http", f"The header Content-Length is {length!r}, which is no number.", "Let the client count."
+    return "not_http", "A header's name is not HTTP.", "Write names of letters, digits and hyphens alone."
+
+
+def staged_again() -> Finding:
+    """The worker's folder was removed by somebody else."""
+    what = "The worker's folder of the model's files was removed from outside, so they were laid out and loaded again."
+    change = "Leave the folders hk-* in the temporary folder alone; a cleaner of old files there may be told to."
+    return Finding("staged_again", what, "", NOTHING, change, "warning")
+
+
+def queue_full(size: int) -> Finding:
+    """No place is left among the jobs that wait for the worker."""
+    return Finding(
+        "queue_full",
+        f"The queue is full: it holds {size} request(s), and the worker is busy.",
+        effect="The client gets 503 'has no worker to serve inference request'.",
+        fix="Send fewer at once, or raise job_queue_size.",
+    )
+
+
+def no_worker() -> Finding:
+    """The worker died and does not load again."""
+    return Finding(
+        "no_worker",
+        "The worker does not load again, and dies each time: the request waits, and the client gets no answer.",
+        effect="TorchServe starts the worker again and again, for longer and longer pauses.",
+        fix="Correct what keeps the handler from loading.",
+    )
+
+
+def client_timeout(seconds: float) -> Finding:
+    """The answer came later than clientTimeoutInMills."""
+    return Finding(
+        "client_timeout",
+        f"The call took longer than the model's clientTimeoutInMills ({seconds * 1000:.0f}); the answer was dropped.",
+        effect="The client gets no answer at all, and its connection stays open.",
+        fix="Raise clientTimeoutInMills in model-config.yaml, or make the handler faster.",
+    )

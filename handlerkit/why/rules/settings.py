@@ -1,0 +1,104 @@
+"""What a registration sets aside without a word: settings that do not count, files that are not used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from handlerkit.messages import Finding
+from handlerkit.model import Model
+from handlerkit.why.rules import config_file
+
+_SILENT = "The model loads, and nothing is said of it."
+
+
+def unusable(model: Model) -> config_file.Unusable | None:
+    """What the frontend says to a config file that is empty or no mapping, before any worker is started."""
+    text = _config(model)
+    return None if text is None or model.config_file is None else config_file.unusable(text, model.config_file.name)
+
+
+def declares_metrics(properties: Mapping[str, Any]) -> bool:
+    """Whether metrics that TorchServe's own metrics.yaml does not declare may reach the server's pages."""
+    detects = str(properties.get("model_metrics_auto_detect", "")).lower() == "true"
+    return detects or bool(properties.get("metrics_config"))
+
+
+def set_aside(model: Model, properties: Mapping[str, Any], *, response_timeout: int | None) -> tuple[Finding, ...]:
+    """What is worth knowing of a model that loaded: all of it quiet. `response_timeout` is the register call's."""
+    return tuple(_set_aside(model, properties, response_timeout))
+
+
+def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: int | None) -> Iterator[Finding]:
+    written = model.settings()
+    if model.config_file is not None and response_timeout is not None:
+        now = written.get("responseTimeout", 120)
+        if now != response_timeout:
+            what = f"response_timeout={response_timeout} does not count: with a config file its responseTimeout does "
+            what += f"({now} s here)."
+            change = f"Write responseTimeout: {response_timeout} into {model.config_file.name}."
+            yield Finding("timeout_set_aside", what, "", _SILENT, change, "warning")
+    if model.config_file is not None and (text := _config(model)) is not None:
+        yield from config_file.set_aside(text, model.config_file.name, lambda key: _is_read(model, key))
+    if model.requirements_file is not None and str(properties.get("install_py_dep_per_model", "")).lower() != "true":
+        what = f"{model.requirements_file.name} travels with the model, but the server installs nothing from it."
+        change = "Set install_py_dep_per_model=true in config.properties."
+        yield Finding("requirements", what, "", _SILENT, change, "warning")
+    if model.handler_file is not None:
+        try:
+            yield from entry_point(model.handler_file.read_bytes(), model.handler)
+        except OSError:
+            return
+
+
+def _config(model: Model) -> bytes | None:
+    try:
+        return None if model.config_file is None else model.config_file.read_bytes()
+    except OSError:
+        return None  # the worker meets it again, and says so
+
+
+def _is_read(model: Model, key: str) -> bool:
+    """Whether a Python file of the model names a key."""
+    for entry in model.entries():
+        try:
+            if entry.name.endswith(".py") and config_file.reads(entry.source.read_bytes(), key):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def entry_point(text: bytes, handler: str) -> Iterator[Finding]:
+    """What of a handler's file TorchServe takes in the place of something else; `handler` is the manifest's word."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    wanted = handler.partition(":")[2]
+    functions = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    classes = [node.name for node in body if isinstance(node, ast.ClassDef)]
+    names = {alias.asname or alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    values = {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets
+              if isinstance(target, ast.Name)}  # fmt: skip
+    if wanted and classes and wanted not in functions | names | values | set(classes):
+        what = f"The handler's file has no function {wanted}, so TorchServe takes its class {classes[0]} instead."
+        change = f"Define {wanted}, or name the file alone as the handler."
+        yield Finding("no_function", what, "", _SILENT, change, "warning")
+    used = wanted or "handle"
+    if used in functions and len(classes) == 1 and _has_handle(body):
+        what = f"The handler's file has a function {used} and a class {classes[0]}; TorchServe takes the function, and "
+        what += "the class is not used by it."
+        change = f"Remove or rename one of them, {used} or {classes[0]}."
+        yield Finding("function_wins", what, "", _SILENT, change, "warning")
+
+
+def _has_handle(body: list[ast.stmt]) -> bool:
+    """Whether a class of the file looks like a handler."""
+    return any(
+        isinstance(node, ast.FunctionDef) and node.name == "handle"
+        for kind in body
+        if isinstance(kind, ast.ClassDef)
+        for node in kind.body
+    )

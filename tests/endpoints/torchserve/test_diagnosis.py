@@ -1,0 +1,114 @@
+"""Why a real TorchServe answered with an error, out of its answers and its log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from handlerkit import why
+from handlerkit.endpoints.torchserve.diagnosis import Registration, findings
+from handlerkit.messages import Finding, Request, Response
+from handlerkit.serving.config import Config
+
+HANDLER = """def handle(data, context):
+    if data is None:
+        return None
+    return [row["image"] for row in data]
+"""
+REQUEST = Request.text("x")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Registration:
+    folder = tmp_path / "tmp" / "models" / ("0" * 32)
+    folder.mkdir(parents=True)
+    (folder / "handler.py").write_text(HANDLER)
+    return Registration(why.Setup("m", "1.0", "handler.py", response_timeout=7), folder)
+
+
+def error(status: int, message: str, kind: str = "InternalServerException") -> Response:
+    body = json.dumps({"code": status, "type": kind, "message": message}).encode()
+    return Response(status, "", (("x-request-id", "1"),), body)
+
+
+def logged(*lines: str) -> str:
+    begin = "2026-11-22T00:00:00,000 [INFO ] W-9000-m_1.0-stdout MODEL_LOG - "
+    return "".join(f"{begin}{line}\n" for line in lines)
+
+
+def cause(model: Registration, response: Response, log: str = "", request: Request = REQUEST) -> Finding:
+    (found, *_) = findings([(request, response)], model, Config(), lambda: log)
+    return found
+
+
+def test_success_needs_no_log(model: Registration) -> None:
+    def unread() -> str:
+        raise AssertionError("the log is read for a success")
+
+    assert findings([(REQUEST, Response(200, "OK", (("x-request-id", "1"),)))], model, Config(), unread) == ()
+
+
+def test_exception_is_told_with_its_line_of_the_handler(model: Registration) -> None:
+    log = logged(
+        "Backend received inference at: 1795307415",
+        "Invoking custom service failed.",
+        "Traceback (most recent call last):",
+        f'  File "{model.folder}/handler.py", line 4, in handle',
+        '    return [row["image"] for row in data]',
+        "KeyError: 'image'",
+        "Backend received inference at: 1795307416",
+    )
+    found = cause(model, error(503, "Prediction failed"), log)
+    assert found.message.startswith("The row has no 'image', it has 'body'")
+    assert found.where == 'handler.py, line 4, in handle: return [row["image"] for row in data]'
+
+
+def test_line_of_the_next_call_is_no_part_of_the_exception(model: Registration) -> None:
+    log = logged("Traceback (most recent call last):", "ValueError: bad", "Backend received inference at: 1795307416")
+    assert cause(model, error(503, "Prediction failed"), log).message == "The handler raised ValueError: bad."
+
+
+def test_what_was_returned_is_told_in_the_workers_words(model: Registration) -> None:
+    log = logged("model: m, number of batch response mismatched, expect: 2, got: 1.")
+    found = cause(model, error(503, "number of batch response mismatched"), log)
+    assert found.message.startswith("The handler returned 1 element(s) for 2 request(s)")
+
+
+def test_nothing_is_claimed_of_what_was_returned_without_the_log(model: Registration) -> None:
+    assert findings([(REQUEST, error(503, "Invalid model predict output"))], model, Config(), str) == ()
+
+
+@pytest.mark.parametrize(
+    ("log", "name", "what"),
+    [
+        ("Backend worker did not respond in given time", "worker_timeout", "response_timeout of 7 s"),
+        ("CorruptedFrameException: Message size exceed limit: 7000000", "worker_size", "7000000 bytes"),
+        ("", "worker_exit", "process ended"),
+    ],
+)
+def test_death_is_told_apart(model: Registration, log: str, name: str, what: str) -> None:
+    found = cause(model, error(500, "Worker died."), log)
+    assert found.name == name
+    assert what in found.message
+
+
+def test_handlers_own_status_is_no_failure(model: Registration) -> None:
+    found = cause(model, Response(404, "Nope", (("x-request-id", "1"),), b"none"))
+    assert (found.name, found.severity) == ("own_status", "warning")
+
+
+def test_frontends_answer_is_told_without_the_worker(model: Registration) -> None:
+    answer = error(404, "Model not found: n", "ModelNotFoundException")
+    assert cause(model, answer, request=Request(path="/predictions/n")).name == "unknown_model"
+
+
+def test_too_large_a_request_has_no_error_body(model: Registration) -> None:
+    assert cause(model, Response(413, "Request Entity Too Large")).name == "too_large"
+
+
+def test_those_that_failed_alike_are_told_once(model: Registration) -> None:
+    answer = error(503, "number of batch response mismatched")
+    log = logged("model: m, number of batch response mismatched, expect: 2, got: 1.")
+    assert len(findings([(REQUEST, answer)] * 2, model, Config(), lambda: log)) == 1

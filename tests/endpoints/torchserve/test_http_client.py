@@ -1,0 +1,147 @@
+"""The HTTP client against a socket that answers a prepared text."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from threading import Event, Thread
+
+import pytest
+
+from handlerkit.endpoints.torchserve.http_client import Client
+from handlerkit.errors import RequestError
+from handlerkit.messages import Headers, Response
+
+Ask = Callable[..., Response]
+OK = b"HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok"
+
+
+class Listener:
+    """Answers each connection with the next text and closes it; `heard` holds the heads that came."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.heard: list[bytes] = []
+        self.closed = Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.settimeout(5)
+        self.port = self._socket.getsockname()[1]
+        self._thread = Thread(target=self._answer, args=(answers,))
+        self._thread.start()
+
+    def _answer(self, answers: tuple[bytes, ...]) -> None:
+        for answer in answers:
+            connection, _ = self._socket.accept()
+            with connection:
+                self.heard.append(connection.recv(65536))
+                connection.sendall(answer)
+            self.closed.set()
+
+    def close(self) -> None:
+        self._thread.join(5)
+        self._socket.close()
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    client = Client()
+    yield client
+    client.close()
+
+
+def ask(
+    client: Client, answer: bytes, method: str = "POST", target: str = "/x", headers: Headers = ()
+) -> tuple[Response, bytes]:
+    """The Response read from `answer`, and the head that was sent."""
+    listener = Listener(answer)
+    try:
+        response = client.request(listener.port, method, target, headers, timeout=5)
+    finally:
+        listener.close()
+    return response, listener.heard[0]
+
+
+def test_head_is_host_then_the_headers_as_given_then_the_length(client: Client) -> None:
+    _, head = ask(client, OK, target="/a?b=%20c", headers=(("x-Odd", "1"), ("X-Odd", "2")))
+    assert (
+        head == b"POST /a?b=%20c HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nx-Odd: 1\r\nX-Odd: 2\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+def test_get_without_a_body_sends_no_length(client: Client) -> None:
+    _, head = ask(client, OK, method="GET")
+    assert b"Content-Length" not in head
+
+
+def test_header_values_are_sent_as_utf_8(client: Client) -> None:
+    _, head = ask(client, OK, headers=(("x-name", "café"),))
+    assert "x-name: café".encode() in head
+
+
+def test_repeated_headers_are_kept_in_wire_order(client: Client) -> None:
+    response, _ = ask(client, b"HTTP/1.1 201 Made\r\nB: 1\r\na: 2\r\nB: 3\r\ncontent-length: 0\r\n\r\n")
+    assert response == Response(201, "Made", (("B", "1"), ("a", "2"), ("B", "3"), ("content-length", "0")), b"")
+
+
+def test_chunks_stay_apart(client: Client) -> None:
+    response, _ = ask(client, b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n")
+    assert (response.body, response.chunks, response.complete) == (b"abc", (b"ab", b"c"), True)
+
+
+def test_chunks_have_the_seconds_at_which_they_came(client: Client) -> None:
+    response, _ = ask(client, b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
+    first, second = response.arrivals
+    assert 0 < first <= second < 60
+
+
+@pytest.mark.parametrize("broken", [b"2\r\nab\r\n", b"2\r\nab\r\n5\r\n", b"2\r\nab\r\n5"])
+def test_stream_without_its_end_is_incomplete(client: Client, broken: bytes) -> None:
+    response, _ = ask(client, b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n" + broken)
+    assert (response.status, response.chunks, response.complete) == (200, (b"ab",), False)
+
+
+def test_body_shorter_than_announced_is_incomplete(client: Client) -> None:
+    response, _ = ask(client, b"HTTP/1.1 200 \r\ncontent-length: 9\r\n\r\nshort")
+    assert (response.body, response.complete) == (b"short", False)
+
+
+def test_connection_closed_without_an_answer_has_no_status(client: Client) -> None:
+    response, _ = ask(client, b"")
+    assert response == Response(None, complete=False)
+
+
+def test_silence_beyond_the_timeout_has_no_status(client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        response = client.request(silent.getsockname()[1], "GET", "/", timeout=0.1)
+    assert response == Response(None, complete=False)
+
+
+def test_port_that_nobody_listens_on_has_no_status(client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    assert client.request(port, "GET", "/", timeout=1).status is None
+
+
+def test_connection_closed_while_idle_is_opened_again(client: Client) -> None:
+    listener = Listener(OK, OK)
+    try:
+        first = client.request(listener.port, "GET", "/", timeout=5)
+        assert listener.closed.wait(5)
+        second = client.request(listener.port, "GET", "/", timeout=5)
+    finally:
+        listener.close()
+    assert (first.body, second.body) == (b"ok", b"ok")
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"), [("/a b", ()), ("/a\r\nx: y", ()), ("/", (("x", "1\r\ny: 2"),)), ("/", (("x:y", "1"),))]
+)
+def test_head_that_is_not_http_is_an_error(client: Client, target: str, headers: Headers) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as untouched, pytest.raises(RequestError, match="not HTTP"):
+        client.request(untouched.getsockname()[1], "GET", target, headers, timeout=1)
+
+
+@pytest.mark.parametrize(("method", "status"), [("POST", b"304 Same"), ("HEAD", b"200 OK")])
+def test_no_chunk_is_waited_for_where_no_body_follows(client: Client, method: str, status: bytes) -> None:
+    head = b"HTTP/1.1 " + status + b"\r\ntransfer-encoding: chunked\r\n\r\n"
+    response, _ = ask(client, head, method)
+    assert (response.chunks, response.body, response.complete) == (None, b"", True)

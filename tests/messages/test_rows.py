@@ -1,0 +1,42 @@
+"""Rows as TorchServe's own code makes them of a message."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import pytest
+
+from handlerkit.messages.rows import decode_predict, unwrap
+from handlerkit.serving.wire import DECODE_INPUT, Job, Parameter, encode_predict
+
+
+@pytest.mark.parametrize(
+    ("content_type", "decode", "value"),
+    [
+        ("application/json", True, {"a": 1}),
+        ("application/json", False, bytearray(b'{"a": 1}')),
+        ("text/plain", True, '{"a": 1}'),
+        ("image/png", True, bytearray(b'{"a": 1}')),
+    ],
+)
+def test_content_type_decides_the_value(content_type: str, decode: bool, value: object) -> None:
+    message = encode_predict([Job("id", [], [Parameter("body", content_type, b'{"a": 1}')])])
+    assert decode_predict(message, decode)[1] == [{"body": value}]
+
+
+def test_decoding_leaves_logging_and_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DECODE_INPUT, "mine")
+    before = list(logging.root.handlers), logging.root.manager.disable
+    decode_predict(encode_predict([Job("id", [], [Parameter("body", "application/json", b"{")])]))
+    assert (list(logging.root.handlers), logging.root.manager.disable) == before
+    assert os.environ[DECODE_INPUT] == "mine"
+
+
+def test_unwrap_gives_what_the_envelope_makes_of_the_rows() -> None:
+    assert unwrap("json", [{"body": {"instances": [1, 2]}}]) == [1, 2]
+
+
+def test_unwrap_without_an_envelope_gives_the_rows() -> None:
+    rows = [{"body": 1}]
+    assert unwrap(None, rows) is rows

@@ -1,0 +1,328 @@
+"""Which view fits an answer, and what it reads there."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from handlerkit import view
+from handlerkit.messages import Geometry
+from handlerkit.predictions import Classes
+from handlerkit.view.decode import views
+from handlerkit.view.decode.contents import Document, HeatMap, InstanceMasks, Picture, Tensors, TokenWeights
+from handlerkit.view.render import answer
+
+TABLE = np.zeros((80, 100), int)
+TABLE[20:40, 30:60] = 1
+
+
+def read(run):
+    return answer(run, run.exchanges[0])
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+RLE = {"size": [80, 100], "counts": [0, 80, 80 * 99]}
+CASES = {
+    "classes": {"cat": 0.7, "dog": 0.3},
+    "boxes": [{"label": "cat", "box": [1, 2, 30, 40], "score": 0.5}],
+    "masks": [{"label": "cat", "score": 0.5, "segmentation": RLE}],
+    "segmentation": TABLE.tolist(),
+    "picture": Image.new("RGB", (30, 20)),
+    "tokens": {"words": ["good", "film"], "importances": [0.5, -0.1]},
+    "tensor": [float(i) for i in range(40)],
+    "json": {"anything": "else"},
+    "text": b"plain words",
+    "bytes": bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_view_that_fits(send, name):
+    assert read(send(CASES[name])).view == name
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_pictures_of_any_kind(send, kind):
+    run = send(encoded(Image.new("RGB", (30, 20), (10, 200, 30)), kind))
+    found = read(run)
+    assert found.view == "picture"
+    assert found.content.said.startswith(f"30x20 {kind}")
+
+
+def test_an_explanation_is_a_heat_map_and_a_prediction_of_the_same_numbers_is_not(send):
+    numbers = np.zeros((3, 10, 12))
+    numbers[0, 4, 6] = -2
+    found = read(send(numbers.tolist(), path="/explanations/coins"))
+    assert isinstance(found.content, HeatMap)
+    assert found.content.values[4, 6] == 1
+    assert found.content.values.sum() == 1
+    assert read(send(numbers.tolist())).view == "tensor"
+
+
+def test_probability_maps_are_read_as_classes_and_their_probability(send):
+    share = np.full((3, 80, 100), 0.1)
+    share[2] = 0.8
+    content = read(send(share.tolist())).content
+    assert set(content.pixels()) == {2}
+    assert content.probabilities[5, 5] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("array", [TABLE.astype(np.uint8), np.stack([1 - TABLE, TABLE]).astype(np.float32)])
+def test_class_maps_come_as_npy_too(send, array):
+    assert read(send(array)).content.pixels() == {0: 7400, 1: 600}
+
+
+def test_npy_of_objects_is_not_unpickled(send):
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert read(send(buffer.getvalue())).view == "bytes"
+
+
+# --- masks one by one -------------------------------------------------------------------------------------------------
+
+MASK = (TABLE == 1).astype(int)
+
+
+def png_mask() -> str:
+    return base64.b64encode(encoded(Image.fromarray((MASK * 255).astype(np.uint8)))).decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"masks": [MASK.tolist()], "labels": ["coin"], "scores": [0.9]},
+        {"masks": [[(MASK * 0.7).tolist()]], "labels": ["coin"], "scores": [0.9]},
+        [{"label": "coin", "score": 0.9, "mask": png_mask()}],
+        [{"label": "coin", "score": 0.9, "segmentation": [[30, 20, 59, 20, 59, 39, 30, 39]]}],
+        [{"label": "coin", "score": 0.9, "bbox": [30, 20, 30, 20], "mask": MASK.tolist()}],
+    ],
+    ids=["columns", "torchvision", "transformers", "COCO polygon", "rows"],
+)
+def test_forms_of_masks(send, body):
+    content = read(send(body)).content
+    assert isinstance(content, InstanceMasks)
+    assert (content.masks[0] == (MASK == 1)).all()
+    assert content.found.labels == ["coin"]
+    assert content.found.boxes.tolist() == [[30, 20, 60, 40]]
+
+
+# --- weights and tensors ----------------------------------------------------------------------------------------------
+
+
+def test_weights_of_words_and_of_pairs_of_words(send):
+    # TorchServe's text_classifier weighs bigrams, too, and names the words alone
+    content = read(send([{"words": ["a", "b"], "importances": [0.1, 0.2, 0.3]}])).content
+    assert content == TokenWeights(("a", "b"), (0.1, 0.2))
+
+
+def test_kserve_outputs_are_tensors_of_their_shape_and_type(send):
+    outputs = [{"name": "logits", "shape": [2, 10], "datatype": "FP32", "data": list(range(20))}]
+    content = read(send({"model_name": "coins", "outputs": outputs})).content
+    assert isinstance(content, Tensors)
+    ((name, array),) = content.tensors
+    assert (name, array.shape, array.dtype) == ("logits", (2, 10), np.float32)
+
+
+def test_a_few_numbers_stay_json(send):
+    assert read(send([1, 2, 3])).view == "json"
+    assert read(send([1, 2, 3], shown_as="tensor")).view == "tensor"
+
+
+# --- bare pixels ------------------------------------------------------------------------------------------------------
+
+
+def test_bare_bytes_as_large_as_the_photograph_are_pixels(send):
+    found = read(send(bytes([200, 10, 20, 255]) * 8000))
+    assert found.view == "pixels"
+    assert found.content.image.getpixel((5, 5)) == (200, 10, 20, 255)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"headers": (("width", "30"), ("height", "20"))},
+        {"headers": (("X-Image-Size", "30x20"),)},
+        {"query": "width=30&height=20"},
+    ],
+    ids=["two headers", "one header", "query"],
+)
+def test_a_header_or_the_query_says_the_size_of_bare_bytes(send, said):
+    assert read(send(bytes([200, 10, 20]) * 600, **said)).content.image.size == (30, 20)
+
+
+def test_bytes_of_no_known_size_are_pixels_only_when_asked(send):
+    grey = bytes([128] * 961)
+    assert read(send(grey)).view == "bytes"
+    assert read(send(grey, shown_as="pixels")).content.image.size == (31, 31)
+
+
+# --- asked for by name ------------------------------------------------------------------------------------------------
+
+
+def test_a_view_that_is_asked_for_takes_precedence(send):
+    found = read(send(CASES["boxes"], shown_as="json"))
+    assert isinstance(found.content, Document)
+
+
+def test_a_view_that_is_asked_for_may_take_more(send):
+    share = (MASK * 0.7).tolist()
+    assert read(send(share)).view == "tensor"
+    assert read(send(share, shown_as="segmentation")).content.pixels() == {0: 7400, 1: 600}
+    assert read(send(share, shown_as="heatmap")).view == "heatmap"
+
+
+def test_a_view_that_does_not_fit_says_so(send):
+    found = read(send(b"plain words", shown_as="boxes"))
+    assert (found.view, found.notes) == ("text", ("this answer is no boxes",))
+
+
+def test_a_view_that_is_not_there_is_named(send):
+    with pytest.raises(ValueError, match="there is no view 'bokses': choose one of stream, segmentation, picture"):
+        read(send(b"", shown_as="bokses"))
+
+
+def test_errors_are_not_drawn(send):
+    assert read(send(CASES["boxes"], status=503)).view == "json"
+
+
+# --- views of the user's own ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_views(monkeypatch):
+    monkeypatch.setattr(views.VIEWS, "kinds", list(views.VIEWS.kinds))
+
+
+@pytest.mark.usefixtures("own_views")
+def test_a_registered_view_is_asked_first_and_by_name(send):
+    @view.register("spectrum")
+    def spectrum(source):
+        return Classes(("hertz",), (0.5,)) if source.text == "440" else None
+
+    assert view.names()[0] == "spectrum"
+    assert read(send(b"440")).view == "spectrum"
+    assert "hertz 50 %" in view(send(b"440")).text
+    assert read(send(b"441")).view == "text"
+
+
+@pytest.mark.usefixtures("own_views")
+def test_a_registered_view_may_give_a_picture(send):
+    view.register("red")(lambda source: Image.new("RGB", (3, 2), "red"))
+    found = read(send(b"x"))
+    assert isinstance(found.content, Picture)
+    assert view(send(b"x")).image.getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.usefixtures("own_views")
+def test_a_registered_view_takes_the_place_of_its_name(send):
+    view.register("boxes")(lambda source: None)
+    assert view.names().count("boxes") == 1
+    assert read(send(CASES["boxes"])).view == "json"
+
+
+@pytest.mark.usefixtures("own_views")
+def test_a_view_that_fails_leaves_a_note_to_the_next(send):
+    @view.register("broken")
+    def broken(source):
+        raise RuntimeError("no such thing")
+
+    found = read(send(b"x"))
+    assert (found.view, found.notes) == ("text", ("not drawn as broken: RuntimeError: no such thing",))
+
+
+# --- where it lies on the photograph ----------------------------------------------------------------------------------
+
+PAIRS = np.stack([np.ones((224, 224)), np.full((224, 224), 0.9)], axis=2)
+
+
+def test_the_default_segmenter_s_map_lies_where_it_cropped(send):
+    found = read(send(PAIRS.tolist(), (640, 480)))
+    assert found.frame == Geometry(256, (224, 224)).frame((640, 480))
+    assert found.notes == ("placed as the default handlers' resize 256, crop 224 puts it",)
+
+
+def test_what_the_handler_did_decides_where_a_map_lies(send):
+    found = read(send(np.ones((30, 30), int).tolist(), (640, 480), geometry=Geometry(60, (30, 30))))
+    assert found.frame == (200, 120, 440, 360)
+
+
+def test_without_a_geometry_a_map_is_stretched_and_says_so(send):
+    found = read(send(np.ones((30, 30), int).tolist(), (640, 480)))
+    assert (found.frame, found.notes) == ((0, 0, 640, 480), ("stretched to the photograph's 640x480",))
+
+
+def test_a_geometry_that_is_set_wins(send):
+    found = read(send(PAIRS.tolist(), (640, 480), geometry=Geometry()))
+    assert found.frame == (0, 0, 640, 480)
+
+
+def test_a_map_as_large_as_the_photograph_lies_on_all_of_it(send):
+    found = read(send(TABLE.tolist(), geometry=Geometry(60, (30, 30))))
+    assert (found.frame, found.notes) == ((0, 0, 100, 80), ())
+
+
+def test_boxes_in_shares_of_the_photograph_are_scaled(send):
+    found = read(send([{"box": [0.1, 0.5, 0.2, 1], "label": "cat"}]))
+    assert found.content.boxes[0] == pytest.approx([10, 40, 20, 80])
+    assert found.notes == ("boxes in shares of the photograph's sides",)
+
+
+def test_boxes_in_the_network_s_picture_are_moved_to_the_photograph(send):
+    rows = [{"box": [0, 0, 224, 112], "label": "cat"}]
+    found = read(send(rows, (640, 480), geometry=Geometry(256, (224, 224))))
+    x1, y1, x2, y2 = Geometry(256, (224, 224)).frame((640, 480))
+    assert found.content.boxes[0] == pytest.approx([x1, y1, x2, (y1 + y2) / 2], abs=0.1)
+
+
+def test_boxes_beyond_the_network_s_picture_are_the_photograph_s(send):
+    rows = [{"box": [0, 0, 600, 400], "label": "cat"}]
+    assert read(send(rows, (640, 480), geometry=Geometry(256, (224, 224)))).content.boxes[0, 2] == 600
+
+
+# --- photographs ------------------------------------------------------------------------------------------------------
+
+
+def test_a_photograph_that_exif_turns_is_drawn_as_a_handler_opens_it(send):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photograph = encoded(Image.new("RGB", (100, 80)), "JPEG", exif=exif)
+    found = read(send(CASES["boxes"], photograph=photograph))
+    assert found.photograph.size == (100, 80)
+    assert found.notes == ("EXIF turns the photograph by 90°; drawn as PIL opens it, unturned",)
+
+
+def test_a_photograph_is_turned_where_the_answer_speaks_of_it_turned(send):
+    image = Image.new("RGB", (100, 80), "white")
+    image.paste("red", (0, 0, 20, 20))  # the upper left corner; turned clockwise, the upper right one
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    answer = {"size": [100, 80], "boxes": [[1, 2, 70, 90]], "labels": ["coin"], "scores": [0.9]}
+    found = read(send(answer, photograph=encoded(image, "JPEG", exif=exif)))
+    assert (found.photograph.size, found.notes) == ((80, 100), ())
+    red, _, blue = found.photograph.shown.getpixel((75, 5))
+    assert red > 200 > 100 > blue
+
+
+@pytest.mark.parametrize(("kind", "size"), [("JPEG", (4000, 3000)), ("PNG", (3300, 40)), ("PNG", (1600, 1600))])
+def test_a_large_photograph_shrinks_by_a_whole_number(send, kind, size):
+    photograph = encoded(Image.new("RGB", size, (90, 90, 90)), kind)
+    found = read(send(CASES["boxes"], photograph=photograph)).photograph
+    assert found.size == size
+    assert max(found.shown.size) <= 1600
+    assert (size[0] / found.shown.width) % 1 == 0
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "1", "P", "LA", "RGBA", "CMYK"])
+def test_photographs_of_every_mode(send, mode):
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    found = read(send(CASES["boxes"], photograph=encoded(Image.new(mode, (100, 80)), kind)))
+    assert found.photograph.shown.mode == "RGB"

@@ -1,0 +1,379 @@
+"""Why a handler does not load: a real one for each rule."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from why_cases import BASE, NET, Case, body, check, start
+
+from handlerkit.errors import LoadError
+from handlerkit.why.rules import loading
+
+LOADING = [
+    Case(
+        "died",
+        "worker_exit",
+        "import os\nos._exit(5)\n",
+        "ended with status 5",
+        change="os._exit",
+        worker={"in_process": False},
+    ),
+    Case("class_count", "class_count", "class A: pass\nclass B: pass\n", "defines 2 classes (A, B)", change="%%module"),
+    Case(
+        "class_count",
+        "class_count",
+        "from json import JSONDecoder\n",
+        "defines no class",
+        change="handle(data, context)",
+    ),
+    Case(
+        "missing_import",
+        "import",
+        "import a_module_nobody_has\n",
+        "no module 'a_module_nobody_has'",
+        "h.py, line 1, in <module>: import a_module_nobody_has",
+        "requirements",
+    ),
+    Case(
+        "missing_import",
+        "import",
+        "from torchserve.handler import BaseHandler\n",
+        "no module 'torchserve",
+        "h.py, line 1",
+        "from ts.torch_handler.base_handler import BaseHandler",
+    ),
+    Case("missing_import", "import", "from json import lads\n", "cannot import name 'lads'", "h.py, line 1", "name"),
+    Case("syntax", "syntax", "def handle(data, context):\n    return [\n", "cannot read the file", "h.py, line 2"),
+    Case(
+        "no_method",
+        "no_method",
+        "class H:\n    def initialize(self, context): pass\n",
+        "no method handle",
+        change="handle(self, data, context)",
+    ),
+    Case(
+        "no_method",
+        "no_method",
+        "class H:\n    def handle(self, data, context): pass\n",
+        "no method initialize",
+        change="initialize(self, context)",
+    ),
+    Case("weights", "weights", BASE, "names no serialized_file", change="--serialized-file"),
+    Case(
+        "weights",
+        "weights",
+        BASE,
+        "needs the model's class",
+        change="--model-file",
+        model={"serialized_file": NET / "cls.pth"},
+    ),
+    Case(
+        "weights",
+        "weights",
+        BASE,
+        "weights_only=True",
+        change="state_dict",
+        model={"serialized_file": NET / "full.pth", "model_file": "net.py"},
+    ),
+    Case(
+        "signature",
+        "signature",
+        "def handle(data): return data\n",
+        "takes 1 positional argument but 2 were given",
+        "h.py, line 1: def handle(data)",
+        "handle(data, context)",
+    ),
+    Case(
+        "none_at_load",
+        "none_at_load",
+        "def handle(data, context):\n    return [len(row) for row in data]\n",
+        "called once with data=None",
+        "h.py, line 2, in handle",
+        "if data is None: return None",
+    ),
+    Case(
+        "missing_name",
+        "notebook_name",
+        "print(A_NOTEBOOK_NAME)\n",
+        "'A_NOTEBOOK_NAME' is defined in the notebook",
+        "h.py, line 1",
+    ),
+    Case("missing_name", "name", "x = 1\nprint(nowhere)\n", "'nowhere' is not defined", "h.py, line 2"),
+    Case("not_enough_memory", "memory", "raise MemoryError\n", "not enough memory", "h.py, line 1"),
+    Case(
+        "not_enough_memory",
+        "memory",
+        "raise RuntimeError('CUDA out of memory')\n",
+        "CUDA out of memory",
+        "h.py, line 1",
+    ),
+    Case("any_exception", "load", "\n\n1 / 0\n", "ZeroDivisionError", "h.py, line 3", "Correct that line"),
+    Case(
+        "missing_file",
+        "missing_file",
+        "\n\nopen('nothing.txt')\n",
+        "holds no nothing.txt",
+        "h.py, line 3",
+        "--extra-files nothing.txt",
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        "import os, torch\nclass H:\n    def initialize(self, context):\n"
+        "        torch.jit.load(os.path.join(context.system_properties['model_dir'], 'net.pt'))\n"
+        "    def handle(self, data, context): pass\n",
+        "holds no net.pt",
+        "h.py, line 4",
+        "--serialized-file net.pt",
+    ),
+    Case(
+        "missing_import", "import", "from .helper import x\n", "begins with a dot", "h.py, line 1", "Leave the dot out"
+    ),
+    Case(
+        "missing_import",
+        "import",
+        "from ts.torch_handler import BaseHandler\n",
+        "cannot import name 'BaseHandler'",
+        "h.py, line 1",
+        "from ts.torch_handler.base_handler import BaseHandler",
+    ),
+    Case(
+        "missing_name",
+        "name",
+        "x = np.ones(3)\n",
+        "'np' is not defined",
+        "h.py, line 1",
+        "import numpy as np",
+    ),
+    Case(
+        "class_count",
+        "class_count",
+        body("return data") + "Again = H\n",
+        "H has two names",
+        change="Remove the second name (Other = H)",
+    ),
+    Case(
+        "config_file",
+        "config_file",
+        body("return data"),
+        "is not YAML",
+        change="Correct that line",
+        model={"config_file": "model-config.yaml"},
+        extra={"model-config.yaml": "a: [1\nb: }\n"},
+    ),
+    Case(
+        "entry_point",
+        "entry_point",
+        "handle = 3\n",
+        "handle in the handler's file is a value",
+        change="another name than handle",
+    ),
+    Case(
+        "entry_point",
+        "entry_point",
+        body("return data"),
+        "but H is a class",
+        change="--handler h.py",
+        model={"handler": "h:H"},
+    ),
+    Case(
+        "signature",
+        "signature",
+        "class H:\n    def __init__(self, model): pass\n    def initialize(self, context): pass\n"
+        "    def handle(self, data, context): pass\n",
+        "makes the handler object without arguments",
+        "h.py, line 2: def __init__(self, model)",
+        "Give __init__ no arguments",
+    ),
+    Case(
+        "signature",
+        "signature",
+        "class H:\n    def initialize(self): pass\n    def handle(self, data, context): pass\n",
+        "takes 1 positional argument but 2 were given",
+        "h.py, line 2: def initialize(self)",
+        "def initialize(self, context)",
+    ),
+    Case(
+        "attribute_not_set",
+        "attribute",
+        "class H:\n    def initialize(self, context): self.tokens = self.read(context)\n"
+        "    def handle(self, data, context): pass\n",
+        "The handler has no read",
+        "h.py, line 2, in initialize",
+        "Set self.read in initialize",
+    ),
+    Case(
+        "labels",
+        "labels",
+        BASE,
+        "index_to_name.json",
+        change="one JSON object",
+        model={"serialized_file": NET / "cls.pt"},
+        extra={"index_to_name.json": '["cat"]'},
+    ),
+    Case(
+        "model_class",
+        "model_file",
+        BASE,
+        "must define one class",
+        change="helper module",
+        model={"serialized_file": NET / "cls.pth", "model_file": "two.py"},
+        extra={"two.py": "class A: pass\nclass B: pass\n"},
+    ),
+    Case(
+        "model_class",
+        "model_file",
+        BASE,
+        "do not fit the class",
+        change="same version",
+        model={"serialized_file": NET / "cls.pth", "model_file": "other.py"},
+        extra={"other.py": "import torch\nclass A(torch.nn.Linear):\n    def __init__(self): super().__init__(2, 3)\n"},
+    ),
+    Case(
+        "weights",
+        "weights",
+        BASE,
+        "no TorchScript program",
+        change="--model-file",
+        model={"serialized_file": "state.pt"},
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        "\n\nopen('data/l.txt')\n",
+        "The archive holds l.txt, and the handler opens data/l.txt",
+        "h.py, line 3",
+        "os.path.join(context.system_properties['model_dir'], 'l.txt'). What a folder",
+        extra={"l.txt": ""},
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        "\n\nopen('/home/nobody/l.txt')\n",
+        "The archive holds l.txt, and the handler opens /home/nobody/l.txt",
+        "h.py, line 3",
+        "os.path.join(context.system_properties['model_dir'], 'l.txt')",
+        extra={"l.txt": ""},
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        "import os, torch\nclass H:\n    def initialize(self, context):\n"
+        "        torch.ops.load_library(os.path.join(context.system_properties['model_dir'], 'ops.so'))\n"
+        "    def handle(self, data, context): pass\n",
+        "holds no ops.so,",
+        "h.py, line 4",
+        "Let it travel: --extra-files ops.so.",
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        "import torch\ntorch.load('second.pth')\n",
+        "holds no second.pth,",
+        "h.py, line 2",
+        "Let it travel: --extra-files second.pth.",
+        model={"serialized_file": NET / "cls.pth"},
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        "import torch\ntorch.load('first.pth')\n",
+        "holds no first.pth,",
+        "h.py, line 2",
+        "Let it travel: --serialized-file first.pth.",
+    ),
+    Case(
+        "signature",
+        "model_file",
+        BASE,
+        "makes the model without arguments, and A in wide.py wants some: A.__init__() missing 1 required positional",
+        "wide.py, line 4: def __init__(self, width): pass",
+        "Give the arguments of __init__ in wide.py default values",
+        model={"serialized_file": NET / "cls.pth", "model_file": "wide.py"},
+        extra={"wide.py": "import torch\n\nclass A(torch.nn.Module):\n    def __init__(self, width): pass\n"},
+    ),
+    Case(
+        "signature",
+        "model_file",
+        BASE,
+        "A in wide.py wants some: A.__init__() missing 1 required keyword-only argument",
+        "wide.py, line 3: def __init__(self, *, width): pass",
+        "wide.py",
+        model={"serialized_file": NET / "cls.pth", "model_file": "wide.py"},
+        extra={"wide.py": "import torch\nclass A(torch.nn.Module):\n    def __init__(self, *, width): pass\n"},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", LOADING, ids=str)
+def test_why_it_does_not_load(case: Case, tmp_path: Path, fired: list[str]) -> None:
+    import torch
+
+    torch.save({"w": torch.ones(1)}, tmp_path / "state.pt")
+    with pytest.raises(LoadError) as raised:
+        start(case, tmp_path)
+    assert fired == [case.rule]
+    (found,) = raised.value.findings
+    check(case, found)
+
+
+#: What only a process of its own meets, where the rules cannot be watched.
+MEETS = [
+    Case(
+        "",
+        "notebook_only",
+        "\nimport only_the_notebook\n",
+        "The notebook has a module 'only_the_notebook'",
+        "h.py, line 2",
+        "%%module only_the_notebook.py",
+        worker={"in_process": False},
+    ),
+    Case(
+        "shadowed",
+        "shadowed",
+        "import colorsys\nprint(colorsys.rgb_to_hsv)\n" + body("return data"),
+        "colorsys.py in the archive stands in the place of Python's own",
+        "h.py, line 2",
+        "another name",
+        extra={"colorsys.py": "x = 1\n"},
+        worker={"in_process": False},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", MEETS, ids=str)
+def test_why_it_does_not_load_in_a_process_of_its_own(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "only_the_notebook", types.ModuleType("only_the_notebook"))
+    with pytest.raises(LoadError) as raised:
+        start(case, tmp_path)
+    (found,) = raised.value.findings
+    check(case, found)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "what"),
+    [
+        ("", "NullPointerException", "model-config.yaml is empty"),
+        ("# nothing yet\n", "NullPointerException", "model-config.yaml is empty"),
+        ("- a\n", "ClassCastException", "holds a list"),
+        ("hello\n", "ClassCastException", "holds a str"),
+    ],
+)
+def test_config_file_that_the_frontend_cannot_take(text: str, kind: str, what: str, tmp_path: Path) -> None:
+    model = {"config_file": "model-config.yaml"}
+    case = Case("", "config_file", body("return data"), what, model=model, extra={"model-config.yaml": text})
+    with pytest.raises(LoadError) as raised:
+        start(case, tmp_path)
+    (found,) = raised.value.findings
+    assert raised.value.response.json()["type"] == kind
+    assert what in found.message
+    assert kind in found.effect
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {rule.__name__ for rule in loading.LOAD_RULES} == {case.rule for case in LOADING} | {"shadowed"}

@@ -1,0 +1,676 @@
+"""Why a call fails: a real handler for each rule, sent through Worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from why_cases import BASE, CLASS, Case, body, check, start
+
+from handlerkit import why
+from handlerkit.messages import Part, Request, Response
+from handlerkit.serving.wire import Answer
+from handlerkit.why.rules import raised
+
+JSON = {"config_properties": {"service_envelope": "json"}}
+TWO = Request.json({"instances": [1, 2]})
+V2 = Request.json({"inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [1, 2]}]})
+STREAM = "from ts.handler_utils.utils import send_intermediate_predict_response as send\n"
+VISION = (
+    "from ts.torch_handler.vision_handler import VisionHandler\n"
+    "class H(VisionHandler):\n    def initialize(self, context): self.device = 'cpu'\n"
+)
+
+CALLING = [
+    Case(
+        "died",
+        "worker_exit",
+        body("raise SystemExit(3)"),
+        "SystemExit: 3, which ends the worker",
+        "h.py, line 4, in handle: raise SystemExit(3)",
+        "Raise an Exception",
+    ),
+    Case(
+        "died",
+        "worker_timeout",
+        body("import time; time.sleep(0.01)"),
+        "longer than the response_timeout of 0 s",
+        change="response_timeout",
+        worker={"response_timeout": 0},
+    ),
+    Case(
+        "died",
+        "worker_size",
+        body("return ['x' * 41] * len(data)"),
+        "41 bytes; max_response_size is 40",
+        "h.py, line 4, in handle: return",
+        "bytes",
+        worker={"config_properties": {"max_response_size": 40}},
+    ),
+    Case(
+        "died",
+        "worker_header",
+        body("context.set_response_header(0, 'a b', 'c'); return ['x']"),
+        "'a b'",
+        "h.py, line 4: ",
+        "plain ASCII",
+    ),
+    Case(
+        "died",
+        "worker_header",
+        body("context.set_response_content_type(0, 'für'); return ['x']"),
+        "cannot read",
+        "h.py, line 4: ",
+        "plain ASCII",
+    ),
+    Case(
+        "died", "worker_encode", body("a = []; a.append(a); return [a]"), "Circular reference", "h.py, line 4", "cycle"
+    ),
+    Case("out_of_memory", "memory", body("raise MemoryError"), "out of memory", "h.py, line 4", "smaller"),
+    Case(
+        "out_of_memory", "memory", body("raise ValueError('CUDA is fine')"), "any error that says CUDA", "h.py, line 4"
+    ),
+    Case(
+        "prediction_exception",
+        "prediction_exception",
+        "from ts.utils.util import PredictionException\n" + body("raise PredictionException('big', 413)"),
+        "code 413",
+        "h.py, line 5",
+        "set_response_status",
+    ),
+    Case(
+        "missing_import",
+        "import",
+        body("import a_module_nobody_has"),
+        "no module 'a_module_nobody_has'",
+        "h.py, line 4",
+    ),
+    Case("missing_name", "notebook_name", body("return [A_NOTEBOOK_NAME]"), "defined in the notebook", "h.py, line 4"),
+    Case("missing_name", "name", body("return [nowhere]"), "'nowhere' is not defined", "h.py, line 4"),
+    Case(
+        "signature",
+        "signature",
+        "class H:\n    def initialize(self, context): pass\n    def handle(self, data): return data\n",
+        "takes 2 positional arguments but 3 were given",
+        "h.py, line 3: def handle(self, data)",
+        "def handle(self, data, context)",
+    ),
+    Case(
+        "data_as_dict",
+        "data_is_a_list",
+        body("return [data['body']]"),
+        "data is a list",
+        "h.py, line 4",
+        "for row in data",
+    ),
+    Case(
+        "row_key",
+        "row_key",
+        body("return [row['data'] for row in data]"),
+        "no 'data', it has 'body'",
+        "h.py, line 4",
+        "row.get('data') or row.get('body')",
+    ),
+    Case(
+        "row_key",
+        "row_key",
+        body("return [data[0]['a']]"),
+        "no 'a', it has 'body'",
+        "h.py, line 4",
+        "inside 'body': read row['body']['a']",
+    ),
+    Case(
+        "row_get",
+        "row_key",
+        body("row = data[0]; image = row.get('data'); return [image[0]]"),
+        "no 'data', it has 'body', so row.get gives None",
+        "h.py, line 4",
+        "row.get('data') or row.get('body')",
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        body("import json; return [json.loads(row['body']) for row in data]"),
+        "comes parsed, here as a dict",
+        "h.py, line 4",
+        "Take it as it is",
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        body("return [row['body'].decode() for row in data]"),
+        "of type text/* comes as a str",
+        "h.py, line 4",
+        "value.decode()",
+        request=Request.text("x"),
+    ),
+    Case(
+        "bytes_for_a_file",
+        "bytes_for_a_file",
+        body("from PIL import Image; return [Image.open(data[0]['body'])]"),
+        "Image.open takes a file",
+        "h.py, line 4",
+        "Image.open(io.BytesIO(value))",
+        request=Request(body=b"x"),
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        body("return [open('labels.txt').read()]"),
+        "holds no labels.txt",
+        "h.py, line 4",
+        "--extra-files labels.txt",
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        body("return [open('/nowhere/labels.txt').read()]"),
+        "no file /nowhere/labels.txt",
+        "h.py, line 4",
+        "context.system_properties['model_dir']",
+    ),
+    Case(
+        "channels",
+        "channels",
+        body("import torch; return torch.nn.Conv2d(3, 1, 1)(torch.zeros(1, 1, 2, 2)).tolist()"),
+        "of 3 channel(s), and got one of 1",
+        "h.py, line 4",
+        "image.convert('RGB')",
+    ),
+    Case(
+        "unread_form",
+        "empty_form",
+        body("return [row.get('body').decode() for row in data]"),
+        "gets an empty row {}",
+        "",
+        "Content-Type: application/json",
+        request=Request.curl("curl h/predictions/m -d '{\"a\": 1}'"),
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        body("x = {}.get('x'); return [x[0]]"),
+        "None where one was expected",
+        "h.py, line 4",
+        "row.get gives None",
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        "from PIL import Image\n" + body("return [Image.new('RGB', (1, 1)).putalpha(9).size]"),
+        "putalpha",
+        "h.py, line 5",
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        body("return [1 / 0]"),
+        "ZeroDivisionError: division by zero",
+        "h.py, line 4, in handle: return [1 / 0]",
+        "set_response_status",
+    ),
+    Case("not_a_list", "not_a_list", body("return {'a': 1}"), "returned a dict", "h.py, line 4", "return [answer]"),
+    Case("not_a_list", "not_a_list", body("return (1,)"), "returned a tuple", "h.py, line 4", "list(...)"),
+    Case(
+        "not_a_list",
+        "not_a_list",
+        body("pass"),
+        "returned None",
+        "h.py, line 3, in handle: def handle",
+        "return is missing",
+    ),
+    Case(
+        "not_a_list",
+        "not_a_list",
+        CLASS.replace("    def handle", "    async def handle") + "return [1]\n",
+        "returned a coroutine",
+        "h.py, line 4",
+        "does not await",
+    ),
+    Case(
+        "wrong_length",
+        "wrong_length",
+        body("return [1, 2]"),
+        "2 element(s) for 1 request(s)",
+        "h.py, line 4",
+        "[[...]]",
+    ),
+    Case(
+        "not_serialisable",
+        "not_serialisable",
+        "import numpy\n" + body("return [{'box': [numpy.float32(1)]}]"),
+        "a float32, at row 0['box'][0]",
+        "h.py, line 5",
+        "float(value)",
+    ),
+    Case(
+        "not_serialisable",
+        "not_serialisable",
+        body("return [{'a': {1, 2}}]"),
+        "a set, at row 0['a']",
+        "h.py, line 4",
+        "sorted",
+    ),
+    Case("not_serialisable", "not_serialisable", body("return [{(1, 2): 3}]"), "row 0, as a key", "h.py, line 4"),
+    Case(
+        "status_arguments",
+        "status_arguments",
+        body("context.set_response_status('404', 'x'); return ['x']"),
+        "got the code '404' and the phrase 'x'",
+        "h.py, line 4, in handle",
+        'set_response_status(404, "Not found", 0)',
+    ),
+    Case(
+        "status_arguments",
+        "status_arguments",
+        body("context.set_response_status(404, 0); return ['x']"),
+        "got the code 404 and the phrase 0",
+        "h.py, line 4, in handle",
+    ),
+    Case(
+        "status_index",
+        "status_arguments",
+        body("context.set_response_status(404, 'gone', 3); return ['x']"),
+        "there is no request of that index",
+        "h.py, line 4, in handle",
+        "counted from 0",
+    ),
+    Case(
+        "status_index",
+        "status_arguments",
+        body("context.set_response_status(0, 404, 'gone'); return ['x']"),
+        "takes (code, phrase, index of the request)",
+        "h.py, line 4, in handle",
+    ),
+    Case(
+        "response_index",
+        "context_index",
+        body("context.set_response_header(1, 'a', 'b'); return ['x']"),
+        "context.set_response_header was asked for a request that is not there",
+        "h.py, line 4, in handle",
+        "enumerate(data)",
+    ),
+    Case(
+        "died",
+        "worker_header",
+        body("context.set_response_header(0, 'a', 1); return ['x']"),
+        "header's name or value is no text",
+        "h.py, line 4",
+        "str(value)",
+    ),
+    Case(
+        "died",
+        "worker_encode",
+        "from ts.utils.util import PredictionException\n" + body("raise PredictionException('big', '404')"),
+        "the code '404' and the message 'big', which cannot be sent",
+        "h.py, line 5",
+        'PredictionException("what was wrong", 400)',
+    ),
+    Case(
+        "died",
+        "worker_header",
+        "from ts.utils.util import PredictionException\n" + body("raise PredictionException('big', -1)"),
+        "the code -1",
+        "h.py, line 5",
+        'PredictionException("what was wrong", 400)',
+    ),
+    Case(
+        "died",
+        "micro_batching",
+        "from ts.handler_utils.micro_batching import MicroBatching\n"
+        "from ts.torch_handler.base_handler import BaseHandler\n"
+        "class H(BaseHandler):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.handle = MicroBatching(self, micro_batch_size=1)\n"
+        "    def initialize(self, context): pass\n"
+        "    def preprocess(self, data):\n"
+        "        raise ValueError('nobody hears this')\n",
+        "A stage of micro-batching raised in its thread",
+        change="Catch exceptions inside preprocess",
+        worker={"in_process": False, "response_timeout": 1},
+    ),
+    Case(
+        "timeout_set_aside",
+        "timeout_set_aside",
+        body("import time; time.sleep(1.05)"),
+        "A response_timeout of 9 s was asked for, but 1 s is in force",
+        change="responseTimeout: 9",
+        model={"config_file": "model-config.yaml"},
+        extra={"model-config.yaml": "responseTimeout: 1\n"},
+        worker={"response_timeout": 9},
+    ),
+    Case(
+        "unread_json",
+        "undecoded",
+        body("return [row['body'].get('a') for row in data]"),
+        "JSON without a Content-Type: the handler gets bytes",
+        change="Content-Type: application/json",
+        request=Request(body=b'{"a": 1}'),
+    ),
+    Case(
+        "header_key",
+        "header_casing",
+        body("return [context.get_all_request_header(0)['content-type']]"),
+        "'content-type', the client sent it as 'Content-Type'",
+        "h.py, line 4",
+        "name.lower()",
+    ),
+    Case(
+        "no_mapping",
+        "no_mapping",
+        BASE.replace(" pass", "\n    def initialize(self, context): pass\n")
+        + "    def handle(self, data, context):\n        return [self.mapping['0']]\n",
+        "no index_to_name.json",
+        "h.py, line 6",
+        "--extra-files index_to_name.json",
+    ),
+    Case(
+        "attribute_not_set",
+        "attribute",
+        body("return [self.model(row) for row in data]"),
+        "The handler has no model",
+        "h.py, line 4",
+        "Set self.model in initialize",
+    ),
+    Case(
+        "data_as_dict",
+        "data_is_a_list",
+        body("return [data.get('body')]"),
+        "asks it as if it were one request",
+        "h.py, line 4",
+        "for row in data",
+    ),
+    Case(
+        "unreadable_input",
+        "envelope_input",
+        body("return data"),
+        "cannot read this request (KeyError: 'instances')",
+        change='{"instances": [first, second]}',
+        worker=JSON,
+    ),
+    Case(
+        "unreadable_input",
+        "envelope_input",
+        body("return data"),
+        "cannot read a describe request",
+        change="without an envelope",
+        request=Request("GET", "/models/m", query="customized=true"),
+        worker=JSON,
+    ),
+    Case(
+        "unreadable_input",
+        "envelope_output",
+        "import torch\n" + body("return torch.ones(2)"),
+        "returned a tensor or an array",
+        "h.py, line 5",
+        "tensor.tolist()",
+        request=TWO,
+        worker=JSON,
+    ),
+    Case(
+        "unreadable_input",
+        "envelope_output",
+        body("return [1, 2, 3]"),
+        "cannot wrap what the handler returned",
+        "h.py, line 4",
+        "no more of them than inputs",
+        request=V2,
+        worker={"config_properties": {"service_envelope": "kservev2"}},
+    ),
+    Case(
+        "no_instances",
+        "envelope_input",
+        body("return data"),
+        'The body has no "instances"',
+        change="Send",
+        worker={"config_properties": {"service_envelope": "kserve"}},
+    ),
+    Case(
+        "rows_unwrapped",
+        "envelope_rows",
+        body("return [row.get('body') for row in data]"),
+        "hands the values themselves to the handler",
+        "h.py, line 4",
+        "each element of data as it is",
+        request=TWO,
+        worker=JSON,
+    ),
+    Case(
+        "wrong_length",
+        "kserve_batch",
+        body("return [1] * len(data)"),
+        "takes only the first request of a batch, and this batch holds 2",
+        change="batch_size=1",
+        request=(TWO, TWO),
+        worker={"config_properties": {"service_envelope": "kserve"}, "batch_size": 2},
+    ),
+    Case(
+        "wrong_length",
+        "wrong_length",
+        body("data.append({}); return [1]"),
+        "The handler changed data itself: 1 request(s) came, and 2 row(s) are left",
+        "h.py, line 4",
+    ),
+    Case(
+        "rows_as_tensor",
+        "rows_as_tensor",
+        BASE.replace(" pass", "\n    def initialize(self, context): self.device = 'cpu'\n"),
+        "data is a list of dicts",
+        change="service_envelope=body",
+    ),
+    Case(
+        "too_few_classes",
+        "topk",
+        "import torch\n" + body("return torch.topk(torch.ones(1, 3), 5)[0].tolist()"),
+        "More best classes are asked for than the model has",
+        "h.py, line 5",
+        "topk = 3",
+    ),
+    Case(
+        "session_called",
+        "session_called",
+        body("return type('InferenceSession', (), {})()(data)"),
+        "cannot be called like a network",
+        "h.py, line 4",
+        "self.model.get_inputs()",
+    ),
+    Case(
+        "scripted_detector",
+        "scripted_detector",
+        "import torch\nfrom typing import List\n"
+        "def forward(images: List[torch.Tensor]): return images[0]\n"
+        + BASE.replace(
+            " pass",
+            "\n    def initialize(self, context): self.device, self.context = 'cpu', context; "
+            "self.model = torch.jit.script(forward)\n"
+            "    def preprocess(self, data): return torch.ones(1, 3)\n",
+        ),
+        "hands over one stacked tensor",
+        change="list(data)",
+    ),
+    Case(
+        "image_channels",
+        "image_channels",
+        "import torch\nfrom torchvision.transforms.functional import normalize\n"
+        + body("return normalize(torch.ones(1, 2, 2), [0, 0, 0], [1, 1, 1]).tolist()"),
+        "The image is not RGB",
+        "h.py, line 6",
+        "image.convert('RGB')",
+    ),
+    Case(
+        "unnamed_class",
+        "labels",
+        "from ts.utils.util import map_class_to_label\n" + body("return map_class_to_label([[1.0]], {'1': 'x'})"),
+        "no name for the class '0'",
+        "h.py, line 5",
+        'Add "0"',
+    ),
+    Case(
+        "not_an_image",
+        "not_an_image",
+        "import io\nfrom PIL import Image\n" + body("return [Image.open(io.BytesIO(b'x')).size]"),
+        "no image that PIL can read",
+        "h.py, line 6",
+        "curl -T image.png",
+    ),
+    Case(
+        "image_row",
+        "image_row",
+        VISION,
+        "got a JSON object",
+        change="curl -T image.png",
+    ),
+    Case(
+        "image_row",
+        "image_row",
+        VISION,
+        "the request has 'picture'",
+        change="-F data=@image.png",
+        request=Request.multipart(Part("picture", b"x", "x.png")),
+    ),
+    Case(
+        "explain_target",
+        "explain_target",
+        "class H:\n    def initialize(self, context): pass\n"
+        "    def get_insights(self): assert False, 'Target has to be a number'\n"
+        "    def handle(self, data, context): self.get_insights()\n",
+        "came as a form field, which is bytes",
+        "h.py, line 3",
+        "type=application/json",
+    ),
+    Case(
+        "no_insights",
+        "no_insights",
+        BASE.replace(" pass", "\n    def initialize(self, context): pass\n")
+        + "    def handle(self, data, context):\n        return self.explain_handle(data, data)\n",
+        "needs a method get_insights",
+        "h.py, line 6",
+        "get_insights(self, tensor, text, target)",
+    ),
+    Case(
+        "metric_arguments",
+        "metric_arguments",
+        body("context.metrics.add_time('Mine', 1, None, 'minutes'); return ['x']"),
+        "given something it does not take",
+        "h.py, line 4",
+        'add_time("Mine"',
+    ),
+    Case(
+        "stream_code",
+        "stream_code",
+        STREAM + body("send(['x'], context.request_ids, 'no', 500, context); return ['x']"),
+        "intermediate answer with code 500",
+        "h.py, line 1",
+        "code 200",
+    ),
+    Case(
+        "stream_header",
+        "stream_header",
+        body("context.set_response_header(0, 'ts_stream_next', 'true'); return ['x']"),
+        "set the header ts_stream_next",
+        "h.py, line 4",
+        "Leave that header out",
+    ),
+    Case(
+        "stream_status",
+        "stream_status",
+        STREAM
+        + body("context.set_response_status(404, 'x', 0); send(['x'], context.request_ids, '', 200, context)")
+        + "        return ['x']\n",
+        "began a stream with status 404",
+        "h.py, line 5",
+        "in one piece",
+    ),
+    Case(
+        "own_status",
+        "own_status",
+        body("context.set_response_status(404, 'Not Here', 0); return ['x']"),
+        "itself set the status 404 Not Here",
+        "h.py, line 4",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CALLING, ids=str)
+def test_why_a_call_fails(case: Case, tmp_path: Path, fired: list[str]) -> None:
+    requests = case.request if isinstance(case.request, tuple) else (case.request,)
+    with start(case, tmp_path) as worker:
+        run = worker.predict(*requests)
+    assert not run.ok
+    assert fired[0] == case.rule
+    check(case, run.findings[0])
+    assert (run.findings[0].severity == "warning") == (case.rule == "own_status")
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "what", "change"),
+    [
+        ("model: m, Invalid return type: <class 'dict'>.", "not_a_list", "returned a dict", "answer]"),
+        ("model: m, number of batch response mismatched, expect: 1, got: 2.", "wrong_length", "2 element(s) for 1", ""),
+        ("Object of type set is not JSON serializable", "not_serialisable", "set", "sorted"),
+    ],
+)
+def test_why_a_server_refused_what_was_returned(said: str, name: str, what: str, change: str, tmp_path: Path) -> None:
+    (tmp_path / "h.py").write_text(body("return [1, 2]"))
+    refused = Answer(503, "", ())
+    setup = why.Setup("m", "1.0", "h.py")
+    seen = why.Evidence(
+        remote=True, logged=said, answer=refused, files=("h.py",), folder=tmp_path, setup=setup,
+        responses=[Response(503)],
+    )  # fmt: skip
+    check(Case("logged", name, "", what, "h.py, line 4", change), why.explain(seen)[0])
+
+
+def test_prediction_exception_with_200_is_a_quiet_finding(tmp_path: Path) -> None:
+    raising = "from ts.utils.util import PredictionException\n" + body("raise PredictionException('fine', 200)")
+    with start(Case("", "", raising, ""), tmp_path) as worker:
+        run = worker.predict(Request())
+    assert (run.response.status, run.response.body) == (200, b"error")
+    assert run.findings[0].severity == "warning"
+    assert "the message is lost" in run.findings[0].effect
+
+
+def test_failure_after_a_piece_of_a_stream_cuts_the_connection(tmp_path: Path) -> None:
+    raising = STREAM + body("send(['x'], context.request_ids, '', 200, context); raise ValueError('late')")
+    with start(Case("", "", raising, ""), tmp_path) as worker:
+        run = worker.predict(Request())
+    assert not run.response.complete
+    assert "ValueError: late" in run.findings[0].message
+    assert "the connection is cut" in run.findings[0].effect
+
+
+def test_what_the_request_lost_is_told_beside_the_cause(tmp_path: Path) -> None:
+    with start(Case("", "", body("return [1 / 0]"), ""), tmp_path) as worker:
+        run = worker.predict(Request.json(1, query="a=1"))
+    assert [(found.name, found.severity) for found in run.findings] == [
+        ("exception", "error"),
+        ("query_dropped", "warning"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "raise KeyError()",
+        "raise KeyError(['x'])",
+        "raise NameError('x')",
+        "raise ImportError(None)",
+        "raise SyntaxError('x')",
+        "raise type('PredictionException', (Exception,), {'error_code': 'x'})()",
+        "raise AttributeError('NoneType')",
+        "raise UnicodeDecodeError('utf-8', b'x', 0, 1, 'NoneType')",
+        "return [{'a': float('nan'), 3: {1}}]",
+        "return type('L', (list,), {})([object()])",
+    ],
+)
+def test_odd_failure_has_a_cause_too(statement: str, tmp_path: Path) -> None:
+    with start(Case("", "", body(statement), ""), tmp_path) as worker:
+        run = worker.predict(Request.json(1, query="a"))
+    assert run.response.status == 503
+    assert [found.severity for found in run.findings] == ["error", "warning"]
+
+
+def test_every_rule_has_a_case() -> None:
+    rules = (*raised.RAISE_RULES, *why.ANSWER_RULES, *why.RETURN_RULES)
+    assert {rule.__name__ for rule in rules} - {"logged"} == {case.rule for case in CALLING}
