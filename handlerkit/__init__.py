@@ -74,7 +74,7 @@ _HOMES = {
     "Server": "endpoints.server",
     "Worker": "endpoints.worker",
     "check": "check",
-    "compare": "view.compare",
+    "compare": "view.diff.comparison",
     "load_ipython_extension": "notebook.magics",
     "mock_context": "context",
     "session": "notebook.session",

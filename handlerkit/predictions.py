@@ -265,14 +265,14 @@ class SegmentationMap:
 
 
 @dataclass(frozen=True)
-class Classes:
+class Classifications:
     """Names and their probabilities, in the answer's order."""
 
     names: tuple[str, ...]
     probabilities: tuple[float, ...]
 
     @classmethod
-    def read(cls, answer: Any, labels: Labels = None) -> Classes | None:
+    def read(cls, answer: Any, labels: Labels = None) -> Classifications | None:
         """The classes in a JSON answer; None where it holds none in a shape known here."""
         for body in bodies(answer):
             for constructor in (cls.from_image_classifier, cls.from_columns, cls.from_rows, cls.from_probabilities):
@@ -281,14 +281,14 @@ class Classes:
         return None
 
     @classmethod
-    def from_image_classifier(cls, answer: Any, labels: Labels = None) -> Classes | None:
+    def from_image_classifier(cls, answer: Any, labels: Labels = None) -> Classifications | None:
         """TorchServe's image_classifier and text_classifier: `{"tabby cat": 0.9, ...}`, a softmax's largest."""
         if not isinstance(answer, dict) or not all(map(is_number, answer.values())) or sum(answer.values()) > 1.001:
             return None
         return cls._of(list(answer.items()), labels)
 
     @classmethod
-    def from_columns(cls, answer: Any, labels: Labels = None) -> Classes | None:
+    def from_columns(cls, answer: Any, labels: Labels = None) -> Classifications | None:
         """`{"labels": [...], "scores": [...]}`; also "classes" and "probabilities"."""
         if not isinstance(answer, dict) or "boxes" in answer:
             return None
@@ -298,7 +298,7 @@ class Classes:
         return cls._of(list(zip(names, values, strict=True)), labels)
 
     @classmethod
-    def from_rows(cls, answer: Any, labels: Labels = None) -> Classes | None:
+    def from_rows(cls, answer: Any, labels: Labels = None) -> Classifications | None:
         """`[{"label": "cat", "score": 0.9}, ...]` as in transformers' pipelines, or one such row."""
         rows = [answer] if isinstance(answer, dict) else answer
         if not are_rows(rows) or any(row.keys() & {*_BOX, "mask", "segmentation"} for row in rows):
@@ -306,14 +306,14 @@ class Classes:
         return cls._of([(_first(row, _LABEL), _first(row, _SCORE)) for row in rows], labels)
 
     @classmethod
-    def from_probabilities(cls, answer: Any, labels: Labels = None) -> Classes | None:
+    def from_probabilities(cls, answer: Any, labels: Labels = None) -> Classifications | None:
         """A softmax's whole row: two numbers or more that add up to 1, named by their index."""
         if not isinstance(answer, list) or len(answer) < 2 or not all(map(is_number, answer)):
             return None
         return cls._of(list(enumerate(answer)), labels) if abs(sum(answer) - 1) < 0.001 else None
 
     @classmethod
-    def _of(cls, pairs: list[tuple[Any, Any]], labels: Labels) -> Classes | None:
+    def _of(cls, pairs: list[tuple[Any, Any]], labels: Labels) -> Classifications | None:
         names = [_name(name, labels) for name, _ in pairs]
         if not pairs or None in names or not all(is_number(value) and 0 <= value <= 1.001 for _, value in pairs):
             return None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handlerkit.predictions import Classes, Detections, SegmentationMap
+from handlerkit.predictions import Classifications, Detections, SegmentationMap
 
 GOLDEN = Path(__file__).parent / "golden" / "j_default_handlers.jsonl"
 
@@ -30,8 +30,8 @@ def classmap(answer: object, **kwargs: object) -> SegmentationMap:
     return found
 
 
-def classes(answer: object, **kwargs: object) -> Classes:
-    found = Classes.read(answer, **kwargs)
+def classes(answer: object, **kwargs: object) -> Classifications:
+    found = Classifications.read(answer, **kwargs)
     assert found is not None
     return found
 
@@ -179,7 +179,7 @@ def test_indexes_get_their_names():
     ],
 )
 def test_classes_in_other_shapes(answer):
-    assert classes(answer, labels={"0": "a", "1": "b"}) == Classes(("a", "b"), (0.75, 0.25))
+    assert classes(answer, labels={"0": "a", "1": "b"}) == Classifications(("a", "b"), (0.75, 0.25))
 
 
 @pytest.mark.parametrize(
@@ -197,4 +197,4 @@ def test_classes_in_other_shapes(answer):
     ],
 )
 def test_what_is_not_classes(answer):
-    assert Classes.read(answer) is None
+    assert Classifications.read(answer) is None

@@ -11,7 +11,7 @@ from handlerkit.endpoints.loads.process import WorkerProcess
 from handlerkit.errors import LoadError
 from handlerkit.model import Model
 from handlerkit.worker_process.hot_reload.reload import Reload
-from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
+from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 
 
 class Lifecycle:
@@ -50,11 +50,11 @@ class Lifecycle:
         with self.lock:
             try:
                 if force:
-                    raise LoadAnew("as asked")
+                    raise ReloadRequired("as asked")
                 if self.loaded is None:
-                    raise LoadAnew("no handler was loaded")
+                    raise ReloadRequired("no handler was loaded")
                 return Reload(True, self.loaded.swap(batch_size))
-            except LoadAnew as problem:
+            except ReloadRequired as problem:
                 reason = str(problem)
             self.load()
             self._pause = BackOff()

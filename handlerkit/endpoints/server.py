@@ -28,7 +28,7 @@ from handlerkit.targets.requirements import lines_of_archive
 from handlerkit.unpack import open_archive, read_manifest
 
 #: Seconds between two requests of one `predict`: they arrive in their order, and share a batch.
-GAP = 0.005
+ARRIVAL_INTERVAL = 0.005
 #: Seconds in which what a worker logged of a failure reaches the log, and how such lines begin.
 _PATIENCE, _CAUSES = 0.5, ("Traceback (most recent call last):", "model: ")
 #: Seconds a client waits beyond the time after which TorchServe itself gives a worker up.
@@ -154,7 +154,7 @@ class Server:
             sent = [self._prepare(process, request, timeout) for request in requests]
             for position, prepared in enumerate(sent):
                 if position:
-                    time.sleep(GAP)
+                    time.sleep(ARRIVAL_INTERVAL)
                 self._client.send(prepared)
             responses = [self._client.receive(prepared) for prepared in sent]
             if len(sent) > 1:  # they were read one after the other, whenever their chunks came

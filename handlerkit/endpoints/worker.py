@@ -21,8 +21,8 @@ from handlerkit.model import Model, PathLike
 from handlerkit.serving import wire
 from handlerkit.serving.config import whole
 from handlerkit.serving.describe_model import Registered
-from handlerkit.serving.frontend import Frontend, Received
-from handlerkit.serving.job_queue import Limits, Queue, arriving
+from handlerkit.serving.frontend import Frontend, QueuedRequest
+from handlerkit.serving.job_queue import Limits, Queue, simulate_arrivals
 from handlerkit.serving.worker_death import WorkerDied
 from handlerkit.unpack import Unpacked
 from handlerkit.worker_process.assignment import Question
@@ -136,7 +136,7 @@ class Worker:
             self.config.decode_input_request, why.declares_metrics(config_properties),
         )  # fmt: skip
         #: What the registration set aside without a word.
-        self.load_findings = why.set_aside(model, config_properties, response_timeout=response_timeout)
+        self.load_findings = why.ignored_settings(model, config_properties, response_timeout=response_timeout)
         ticket = bool(settings.get("useJobTicket"))
         self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
         self._queue = Queue(self.limits, self._serve, self._full)
@@ -149,15 +149,15 @@ class Worker:
         at which it stood; pressed again, it ends the worker.
         """
         served: list[_Served | None] = []
-        queued: list[Received] = []
+        queued: list[QueuedRequest] = []
         for request in requests:
             received = self._frontend.receive(request)
             if isinstance(received, Response):
-                served.append(self._turned_away(request, received))
+                served.append(self._rejected(request, received))
             else:
                 served.append(None)
                 queued.append(received)
-        answers = arriving(queued, self.limits, lambda batch: self._serve(batch, on_event), self._full)
+        answers = simulate_arrivals(queued, self.limits, lambda batch: self._serve(batch, on_event), self._full)
         if len(queued) > 1 and any(one.describe for one in queued):  # closes the batch before it, which waits no longer
             answers = [one._replace(findings=tuple(why.without_waits(one.findings))) for one in answers]
         following = iter(answers)
@@ -168,7 +168,7 @@ class Worker:
         queue and window, in real time: with a batch_size above 1, a lone one waits for the whole max_batch_delay."""
         received = self._frontend.receive(request)
         if isinstance(received, Response):
-            return self._run([request], [self._turned_away(request, received)])
+            return self._run([request], [self._rejected(request, received)])
         return self._run([request], [self._queue.send(received)])
 
     def reload(self, *, force: bool = False, batch_size: int | None = None) -> Reload:
@@ -259,18 +259,18 @@ class Worker:
             self.startup_timeout,
         )  # fmt: skip
 
-    def _serve(self, batch: list[Received], hear: Hear | None = None) -> list[_Served]:
+    def _serve(self, batch: list[QueuedRequest], hear: Hear | None = None) -> list[_Served]:
         with self._lifecycle.lock:
             call, responses, found = self._call(batch, hear)
         return [_Served(response, call, found) for response in responses]
 
-    def _full(self, received: Received) -> _Served:
+    def _full(self, received: QueuedRequest) -> _Served:
         """The queue's refusal."""
         return _Served(self._frontend.overloaded(received), None, (why.queue_full(self.limits.size),))
 
-    def _turned_away(self, request: Request, response: Response) -> _Served:
+    def _rejected(self, request: Request, response: Response) -> _Served:
         """The frontend's own answer."""
-        return _Served(response, None, why.turned_away(request, response, self._setup, self.config.max_request_size))
+        return _Served(response, None, why.rejected(request, response, self._setup, self.config.max_request_size))
 
     def _run(self, requests: Sequence[Request], served: Sequence[_Served]) -> Run:
         calls: list[Call] = []
@@ -292,7 +292,7 @@ class Worker:
         )
 
     def _call(
-        self, batch: list[Received], hear: Hear | None
+        self, batch: list[QueuedRequest], hear: Hear | None
     ) -> tuple[Call | None, list[Response], tuple[Finding, ...]]:
         try:
             loaded = self._lifecycle.ready()
@@ -332,14 +332,14 @@ class Worker:
             found = (*found, why.client_timeout(self._client_timeout))
         return call, responses, found
 
-    def _refuse(self, batch: list[Received], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
+    def _refuse(self, batch: list[QueuedRequest], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
         """The answers where the worker does not load again. One that reports the failure takes a batch from the queue
         with it; one that dies of it does not, and its requests would wait for ever."""
         if problem.reported:
             return [self._frontend.died(received) for received in batch], problem.findings
         return [Response(None) for _ in batch], (why.no_worker(), *problem.findings)
 
-    def _respond(self, batch: list[Received], outcome: Outcome) -> tuple[str, list[Response]]:
+    def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[str, list[Response]]:
         """How the worker died ("" where it lives), and the answer to each request."""
         frontend, died, before = self._frontend, outcome.died, outcome.before
         try:

@@ -11,7 +11,7 @@ from handlerkit.messages.part import GUESS, Part
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import describe
 from handlerkit.messages.run import Endpoint, Exchange, Run
-from handlerkit.messages.seen import Seen, SeenKind
+from handlerkit.messages.side_effect import SideEffect, SideEffectKind
 from handlerkit.serving.http import Headers, HeadersLike, HttpRequest, Response
 
 __all__ = [
@@ -32,8 +32,8 @@ __all__ = [
     "Request",
     "Response",
     "Run",
-    "Seen",
-    "SeenKind",
     "Severity",
+    "SideEffect",
+    "SideEffectKind",
     "describe",
 ]

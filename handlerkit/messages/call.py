@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from handlerkit.memory import Memory
 from handlerkit.messages.rows import decode_predict, unwrap
-from handlerkit.messages.seen import Seen
+from handlerkit.messages.side_effect import SideEffect
 from handlerkit.serving import wire
 from handlerkit.timing import Timings
 
@@ -102,7 +102,7 @@ class Call:
     envelope: str | None = None
     decode_input: bool = True
     memory: Memory | None = None
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[SideEffect, ...] = ()
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from handlerkit.check.requirements import requirements
 from handlerkit.errors import ArchiveError, HandlerkitError, ModelError, TargetError
 from handlerkit.messages import Run
 from handlerkit.model import Model, PathLike
-from handlerkit.notebook.session_model import Entry
+from handlerkit.notebook.session_model import SessionModel
 from handlerkit.targets import find
 
 _WRITTEN_BY = "# Written by %export --requirements auto"
@@ -55,7 +55,7 @@ def refuse_errors(model: Model, checked: Checked, failure: str) -> None:
 
 
 @contextmanager
-def requirements_written(entry: Entry, target: PathLike) -> Iterator[str]:
+def requirements_written(entry: SessionModel, target: PathLike) -> Iterator[str]:
     """Give a model the requirements file that a check for the target asks for, NAME-requirements.txt in the current
     folder; where nothing is needed, it has none. Gives the line that says so.
 

@@ -26,8 +26,8 @@ from handlerkit.notebook.payload import to_request
 from handlerkit.notebook.previews import Previews, Saved
 from handlerkit.notebook.progress import bytes_written
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
-from handlerkit.notebook.session_model import Entry, envelope_of, stamp
-from handlerkit.notebook.verify_server import Standby
+from handlerkit.notebook.session_model import SessionModel, envelope_of, fingerprint
+from handlerkit.notebook.verify_server import VerifyServer
 from handlerkit.targets import NAMES, find
 from handlerkit.unpack import Unpacked
 from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
@@ -51,10 +51,10 @@ class Session:
     """What one notebook works on. `%model` chooses a model, the other calls go to it."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
-        self._current: Entry | None = None
+        self._entries: dict[str, SessionModel] = {}
+        self._current: SessionModel | None = None
         self._folder: OwnFolder | None = None
-        self._standby = Standby()
+        self._standby = VerifyServer()
         self._previews = Previews()
         #: Called with a model's name after its handler was loaded.
         self.on_load: list[Callable[[str], object]] = [self._previews.again]
@@ -110,7 +110,7 @@ class Session:
                 raise ModelError("a Model has its own files: leave the archive out")
             return self._begin(self._unpacked(archive, name, registered, where))
         if isinstance(name, Model):
-            return self._begin(Entry(name.name, name.options(), registered, self._keep, where))
+            return self._begin(SessionModel(name.name, name.options(), registered, self._keep, where))
         if name is None and given:
             raise ModelError(
                 f"name the model: %model NAME {' '.join(f'--{key} ...' for key in given).replace('_', '-')}"
@@ -123,7 +123,7 @@ class Session:
             return self._current.facts()
         # a default handler stands in, so that every other slip is found now and not with the handler
         Model(name, **{**options, "handler": handler or "base_handler"})
-        return self._begin(Entry(name, options, registered, self._keep, where))
+        return self._begin(SessionModel(name, options, registered, self._keep, where))
 
     def use(
         self,
@@ -289,7 +289,7 @@ class Session:
                 refuse_errors(model, checked, failure)
             progress = stack.enter_context(bytes_written(f"writing {model.name}"))
             path = Archive(model, archive_format).save(folder, force=force, progress=progress)
-        entry.archive, entry.stamp = path, stamp(model)
+        entry.archive, entry.fingerprint = path, fingerprint(model)
         written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in written)
         names = tuple(one.name for one in model.entries())
@@ -439,18 +439,22 @@ class Session:
             self._folder.remove()
             self._folder = None
 
-    def _chosen(self) -> Entry:
+    def _chosen(self) -> SessionModel:
         if self._current is None:
             raise ModelError("there is no model yet: name one with %model NAME, or write a %%handler cell")
         return self._current
 
-    def _unpacked(self, archive: PathLike, name: str | None, registered: dict[str, Any], target: PathLike) -> Entry:
+    def _unpacked(
+        self, archive: PathLike, name: str | None, registered: dict[str, Any], target: PathLike
+    ) -> SessionModel:
         """The model of an archive, which `name` may name anew; the archive is up to date with it."""
         unpacked = Unpacked(archive)
         try:
             options = unpacked.model.options()
-            entry = Entry(name or unpacked.model.name, options, registered, self._keep, target, unpacked=unpacked)
-            entry.stamp = stamp(entry.build())
+            entry = SessionModel(
+                name or unpacked.model.name, options, registered, self._keep, target, unpacked=unpacked
+            )
+            entry.fingerprint = fingerprint(entry.build())
         except BaseException:
             unpacked.close()
             raise
@@ -458,14 +462,14 @@ class Session:
             entry.archive = Path(archive).expanduser()
         return entry
 
-    def _begin(self, entry: Entry) -> Described | Awaiting:
+    def _begin(self, entry: SessionModel) -> Described | Awaiting:
         """Take it for the current model, in the place of one of its name."""
         if (before := self._entries.pop(entry.name, None)) is not None:
             before.discard()
         self._entries[entry.name] = self._current = entry
         return entry.facts()
 
-    def _load(self, entry: Entry, handler: str, *, force: bool = False) -> Ready:
+    def _load(self, entry: SessionModel, handler: str, *, force: bool = False) -> Ready:
         ready = entry.load(handler, force=force)
         for hook in self.on_load:
             hook(entry.name)

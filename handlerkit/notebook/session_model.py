@@ -21,10 +21,10 @@ from handlerkit.worker_process.hot_reload.reload import Reload
 
 
 @dataclass
-class Entry:
+class SessionModel:
     """`options` are Model's, `registered` Worker's, `target` is where the archive is to run. `keep` is called with the
-    live exception of a failed call or load. `stamp` tells whether the archive is up to date, `failure` what did not
-    load, and why; `unpacked` holds the files of a model that came out of an archive."""
+    live exception of a failed call or load. `fingerprint` tells whether the archive is up to date, `failure`
+    what did not load, and why; `unpacked` holds the files of a model that came out of an archive."""
 
     name: str
     options: dict[str, Any]
@@ -33,7 +33,7 @@ class Entry:
     target: PathLike = "declared"
     worker: Worker | None = None
     archive: Path | None = None
-    stamp: object = None
+    fingerprint: object = None
     failure: tuple[object, str] | None = None
     last: Run | None = None
     versions: Versions = field(default_factory=Versions)
@@ -129,7 +129,9 @@ class Entry:
         worker.on_exception = self.keep
         return worker
 
-    def earlier(self, name: str, models: Mapping[str, Entry], envelope: str | None) -> AbstractContextManager[Endpoint]:
+    def earlier(
+        self, name: str, models: Mapping[str, SessionModel], envelope: str | None
+    ) -> AbstractContextManager[Endpoint]:
         """What opens a worker of an earlier version, or of another of these models, in batches as large as this one's
         worker takes."""
         batch_size = self.serve().batch_size
@@ -153,7 +155,7 @@ class Entry:
         """The archive. Raises HandlerkitError where there is none, or one of an earlier model."""
         if self.archive is None:
             raise HandlerkitError(f"{self.name} is not exported yet: run %export first, or name an archive to verify")
-        if self.stamp != stamp(self.build()):
+        if self.fingerprint != fingerprint(self.build()):
             raise HandlerkitError(
                 f"{self.name} has changed since {self.archive.name} was written: run %export --force again"
             )
@@ -179,7 +181,7 @@ class Entry:
 
     def load_failure(self) -> str:
         """The sentence that its files do not load as they are now, "" if they do; they are tried if they never were."""
-        now = stamp(self.build())
+        now = fingerprint(self.build())
         if self.worker is None and (self.failure is None or self.failure[0] != now):
             with suppress(LoadError):  # which is `failure` then
                 self.serve()
@@ -187,7 +189,7 @@ class Entry:
 
     def _failed(self, problem: LoadError) -> None:
         why = f": {problem.error.type}: {problem.error.message}" if problem.error else ""
-        self.failure = stamp(self.build()), " ".join(f"{problem.args[0]}{why}".split())
+        self.failure = fingerprint(self.build()), " ".join(f"{problem.args[0]}{why}".split())
         if problem.__cause__ is not None:
             self.keep(problem.__cause__)
 
@@ -208,7 +210,7 @@ def envelope_of(run: Run | None) -> str | None:
     return run.calls[0].envelope if run and run.calls else None
 
 
-def stamp(model: Model) -> object:
+def fingerprint(model: Model) -> object:
     """Changes when the manifest or a file of the archive does."""
     files = [(entry.name, (stat := entry.source.stat()).st_mtime_ns, stat.st_size) for entry in model.entries()]
     return model.manifest()["model"], files

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from handlerkit.endpoints.server import Server
 
 
-class Standby:
+class VerifyServer:
     """Starts with the first check. Between checks it has no model, so it holds Java's memory and no weights.
 
     What TorchServe has when it starts, config.properties, the environment and the target, is not the same for every

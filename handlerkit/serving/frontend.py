@@ -27,7 +27,7 @@ from handlerkit.serving.headers import (
     reason_of,
 )
 from handlerkit.serving.http import Headers, HttpRequest, Response
-from handlerkit.serving.wire import Answer, Job, Parameter, Prediction
+from handlerkit.serving.wire import Job, Parameter, Prediction, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDied, too_long
 
 #: The Host header of a request that names none, on every endpoint, so that handlers see the same one.
@@ -40,7 +40,7 @@ _LINE_LIMIT = 4096
 _SEQUENCE_ID, _SEQUENCE_START = "ts_request_sequence_id", "ts_request_sequence_start"
 
 
-class Received(NamedTuple):
+class QueuedRequest(NamedTuple):
     """A request the frontend queues: the job for the worker, and what its answer depends on."""
 
     job: Job
@@ -54,7 +54,7 @@ class Received(NamedTuple):
         return self.request.method
 
 
-class Refused(Exception):
+class RejectedRequest(Exception):
     """The frontend answers a request by itself; the worker is never asked."""
 
     def __init__(self, response: Response) -> None:
@@ -107,18 +107,18 @@ class Frontend:
         self._head = functools.lru_cache(maxsize=256)(self._read_head)
         self._random = random.Random()
 
-    def receive(self, request: HttpRequest) -> Received | Response:
+    def receive(self, request: HttpRequest) -> QueuedRequest | Response:
         """The job for the worker, or the frontend's own answer where the worker is never asked."""
         try:
             return self._receive(request)
-        except Refused as refused:
+        except RejectedRequest as refused:
             answer = refused.response
         except parameters.FormError as problem:
             answer = self.error(problem.status, problem.kind, str(problem))
         return as_sent(answer, request.method)
 
-    def _receive(self, request: HttpRequest) -> Received:
-        """Raises Refused, and FormError for a query or a body that cannot be decoded."""
+    def _receive(self, request: HttpRequest) -> QueuedRequest:
+        """Raises RejectedRequest, and FormError for a query or a body that cannot be decoded."""
         head = self._head(request.method, request.path, request.query, request.headers, len(request.body))
         route, headers, values = head.route, head.headers, head.query
         if not head.describe:  # a body is read before the model is looked for
@@ -126,23 +126,23 @@ class Frontend:
         self._know(route, values)
         if request.method == "OPTIONS":
             head_of_json = (("content-type", "application/json"),)
-            raise Refused(self._finish(200, "OK", head_of_json, openapi.document(self.model), self._new_id()))
+            raise RejectedRequest(self._finish(200, "OK", head_of_json, openapi.document(self.model), self._new_id()))
         if self.sequences and not head.names_sequence:
             headers = (*headers, (_SEQUENCE_ID, f"ts-seq-{self._new_id()}"), (_SEQUENCE_START, "true"))
         job = Job(self._new_id(), headers, values)
-        return Received(job, request, head.describe, route.version is not None)
+        return QueuedRequest(job, request, head.describe, route.version is not None)
 
     def _read_head(self, method: str, path: str | None, query: str, headers: Headers, size: int) -> _Head:
-        """What the head of a request with a body of `size` bytes leads to. Raises Refused and FormError."""
+        """What the head of a request with a body of `size` bytes leads to. Raises RejectedRequest and FormError."""
         request = HttpRequest(method, path, headers, query)
         target = request.target(self.model)
         if len(f"{method} {target} HTTP/1.1") > _LINE_LIMIT or not readable(request):
-            raise Refused(self.error(400, "BadRequestException", "Invalid HTTP message."))
+            raise RejectedRequest(self.error(400, "BadRequestException", "Invalid HTTP message."))
         expected = first(headers, "expect")
         if expected is not None and expected.strip().lower() != "100-continue":
-            raise Refused(Response(417, "Expectation Failed", (("content-length", "0"),)))
+            raise RejectedRequest(Response(417, "Expectation Failed", (("content-length", "0"),)))
         if size > self.config.max_request_size:
-            raise Refused(Response(413, "Request Entity Too Large", (("content-length", "0"),)))
+            raise RejectedRequest(Response(413, "Request Entity Too Large", (("content-length", "0"),)))
         plain = target.partition("?")[0].partition("#")[0]
         route = self._route(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
         describe = ("describe", "True") in route.added
@@ -157,7 +157,9 @@ class Frontend:
         variant = "89ab"[int(digits[16], 16) % 4]
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
-    def respond(self, received: Received, answer: Answer, row: int, before: Sequence[Answer] = ()) -> Response:
+    def respond(
+        self, received: QueuedRequest, answer: WorkerResponse, row: int, before: Sequence[WorkerResponse] = ()
+    ) -> Response:
         """The answer to one request of a batch. `before`: the intermediate answers, for a streamed one.
 
         Raises WorkerDied where the frontend would drop the worker instead of answering.
@@ -170,7 +172,7 @@ class Frontend:
             response = self._whole(received, answer.predictions[row])
         return as_sent(response, received.method)
 
-    def failed(self, received: Received, answer: Answer) -> Response:
+    def failed(self, received: QueuedRequest, answer: WorkerResponse) -> Response:
         """An overall code that is not 200: every request of the batch gets the same error.
 
         Raises WorkerDied for a message that is longer than max_response_size.
@@ -179,12 +181,12 @@ class Frontend:
         code = 507 if answer.code == 413 else answer.code
         return self.error(code, "InternalServerException", answer.message, received.job.request_id)
 
-    def died(self, received: Received) -> Response:
+    def died(self, received: QueuedRequest) -> Response:
         """The worker is gone: what each request of its batch gets."""
         response = self.error(500, "InternalServerException", "Worker died.", received.job.request_id)
         return as_sent(response, received.method)
 
-    def overloaded(self, received: Received) -> Response:
+    def overloaded(self, received: QueuedRequest) -> Response:
         """The queue is full."""
         version = f' Version {self.version}"' if received.versioned else ""
         message = (
@@ -202,7 +204,7 @@ class Frontend:
         head = (("content-type", "application/json"),)
         return self._finish(status, reason_of(status), head, body.encode(), request_id or self._new_id())
 
-    def _whole(self, received: Received, row: Prediction) -> Response:
+    def _whole(self, received: QueuedRequest, row: Prediction) -> Response:
         self._check(row)
         head, body = row.headers, row.body
         if head:
@@ -215,7 +217,9 @@ class Frontend:
                 head = (("content-type", "application/json"), *head)
         return self._finish(row.status, row.reason, head, body, received.job.request_id)
 
-    def _streamed(self, received: Received, answer: Answer, row: int, before: Sequence[Answer]) -> Response:
+    def _streamed(
+        self, received: QueuedRequest, answer: WorkerResponse, row: int, before: Sequence[WorkerResponse]
+    ) -> Response:
         """The first intermediate answer decides the head; each later one is a chunk, and so is the last.
 
         A failure after the first chunk cannot be told any more: the connection is cut.
@@ -245,14 +249,14 @@ class Frontend:
             tuple(after for _, after in chunks),
         )
 
-    def broken(self, received: Received, row: int, before: Sequence[Answer]) -> Response:
+    def broken(self, received: QueuedRequest, row: int, before: Sequence[WorkerResponse]) -> Response:
         """A stream whose worker died half-way: what came before the answer that cannot be written or never came."""
         sent = list(takewhile(self._is_writable, before))
         if not sent:
             return self.died(received)
-        return as_sent(self._streamed(received, Answer(500, "", ()), row, sent), received.method)
+        return as_sent(self._streamed(received, WorkerResponse(500, "", ()), row, sent), received.method)
 
-    def _is_writable(self, answer: Answer) -> bool:
+    def _is_writable(self, answer: WorkerResponse) -> bool:
         try:
             for row in answer.predictions:
                 self._check(row)
@@ -288,7 +292,7 @@ class Frontend:
         return tuple(pair for pair in self._added if pair[0].lower() not in names) if names else self._added
 
     def _route(self, method: str, path: str, query: str) -> _Route:
-        """Path to model and version (the inference API, and describe of the management API). Raises Refused."""
+        """Path to model and version (the inference API, and describe of the management API). Raises RejectedRequest."""
         steps = path.rstrip("/").split("/")[1:]  # what %2F stands for divides, too
 
         def explain(asked: bool) -> tuple[str, str]:
@@ -316,24 +320,24 @@ class Frontend:
                 return _Route(model, version, True, ())
             case [] if method != "OPTIONS":
                 message = "Requested method is not allowed, please refer to API document."
-                raise Refused(self.error(405, "MethodNotAllowedException", message))
+                raise RejectedRequest(self.error(405, "MethodNotAllowedException", message))
         message = "Requested resource is not found, please refer to API document."
-        raise Refused(self.error(404, "ResourceNotFoundException", message))
+        raise RejectedRequest(self.error(404, "ResourceNotFoundException", message))
 
     def _know(self, route: _Route, values: Sequence[Parameter]) -> None:
-        """Raises Refused for a model or a version that is not registered. The parameter model_name stays a parameter; a
-        server that started with one model needs none."""
+        """Raises RejectedRequest for a model or a version that is not registered. The parameter model_name stays a
+        parameter; a server that started with one model needs none."""
         model = route.model
         if model is None:
             named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
             if not named:
-                raise Refused(self.error(400, "BadRequestException", "Parameter model_name is required."))
+                raise RejectedRequest(self.error(400, "BadRequestException", "Parameter model_name is required."))
             model = named[0]
         if model != self.model:
-            raise Refused(self.error(404, "ModelNotFoundException", f"Model not found: {model}"))
+            raise RejectedRequest(self.error(404, "ModelNotFoundException", f"Model not found: {model}"))
         if route.version is not None and route.version != self.version:
             message = f"Model version: {route.version} does not exist for model: {model}"
-            raise Refused(self.error(404, "ModelVersionNotFoundException", message))
+            raise RejectedRequest(self.error(404, "ModelVersionNotFoundException", message))
 
 
 def _as_map(method: str, headers: Headers, size: int, route: _Route) -> Headers:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 #: Seconds between requests that arrive together, as a client sends them one after the other.
-GAP = 0.005
+ARRIVAL_INTERVAL = 0.005
 
 
 class _Job(Protocol):
@@ -38,8 +38,10 @@ class Limits:
     ticket: bool = False
 
 
-def arriving(jobs: Sequence[J], limits: Limits, run: Callable[[list[J]], list[A]], refuse: Callable[[J], A]) -> list[A]:
-    """The answers to jobs that arrive GAP apart, in their order, while `run` takes the time it takes.
+def simulate_arrivals(
+    jobs: Sequence[J], limits: Limits, run: Callable[[list[J]], list[A]], refuse: Callable[[J], A]
+) -> list[A]:
+    """The answers to jobs that arrive ARRIVAL_INTERVAL apart, in their order, while `run` takes the time it takes.
 
     Nobody waits: the clock is a reckoned one, so a window that stays open costs nothing, and a queue overflows only
     where a worker as slow as this one would let it.
@@ -47,7 +49,7 @@ def arriving(jobs: Sequence[J], limits: Limits, run: Callable[[list[J]], list[A]
     if len(jobs) == 1:
         return run([jobs[0]])
     answers: dict[int, A] = {}
-    coming = deque((index * GAP, index) for index in range(len(jobs)))
+    coming = deque((index * ARRIVAL_INTERVAL, index) for index in range(len(jobs)))
     waiting: deque[int] = deque()
     now = free = 0.0
 

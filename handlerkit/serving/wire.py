@@ -50,7 +50,7 @@ class Prediction(NamedTuple):
     body: bytes
 
 
-class Answer(NamedTuple):
+class WorkerResponse(NamedTuple):
     """A worker's answer to a batch: an overall code, a message, and a row per request. `after`: the seconds into the
     call at which the worker sent it, where that is known."""
 
@@ -132,7 +132,7 @@ def _received(buffers: Buffers) -> Generator[bytes | memoryview, int, None]:
         yield b""
 
 
-def decode_answer(message: bytes | bytearray) -> Answer:
+def decode_answer(message: bytes | bytearray) -> WorkerResponse:
     """A worker's answer to a predict message.
 
     Raises ProtocolError for what the frontend cannot read: a length that does not fit, as when a reason phrase or
@@ -144,7 +144,7 @@ def decode_answer(message: bytes | bytearray) -> Answer:
     return answer
 
 
-def take_answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int] | None:
+def take_answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse, int] | None:
     """The first answer in what a worker has sent so far, and how many bytes it takes; None where more must come.
 
     Raises ProtocolError as decode_answer does, and as soon as a length above `limit` (max_response_size) is there; it
@@ -156,7 +156,7 @@ def take_answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int] | 
         return None
 
 
-def _answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int]:
+def _answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse, int]:
     """The answer and where it ends."""
     view, whole, at = memoryview(message), len(message), 0
 
@@ -198,4 +198,4 @@ def _answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int]:
     except UnicodeDecodeError as problem:
         raise ProtocolError(str(problem)) from None
     # bodies are copied last: an answer that comes in many pieces is read anew with each of them
-    return Answer(code, said, tuple([Prediction(*row[:5], bytes(row[5])) for row in rows])), at
+    return WorkerResponse(code, said, tuple([Prediction(*row[:5], bytes(row[5])) for row in rows])), at

@@ -9,16 +9,16 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.formatting import duration, percent, pixels, shorten, size
-from handlerkit.predictions import Classes, Detections, SegmentationMap
+from handlerkit.predictions import Classifications, Detections, SegmentationMap
 from handlerkit.view import draw
 from handlerkit.view.decode.contents import (
-    Answer,
+    DecodedResponse,
     Document,
     Frame,
     HeatMap,
     InstanceMasks,
     Picture,
-    Pieces,
+    StreamChunks,
     Tensors,
     TokenWeights,
     Unread,
@@ -71,28 +71,28 @@ class Drawing:
         return [*self.facts, *([named] if named else [])]
 
 
-def drawing(answer: Answer) -> Drawing:
+def drawing(answer: DecodedResponse) -> Drawing:
     """The drawing of an answer; what was noted of it is told after what it is."""
     drawn = _drawn(answer.content, answer)
-    if answer.body[:1] in (b"[", b"{") and not isinstance(answer.content, Document | Pieces):
+    if answer.body[:1] in (b"[", b"{") and not isinstance(answer.content, Document | StreamChunks):
         drawn = replace(drawn, folded=elements.code(fragments.pretty(answer.body.decode(errors="replace"))))
     return replace(drawn, facts=(*drawn.facts, *answer.notes))
 
 
 @singledispatch
-def _drawn(content: Any, answer: Answer) -> Drawing:
+def _drawn(content: Any, answer: DecodedResponse) -> Drawing:
     raise TypeError(f"no drawing of a {type(content).__name__}")
 
 
 @_drawn.register
-def _(content: Picture, answer: Answer) -> Drawing:
+def _(content: Picture, answer: DecodedResponse) -> Drawing:
     shown = draw.fit(content.image)
     cutout = draw.is_transparent(shown)
     return Drawing((f"image {content.said}",), image=draw.checkerboard(shown) if cutout else draw.rgb(shown))
 
 
 @_drawn.register
-def _(content: SegmentationMap, answer: Answer) -> Drawing:
+def _(content: SegmentationMap, answer: DecodedResponse) -> Drawing:
     from PIL import Image
 
     height, width = content.classes.shape
@@ -113,7 +113,7 @@ def _(content: SegmentationMap, answer: Answer) -> Drawing:
 
 
 @_drawn.register
-def _(content: HeatMap, answer: Answer) -> Drawing:
+def _(content: HeatMap, answer: DecodedResponse) -> Drawing:
     import numpy as np
     from PIL import Image
 
@@ -132,12 +132,12 @@ def _(content: HeatMap, answer: Answer) -> Drawing:
 
 
 @_drawn.register
-def _(content: Detections, answer: Answer) -> Drawing:
+def _(content: Detections, answer: DecodedResponse) -> Drawing:
     facts, keys, colours = [_boxes_fact(content, "box")], _counts(content, answer), _colours(content, answer)
     if (photograph := answer.photograph) is None:
         return Drawing(tuple(facts), keys)
     canvas, scale = _canvas(photograph)
-    names, scores = (content.labels, content.scores) if answer.lettered else (None, None)
+    names, scores = (content.labels, content.scores) if answer.labelled else (None, None)
     image = draw.boxes(canvas, content.boxes * scale, names, scores, colours=colours)
     if skipped := image.info["skipped"]:
         facts.append(f"{skipped} not drawn: outside the photograph, or not finite")
@@ -145,7 +145,7 @@ def _(content: Detections, answer: Answer) -> Drawing:
 
 
 @_drawn.register
-def _(content: InstanceMasks, answer: Answer) -> Drawing:
+def _(content: InstanceMasks, answer: DecodedResponse) -> Drawing:
     from PIL import Image
 
     found, masks = content.found, content.masks
@@ -158,7 +158,7 @@ def _(content: InstanceMasks, answer: Answer) -> Drawing:
         frame = answer.frame or (0, 0, *answer.photograph.size)
         canvas, _ = _canvas(answer.photograph, frame)
         masks = [laid(mask, answer.photograph, frame, Image.Resampling.NEAREST) for mask in masks]
-    names, scores = (found.labels, found.scores) if answer.lettered else (None, None)
+    names, scores = (found.labels, found.scores) if answer.labelled else (None, None)
     image = draw.masks(canvas, masks, names, scores, colours=colours)
     if skipped := image.info["skipped"]:
         facts.append(f"{skipped} not drawn: without a pixel")
@@ -166,7 +166,7 @@ def _(content: InstanceMasks, answer: Answer) -> Drawing:
 
 
 @_drawn.register
-def _(content: Classes, answer: Answer) -> Drawing:
+def _(content: Classifications, answer: DecodedResponse) -> Drawing:
     pairs = list(zip(content.names, content.probabilities, strict=True))
     keys = tuple((name, percent(share), draw.colour(0), share) for name, share in pairs[:_MOST])
     facts = (f"{len(pairs)} classes, the first {_MOST} of them:",) if len(pairs) > _MOST else ()
@@ -174,7 +174,7 @@ def _(content: Classes, answer: Answer) -> Drawing:
 
 
 @_drawn.register
-def _(content: TokenWeights, answer: Answer) -> Drawing:
+def _(content: TokenWeights, answer: DecodedResponse) -> Drawing:
     order = sorted(range(len(content.tokens)), key=lambda i: -abs(content.weights[i]))[:8]
     strongest = ", ".join(f"{content.tokens[i]} {content.weights[i]:+.2g}" for i in order)
     count = len(content.tokens)
@@ -183,7 +183,7 @@ def _(content: TokenWeights, answer: Answer) -> Drawing:
 
 
 @_drawn.register
-def _(content: Tensors, answer: Answer) -> Drawing:
+def _(content: Tensors, answer: DecodedResponse) -> Drawing:
     shown = content.tensors[:_MOST]
     facts = [fragments.tensor_fact(name, array) for name, array in shown]
     if len(content.tensors) > _MOST:
@@ -192,7 +192,7 @@ def _(content: Tensors, answer: Answer) -> Drawing:
 
 
 @_drawn.register
-def _(content: Document, answer: Answer) -> Drawing:
+def _(content: Document, answer: DecodedResponse) -> Drawing:
     if not content.text:
         return Drawing(("an empty body",))
     laid = fragments.pretty(content.text)
@@ -205,7 +205,7 @@ def _(content: Document, answer: Answer) -> Drawing:
 
 
 @_drawn.register
-def _(content: Pieces, answer: Answer) -> Drawing:
+def _(content: StreamChunks, answer: DecodedResponse) -> Drawing:
     texts = [shorten(" ".join(fragments.piece(chunk).split())) for chunk in content.chunks[:_MOST]]
     if content.arrivals is not None:
         texts = [f"{one}  after {duration(after)}" for one, after in zip(texts, content.arrivals, strict=False)]
@@ -217,7 +217,7 @@ def _(content: Pieces, answer: Answer) -> Drawing:
 
 
 @_drawn.register
-def _(content: Unread, answer: Answer) -> Drawing:
+def _(content: Unread, answer: DecodedResponse) -> Drawing:
     data = content.data
     return Drawing((f"{size(len(data))} of bytes: {data[:24].hex(' ')}{' …' if len(data) > 24 else ''}",))
 
@@ -279,12 +279,12 @@ def _canvas(photograph: Photograph, frame: Frame | None = None) -> tuple[Image.I
     return canvas, np.array([canvas.width / photograph.size[0], canvas.height / photograph.size[1]] * 2)
 
 
-def _colours(found: Detections, answer: Answer) -> list[draw.Colour]:
+def _colours(found: Detections, answer: DecodedResponse) -> list[draw.Colour]:
     inks = {name: answer.colour(name) for name in dict.fromkeys(found.labels)}
     return [inks[label] for label in found.labels]
 
 
-def _counts(found: Detections, answer: Answer) -> tuple[Key, ...]:
+def _counts(found: Detections, answer: DecodedResponse) -> tuple[Key, ...]:
     """How many there are of each class, most first."""
     counted = Counter(found.labels).most_common(2 * _MOST)
     return tuple((name, str(count), answer.colour(name), None) for name, count in counted if name)

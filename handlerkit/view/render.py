@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlerkit.formatting import counted, duration, excerpt, shorten, size
 from handlerkit.messages import Call, Exchange, Geometry, Run, describe
-from handlerkit.view.decode.contents import Answer
+from handlerkit.view.decode.contents import DecodedResponse
 from handlerkit.view.decode.views import read
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange, findings
@@ -61,7 +61,7 @@ def _(run: Run, *, shown_as: str = "", geometry: Geometry | None = None, page: i
     return _single(run) if len(run.exchanges) == 1 else _several(run, page)
 
 
-def answer(run: Run, one: Exchange) -> Answer:
+def answer(run: Run, one: Exchange) -> DecodedResponse:
     """What an exchange of this Run says."""
     return read(one, run.labels, run.geometry, run.shown_as)
 
@@ -114,7 +114,7 @@ def _several(run: Run, page: int) -> View:
     text, cards = [f"{count}  ->  {answers}", *_causes_text(run)], []
     image = None
     for number, one in enumerate(run.exchanges[first : first + PAGE], start=first + 1):
-        drawn = drawing(replace(answer(run, one), lettered=False))
+        drawn = drawing(replace(answer(run, one), labelled=False))
         image = image or drawn.image
         name = one.request.label or f"request {number}"
         said = "; ".join(drawn.lines) or shorten(" ".join(drawn.text.split()))
@@ -142,7 +142,7 @@ def _card(name: str, one: Exchange, drawn: Drawing) -> str:
     told = drawn.text and not drawn.lines
     body = elements.code(excerpt(drawn.text, 400)) if told else "" if drawn.text else drawn.html
     return (
-        f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.pill(one.response)}'
+        f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.badge(one.response)}'
         f'<span class="hk-soft">{size(len(one.response.body))}</span></div>'
         f"{image}{elements.key(drawn.keys[:_FEW])}{lines}{body}</div>"
     )

@@ -11,33 +11,33 @@ from dataclasses import replace
 
 from handlerkit.messages import Finding
 from handlerkit.why.context_probe import note_debug, watch
-from handlerkit.why.evidence import Evidence, Notebook, Noted, Setup, place
+from handlerkit.why.evidence import Evidence, Notebook, RecordedCall, Setup, place
 from handlerkit.why.rules import loading, raised
 from handlerkit.why.rules.answers import ANSWER_RULES, broken_off, is_piece
-from handlerkit.why.rules.frontend import client_timeout, no_worker, queue_full, staged_again, told, turned_away
+from handlerkit.why.rules.frontend import client_timeout, no_worker, queue_full, rejected, staged_again, told
 from handlerkit.why.rules.request import kind_of_body
 from handlerkit.why.rules.return_value import REMOTE_RETURN_RULES, RETURN_RULES
-from handlerkit.why.rules.settings import declares_metrics, set_aside, unusable
+from handlerkit.why.rules.settings import declares_metrics, ignored_settings, unusable
 from handlerkit.why.rules.warnings import rules_for, without_waits, worth_knowing
 
 __all__ = [
     "Evidence",
     "Notebook",
-    "Noted",
+    "RecordedCall",
     "Setup",
     "client_timeout",
     "declares_metrics",
     "explain",
+    "ignored_settings",
     "kind_of_body",
     "no_worker",
     "note_debug",
     "place",
     "queue_full",
+    "rejected",
     "rules_for",
-    "set_aside",
     "staged_again",
     "told",
-    "turned_away",
     "unusable",
     "watch",
     "without_waits",

@@ -8,17 +8,17 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from handlerkit.why.evidence import Noted
+from handlerkit.why.evidence import RecordedCall
 
 
-def watch(context: Any) -> list[Noted]:
+def watch(context: Any) -> list[RecordedCall]:
     """Let a `ts.context.Context` note the calls that rules ask about, in the list returned; the caller empties it.
 
     Noted are headers that were "found" or, for another casing, "missed" (the value is the name as sent); `explain` and
     `describe` as "asked", where they matter; and "set_response_status".
     The context stays what it is to a handler: its attributes, its class's name and its answers are the same.
     """
-    notes: list[Noted] = []
+    notes: list[RecordedCall] = []
     kind = type(context)
 
     class Watched(kind):  # type: ignore[misc, valid-type]
@@ -44,7 +44,7 @@ def watch(context: Any) -> list[Noted]:
 
     def _note(method: str, arguments: tuple[Any, ...], value: Any) -> None:
         frame = sys._getframe(2)
-        notes.append(Noted(method, arguments, value, frame.f_code.co_filename, frame.f_lineno))
+        notes.append(RecordedCall(method, arguments, value, frame.f_code.co_filename, frame.f_lineno))
 
     Watched.__name__, Watched.__qualname__, Watched.__module__ = kind.__name__, kind.__qualname__, kind.__module__
     context.__class__ = Watched
@@ -56,7 +56,7 @@ def _from_package() -> bool:
     return "/site-packages/" in sys._getframe(2).f_code.co_filename
 
 
-def note_debug(notes: list[Noted], files: Iterable[str]) -> None:
+def note_debug(notes: list[RecordedCall], files: Iterable[str]) -> None:
     """Note that the root logger, or one named after a file of the model, was asked to log at DEBUG, which a worker
     does not: loggers keep their answer to that question."""
     asked = logging.root._cache.pop(logging.DEBUG, True) is False  # type: ignore[attr-defined]
@@ -65,4 +65,4 @@ def note_debug(notes: list[Noted], files: Iterable[str]) -> None:
         if isinstance(logger := loggers.get(file[:-3]), logging.Logger):
             asked |= logger._cache.pop(logging.DEBUG, True) is False  # type: ignore[attr-defined]
     if asked:
-        notes.append(Noted("debug", (), None, "", 0))
+        notes.append(RecordedCall("debug", (), None, "", 0))

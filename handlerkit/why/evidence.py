@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from handlerkit.messages import ErrorInfo, Finding, Frame, HttpRequest, LogLine, Response
-from handlerkit.serving.wire import Answer, Job
+from handlerkit.serving.wire import Job, WorkerResponse
 
 LOAD = "Registering the model answers 500 'Failed to start workers'; the cause stands only in the server's log."
 FAILED = "Every client of the batch gets 503 'Prediction failed'; the exception stands only in the server's log."
@@ -36,7 +36,7 @@ class Setup(NamedTuple):
 _NO_SETUP = Setup()
 
 
-class Noted(NamedTuple):
+class RecordedCall(NamedTuple):
     """A call of one of the context's methods that a rule may want to know of: which method, its arguments, what it
     gave back, and the line that called it."""
 
@@ -91,11 +91,11 @@ class Evidence:
     envelope: str | None = None
     requests: Sequence[HttpRequest] = ()
     jobs: Sequence[Job] = ()
-    answer: Answer | None = None
-    before: Sequence[Answer] = ()
+    answer: WorkerResponse | None = None
+    before: Sequence[WorkerResponse] = ()
     responses: Sequence[Response] = ()
     result: Any = None
-    noted: Sequence[Noted] = ()
+    noted: Sequence[RecordedCall] = ()
     logs: Sequence[LogLine] = ()
     seconds: float = 0.0
     describe: bool = False

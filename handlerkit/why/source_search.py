@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from handlerkit.why.evidence import Evidence, Noted, place
+from handlerkit.why.evidence import Evidence, RecordedCall, place
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -73,12 +73,12 @@ def _is_none(value: ast.expr | None) -> bool:
     return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
-def name(note: Noted) -> str:
+def name(note: RecordedCall) -> str:
     """The name of the file that asked."""
     return note.file.rpartition("/")[2]
 
 
-def noted(seen: Evidence, note: Noted) -> str:
+def noted(seen: Evidence, note: RecordedCall) -> str:
     """The line that asked, where it is one of the model's own."""
     if name(note) not in seen.files or seen.folder is None or not note.file.startswith(str(seen.folder)):
         return ""

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from handlerkit import why
 from handlerkit.memory import Memory
-from handlerkit.messages import ErrorInfo, Finding, Geometry, HttpRequest, LogLine, Response, Seen
+from handlerkit.messages import ErrorInfo, Finding, Geometry, HttpRequest, LogLine, Response, SideEffect
 from handlerkit.model import Model
 from handlerkit.serving.config import Config
-from handlerkit.serving.wire import Answer, Job
+from handlerkit.serving.wire import Job, WorkerResponse
 from handlerkit.timing import Timings
 from handlerkit.worker_process.model_files import ModelFiles
 
@@ -53,7 +53,7 @@ class Loaded(NamedTuple):
 
     entry_point: str
     geometry: Geometry | None
-    seen: tuple[Seen, ...]
+    seen: tuple[SideEffect, ...]
 
 
 class Failed(NamedTuple):
@@ -85,7 +85,7 @@ class Called(NamedTuple):
     bodies: tuple[str, ...]
     noted: bool
     memory: Memory | None
-    seen: tuple[Seen, ...]
+    seen: tuple[SideEffect, ...]
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Question:
     requests: Sequence[HttpRequest]
     jobs: Sequence[Job]
     responses: Sequence[Response]
-    answer: Answer | None
-    before: Sequence[Answer]
+    answer: WorkerResponse | None
+    before: Sequence[WorkerResponse]
     logs: Sequence[LogLine]
     died: str
     seconds: float

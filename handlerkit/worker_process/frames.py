@@ -36,7 +36,7 @@ _PLAIN = {
     ("handlerkit.messages.call", "Frame"),
     ("handlerkit.messages.finding", "Finding"),
     ("handlerkit.messages.geometry", "Geometry"),
-    ("handlerkit.messages.seen", "Seen"),
+    ("handlerkit.messages.side_effect", "SideEffect"),
     ("handlerkit.timing", "Timings"),
 }
 

@@ -17,7 +17,7 @@ from types import FrameType
 from handlerkit.worker_process import frames, streams
 from handlerkit.worker_process.assignment import Assignment
 from handlerkit.worker_process.frames import Connection
-from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
+from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 
 
@@ -87,7 +87,7 @@ class Host:
     def _swap(self, batch_size: int | None) -> None:
         try:
             changed = self._loaded.swap(batch_size)
-        except LoadAnew as problem:
+        except ReloadRequired as problem:
             self._done(("", str(problem), *self._loaded.loaded))
         else:
             self._done((changed, "", *self._loaded.loaded))

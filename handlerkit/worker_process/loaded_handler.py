@@ -22,7 +22,7 @@ from handlerkit.worker_process import process_state
 from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded, Question
 from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
 from handlerkit.worker_process.hot_reload.reload import Swap
-from handlerkit.worker_process.hot_reload.state_snapshot import Dice
+from handlerkit.worker_process.hot_reload.state_snapshot import RngStates
 from handlerkit.worker_process.log_capture import PlainPaths, without_kit
 from handlerkit.worker_process.outcome import unsendable
 from handlerkit.worker_process.side_effects import Recorder
@@ -83,7 +83,7 @@ class LoadedHandler:
         with self._inside:
             try:
                 metrics = metrics_cache(model.name, config.metrics_config)
-                dice = Dice()
+                dice = RngStates()
                 with LoadRecord(given.model_dir) as record, self._recorder, _Clocked([self._threads]):
                     self._service = TsModelLoader().load(
                         model.name, str(given.model_dir), model.handler, given.gpu_id, given.batch_size, None,
@@ -116,8 +116,8 @@ class LoadedHandler:
         """Read the model's files again, put what changed into the loaded handler, and everything else back to what it
         was after the load; tell it of another batch size. Returns what changed, as half a sentence.
 
-        Raises LoadAnew where that might answer otherwise than a handler that is loaded anew; it may then be in no state
-        to be called.
+        Raises ReloadRequired where that might answer otherwise than a handler that is loaded anew; it may then be in
+        no state to be called.
         """
         self._forget()
         other = batch_size if batch_size != self._batch_size else None

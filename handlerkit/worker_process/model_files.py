@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlerkit.model import Entry, Model
-from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
+from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 
 if TYPE_CHECKING:
     from handlerkit.worker_process.user_files import UserFiles
@@ -57,28 +57,29 @@ class ModelFiles:
     def edited(self) -> dict[str, bytes]:
         """The new bytes of Python files that changed, by where they are staged.
 
-        Raises LoadAnew where any other file changed, came or went, and where the staged ones are not what they were.
+        Raises ReloadRequired where any other file changed, came or went, and where the staged ones are not what they
+        were.
         """
         try:
             now = {entry.name: (entry, _identity(entry.source)) for entry in self._model.entries()}
             if came := now.keys() ^ self._entries.keys():
                 name = min(came)
-                raise LoadAnew(f"{name} {'came' if name in now else 'went'}")
+                raise ReloadRequired(f"{name} {'came' if name in now else 'went'}")
             if (listing := _listing(self._folder)) != self._staged:
                 names = {name for name, _ in listing.items() ^ self._staged.items()}
-                raise LoadAnew(f"{min(names)} was written to in model_dir")
+                raise ReloadRequired(f"{min(names)} was written to in model_dir")
             edited = {}
             for name, (entry, identity) in now.items():
                 source = entry.source.read_bytes() if name.endswith(".py") else None
                 if not self._differs(entry, identity, source):
                     continue
                 if source is None or entry.option == "model_file":
-                    raise LoadAnew(f"{name} changed")
+                    raise ReloadRequired(f"{name} changed")
                 edited[self._folder + name] = source
             self._entries = now
             return edited
         except OSError as problem:
-            raise LoadAnew(f"{Path(problem.filename or '').name} cannot be read") from problem
+            raise ReloadRequired(f"{Path(problem.filename or '').name} cannot be read") from problem
 
     def mention(self, name: str) -> bool:
         """Whether a small file other than Python's has this name in it: what is loaded from it may look for that."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from handlerkit.memory import Memory
-from handlerkit.messages import ErrorInfo, LogLine, Seen
+from handlerkit.messages import ErrorInfo, LogLine, SideEffect
 from handlerkit.serving import wire
-from handlerkit.serving.wire import Answer, ProtocolError, TooLongError
+from handlerkit.serving.wire import ProtocolError, TooLongError, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDied, too_long
 from handlerkit.timing import Timings
 
@@ -22,15 +22,15 @@ class Outcome:
     """
 
     timings: Timings
-    reply: Answer | None = None
-    before: list[Answer] = field(default_factory=list)
+    reply: WorkerResponse | None = None
+    before: list[WorkerResponse] = field(default_factory=list)
     logs: tuple[LogLine, ...] = ()
     error: ErrorInfo | None = None
     died: str = ""
     bodies: tuple[str, ...] = ()
     noted: bool = False
     memory: Memory | None = None
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[SideEffect, ...] = ()
 
 
 class Answers:
@@ -43,12 +43,12 @@ class Answers:
     """
 
     def __init__(self, limit: int) -> None:
-        self.before: list[Answer] = []
-        self.reply: Answer | None = None
+        self.before: list[WorkerResponse] = []
+        self.reply: WorkerResponse | None = None
         self.unasked = False
         self._limit = limit
 
-    def take(self, data: bytes | bytearray, after: float) -> Answer:
+    def take(self, data: bytes | bytearray, after: float) -> WorkerResponse:
         """The next answer, `after` seconds into the call. Raises WorkerDied for one that the frontend cannot read."""
         try:
             taken = wire.take_answer(data, self._limit)
@@ -68,7 +68,7 @@ class Answers:
         return answer
 
 
-def has_more(answer: Answer) -> bool:
+def has_more(answer: WorkerResponse) -> bool:
     """Whether it is an intermediate answer (ts.handler_utils.utils.send_intermediate_predict_response)."""
     return any(("ts_stream_next", "true") in row.headers for row in answer.predictions)
 

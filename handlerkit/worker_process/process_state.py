@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
+from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 
 #: Functions without arguments that tell a setting, by module: looked at where the module is imported.
 _SETTINGS = {
@@ -47,7 +47,7 @@ def imported() -> dict[str, ModuleType]:
 
 
 def keep() -> Callable[[], None]:
-    """What makes the process, after requests, what it is now: raises LoadAnew where it cannot, as for settings of
+    """What makes the process, after requests, what it is now: raises ReloadRequired where it cannot, as for settings of
     torch, numpy and Pillow. Modules that requests imported are forgotten."""
     environment, path, folder = variables_now().copy(), list(sys.path), os.getcwd()
     before, streams, root = imported(), (sys.stdout, sys.stderr), logging.root
@@ -61,7 +61,7 @@ def keep() -> Callable[[], None]:
     def back() -> None:
         for name, value in _settings():
             if settings.get(name, value) != value:
-                raise LoadAnew(f"requests changed {name}")
+                raise ReloadRequired(f"requests changed {name}")
         os.chdir(folder)
         sys.path[:] = path
         now = variables_now()

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
 
-from handlerkit.messages import Seen, SeenKind
+from handlerkit.messages import SideEffect, SideEffectKind
 
 _KIT = str(Path(__file__).resolve().parents[1])
 #: How many things are kept of one load or call.
@@ -46,7 +46,7 @@ class Recorder:
         self._own = os.path.join(model_dir, "")
         self._known = (self._own, *_SYSTEM, *_environment())
         self._name_of = name_of
-        self._found: dict[Seen, None] = {}
+        self._found: dict[SideEffect, None] = {}
         self._made: set[str] = set()
         self._begun = time.time()
         self._loading = True
@@ -64,7 +64,7 @@ class Recorder:
     ) -> None:
         Recorder._recording, self._outer = self._outer, None
 
-    def take(self) -> tuple[Seen, ...]:
+    def take(self) -> tuple[SideEffect, ...]:
         """What was seen since the last call; the first one ends the load."""
         self._loading = False
         if not self._found:
@@ -80,7 +80,7 @@ class Recorder:
         frame = sys._getframe(2)  # behind this and the hook
         where = self._direct(frame) if event == "import" else self._led_to(frame)
         if where is not None:
-            self._found[Seen(*found, where, self._loading)] = None
+            self._found[SideEffect(*found, where, self._loading)] = None
 
     def _led_to(self, frame: FrameType | None) -> str | None:
         """The innermost line of the handler's own files; "" for one of TorchServe's handlers, None for code that has
@@ -103,7 +103,7 @@ class Recorder:
 
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def _open(self, path: Any, mode: Any, flags: Any) -> tuple[SeenKind, str] | None:
+    def _open(self, path: Any, mode: Any, flags: Any) -> tuple[SideEffectKind, str] | None:
         if not isinstance(path, str | bytes | os.PathLike):
             return None  # a file that is open already
         full = os.path.abspath(os.fsdecode(path))
@@ -117,32 +117,32 @@ class Recorder:
             return None  # it made it itself, or asks whether it is there
         return "read", _short(full)
 
-    def _resolve(self, host: Any, port: Any, *_: Any) -> tuple[SeenKind, str] | None:
+    def _resolve(self, host: Any, port: Any, *_: Any) -> tuple[SideEffectKind, str] | None:
         if not host:
             return None
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
         return "network", f"{name}:{port}" if port else name
 
-    def _connect(self, _: Any, address: Any) -> tuple[SeenKind, str] | None:
+    def _connect(self, _: Any, address: Any) -> tuple[SideEffectKind, str] | None:
         if not isinstance(address, tuple) or any(seen.kind == "network" for seen in self._found):
             return None  # a socket of this machine, or the address of a host that was asked for by its name
         return "network", f"{address[0]}:{address[1]}"
 
-    def _popen(self, executable: Any, arguments: Any, *_: Any) -> tuple[SeenKind, str] | None:
+    def _popen(self, executable: Any, arguments: Any, *_: Any) -> tuple[SideEffectKind, str] | None:
         words = [arguments] if isinstance(arguments, str | bytes | os.PathLike) else list(arguments or [executable])
         return _program(shlex.join(os.fsdecode(word) for word in words))
 
-    def _system(self, command: Any) -> tuple[SeenKind, str] | None:
+    def _system(self, command: Any) -> tuple[SideEffectKind, str] | None:
         return _program(os.fsdecode(command))
 
-    def _import(self, module: Any, *_: Any) -> tuple[SeenKind, str] | None:
+    def _import(self, module: Any, *_: Any) -> tuple[SideEffectKind, str] | None:
         top = str(module).partition(".")[0]
         if top in sys.stdlib_module_names or os.path.exists(f"{self._own}{top}.py") or os.path.isdir(self._own + top):
             return None
         return "import", top
 
 
-_LOOKS: dict[str, Callable[..., tuple[SeenKind, str] | None]] = {
+_LOOKS: dict[str, Callable[..., tuple[SideEffectKind, str] | None]] = {
     "open": Recorder._open,
     "socket.getaddrinfo": Recorder._resolve,
     "socket.gethostbyname": lambda self, host: self._resolve(host, None),
@@ -159,7 +159,7 @@ def _hook(event: str, arguments: tuple[Any, ...], kind: type[Recorder] = Recorde
         try:
             recorder._note(event, arguments)
         except Exception as problem:  # it would be raised in the handler, at a line that is right
-            recorder._found[Seen("read", f"not recorded: {type(problem).__name__}")] = None
+            recorder._found[SideEffect("read", f"not recorded: {type(problem).__name__}")] = None
 
 
 def _environment() -> tuple[str, ...]:
@@ -183,7 +183,7 @@ def _is_older(path: str, begun: float) -> bool:
         return False
 
 
-def _program(command: str) -> tuple[SeenKind, str] | None:
+def _program(command: str) -> tuple[SideEffectKind, str] | None:
     program = os.path.basename(command.split(maxsplit=1)[0]) if command.strip() else ""
     return None if program in _ASKING else ("process", command[:200])
 

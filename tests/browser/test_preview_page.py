@@ -200,10 +200,10 @@ def test_labels_can_be_hidden(show: Show) -> None:
     ink = draw.colour(1)
     answer = [{"label": "cat", "box": [20, 40, 100, 90], "score": 0.5}]
     shown = show(run(answer, flat((255, 255, 255)), labels={"1": "cat"}))
-    lettered = shown.count(ink)
+    labelled = shown.count(ink)
     shown.el.get_by_label("Labels").uncheck()
     shown.frame()
-    assert 0 < shown.count(ink) < lettered
+    assert 0 < shown.count(ink) < labelled
 
 
 def test_other_answer_moves_nothing_below(show: Show) -> None:

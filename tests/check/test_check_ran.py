@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from findings_of import only
 
-from handlerkit.messages import Call, Run, Seen
+from handlerkit.messages import Call, Run, SideEffect
 from handlerkit.timing import Timings
 
 LINE = "handler.py, line 3"
 
 
-def run_of(*seen: Seen) -> Run:
+def run_of(*seen: SideEffect) -> Run:
     return Run((), (Call([], Timings(0.0), seen=seen),))
 
 
@@ -30,7 +30,7 @@ def run_of(*seen: Seen) -> Run:
     ],
 )
 def test_told_with_its_line(checked, seen: tuple[Any, ...], name: str, severity: str, says: str) -> None:
-    found = only(checked("import torch\n", runs=[run_of(Seen(*seen))]), name)
+    found = only(checked("import torch\n", runs=[run_of(SideEffect(*seen))]), name)
     assert found.severity == severity
     assert found.message.startswith(says)
     assert found.where == LINE
@@ -38,17 +38,17 @@ def test_told_with_its_line(checked, seen: tuple[Any, ...], name: str, severity:
 
 
 def test_once_for_all_runs(checked) -> None:
-    seen = Seen("process", "ffmpeg", "handler.py, line 3")
+    seen = SideEffect("process", "ffmpeg", "handler.py, line 3")
     assert len(checked("import torch\n", runs=[run_of(seen, seen), run_of(seen)])) == 1
 
 
 def test_a_missing_import_that_is_read_is_told_once(checked) -> None:
-    found = checked("import skimage\n", runs=[run_of(Seen("import", "skimage", "handler.py, line 1", True))])
+    found = checked("import skimage\n", runs=[run_of(SideEffect("import", "skimage", "handler.py, line 1", True))])
     assert [one.name for one in found] == ["missing_module"]
 
 
-@pytest.mark.parametrize("seen", [(), (Seen("import", "torch", "handler.py, line 1", True),)])
-def test_nothing_to_tell(checked, seen: tuple[Seen, ...]) -> None:
+@pytest.mark.parametrize("seen", [(), (SideEffect("import", "torch", "handler.py, line 1", True),)])
+def test_nothing_to_tell(checked, seen: tuple[SideEffect, ...]) -> None:
     assert checked("import torch\n", runs=[run_of(*seen)]) == []
 
 

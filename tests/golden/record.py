@@ -90,7 +90,7 @@ class Recording:
     def record(self, case: Case) -> Case:
         """The case with what the handler saw and what the client gets now."""
         self._saw.write_text("")
-        with patch.object(server, "GAP", case.get("gap_seconds", server.GAP)):
+        with patch.object(server, "ARRIVAL_INTERVAL", case.get("gap_seconds", server.ARRIVAL_INTERVAL)):
             run = self.server.predict(*map(request_of, case.get("requests") or [case["request"]]))
         saw = calls_of(self._saw.read_text().splitlines())
         answers = [answer_of(response) for response in run.responses]

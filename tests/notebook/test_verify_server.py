@@ -19,7 +19,7 @@ from handlerkit.errors import LoadError, ServerError
 from handlerkit.messages import Request
 from handlerkit.model import Model
 from handlerkit.notebook.session import Session
-from handlerkit.notebook.verify_server import Standby
+from handlerkit.notebook.verify_server import VerifyServer
 from handlerkit.verify import Report
 
 server_test = pytest.mark.server
@@ -35,7 +35,7 @@ def handle(data, context):
 class Checks:
     """Checks of one archive, all by the same Standby."""
 
-    standby: Standby
+    standby: VerifyServer
     archive: Path
     worker: Worker
 
@@ -54,7 +54,7 @@ def checks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
     folder = tmp_path_factory.mktemp("tells")
     (folder / "tells.py").write_text(TELLS)
     model = Model("tells", handler=folder / "tells.py")
-    standby = Standby()
+    standby = VerifyServer()
     with Worker(model, batch_size=3) as worker:
         yield Checks(standby, Archive(model).save(folder), worker)
     standby.stop()
@@ -62,7 +62,7 @@ def checks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
 
 def test_no_server_before_the_first_check() -> None:
     with pytest.raises(ServerError, match="no TorchServe is kept up yet: %verify starts one"):
-        _ = Standby().server
+        _ = VerifyServer().server
 
 
 @server_test

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlerkit.errors import ConfigError
-from handlerkit.serving.config import Config, as_text, check_keys
+from handlerkit.serving.config import Config, PropertyError, as_text, check_keys
 
 
 def test_nothing_given_is_torchserves_defaults() -> None:
@@ -43,7 +42,7 @@ def test_value_of_its_own_kind_or_as_text(key: str, given: object, value: object
     ],
 )
 def test_what_is_refused(key: str, given: object, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(PropertyError, match=words):
         Config.read({key: given})
 
 

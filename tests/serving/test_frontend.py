@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from handlerkit.messages import Part, Request, Response
 from handlerkit.serving import parameters
 from handlerkit.serving.config import Config
-from handlerkit.serving.frontend import HOST, Frontend, Received, WorkerDied
-from handlerkit.serving.wire import Answer, Parameter, Prediction
+from handlerkit.serving.frontend import HOST, Frontend, QueuedRequest, WorkerDied
+from handlerkit.serving.wire import Parameter, Prediction, WorkerResponse
 
 ASCII = st.text(st.characters(codec="ascii"), max_size=20)
 
@@ -23,9 +23,9 @@ def frontend(**properties: object) -> Frontend:
     return Frontend("m", "1.0", Config.read(properties))
 
 
-def received(request: Request | None = None, **properties: object) -> Received:
+def received(request: Request | None = None, **properties: object) -> QueuedRequest:
     got = frontend(**properties).receive(request or Request())
-    assert isinstance(got, Received), got
+    assert isinstance(got, QueuedRequest), got
     return got
 
 
@@ -42,7 +42,7 @@ def prediction(
 
 
 def respond(*rows: Prediction, request: Request | None = None, row: int = 0, **properties: object) -> Response:
-    return frontend(**properties).respond(received(request), Answer(200, "", rows), row)
+    return frontend(**properties).respond(received(request), WorkerResponse(200, "", rows), row)
 
 
 def own(response: Response) -> list[tuple[str, str]]:
@@ -264,14 +264,14 @@ class TestRespond:
     def test_message_longer_than_an_answer_may_be_ends_the_worker(self) -> None:
         front = frontend(max_response_size=10)
         with pytest.raises(WorkerDied, match=r"^size: The answer has 11 bytes"):
-            front.respond(received(), Answer(400, "m" * 11, ()), 0)
+            front.respond(received(), WorkerResponse(400, "m" * 11, ()), 0)
 
     @pytest.mark.parametrize(
         ("code", "status", "reason"),
         [(503, 503, "Service Unavailable"), (413, 507, "Insufficient Storage"), (777, 777, "Unknown Status (777)")],
     )
     def test_overall_code_is_an_error_for_each(self, code: int, status: int, reason: str) -> None:
-        response = frontend().respond(received(), Answer(code, "why <&é>", ()), 0)
+        response = frontend().respond(received(), WorkerResponse(code, "why <&é>", ()), 0)
         assert (response.status, response.reason) == (status, reason)
         assert response.text == json.dumps(
             {"code": status, "type": "InternalServerException", "message": "why <&é>"}, indent=2, ensure_ascii=False
@@ -291,8 +291,8 @@ class TestRespond:
 
 
 class TestStreams:
-    FIRST = Answer(200, "", (prediction(b"a", 202, "Streaming", (("ts_stream_next", "true"),)),))
-    LAST = Answer(200, "", (prediction(b"z", 404),))
+    FIRST = WorkerResponse(200, "", (prediction(b"a", 202, "Streaming", (("ts_stream_next", "true"),)),))
+    LAST = WorkerResponse(200, "", (prediction(b"z", 404),))
 
     def test_first_piece_decides_the_head(self) -> None:
         response = frontend().respond(received(), self.LAST, 0, [self.FIRST])
@@ -302,15 +302,15 @@ class TestStreams:
         assert (response.body, response.complete) == (b"az", True)
 
     def test_empty_pieces_are_no_chunks(self) -> None:
-        nothing = Answer(200, "", (prediction(b""),))
+        nothing = WorkerResponse(200, "", (prediction(b""),))
         assert frontend().respond(received(), self.LAST, 0, [self.FIRST, nothing]).chunks == (b"a", b"z")
 
     def test_failure_at_the_end_breaks_off(self) -> None:
-        response = frontend().respond(received(), Answer(503, "Prediction failed", ()), 0, [self.FIRST])
+        response = frontend().respond(received(), WorkerResponse(503, "Prediction failed", ()), 0, [self.FIRST])
         assert (response.status, response.chunks, response.complete) == (202, (b"a",), False)
 
     def test_failed_piece_is_the_answer(self) -> None:
-        failed = Answer(500, "asked to", (prediction(),))
+        failed = WorkerResponse(500, "asked to", (prediction(),))
         assert frontend().respond(received(), self.LAST, 0, [failed]).json()["message"] == "asked to"
 
 

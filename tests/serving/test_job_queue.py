@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlerkit.serving.job_queue import GAP, Limits, Queue, arriving
+from handlerkit.serving.job_queue import ARRIVAL_INTERVAL, Limits, Queue, simulate_arrivals
 
 
 class Job(NamedTuple):
@@ -29,7 +29,7 @@ def batches(jobs: list[Job], limits: Limits, seconds: float = 0.0) -> tuple[list
             pass
         return [f"answer {job.name}" for job in batch]
 
-    return run, arriving(jobs, limits, call, lambda job: f"refused {job.name}")
+    return run, simulate_arrivals(jobs, limits, call, lambda job: f"refused {job.name}")
 
 
 def some(count: int) -> list[Job]:
@@ -47,11 +47,11 @@ def test_one_at_a_time_without_batching() -> None:
 
 
 def test_what_comes_after_the_delay_is_another_batch() -> None:
-    assert batches(some(4), Limits(4, GAP * 1.5, 100))[0] == [[0, 1], [2, 3]]
+    assert batches(some(4), Limits(4, ARRIVAL_INTERVAL * 1.5, 100))[0] == [[0, 1], [2, 3]]
 
 
 def test_without_delay_a_second_job_that_waits_is_taken_and_no_third() -> None:
-    assert batches(some(6), Limits(6, 0.0, 100), seconds=GAP * 10)[0] == [[0], [1, 2], [3, 4], [5]]
+    assert batches(some(6), Limits(6, 0.0, 100), seconds=ARRIVAL_INTERVAL * 10)[0] == [[0], [1, 2], [3, 4], [5]]
 
 
 def test_a_reckoned_window_takes_no_time() -> None:
@@ -65,7 +65,7 @@ def test_describe_is_alone_and_closes_the_batch_before_it() -> None:
 
 
 def test_a_full_queue_refuses() -> None:
-    run, answers = batches(some(6), Limits(1, 0.0, 2), seconds=GAP * 20)
+    run, answers = batches(some(6), Limits(1, 0.0, 2), seconds=ARRIVAL_INTERVAL * 20)
     assert run == [[0], [1], [2]]
     assert answers[3:] == ["refused 3", "refused 4", "refused 5"]
 
@@ -75,12 +75,12 @@ def test_a_quick_worker_never_lets_the_queue_fill() -> None:
 
 
 def test_with_tickets_a_busy_worker_refuses() -> None:
-    run, answers = batches(some(3), Limits(1, 0.1, 100, ticket=True), seconds=GAP * 20)
+    run, answers = batches(some(3), Limits(1, 0.1, 100, ticket=True), seconds=ARRIVAL_INTERVAL * 20)
     assert run == [[0]]
     assert answers == ["answer 0", "refused 1", "refused 2"]
 
 
-@given(st.lists(st.booleans(), max_size=30), st.integers(1, 5), st.sampled_from([0.0, GAP, 0.1]))
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 5), st.sampled_from([0.0, ARRIVAL_INTERVAL, 0.1]))
 def test_every_job_is_answered_once_and_in_order(describes: list[bool], size: int, delay: float) -> None:
     jobs = [Job(number, describe) for number, describe in enumerate(describes)]
     run, answers = batches(jobs, Limits(size, delay, 100))

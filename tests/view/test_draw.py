@@ -120,9 +120,9 @@ def test_masks_without_a_pixel_and_no_masks():
 @pytest.mark.parametrize("shape", [(80, 96), (80, 101), (1, 1)])
 def test_bounds_of_a_mask(shape):
     mask = np.zeros(shape, bool)
-    assert draw.bounds(mask) is None
+    assert draw.mask_to_xyxy(mask) is None
     mask[-1, -1] = mask[-1, shape[1] // 2] = True
-    assert draw.bounds(mask) == (shape[1] // 2, shape[0] - 1, shape[1], shape[0])
+    assert draw.mask_to_xyxy(mask) == (shape[1] // 2, shape[0] - 1, shape[1], shape[0])
 
 
 def test_heat_leaves_cold_pixels_grey_and_ends_in_bright_yellow():

@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 import handlerkit as hk
-from handlerkit.messages import Seen
+from handlerkit.messages import SideEffect
 from handlerkit.worker_process.side_effects import Recorder
 
 HANDLER = """\
@@ -33,13 +33,13 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def seen_of(tmp_path: Path) -> Iterator[Callable[..., tuple[Seen, ...]]]:
+def seen_of(tmp_path: Path) -> Iterator[Callable[..., tuple[SideEffect, ...]]]:
     """What is seen of a handler of these lines: in its load, and in one call that is no load's."""
     workers: list[hk.Worker] = []
 
     def run(
         in_request: str = "pass", at_load: str = "pass", *, in_process: bool = False, **files: str
-    ) -> tuple[Seen, ...]:
+    ) -> tuple[SideEffect, ...]:
         lines = "".join(f"    {line}\n" for line in dedent(in_request).splitlines())
         (tmp_path / "handler.py").write_text(HANDLER.format(at_load=at_load, lines=lines))
         for name, text in files.items():
@@ -72,12 +72,14 @@ def test_nothing_beyond_its_own_files(seen_of) -> None:
 
 
 def test_a_file_read_by_a_request(seen_of, elsewhere: Path) -> None:
-    assert seen_of(f"open({str(elsewhere)!r}).close()") == (Seen("read", str(elsewhere), "handler.py, line 6", False),)
+    assert seen_of(f"open({str(elsewhere)!r}).close()") == (
+        SideEffect("read", str(elsewhere), "handler.py, line 6", False),
+    )
 
 
 def test_a_file_read_while_loading(seen_of, elsewhere: Path) -> None:
     assert seen_of("pass", f"open({str(elsewhere)!r}).close()") == (
-        Seen("read", str(elsewhere), "handler.py, line 2", True),
+        SideEffect("read", str(elsewhere), "handler.py, line 2", True),
     )
 
 
@@ -92,13 +94,13 @@ def test_a_file_written_elsewhere(seen_of, elsewhere: Path, monkeypatch: pytest.
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     target = elsewhere.with_name("log.txt")
     assert seen_of(f"open({str(target)!r}, 'w').close()", in_process=True) == (
-        Seen("write", str(target), "handler.py, line 6", False),
+        SideEffect("write", str(target), "handler.py, line 6", False),
     )
 
 
 def test_a_program(seen_of) -> None:
     (seen,) = seen_of('subprocess.run(["true", "a b"])')
-    assert seen == Seen("process", "true 'a b'", "handler.py, line 6", False)
+    assert seen == SideEffect("process", "true 'a b'", "handler.py, line 6", False)
 
 
 def test_a_command_of_the_shell(seen_of) -> None:
@@ -110,7 +112,7 @@ def test_a_connection_once_and_by_its_name(seen_of) -> None:
     with socket.create_server(("localhost", 0)) as server:
         port = server.getsockname()[1]
         (seen,) = seen_of(f'socket.create_connection(("localhost", {port})).close()')
-    assert seen == Seen("network", f"localhost:{port}", "handler.py, line 6", False)
+    assert seen == SideEffect("network", f"localhost:{port}", "handler.py, line 6", False)
 
 
 def test_a_socket_of_this_machine_is_no_connection(seen_of) -> None:
@@ -119,7 +121,7 @@ def test_a_socket_of_this_machine_is_no_connection(seen_of) -> None:
 
 def test_a_module_that_a_request_imports(seen_of) -> None:
     assert seen_of("import pytest_timeout, colorsys") == (
-        Seen("import", "pytest_timeout", "handler.py, line 6", False),
+        SideEffect("import", "pytest_timeout", "handler.py, line 6", False),
     )
 
 

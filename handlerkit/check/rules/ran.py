@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from handlerkit.check.rules.effects import LOAD, REQUEST, after
 from handlerkit.check.subject import Subject
-from handlerkit.messages import Finding, Seen, Severity
+from handlerkit.messages import Finding, Severity, SideEffect
 from handlerkit.targets import Target
 
 
@@ -22,7 +22,7 @@ def seen_while_running(subject: Subject, target: Target) -> Iterator[Finding]:
             yield found
 
 
-def _done(one: Seen) -> Finding:
+def _done(one: SideEffect) -> Finding:
     when = "while it was loaded" if one.loading else "in a request"
     effect = LOAD if one.loading else REQUEST
     elsewhere = after("Where that is not possible", effect)
@@ -45,7 +45,7 @@ def _done(one: Seen) -> Finding:
     return Finding("seen_network", message, one.where, elsewhere, fix, severity)
 
 
-def _imported(one: Seen, subject: Subject, target: Target) -> Finding | None:
+def _imported(one: SideEffect, subject: Subject, target: Target) -> Finding | None:
     """A module that is imported by name alone, so that reading does not see it, or by a request."""
     program, packages = subject.program(target.python), subject.packages(target)
     read = {found.module.partition(".")[0] for found in program.imports}

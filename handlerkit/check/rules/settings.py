@@ -36,7 +36,7 @@ def config(subject: Subject, target: Target) -> Iterator[Finding]:
         yield wrong.finding
     else:
         sources = [file for file in subject.sizes if file.endswith(".py")]
-        yield from config_file.set_aside(
+        yield from config_file.ignored_settings(
             text, name, lambda key: any(config_file.reads(subject.read(file), key) for file in sources)
         )
         if Loading(subject, target).is_base:

@@ -17,14 +17,14 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from handlerkit.endpoints.loads.process import Hear
-from handlerkit.endpoints.loads.staged_model import Refusal, Staged
+from handlerkit.endpoints.loads.staged_model import Refusal, StagedModel
 from handlerkit.messages import Finding, LogLine
 from handlerkit.model import Model
 from handlerkit.serving.config import Config
 from handlerkit.serving.wire import DECODE_INPUT, Buffers
 from handlerkit.serving.worker_death import WorkerDied
 from handlerkit.worker_process.assignment import Question
-from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
+from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 from handlerkit.worker_process.log_capture import Journal, without_kit
 from handlerkit.worker_process.outcome import Answers, Outcome, late
@@ -62,7 +62,7 @@ class InProcess:
         self._answers = Answers(self._limit)
         self._broken = ""
         self._hear: Hear | None = None
-        self._staged = Staged(model, config, batch_size, gpu_id)
+        self._staged = StagedModel(model, config, batch_size, gpu_id)
         self.model_dir: Path = self._staged.model_dir
         self._journal = self._staged.journal
         self._journal.hear = hear
@@ -123,8 +123,8 @@ class InProcess:
         self.raised = None
 
     def swap(self, batch_size: int | None = None) -> str:
-        """Raises LoadAnew: this process is not as it was after the load."""
-        raise LoadAnew("a worker in the notebook's process always does")
+        """Raises ReloadRequired: this process is not as it was after the load."""
+        raise ReloadRequired("a worker in the notebook's process always does")
 
     def close(self, wait: bool = True) -> None:
         """Forget the handler, end its micro-batching and remove its model_dir, in the background without `wait`."""
@@ -147,7 +147,7 @@ class Borrowed:
     model_dir, and the root logger's handler; what is printed is shown and kept. Nothing else is a worker's.
     """
 
-    def __init__(self, staged: Staged, journal: Journal) -> None:
+    def __init__(self, staged: StagedModel, journal: Journal) -> None:
         self._given = staged.given
         self._journal = journal
         self._modules: dict[str, ModuleType] = {}

@@ -13,16 +13,16 @@ from typing import Any
 
 from handlerkit import why
 from handlerkit.endpoints.loads.channel import Channel
-from handlerkit.endpoints.loads.staged_model import Refusal, Staged
-from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, Seen
+from handlerkit.endpoints.loads.staged_model import Refusal, StagedModel
+from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, SideEffect
 from handlerkit.model import Model
 from handlerkit.serving.config import Config
-from handlerkit.serving.wire import Answer, Buffers
+from handlerkit.serving.wire import Buffers, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDied
 from handlerkit.timing import Timings
 from handlerkit.worker_process import frames
 from handlerkit.worker_process.assignment import Called, Failed, Loaded, Question
-from handlerkit.worker_process.hot_reload.source_diff import LoadAnew
+from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.outcome import Answers, Outcome, late
 
 #: Seconds a worker may take until it can be asked to load (org.pytorch.serve.wlm.WorkerLifeCycle waits as long).
@@ -34,7 +34,7 @@ _LARGE = 1 << 20
 _INTERRUPT = int(signal.SIGINT)
 
 #: Called with log lines and intermediate answers while the handler works.
-Hear = Callable[[LogLine | Answer], object]
+Hear = Callable[[LogLine | WorkerResponse], object]
 
 
 class WorkerProcess:
@@ -65,13 +65,13 @@ class WorkerProcess:
         self._unasked = False
         self._alive = True
         self._is_large = False
-        self._staged = Staged(model, config, batch_size, gpu_id)
+        self._staged = StagedModel(model, config, batch_size, gpu_id)
         self._journal = self._staged.journal
         self.logs: tuple[LogLine, ...] = ()
         self.entry_point = ""
         self.geometry: Geometry | None = None
         #: What the handler did beyond its own files while it was loaded.
-        self.seen: tuple[Seen, ...] = ()
+        self.seen: tuple[SideEffect, ...] = ()
         self._journal.hear = hear
         try:
             self._start(startup_timeout, refusal)
@@ -141,20 +141,20 @@ class WorkerProcess:
 
     def swap(self, batch_size: int | None = None) -> str:
         """Have the worker read the model's files again, and take batches of this size. Returns what changed, as half a
-        sentence; raises LoadAnew."""
+        sentence; raises ReloadRequired."""
         with self._lock:
             if not self.alive or not self.model_dir.is_dir():
-                raise LoadAnew("the worker was gone" if not self.alive else "its folder was gone")
+                raise ReloadRequired("the worker was gone" if not self.alive else "its folder was gone")
             try:
                 self._channel.send(frames.SWAP, (frames.pack(batch_size),))
                 changed, reason, self.entry_point, self.geometry, self.seen = self._done(_SWAPS)
             except (WorkerDied, frames.BadFrameError, ValueError):
-                raise LoadAnew("the worker did not answer") from None
+                raise ReloadRequired("the worker did not answer") from None
             finally:
                 self._channel.answered()
                 self._journal.take()
             if reason:
-                raise LoadAnew(str(reason))
+                raise ReloadRequired(str(reason))
             return str(changed)
 
     def close(self, wait: bool = True) -> None:

@@ -28,7 +28,7 @@ from handlerkit.worker_process.user_files import UserFiles
 Refusal = Callable[[int], Response]
 
 
-class Staged:
+class StagedModel:
     """A model laid out as TorchServe unpacks it.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from handlerkit.endpoints.logs.torchserve_log import DIED, error_in
 from handlerkit.messages import ErrorInfo, LogLine
-from handlerkit.serving.wire import Answer
+from handlerkit.serving.wire import WorkerResponse
 from handlerkit.worker_process.outcome import unsendable
 
 _SUGGESTION = re.compile(r"\.? (Did you mean:|(Or did|Did) you forget to import) '.*'\?")
@@ -21,7 +21,7 @@ _UNSENDABLE = "Unsupported model output data type."
 _ENCODERS = {"create_predict_response", "encode_response_headers"}
 
 
-class Told(NamedTuple):
+class ParseFailure(NamedTuple):
     """What is known of a call from its worker's log: the exception as plain data and made anew, or the worker's words
     for what was returned; `died` where an answer that cannot be encoded ended it."""
 
@@ -31,30 +31,30 @@ class Told(NamedTuple):
     died: str = ""
 
 
-def told(reply: Answer | None, logs: Sequence[LogLine], uncaught: bool = True) -> Told:
+def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaught: bool = True) -> ParseFailure:
     """Why a call failed. `reply` is None where the worker died; `uncaught`: perhaps of an exception that it did not
     catch, whose traceback stands in stderr."""
     stdout = texts(logs, "INFO")
     if reply is None:
         if (info := last_words(logs, uncaught)) is None:
-            return Told()
-        error = revived(info, Exception if DIED in stdout else BaseException)
+            return ParseFailure()
+        error = exception_from_log(info, Exception if DIED in stdout else BaseException)
         encoding = _ENCODERS & {frame.function for frame in info.frames}
-        return Told(info, error, died=unsendable(error) if encoding else "")
+        return ParseFailure(info, error, died=unsendable(error) if encoding else "")
     if reply.message in _RETURNED:
-        return Told(logged=next((line for line in reversed(stdout) if line.startswith("model: ")), ""))
+        return ParseFailure(logged=next((line for line in reversed(stdout) if line.startswith("model: ")), ""))
     if (reply.code == 200 and reply.message == "Prediction success") or (info := error_in(stdout)) is None:
-        return Told()
+        return ParseFailure()
     if reply.message == _UNSENDABLE:
-        return Told(logged=info.message)
-    error = revived(info)
+        return ParseFailure(logged=info.message)
+    error = exception_from_log(info)
     if info.type == "PredictionException":
         vars(error)["error_code"] = reply.code
-    return Told(info, error)
+    return ParseFailure(info, error)
 
 
 def last_words(logs: Sequence[LogLine], uncaught: bool) -> ErrorInfo | None:
-    """The exception that a worker died of, as `told` takes it."""
+    """The exception that a worker died of, as `parse_failure` takes it."""
     stdout = texts(logs, "INFO")
     return error_in(stdout) if DIED in stdout else error_in(texts(logs, "WARN")) if uncaught else None
 
@@ -64,7 +64,7 @@ def texts(logs: Sequence[LogLine], level: str) -> list[str]:
     return [line.text for line in logs if line.level == level]
 
 
-def revived(info: ErrorInfo, base: type[BaseException] = Exception) -> BaseException:
+def exception_from_log(info: ErrorInfo, base: type[BaseException] = Exception) -> BaseException:
     """An exception of that type and message, without a traceback: a built-in class of that name, else a class made up
     from `base`. What Python tells of it beside the message is read out of the message."""
     kind = getattr(builtins, info.type, None)

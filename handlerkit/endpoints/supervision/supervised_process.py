@@ -24,7 +24,7 @@ _FOREIGN = re.compile(
 )
 
 
-class Guarded:
+class SupervisedProcess:
     """A command that runs in a process group of its own, which Ctrl-C in a terminal or a notebook does not reach.
 
     `end()` ends the group, waits for that and removes `folder`; so does the end of this process or of this object.

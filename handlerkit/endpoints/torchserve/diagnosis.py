@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from handlerkit import why
-from handlerkit.endpoints.logs.logged_error import revived, told
+from handlerkit.endpoints.logs.logged_error import exception_from_log, parse_failure
 from handlerkit.endpoints.logs.torchserve_log import worker_lines
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import ErrorInfo, Finding, LogLine, Request, Response
 from handlerkit.messages.rows import decode_predict
 from handlerkit.serving import wire
 from handlerkit.serving.config import Config
-from handlerkit.serving.frontend import Frontend, Received
-from handlerkit.serving.wire import Answer, Prediction
+from handlerkit.serving.frontend import Frontend, QueuedRequest
+from handlerkit.serving.wire import Prediction, WorkerResponse
 from handlerkit.serving.worker_death import too_long
 from handlerkit.unpack import read_manifest
 from handlerkit.worker_process.outcome import late
@@ -66,7 +66,12 @@ def load_findings(error: ErrorInfo | None, files: Iterable[str], undeclared: Map
     if error is None:
         return ()
     seen = why.Evidence(
-        error=revived(error), info=error, loading=True, files=tuple(files), remote=True, undeclared=undeclared
+        error=exception_from_log(error),
+        info=error,
+        loading=True,
+        files=tuple(files),
+        remote=True,
+        undeclared=undeclared,
     )
     return why.explain(seen)
 
@@ -86,7 +91,7 @@ def findings(
             continue
         kind, message = why.told(response)
         if response.header("x-request-id") is None or kind not in ("", _WORKERS):
-            found += why.turned_away(request, response, model.setup, config.max_request_size)
+            found += why.rejected(request, response, model.setup, config.max_request_size)
         else:
             alike.setdefault((kind, message), []).append((request, response))
     for (kind, message), failed in alike.items():
@@ -104,7 +109,7 @@ def _of_a_call(
 ) -> tuple[Finding, ...]:
     responses = [response for _, response in failed]
     frontend = Frontend(model.setup.model, model.setup.version, config)
-    received = [one for request, _ in failed if isinstance(one := frontend.receive(request), Received)]
+    received = [one for request, _ in failed if isinstance(one := frontend.receive(request), QueuedRequest)]
     jobs = [one.job for one in received]
     rows = decode_predict(wire.encode_predict(jobs), config.decode_input_request)[1] if jobs else []
     files = tuple(file.name for file in model.folder.glob("*.py"))
@@ -115,10 +120,10 @@ def _of_a_call(
         undeclared=model.undeclared(),
     )  # fmt: skip
     if not kind:  # the handler's own status
-        seen.answer = Answer(200, "Prediction success", tuple(map(_row, responses)))
+        seen.answer = WorkerResponse(200, "Prediction success", tuple(map(_row, responses)))
         return why.explain(seen)
-    seen.answer = None if message == _DIED else Answer(responses[0].status or 0, message, ())
-    cause = told(seen.answer, seen.logs)
+    seen.answer = None if message == _DIED else WorkerResponse(responses[0].status or 0, message, ())
+    cause = parse_failure(seen.answer, seen.logs)
     seen.error, seen.info, seen.logged, seen.died = cause.error, cause.info, cause.logged, cause.died
     if seen.answer is None and not seen.died:
         seen.died = _death(log, model.setup)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handlerkit.endpoints.supervision.supervised_process import Guarded, shell_environment
+from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess, shell_environment
 from handlerkit.endpoints.torchserve.http_client import ADDRESS
 from handlerkit.errors import ConfigError, ServerError, TargetError
 from handlerkit.folders import OwnFolder
@@ -61,7 +61,7 @@ class TorchServe:
         folder: its own: config.properties, console.log, key_file.json, store/ (the model store), logs/, tmp/.
         ports: where it listens.
         keys: the tokens, by API: "inference", "management", "API"; empty without token authorization.
-        end, has_ended: as Guarded has them.
+        end, has_ended: as SupervisedProcess has them.
     """
 
     def __init__(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
@@ -91,7 +91,7 @@ class TorchServe:
         (self.folder / "config.properties").write_text("".join(lines), encoding="ascii")
         command = _command(self.folder, str(properties.get("vmargs", "")), environment)
         with open(self.folder / "console.log", "wb") as log:
-            self._process = Guarded(
+            self._process = SupervisedProcess(
                 command, self.folder, cwd=self.folder, env=_environment(self.folder, environment),
                 stdout=log.fileno(), stderr=log.fileno(),
             )  # fmt: skip

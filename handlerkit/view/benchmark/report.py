@@ -152,8 +152,8 @@ def _compared(bench: Bench, against: Against) -> tuple[list[str], list[list[str]
 def _ratio(change: Change) -> str:
     """`≈3.1 × as fast (≈2.9 to ≈3.3)`, else `≈1.04 × the time (≈0.99 to ≈1.08)`; the interval where there is one."""
     faster = change.verdict == "faster"
-    bounds = sorted(1 / bound if faster else bound for bound in change.interval or ())
-    within = f" ({_about(bounds[0])} to {_about(bounds[1])})" if bounds else ""
+    mask_to_xyxy = sorted(1 / bound if faster else bound for bound in change.interval or ())
+    within = f" ({_about(mask_to_xyxy[0])} to {_about(mask_to_xyxy[1])})" if mask_to_xyxy else ""
     return f"{_about(1 / change.ratio if faster else change.ratio)} × {'as fast' if faster else 'the time'}{within}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from handlerkit.messages import Geometry
-from handlerkit.predictions import Classes, Detections, Labels, SegmentationMap
+from handlerkit.predictions import Classifications, Detections, Labels, SegmentationMap
 from handlerkit.view import draw
 from handlerkit.view.decode.source import Photograph
 
@@ -70,7 +70,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Pieces:
+class StreamChunks:
     """A streamed answer, piece by piece. `arrivals`: seconds from the request to each, where that is known."""
 
     chunks: tuple[bytes, ...]
@@ -90,17 +90,17 @@ Content: TypeAlias = (
     | InstanceMasks
     | SegmentationMap
     | HeatMap
-    | Classes
+    | Classifications
     | TokenWeights
     | Tensors
     | Document
-    | Pieces
+    | StreamChunks
     | Unread
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class DecodedResponse:
     """One answer, read.
 
     Attributes:
@@ -122,7 +122,7 @@ class Answer:
     frame: Frame | None = None
     notes: tuple[str, ...] = ()
     labels: Labels = None
-    lettered: bool = True
+    labelled: bool = True
 
     def colour(self, name: str) -> draw.Colour:
         """The colour of a class by its name: an index keeps one model's classes apart, a name alone may share its

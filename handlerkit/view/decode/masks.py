@@ -40,7 +40,7 @@ def read(source: Source) -> InstanceMasks | None:
         if not shown or len(shown) != len(masks) or len({mask.shape for mask in shown}) != 1:
             continue
         named = _named(columns, len(shown)) if columns is not None else _rows(body)
-        boxes = [list(map(float, draw.bounds(mask) or (0, 0, 0, 0))) for mask in shown]
+        boxes = [list(map(float, draw.mask_to_xyxy(mask) or (0, 0, 0, 0))) for mask in shown]
         answer = [{**row, "box": box} for row, box in zip(named, boxes, strict=True)]
         if (detections := Detections.from_rows(answer, source.labels)) is not None:
             return InstanceMasks(shown, detections)

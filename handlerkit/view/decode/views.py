@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from handlerkit.formatting import plain
 from handlerkit.messages import Exchange, Geometry
-from handlerkit.predictions import Classes, Detections, Labels, SegmentationMap
+from handlerkit.predictions import Classifications, Detections, Labels, SegmentationMap
 from handlerkit.view.decode import arrays, masks
 from handlerkit.view.decode.contents import (
-    Answer,
     Content,
+    DecodedResponse,
     Document,
     HeatMap,
     InstanceMasks,
     Picture,
-    Pieces,
+    StreamChunks,
     Unread,
     place_boxes,
     place_map,
@@ -40,7 +40,7 @@ _DEFAULT = Geometry(256, (224, 224))
 
 
 @dataclass(frozen=True)
-class Kind:
+class ViewSpec:
     """A view: its name, and what it reads. `asked` is used instead where the user asks for this view by name: it may
     take what could as well be something else. Views that `errors` is not set for are not tried on errors."""
 
@@ -54,7 +54,7 @@ class Kind:
 class Views:
     """The views there are, in the order in which they are asked."""
 
-    kinds: list[Kind] = field(default_factory=list)
+    kinds: list[ViewSpec] = field(default_factory=list)
 
     def register(self, name: str) -> Callable[[R], R]:
         """Add a view, asked before those that are there; one of the same name takes its place::
@@ -68,7 +68,7 @@ class Views:
         """
 
         def add(reader: R) -> R:
-            self.kinds[:] = [Kind(name, reader), *(kind for kind in self.kinds if kind.name != name)]
+            self.kinds[:] = [ViewSpec(name, reader), *(kind for kind in self.kinds if kind.name != name)]
             return reader
 
         return add
@@ -78,7 +78,9 @@ class Views:
         return [kind.name for kind in self.kinds]
 
 
-def read(exchange: Exchange, labels: Labels = None, geometry: Geometry | None = None, shown_as: str = "") -> Answer:
+def read(
+    exchange: Exchange, labels: Labels = None, geometry: Geometry | None = None, shown_as: str = ""
+) -> DecodedResponse:
     """What the answer of an exchange says.
 
     Args:
@@ -106,19 +108,19 @@ def read(exchange: Exchange, labels: Labels = None, geometry: Geometry | None = 
                 return _placed(source, kind.name, content, notes)
             if shown_as and kind is kinds[0]:
                 notes += (f"this answer is no {shown_as}",)
-    return Answer("bytes", Unread(exchange.response.body), exchange.response.body, notes=notes)
+    return DecodedResponse("bytes", Unread(exchange.response.body), exchange.response.body, notes=notes)
 
 
-def _placed(source: Source, name: str, content: Any, notes: tuple[str, ...]) -> Answer:
+def _placed(source: Source, name: str, content: Any, notes: tuple[str, ...]) -> DecodedResponse:
     """The content on its photograph."""
     if not isinstance(content, Content.__args__):
         content = Picture(content, f"{content.width}x{content.height}")
     photograph, frame = None, None
-    if isinstance(content, Detections | SegmentationMap | InstanceMasks | HeatMap | Classes):
+    if isinstance(content, Detections | SegmentationMap | InstanceMasks | HeatMap | Classifications):
         photograph = source.photograph
     if photograph and _is_upright(source, content, photograph):
         photograph = photograph.upright()
-    if photograph and photograph.rotated and not isinstance(content, Classes):
+    if photograph and photograph.rotated and not isinstance(content, Classifications):
         notes += (f"EXIF turns the photograph by {photograph.rotated}°; drawn as PIL opens it, unturned",)
     if isinstance(content, Detections):
         content, told = place_boxes(content, photograph, source.geometry)
@@ -131,7 +133,7 @@ def _placed(source: Source, name: str, content: Any, notes: tuple[str, ...]) -> 
         notes += told
         if isinstance(content, InstanceMasks):
             content = place_masks(content, photograph, frame)
-    return Answer(name, content, source.response.body, photograph, frame, notes, source.labels)
+    return DecodedResponse(name, content, source.response.body, photograph, frame, notes, source.labels)
 
 
 def _may_be_segmenter(content: Content) -> bool:
@@ -162,7 +164,7 @@ def _shape(content: SegmentationMap | HeatMap | InstanceMasks) -> tuple[int, ...
 def stream(source: Source) -> Content | None:
     """An answer that came in more than one piece."""
     chunks = source.response.chunks
-    return Pieces(chunks, source.response.arrivals) if chunks is not None and len(chunks) > 1 else None
+    return StreamChunks(chunks, source.response.arrivals) if chunks is not None and len(chunks) > 1 else None
 
 
 def segmentation(source: Source) -> Content | None:
@@ -230,7 +232,7 @@ def asked_boxes(source: Source) -> Content | None:
 
 def classes(source: Source) -> Content | None:
     """Names and their probabilities, as JSON."""
-    return Classes.read(source.json, source.labels)
+    return Classifications.read(source.json, source.labels)
 
 
 def tree(source: Source) -> Content | None:
@@ -299,18 +301,18 @@ def _size(photograph: Photograph | None) -> tuple[int, int] | None:
 #: In the order in which they are asked.
 VIEWS = Views(
     [
-        Kind("stream", stream),
-        Kind("segmentation", segmentation, asked_segmentation),
-        Kind("picture", picture),
-        Kind("tokens", arrays.tokens),
-        Kind("heatmap", arrays.heat_map, arrays.asked_heat_map),
-        Kind("masks", masks.read),
-        Kind("boxes", boxes, asked_boxes),
-        Kind("classes", classes),
-        Kind("tensor", arrays.tensors, arrays.asked_tensors),
-        Kind("json", tree, errors=True),
-        Kind("pixels", pixels, asked_pixels),
-        Kind("text", text, errors=True),
-        Kind("bytes", raw, errors=True),
+        ViewSpec("stream", stream),
+        ViewSpec("segmentation", segmentation, asked_segmentation),
+        ViewSpec("picture", picture),
+        ViewSpec("tokens", arrays.tokens),
+        ViewSpec("heatmap", arrays.heat_map, arrays.asked_heat_map),
+        ViewSpec("masks", masks.read),
+        ViewSpec("boxes", boxes, asked_boxes),
+        ViewSpec("classes", classes),
+        ViewSpec("tensor", arrays.tensors, arrays.asked_tensors),
+        ViewSpec("json", tree, errors=True),
+        ViewSpec("pixels", pixels, asked_pixels),
+        ViewSpec("text", text, errors=True),
+        ViewSpec("bytes", raw, errors=True),
     ]
 )

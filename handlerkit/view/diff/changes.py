@@ -9,9 +9,9 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from handlerkit.formatting import percent, pixels, shorten
-from handlerkit.predictions import Classes, Detections, SegmentationMap
+from handlerkit.predictions import Classifications, Detections, SegmentationMap
 from handlerkit.view import draw
-from handlerkit.view.decode.contents import Answer, HeatMap, InstanceMasks, Picture, Tensors, TokenWeights
+from handlerkit.view.decode.contents import DecodedResponse, HeatMap, InstanceMasks, Picture, Tensors, TokenWeights
 from handlerkit.view.drawings import under
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Changes:
     image: Image.Image | None = None
 
 
-def changes(before: Answer, after: Answer) -> Changes:
+def changes(before: DecodedResponse, after: DecodedResponse) -> Changes:
     """What changed between two answers of one kind. Answers of two kinds, and contents that are not compared here, have
     no changes to tell: their bytes speak."""
     if type(before.content) is not type(after.content):
@@ -81,22 +81,22 @@ def _iou(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.ND
 
 
 @singledispatch
-def _changed(before: Any, after: Any, answer: Answer) -> Changes:
+def _changed(before: Any, after: Any, answer: DecodedResponse) -> Changes:
     return Changes()
 
 
 @_changed.register
-def _(before: Detections, after: Detections, answer: Answer) -> Changes:
+def _(before: Detections, after: Detections, answer: DecodedResponse) -> Changes:
     return _boxes_changed(before, after, answer, ("box", "boxes"))
 
 
 @_changed.register
-def _(before: InstanceMasks, after: InstanceMasks, answer: Answer) -> Changes:
+def _(before: InstanceMasks, after: InstanceMasks, answer: DecodedResponse) -> Changes:
     return _boxes_changed(before.found, after.found, answer, ("mask", "masks"))
 
 
 @_changed.register
-def _(before: SegmentationMap, after: SegmentationMap, answer: Answer) -> Changes:
+def _(before: SegmentationMap, after: SegmentationMap, answer: DecodedResponse) -> Changes:
     if before.classes.shape != after.classes.shape:
         return Changes((f"the class map was {_size(before.classes)}, is {_size(after.classes)}",))
     where = before.classes != after.classes
@@ -112,7 +112,7 @@ def _(before: SegmentationMap, after: SegmentationMap, answer: Answer) -> Change
 
 
 @_changed.register
-def _(before: Picture, after: Picture, answer: Answer) -> Changes:
+def _(before: Picture, after: Picture, answer: DecodedResponse) -> Changes:
     import numpy as np
 
     one, other = before.image, after.image
@@ -130,7 +130,7 @@ def _(before: Picture, after: Picture, answer: Answer) -> Changes:
 
 
 @_changed.register
-def _(before: HeatMap, after: HeatMap, answer: Answer) -> Changes:
+def _(before: HeatMap, after: HeatMap, answer: DecodedResponse) -> Changes:
     import numpy as np
 
     if before.values.shape != after.values.shape:
@@ -143,7 +143,7 @@ def _(before: HeatMap, after: HeatMap, answer: Answer) -> Changes:
 
 
 @_changed.register
-def _(before: Classes, after: Classes, answer: Answer) -> Changes:
+def _(before: Classifications, after: Classifications, answer: DecodedResponse) -> Changes:
     lines = []
     if before.names and after.names:
         first = [max(zip(one.probabilities, one.names, strict=True), key=lambda p: p[0])[1] for one in (before, after)]
@@ -152,12 +152,12 @@ def _(before: Classes, after: Classes, answer: Answer) -> Changes:
 
 
 @_changed.register
-def _(before: TokenWeights, after: TokenWeights, answer: Answer) -> Changes:
+def _(before: TokenWeights, after: TokenWeights, answer: DecodedResponse) -> Changes:
     return Changes(tuple(_rows(before.tokens, before.weights, after.tokens, after.weights, "{:+.3g}".format)))
 
 
 @_changed.register
-def _(before: Tensors, after: Tensors, answer: Answer) -> Changes:
+def _(before: Tensors, after: Tensors, answer: DecodedResponse) -> Changes:
     import numpy as np
 
     lines = []
@@ -184,7 +184,7 @@ class _Told(NamedTuple):
     ink: draw.Colour
 
 
-def _boxes_changed(before: Detections, after: Detections, answer: Answer, words: tuple[str, str]) -> Changes:
+def _boxes_changed(before: Detections, after: Detections, answer: DecodedResponse, words: tuple[str, str]) -> Changes:
     """Pairs by IoU; what changed in a pair, what is new, what is gone."""
     pairs = match(before.boxes, after.boxes)
     told = []
@@ -264,7 +264,7 @@ def _size(array: npt.NDArray[Any]) -> str:
     return f"{array.shape[1]}x{array.shape[0]}"
 
 
-def _highlight(where: npt.NDArray[np.bool_], answer: Answer) -> Image.Image:
+def _highlight(where: npt.NDArray[np.bool_], answer: DecodedResponse) -> Image.Image:
     """The changed pixels of a map on the photograph, or on white where there is none."""
     import numpy as np
     from PIL import Image

@@ -121,7 +121,7 @@ def _pair(
     before, after = map(drawing, answers)
     lines = [row.label, *(f"  {line}" for line in found.lines)]
     said = "".join(f"<div>{elements.escape(shorten(line, 300).replace(' -> ', ' → '))}</div>" for line in found.lines)
-    pills = " → ".join(dict.fromkeys(exchange.pill(each.response) for each in (one, other)))
+    pills = " → ".join(dict.fromkeys(exchange.badge(each.response) for each in (one, other)))
     head = f'<div class="hk-line"><b>{elements.escape(row.label)}</b>{pills}</div>'
     pictures = _pictures(before, after, found.image, room)
     bytes_ = [(found.where, f"{found.ours} → {found.theirs}") for found in row.differences]
@@ -155,7 +155,7 @@ def _pictures(before: Drawing, after: Drawing, difference: Image.Image | None, r
     alike = abs(before.image.width * after.image.height - after.image.width * before.image.height) <= max(
         *before.image.size, *after.image.size
     )
-    sides = elements.wipe(
+    sides = elements.slider(
         *(_figure(name, one.image, share) for name, one in (("before", before), ("after", after)) if one.image),
         live=alike,
     )

@@ -8,13 +8,12 @@ cannot be drawn is left out and counted in the picture's `info["skipped"]`.
 from handlerkit.view.draw.canvas import checkerboard, fit, is_transparent, rgb
 from handlerkit.view.draw.charts import bars
 from handlerkit.view.draw.maps import heat, highlight, overlay, palette_indexes
-from handlerkit.view.draw.marks import bounds, boxes, masks
+from handlerkit.view.draw.marks import boxes, mask_to_xyxy, masks
 from handlerkit.view.draw.palette import Colour, colour, palette, text_colour
 
 __all__ = [
     "Colour",
     "bars",
-    "bounds",
     "boxes",
     "checkerboard",
     "colour",
@@ -22,6 +21,7 @@ __all__ = [
     "heat",
     "highlight",
     "is_transparent",
+    "mask_to_xyxy",
     "masks",
     "overlay",
     "palette",

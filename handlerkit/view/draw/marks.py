@@ -104,7 +104,7 @@ def masks(
     return canvas
 
 
-def bounds(mask: npt.NDArray[np.bool_]) -> Box | None:
+def mask_to_xyxy(mask: npt.NDArray[np.bool_]) -> Box | None:
     """(x1, y1, x2, y2) of the True pixels of a bool [H, W], x2 and y2 exclusive; None where there are none."""
     import numpy as np
 
@@ -126,7 +126,7 @@ def _cut(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> tuple[Box, npt.N
     import numpy as np
     from PIL import Image
 
-    if (found := bounds(mask)) is None:
+    if (found := mask_to_xyxy(mask)) is None:
         return None
     left, top, right, low = found
     height, width = mask.shape

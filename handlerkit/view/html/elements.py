@@ -93,7 +93,7 @@ def folds(*parts: str) -> str:
     return f'<div class="hk-folds">{"".join(parts)}</div>' if any(parts) else ""
 
 
-def wipe(before: str, after: str, *, live: bool = True) -> str:
+def slider(before: str, after: str, *, live: bool = True) -> str:
     """Two figures side by side; where scripts run, one over the other with a slider that wipes between them.
 
     The slider lies over the pictures, so that they can be dragged anywhere, and the arrow keys move it. It is switched

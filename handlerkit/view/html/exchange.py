@@ -31,7 +31,7 @@ def answered(response: Response, limit: int | None = None) -> str:
     return f"{status}{',' * (' ' in status)} {kind}, {size(len(response.body))}{pieces}{share}"
 
 
-def pill(response: Response) -> str:
+def badge(response: Response) -> str:
     """The status, coloured by whether it is a success."""
     kind = "ok" if response.ok else "bad" if response.status is None or response.status >= 400 else "odd"
     return f'<span class="hk-pill hk-{kind}">{escape(describe(response))}</span>'
@@ -43,7 +43,7 @@ def status_line(request: Request, response: Response, model: str, limit: int) ->
     meter = f'<span class="hk-meter"><span style="width:{min(100, 100 * share):.1f}%"></span></span>'
     pieces = f" · {len(response.chunks)} chunks" if response.chunks is not None else ""
     return (
-        f'<div class="hk-line"><span class="hk-asked">{escape(asked(request, model, " · "))}</span>{pill(response)}'
+        f'<div class="hk-line"><span class="hk-asked">{escape(asked(request, model, " · "))}</span>{badge(response)}'
         f'<span class="hk-soft">{escape(response.content_type or "no content type")} · {size(len(response.body))}'
         f"{pieces} · {of_limit}</span>{meter if share >= 0.05 else ''}</div>"
     )

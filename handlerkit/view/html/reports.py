@@ -18,7 +18,7 @@ def _(problem: LoadError) -> View:
     answer = describe(problem.response)
     text = [problem.args[0], f"registering it answers {answer}", *findings.findings_text(problem.findings)]
     parts = [
-        f'<div class="hk-line"><b>{elements.escape(problem.args[0])}</b>{exchange.pill(problem.response)}</div>',
+        f'<div class="hk-line"><b>{elements.escape(problem.args[0])}</b>{exchange.badge(problem.response)}</div>',
         findings.findings(problem.findings),
     ]
     if problem.error:
@@ -91,10 +91,10 @@ def _(compared: Envelopes) -> View:
 
 def _verdict(found: Enveloped, word: str, status: str) -> str:
     kind = {"same": "ok", "different": "odd"}.get(found.verdict, "bad")
-    pill = f'<span class="hk-pill hk-{kind}">{elements.escape(word or status)}</span>'
+    badge = f'<span class="hk-pill hk-{kind}">{elements.escape(word or status)}</span>'
     beside = f' <span class="hk-soft">{elements.escape(status)}</span>' if word else ""
     why = f"<div>{elements.escape(shorten(found.why, 300))}</div>" if found.why else ""
-    return f'<div class="hk-item">{pill}{beside}</div>{why}'
+    return f'<div class="hk-item">{badge}{beside}</div>{why}'
 
 
 def _statuses(found: Enveloped) -> str:

@@ -19,7 +19,7 @@ from handlerkit.formatting import excerpt, percent, shorten, size
 from handlerkit.messages import Exchange, Headers, Run
 from handlerkit.predictions import Detections, SegmentationMap
 from handlerkit.view import draw
-from handlerkit.view.decode.contents import Answer, HeatMap, InstanceMasks, Picture
+from handlerkit.view.decode.contents import DecodedResponse, HeatMap, InstanceMasks, Picture
 from handlerkit.view.decode.source import Photograph, Source
 from handlerkit.view.draw.palette import heat_palette
 from handlerkit.view.drawings import drawing
@@ -93,7 +93,7 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
     return Message(facts, picture)
 
 
-def _picture(answer: Answer) -> tuple[bytes, tuple[int, int]]:
+def _picture(answer: DecodedResponse) -> tuple[bytes, tuple[int, int]]:
     """What everything is drawn on, in a format that browsers open, and its (width, height)."""
     if isinstance(answer.content, Picture):
         image = answer.content.image
@@ -143,19 +143,19 @@ def _size(content: SegmentationMap | HeatMap | InstanceMasks) -> tuple[int, int]
 
 
 @singledispatch
-def _marks(content: Any, answer: Answer) -> dict[str, Any]:
+def _marks(content: Any, answer: DecodedResponse) -> dict[str, Any]:
     """Classes, boxes and layers of a content; nothing for what is no picture's."""
     return {}
 
 
 @_marks.register
-def _(content: Detections, answer: Answer) -> dict[str, Any]:
+def _(content: Detections, answer: DecodedResponse) -> dict[str, Any]:
     names = _names(content.labels)
     return {"classes": list(_switches(content.labels, names, answer)), "boxes": _boxes(content, names)}
 
 
 @_marks.register
-def _(content: InstanceMasks, answer: Answer) -> dict[str, Any]:
+def _(content: InstanceMasks, answer: DecodedResponse) -> dict[str, Any]:
     found = content.found
     names = _names(found.labels)
     inks = [answer.colour(name) for name in found.labels]
@@ -171,7 +171,7 @@ def _(content: InstanceMasks, answer: Answer) -> dict[str, Any]:
 
 
 @_marks.register
-def _(content: SegmentationMap, answer: Answer) -> dict[str, Any]:
+def _(content: SegmentationMap, answer: DecodedResponse) -> dict[str, Any]:
     import numpy as np
 
     indexes = draw.palette_indexes(content.classes)
@@ -198,7 +198,7 @@ def _(content: SegmentationMap, answer: Answer) -> dict[str, Any]:
 
 
 @_marks.register
-def _(content: HeatMap, answer: Answer) -> dict[str, Any]:
+def _(content: HeatMap, answer: DecodedResponse) -> dict[str, Any]:
     lut = [(*ink, round(255 * (i / 255) ** 0.5)) for i, ink in enumerate(heat_palette())]
     layer = {"png": _png(_levels(content.values)), "frame": _frame(content, answer), "lut": _lut(lut), "smooth": True}
     return {"layers": [layer], "grey": True}
@@ -209,7 +209,7 @@ def _names(labels: Sequence[str]) -> dict[str, int]:
     return {name: place for place, (name, _) in enumerate(Counter(labels).most_common())}
 
 
-def _switches(labels: Sequence[str], names: dict[str, int], answer: Answer) -> Iterator[dict[str, Any]]:
+def _switches(labels: Sequence[str], names: dict[str, int], answer: DecodedResponse) -> Iterator[dict[str, Any]]:
     counts = Counter(labels)
     for name in names:
         yield {"name": name or "(no name)", "ink": answer.colour(name), "said": str(counts[name]), "on": True}
@@ -226,7 +226,7 @@ def _finite(value: float | None, digits: int = 2) -> float | None:
     return round(value, digits) if value is not None and math.isfinite(value) else None
 
 
-def _frame(content: SegmentationMap | HeatMap | InstanceMasks, answer: Answer) -> list[float]:
+def _frame(content: SegmentationMap | HeatMap | InstanceMasks, answer: DecodedResponse) -> list[float]:
     """(x1, y1, x2, y2) on the photograph, or on itself where there is none."""
     return list(answer.frame or (0.0, 0.0, *map(float, _size(content))))
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from handlerkit.messages import Finding
-from handlerkit.serving.wire import Answer
+from handlerkit.serving.wire import WorkerResponse
 from handlerkit.why import source_search
 from handlerkit.why.evidence import Evidence, Rule
 
 _BROKEN = "The client has the status and the pieces sent so far; then the connection is cut, without an error."
 
 
-def is_piece(answer: Answer) -> bool:
+def is_piece(answer: WorkerResponse) -> bool:
     """Whether it is an intermediate one, by its mark."""
     return any(("ts_stream_next", "true") in row.headers for row in answer.predictions)
 

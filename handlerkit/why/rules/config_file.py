@@ -90,7 +90,7 @@ def broken(text: str | bytes, name: str) -> Finding | None:
     return None
 
 
-def set_aside(text: str | bytes, name: str, is_read: Callable[[str], bool]) -> Iterator[Finding]:
+def ignored_settings(text: str | bytes, name: str, is_read: Callable[[str], bool]) -> Iterator[Finding]:
     """Keys that the server ignores or misreads.
 
     Args:

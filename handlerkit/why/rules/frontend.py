@@ -12,7 +12,7 @@ _LINE, _HEAD = 4096, 8192
 _ROUTES = ("predictions", "explanations", "invocations", "v1", "v2", "models")
 
 
-def turned_away(request: HttpRequest, response: Response, setup: Setup, max_request_size: int) -> tuple[Finding, ...]:
+def rejected(request: HttpRequest, response: Response, setup: Setup, max_request_size: int) -> tuple[Finding, ...]:
     """Why the frontend answered this request itself; nothing for an answer that is a success."""
     if response.ok:
         return ()

@@ -25,7 +25,9 @@ def declares_metrics(properties: Mapping[str, Any]) -> bool:
     return detects or bool(properties.get("metrics_config"))
 
 
-def set_aside(model: Model, properties: Mapping[str, Any], *, response_timeout: int | None) -> tuple[Finding, ...]:
+def ignored_settings(
+    model: Model, properties: Mapping[str, Any], *, response_timeout: int | None
+) -> tuple[Finding, ...]:
     """What is worth knowing of a model that loaded: all of it quiet. `response_timeout` is the register call's."""
     return tuple(_set_aside(model, properties, response_timeout))
 
@@ -40,7 +42,7 @@ def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: in
             change = f"Write responseTimeout: {response_timeout} into {model.config_file.name}."
             yield Finding("timeout_set_aside", what, "", _SILENT, change, "warning")
     if model.config_file is not None and (text := _config(model)) is not None:
-        yield from config_file.set_aside(text, model.config_file.name, lambda key: _is_read(model, key))
+        yield from config_file.ignored_settings(text, model.config_file.name, lambda key: _is_read(model, key))
     if model.requirements_file is not None and str(properties.get("install_py_dep_per_model", "")).lower() != "true":
         what = f"{model.requirements_file.name} travels with the model, but the server installs nothing from it."
         change = "Set install_py_dep_per_model=true in config.properties."

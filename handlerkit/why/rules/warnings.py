@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from handlerkit.messages import Finding, HttpRequest, LogLine, Metric
-from handlerkit.serving.wire import Answer, Job, Prediction
+from handlerkit.serving.wire import Job, Prediction, WorkerResponse
 from handlerkit.why import source_search
 from handlerkit.why.evidence import NOTHING, Evidence, Rule, Setup
 from handlerkit.why.rules.envelopes import QUIET_ENVELOPE_RULES
@@ -39,8 +39,8 @@ def rules_for(
     requests: Sequence[HttpRequest],
     jobs: Sequence[Job],
     bodies: Sequence[str],
-    answer: Answer | None,
-    before: Sequence[Answer],
+    answer: WorkerResponse | None,
+    before: Sequence[WorkerResponse],
     noted: bool,
     logs: Sequence[LogLine],
     describe: bool,

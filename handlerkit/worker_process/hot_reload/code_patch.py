@@ -17,7 +17,15 @@ from dataclasses import dataclass
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
-from handlerkit.worker_process.hot_reload.source_diff import Edit, Function, LoadAnew, Node, Tree, class_notes, tree
+from handlerkit.worker_process.hot_reload.source_diff import (
+    Edit,
+    Function,
+    Node,
+    ReloadRequired,
+    Tree,
+    class_notes,
+    tree,
+)
 
 #: The functions that have a code object, by its id.
 Holders = Mapping[int, Sequence[FunctionType]]
@@ -34,25 +42,25 @@ class Source:
     ran: set[Node]
 
     def check(self, edit: Edit, users: Holders) -> None:
-        """Raises LoadAnew where something other than `users` has code that an edit replaces."""
+        """Raises ReloadRequired where something other than `users` has code that an edit replaces."""
         for path in edit.changed:
             if not users.get(id(self.tree[path])) and not self._only_inside(path):
-                raise LoadAnew(f"{path[-1]} changed, and is no plain function any more")
+                raise ReloadRequired(f"{path[-1]} changed, and is no plain function any more")
         for path in (*edit.added, *edit.removed):
             if len(path) > 1:
                 _check_class(vars(self.module).get(path[0]), path[-1])
         for path in edit.added:
             if path[-1] in vars(self.scope(path)):
-                raise LoadAnew(f"{path[-1]} is new, and its name is taken")
+                raise ReloadRequired(f"{path[-1]} is new, and its name is taken")
         for path in edit.removed:
             found = vars(self.scope(path)).get(path[-1])
             if not isinstance(found, FunctionType) or found.__code__ is not self.tree[path]:
-                raise LoadAnew(f"{path[-1]} is gone, and its name stands for something else")
+                raise ReloadRequired(f"{path[-1]} is gone, and its name stands for something else")
         with _no_collection():
             held = _holds(self.tree, users)
             alive = _alive(self.tree, held, users) if held else None
         if alive is not None:
-            raise LoadAnew(f"{alive[-1]} is still running, or something else holds its code")
+            raise ReloadRequired(f"{alive[-1]} is still running, or something else holds its code")
 
     def _only_inside(self, path: Node) -> bool:
         """Whether code is made anew by each call of a function, which then takes the new one for it."""
@@ -99,12 +107,12 @@ def replace(source: Source, edit: Edit, users: Holders) -> None:
 
 
 def _check_class(kind: object, method: str) -> None:
-    """Raises LoadAnew for a class that may have looked for such a method when it was made."""
+    """Raises ReloadRequired for a class that may have looked for such a method when it was made."""
     if isinstance(kind, type) and type(kind) in (type, abc.ABCMeta):
         abstract = any(getattr(vars(base).get(method), "__isabstractmethod__", False) for base in kind.__mro__)
         if not abstract and isinstance(kind.__init_subclass__, types.BuiltinMethodType):
             return
-    raise LoadAnew(f"{method} came or went, and its class may look for methods")
+    raise ReloadRequired(f"{method} came or went, and its class may look for methods")
 
 
 def _function(source: Source, edit: Edit, path: Node, node: Function) -> FunctionType:

@@ -20,8 +20,8 @@ from typing import Any
 from handlerkit.worker_process.hot_reload.code_patch import Source, holders, replace
 from handlerkit.worker_process.hot_reload.compiled import forget, scripted
 from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
-from handlerkit.worker_process.hot_reload.source_diff import Edit, LoadAnew, Node, difference, tree
-from handlerkit.worker_process.hot_reload.state_snapshot import Dice, Snapshot
+from handlerkit.worker_process.hot_reload.source_diff import Edit, Node, ReloadRequired, difference, tree
+from handlerkit.worker_process.hot_reload.state_snapshot import RngStates, Snapshot
 from handlerkit.worker_process.model_files import ModelFiles
 from handlerkit.worker_process.process_state import variables_now
 
@@ -112,7 +112,7 @@ class Swap:
         self,
         files: ModelFiles,
         record: LoadRecord,
-        dice: Dice,
+        dice: RngStates,
         modules: Mapping[str, ModuleType],
         handler: object,
         context: Any,
@@ -142,7 +142,7 @@ class Swap:
             batch_size: what the context is to tell of the size of batches; None for what it told.
 
         Returns what changed, as half a sentence, and whether functions came or went.
-        Raises LoadAnew where the handler has to be loaded anew; it may then be in no state to be called.
+        Raises ReloadRequired where the handler has to be loaded anew; it may then be in no state to be called.
         """
         written = self._files.edited()
         self._check_surroundings()
@@ -156,7 +156,7 @@ class Swap:
             put_back()
         if edited:
             if name := scripted(self._files.holds):
-                raise LoadAnew(f"TorchScript has compiled {name}")
+                raise ReloadRequired(f"TorchScript has compiled {name}")
             forget()
         users = holders(self._snapshot.functions)
         for file, edit in edited.items():
@@ -213,17 +213,17 @@ class Swap:
         return Snapshot(self._modules, mentioned, self._handler, self._roots, files, before, vocabularies=vocabularies)
 
     def _check_surroundings(self) -> None:
-        """Raises LoadAnew where the process is not what it was, for a load or for the loaded handler."""
+        """Raises ReloadRequired where the process is not what it was, for a load or for the loaded handler."""
         if self._trouble:
-            raise LoadAnew(self._trouble)
+            raise ReloadRequired(self._trouble)
         if (now := variables_now()) != self._environment:
             changed = min(name for name, _ in now.items() ^ self._environment.items())
-            raise LoadAnew(f"the environment variable {os.fsdecode(changed)} changed")
+            raise ReloadRequired(f"the environment variable {os.fsdecode(changed)} changed")
         for thread in threading.enumerate():
             target = getattr(thread, "_target", None) or getattr(thread, "function", None) or type(thread).run
             code = getattr(getattr(target, "__func__", target), "__code__", None)
             if code is not None and self._files.holds(code.co_filename):
-                raise LoadAnew(f"a thread of the handler is running ({code.co_name})")
+                raise ReloadRequired(f"a thread of the handler is running ({code.co_name})")
 
     def _edit(self, file: str, source: bytes) -> Edit | None:
         """What changed in a file; None for one that loading did not import, and that requests import anew."""
@@ -232,26 +232,26 @@ class Swap:
             return difference(self._files.carried(file), loaded.tree, self._files.read(file), source, loaded.ran)
         name = Path(file).name
         if any(module.__file__ == file for module in self._modules.values()):
-            raise LoadAnew(f"{name} changed")
+            raise ReloadRequired(f"{name} changed")
         stem = name.removesuffix(".py")
         if any(name in word or stem == word for word in self._words(self._ran())):
-            raise LoadAnew(f"{name} changed, which loading may read")
+            raise ReloadRequired(f"{name} changed, which loading may read")
         return None
 
     def _check_readers(self, edits: Mapping[str, Edit]) -> None:
-        """Raises LoadAnew where something reads what changed otherwise than by running it."""
+        """Raises ReloadRequired where something reads what changed otherwise than by running it."""
         if not edits:
             return
         ran = list(self._ran(edits))
         for code in ran:
             names = set(self._words([code]))
             if found := names & self._reads or ("__file__" in names and not names & _READS_FOLDER and {"__file__"}):
-                raise LoadAnew(f"loading may read source code ({min(found)})")
+                raise ReloadRequired(f"loading may read source code ({min(found)})")
         if files := edits.keys() & self._read_while_loading:
-            raise LoadAnew(f"loading reads {Path(min(files)).name} as a file")
+            raise ReloadRequired(f"loading reads {Path(min(files)).name} as a file")
         everything = (code for source in self._sources.values() for code in source.tree.values())
         if any(edit.described for edit in edits.values()) and any(map(_reads_docstrings, everything)):
-            raise LoadAnew("a docstring changed, and the handler reads them")
+            raise ReloadRequired("a docstring changed, and the handler reads them")
         came = {path for edit in edits.values() for path in (*edit.added, *edit.removed)}
         constants = {name for edit in edits.values() for name in edit.constants}
         if not came and not constants:
@@ -260,28 +260,28 @@ class Swap:
         texts = {name for word in words for name in _NAME.findall(word)}
         for name in constants:
             if name in texts or name in (self._entry, "handle") or self._files.mention(name):
-                raise LoadAnew(f"{name} changed")
+                raise ReloadRequired(f"{name} changed")
         if found := words & _READS_NAMES:
             name = f"{min(constants)} changed" if constants else "a function came or went"
-            raise LoadAnew(f"{name}, and loading looks for names ({min(found)})")
+            raise ReloadRequired(f"{name}, and loading looks for names ({min(found)})")
         outside = set(self._words(self._foreign)) if any(len(path) > 1 for path in came) else set()
         for path in came:
             name = path[-1]
             if name in texts or name in (self._entry, "handle") or (len(path) > 1 and name in outside):
-                raise LoadAnew(f"{name} came or went, and loading looks for that name")
+                raise ReloadRequired(f"{name} came or went, and loading looks for that name")
         if came and self._snapshot.micro_batching:
-            raise LoadAnew("a function came or went, and threads of the micro-batching hold them")
+            raise ReloadRequired("a function came or went, and threads of the micro-batching hold them")
 
     def _check_batch_size(self) -> None:
-        """Raises LoadAnew where loading may have asked for the batch size."""
+        """Raises ReloadRequired where loading may have asked for the batch size."""
         for code in (*self._ran(), *(code for code in self._foreign if _TORCHSERVE in code.co_filename)):
             words = set(self._words([code]))
             if "batch_size" in words:
-                raise LoadAnew(f"the batch size changed, which {code.co_name} may read")
+                raise ReloadRequired(f"the batch size changed, which {code.co_name} may read")
             if found := words & _READS_ALL:
-                raise LoadAnew(f"the batch size changed, and loading reads all of something ({min(found)})")
+                raise ReloadRequired(f"the batch size changed, and loading reads all of something ({min(found)})")
         if where := self._snapshot.mentions("batch_size", self._properties):
-            raise LoadAnew(f"the batch size changed, which is in {where}")
+            raise ReloadRequired(f"the batch size changed, which is in {where}")
 
     def _ran(self, edits: Mapping[str, Edit] | None = None) -> Iterable[CodeType]:
         """The own code that ran while loading; without what an edit removed, where it did."""
@@ -304,9 +304,9 @@ class Swap:
 
     def _put_back(self) -> None:
         if self._snapshot.doubtful:
-            raise LoadAnew(f"requests may have changed {next(iter(self._snapshot.doubtful))}")
+            raise ReloadRequired(f"requests may have changed {next(iter(self._snapshot.doubtful))}")
         if where := self._snapshot.put_back():
-            raise LoadAnew(f"requests changed {where}")
+            raise ReloadRequired(f"requests changed {where}")
 
     def _summary(self, written: Iterable[str], edits: Mapping[str, Edit]) -> str:
         names: dict[str, None] = {}

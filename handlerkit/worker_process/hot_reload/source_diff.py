@@ -26,7 +26,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Scope = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-class LoadAnew(Exception):
+class ReloadRequired(Exception):
     """The loaded model cannot be kept. Text: why, as half a sentence."""
 
 
@@ -84,12 +84,12 @@ def difference(file: str, old: Tree, before: bytes, source: bytes, ran: Set[Node
         before: the source it was compiled from.
         ran: the code that ran while the handler was loaded.
 
-    Raises LoadAnew where anything but the insides of functions that did not run then differs.
+    Raises ReloadRequired where anything but the insides of functions that did not run then differs.
     """
     try:
         code = compile(source, file, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as problem:
-        raise LoadAnew(f"{_name(file)} does not compile") from problem
+        raise ReloadRequired(f"{_name(file)} does not compile") from problem
     edit = Edit(source, tree(code))
     edit.notes = any(map(class_notes, edit.tree.values()))
     try:
@@ -116,7 +116,7 @@ def _leniently(file: str, edit: Edit, before: bytes, ran: Set[Node]) -> Edit:
     gone, came, taken = _functions(was), _functions(now), _taken(was)
     for path in gone.keys() - _taken(now):
         if path in ran:
-            raise LoadAnew(f"{path[-1]} is gone, which ran while loading")
+            raise ReloadRequired(f"{path[-1]} is gone, which ran while loading")
         _body_of(was, path).remove(gone[path])
         edit.removed.append(path)
     given = _functions(edit.syntax)
@@ -133,7 +133,7 @@ def _leniently(file: str, edit: Edit, before: bytes, ran: Set[Node]) -> Edit:
     try:
         edit.changed = _changed(rest, new, ran)
     except _Differs as differs:
-        raise LoadAnew(_reason(file, differs, explained)) from None
+        raise ReloadRequired(_reason(file, differs, explained)) from None
     return edit
 
 

@@ -17,7 +17,7 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from handlerkit.worker_process.hot_reload.memory_watch import MemoryWatch, Span
-from handlerkit.worker_process.hot_reload.state_types import ATOMS, CLASS, GLOBALS, HEAP_TYPE, Kind, Kinds
+from handlerkit.worker_process.hot_reload.state_types import ATOMS, CLASS, GLOBALS, HEAP_TYPE, Kinds, StateType
 from handlerkit.worker_process.hot_reload.state_values import Irreversible, Parts
 
 _MOST = 200_000  # values followed; a state of more is not looked through
@@ -34,7 +34,7 @@ class _Record(NamedTuple):
     """A value as it was; `where` is what to call it, `own` whether it may be put back."""
 
     value: Any
-    kind: Kind
+    kind: StateType
     before: Parts
     where: str
     own: bool
@@ -150,7 +150,7 @@ class Snapshot:
         self.micro_batching |= type(value).__name__ == "MicroBatching"
         self._record(value, kind, where, own and (kind is CLASS or self._ours(type(value))))
 
-    def _record(self, value: Any, kind: Kind, where: str, own: bool) -> None:
+    def _record(self, value: Any, kind: StateType, where: str, own: bool) -> None:
         try:
             before = kind.read(value)
         except Exception as problem:  # of an object of anyone's making
@@ -204,7 +204,7 @@ def _imported(mentioned: Set[str], own: Set[str]) -> set[int]:
     return {id(namespace[name]) for namespace in namespaces for name in mentioned & namespace.keys()}
 
 
-class Dice:
+class RngStates:
     """The process's random number generators, before a load: which of them loading seeds or rolls.
 
     Those begin again with each load; the others just go on.
@@ -219,7 +219,7 @@ class Dice:
         changed = (die for die, kind in self._all() if before.get(id(die)) != kind.read(die))
         return {f"{type(die).__module__}'s random numbers": die for die in changed}
 
-    def _all(self) -> list[tuple[Any, Kind]]:
+    def _all(self) -> list[tuple[Any, StateType]]:
         dice: list[Any] = [random.getstate.__self__]  # type: ignore[attr-defined]
         if (numpy := sys.modules.get("numpy.random")) is not None:
             dice.append(numpy.get_state.__self__)

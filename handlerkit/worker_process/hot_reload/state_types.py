@@ -33,7 +33,7 @@ from handlerkit.worker_process.hot_reload.serialized import read_serialized, ser
 from handlerkit.worker_process.hot_reload.state_values import Parts
 
 
-class Kind(NamedTuple):
+class StateType(NamedTuple):
     """What there is to know of values of one kind.
 
     Attributes:
@@ -65,9 +65,9 @@ class Kinds:
     def __init__(self, *, vocabularies: bool = True) -> None:
         self._vocabularies = vocabularies
         self._known = functools.cache(_known)
-        self._tellers: dict[type, Callable[[Any], Kind | None]] = {}
+        self._tellers: dict[type, Callable[[Any], StateType | None]] = {}
 
-    def of(self, value: Any) -> Kind | None:
+    def of(self, value: Any) -> StateType | None:
         """The kind of a value; None where it does not change, or holds nothing of a handler's."""
         if (tell := self._tellers.get(type(value))) is None:
             tell = self._tellers[type(value)] = _teller(type(value), self._known)
@@ -106,7 +106,7 @@ _SMALL_TENSOR, _SMALL_ARRAY = 4096, 1 << 20  # elements, bytes: so many are copi
 HEAP_TYPE = 1 << 9
 
 
-def _teller(kind: type, known: Callable[[tuple[str, ...]], tuple[type, ...]]) -> Callable[[Any], Kind | None]:
+def _teller(kind: type, known: Callable[[tuple[str, ...]], tuple[type, ...]]) -> Callable[[Any], StateType | None]:
     if kind in ATOMS or issubclass(kind, (*_STEADY, *known(_STEADY_NAMES))) or kind.__module__ == "typing":
         return lambda value: None
     if kind.__module__.startswith("torch._dynamo.") and not issubclass(kind, known(("torch.nn.Module",))):
@@ -192,7 +192,7 @@ def _importable(function: Any) -> bool:
 # attributes, of instances and slots; of classes; of modules
 
 
-def _instance(kind: type) -> Kind:
+def _instance(kind: type) -> StateType:
     """The kind of a plain class's instances."""
     slots = {
         name: slot
@@ -226,13 +226,13 @@ def _instance(kind: type) -> Kind:
         if has_dict:
             parts_of.refill(object.__getattribute__(value, "__dict__"), before)
 
-    return Kind(read, write, lead=1)
+    return StateType(read, write, lead=1)
 
 
 # functions and what they hold
 
 
-def _cache(value: Any) -> Kind | None:
+def _cache(value: Any) -> StateType | None:
     """functools.lru_cache: one that was empty can be emptied, and what was in any other cannot be told."""
     if _importable(value):
         return None
@@ -245,13 +245,13 @@ def _count(cache: Any) -> tuple[int, int, int]:
 
 
 _CACHE = type(functools.lru_cache(lambda: None))
-_EMPTY_CACHE = Kind(lambda value: (value.__wrapped__, *_count(value)), lambda value, parts: value.cache_clear())
+_EMPTY_CACHE = StateType(lambda value: (value.__wrapped__, *_count(value)), lambda value, parts: value.cache_clear())
 
 
 # weights, arrays, randomness, logs, threads
 
 
-def _tensor(value: Any) -> Kind:
+def _tensor(value: Any) -> StateType:
     import torch
 
     if hasattr(value, "__tensor_flatten__"):  # one that stands for others
@@ -274,7 +274,7 @@ def _tensor(value: Any) -> Kind:
     return _COPIED_TENSOR if small and not value.is_quantized else _WATCHED_TENSOR
 
 
-def _scripted(module: Any) -> Kind:
+def _scripted(module: Any) -> StateType:
     """A TorchScript module: its attributes in C++, and those in Python but for methods, kept there once called."""
     names = tuple(module._concrete_type.get_attributes())
     methods = _known(("torch._C.ScriptMethod",))
@@ -283,91 +283,93 @@ def _scripted(module: Any) -> Kind:
         inside = chain.from_iterable(parts_of.flat(getattr(value, name, None)) for name in names)
         return (type(value), *(one for one in vars(value).values() if not isinstance(one, methods)), *inside)
 
-    return Kind(read)
+    return StateType(read)
 
 
-def _script_object(value: Any) -> Kind | None:
+def _script_object(value: Any) -> StateType | None:
     """An object of a class in C++ or TorchScript; those that hold a quantized layer's weights never change."""
     return None if value._type().qualified_name().startswith("__torch__.torch.classes.quantized.") else _DOUBTFUL
 
 
-def _array(value: Any) -> Kind:
+def _array(value: Any) -> StateType:
     if value.dtype.hasobject:
         return _OBJECT_ARRAY
     return _ARRAY if value.nbytes <= _SMALL_ARRAY else _WATCHED_ARRAY
 
 
-_DOUBTFUL = Kind(lambda value: (), doubtful=True)
-_SERIALIZED = Kind(read_serialized, deep=False)
-_EMPTY_QUEUE = Kind(lambda value: (value.qsize(),))
-_HOLDER = Kind(lambda value: (*gc.get_referents(value),))
-_FUNCTION = Kind(parts_of.read_function)
-_TENSOR = Kind(parts_of.read_tensor, parts_of.write_gradient)
+_DOUBTFUL = StateType(lambda value: (), doubtful=True)
+_SERIALIZED = StateType(read_serialized, deep=False)
+_EMPTY_QUEUE = StateType(lambda value: (value.qsize(),))
+_HOLDER = StateType(lambda value: (*gc.get_referents(value),))
+_FUNCTION = StateType(parts_of.read_function)
+_TENSOR = StateType(parts_of.read_tensor, parts_of.write_gradient)
 _WATCHED_TENSOR = _TENSOR._replace(memory=parts_of.tensor_memory)
-_DEVICE_TENSOR = Kind(parts_of.read_device_tensor, parts_of.write_device_gradient)
-_SPARSE_TENSOR = Kind(parts_of.read_sparse_tensor)
-_FLATTENED_TENSOR = Kind(parts_of.read_flattened_tensor)
-_COPIED_TENSOR = Kind(parts_of.read_small_tensor, parts_of.write_small_tensor)
-_ARRAY = Kind(parts_of.read_array, parts_of.write_array)
-_WATCHED_ARRAY = Kind(parts_of.read_large_array, memory=parts_of.array_memory)
-_OBJECT_ARRAY = Kind(lambda value: (*parts_of.of_array(value), *value.flat))
-_TOKENIZER = Kind(parts_of.read_tokenizer, parts_of.write_tokenizer, deep=False)
-_TRAINED_TOKENIZER = Kind(parts_of.read_trained_tokenizer, parts_of.write_trained_tokenizer, deep=False)
+_DEVICE_TENSOR = StateType(parts_of.read_device_tensor, parts_of.write_device_gradient)
+_SPARSE_TENSOR = StateType(parts_of.read_sparse_tensor)
+_FLATTENED_TENSOR = StateType(parts_of.read_flattened_tensor)
+_COPIED_TENSOR = StateType(parts_of.read_small_tensor, parts_of.write_small_tensor)
+_ARRAY = StateType(parts_of.read_array, parts_of.write_array)
+_WATCHED_ARRAY = StateType(parts_of.read_large_array, memory=parts_of.array_memory)
+_OBJECT_ARRAY = StateType(lambda value: (*parts_of.of_array(value), *value.flat))
+_TOKENIZER = StateType(parts_of.read_tokenizer, parts_of.write_tokenizer, deep=False)
+_TRAINED_TOKENIZER = StateType(parts_of.read_trained_tokenizer, parts_of.write_trained_tokenizer, deep=False)
 #: A module's globals.
-GLOBALS = Kind(
+GLOBALS = StateType(
     lambda value: (*vars(value), *vars(value).values()),
     lambda value, parts: parts_of.refill(vars(value), parts_of.halves(parts)),
     lead=0,
 )
-CLASS = Kind(lambda value: (value.__bases__, *vars(value), *vars(value).values()), parts_of.write_class, lead=1)
+CLASS = StateType(lambda value: (value.__bases__, *vars(value), *vars(value).values()), parts_of.write_class, lead=1)
 #: By the name of a class whose package may not be there.
 _NAMED = {
-    "torch.Generator": Kind(parts_of.read_torch_generator, parts_of.write_torch_generator, deep=False),
-    "numpy.random.RandomState": Kind(parts_of.read_random_state, parts_of.write_random_state, deep=False),
-    "numpy.random.Generator": Kind(
+    "torch.Generator": StateType(parts_of.read_torch_generator, parts_of.write_torch_generator, deep=False),
+    "numpy.random.RandomState": StateType(parts_of.read_random_state, parts_of.write_random_state, deep=False),
+    "numpy.random.Generator": StateType(
         lambda value: (pickle.dumps(value.bit_generator.state),), parts_of.write_bit_generator, deep=False
     ),
-    "ts.handler_utils.micro_batching.MicroBatching": Kind(parts_of.read_micro_batching),
+    "ts.handler_utils.micro_batching.MicroBatching": StateType(parts_of.read_micro_batching),
     "tokenizers.Tokenizer": _TOKENIZER,
-    "sentencepiece.SentencePieceProcessor": Kind(parts_of.read_sentencepiece),
-    "PIL.Image.Image": Kind(parts_of.read_image),
-    "sqlite3.Connection": Kind(parts_of.read_connection),
-    "_io.BytesIO": Kind(parts_of.read_file_in_memory, parts_of.write_file_in_memory, deep=False),
-    "_io.StringIO": Kind(parts_of.read_file_in_memory, parts_of.write_file_in_memory, deep=False),
+    "sentencepiece.SentencePieceProcessor": StateType(parts_of.read_sentencepiece),
+    "PIL.Image.Image": StateType(parts_of.read_image),
+    "sqlite3.Connection": StateType(parts_of.read_connection),
+    "_io.BytesIO": StateType(parts_of.read_file_in_memory, parts_of.write_file_in_memory, deep=False),
+    "_io.StringIO": StateType(parts_of.read_file_in_memory, parts_of.write_file_in_memory, deep=False),
 }
-_DICT = Kind(lambda value: (*dict.keys(value), *dict.values(value)) if value else (), parts_of.write_dict)
+_DICT = StateType(lambda value: (*dict.keys(value), *dict.values(value)) if value else (), parts_of.write_dict)
 #: By a class that everything has; derived ones before those they come from.
-_KINDS: dict[type, Kind] = {
-    OrderedDict: Kind(parts_of.read_ordered, parts_of.write_ordered),
+_KINDS: dict[type, StateType] = {
+    OrderedDict: StateType(parts_of.read_ordered, parts_of.write_ordered),
     defaultdict: _DICT,
     dict: _DICT,
-    list: Kind(
+    list: StateType(
         lambda value: (*list.__iter__(value),), lambda value, parts: list.__setitem__(value, slice(None), parts)
     ),
-    set: Kind(lambda value: (*set.__iter__(value),), lambda value, parts: (set.clear(value), set.update(value, parts))),
-    deque: Kind(
+    set: StateType(
+        lambda value: (*set.__iter__(value),), lambda value, parts: (set.clear(value), set.update(value, parts))
+    ),
+    deque: StateType(
         lambda value: (*deque.__iter__(value),), lambda value, parts: (deque.clear(value), deque.extend(value, parts))
     ),
-    bytearray: Kind(
+    bytearray: StateType(
         lambda value: (bytes(value),), lambda value, parts: bytearray.__setitem__(value, slice(None), parts[0])
     ),
-    tuple: Kind(lambda value: (*tuple.__iter__(value),)),
-    frozenset: Kind(lambda value: (*frozenset.__iter__(value),)),
-    types.CellType: Kind(parts_of.read_cell, parts_of.write_cell),
-    types.MethodType: Kind(lambda value: (value.__func__, value.__self__)),
-    types.BuiltinFunctionType: Kind(lambda value: (value.__self__,)),
-    types.MappingProxyType: Kind(lambda value: (*gc.get_referents(value),)),
-    staticmethod: Kind(lambda value: (value.__func__,)),
-    classmethod: Kind(lambda value: (value.__func__,)),
-    property: Kind(lambda value: (value.fget, value.fset, value.fdel)),
-    functools.partial: Kind(lambda value: (value.func, value.args, value.keywords)),
-    random.Random: Kind(
+    tuple: StateType(lambda value: (*tuple.__iter__(value),)),
+    frozenset: StateType(lambda value: (*frozenset.__iter__(value),)),
+    types.CellType: StateType(parts_of.read_cell, parts_of.write_cell),
+    types.MethodType: StateType(lambda value: (value.__func__, value.__self__)),
+    types.BuiltinFunctionType: StateType(lambda value: (value.__self__,)),
+    types.MappingProxyType: StateType(lambda value: (*gc.get_referents(value),)),
+    staticmethod: StateType(lambda value: (value.__func__,)),
+    classmethod: StateType(lambda value: (value.__func__,)),
+    property: StateType(lambda value: (value.fget, value.fset, value.fdel)),
+    functools.partial: StateType(lambda value: (value.func, value.args, value.keywords)),
+    random.Random: StateType(
         lambda value: (pickle.dumps(value.getstate()),),
         lambda value, parts: value.setstate(pickle.loads(parts[0])),
         deep=False,
     ),
-    logging.Logger: Kind(parts_of.read_logger, parts_of.write_logger, deep=False),
-    queue.Queue: Kind(lambda value: (*value.queue,)),
-    type(threading.Lock()): Kind(lambda value: (value.locked(),), parts_of.write_lock, deep=False),
-    type(threading.RLock()): Kind(lambda value: (repr(value),), deep=False),
+    logging.Logger: StateType(parts_of.read_logger, parts_of.write_logger, deep=False),
+    queue.Queue: StateType(lambda value: (*value.queue,)),
+    type(threading.Lock()): StateType(lambda value: (value.locked(),), parts_of.write_lock, deep=False),
+    type(threading.RLock()): StateType(lambda value: (repr(value),), deep=False),
 }

@@ -19,7 +19,7 @@ from handlerkit.endpoints.loads.fork_server import fork_server
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import LogLine, Request
 from handlerkit.model import Model
-from handlerkit.serving.wire import Answer
+from handlerkit.serving.wire import WorkerResponse
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +125,7 @@ def test_text_without_line_ends_is_read_once(handlers: Path) -> None:
 
 
 def test_events_come_while_the_handler_works(handlers: Path) -> None:
-    events: list[tuple[float, LogLine | Answer]] = []
+    events: list[tuple[float, LogLine | WorkerResponse]] = []
     code = (
         "import time; from ts.handler_utils.utils import send_intermediate_predict_response as send\n"
         "print('begun'); time.sleep(0.5); send(['a'], context.request_ids, '', 200, context); time.sleep(0.5)\n"
@@ -136,7 +136,7 @@ def test_events_come_while_the_handler_works(handlers: Path) -> None:
         )
     end = time.monotonic()
     begun = next(at for at, event in events if isinstance(event, LogLine) and event.text == "begun")
-    piece = next(at for at, event in events if isinstance(event, Answer))
+    piece = next(at for at, event in events if isinstance(event, WorkerResponse))
     assert begun + 0.2 < piece < end - 0.2
     assert run.response.chunks == (b"a", b"ok")
 

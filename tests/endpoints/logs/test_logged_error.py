@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handlerkit.endpoints.logs.logged_error import revived
+from handlerkit.endpoints.logs.logged_error import exception_from_log
 from handlerkit.endpoints.logs.torchserve_log import error_in
 from handlerkit.messages import ErrorInfo, Frame
 
@@ -49,7 +49,7 @@ def logged(function: Callable[[], Any]) -> tuple[BaseException, ErrorInfo]:
 )
 def test_type_text_and_name_survive(code: str) -> None:
     error, info = logged(lambda: exec(code, {}))
-    again = revived(info)
+    again = exception_from_log(info)
     assert type(again).__name__ == type(error).__name__
     assert getattr(again, "name", None) == getattr(error, "name", None)
     if isinstance(error, SyntaxError):
@@ -63,12 +63,12 @@ def test_other_class_is_made_up() -> None:
     def fail() -> None:
         raise OddError("text")
 
-    again = revived(logged(fail)[1], RuntimeError)
+    again = exception_from_log(logged(fail)[1], RuntimeError)
     assert (type(again).__name__, str(again), isinstance(again, RuntimeError)) == ("OddError", "text", True)
 
 
 def test_class_that_takes_more_than_a_message_is_made_up() -> None:
-    again = revived(ErrorInfo("UnicodeDecodeError", "'utf-8' codec can't decode", (), ""))
+    again = exception_from_log(ErrorInfo("UnicodeDecodeError", "'utf-8' codec can't decode", (), ""))
     assert (type(again).__name__, str(again)) == ("UnicodeDecodeError", "'utf-8' codec can't decode")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from handlerkit import targets
-from handlerkit.endpoints.supervision.supervised_process import Guarded
+from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
 from handlerkit.endpoints.torchserve import process
 from handlerkit.endpoints.torchserve.process import TorchServe
 from handlerkit.errors import ServerError
@@ -30,7 +30,7 @@ def test_without_java(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("fails", ["_free_ports", "Guarded"])
+@pytest.mark.parametrize("fails", ["_free_ports", "SupervisedProcess"])
 def test_without_space_or_file_descriptors(temporary: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -46,7 +46,7 @@ def test_end_waits_for_every_process(tmp_path: Path) -> None:
     folder.mkdir()
     stubborn = "trap '' TERM; (trap '' TERM; sleep 50) & echo $! > started; sleep 50"
     with open(os.devnull, "wb") as nothing:
-        process = Guarded(
+        process = SupervisedProcess(
             ["sh", "-c", stubborn], folder, cwd=tmp_path, env=dict(os.environ), stdout=nothing.fileno(),
             stderr=nothing.fileno(),
         )  # fmt: skip

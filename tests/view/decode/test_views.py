@@ -11,7 +11,7 @@ from PIL import Image
 
 from handlerkit import view
 from handlerkit.messages import Geometry
-from handlerkit.predictions import Classes
+from handlerkit.predictions import Classifications
 from handlerkit.view.decode import views
 from handlerkit.view.decode.contents import Document, HeatMap, InstanceMasks, Picture, Tensors, TokenWeights
 from handlerkit.view.render import answer
@@ -206,7 +206,7 @@ def own_views(monkeypatch):
 def test_a_registered_view_is_asked_first_and_by_name(send):
     @view.register("spectrum")
     def spectrum(source):
-        return Classes(("hertz",), (0.5,)) if source.text == "440" else None
+        return Classifications(("hertz",), (0.5,)) if source.text == "440" else None
 
     assert view.names()[0] == "spectrum"
     assert read(send(b"440")).view == "spectrum"

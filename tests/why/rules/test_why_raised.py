@@ -9,7 +9,7 @@ from why_cases import BASE, CLASS, Case, body, check, start
 
 from handlerkit import why
 from handlerkit.messages import Part, Request, Response
-from handlerkit.serving.wire import Answer
+from handlerkit.serving.wire import WorkerResponse
 from handlerkit.why.rules import raised
 
 JSON = {"config_properties": {"service_envelope": "json"}}
@@ -613,7 +613,7 @@ def test_why_a_call_fails(case: Case, tmp_path: Path, fired: list[str]) -> None:
 )
 def test_why_a_server_refused_what_was_returned(said: str, name: str, what: str, change: str, tmp_path: Path) -> None:
     (tmp_path / "h.py").write_text(body("return [1, 2]"))
-    refused = Answer(503, "", ())
+    refused = WorkerResponse(503, "", ())
     setup = why.Setup("m", "1.0", "h.py")
     seen = why.Evidence(
         remote=True, logged=said, answer=refused, files=("h.py",), folder=tmp_path, setup=setup,

@@ -6,10 +6,10 @@ from typing import Literal, NamedTuple
 
 #: read, write: a file outside model_dir, the environment and the system; network: a connection to a host; process: a
 #: program that was started; import: a module that the handler's own code imported.
-SeenKind = Literal["read", "write", "network", "process", "import"]
+SideEffectKind = Literal["read", "write", "network", "process", "import"]
 
 
-class Seen(NamedTuple):
+class SideEffect(NamedTuple):
     """One thing that a handler did.
 
     Attributes:
@@ -20,7 +20,7 @@ class Seen(NamedTuple):
         loading: whether it was done while the handler was loaded, and not for a request.
     """
 
-    kind: SeenKind
+    kind: SideEffectKind
     what: str
     where: str = ""
     loading: bool = False
