@@ -23,7 +23,7 @@ from handlerkit.serving.config import whole
 from handlerkit.serving.describe_model import Registered
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.job_queue import Limits, Queue, simulate_arrivals
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied
 from handlerkit.unpack import Unpacked
 from handlerkit.worker_process.assignment import Question
 from handlerkit.worker_process.hot_reload.reload import Reload
@@ -339,15 +339,15 @@ class Worker:
             return [self._frontend.died(received) for received in batch], problem.findings
         return [Response(None) for _ in batch], (why.no_worker(), *problem.findings)
 
-    def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[str, list[Response]]:
-        """How the worker died ("" where it lives), and the answer to each request."""
+    def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[WorkerDeath | None, list[Response]]:
+        """Why the worker died (None where it lives), and the answer to each request."""
         frontend, died, before = self._frontend, outcome.died, outcome.before
         try:
             if outcome.reply is not None:
                 answer = outcome.reply
                 return died, [frontend.respond(received, answer, row, before) for row, received in enumerate(batch)]
         except WorkerDied as problem:
-            died = str(problem)
+            died = problem.death
         if before and before[0].code == 200:
             return died, [frontend.broken(received, row, before) for row, received in enumerate(batch)]
         return died, [frontend.died(received) for received in batch]

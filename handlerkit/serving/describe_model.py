@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from handlerkit.serving import gson
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDied, no_description
 
 #: Keys of model-config.yaml that the description repeats, with TorchServe's defaults.
 _DEFAULTS: dict[str, Any] = {
@@ -97,5 +97,5 @@ def _object(answered: str) -> Any:
     except gson.JsonError:
         return {}
     except gson.EscapeError as problem:
-        raise WorkerDied(f"describe: The frontend cannot read {problem} in the answer to describe.") from None
+        raise WorkerDied(no_description(problem)) from None
     return read if isinstance(read, dict) else {}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from handlerkit.messages import ErrorInfo, Finding, Frame, HttpRequest, LogLine, Response
 from handlerkit.serving.wire import Job, WorkerResponse
+from handlerkit.serving.worker_death import WorkerDeath
 
 LOAD = "Registering the model answers 500 'Failed to start workers'; the cause stands only in the server's log."
 FAILED = "Every client of the batch gets 503 'Prediction failed'; the exception stands only in the server's log."
@@ -68,7 +69,7 @@ class Evidence:
         classes: those the loader found in the handler module.
         returned: what came back from the entry point; `result` what the handler itself returned, inside an envelope.
         rows: what the handler was given, perhaps changed by it since; `jobs` are as the frontend queued them.
-        died: how the worker process ended, as "kind: sentence"; "" where it lives.
+        died: why the worker is gone; None where it lives.
         logged: what a worker in another process said of the returned value, which is not at hand then.
         answer, before: the worker's answer, and the intermediate ones before it.
         noted: the calls of the context that `watch` kept.
@@ -84,7 +85,7 @@ class Evidence:
     classes: tuple[type, ...] = ()
     returned: Any = None
     rows: Sequence[Any] = ()
-    died: str = ""
+    died: WorkerDeath | None = None
     logged: str = ""
     setup: Setup = _NO_SETUP
     folder: Path | None = None

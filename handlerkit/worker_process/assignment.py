@@ -13,6 +13,7 @@ from handlerkit.messages import ErrorInfo, Finding, Geometry, HttpRequest, LogLi
 from handlerkit.model import Model
 from handlerkit.serving.config import Config
 from handlerkit.serving.wire import Job, WorkerResponse
+from handlerkit.serving.worker_death import WorkerDeath
 from handlerkit.timing import Timings
 from handlerkit.worker_process.model_files import ModelFiles
 
@@ -72,7 +73,7 @@ class Called(NamedTuple):
     Attributes:
         timings: where its time went.
         error: what was raised.
-        died: why the worker cannot send its answer, as "kind: sentence"; "" where it can.
+        died: why the worker cannot send its answer; None where it can.
         bodies: what each row holds as "body" (why.kind_of_body).
         noted: whether the handler asked its context for something that a rule may want to know of.
         memory: the most it took, where that was asked for.
@@ -81,7 +82,7 @@ class Called(NamedTuple):
 
     timings: Timings
     error: ErrorInfo | None
-    died: str
+    died: WorkerDeath | None
     bodies: tuple[str, ...]
     noted: bool
     memory: Memory | None
@@ -100,7 +101,7 @@ class Question:
     answer: WorkerResponse | None
     before: Sequence[WorkerResponse]
     logs: Sequence[LogLine]
-    died: str
+    died: WorkerDeath | None
     seconds: float
     describe: bool
     notebook: why.Notebook

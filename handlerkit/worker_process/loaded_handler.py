@@ -17,6 +17,7 @@ from handlerkit.context import metrics_cache
 from handlerkit.memory import peak_memory
 from handlerkit.messages import ErrorInfo, Finding, Geometry
 from handlerkit.serving.wire import Buffers, Reader
+from handlerkit.serving.worker_death import not_encoded
 from handlerkit.timing import Stopwatch, Timings
 from handlerkit.worker_process import process_state
 from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded, Question
@@ -24,7 +25,6 @@ from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
 from handlerkit.worker_process.hot_reload.reload import Swap
 from handlerkit.worker_process.hot_reload.state_snapshot import RngStates
 from handlerkit.worker_process.log_capture import PlainPaths, without_kit
-from handlerkit.worker_process.outcome import unsendable
 from handlerkit.worker_process.side_effects import Recorder
 from handlerkit.worker_process.user_files import UserFiles
 
@@ -138,7 +138,7 @@ class LoadedHandler:
             (reply, timings), memory = self._call(message, envelope), None
         error = self._raised
         info = self.describe_error(error) if error is not None else None
-        died = unsendable(error) if reply is None and error is not None else ""
+        died = not_encoded(error) if reply is None and error is not None else None
         bodies = tuple(map(why.kind_of_body, self._rows))
         return reply, Called(timings, info, died, bodies, bool(self._noted), memory, self._recorder.take())
 

@@ -1,4 +1,4 @@
-"""What one call of a worker led to, and the ways in which a worker dies."""
+"""What one call of a worker led to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from handlerkit.memory import Memory
 from handlerkit.messages import ErrorInfo, LogLine, SideEffect
 from handlerkit.serving import wire
 from handlerkit.serving.wire import ProtocolError, TooLongError, WorkerResponse
-from handlerkit.serving.worker_death import WorkerDied, too_long
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, too_long, unreadable
 from handlerkit.timing import Timings
 
 
@@ -16,7 +16,7 @@ from handlerkit.timing import Timings
 class Outcome:
     """What one predict message led to.
 
-    `reply` is the worker's answer, None where it died: `died` says how, as "kind: sentence". `before` holds the
+    `reply` is the worker's answer, None where it died: `died` says why. `before` holds the
     intermediate answers. `bodies` and `noted`: what rules ask of the rows and of the context, as `why.rules_for` takes
     them. `seen`: what the handler did beyond its own files.
     """
@@ -26,7 +26,7 @@ class Outcome:
     before: list[WorkerResponse] = field(default_factory=list)
     logs: tuple[LogLine, ...] = ()
     error: ErrorInfo | None = None
-    died: str = ""
+    died: WorkerDeath | None = None
     bodies: tuple[str, ...] = ()
     noted: bool = False
     memory: Memory | None = None
@@ -71,15 +71,3 @@ class Answers:
 def has_more(answer: WorkerResponse) -> bool:
     """Whether it is an intermediate answer (ts.handler_utils.utils.send_intermediate_predict_response)."""
     return any(("ts_stream_next", "true") in row.headers for row in answer.predictions)
-
-
-def late(seconds: int) -> str:
-    return f"timeout: The handler took longer than the response_timeout of {seconds} s."
-
-
-def unreadable(problem: ProtocolError | str) -> str:
-    return f"header: The frontend cannot read the worker's answer ({problem})."
-
-
-def unsendable(error: BaseException) -> str:
-    return f"encode: The answer cannot be encoded: {type(error).__name__}: {error}."

@@ -22,12 +22,12 @@ from handlerkit.messages import Finding, LogLine
 from handlerkit.model import Model
 from handlerkit.serving.config import Config
 from handlerkit.serving.wire import DECODE_INPUT, Buffers
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, too_slow
 from handlerkit.worker_process.assignment import Question
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 from handlerkit.worker_process.log_capture import Journal, without_kit
-from handlerkit.worker_process.outcome import Answers, Outcome, late
+from handlerkit.worker_process.outcome import Answers, Outcome
 
 #: One handler call at a time in a process: what is borrowed belongs to the process.
 _LOCK = threading.RLock()
@@ -60,7 +60,7 @@ class InProcess:
         self._response_timeout = response_timeout
         self._limit = config.max_response_size
         self._answers = Answers(self._limit)
-        self._broken = ""
+        self._broken: WorkerDeath | None = None
         self._hear: Hear | None = None
         self._staged = StagedModel(model, config, batch_size, gpu_id)
         self.model_dir: Path = self._staged.model_dir
@@ -88,7 +88,7 @@ class InProcess:
     def call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
         """Let TorchServe's worker code answer a predict message, with this envelope around the handler. Raises
         KeyboardInterrupt."""
-        self._answers, self._broken = Answers(self._limit), ""
+        self._answers, self._broken = Answers(self._limit), None
         self._hear = self._journal.hear = hear
         try:
             reply, called = self._handler.call(message, envelope, measures_memory)
@@ -105,9 +105,9 @@ class InProcess:
             try:
                 self._answers.take(reply, called.timings.total if self._answers.before else 0.0)
             except WorkerDied as problem:
-                outcome.died = str(problem)
+                outcome.died = problem.death
         if called.timings.total > self._response_timeout or (self._answers.reply is None and not outcome.died):
-            outcome.died = late(self._response_timeout)
+            outcome.died = too_slow(self._response_timeout)
         outcome.before, outcome.reply = self._answers.before, self._answers.reply
         return outcome
 
@@ -136,7 +136,7 @@ class InProcess:
             try:
                 answer = self._answers.take(piece, seconds)
             except WorkerDied as problem:
-                self._broken = str(problem)
+                self._broken = problem.death
             else:
                 if self._hear is not None:
                     self._hear(answer)

@@ -18,12 +18,12 @@ from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, SideEffec
 from handlerkit.model import Model
 from handlerkit.serving.config import Config
 from handlerkit.serving.wire import Buffers, WorkerResponse
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale, timed_out, too_slow
 from handlerkit.timing import Timings
 from handlerkit.worker_process import frames
 from handlerkit.worker_process.assignment import Called, Failed, Loaded, Question
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
-from handlerkit.worker_process.outcome import Answers, Outcome, late
+from handlerkit.worker_process.outcome import Answers, Outcome
 
 #: Seconds a worker may take until it can be asked to load (org.pytorch.serve.wlm.WorkerLifeCycle waits as long).
 _START = 120
@@ -32,6 +32,7 @@ _EXPLAINS, _SWAPS = 20, 120
 #: Bytes of a call's message and answers from which on its objects are not kept until the next call.
 _LARGE = 1 << 20
 _INTERRUPT = int(signal.SIGINT)
+_SILENT = timed_out("The worker does not tell.")
 
 #: Called with log lines and intermediate answers while the handler works.
 Hear = Callable[[LogLine | WorkerResponse], object]
@@ -120,7 +121,7 @@ class WorkerProcess:
                 self._channel.send(frames.EXPLAIN, (frames.pack(asked),))
                 found: tuple[Finding, ...] = self._done(_EXPLAINS)
                 return found
-            except (WorkerDied, frames.BadFrameError):
+            except WorkerDied:
                 self._end()
         given = self._staged.given
         return why.explain(why.Evidence(
@@ -148,7 +149,7 @@ class WorkerProcess:
             try:
                 self._channel.send(frames.SWAP, (frames.pack(batch_size),))
                 changed, reason, self.entry_point, self.geometry, self.seen = self._done(_SWAPS)
-            except (WorkerDied, frames.BadFrameError, ValueError):
+            except (WorkerDied, ValueError):
                 raise ReloadRequired("the worker did not answer") from None
             finally:
                 self._channel.answered()
@@ -174,9 +175,8 @@ class WorkerProcess:
             with _CtrlC(self._channel) as ctrl_c:
                 try:
                     loaded = self._load(seconds)
-                except (WorkerDied, frames.BadFrameError) as problem:
-                    died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
-                    loaded = self._staged.died(died, self._journal.take())
+                except WorkerDied as problem:
+                    loaded = self._staged.died(problem.death)
                 finally:
                     self._channel.answered()
             if loaded is not None:
@@ -192,10 +192,10 @@ class WorkerProcess:
 
     def _load(self, seconds: int) -> Loaded | Failed | None:
         """What came of it; None where a new process is needed."""
-        slow = f"timeout: The worker process did not start within {_START} s."
+        slow = timed_out(f"The worker process did not start within {_START} s.")
         self._channel.receive(time.monotonic() + _START, slow)
         self._channel.send(frames.LOAD, (frames.pack(self._staged.given),))
-        slow = f"timeout: The handler did not load within the startup timeout of {seconds} s."
+        slow = timed_out(f"The handler did not load within the startup timeout of {seconds} s.")
         told = self._done(seconds, slow)
         if told is None:
             return None
@@ -205,12 +205,12 @@ class WorkerProcess:
         outcome = Outcome(Timings(0.0))
         answers = Answers(self._limit)
         begun = time.perf_counter()
-        seconds, slow = self._response_timeout, late(self._response_timeout)
+        seconds, slow = self._response_timeout, too_slow(self._response_timeout)
         until = time.monotonic() + seconds
         named, size = (envelope or "").encode(), sum(map(len, message))
         try:
             if self._unasked:
-                raise WorkerDied("stale: The worker's last answer belongs to no request: its stream was over.")
+                raise WorkerDied(stale())
             self._channel.send(frames.CALL, (bytes((measures_memory, len(named))), named, *message), seconds + 1)
             while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
                 if frame.kind == frames.PIECE:
@@ -223,15 +223,15 @@ class WorkerProcess:
                     try:
                         answers.take(frame.payload, 0.0)
                     except WorkerDied as problem:
-                        outcome.died = str(problem)
+                        outcome.died = problem.death
                 size += len(frame.payload)
             self._is_large = size > _LARGE
             called = Called(*frames.read_plain(frame.payload))
             outcome.timings, outcome.error, outcome.memory = called.timings, called.error, called.memory
             outcome.bodies, outcome.noted, outcome.seen = called.bodies, called.noted, called.seen
             outcome.died = outcome.died or called.died
-        except (WorkerDied, frames.BadFrameError) as problem:
-            outcome.died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
+        except WorkerDied as problem:
+            outcome.died = problem.death
             outcome.timings = Timings(time.perf_counter() - begun)
             self._end()
         outcome.before, outcome.reply, self._unasked = answers.before, answers.reply, answers.unasked
@@ -249,7 +249,7 @@ class WorkerProcess:
         if outcome.died and (error is None or error.type == "KeyboardInterrupt"):
             raise KeyboardInterrupt(_place(error, self._staged.given.own))
 
-    def _done(self, seconds: float, slow: str = "timeout: The worker does not tell.") -> Any:
+    def _done(self, seconds: float, slow: WorkerDeath = _SILENT) -> Any:
         """What the worker says when it is done with anything but a call."""
         until = time.monotonic() + seconds
         while (frame := self._channel.receive(until, slow)).kind != frames.DONE:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from handlerkit.endpoints.logs.torchserve_log import DIED, error_in
 from handlerkit.messages import ErrorInfo, LogLine
 from handlerkit.serving.wire import WorkerResponse
-from handlerkit.worker_process.outcome import unsendable
+from handlerkit.serving.worker_death import WorkerDeath, not_encoded
 
 _SUGGESTION = re.compile(r"\.? (Did you mean:|(Or did|Did) you forget to import) '.*'\?")
 #: What a worker answers where the returned value is at fault, and nothing was raised.
@@ -28,7 +28,7 @@ class ParseFailure(NamedTuple):
     info: ErrorInfo | None = None
     error: BaseException | None = None
     logged: str = ""
-    died: str = ""
+    died: WorkerDeath | None = None
 
 
 def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaught: bool = True) -> ParseFailure:
@@ -40,7 +40,7 @@ def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaugh
             return ParseFailure()
         error = exception_from_log(info, Exception if DIED in stdout else BaseException)
         encoding = _ENCODERS & {frame.function for frame in info.frames}
-        return ParseFailure(info, error, died=unsendable(error) if encoding else "")
+        return ParseFailure(info, error, died=not_encoded(error) if encoding else None)
     if reply.message in _RETURNED:
         return ParseFailure(logged=next((line for line in reversed(stdout) if line.startswith("model: ")), ""))
     if (reply.code == 200 and reply.message == "Prediction success") or (info := error_in(stdout)) is None:

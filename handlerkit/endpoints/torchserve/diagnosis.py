@@ -18,9 +18,8 @@ from handlerkit.serving import wire
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.wire import Prediction, WorkerResponse
-from handlerkit.serving.worker_death import too_long
+from handlerkit.serving.worker_death import WorkerDeath, exited, too_long, too_slow
 from handlerkit.unpack import read_manifest
-from handlerkit.worker_process.outcome import late
 
 _WORKERS = "InternalServerException"
 _DIED = "Worker died."
@@ -137,13 +136,13 @@ def _of_workers(log: str, model_dir: Path) -> tuple[LogLine, ...]:
     return tuple(line for line in lines if not line.text.startswith(_BEGINS))
 
 
-def _death(log: str, setup: why.Setup) -> str:
-    """How TorchServe says that a worker died of whom no exception is known."""
+def _death(log: str, setup: why.Setup) -> WorkerDeath:
+    """Why a worker with no known exception died, as far as TorchServe says so."""
     if _LATE in log:
-        return late(setup.response_timeout)
+        return too_slow(setup.response_timeout)
     if (size := re.search(_TOO_LONG, log)) is not None:
         return too_long(int(size[1]), setup.max_response_size)
-    return "exit: The worker process ended, or TorchServe ended it for an answer that it cannot pass on."
+    return exited("The worker process ended, or TorchServe ended it for an answer that it cannot pass on.")
 
 
 def _row(response: Response) -> Prediction:

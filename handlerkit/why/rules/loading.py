@@ -19,12 +19,11 @@ def died(seen: Evidence) -> Finding | None:
     """The process ended, or took too long, and no exception is known."""
     if not seen.died or seen.error is not None:
         return None
-    kind, _, what = seen.died.partition(": ")
-    changes = {
+    changes: dict[str, str] = {
         "timeout": "Load less in initialize, or raise startupTimeout (model-config.yaml) or default_startup_timeout.",
         "exit": "Find what ends the process: sys.exit, os._exit, a crash in native code, or too little memory.",
     }
-    return Finding(f"worker_{kind}", what, effect=LOAD, fix=changes.get(kind, ""))
+    return Finding(f"worker_{seen.died.kind}", seen.died.message, effect=LOAD, fix=changes.get(seen.died.kind, ""))
 
 
 def shadowed(seen: Evidence) -> Finding | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handlerkit.messages import Finding
+from handlerkit.serving.worker_death import DeathKind
 from handlerkit.why import source_search
 from handlerkit.why.evidence import DIED, FAILED, NOTHING, Evidence, Rule
 from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, signature
@@ -20,7 +21,7 @@ def died(seen: Evidence) -> Finding | None:
     if seen.error is not None and not isinstance(seen.error, Exception):
         what = f"The handler raised {seen.name}, which ends the worker process."
         return Finding("worker_exit", what, seen.where, DIED, "Raise an Exception, or answer with a status of its own.")
-    kind, _, what = seen.died.partition(": ")
+    kind, what = seen.died
     where = seen.where or (source_search.answering(seen) if kind in ("size", "encode") else "")
     if kind == "header":
         where = where or source_search.find(seen, r"set_(all_)?response_|send_intermediate_predict_response")
@@ -42,7 +43,7 @@ def died(seen: Evidence) -> Finding | None:
 
 def status_arguments(seen: Evidence) -> Finding | None:
     """A status or phrase that cannot be sent ends the worker."""
-    if not seen.died.startswith(("header", "encode")):
+    if seen.died is None or seen.died.kind not in ("header", "encode"):
         return None
     for note in seen.noted:
         if note.method != "set_response_status":
@@ -56,7 +57,7 @@ def status_arguments(seen: Evidence) -> Finding | None:
     return None
 
 
-_DEATHS = {
+_DEATHS: dict[DeathKind, str] = {
     "timeout": "Raise response_timeout, or make the handler faster.",
     "size": "Answer with bytes (PNG, JPEG) instead of lists of numbers, or raise max_response_size.",
     "header": "Give headers, phrases and content types as plain ASCII text, statuses as positive whole numbers.",
@@ -75,7 +76,7 @@ def _given(error: BaseException | None) -> str:
 def timeout_set_aside(seen: Evidence) -> Finding | None:
     """The worker was killed earlier than the response_timeout that was asked for."""
     asked, now = seen.setup.asked_timeout, seen.setup.response_timeout
-    if asked is None or asked <= now or not seen.died.startswith("timeout"):
+    if asked is None or asked <= now or seen.died is None or seen.died.kind != "timeout":
         return None
     return _set_aside(seen, asked, now, DIED)
 
