@@ -26,7 +26,6 @@ from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.job_queue import Limits, Queue, simulate_arrivals
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied
 from handlerkit.unpack import Unpacked
-from handlerkit.worker_process.assignment import Question
 from handlerkit.worker_process.hot_reload.reload import Reload
 from handlerkit.worker_process.outcome import Outcome
 
@@ -160,7 +159,7 @@ class Worker:
                 queued.append(received)
         answers = simulate_arrivals(queued, self.limits, lambda batch: self._serve(batch, on_event), self._full)
         if len(queued) > 1 and any(one.describe for one in queued):  # closes the batch before it, which waits no longer
-            answers = [one._replace(findings=tuple(why.without_waits(one.findings))) for one in answers]
+            answers = [one._replace(findings=why.without_batch_waits(one.findings)) for one in answers]
         following = iter(answers)
         return self._run(requests, [one or next(following) for one in served])
 
@@ -252,7 +251,7 @@ class Worker:
 
         if self._unpacked is not None:
             self._unpacked.restore()
-        if (wrong := why.unusable(self.model)) is not None:
+        if (wrong := why.unusable_config(self.model)) is not None:
             answer = self._frontend.error(500, wrong.type, wrong.message)
             raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
         return (InProcess if self.in_process else WorkerProcess)(
@@ -289,7 +288,7 @@ class Worker:
             self.model.name,
             self._lifecycle.labels,
             self.config.max_response_size,
-            getattr(self._loaded, "geometry", None),
+            self._loaded.geometry if self._loaded else None,
         )
 
     def _call(
@@ -303,35 +302,38 @@ class Worker:
         message = wire.encode_predict(jobs)
         envelope = self.config.service_envelope
         outcome = loaded.call(message, envelope, self.measures_memory, hear)
-        died, responses = self._respond(batch, outcome)
-        if self.on_exception is not None and isinstance(loaded, InProcess) and loaded.raised is not None:
+        called = outcome.called
+        death, responses = self._respond(batch, outcome)
+        if self.on_exception is not None and loaded.raised is not None:
             self.on_exception(loaded.raised)
-        requests, describe = [received.request for received in batch], batch[0].describe
-        found: tuple[Finding, ...] = ()
-        failed = outcome.error is not None or died or outcome.reply is None or outcome.reply.code != 200
-        if failed or why.rules_for(
-            self._setup, envelope, requests, jobs, outcome.bodies, outcome.reply, outcome.intermediate, outcome.noted,
-            outcome.logs, describe,
-        ):  # fmt: skip
-            found = loaded.explain(Question(
-                self._setup, envelope, requests, jobs, responses, outcome.reply, outcome.intermediate, outcome.logs,
-                died, outcome.timings.total, describe, notebook() if failed else why.Notebook(),
-            ))  # fmt: skip
-        else:
-            loaded.forget()
+        attempt = why.Attempt(
+            self._setup, death=death, envelope=envelope, requests=[received.request for received in batch], jobs=jobs,
+            describe=batch[0].describe, answer=outcome.reply, intermediate=outcome.intermediate, responses=responses,
+            logs=outcome.logs, seconds=called.timings.total, raised=called.error is not None, bodies=called.bodies,
+            recorded=called.recorded,
+        )  # fmt: skip
+        findings = self._explain(loaded, attempt)
         call = Call(
-            message, outcome.timings, outcome.logs, outcome.error, envelope, self.config.decode_input_request,
-            outcome.memory, (*loaded.seen, *outcome.seen),
+            message, called.timings, outcome.logs, called.error, envelope, self.config.decode_input_request,
+            called.memory, (*loaded.seen, *called.seen),
         )  # fmt: skip
         if self._lifecycle.staged_again:
             self._lifecycle.staged_again = False
-            found = (*found, why.staged_again())
-        if died:
+            findings = (*findings, why.staged_again())
+        if death is not None:
             self._lifecycle.died()
-        elif 0 < self._client_timeout < outcome.timings.total:
+        elif 0 < self._client_timeout < called.timings.total:
             responses = [Response(None, complete=False) for _ in batch]
-            found = (*found, why.client_timeout(self._client_timeout))
-        return call, responses, found
+            findings = (*findings, why.client_timeout(self._client_timeout))
+        return call, responses, findings
+
+    @staticmethod
+    def _explain(loaded: WorkerProcess | InProcess, attempt: why.Attempt) -> tuple[Finding, ...]:
+        """The causes of what a call led to. The worker is asked only if there can be any."""
+        if not why.may_explain(attempt):
+            loaded.forget()
+            return ()
+        return loaded.explain(attempt._replace(notebook=notebook()) if attempt.failed else attempt)
 
     def _refuse(self, batch: list[QueuedRequest], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
         """The answers where the worker does not load again. One that reports the failure takes a batch from the queue
@@ -341,14 +343,13 @@ class Worker:
         return [Response(None) for _ in batch], (why.no_worker(), *problem.findings)
 
     def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[WorkerDeath | None, list[Response]]:
-        """Why the worker died (None where it lives), and the answer to each request."""
-        frontend, died, intermediate = self._frontend, outcome.died, outcome.intermediate
+        """Why the worker is gone, None if it lives, and the answer to each request."""
+        frontend, death, answer, before = self._frontend, outcome.death, outcome.reply, outcome.intermediate
         try:
-            if outcome.reply is not None:
-                answer, numbered = outcome.reply, enumerate(batch)
-                return died, [frontend.respond(received, answer, row, intermediate) for row, received in numbered]
+            if answer is not None:
+                return death, [frontend.respond(received, answer, row, before) for row, received in enumerate(batch)]
         except WorkerDied as problem:
-            died = problem.death
-        if intermediate and intermediate[0].code == 200:
-            return died, [frontend.broken(received, row, intermediate) for row, received in enumerate(batch)]
-        return died, [frontend.died(received) for received in batch]
+            death = problem.death
+        if before and before[0].code == 200:
+            return death, [frontend.broken(received, row, before) for row, received in enumerate(batch)]
+        return death, [frontend.died(received) for received in batch]

@@ -1,9 +1,9 @@
 """The connection between a Worker and its process: frames of one kind and some bytes, both ways.
 
-From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a Question), FORGET, SWAP (a batch size). From the process: HELLO,
-PIECE (the seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN (read the streams
-now), ANSWER (the worker's own answer), DONE (what else came of it). What the process says is read by `read_plain`,
-which makes plain data of the kit alone.
+From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a why.Attempt), FORGET, SWAP (a batch size). From the process:
+HELLO, PIECE (the seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN (read the
+streams now), ANSWER (the worker's own answer), DONE (what else came of it). What the process says is read by
+`read_plain`, which makes plain data of the kit alone.
 """
 
 from __future__ import annotations

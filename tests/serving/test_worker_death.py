@@ -21,6 +21,6 @@ def test_death_comes_out_of_a_worker_process_as_it_was() -> None:
 
 
 def test_worker_that_sends_unreadable_data_is_dropped_like_a_dead_one() -> None:
-    with pytest.raises(WorkerDied, match="^The worker process sent data that cannot be read") as raised:
+    with pytest.raises(WorkerDied, match=r"^The worker process sent data that cannot be read") as raised:
         frames.read_plain(b"no pickle")
     assert raised.value.death.kind == "exit"

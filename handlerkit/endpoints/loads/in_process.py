@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
+from handlerkit import why
 from handlerkit.endpoints.loads.process import Hear
 from handlerkit.endpoints.loads.staged_model import Refusal, StagedModel
 from handlerkit.messages import Finding, LogLine
@@ -24,7 +25,6 @@ from handlerkit.serving.config import Config
 from handlerkit.serving.torchserve_facts import DECODE_INPUT, RESPONSE_TIMEOUT, STARTUP_TIMEOUT
 from handlerkit.serving.wire import Buffers
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, too_slow
-from handlerkit.worker_process.assignment import Question
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 from handlerkit.worker_process.log_capture import Journal, without_kit
@@ -98,23 +98,20 @@ class InProcess:
         self.raised = self._handler.raised
         if isinstance(self.raised, KeyboardInterrupt) and reply is None:
             raise self.raised
-        outcome = Outcome(
-            called.timings, error=called.error, bodies=called.bodies, noted=called.noted, memory=called.memory,
-            logs=self._journal.take(), died=self._broken or called.died, seen=called.seen,
-        )  # fmt: skip
-        if reply is not None and not outcome.died:
+        outcome = Outcome(called, logs=self._journal.take(), death=self._broken or called.death)
+        if reply is not None and not outcome.death:
             try:
                 self._answers.take(reply, called.timings.total if self._answers.intermediate else 0.0)
             except WorkerDied as problem:
-                outcome.died = problem.death
-        if called.timings.total > self._response_timeout or (self._answers.reply is None and not outcome.died):
-            outcome.died = too_slow(self._response_timeout)
+                outcome.death = problem.death
+        if called.timings.total > self._response_timeout or (self._answers.reply is None and not outcome.death):
+            outcome.death = too_slow(self._response_timeout)
         outcome.intermediate, outcome.reply = self._answers.intermediate, self._answers.reply
         return outcome
 
-    def explain(self, asked: Question) -> tuple[Finding, ...]:
+    def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
         """The causes of what the last call led to."""
-        found = self._handler.explain(asked)
+        found = self._handler.explain(attempt)
         self.forget()
         return found
 

@@ -22,7 +22,7 @@ from handlerkit.serving.wire import Buffers, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale, timed_out, too_slow
 from handlerkit.timing import Timings
 from handlerkit.worker_process import frames
-from handlerkit.worker_process.assignment import Called, Failed, Loaded, Question
+from handlerkit.worker_process.assignment import Called, Failed, Loaded
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.outcome import Answers, Outcome
 
@@ -46,6 +46,8 @@ class WorkerProcess:
     the model_dir; so does the end of this process, in whatever way.
     """
 
+    #: The exception of the last call stays in its process.
+    raised: BaseException | None = None
     #: A worker that died stays away for some time, as TorchServe has it.
     pauses = True
 
@@ -114,22 +116,18 @@ class WorkerProcess:
                 self._interrupted(outcome)
             return outcome
 
-    def explain(self, asked: Question) -> tuple[Finding, ...]:
-        """The causes of what the last call led to, told by the worker while the objects are alive; where it is gone, by
+    def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
+        """The causes of what the last call led to: from the worker, while its objects are alive; if it is gone, from
         what is known here."""
         if self.alive:
             try:
-                self._channel.send(frames.EXPLAIN, (frames.pack(asked),))
+                self._channel.send(frames.EXPLAIN, (frames.pack(attempt),))
                 found: tuple[Finding, ...] = self._done(_EXPLAINS)
                 return found
             except WorkerDied:
                 self._end()
         given = self._staged.given
-        return why.explain(why.Evidence(
-            files=given.own, folder=given.model_dir, died=asked.died, setup=asked.setup, envelope=asked.envelope,
-            requests=asked.requests, jobs=asked.jobs, answer=asked.answer, intermediate=asked.intermediate,
-            responses=asked.responses, logs=asked.logs, seconds=asked.seconds, describe=asked.describe, remote=True,
-        ))  # fmt: skip
+        return why.explain(why.Evidence(attempt, why.Source(given.own, given.model_dir)))
 
     def forget(self) -> None:
         """Nobody asks why: the worker lets go of the last call's objects, now if they are large, else with the next
@@ -203,7 +201,7 @@ class WorkerProcess:
         return Loaded(*told) if len(told) == len(Loaded._fields) else Failed(*told)
 
     def _call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
-        outcome = Outcome(Timings(0.0))
+        outcome = Outcome(Called(Timings(0.0)))
         answers = Answers(self._limit)
         begun = time.perf_counter()
         seconds, slow = self._response_timeout, too_slow(self._response_timeout)
@@ -220,34 +218,32 @@ class WorkerProcess:
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
-                elif not outcome.died:
+                elif not outcome.death:
                     try:
                         answers.take(frame.payload, 0.0)
                     except WorkerDied as problem:
-                        outcome.died = problem.death
+                        outcome.death = problem.death
                 size += len(frame.payload)
             self._is_large = size > _LARGE
-            called = Called(*frames.read_plain(frame.payload))
-            outcome.timings, outcome.error, outcome.memory = called.timings, called.error, called.memory
-            outcome.bodies, outcome.noted, outcome.seen = called.bodies, called.noted, called.seen
-            outcome.died = outcome.died or called.died
+            outcome.called = Called(*frames.read_plain(frame.payload))
+            outcome.death = outcome.death or outcome.called.death
         except WorkerDied as problem:
-            outcome.died = problem.death
-            outcome.timings = Timings(time.perf_counter() - begun)
+            outcome.death = problem.death
+            outcome.called = Called(Timings(time.perf_counter() - begun))
             self._end()
         outcome.intermediate, outcome.reply, self._unasked = answers.intermediate, answers.reply, answers.unasked
-        if outcome.reply is None and not outcome.died:
-            outcome.died = slow  # the frontend waits for the rest of the stream, which never comes
+        if outcome.reply is None and not outcome.death:
+            outcome.death = slow  # the frontend waits for the rest of the stream, which never comes
         if outcome.intermediate and outcome.reply is not None:
-            outcome.reply = outcome.reply._replace(elapsed=outcome.timings.total)
+            outcome.reply = outcome.reply._replace(elapsed=outcome.called.timings.total)
         self._channel.answered()
         outcome.logs = self._journal.take()
         return outcome
 
     def _interrupted(self, outcome: Outcome) -> None:
         """Raise KeyboardInterrupt, unless the handler swallowed it and answered."""
-        error = outcome.error
-        if outcome.died and (error is None or error.type == "KeyboardInterrupt"):
+        error = outcome.called.error
+        if outcome.death and (error is None or error.type == "KeyboardInterrupt"):
             raise KeyboardInterrupt(_place(error, self._staged.given.own))
 
     def _done(self, seconds: float, slow: WorkerDeath = _SILENT) -> Any:

@@ -74,9 +74,8 @@ class StagedModel:
         """The worker ended while it loaded the model."""
         model = self.given.model
         setup = why.Setup(model.name, model.version, model.handler)
-        found = why.explain(why.Evidence(
-            loading=True, died=death, files=self.given.own, folder=self.model_dir, setup=setup,
-        ))  # fmt: skip
+        attempt = why.Attempt(setup, loading=True, death=death)
+        found = why.explain(why.Evidence(attempt, why.Source(self.given.own, self.model_dir)))
         return Failed(None, found, False, False)
 
 

@@ -63,15 +63,8 @@ def load_findings(error: ErrorInfo | None, files: Iterable[str], undeclared: Map
     """The cause of an exception that a model with these files raised while it was loaded."""
     if error is None:
         return ()
-    seen = why.Evidence(
-        error=exception_from_log(error),
-        info=error,
-        loading=True,
-        files=tuple(files),
-        remote=True,
-        undeclared=undeclared,
-    )
-    return why.explain(seen)
+    attempt = why.Attempt(loading=True, notebook=why.Notebook(undeclared=undeclared))
+    return why.explain(why.Evidence(attempt, why.Source(tuple(files)), exception_from_log(error), error))
 
 
 def findings(
@@ -87,7 +80,7 @@ def findings(
     for request, response in exchanges:
         if response.ok or response.status is None:
             continue
-        kind, message = why.told(response)
+        kind, message = why.error_body(response)
         if response.header(facts.REQUEST_ID) is None or kind not in ("", facts.INTERNAL):
             found += why.rejected(request, response, model.setup, config.max_request_size)
         else:
@@ -110,22 +103,22 @@ def _of_a_call(
     received = [one for request, _ in failed if isinstance(one := frontend.receive(request), QueuedRequest)]
     jobs = [one.job for one in received]
     rows = decode_predict(wire.encode_predict(jobs), config.decode_input_request)[1] if jobs else []
-    files = tuple(file.name for file in model.folder.glob("*.py"))
-    seen = why.Evidence(
-        setup=model.setup, files=files, folder=model.folder, envelope=config.service_envelope, jobs=jobs, rows=rows,
-        requests=[one.request for one in received], responses=responses, logs=_of_workers(log, model.folder),
-        describe=any(one.describe for one in received), remote=True,
-        undeclared=model.undeclared(),
-    )  # fmt: skip
+    logs = _of_workers(log, model.folder)
+    answer: WorkerResponse | None = None
     if not kind:  # the handler's own status
-        seen.answer = WorkerResponse(200, "Prediction success", tuple(map(_row, responses)))
-        return why.explain(seen)
-    seen.answer = None if message == facts.DIED else WorkerResponse(responses[0].status or 0, message, ())
-    cause = parse_failure(seen.answer, seen.logs)
-    seen.error, seen.info, seen.logged, seen.died = cause.error, cause.info, cause.logged, cause.died
-    if seen.answer is None and not seen.died:
-        seen.died = _death(log, model.setup)
-    return why.explain(seen)
+        answer = WorkerResponse(200, facts.SUCCEEDED, tuple(map(_row, responses)))
+    elif message != facts.DIED:
+        answer = WorkerResponse(responses[0].status or 0, message, ())
+    cause = parse_failure(answer, logs)
+    death = _death(log, model.setup) if answer is None and cause.death is None else cause.death
+    attempt = why.Attempt(
+        model.setup, death=death, notebook=why.Notebook(undeclared=model.undeclared()),
+        envelope=config.service_envelope, requests=[one.request for one in received], jobs=jobs,
+        describe=any(one.describe for one in received), answer=answer, responses=responses, logs=logs,
+        raised=cause.error is not None, bodies=tuple(map(why.kind_of_body, rows)),
+    )  # fmt: skip
+    source = why.Source(tuple(file.name for file in model.folder.glob("*.py")), model.folder)
+    return why.explain(why.Evidence(attempt, source, cause.error, cause.info, rows, logged=cause.logged))
 
 
 def _of_workers(log: str, model_dir: Path) -> tuple[LogLine, ...]:
