@@ -1,7 +1,7 @@
 """Who answers a Request. An endpoint is a class with `predict(*requests) -> Run` (`handlerkit.messages.Endpoint`).
 
 - worker: TorchServe's own Python code in a process of its own. loads: one load of its handler. lifecycle: from load to
-  load.
+  load. file_watch: files of the model that changed on disk since.
 - server: a real TorchServe. torchserve: its process, its HTTP client, and why it answered with an error.
 - logs: what a worker's log says. supervision: processes that end with their owner. config_properties: what both read.
 
