@@ -1,6 +1,7 @@
 """HTTP to worker messages and back: what TorchServe's Java frontend does for the requests to one model.
 
 - frontend: from a request to the worker's job, and from the worker's answer to the response. http: both as plain data.
+- routes: where a path leads.
 - headers, parameters, multipart: how Netty reads and writes headers, forms and multipart bodies.
 - job_queue: how jobs become batches.
 - wire: the messages between the frontend and a worker. worker_death: answers that end the worker.
