@@ -6,6 +6,7 @@ check.py ...    one command each: `parser()`, whose options are those of the mag
                 (handlerkit.notebook.parsers), and `run(options)`
 progress.py     what a long command says on the standard error
 
-To add a command: write its module, and name it in commands.py. A module imports at its top what its parser needs and
-nothing heavier; `run` imports the rest. Results go to the standard output, everything else to the standard error.
+It may import everything but IPython. To add a command: write its module, and name it in commands.py. A module imports
+at its top what its parser needs and nothing heavier; `run` imports the rest. Results go to the standard output,
+everything else to the standard error.
 """

@@ -98,6 +98,8 @@ class SessionModel:
 
     def serve(self, batch: int = 1) -> Worker:
         """The model's worker, which takes batches of at least this size. Raises LoadError."""
+        if self.worker is not None:
+            self._follow(self.worker)
         if self.worker is not None and self.worker.batch_size >= batch:
             return self.worker
         options = dict(self.registered)
@@ -117,6 +119,18 @@ class SessionModel:
         self.worker.on_exception = self.keep
         self.versions.record(self.worker.model)
         return self.worker
+
+    def _follow(self, worker: Worker) -> None:
+        """Read files again that changed on disk. Raises LoadError; the worker is kept if its handler is."""
+        try:
+            reloaded = worker.refresh() if worker.follows_files else None
+        except LoadError as problem:
+            if not worker.entry_point:
+                self.close()
+            self._failed(problem)
+            raise
+        if reloaded is not None:
+            self.versions.record(worker.model)
 
     def serve_here(self, batch: int = 1) -> Worker:
         """One in this process, for a debugger; the caller closes it. Raises LoadError."""
@@ -182,7 +196,7 @@ class SessionModel:
     def load_failure(self) -> str:
         """The sentence that its files do not load as they are now, "" if they do; they are tried if they never were."""
         now = fingerprint(self.build())
-        if self.worker is None and (self.failure is None or self.failure[0] != now):
+        if self.failure is None or self.failure[0] != now:
             with suppress(LoadError):  # which is `failure` then
                 self.serve()
         return self.failure[1] if self.failure is not None and self.failure[0] == now else ""

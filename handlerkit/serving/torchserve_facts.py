@@ -85,8 +85,6 @@ SEQUENCE_ID, SEQUENCE_START = "ts_request_sequence_id", "ts_request_sequence_sta
 
 # --- other names ------------------------------------------------------------------------------------------------------
 
-#: The values of service_envelope (ts.torch_handler.request_envelope).
-ENVELOPES = ("body", "json", "kserve", "kservev2")
 #: The variable that holds a worker's decode_input_request: unset or exactly "true" decodes
 #: (ts.protocol.otf_message_handler).
 DECODE_INPUT = "TS_DECODE_INPUT_REQUEST"

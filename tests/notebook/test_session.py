@@ -21,6 +21,7 @@ from handlerkit.errors import ArchiveError, HandlerkitError, LoadError, ModelErr
 from handlerkit.messages import Part, Request
 from handlerkit.model import Model
 from handlerkit.notebook.session import Session
+from handlerkit.view import bundle
 
 ECHO = """
 def handle(data, context):
@@ -314,6 +315,30 @@ def echo(door):
     """A door to a model that answers its rows as text."""
     door.handler("echo.py", ECHO)
     return door
+
+
+def test_handler_that_an_editor_saved_answers_the_next_request(echo, tmp_path: Path) -> None:
+    echo.request({"a": 1})
+    (tmp_path / "echo.py").write_text(ECHO.replace("str(row)", "repr(row) + '!'"))
+    run = echo.request({"a": 1})
+    assert run.response.body.endswith(b"!")
+    assert [found.name for found in run.findings] == ["files_changed"]
+    assert "echo.py changed on disk" in bundle(run)["text/plain"]
+    assert "echo.py changed on disk" in bundle(run)["text/html"]
+
+
+def test_handler_that_an_editor_broke_is_a_load_error_and_the_model_is_kept(door, tmp_path: Path) -> None:
+    door.handler("counts.py", COUNTS_CALLS)
+    door.request({"a": 1})
+    (tmp_path / "counts.py").write_text("\n" + COUNTS_CALLS.replace("* len(data)", "* (len(data)"))
+    for _ in range(2):
+        with pytest.raises(LoadError, match=r"counts\.py, line "):
+            door.request({"a": 1})
+    assert any("was never closed" in note for note in door.export().notes)
+    (tmp_path / "counts.py").write_text("\n" + COUNTS_CALLS.replace("+= 1", "+= 2"))
+    run = door.request({"a": 1})
+    assert run.response.body == b"2"
+    assert "the loaded model was kept" in run.findings[0].message
 
 
 def test_request_of_a_file(echo, tmp_path: Path) -> None:
@@ -630,10 +655,10 @@ def test_verify_finds_one_changed_byte_of_the_archived_handler(echo, tmp_path: P
 
 @pytest.mark.server
 def test_verify_serves_the_archive_that_is_named(echo, tmp_path: Path) -> None:
-    (tmp_path / "echo.py").write_text(ECHO.replace("str(row)", "repr(row) + '!'"))
-    Archive(Model("echo", handler="echo.py")).save("other")
     run = echo.request({"a": 1})
     assert run.response.body == b"{'body': {'a': 1}}"
+    (tmp_path / "echo.py").write_text(ECHO.replace("str(row)", "repr(row) + '!'"))
+    Archive(Model("echo", handler="echo.py")).save("other")
     (row,) = echo.verify("other/echo.mar").rows
     assert row.verdict == "different"
     assert row.differences[0].where.startswith("body from byte 18") or "18 bytes" in row.differences[0].ours

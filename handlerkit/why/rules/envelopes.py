@@ -1,6 +1,7 @@
 """Envelopes: what TorchServe wraps around a handler to read other services' requests, and what that does to them.
 
-service_envelope in config.properties names one: body, json (TensorFlow Serving's form), kserve or kservev2.
+service_envelope in config.properties names one of `handlerkit.envelope.ENVELOPES`, which holds what is known of each;
+the rules here that ask for a name are about what that envelope alone does.
 """
 
 from __future__ import annotations
@@ -8,16 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from handlerkit.envelope import named
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
 from handlerkit.why.evidence import FAILED, NOTHING, Attempt, Evidence, Rule
-
-_WANTS = {
-    "body": "a body of any kind",
-    "json": '{"instances": [first, second]} with Content-Type: application/json',
-    "kserve": '{"instances": [first, second]} with Content-Type: application/json',
-    "kservev2": '{"inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [1, 2]}]} as application/json',
-}
 
 
 def unreadable_input(evidence: Evidence) -> Finding | None:
@@ -33,16 +28,14 @@ def unreadable_input(evidence: Evidence) -> Finding | None:
         message = (
             f"The envelope {envelope} cannot read this request ({evidence.error_line}); the handler was not called."
         )
-        return Finding("envelope_input", message, "", FAILED, f"Send {_WANTS[envelope]}.")
+        return Finding("envelope_input", message, "", FAILED, f"Send {named(envelope).takes}.")
     where = source_search.return_line(evidence)
     if evidence.functions[-1][1] == "handle" and inside:
         message = f"The handler returned a tensor or an array, and the envelope {envelope} tests whether it is true."
         return Finding("envelope_output", message, where, FAILED, "Return tensor.tolist().")
     if "format_output" in inside:
         message = f"The envelope {envelope} cannot wrap what the handler returned ({evidence.error_line})."
-        fix = "Return a list of plain numbers, strings, lists and dicts: one element per instance"
-        fix += ", and no more of them than inputs." if envelope == "kservev2" else "."
-        return Finding("envelope_output", message, where, FAILED, fix)
+        return Finding("envelope_output", message, where, FAILED, f"Return {named(envelope).returns}.")
     return None
 
 
@@ -67,7 +60,7 @@ def no_instances(evidence: Evidence) -> Finding | None:
             continue
         if isinstance(read, dict) and "instances" not in read:
             message = 'The body has no "instances", so the envelope kserve gave the handler None for data.'
-            return Finding("envelope_input", message, evidence.where, FAILED, f"Send {_WANTS['kserve']}.")
+            return Finding("envelope_input", message, evidence.where, FAILED, f"Send {named('kserve').takes}.")
     return None
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from handlerkit.envelope import named
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
@@ -60,7 +61,7 @@ def wrong_length(evidence: Evidence) -> Finding | None:
 def _returned_elements(evidence: Evidence, count: int, rows: int) -> Finding:
     effect = f"Every client of the batch gets 503 '{facts.WRONG_LENGTH}'."
     envelope, jobs = evidence.attempt.envelope, len(evidence.attempt.jobs)
-    if envelope in ("kserve", "kservev2") and count == 1 < rows:
+    if envelope and named(envelope).first_only and count == 1 < rows:
         message = (
             f"The envelope {envelope} (for KServe's form of requests) takes only the first request of a batch, "
             f"and this batch holds {rows}."
