@@ -28,7 +28,8 @@ def died(evidence: Evidence) -> Finding | None:
         where = where or source_search.find(evidence, r"set_(all_)?response_|send_intermediate_predict_response")
     if kind == "timeout" and any("micro_batching.py" in line.text for line in evidence.attempt.logs):
         message = (
-            "A stage of micro-batching raised in its thread. Nobody hears of that, so the call never ends. " + message
+            "A stage of micro-batching raised in its thread. TorchServe does not notice, so the call never ends. "
+            + message
         )
         fix = "Catch exceptions inside preprocess, inference and postprocess; the log has the traceback."
         return Finding("micro_batching", message, where, DIED, fix)
