@@ -134,6 +134,15 @@ def test_registration_alone_changes_the_model_and_keeps_its_files(door, session)
     assert session._chosen().registered["response_timeout"] == 50
 
 
+def test_a_name_that_is_near_to_another_says_so(door, tmp_path: Path) -> None:
+    (tmp_path / "net.pt").touch()
+    door.model("other")
+    assert repr(door.model("othr")).splitlines()[1:] == ["othr is a new model; did you mean other?"]
+    assert len(repr(door.model("othr")).splitlines()) == 1
+    assert len(repr(door.model("coins")).splitlines()) == 1
+    assert len(repr(door.model("coin", serialized_file="net.pt")).splitlines()) == 1
+
+
 def test_model_with_files_begins_anew(door, tmp_path: Path) -> None:
     (tmp_path / "net.pt").touch()
     door.model("echo", target="here")
@@ -380,6 +389,13 @@ def test_batch_arrives_in_one_call(echo) -> None:
     assert run.responses[0].header("x-rows") == "3"
 
 
+def test_batch_is_that_of_one_request(echo, session: Session) -> None:
+    worker = session.worker
+    assert len(echo.request({"a": 1}, batch=3).calls) == 1
+    run = echo.request({"a": 1})
+    assert (session.worker, session.worker.batch_size, run.findings) == (worker, 1, ())
+
+
 def test_headers_are_added(echo) -> None:
     run = echo.request({}, headers={"X-Mood": "glad"})
     assert run.request_headers[0]["X-Mood"] == "glad"
@@ -598,6 +614,21 @@ def test_verify_needs_an_archive(echo) -> None:
     echo.request({})
     with pytest.raises(HandlerkitError, match="echo is not exported yet: run %export first"):
         echo.verify()
+
+
+def test_verify_after_a_failed_load_says_what_to_do(door) -> None:
+    with pytest.raises(LoadError):
+        door.handler("echo.py", "raise ValueError('boo')")
+    says = "^echo does not load: ValueError: boo; correct the handler, run its cell again, then %export --force$"
+    with pytest.raises(RequestError, match=says):
+        door.verify()
+    door.handler("echo.py", ECHO)
+    door.request({})
+    door.export()
+    with pytest.raises(LoadError):
+        door.handler("echo.py", "raise ValueError('boo')")
+    with pytest.raises(HandlerkitError, match=says):
+        door.verify()
 
 
 @pytest.mark.parametrize("change", ["handler", "module", "function"])
