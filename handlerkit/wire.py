@@ -180,7 +180,7 @@ def _silent_worker(decode_input: bool) -> Iterator[None]:
             os.environ[DECODE_INPUT] = before
 
 
-def decode_answer(message: bytes | bytearray) -> Answer:
+def decode_answer(message: bytes | bytearray | memoryview) -> Answer:
     """A worker's answer to a predict message.
 
     Raises ProtocolError for what the frontend cannot read: a length that does not fit, as when a reason phrase or
@@ -192,7 +192,7 @@ def decode_answer(message: bytes | bytearray) -> Answer:
     return answer
 
 
-def take_answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int] | None:
+def take_answer(message: bytes | bytearray | memoryview, limit: int) -> tuple[Answer, int] | None:
     """The first answer in what a worker has sent so far, and how many bytes it takes; None where more must come.
 
     Raises ProtocolError as decode_answer does, and as soon as a length above `limit` (max_response_size) is there; it
@@ -204,7 +204,7 @@ def take_answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int] | 
         return None
 
 
-def _answer(message: bytes | bytearray, limit: int) -> tuple[Answer, int]:
+def _answer(message: bytes | bytearray | memoryview, limit: int) -> tuple[Answer, int]:
     """The answer and where it ends."""
     view, whole, at = memoryview(message), len(message), 0
 

@@ -51,7 +51,7 @@ class Answers:
         self.unasked = False
         self._limit = limit
 
-    def take(self, data: bytes | bytearray, after: float) -> Answer:
+    def take(self, data: bytes | bytearray | memoryview, after: float) -> Answer:
         """The next answer, `after` seconds into the call. Raises WorkerDied for one that the frontend cannot read."""
         try:
             taken = wire.take_answer(data, self._limit)
@@ -61,7 +61,7 @@ class Answers:
             raise WorkerDied(unreadable(problem)) from None
         if taken is None or taken[1] != len(data):
             raise WorkerDied(unreadable("it ends elsewhere than it says"))
-        answer = taken[0]._replace(after=after)
+        answer = taken[0]._replace(after=after) if after else taken[0]
         if self.reply is not None:
             self.unasked = True
         elif answer.code == 200 and has_more(answer):

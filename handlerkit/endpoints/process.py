@@ -211,24 +211,25 @@ class WorkerProcess:
             if self._unasked:
                 raise WorkerDied("stale: The worker's last answer belongs to no request: its stream was over.")
             self._channel.send(frames.CALL, (bytes((measures_memory, len(named))), named, *message), seconds + 1)
-            while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
+            while (frame := self._channel.receive(until, slow)).kind != frames.ANSWER:
                 if frame.kind == frames.PIECE:
                     (after,) = frames.SECONDS.unpack_from(frame.payload)
                     piece = answers.take(frame.payload[frames.SECONDS.size :], after)
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
-                elif not outcome.died:
-                    try:
-                        answers.take(frame.payload, 0.0)
-                    except WorkerDied as problem:
-                        outcome.died = str(problem)
                 size += len(frame.payload)
-            self._is_large = size > _LARGE
-            called = Called(*frames.read_plain(frame.payload))
+            self._is_large = size + len(frame.payload) > _LARGE
+            plain, answer = frames.read_answer(frame.payload)
+            called = Called.of(plain)
             outcome.timings, outcome.error, outcome.memory = called.timings, called.error, called.memory
             outcome.bodies, outcome.noted, outcome.seen = called.bodies, called.noted, called.seen
-            outcome.died = outcome.died or called.died
+            outcome.died = called.died
+            if answer:
+                try:
+                    answers.take(answer, 0.0)
+                except WorkerDied as problem:
+                    outcome.died = str(problem)
         except (WorkerDied, frames.BadFrameError) as problem:
             outcome.died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
             outcome.timings = Timings(time.perf_counter() - begun)

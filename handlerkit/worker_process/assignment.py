@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from handlerkit import why
 from handlerkit.endpoints.config import Config
@@ -77,6 +77,8 @@ class Called(NamedTuple):
         noted: whether the handler asked its context for something that a rule may want to know of.
         memory: the most it took, where that was asked for.
         seen: what the handler did beyond its own files.
+
+    `plain` is what `of` makes one of: of classes in it there is none where the call went well, which are slow to read.
     """
 
     timings: Timings
@@ -86,6 +88,14 @@ class Called(NamedTuple):
     noted: bool
     memory: Memory | None
     seen: tuple[Seen, ...]
+
+    def plain(self) -> tuple[Any, ...]:
+        return (self.timings.total, self.timings.stages, *self[1:])
+
+    @classmethod
+    def of(cls, plain: tuple[Any, ...]) -> Called:
+        total, stages, *rest = plain
+        return cls(Timings(total, stages), *rest)
 
 
 @dataclass(frozen=True)
