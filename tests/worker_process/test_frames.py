@@ -68,4 +68,5 @@ def test_answer_that_tells_more_than_it_holds_is_a_bad_frame() -> None:
 
 def test_answer_and_what_is_told_come_apart() -> None:
     payload = memoryview(b"".join(frames.pack_answer((1, "a"), b"answer")))
-    assert frames.read_answer(payload) == ((1, "a"), b"answer")
+    told, answer = frames.read_answer(payload)
+    assert (told, bytes(answer)) == ((1, "a"), b"answer")
