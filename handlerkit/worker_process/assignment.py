@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from handlerkit import why
 from handlerkit.memory import Memory
@@ -77,6 +77,8 @@ class Called(NamedTuple):
         recorded: whether the handler made a call of its context that a rule may look at (why.record_calls).
         memory: the most it took, if that was measured.
         seen: what the handler did beyond its own files.
+
+    `plain` is what `of` makes one of: of classes in it there is none where the call went well, which are slow to read.
     """
 
     timings: Timings
@@ -86,3 +88,11 @@ class Called(NamedTuple):
     recorded: bool = False
     memory: Memory | None = None
     seen: tuple[SideEffect, ...] = ()
+
+    def plain(self) -> tuple[Any, ...]:
+        return (self.timings.total, self.timings.stages, *self[1:])
+
+    @classmethod
+    def of(cls, plain: tuple[Any, ...]) -> Called:
+        total, stages, *rest = plain
+        return cls(Timings(total, stages), *rest)

@@ -72,17 +72,16 @@ class Host:
             self._end()
             self._done(tuple(self._handler.loaded))
 
-    def _call(self, payload: bytearray) -> None:
+    def _call(self, payload: memoryview) -> None:
         measures_memory, size = payload[0], payload[1]
-        envelope = payload[2 : 2 + size].decode() or None
-        message = (memoryview(payload)[2 + size :],)
+        envelope = str(payload[2 : 2 + size], "utf-8") or None
+        message = (payload[2 + size :],)
         self._begin()
         try:
             reply, called = self._loaded.call(message, envelope, bool(measures_memory))
         finally:
             self._end()
-        answer = [(frames.ANSWER, (reply,))] if reply is not None else []
-        self._connection.send(*answer, (frames.DONE, (frames.pack(tuple(called)),)))
+        self._connection.send((frames.ANSWER, frames.pack_answer(called.plain(), reply or b"")))
 
     def _swap(self, batch_size: int | None) -> None:
         try:

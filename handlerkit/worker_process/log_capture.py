@@ -113,11 +113,12 @@ class _Lines(io.RawIOBase):
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        first, *lines = bytes(data).split(b"\n")
-        self._rest.append(first)
-        for line in lines:
+        lines, end, rest = bytes(data).rpartition(b"\n")
+        if end:
+            self._rest.append(lines)
             self._add()
-            self._rest.append(line)
+        if rest:
+            self._rest.append(rest)
         return len(data)
 
     def flush(self) -> None:
@@ -126,12 +127,12 @@ class _Lines(io.RawIOBase):
 
     def end_line(self) -> None:
         """Hand over what was written since the last line's end."""
-        if any(self._rest):
+        if self._rest:
             self._add()
 
     def _add(self) -> None:
-        line, self._rest = b"".join(self._rest), []
-        self._journal.add(self._level, line.decode(errors="replace"))
+        lines, self._rest = b"".join(self._rest), []
+        self._journal.add(self._level, lines.decode(errors="replace"))
 
 
 def _text(lines: _Lines) -> TextIO:

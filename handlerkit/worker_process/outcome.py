@@ -44,7 +44,7 @@ class Answers:
         self.unasked = False
         self._limit = limit
 
-    def take(self, data: bytes | bytearray, elapsed: float) -> WorkerResponse:
+    def take(self, data: bytes | bytearray | memoryview, elapsed: float) -> WorkerResponse:
         """The next answer, `elapsed` seconds into the call. Raises WorkerDied for one that the frontend cannot read."""
         try:
             taken = wire.take_answer(data, self._limit)
@@ -54,7 +54,7 @@ class Answers:
             raise WorkerDied(unreadable(problem)) from None
         if taken is None or taken[1] != len(data):
             raise WorkerDied(unreadable("it ends elsewhere than it says"))
-        answer = taken[0]._replace(elapsed=elapsed)
+        answer = taken[0]._replace(elapsed=elapsed) if elapsed else taken[0]
         if self.reply is not None:
             self.unasked = True
         elif answer.code == 200 and answer.is_intermediate:

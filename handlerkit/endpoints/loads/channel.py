@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import time
 import weakref
 from collections import deque
@@ -27,7 +28,8 @@ from handlerkit.worker_process.log_capture import Journal
 
 #: Seconds the process may take to go, once its connection is closed, and once it is killed.
 _GRACE, _LAST_WORDS = 0.5, 5.0
-_PIECE = 1 << 18
+#: Bytes read of a stream at once: what a pipe holds.
+_PIECE = 1 << 16
 #: Pieces read after an answer: a thread that writes without end must not hold it up.
 _PIECES = 64
 #: Seconds for which an answer is waited for alone, before the streams are looked at too; and between looks at Ctrl-C.
@@ -71,7 +73,8 @@ class Channel:
             end.close()
         self._status_pipe = status
         self._streams = ((out, journal.write_out), (err, journal.write_err))
-        self._socket.setblocking(False)
+        self._socket.setblocking(True)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(_QUICK * 1e6)))
         frames.widen(self._socket)
         self._inbox = frames.Inbox(self._socket)
         for pipe in (out, err, status):
@@ -89,30 +92,39 @@ class Channel:
     @property
     def alive(self) -> bool:
         """Whether the process runs, as far as that was heard of."""
-        if self._close.alive and not self._hung_up:
-            self._look(self._quick.poll(0))
-        return self._close.alive and not self._hung_up
+        if self._hung_up or not self._close.alive:
+            return False
+        if events := self._quick.poll(0):
+            self._look(events)
+        return not self._hung_up
 
     def send(self, kind: bytes, payload: Buffers = (), seconds: float = 60.0) -> None:
         """Send a frame. Raises WorkerDied where it cannot be sent."""
-        size = sum(map(len, payload))
-        buffers: tuple[bytes | memoryview, ...] = (frames.header(kind, size), *payload)
+        buffers: Buffers = (frames.header(kind, size := sum(map(len, payload))), *payload)
+        sent = self._sent(buffers[:_AT_ONCE])
+        if sent == len(buffers[0]) + size:
+            return
         unsent = deque([memoryview(buffer) for buffer in buffers if len(buffer)])
         until = time.monotonic() + seconds
-        while unsent:
-            try:
-                sent = self._socket.sendmsg(list(islice(unsent, _AT_ONCE)))
-            except BlockingIOError:
-                self._wait(until - time.monotonic(), writing=True)
-                if self._hung_up or time.monotonic() > until:
-                    raise self._gone() from None
-                continue
-            except OSError:
-                raise self._gone() from None
+        while True:
             while unsent and sent >= len(unsent[0]):
                 sent -= len(unsent.popleft())
-            if sent:
-                unsent[0] = unsent[0][sent:]
+            if not unsent:
+                return
+            unsent[0] = unsent[0][sent:]
+            if not (sent := self._sent(list(islice(unsent, _AT_ONCE)))):
+                self._wait(until - time.monotonic(), writing=True)
+                if self._hung_up or time.monotonic() > until:
+                    raise self._gone()
+
+    def _sent(self, buffers: Sequence[bytes | memoryview]) -> int:
+        """How many of these bytes the connection takes now. Raises WorkerDied where it is closed."""
+        try:
+            return self._socket.sendmsg(buffers, (), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            raise self._gone() from None
 
     def receive(self, until: float, late: WorkerDeath) -> Frame:
         """The next frame, waited for until then (time.monotonic()). Raises WorkerDied, of `late` where there
@@ -178,18 +190,16 @@ class Channel:
         if self._given_up:
             self._hung_up = True
             return
+        if not (writing or self._heard_slowly) and seconds > _QUICK:
+            self._heard_slowly = not self._receive(0)
+            return
         if writing:
             self._slow.modify(self._socket, select.POLLIN | select.POLLOUT)
         try:
-            slowly = writing or self._heard_slowly
-            events = (self._slow if slowly else self._quick).poll(
-                max(0.0, min(seconds, _SLOW if slowly else _QUICK)) * 1000
-            )
+            self._look(self._slow.poll(max(0.0, min(seconds, _SLOW)) * 1000))
         finally:
             if writing:
                 self._slow.modify(self._socket, select.POLLIN)
-        self._heard_slowly = self._heard_slowly or not events
-        self._look(events)
 
     def _look(self, events: Sequence[tuple[int, int]]) -> None:
         for file, event in events:
@@ -203,10 +213,10 @@ class Channel:
                 if event & select.POLLHUP and not event & select.POLLIN:
                     self._slow.unregister(file)
 
-    def _receive(self) -> bool:
-        """Take in what is there. Whether more can come."""
+    def _receive(self, flags: int = socket.MSG_DONTWAIT) -> bool:
+        """Take in what is there; without flags, what comes first. Whether something did."""
         try:
-            if self._inbox.read():
+            if self._inbox.read(flags):
                 return True
         except BlockingIOError:
             return False

@@ -211,22 +211,23 @@ class WorkerProcess:
             if self._unasked:
                 raise WorkerDied(stale())
             self._channel.send(frames.CALL, (bytes((measures_memory, len(named))), named, *message), seconds + 1)
-            while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
+            while (frame := self._channel.receive(until, slow)).kind != frames.ANSWER:
                 if frame.kind == frames.PIECE:
                     (elapsed,) = frames.SECONDS.unpack_from(frame.payload)
                     piece = answers.take(frame.payload[frames.SECONDS.size :], elapsed)
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
-                elif not outcome.death:
-                    try:
-                        answers.take(frame.payload, 0.0)
-                    except WorkerDied as problem:
-                        outcome.death = problem.death
                 size += len(frame.payload)
-            self._is_large = size > _LARGE
-            outcome.called = Called(*frames.read_plain(frame.payload))
-            outcome.death = outcome.death or outcome.called.death
+            self._is_large = size + len(frame.payload) > _LARGE
+            plain, answer = frames.read_answer(frame.payload)
+            outcome.called = Called.of(plain)
+            outcome.death = outcome.called.death
+            if answer:
+                try:
+                    answers.take(answer, 0.0)
+                except WorkerDied as problem:
+                    outcome.death = problem.death
         except WorkerDied as problem:
             outcome.death = problem.death
             outcome.called = Called(Timings(time.perf_counter() - begun))
