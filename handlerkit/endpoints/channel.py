@@ -18,8 +18,10 @@ from pathlib import Path
 from handlerkit.endpoints.fork_server import fork_server
 from handlerkit.endpoints.logs import Journal
 from handlerkit.endpoints.outcome import WorkerDied
+from handlerkit.endpoints.stream_reader import StreamReader
 from handlerkit.errors import WorkerError
 from handlerkit.folders import remove_folder
+from handlerkit.messages import LogLine
 from handlerkit.wire import Buffers
 from handlerkit.worker_process import frames
 from handlerkit.worker_process.fork_server import NUMBER, Request
@@ -28,8 +30,6 @@ from handlerkit.worker_process.frames import DRAIN, Frame
 #: Seconds the process may take to go, once its connection is closed, and once it is killed.
 _GRACE, _LAST_WORDS = 0.5, 5.0
 _PIECE = 1 << 18
-#: Pieces read after an answer: a thread that writes without end must not hold it up.
-_PIECES = 64
 #: Seconds for which an answer is waited for alone, before the streams are looked at too; and between looks at Ctrl-C.
 _QUICK, _SLOW = 0.02, 0.5
 #: Buffers that one sendmsg takes.
@@ -49,7 +49,6 @@ class Channel:
         self._told = bytearray()
         self._hung_up = self._given_up = False
         self._heard_slowly = False
-        self._journal = journal
         held: list[socket.socket | io.FileIO] = []
         try:
             self._socket, theirs = socket.socketpair()
@@ -70,14 +69,14 @@ class Channel:
         for end in (theirs, out_end, err_end, status_end):
             end.close()
         self._status_pipe = status
-        self._streams = ((out, journal.write_out), (err, journal.write_err))
+        self._streams = StreamReader(journal, out, err)
         self._socket.setblocking(False)
         frames.widen(self._socket)
         self._inbox = frames.Inbox(self._socket)
         for pipe in (out, err, status):
             os.set_blocking(pipe.fileno(), False)
         self._process = _Process()
-        self._held = (self._process, self._socket, status, (out, err), self._told)
+        self._held = (self._process, self._socket, status, self._streams, self._told)
         self._close = weakref.finalize(self, _close, *self._held, folder, os.getpid())
         self._quick, self._slow = select.poll(), select.poll()
         for poll in (self._quick, self._slow):
@@ -117,22 +116,26 @@ class Channel:
     def receive(self, until: float, late: str) -> Frame:
         """The next frame, waited for until then (time.monotonic()). Raises WorkerDied, with the text `late` where there
         is none in time."""
-        while True:
-            if (frame := self._inbox.take()) is not None:
-                if frame.kind != DRAIN:
-                    return frame
-                self.drain()
-            elif self._hung_up:
-                raise self._gone()
-            elif (left := until - time.monotonic()) < 0:
-                raise WorkerDied(late)
-            else:
-                self._wait(left)
+        self._streams.awaited = True
+        try:
+            while True:
+                if (frame := self._inbox.take()) is not None:
+                    if frame.kind != DRAIN:
+                        return frame
+                    self._streams.drain()
+                elif self._hung_up:
+                    raise self._gone()
+                elif (left := until - time.monotonic()) < 0:
+                    raise WorkerDied(late)
+                else:
+                    self._wait(left)
+        finally:
+            self._streams.awaited = False
 
-    def answered(self) -> None:
-        """The call is over: read what the worker wrote meanwhile."""
+    def answered(self) -> tuple[LogLine, ...]:
+        """The call is over: what the worker wrote meanwhile, and since the call before."""
         self._heard_slowly = False
-        self.drain()
+        return self._streams.take()
 
     def interrupt(self) -> None:
         """Ctrl-C for the process."""
@@ -163,16 +166,6 @@ class Channel:
         self._hung_up = True
         self._close()
 
-    def drain(self) -> None:
-        """Read what the worker has written to its streams."""
-        for stream, write in self._streams:
-            for _ in range(_PIECES):
-                if not (piece := stream.read(_PIECE)):
-                    break
-                write(piece)
-                if len(piece) < _PIECE:
-                    break
-
     def _wait(self, seconds: float, writing: bool = False) -> None:
         """Take in what comes first, if anything comes until then."""
         if self._given_up:
@@ -199,7 +192,7 @@ class Channel:
             elif file == self._status_pipe.fileno():
                 self._hear_status()
             else:
-                self.drain()
+                self._streams.drain()
                 if event & select.POLLHUP and not event & select.POLLIN:
                     self._slow.unregister(file)
 
@@ -242,7 +235,7 @@ class Channel:
                 break
             self._heard_slowly = True
             self._wait(left)
-        self.drain()
+        self._streams.drain()
         status = self.status
         if status is None:
             if self._process.pid is None:
@@ -284,7 +277,7 @@ def _close(
     process: _Process,
     connection: socket.socket,
     status: io.FileIO,
-    streams: Sequence[io.FileIO],
+    streams: StreamReader,
     told: bytearray,
     folder: Path | None,
     owner: int,
@@ -296,12 +289,12 @@ def _close(
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
     for seconds, act in ((_GRACE, process.kill), (_LAST_WORDS, lambda: None)):
-        if not _ended(process, status, streams, told, seconds):
+        if not _ended(process, status, streams.files, told, seconds):
             act()
         if process.pid is None:
             break  # it did not start, and when it does it finds nobody
-    for file in (status, *streams):
-        file.close()
+    status.close()
+    streams.close()
     if folder is not None:
         remove_folder(folder)
 

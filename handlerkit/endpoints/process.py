@@ -151,7 +151,6 @@ class WorkerProcess:
                 raise LoadAnew("the worker did not answer") from None
             finally:
                 self._channel.answered()
-                self._journal.take()
             if reason:
                 raise LoadAnew(str(reason))
             return str(changed)
@@ -175,13 +174,13 @@ class WorkerProcess:
                     loaded = self._load(seconds)
                 except (WorkerDied, frames.BadFrameError) as problem:
                     died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
-                    loaded = self._staged.died(died, self._journal.take())
-                finally:
-                    self._channel.answered()
+                    self.logs += self._channel.answered()
+                    loaded = self._staged.died(died, self.logs)
+                else:
+                    self.logs += self._channel.answered()
             if loaded is not None:
                 break
             self._channel.end()
-        self.logs = self._journal.take()
         if ctrl_c.pressed and (not isinstance(loaded, Loaded)):
             raise KeyboardInterrupt(_place(loaded.error if loaded else None, self._staged.given.own))
         if isinstance(loaded, Failed):
@@ -238,8 +237,7 @@ class WorkerProcess:
             outcome.died = slow  # the frontend waits for the rest of the stream, which never comes
         if outcome.before and outcome.reply is not None:
             outcome.reply = outcome.reply._replace(after=outcome.timings.total)
-        self._channel.answered()
-        outcome.logs = self._journal.take()
+        outcome.logs = self._channel.answered()
         return outcome
 
     def _interrupted(self, outcome: Outcome) -> None:
