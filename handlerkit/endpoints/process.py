@@ -28,8 +28,6 @@ from handlerkit.worker_process.assignment import Called, Failed, Loaded, Questio
 _START = 120
 #: Seconds that the causes, and a swap, may take: no code of the handler runs meanwhile, but its objects are looked at.
 _EXPLAINS, _SWAPS = 20, 120
-#: Bytes of a call's message and answers from which on its objects are not kept until the next call.
-_LARGE = 1 << 20
 _INTERRUPT = int(signal.SIGINT)
 
 #: Called with log lines and intermediate answers while the handler works.
@@ -63,7 +61,7 @@ class WorkerProcess:
         #: An answer is still to come that no request asked for.
         self._unasked = False
         self._alive = True
-        self._is_large = False
+        self._holds_much = False
         self._staged = Staged(model, config, batch_size, gpu_id)
         self._journal = self._staged.journal
         self.logs: tuple[LogLine, ...] = ()
@@ -131,7 +129,7 @@ class WorkerProcess:
     def forget(self) -> None:
         """Nobody asks why: the worker lets go of the last call's objects, now if they are large, else with the next
         call."""
-        if not self._is_large:
+        if not self._holds_much:
             return
         try:
             self._channel.send(frames.FORGET)
@@ -205,7 +203,7 @@ class WorkerProcess:
         begun = time.perf_counter()
         seconds, slow = self._response_timeout, late(self._response_timeout)
         until = time.monotonic() + seconds
-        named, size = (envelope or "").encode(), sum(map(len, message))
+        named = (envelope or "").encode()
         try:
             if self._unasked:
                 raise WorkerDied("stale: The worker's last answer belongs to no request: its stream was over.")
@@ -222,9 +220,8 @@ class WorkerProcess:
                         answers.take(frame.payload, 0.0)
                     except WorkerDied as problem:
                         outcome.died = str(problem)
-                size += len(frame.payload)
-            self._is_large = size > _LARGE
             called = Called(*frames.read_plain(frame.payload))
+            self._holds_much = called.holds_much
             outcome.timings, outcome.error, outcome.memory = called.timings, called.error, called.memory
             outcome.bodies, outcome.noted, outcome.seen = called.bodies, called.noted, called.seen
             outcome.died = outcome.died or called.died

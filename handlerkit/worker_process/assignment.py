@@ -77,6 +77,7 @@ class Called(NamedTuple):
         noted: whether the handler asked its context for something that a rule may want to know of.
         memory: the most it took, where that was asked for.
         seen: what the handler did beyond its own files.
+        holds_much: whether what is kept of the call for `explain` may be large, so that it is to be let go of at once.
     """
 
     timings: Timings
@@ -86,6 +87,7 @@ class Called(NamedTuple):
     noted: bool
     memory: Memory | None
     seen: tuple[Seen, ...]
+    holds_much: bool
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import itertools
 import sys
@@ -31,6 +32,8 @@ from handlerkit.worker_process.user_files import UserFiles
 #: Methods that TorchServe's own handlers have, beside those a handler has of its own.
 _STAGES = ("preprocess", "inference", "postprocess", "explain_handle", "describe_handle")
 _MISSING = object()
+#: Bytes that a call's objects may take up to the next call, and how many objects are looked at to tell.
+_MUCH, _LOOKED_AT = 1 << 20, 128
 _EntryPoint = Callable[[list[Any], Any], Any]
 
 
@@ -136,14 +139,15 @@ class LoadedHandler:
             (reply, timings), memory = peak_memory(lambda: self._call(message, envelope))
         else:
             (reply, timings), memory = self._call(message, envelope), None
-        error = self._raised
-        info = self.describe_error(error) if error is not None else None
-        died = unsendable(error) if reply is None and error is not None else ""
+        # no name of this frame's own for the exception: its traceback leads here, and both would stay for each other
+        info = self.describe_error(self._raised) if self._raised is not None else None
+        died = unsendable(self._raised) if reply is None and self._raised is not None else ""
         bodies = tuple(map(why.kind_of_body, self._rows))
-        return reply, Called(timings, info, died, bodies, bool(self._noted), memory, self._recorder.take())
+        much = len(reply or b"") + sum(map(len, message)) > _MUCH or _is_much(self._rows, self._returned, self._result)
+        return reply, Called(timings, info, died, bodies, bool(self._noted), memory, self._recorder.take(), much)
 
     def explain(self, asked: Question) -> tuple[Finding, ...]:
-        """The causes of what the last call led to, while its objects are alive."""
+        """The causes of what the last call led to, while its objects are alive; to be asked once."""
         error = self._raised
         found = why.explain(why.Evidence(
             error, self.describe_error(error) if error is not None else None, files=self._given.own,
@@ -155,6 +159,10 @@ class LoadedHandler:
         ))  # fmt: skip
         if inspect.iscoroutine(self._returned):
             self._returned.close()  # said in `found`; Python's own warning would come at some later time
+        del error
+        self._forget()
+        if asked.answer is None or asked.answer.code != 200:
+            gc.collect(1)  # an exception, and json's encoder that met one, may be in cycles with what they were about
         return found
 
     def forget(self) -> None:
@@ -345,6 +353,21 @@ def _timed_threads(watch: Stopwatch) -> Callable[..., None]:
         execute_call(in_queue, out_queue, watch.time(handle.__name__, handle), *rest)
 
     return execute
+
+
+def _is_much(*kept: Any) -> bool:
+    """Whether objects may take much memory: all but a few numbers and short texts in lists and dicts may."""
+    size, unseen = 0, list(kept)
+    for one in unseen:  # which grows meanwhile
+        if type(one) in (str, bytes, bytearray):
+            size += len(one)
+        elif type(one) in (list, dict):
+            if len(unseen) + len(one) > _LOOKED_AT:
+                return True
+            unseen += one if type(one) is list else one.values()
+        elif type(one) not in (int, float, bool, type(None)):
+            return True
+    return size > _MUCH
 
 
 def _synchronize() -> Callable[[], object] | None:
