@@ -10,7 +10,7 @@ import socket
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -37,14 +37,16 @@ _AT_ONCE = 512
 
 
 class Channel:
-    """A new worker process; what it writes goes to the journal. `status` is its exit status (minus the number of the
-    signal that ended it) once that is known.
+    """A new worker process, with these variables of the environment beside the shell's; what it writes goes to the
+    journal. `status` is its exit status (minus the number of the signal that ended it) once that is known.
 
     `close()` ends the process, waits for that and removes `folder`; so does the end of this process, in whatever way.
     Raises WorkerError where no process can be started.
     """
 
-    def __init__(self, folder: Path, journal: Journal, *, fresh: bool = False) -> None:
+    def __init__(
+        self, folder: Path, journal: Journal, environment: Mapping[str, str] | None = None, *, fresh: bool = False
+    ) -> None:
         self.status: int | None = None
         self._told = bytearray()
         self._hung_up = self._given_up = False
@@ -61,7 +63,8 @@ class Channel:
                 pipes.append((read, write))
             (out, out_end), (err, err_end), (status, status_end) = pipes
             files = (theirs.fileno(), out_end.fileno(), err_end.fileno(), status_end.fileno())
-            fork_server().make_worker(Request(fresh, str(folder), files))
+            self._server = fork_server(environment)  # which lives as long as this
+            self._server.make_worker(Request(fresh, str(folder), files))
         except OSError as problem:
             for one in held:
                 one.close()
@@ -239,7 +242,7 @@ class Channel:
         status = self.status
         if status is None:
             if self._process.pid is None:
-                return WorkerDied(f"exit: The worker process did not start. {fork_server().said()}".rstrip())
+                return WorkerDied(f"exit: The worker process did not start. {self._server.said()}".rstrip())
             return WorkerDied("exit: The worker closed its connection.")
         if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
             killed = "was killed (SIGKILL)" if status < 0 else f"ended with status {status}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from handlerkit import shell
 from handlerkit.errors import ConfigError
 
 ENVELOPES = ("body", "json", "kserve", "kservev2")
@@ -32,6 +32,11 @@ _KEYS = frozenset(
     """.split()
 )
 
+#: Variables that its workers have whatever the shell says.
+_SET_BY_TORCHSERVE = {
+    "PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION", "TS_DECODE_INPUT_REQUEST", "TS_IPEX_ENABLE", "TS_IPEX_GPU_ENABLE",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Config:
@@ -51,13 +56,13 @@ class Config:
     cors_allowed_headers: str | None = None
 
     @classmethod
-    def read(cls, properties: Mapping[str, Any] | None) -> Config:
-        """Values may be of their own type or the text a file would hold.
+    def read(cls, properties: Mapping[str, Any] | None, environment: Mapping[str, str] | None = None) -> Config:
+        """Values may be of their own type or the text a file would hold. `environment`: variables beside the shell's.
 
         Raises ConfigError for a key TorchServe does not know, and for a value of the wrong kind.
         """
         check_keys(properties or {})
-        asked = {**(properties or {}), **_of_environment(properties or {}, cls.__dataclass_fields__)}
+        asked = {**(properties or {}), **_of_environment(properties or {}, cls.__dataclass_fields__, environment or {})}
         given = {key: value for key, value in asked.items() if key in cls.__dataclass_fields__}
         read = {
             key: _READERS.get(cls.__dataclass_fields__[key].type, _text)(key, value) for key, value in given.items()
@@ -77,12 +82,27 @@ def check_keys(properties: Mapping[str, Any]) -> None:
             raise ConfigError(f"TorchServe knows no config.properties key {key!r}{hint}")
 
 
-def _of_environment(properties: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
+def checked_environment(environment: Mapping[str, str] | None) -> dict[str, str]:
+    """A copy of the variables that a worker is given. Raises ConfigError for what no process can have, and for a
+    variable that TorchServe sets itself."""
+    for name, value in (environment or {}).items():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            raise ConfigError(f"{name!r} cannot name a variable of the environment")
+        if name in _SET_BY_TORCHSERVE:
+            raise ConfigError(f"TorchServe sets {name} itself for its workers: leave it out of the environment")
+        if not isinstance(value, str) or "\0" in value:
+            raise ConfigError(f"the variable {name} is text, such as {str(value)!r}, not {value!r}")
+    return dict(environment or {})
+
+
+def _of_environment(
+    properties: Mapping[str, Any], keys: Iterable[str], environment: Mapping[str, str]
+) -> dict[str, str]:
     """With enable_envvars_config, a variable such as TS_JOB_QUEUE_SIZE stands before the file's job_queue_size."""
     if as_text(properties.get("enable_envvars_config", False)).lower() != "true":
         return {}
-    variables = {key: os.environ.get(f"TS_{key.upper()}") for key in keys}
-    return {key: value for key, value in variables.items() if value is not None}
+    variables = shell.environment() | dict(environment)
+    return {key: variables[name] for key in keys if (name := f"TS_{key.upper()}") in variables}
 
 
 def as_text(value: Any) -> str:

@@ -79,6 +79,11 @@ def shell_environment() -> dict[str, str]:
     return kept | {"PATH": os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)])}
 
 
+def set_here() -> frozenset[str]:
+    """The names of variables that this process has and the shell has not."""
+    return frozenset(os.environ.keys() - shell_environment().keys())
+
+
 def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
     """Have the guardian end the command, and wait for it. Does nothing in a process forked off the owner."""
     if os.getpid() != owner:

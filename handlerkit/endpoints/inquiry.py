@@ -12,6 +12,7 @@ from handlerkit import why, wire
 from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.console import worker_lines
 from handlerkit.endpoints.frontend import Frontend, Received
+from handlerkit.endpoints.guarded import set_here
 from handlerkit.endpoints.outcome import late, too_long
 from handlerkit.endpoints.revived import revived, told
 from handlerkit.errors import ArchiveError
@@ -63,8 +64,9 @@ def load_findings(error: ErrorInfo | None, files: Iterable[str], undeclared: Map
     if error is None:
         return ()
     seen = why.Evidence(
-        error=revived(error), info=error, loading=True, files=tuple(files), remote=True, undeclared=undeclared
-    )
+        error=revived(error), info=error, loading=True, files=tuple(files), remote=True, undeclared=undeclared,
+        notebook=why.Notebook(environment=set_here()),
+    )  # fmt: skip
     return why.explain(seen)
 
 
@@ -109,7 +111,7 @@ def _of_a_call(
         setup=model.setup, files=files, folder=model.folder, envelope=config.service_envelope, jobs=jobs, rows=rows,
         requests=[one.request for one in received], responses=responses, logs=_of_workers(log, model.folder),
         describe=any(one.describe for one in received), remote=True,
-        undeclared=model.undeclared(),
+        undeclared=model.undeclared(), notebook=why.Notebook(environment=set_here()),
     )  # fmt: skip
     if not kind:  # the handler's own status
         seen.answer = Answer(200, "Prediction success", tuple(map(_row, responses)))

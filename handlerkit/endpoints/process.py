@@ -13,12 +13,10 @@ from typing import Any
 
 from handlerkit import why
 from handlerkit.endpoints.channel import Channel
-from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.outcome import Answers, Outcome, WorkerDied, late
 from handlerkit.endpoints.source_diff import LoadAnew
-from handlerkit.endpoints.staged import Refusal, Staged
+from handlerkit.endpoints.staged import Staged, WorkerSpec
 from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, Seen
-from handlerkit.model import Model
 from handlerkit.timing import Timings
 from handlerkit.wire import Answer, Buffers
 from handlerkit.worker_process import frames
@@ -44,25 +42,14 @@ class WorkerProcess:
     #: A worker that died stays away for some time, as TorchServe has it.
     pauses = True
 
-    def __init__(
-        self,
-        model: Model,
-        config: Config,
-        batch_size: int,
-        gpu_id: int | None,
-        refusal: Refusal,
-        response_timeout: int = 120,
-        startup_timeout: int = 120,
-        hear: Hear | None = None,
-    ) -> None:
-        self._response_timeout = response_timeout
-        self._limit = config.max_response_size
+    def __init__(self, spec: WorkerSpec, hear: Hear | None = None) -> None:
+        self._spec = spec
         self._lock = threading.Lock()
         #: An answer is still to come that no request asked for.
         self._unasked = False
         self._alive = True
         self._holds_much = False
-        self._staged = Staged(model, config, batch_size, gpu_id)
+        self._staged = Staged(spec)
         self._journal = self._staged.journal
         self.logs: tuple[LogLine, ...] = ()
         self.entry_point = ""
@@ -71,7 +58,7 @@ class WorkerProcess:
         self.seen: tuple[Seen, ...] = ()
         self._journal.hear = hear
         try:
-            self._start(startup_timeout, refusal)
+            self._start()
         except BaseException:
             self.close()
             raise
@@ -163,13 +150,13 @@ class WorkerProcess:
         else:
             threading.Thread(target=end, name="handlerkit ends a worker").start()
 
-    def _start(self, seconds: int, refusal: Refusal) -> None:
+    def _start(self) -> None:
         loaded = None
         for fresh in (False, True):
-            self._channel = Channel(self._staged.folder, self._journal, fresh=fresh)
+            self._channel = Channel(self._staged.folder, self._journal, self._spec.environment, fresh=fresh)
             with _CtrlC(self._channel) as ctrl_c:
                 try:
-                    loaded = self._load(seconds)
+                    loaded = self._load(self._spec.startup_timeout)
                 except (WorkerDied, frames.BadFrameError) as problem:
                     died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
                     self.logs += self._channel.answered()
@@ -182,7 +169,7 @@ class WorkerProcess:
         if ctrl_c.pressed and (not isinstance(loaded, Loaded)):
             raise KeyboardInterrupt(_place(loaded.error if loaded else None, self._staged.given.own))
         if isinstance(loaded, Failed):
-            raise self._staged.refused(loaded, self.logs, refusal(507 if loaded.memory else 500))
+            raise self._staged.refused(loaded, self.logs, self._spec.refusal(507 if loaded.memory else 500))
         assert loaded is not None
         self.entry_point, self.geometry, self.seen = loaded
 
@@ -199,9 +186,9 @@ class WorkerProcess:
 
     def _call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
         outcome = Outcome(Timings(0.0))
-        answers = Answers(self._limit)
+        answers = Answers(self._spec.config.max_response_size)
         begun = time.perf_counter()
-        seconds, slow = self._response_timeout, late(self._response_timeout)
+        seconds, slow = self._spec.response_timeout, late(self._spec.response_timeout)
         until = time.monotonic() + seconds
         named = (envelope or "").encode()
         try:

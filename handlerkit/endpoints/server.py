@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from handlerkit.endpoints.client import ADDRESS, Client, Prepared
-from handlerkit.endpoints.config import Config
+from handlerkit.endpoints.config import Config, checked_environment
 from handlerkit.endpoints.console import last_error, worker_lines
 from handlerkit.endpoints.inquiry import Registration, findings, load_findings
 from handlerkit.endpoints.parameters import asks_to_describe
@@ -52,6 +52,8 @@ class Server:
             None leaves them to model-config.yaml and TorchServe's defaults.
         initial_workers: workers a model; a parameter of the register call too.
         token_auth: TorchServe's token authorization. Requests without an Authorization header are sent with the token.
+        environment: variables that TorchServe and its workers have beside those of the shell that this process was
+            started from; what `os.environ` was given since does not reach them.
         progress: is told in a few words what is going on while the server starts.
         target: the environment of the workers, as handlerkit.targets.find takes it: "declared" (this one, but only what
             the target base and the models' requirements files declare), "torchserve-0.12.0-cpu",
@@ -59,7 +61,8 @@ class Server:
             for all models, as on every TorchServe. A target that installs has TorchServe install the models'
             requirements, and so has install_py_dep_per_model in `config_properties`.
 
-    Raises ConfigError for a key that the server sets itself or TorchServe does not know, ArchiveError for a path
+    Raises ConfigError for a key that the server sets itself or TorchServe does not know and for an environment that no
+    process can have, ArchiveError for a path
     that does not exist or an archive that unpack() would refuse, TargetError for a target that is not known.
     """
 
@@ -74,14 +77,16 @@ class Server:
         initial_workers: int = 1,
         token_auth: bool = True,
         startup_timeout: int | None = None,
+        environment: Mapping[str, str] | None = None,
         progress: Callable[[str], None] | None = None,
         target: str | os.PathLike[str] | Target = "declared",
     ) -> None:
         given = [paths_or_models] if isinstance(paths_or_models, str | os.PathLike | Model) else list(paths_or_models)
         self._sources = [item if isinstance(item, Model) else _existing(item) for item in given]
         self._properties = dict(config_properties or {})
-        check_owned(self._properties)
-        self._config = Config.read(self._properties)
+        self._variables = checked_environment(environment)
+        check_owned(self._properties, self._variables)
+        self._config = Config.read(self._properties, self._variables)
         parameters = {
             "initial_workers": initial_workers,
             "batch_size": batch_size,
@@ -238,7 +243,7 @@ class Server:
         self._held = self._environment.hold()
         with self._stopping():
             self._say("starting TorchServe")
-            self._process = TorchServe.start(self._properties, self._token_auth, self._environment)
+            self._process = TorchServe.start(self._properties, self._token_auth, self._environment, self._variables)
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:

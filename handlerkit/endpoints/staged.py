@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
 from handlerkit import why
 from handlerkit.endpoints.config import Config
-from handlerkit.endpoints.guarded import shell_environment
+from handlerkit.endpoints.guarded import set_here, shell_environment
 from handlerkit.endpoints.logs import Journal, PlainPaths
 from handlerkit.endpoints.model_files import ModelFiles
 from handlerkit.errors import LoadError
@@ -28,17 +29,40 @@ from handlerkit.worker_process.user_files import UserFiles
 Refusal = Callable[[int], Response]
 
 
+@dataclass(frozen=True)
+class WorkerSpec:
+    """The worker that is asked for: what it loads, and how that is registered.
+
+    Attributes:
+        gpu_id: the device it is given; None on a CPU.
+        environment: variables beside the shell's.
+        response_timeout, startup_timeout: in seconds.
+        refusal: what the management API answers where the model does not load.
+    """
+
+    model: Model
+    config: Config
+    batch_size: int
+    gpu_id: int | None
+    environment: Mapping[str, str]
+    response_timeout: int
+    startup_timeout: int
+    refusal: Refusal
+
+
 class Staged:
     """A model laid out as TorchServe unpacks it.
 
     Attributes:
         folder: a new temporary one; `remove()` removes it, and so does the interpreter's end.
         model_dir: where the model's files are, in it.
+        borrowed: the variables of its environment that a worker in this process is given.
         given: what a worker is told of it.
         journal: what the worker logs, with this model_dir's paths told as the user knows them.
     """
 
-    def __init__(self, model: Model, config: Config, batch_size: int, gpu_id: int | None) -> None:
+    def __init__(self, spec: WorkerSpec) -> None:
+        model, config = spec.model, spec.config
         files = ModelFiles(model)
         self._own = OwnFolder()
         self.folder, self.remove = self._own.path, self._own.remove
@@ -52,9 +76,12 @@ class Staged:
         sources = {entry.name: str(entry.source) for entry in python if not str(entry.source).startswith(kit)}
         self.journal = Journal(PlainPaths(self.model_dir, UserFiles(str(self.model_dir), sources)))
         path = _python_path(model, self.model_dir)
+        shell = shell_environment() | dict(spec.environment)
+        added = variables(config, self.folder) | {"PYTHONPATH": os.pathsep.join(path)}
+        self.borrowed = {**spec.environment, DECODE_INPUT: added[DECODE_INPUT]}
         self.given = Assignment(
-            model, files, self.model_dir, tuple(entry.name for entry in python), sources, config, batch_size, gpu_id,
-            notebook(), shell_environment() | variables(config, self.folder) | {"PYTHONPATH": os.pathsep.join(path)},
+            model, files, self.model_dir, tuple(entry.name for entry in python), sources, config,
+            spec.batch_size, spec.gpu_id, notebook(spec.environment), shell | added,
             _command(self.folder, config), _absolute(path, self.model_dir), UMASK,
         )  # fmt: skip
 
@@ -91,10 +118,10 @@ def variables(config: Config, folder: Path) -> dict[str, str]:
     }
 
 
-def notebook() -> why.Notebook:
-    """This process's modules and variables."""
+def notebook(environment: Mapping[str, str]) -> why.Notebook:
+    """What this process has and a worker with these variables beside the shell's has not."""
     modules = frozenset(name for name in sys.modules if "." not in name)
-    return why.Notebook(modules, frozenset(vars(sys.modules["__main__"])))
+    return why.Notebook(modules, frozenset(vars(sys.modules["__main__"])), set_here() - environment.keys())
 
 
 def worker_script() -> Path:

@@ -64,7 +64,13 @@ class TorchServe:
         end, has_ended: as Guarded has them.
     """
 
-    def __init__(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        token_auth: bool,
+        environment: Environment,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.keys: dict[str, str] = {}
         self._token_auth = token_auth
         own = None
@@ -72,7 +78,7 @@ class TorchServe:
             own = OwnFolder(sockets=True)
             self.folder = own.path
             self.ports = _free_ports()
-            self._start(properties, token_auth, environment)
+            self._start(properties, token_auth, environment, variables or {})
         except OSError as problem:
             raise ServerError(f"TorchServe cannot be started: {problem.strerror or problem}") from problem
         finally:
@@ -83,7 +89,9 @@ class TorchServe:
         self.end = self._process.end
         self.has_ended = self._process.has_ended
 
-    def _start(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
+    def _start(
+        self, properties: Mapping[str, Any], token_auth: bool, environment: Environment, variables: Mapping[str, str]
+    ) -> None:
         for name in ("tmp", "store", "logs"):
             (self.folder / name).mkdir()
         config = _config(self.ports, token_auth) | dict(properties)
@@ -92,16 +100,23 @@ class TorchServe:
         command = _command(self.folder, str(properties.get("vmargs", "")), environment)
         with open(self.folder / "console.log", "wb") as log:
             self._process = Guarded(
-                command, self.folder, cwd=self.folder, env=_environment(self.folder, environment),
+                command, self.folder, cwd=self.folder, env=_environment(self.folder, environment, variables),
                 stdout=log.fileno(), stderr=log.fileno(),
             )  # fmt: skip
 
     @classmethod
-    def start(cls, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> TorchServe:
-        """One that listens, and whose workers run in that environment. Raises ServerError, with the end of the log,
-        when it does not come to that, and TargetError where the environment has no TorchServe."""
+    def start(
+        cls,
+        properties: Mapping[str, Any],
+        token_auth: bool,
+        environment: Environment,
+        variables: Mapping[str, str] | None = None,
+    ) -> TorchServe:
+        """One that listens, and whose workers run in that environment, with these variables beside the shell's. Raises
+        ServerError, with the end of the log, when it does not come to that, and TargetError where the environment has
+        no TorchServe."""
         for _ in range(ATTEMPTS):
-            process = cls(properties, token_auth, environment)
+            process = cls(properties, token_auth, environment, variables)
             try:
                 if process._listens():
                     return process
@@ -145,11 +160,13 @@ def failure(what: str, log: str) -> ServerError:
     return ServerError(f"{what}; the end of its log:\n{tail}", tail)
 
 
-def check_owned(properties: Mapping[str, Any]) -> None:
-    """Raises ConfigError for a key that is set here."""
-    for key in properties:
-        if key in OWNED:
+def check_owned(properties: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+    """Raises ConfigError for a key that is set here, and for a variable that would stand before it."""
+    for key in OWNED:
+        if key in properties:
             raise ConfigError(f"{key} cannot stand in a Server's config_properties: {OWNED[key]}")
+        if (name := f"TS_{key.upper()}") in variables:
+            raise ConfigError(f"{name} cannot stand in a Server's environment: {OWNED[key]}")
 
 
 def escaped(value: Any) -> str:
@@ -215,12 +232,14 @@ def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
     ]
 
 
-def _environment(folder: Path, environment: Environment) -> dict[str, str]:
-    """The environment of a shell in which that one is active, with temporary files and logs in the folder."""
+def _environment(folder: Path, environment: Environment, variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a shell in which that one is active and these variables are set, with temporary files and logs
+    in the folder."""
     owned = {f"TS_{key.upper()}" for key in OWNED} | {"TS_CONFIG_FILE"}  # with enable_envvars_config these would win
     return {key: value for key, value in _active(environment).items() if key not in owned} | {
         "TMPDIR": str(folder / "tmp"),
         "TEMP": str(folder / "tmp"),
+        **variables,
         "LOG_LOCATION": str(folder / "logs"),
         "METRICS_LOCATION": str(folder / "logs"),
     }

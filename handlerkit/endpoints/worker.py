@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from handlerkit import why, wire
-from handlerkit.endpoints.config import Config, whole
+from handlerkit.endpoints.config import Config, checked_environment, whole
 from handlerkit.endpoints.description import Registered
 from handlerkit.endpoints.frontend import Frontend, Received
 from handlerkit.endpoints.in_process import InProcess
@@ -19,7 +19,7 @@ from handlerkit.endpoints.outcome import Outcome, WorkerDied
 from handlerkit.endpoints.process import Hear, WorkerProcess
 from handlerkit.endpoints.queue import Limits, Queue, arriving
 from handlerkit.endpoints.reload import Reload
-from handlerkit.endpoints.staged import notebook
+from handlerkit.endpoints.staged import WorkerSpec, notebook
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model, PathLike
@@ -52,13 +52,16 @@ class Worker:
         batch_size, max_batch_delay, response_timeout: the register call's; model-config.yaml's values stand behind
             them, but its responseTimeout before (with a config file TorchServe ignores the register call's).
         gpu_id: the device a GPU worker is given; None on a CPU.
+        environment: variables that the worker has beside those of the shell that this process was started from; what
+            `os.environ` was given since does not reach it. On a server they are set in the shell that starts it.
         in_process: for a debugger, run the handler in this process, where breakpoint() stops, prompts are seen, and
             `on_exception` gets live exceptions. What the notebook changed (torch's modes, patched functions, variables
             of the environment) then reaches the handler, what the handler changes stays changed, sys.exit and a crash
             end the notebook's kernel, and a call is not ended when it takes too long.
 
-    Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know, ArchiveError for a
-    path that holds no archive or one that unpack() would refuse, WorkerError where no process can be started.
+    Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know and for an
+    environment that no process can have, ArchiveError for a path that holds no archive or one that unpack() would
+    refuse, WorkerError where no process can be started.
     After the worker died, the next request loads the handler anew, after the pause that TorchServe makes.
     """
 
@@ -71,9 +74,12 @@ class Worker:
         max_batch_delay: int | None = None,
         response_timeout: int | None = None,
         gpu_id: int | None = None,
+        environment: Mapping[str, str] | None = None,
         in_process: bool = False,
     ) -> None:
-        self.config = Config.read(config_properties)
+        #: The variables of the environment that the worker has beside those of the shell.
+        self.environment = checked_environment(environment)
+        self.config = Config.read(config_properties, self.environment)
         self._unpacked: Unpacked | None = None
         if not isinstance(model, Model):
             self._unpacked = Unpacked(model)
@@ -251,10 +257,10 @@ class Worker:
         if (wrong := why.unusable(self.model)) is not None:
             answer = self._frontend.error(500, wrong.type, wrong.message)
             raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
-        return (InProcess if self.in_process else WorkerProcess)(
-            self.model, self.config, self.batch_size, self.gpu_id, refusal, self.response_timeout,
-            self.startup_timeout,
-        )  # fmt: skip
+        return (InProcess if self.in_process else WorkerProcess)(WorkerSpec(
+            self.model, self.config, self.batch_size, self.gpu_id, self.environment, self.response_timeout,
+            self.startup_timeout, refusal,
+        ))  # fmt: skip
 
     def _serve(self, batch: list[Received], hear: Hear | None = None) -> list[_Served]:
         with self._lifecycle.lock:
@@ -311,7 +317,7 @@ class Worker:
         ):  # fmt: skip
             found = loaded.explain(Question(
                 self._setup, envelope, requests, jobs, responses, outcome.reply, outcome.before, outcome.logs, died,
-                outcome.timings.total, describe, notebook() if failed else why.Notebook(),
+                outcome.timings.total, describe, notebook(self.environment) if failed else why.Notebook(),
             ))  # fmt: skip
         else:
             loaded.forget()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -140,8 +141,9 @@ class HandlerkitMagics(Magics):
 
 def _model_options(options: dict[str, Any]) -> dict[str, Any]:
     given = {**options, "extra_files": [file for file in options["extra_files"].split(",") if file]}
-    if given["config_properties"] is not None:
-        given["config_properties"] = dict(given["config_properties"])
+    for pairs in ("config_properties", "environment"):
+        if given[pairs] is not None:
+            given[pairs] = dict(given[pairs])
     return given
 
 
@@ -183,7 +185,8 @@ def _complete(shell: Any, event: Any) -> Sequence[str]:
     if event.symbol.startswith("-"):
         return [option for option in options if option.startswith("--")]
     before = "".join(event.text_until_cursor.removesuffix(event.symbol).split()[-1:])
-    values = NAMES if before == "--target" else options[before].choices if before in options else None
+    few = {"--target": NAMES, "--env": sorted(os.environ)}
+    values = few.get(before) or (options[before].choices if before in options else None)
     offered = [value for value in values or () if value.startswith(event.symbol)]
     if not offered:
         raise TryNext

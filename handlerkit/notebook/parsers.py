@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -114,6 +115,14 @@ def _pair(separator: str, form: str) -> Callable[[str], tuple[str, str]]:
     return split
 
 
+def _variable(text: str) -> tuple[str, str]:
+    """A variable of the environment; one without a value has that of this process, as `docker run --env` takes it."""
+    name, found, value = text.partition("=")
+    if not found and name not in os.environ:
+        raise argparse.ArgumentTypeError(f"{name!r} is not set here; write {name}=VALUE")
+    return name, value if found else os.environ[name]
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
@@ -145,6 +154,8 @@ def model_parser(prog: str = "%model") -> Parser:
     add("--max-batch-delay", type=int, help="milliseconds a batch waits for more")
     add("--response-timeout", type=_count, help="seconds a call may take")
     add("--gpu-id", type=int, help="the device a GPU worker is given")
+    add("--env", dest="environment", action="append", type=_variable, metavar="NAME[=VALUE]", help="a variable of the "
+        "worker's environment, beside the shell's; without a value, the one it has here; may be repeated")  # fmt: skip
     key = _pair("=", "KEY=VALUE")
     add("--config-property", dest="config_properties", action="append", type=key, metavar="KEY=VALUE",
         help="a line of config.properties; may be repeated")  # fmt: skip

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from handlerkit.endpoints.server import Server
 
 #: What the worker and the server are registered with; the rest of `Session.model`'s options are Model's.
-_REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id")
+_REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id", "environment")
 #: The options of `%model NAME` alone.
 _NO_OPTIONS: dict[str, Any] = {
     **dict.fromkeys(("handler", "serialized_file", "model_file", "requirements_file", "config_file")),
@@ -83,7 +83,8 @@ class Session:
         and files. An archive is unpacked into a temporary folder, for as long as the session has the model.
         `target` is the environment that `check`, `export`, `verify` and `bench` mean where they are given none
         ("declared"), as of handlerkit.Server.
-        `registered`: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
+        `registered`: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, environment, as Worker
+        takes them.
         A name used before chooses that model again; with a version or files, it starts that model anew. `target` and
         `registered` alone change a model that is there, the current one without a name, and leave its files. Raises
         ModelError when the files and names do not fit together, ArchiveError for what is no archive or one that

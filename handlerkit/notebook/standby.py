@@ -44,7 +44,8 @@ class Standby:
         environment cannot be made."""
         parameters = dict(registered)
         properties, target = parameters.pop("config_properties"), parameters.pop("target", "declared")
-        server, loading = self._kept(properties, find(target)), f"loading {archive.name.partition('.')[0]}"
+        server = self._kept(properties, parameters.pop("environment", {}), find(target))
+        loading = f"loading {archive.name.partition('.')[0]}"
         with step(loading if server.running else "starting TorchServe") as progress:
             self._progress = progress
             try:
@@ -67,14 +68,16 @@ class Standby:
             self._server.stop()
             self._server = None
 
-    def _kept(self, properties: Mapping[str, Any], target: Target) -> Server:
+    def _kept(self, properties: Mapping[str, Any], environment: Mapping[str, str], target: Target) -> Server:
         """The one that is up, where it was started with the same; else a new one, not started yet."""
         from handlerkit.endpoints.guarded import shell_environment
         from handlerkit.endpoints.server import Server
 
-        started_with = dict(properties), shell_environment(), target.key
+        started_with = dict(properties), shell_environment() | dict(environment), target.key
         if self._server is None or started_with != self._started_with:
             self.stop()
-            self._server = Server([], properties, target=target, progress=lambda what: self._progress(what))
+            self._server = Server(
+                [], properties, environment=environment, target=target, progress=lambda what: self._progress(what)
+            )
             self._started_with = started_with
         return self._server

@@ -7,7 +7,7 @@ from dataclasses import replace
 from handlerkit.messages import Finding
 from handlerkit.why import source
 from handlerkit.why.asked import empty_form, undecoded
-from handlerkit.why.common import attribute_not_set, missing_import, missing_name, signature
+from handlerkit.why.common import attribute_not_set, missing_import, missing_name, missing_variable, signature
 from handlerkit.why.defaults import DEFAULT_RULES
 from handlerkit.why.envelopes import ENVELOPE_RULES
 from handlerkit.why.evidence import DIED, FAILED, NOTHING, Evidence, Rule
@@ -247,6 +247,6 @@ def unread_json(seen: Evidence) -> Finding | None:
 #: Asked where the handler raised, or the worker died.
 RAISE_RULES: tuple[Rule, ...] = (
     timeout_set_aside, status_arguments, died, out_of_memory, prediction_exception, *ENVELOPE_RULES, missing_import,
-    missing_name, signature, status_index, response_index, unread_form, unread_json, data_as_dict, header_key,
-    *MISREAD_RULES, *DEFAULT_RULES, no_mapping, none_value, attribute_not_set, any_exception,
+    missing_variable, missing_name, signature, status_index, response_index, unread_form, unread_json, data_as_dict,
+    header_key, *MISREAD_RULES, *DEFAULT_RULES, no_mapping, none_value, attribute_not_set, any_exception,
 )  # fmt: skip

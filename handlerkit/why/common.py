@@ -30,6 +30,7 @@ _IMPORTS = {
     "BytesIO": "from io import BytesIO",
     "Path": "from pathlib import Path",
 }
+_NOT_HERE = "the notebook's process has set it, and a worker has the environment of the shell, as on a server."
 _PACKAGES = {"torch", "torchvision", "numpy", "PIL"}
 
 
@@ -92,6 +93,29 @@ def missing_name(seen: Evidence) -> Finding | None:
     return Finding("name", what, seen.where, served, change)
 
 
+def missing_variable(seen: Evidence) -> Finding | None:
+    """A variable of the environment that a worker has not."""
+    error, served = seen.error, LOAD if seen.loading else FAILED
+    if isinstance(error, KeyError) and seen.functions and error.args:
+        file, function = seen.functions[-1]
+        if file.rpartition("/")[2] not in ("os.py", "<frozen os>") or function not in ("__getitem__", "__delitem__"):
+            return None
+        name = str(error.args[0])
+        if name not in seen.notebook.environment:
+            what = f"The worker's environment has no variable {name!r}."
+            change = f"Set it where TorchServe is started, here with {_given(name, '=...')}; or use os.environ.get."
+            return Finding("environment", what, seen.where, served, change)
+        what = f"The worker's environment has no variable {name!r}: {_NOT_HERE}"
+        return Finding("environment", what, seen.where, served, f"Give it to the worker: {_given(name)}.")
+    if isinstance(error, TypeError | AttributeError) and "NoneType" in seen.text:
+        for name in sorted(seen.notebook.environment):
+            read = rf"(environ\.get|getenv)\(\s*['\"]{re.escape(name)}['\"]\s*\)"
+            if where := source.find(seen, read):
+                what = f"The handler reads the variable {name!r}, which is None for it: {_NOT_HERE}"
+                return Finding("environment", what, where, served, f"Give it to the worker: {_given(name)}.")
+    return None
+
+
 def signature(seen: Evidence) -> Finding | None:
     if not isinstance(seen.error, TypeError) or not re.search(r"(positional|keyword-only) argument", seen.text):
         return None
@@ -117,6 +141,11 @@ def signature(seen: Evidence) -> Finding | None:
         change = f"Write {_HANDLE[4:]} and {_INITIALIZE[4:]}; a function is handle(data, context)."
     what = f"TorchServe calls the handler with other arguments than it takes: {seen.text}."
     return Finding("signature", what, where, served, change)
+
+
+def _given(name: str, value: str = "") -> str:
+    """How a worker is given a variable, whose value %model knows where the notebook has it."""
+    return f"%model --env {name}{value}, or environment={{{name!r}: ...}} of Worker and Server"
 
 
 def _makes_model(seen: Evidence) -> bool:

@@ -48,11 +48,12 @@ class Noted(NamedTuple):
 
 
 class Notebook(NamedTuple):
-    """What the notebook has and a worker has not: its modules, by their top-level names, and its variables. A handler
-    that misses one of them is told so."""
+    """What the notebook has and a worker has not: its modules, by their top-level names, its variables, and the names
+    of variables of its environment. A handler that misses one of them is told so."""
 
     modules: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    environment: frozenset[str] = frozenset()
 
 
 _NO_NOTEBOOK = Notebook()

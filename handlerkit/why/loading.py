@@ -8,7 +8,7 @@ from collections import Counter
 
 from handlerkit.messages import Finding
 from handlerkit.why import source
-from handlerkit.why.common import attribute_not_set, missing_import, missing_name, signature
+from handlerkit.why.common import attribute_not_set, missing_import, missing_name, missing_variable, signature
 from handlerkit.why.config_file import not_yaml
 from handlerkit.why.evidence import LOAD, Evidence, Rule
 from handlerkit.why.misread import missing_file
@@ -167,7 +167,7 @@ def any_exception(seen: Evidence) -> Finding | None:
 
 
 LOAD_RULES: tuple[Rule, ...] = (
-    died, config_file, shadowed, class_count, missing_import, syntax, no_method, entry_point, labels,
+    died, config_file, shadowed, class_count, missing_import, missing_variable, syntax, no_method, entry_point, labels,
     model_class, weights, signature, none_at_load, missing_name, missing_file,
     not_enough_memory, attribute_not_set, any_exception,
 )  # fmt: skip

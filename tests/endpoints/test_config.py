@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlerkit.endpoints.config import Config, as_text, check_keys
+from handlerkit.endpoints.config import Config, as_text, check_keys, checked_environment
 from handlerkit.errors import ConfigError
 
 
@@ -60,12 +60,41 @@ def test_as_text(value: object, text: str) -> None:
     assert as_text(value) == text
 
 
-def test_environment_counts_only_where_it_is_let(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TS_DECODE_INPUT_REQUEST", "false")
-    assert Config.read({}).decode_input_request
-    assert not Config.read({"enable_envvars_config": True}).decode_input_request
+def test_environment_counts_only_where_it_is_let() -> None:
+    environment = {"TS_DECODE_INPUT_REQUEST": "false"}
+    assert Config.read({}, environment).decode_input_request
+    assert not Config.read({"enable_envvars_config": True}, environment).decode_input_request
 
 
-def test_environment_stands_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_stands_before_the_file() -> None:
+    environment = {"TS_JOB_QUEUE_SIZE": "7"}
+    assert Config.read({"enable_envvars_config": "true", "job_queue_size": 3}, environment).job_queue_size == 7
+
+
+def test_environment_is_the_shells_and_not_the_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TS_JOB_QUEUE_SIZE", "7")
-    assert Config.read({"enable_envvars_config": "true", "job_queue_size": 3}).job_queue_size == 7
+    assert Config.read({"enable_envvars_config": True}).job_queue_size == 100
+    monkeypatch.setattr("handlerkit.shell.environment", lambda: {"TS_JOB_QUEUE_SIZE": "8"})
+    assert Config.read({"enable_envvars_config": True}).job_queue_size == 8
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"": "1"}, "'' cannot name a variable of the environment"),
+        ({"A=B": "1"}, "'A=B' cannot name a variable of the environment"),
+        ({"A": 1}, "the variable A is text, such as '1', not 1"),
+        ({"A": "\0"}, r"the variable A is text, such as '\\x00', not '\\x00'"),
+        ({"PYTHONPATH": "/x"}, "TorchServe sets PYTHONPATH itself for its workers: leave it out of the environment"),
+    ],
+)
+def test_environment_that_no_worker_can_have(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        checked_environment(environment)
+
+
+def test_environment_is_copied() -> None:
+    given = {"A": "1"}
+    assert checked_environment(given) == given
+    assert checked_environment(given) is not given
+    assert checked_environment(None) == {}
