@@ -71,7 +71,7 @@ class LoadedHandler:
         self._users = UserFiles(str(given.model_dir), given.sources)
         self._paths = PlainPaths(given.model_dir, self._users)
         self._inside: AbstractContextManager[object] = inside if inside is not None else nullcontext()
-        self._recorder = Recorder(str(given.model_dir), self._name_of)
+        self._recorder = Recorder(str(given.model_dir), self._name_of, given.sources.values())
         self._called = False
         self._last = next(reversed(sys.modules))  # the modules that came since follow it
         self._ends: list[Callable[[], object]] = [self._users.install()]
@@ -95,6 +95,7 @@ class LoadedHandler:
             except BaseException as error:
                 self.close()
                 raise NotLoadedError(self._failed(error)) from error
+            record.read |= self._recorder.opened
             self._seen = self._recorder.take()
             self._noted = why.watch(self._service.context)
             self._handle = self._service._entry_point

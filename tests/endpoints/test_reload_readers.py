@@ -39,12 +39,18 @@ READERS = {
     ),
     "descriptor": "self.x = os.read(os.open(MODEL_DIR + '/handler.py', os.O_RDONLY), 9999).count(b'2')",
     "array": "self.x = int((numpy.fromfile(MODEL_DIR + '/handler.py', numpy.uint8) == 50).sum())",
+    "file of a function": "self.x = open(inspect.getfile(type(self).handle)).read().count('2')",
+    "its path": "self.x = pathlib.Path(inspect.getfile(type(self).handle)).resolve().read_bytes().count(b'2')",
+    "its descriptor": "self.x = os.read(os.open(inspect.getfile(type(self).handle), os.O_RDONLY), 9999).count(b'2')",
+    "its lines": "self.x = linecache.getlines(inspect.getfile(type(self).handle))",
+    "a line of it": "self.x = [linecache.getline(inspect.getfile(type(self).handle), number) for number in range(30)]",
+    "library that knows its file": "self.x = ast.parse(tokenize.open(inspect.getfile(type(self).handle)).read())",
     "stack": "self.x = inspect.stack()[0].lineno",
     "failure": "try:\n    1 / 0\nexcept ZeroDivisionError:\n    self.x = traceback.format_exc().splitlines()[2]",
 }
 HEADS = (
-    "import dis, hashlib, importlib.util, inspect, linecache, marshal, numpy, os, pathlib, pkgutil, shutil\n"
-    "import subprocess, textwrap, traceback\n"
+    "import ast, dis, hashlib, importlib.util, inspect, linecache, marshal, numpy, os, pathlib, pkgutil, shutil\n"
+    "import subprocess, textwrap, tokenize, traceback\n"
     "MODEL_DIR = os.path.dirname(__file__)\nreader = vars(inspect)['get' + 'source']\n"
 )
 
@@ -59,6 +65,9 @@ PLAIN = {
     "labels": "self.x = open('labels.txt').read()",
     "folder": "self.x = sorted(name for name in os.listdir(MODEL_DIR) if name.endswith('.txt'))",
     "there or not": "self.x = os.path.exists(os.path.join(MODEL_DIR, 'labels.txt'))",
+    "failure that is logged": (
+        "import logging\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    logging.exception('careful')"
+    ),
     "warning": "import warnings\nwarnings.warn('careful')",
     "torch": "torch.save({'a': 1}, 'weights.pt')\nself.x = str(torch.load('weights.pt'))",
 }
