@@ -104,8 +104,11 @@ class Model:
         return f"<Model {self.name} {self.version}: handler {self.handler}>"
 
     def entries(self) -> list[Entry]:
-        """The archive's files but for the manifest, sorted by name. Folders are read anew each time."""
+        """The archive's files but for the manifest, sorted by name. Folders are read anew each time. Raises ModelError
+        where one is no longer there, or cannot be read."""
         first = {entry.name: entry for entry in reversed(list(self._entries()))}
+        for entry in first.values():
+            _check_readable(entry.option, entry.source, os.fspath(entry.source))
         return sorted(first.values(), key=lambda entry: entry.name)
 
     def options(self) -> dict[str, Any]:
@@ -142,10 +145,13 @@ class Model:
         }
 
     def settings(self) -> dict[str, Any]:
-        """model-config.yaml as PyYAML reads it (YAML 1.1); empty where there is none, or where it is no mapping."""
+        """model-config.yaml as PyYAML reads it (YAML 1.1); empty where there is none, or where it is no mapping. Raises
+        ModelError where the file is no longer there, or cannot be read."""
         if self.config_file is None:
             return {}
         import yaml
+
+        _check_readable("config_file", self.config_file, os.fspath(self.config_file))
 
         try:
             read = yaml.safe_load(self.config_file.read_text())
@@ -211,9 +217,7 @@ class Model:
             return None
         _refuse_archive(option, given)
         path = Path(given).expanduser().absolute()
-        if not path.is_file():
-            problem = "is a folder, not a file" if path.is_dir() else "does not exist"
-            raise ModelError(f"{option} {os.fspath(given)!r} {problem}")
+        _check_readable(option, path, os.fspath(given))
         return path
 
     def _expand(self, given: str) -> Iterator[Path]:
@@ -262,6 +266,16 @@ class Model:
         for name in taken:
             if clash := next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in taken), None):
                 raise ModelError(f"{clash!r} would be both a file and a folder in the archive: rename one of them")
+
+
+def _check_readable(option: str, path: Path, given: str) -> None:
+    if not path.is_file():
+        problem = "is a folder, not a file" if path.is_dir() else "does not exist"
+    elif not os.access(path, os.R_OK):
+        problem = "cannot be read: this user may not"
+    else:
+        return
+    raise ModelError(f"{option} {given!r} {problem}")
 
 
 def _refuse_dots(kind: str, file: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlerkit.endpoints.source_diff import LoadAnew
+from handlerkit.errors import ModelError
 from handlerkit.model import Entry, Model
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class ModelFiles:
                 edited[self._folder + name] = source
             self._entries = now
             return edited
+        except ModelError as problem:
+            raise LoadAnew(str(problem)) from problem
         except OSError as problem:
             raise LoadAnew(f"{Path(problem.filename or '').name} cannot be read") from problem
 

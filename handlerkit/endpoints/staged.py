@@ -16,7 +16,7 @@ from handlerkit.endpoints.config import Config
 from handlerkit.endpoints.guarded import set_here, shell_environment
 from handlerkit.endpoints.logs import Journal, PlainPaths
 from handlerkit.endpoints.model_files import ModelFiles
-from handlerkit.errors import LoadError
+from handlerkit.errors import LoadError, WorkerError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import LogLine, Response
 from handlerkit.model import READY_MADE_MODULE, Model
@@ -59,18 +59,23 @@ class Staged:
         borrowed: the variables of its environment that a worker in this process is given.
         given: what a worker is told of it.
         journal: what the worker logs, with this model_dir's paths told as the user knows them.
+
+    Raises ModelError where a file of the model is gone or cannot be read, WorkerError where there is no place for it.
     """
 
     def __init__(self, spec: WorkerSpec) -> None:
         model, config = spec.model, spec.config
-        files = ModelFiles(model)
-        self._own = OwnFolder()
-        self.folder, self.remove = self._own.path, self._own.remove
         try:
-            self.model_dir = model.stage(self.folder / uuid.uuid4().hex)
-        except BaseException:
-            self.remove()
-            raise
+            files = ModelFiles(model)
+            self._own = OwnFolder()
+            self.folder, self.remove = self._own.path, self._own.remove
+            try:
+                self.model_dir = model.stage(self.folder / uuid.uuid4().hex)
+            except BaseException:
+                self.remove()
+                raise
+        except OSError as problem:
+            raise WorkerError(f"the files of {model.name} cannot be staged: {problem.strerror or problem}") from problem
         python = [entry for entry in model.entries() if entry.name.endswith(".py")]
         kit = str(READY_MADE_MODULE.parents[1]) + os.sep  # whose frames tracebacks leave out
         sources = {entry.name: str(entry.source) for entry in python if not str(entry.source).startswith(kit)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from types import TracebackType
@@ -20,7 +19,7 @@ from handlerkit.endpoints.process import Hear, WorkerProcess
 from handlerkit.endpoints.queue import Limits, Queue, arriving
 from handlerkit.endpoints.reload import Reload
 from handlerkit.endpoints.staged import WorkerSpec, notebook
-from handlerkit.errors import LoadError
+from handlerkit.errors import LoadError, ModelError
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model, PathLike
 from handlerkit.unpack import Unpacked
@@ -59,9 +58,9 @@ class Worker:
             of the environment) then reaches the handler, what the handler changes stays changed, sys.exit and a crash
             end the notebook's kernel, and a call is not ended when it takes too long.
 
-    Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know and for an
-    environment that no process can have, ArchiveError for a path that holds no archive or one that unpack() would
-    refuse, WorkerError where no process can be started.
+    Raises LoadError when the handler does not load, ModelError where a file of the model is gone or cannot be read,
+    ConfigError for a key TorchServe does not know and for an environment that no process can have, ArchiveError for a
+    path that holds no archive or one that unpack() would refuse, WorkerError where no process can be started.
     After the worker died, the next request loads the handler anew, after the pause that TorchServe makes.
     """
 
@@ -94,6 +93,7 @@ class Worker:
         #: Called with the live exception of a failed call before its Run is made, where the handler is in this process.
         self.on_exception: Callable[[BaseException], None] | None = None
         self._asked = config_properties or {}, batch_size, max_batch_delay, response_timeout
+        self._find_files()
         self._register()
         self._lifecycle = Lifecycle(model, self._start, pauses=not in_process)
         try:
@@ -180,12 +180,13 @@ class Worker:
         With `batch_size`, or where the config file has other settings now, the model is registered anew with them.
         Functions that are not reached while loading get their new code in place, and what requests changed is put
         back. In every other case, and with `force`, the handler is loaded anew. Raises LoadError when it does not load;
-        the next request then tries again.
+        the next request then tries again. Raises ModelError where one of the files is gone or cannot be read; the
+        loaded model stays as it is then.
         """
+        self._find_files()
         self._asked = (self._asked[0], batch_size or self._asked[1], *self._asked[2:])
-        with suppress(OSError):  # a config file that is gone, as the load says
-            if batch_size is not None or self.model.settings() != self.settings:
-                self._register()
+        if batch_size is not None or self.model.settings() != self.settings:
+            self._register()
         return self._lifecycle.reload(force=force, batch_size=self.batch_size)
 
     def with_envelope(self, name: str | None) -> Worker:
@@ -246,21 +247,31 @@ class Worker:
     def _loaded(self) -> WorkerProcess | InProcess | None:
         return self._lifecycle.loaded
 
+    def _find_files(self) -> None:
+        """Unpack an archive's files where they were removed. Raises ModelError for a file that is gone."""
+        if self._unpacked is not None:
+            self._unpacked.restore()
+        self.model.entries()
+
     def _start(self) -> WorkerProcess | InProcess:
         message = f"Failed to start workers for model {self.model.name} version: {self._frontend.version}"
 
         def refusal(status: int) -> Response:
             return self._frontend.error(status, "InternalServerException", message)
 
-        if self._unpacked is not None:
-            self._unpacked.restore()
-        if (wrong := why.unusable(self.model)) is not None:
-            answer = self._frontend.error(500, wrong.type, wrong.message)
-            raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
-        return (InProcess if self.in_process else WorkerProcess)(WorkerSpec(
+        spec = WorkerSpec(
             self.model, self.config, self.batch_size, self.gpu_id, self.environment, self.response_timeout,
             self.startup_timeout, refusal,
-        ))  # fmt: skip
+        )  # fmt: skip
+        try:
+            self._find_files()
+            if (wrong := why.unusable(self.model)) is not None:
+                answer = self._frontend.error(500, wrong.type, wrong.message)
+                raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
+            return (InProcess if self.in_process else WorkerProcess)(spec)
+        except ModelError as problem:
+            gone = why.file_gone(str(problem))
+            raise LoadError(f"{self.model.name} does not load", response=refusal(500), findings=(gone,)) from problem
 
     def _serve(self, batch: list[Received], hear: Hear | None = None) -> list[_Served]:
         with self._lifecycle.lock:

@@ -14,7 +14,7 @@ from handlerkit.why import calling, loading
 from handlerkit.why.answers import ANSWER_RULES, broken_off, is_piece
 from handlerkit.why.asked import kind_of_body
 from handlerkit.why.evidence import Evidence, Notebook, Noted, Setup, place
-from handlerkit.why.frontend import client_timeout, no_worker, queue_full, staged_again, told, turned_away
+from handlerkit.why.frontend import client_timeout, file_gone, no_worker, queue_full, staged_again, told, turned_away
 from handlerkit.why.quiet import rules_for, without_waits, worth_knowing
 from handlerkit.why.returned import REMOTE_RETURN_RULES, RETURN_RULES
 from handlerkit.why.settings import declares_metrics, set_aside, unusable
@@ -28,6 +28,7 @@ __all__ = [
     "client_timeout",
     "declares_metrics",
     "explain",
+    "file_gone",
     "kind_of_body",
     "no_worker",
     "note_debug",

@@ -110,6 +110,12 @@ def _unreadable(request: Request, target: str) -> tuple[str, str, str]:
     return "not_http", "A header's name is not HTTP.", "Write names of letters, digits and hyphens alone."
 
 
+def file_gone(sentence: str) -> Finding:
+    """A worker that died is to be loaded again, and a file of the model is not there any more."""
+    served = "A server has its own copy of the archive, and loads that again."
+    return Finding("file_gone", f"A file of the model is missing: {sentence}.", "", served, "Put it back.")
+
+
 def staged_again() -> Finding:
     """The worker's folder was removed by somebody else."""
     what = "The worker's folder of the model's files was removed from outside, so they were laid out and loaded again."
