@@ -24,6 +24,7 @@ from handlerkit.messages import Exchange, Finding, Headers, Request, Response, R
 from handlerkit.model import Model
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
+from handlerkit.targets.overlay import has_more
 from handlerkit.targets.requirements import lines_of_archive
 from handlerkit.unpack import open_archive, read_manifest
 
@@ -203,6 +204,11 @@ class Server:
         if self._environment is None:
             raise ServerError("this server was not started yet: call start(), or use it in a `with` block")
         return self._environment
+
+    @property
+    def has_more_packages(self) -> bool:
+        """Whether its workers have installed something since it was started; that goes when it stops."""
+        return self._process is not None and has_more(self._process.environment)
 
     @property
     def running(self) -> bool:

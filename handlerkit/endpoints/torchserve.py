@@ -17,6 +17,7 @@ from handlerkit.endpoints.guarded import Guarded, shell_environment
 from handlerkit.errors import ConfigError, ServerError, TargetError
 from handlerkit.folders import OwnFolder
 from handlerkit.targets import Environment
+from handlerkit.targets.overlay import lay_over
 
 #: Seconds Java may take until it listens; it needs one or two.
 TIMEOUT = 60
@@ -58,7 +59,8 @@ class TorchServe:
     """A running TorchServe without models; it ends when this process ends, in whatever way.
 
     Attributes:
-        folder: its own: config.properties, console.log, key_file.json, store/ (the model store), logs/, tmp/.
+        folder: its own: config.properties, console.log, key_file.json, store/ (the model store), logs/, tmp/,
+            environment/.
         ports: where it listens.
         keys: the tokens, by API: "inference", "management", "API"; empty without token authorization.
         end, has_ended: as Guarded has them.
@@ -97,10 +99,12 @@ class TorchServe:
         config = _config(self.ports, token_auth) | dict(properties)
         lines = [f"{key}={escaped(value)}\n" for key, value in config.items()]
         (self.folder / "config.properties").write_text("".join(lines), encoding="ascii")
-        command = _command(self.folder, str(properties.get("vmargs", "")), environment)
+        #: The environment of its workers, which is gone with it.
+        self.environment = lay_over(environment, self.folder / "environment")
+        command = _command(self.folder, str(properties.get("vmargs", "")), environment, self.environment.interpreter)
         with open(self.folder / "console.log", "wb") as log:
             self._process = Guarded(
-                command, self.folder, cwd=self.folder, env=_environment(self.folder, environment, variables),
+                command, self.folder, cwd=self.folder, env=_environment(self.folder, self.environment, variables),
                 stdout=log.fileno(), stderr=log.fileno(),
             )  # fmt: skip
 
@@ -201,7 +205,7 @@ def _free_ports() -> Ports:
     return ports
 
 
-def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
+def _command(folder: Path, vmargs: str, environment: Environment, interpreter: Path) -> list[str]:
     """The command that ts.model_server composes, without the launcher it keeps in between. Java comes from this
     environment, TorchServe and its worker script from the one that the workers run in."""
     try:
@@ -225,7 +229,7 @@ def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
         *vmargs.split(),
         *("-cp", str(home / "ts" / "frontend" / "*")),
         "org.pytorch.serve.ModelServer",
-        *("--python", str(environment.interpreter)),
+        *("--python", str(interpreter)),
         *("-f", str(folder / "config.properties")),
         *("-s", str(folder / "store")),
         "-ncs",

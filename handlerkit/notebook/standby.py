@@ -21,7 +21,7 @@ class Standby:
     """Starts with the first check. Between checks it has no model, so it holds Java's memory and no weights.
 
     What TorchServe has when it starts, config.properties, the environment and the target, is not the same for every
-    check: where that has changed, another one takes its place.
+    check: where that has changed, or a model has installed packages, another one takes its place.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Standby:
         from handlerkit.endpoints.server import Server
 
         started_with = dict(properties), shell_environment() | dict(environment), target.key
-        if self._server is None or started_with != self._started_with:
+        if self._server is None or started_with != self._started_with or self._server.has_more_packages:
             self.stop()
             self._server = Server(
                 [], properties, environment=environment, target=target, progress=lambda what: self._progress(what)
