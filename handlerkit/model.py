@@ -270,7 +270,7 @@ class Model:
 
 def _check_readable(option: str, path: Path, given: str) -> None:
     if not path.is_file():
-        problem = "is a folder, not a file" if path.is_dir() else "does not exist"
+        problem = "is a folder, not a file" if path.is_dir() else "is no file" if path.exists() else "does not exist"
     elif not os.access(path, os.R_OK):
         problem = "cannot be read: this user may not"
     else:
