@@ -316,7 +316,8 @@ def _ended(process: _Process, status: io.FileIO, streams: Sequence[io.FileIO], t
                 piece = status.read(2 * NUMBER.size)
                 told += piece or b""
                 process.hear(told)
-                if piece == b"":
+                if piece == b"" and not process.has_ended:  # the fork server was killed, and ends nothing any more
+                    process.kill()
                     process.has_ended = True
             else:
                 stream = next(one for one in streams if one.fileno() == ready)
