@@ -106,7 +106,15 @@ class Model:
         return f"<Model {self.name} {self.version}: handler {self.handler}>"
 
     def entries(self) -> list[Entry]:
-        """The archive's files without the manifest, sorted by name. Folders are read anew each time."""
+        """The archive's files without the manifest, sorted by name. Folders are read anew each time. Raises ModelError
+        if one is gone or cannot be read."""
+        entries = self.named_entries()
+        for entry in entries:
+            _check_readable(entry.option, entry.source, os.fspath(entry.source))
+        return entries
+
+    def named_entries(self) -> list[Entry]:
+        """As `entries`, whether the files are there or not."""
         first = {entry.name: entry for entry in reversed(list(self._entries()))}
         return sorted(first.values(), key=lambda entry: entry.name)
 
@@ -144,10 +152,13 @@ class Model:
         }
 
     def settings(self) -> dict[str, Any]:
-        """model-config.yaml as PyYAML reads it (YAML 1.1); empty if there is none, or if it is no mapping."""
+        """model-config.yaml as PyYAML reads it (YAML 1.1); empty if there is none, or if it is no mapping. Raises
+        ModelError if the file is gone or cannot be read."""
         if self.config_file is None:
             return {}
         import yaml
+
+        _check_readable("config_file", self.config_file, os.fspath(self.config_file))
 
         try:
             read = yaml.safe_load(self.config_file.read_text())
@@ -214,9 +225,7 @@ class Model:
             return None
         _refuse_archive(option, given)
         path = Path(given).expanduser().absolute()
-        if not path.is_file():
-            problem = "is a folder, not a file" if path.is_dir() else "does not exist"
-            raise ModelError(f"{option} {os.fspath(given)!r} {problem}")
+        _check_readable(option, path, os.fspath(given))
         return path
 
     def _expand(self, given: str) -> Iterator[Path]:
@@ -267,6 +276,16 @@ class Model:
         for name in taken:
             if clash := next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in taken), None):
                 raise ModelError(f"{clash!r} would be both a file and a folder in the archive: rename one of them")
+
+
+def _check_readable(option: str, path: Path, given: str) -> None:
+    if not path.is_file():
+        problem = "is a folder, not a file" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+    elif not os.access(path, os.R_OK):
+        problem = "cannot be read: this user may not"
+    else:
+        return
+    raise ModelError(f"{option} {given!r} {problem}")
 
 
 def _refuse_dots(kind: str, file: Path) -> None:

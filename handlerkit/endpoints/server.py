@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from handlerkit.endpoints.config_properties import read_config
+from handlerkit.endpoints.config_properties import checked_environment, read_config
 from handlerkit.endpoints.logs.torchserve_log import last_error, worker_lines
 from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, load_findings
 from handlerkit.endpoints.torchserve.http_client import ADDRESS, Client, Prepared
@@ -26,6 +26,7 @@ from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
 from handlerkit.serving.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
+from handlerkit.targets.overlay import has_more
 from handlerkit.targets.requirements import lines_of_archive
 from handlerkit.unpack import open_archive, read_manifest
 
@@ -50,6 +51,8 @@ class Server:
             None leaves them to model-config.yaml and TorchServe's defaults.
         initial_workers: the workers of each model; a parameter of the register call too.
         token_auth: TorchServe's token authorization. Requests without an Authorization header are sent with the token.
+        environment: variables that TorchServe and its workers have beside those of the shell that this process was
+            started from; what `os.environ` was given since does not reach them.
         progress: called with a few words on what happens while the server starts.
         target: the environment of the workers, as handlerkit.targets.find takes it: "declared" (this one, but only what
             the target base and the models' requirements files declare), "torchserve-0.12.0-cpu",
@@ -57,8 +60,9 @@ class Server:
             for all models, as on every TorchServe. A target that installs has TorchServe install the models'
             requirements, and so has install_py_dep_per_model in `config_properties`.
 
-    Raises ConfigError for a key that Server sets itself or TorchServe does not know, ArchiveError for a path that does
-    not exist or an archive that unpack() would refuse, TargetError for an unknown target.
+    Raises ConfigError for a key that Server sets itself or TorchServe does not know and for an environment that no
+    process can have, ArchiveError for a path that does not exist or an archive that unpack() would refuse, TargetError
+    for an unknown target.
     """
 
     def __init__(
@@ -72,14 +76,16 @@ class Server:
         initial_workers: int = 1,
         token_auth: bool = True,
         startup_timeout: int | None = None,
+        environment: Mapping[str, str] | None = None,
         progress: Callable[[str], None] | None = None,
         target: str | os.PathLike[str] | Target = "declared",
     ) -> None:
         given = [paths_or_models] if isinstance(paths_or_models, str | os.PathLike | Model) else list(paths_or_models)
         self._sources = [item if isinstance(item, Model) else existing(item) for item in given]
         self._properties = dict(config_properties or {})
-        check_owned(self._properties)
-        self._config = read_config(self._properties)
+        self._variables = checked_environment(environment)
+        check_owned(self._properties, self._variables)
+        self._config = read_config(self._properties, self._variables)
         parameters = {
             "initial_workers": initial_workers,
             "batch_size": batch_size,
@@ -198,6 +204,11 @@ class Server:
         return self._environment
 
     @property
+    def has_more_packages(self) -> bool:
+        """Whether its workers have installed something since it was started; that goes when it stops."""
+        return self._process is not None and has_more(self._process.environment)
+
+    @property
     def running(self) -> bool:
         """Whether it was started and has not ended since."""
         return self._process is not None and not self._process.has_ended()
@@ -236,7 +247,7 @@ class Server:
         self._held = self._environment.hold()
         with self._stopping():
             self._say("starting TorchServe")
-            self._process = TorchServe.start(self._properties, self._token_auth, self._environment)
+            self._process = TorchServe.start(self._properties, self._token_auth, self._environment, self._variables)
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:

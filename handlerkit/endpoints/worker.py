@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from handlerkit import why
-from handlerkit.endpoints.config_properties import read_config
+from handlerkit.endpoints.config_properties import checked_environment, read_config
 from handlerkit.endpoints.lifecycle import Lifecycle
 from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.loads.process import Hear, WorkerProcess
-from handlerkit.endpoints.loads.staged_model import notebook
-from handlerkit.errors import LoadError
+from handlerkit.endpoints.loads.staged_model import WorkerSpec, notebook
+from handlerkit.errors import LoadError, ModelError
 from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model, PathLike
 from handlerkit.serving import torchserve_facts as facts
@@ -55,12 +54,15 @@ class Worker:
         batch_size, max_batch_delay, response_timeout: the register call's; model-config.yaml's values stand behind
             them, but its responseTimeout before (with a config file TorchServe ignores the register call's).
         gpu_id: the device a GPU worker is given; None on a CPU.
+        environment: variables that the worker has beside those of the shell that this process was started from; what
+            `os.environ` was given since does not reach it. On a server they are set in the shell that starts it.
         in_process: for a debugger, run the handler in this process, where breakpoint() stops, prompts are seen, and
             `on_exception` gets live exceptions. What the notebook changed (torch's modes, patched functions, variables
             of the environment) then reaches the handler, what the handler changes stays changed, sys.exit and a crash
             end the notebook's kernel, and a call is not ended when it takes too long.
 
-    Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know, ArchiveError for a
+    Raises LoadError when the handler does not load, ModelError where a file of the model is gone or cannot be read,
+    ConfigError for a key TorchServe does not know and for an environment that no process can have, ArchiveError for a
     path that holds no archive or one that unpack() would refuse, WorkerError where no process can be started.
     After the worker died, the next request loads the handler anew, after the pause that TorchServe makes.
     """
@@ -74,9 +76,12 @@ class Worker:
         max_batch_delay: int | None = None,
         response_timeout: int | None = None,
         gpu_id: int | None = None,
+        environment: Mapping[str, str] | None = None,
         in_process: bool = False,
     ) -> None:
-        self.config = read_config(config_properties)
+        #: The variables of the environment that the worker has beside those of the shell.
+        self.environment = checked_environment(environment)
+        self.config = read_config(config_properties, self.environment)
         self._unpacked: Unpacked | None = None
         if not isinstance(model, Model):
             self._unpacked = Unpacked(model)
@@ -94,6 +99,7 @@ class Worker:
         #: Called with the live exception of a failed call before its Run is made, where the handler is in this process.
         self.on_exception: Callable[[BaseException], None] | None = None
         self._asked = config_properties or {}, batch_size, max_batch_delay, response_timeout
+        self._find_files()
         self._register()
         self._lifecycle = Lifecycle(model, self._start, pauses=not in_process)
         try:
@@ -186,12 +192,13 @@ class Worker:
         With `batch_size`, or where the config file has other settings now, the model is registered anew with them.
         Functions that are not reached while loading get their new code in place, and what requests changed is put
         back. In every other case, and with `force`, the handler is loaded anew. Raises LoadError when it does not load;
-        the next request then tries again.
+        the next request then tries again. Raises ModelError where one of the files is gone or cannot be read; the
+        loaded model stays as it is then.
         """
+        self._find_files()
         self._asked = (self._asked[0], batch_size or self._asked[1], *self._asked[2:])
-        with suppress(OSError):  # a config file that is gone, as the load says
-            if batch_size is not None or self.model.settings() != self.settings:
-                self._register()
+        if batch_size is not None or self.model.settings() != self.settings:
+            self._register()
         return self._lifecycle.reload(force=force, batch_size=self.batch_size)
 
     def refresh(self) -> Reload | None:
@@ -284,16 +291,28 @@ class Worker:
     def _loaded(self) -> WorkerProcess | InProcess | None:
         return self._lifecycle.loaded
 
-    def _start(self) -> WorkerProcess | InProcess:
+    def _find_files(self) -> None:
+        """Unpack an archive's files where they were removed. Raises ModelError for a file that is gone."""
         if self._unpacked is not None:
             self._unpacked.restore()
-        if (wrong := why.unusable_config(self.model)) is not None:
-            answer = self._frontend.error(500, wrong.type, wrong.message)
-            raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
-        return (InProcess if self.in_process else WorkerProcess)(
-            self.model, self.config, self.batch_size, self.gpu_id, self._refusal, self.response_timeout,
-            self.startup_timeout,
+        self.model.entries()
+
+    def _start(self) -> WorkerProcess | InProcess:
+        spec = WorkerSpec(
+            self.model, self.config, self.batch_size, self.gpu_id, self.environment, self.response_timeout,
+            self.startup_timeout, self._refusal,
         )  # fmt: skip
+        try:
+            self._find_files()
+            if (wrong := why.unusable_config(self.model)) is not None:
+                answer = self._frontend.error(500, wrong.type, wrong.message)
+                raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
+            return (InProcess if self.in_process else WorkerProcess)(spec)
+        except ModelError as problem:
+            gone = why.file_gone(str(problem))
+            raise LoadError(
+                f"{self.model.name} does not load", response=self._refusal(500), findings=(gone,)
+            ) from problem
 
     def _refusal(self, status: int) -> Response:
         """The management API's answer where the handler does not load."""
@@ -368,13 +387,12 @@ class Worker:
             findings = (*findings, why.client_timeout(self._client_timeout))
         return call, responses, findings
 
-    @staticmethod
-    def _explain(loaded: WorkerProcess | InProcess, attempt: why.Attempt) -> tuple[Finding, ...]:
+    def _explain(self, loaded: WorkerProcess | InProcess, attempt: why.Attempt) -> tuple[Finding, ...]:
         """The causes of what a call led to. The worker is asked only if there can be any."""
         if not why.may_explain(attempt):
             loaded.forget()
             return ()
-        return loaded.explain(attempt._replace(notebook=notebook()) if attempt.failed else attempt)
+        return loaded.explain(attempt._replace(notebook=notebook(self.environment)) if attempt.failed else attempt)
 
     def _refuse(self, batch: list[QueuedRequest], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
         """The answers where the worker does not load again. One that reports the failure takes a batch from the queue

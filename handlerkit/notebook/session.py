@@ -34,8 +34,8 @@ from handlerkit.view.preview.preview import Preview
 if TYPE_CHECKING:
     from handlerkit.endpoints.server import Server
 
-#: What the worker and the server are registered with.
-_REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id")
+#: What the worker and the server are registered with; the rest of `Session.model`'s options are Model's.
+_REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id", "environment")
 #: The options of `%model NAME` alone.
 _NO_OPTIONS: dict[str, Any] = {
     **dict.fromkeys(("handler", "serialized_file", "model_file", "requirements_file", "config_file")),
@@ -95,7 +95,8 @@ class Session:
                 handlerkit.Server ("declared").
             export_path, archive_format, force: what `export` does if it is not told: its folder, archive_format and
                 force.
-            registered: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
+            registered: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, environment, as Worker
+                takes them.
 
         `target`, the three of `export` and `registered` alone change a model that exists, the current one without a
         name, and leave its files. Raises ModelError if the files and names do not fit together, ArchiveError for what

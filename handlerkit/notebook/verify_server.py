@@ -21,7 +21,7 @@ class VerifyServer:
     """Starts with the first check. Between checks it has no model, so it holds Java's memory and no weights.
 
     What TorchServe has when it starts, config.properties, the environment and the target, is not the same for every
-    check: where that has changed, another one takes its place.
+    check: where that has changed, or a model has installed packages, another one takes its place.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,8 @@ class VerifyServer:
         environment cannot be made."""
         parameters = dict(registered)
         properties, target = parameters.pop("config_properties"), parameters.pop("target", "declared")
-        server, loading = self._kept(properties, find(target)), f"loading {archive.name.partition('.')[0]}"
+        server = self._kept(properties, parameters.pop("environment", {}), find(target))
+        loading = f"loading {archive.name.partition('.')[0]}"
         with step(loading if server.running else "starting TorchServe") as progress:
             self._progress = progress
             try:
@@ -67,14 +68,16 @@ class VerifyServer:
             self._server.stop()
             self._server = None
 
-    def _kept(self, properties: Mapping[str, Any], target: Target) -> Server:
+    def _kept(self, properties: Mapping[str, Any], environment: Mapping[str, str], target: Target) -> Server:
         """The one that is up, where it was started with the same; else a new one, not started yet."""
         from handlerkit.endpoints.server import Server
         from handlerkit.endpoints.supervision.supervised_process import shell_environment
 
-        started_with = dict(properties), shell_environment(), target.key
-        if self._server is None or started_with != self._started_with:
+        started_with = dict(properties), shell_environment() | dict(environment), target.key
+        if self._server is None or started_with != self._started_with or self._server.has_more_packages:
             self.stop()
-            self._server = Server([], properties, target=target, progress=lambda what: self._progress(what))
+            self._server = Server(
+                [], properties, environment=environment, target=target, progress=lambda what: self._progress(what)
+            )
             self._started_with = started_with
         return self._server

@@ -14,7 +14,7 @@ from handlerkit.why import warnings
 from handlerkit.why.context_probe import record_calls, record_debug
 from handlerkit.why.evidence import Attempt, Evidence, Notebook, RecordedCall, Returned, Rule, Setup, Source, place
 from handlerkit.why.rules import answers, loading, raised, return_value
-from handlerkit.why.rules.changed_files import files_changed, files_gone, files_unfinished
+from handlerkit.why.rules.changed_files import file_gone, files_changed, files_gone, files_unfinished
 from handlerkit.why.rules.frontend import client_timeout, error_body, no_worker, queue_full, rejected, staged_again
 from handlerkit.why.rules.request import kind_of_body
 from handlerkit.why.rules.settings import declares_metrics, ignored_settings, unusable_config
@@ -32,6 +32,7 @@ __all__ = [
     "declares_metrics",
     "error_body",
     "explain",
+    "file_gone",
     "files_changed",
     "files_gone",
     "files_unfinished",

@@ -40,8 +40,8 @@ class Setup(NamedTuple):
 
 
 class Notebook(NamedTuple):
-    """What this process has and the worker may not have: its modules, by their top-level names, and its variables. If a
-    handler misses one of them, the finding says so.
+    """What this process has and the worker may not have: its modules, by their top-level names, its variables, and the
+    variables that its environment was given since it started. If a handler misses one of them, the finding says so.
 
     Attributes:
         undeclared: modules that are installed here and not where the handler runs, with their distribution's name.
@@ -50,6 +50,7 @@ class Notebook(NamedTuple):
     modules: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     undeclared: Mapping[str, str] = {}
+    environment: frozenset[str] = frozenset()
 
 
 class Attempt(NamedTuple):

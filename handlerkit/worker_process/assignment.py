@@ -77,6 +77,7 @@ class Called(NamedTuple):
         recorded: whether the handler made a call of its context that a rule may look at (why.record_calls).
         memory: the most it took, if that was measured.
         seen: what the handler did beyond its own files.
+        holds_much: whether what is kept of the call for `explain` may be large, so that it is to be let go of at once.
 
     `plain` is what `of` makes one of: of classes in it there is none where the call went well, which are slow to read.
     """
@@ -88,6 +89,7 @@ class Called(NamedTuple):
     recorded: bool = False
     memory: Memory | None = None
     seen: tuple[SideEffect, ...] = ()
+    holds_much: bool = False
 
     def plain(self) -> tuple[Any, ...]:
         return (self.timings.total, self.timings.stages, *self[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import itertools
 import sys
@@ -31,6 +32,8 @@ from handlerkit.worker_process.user_files import UserFiles
 #: Methods that TorchServe's own handlers have, beside those a handler has of its own.
 _STAGES = ("preprocess", "inference", "postprocess", "explain_handle", "describe_handle")
 _MISSING = object()
+#: Bytes that a call's objects may take up to the next call, and how many objects are looked at to tell.
+_MUCH, _LOOKED_AT = 1 << 20, 128
 _EntryPoint = Callable[[list[Any], Any], Any]
 
 
@@ -68,7 +71,7 @@ class LoadedHandler:
         self._users = UserFiles(str(given.model_dir), given.sources)
         self._paths = PlainPaths(given.model_dir, self._users)
         self._inside: AbstractContextManager[object] = inside if inside is not None else nullcontext()
-        self._recorder = Recorder(str(given.model_dir), self._name_of)
+        self._recorder = Recorder(str(given.model_dir), self._name_of, given.sources.values())
         self._called = False
         self._last = next(reversed(sys.modules))  # the modules that came since follow it
         self._ends: list[Callable[[], object]] = [self._users.install()]
@@ -92,6 +95,7 @@ class LoadedHandler:
             except BaseException as error:
                 self.close()
                 raise NotLoadedError(self._failed(error)) from error
+            record.read |= self._recorder.opened
             self._seen = self._recorder.take()
             self._calls = why.record_calls(self._service.context)
             self._handle = self._service._entry_point
@@ -136,14 +140,15 @@ class LoadedHandler:
             (reply, timings), memory = peak_memory(lambda: self._call(message, envelope))
         else:
             (reply, timings), memory = self._call(message, envelope), None
-        error = self._raised
-        info = self.describe_error(error) if error is not None else None
-        death = not_encoded(error) if reply is None and error is not None else None
+        # no name of this frame's own for the exception: its traceback leads here, and both would stay for each other
+        info = self.describe_error(self._raised) if self._raised is not None else None
+        death = not_encoded(self._raised) if reply is None and self._raised is not None else None
         bodies = tuple(map(why.kind_of_body, self._rows))
-        return reply, Called(timings, info, death, bodies, bool(self._calls), memory, self._recorder.take())
+        much = len(reply or b"") + sum(map(len, message)) > _MUCH or _is_much(self._rows, self._returned, self._result)
+        return reply, Called(timings, info, death, bodies, bool(self._calls), memory, self._recorder.take(), much)
 
     def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
-        """The causes of what the last call led to, while its objects are alive."""
+        """The causes of what the last call led to, while its objects are alive; to be asked once."""
         error = self._raised
         calls = [call._replace(file=self._users.staged(call.file)) for call in self._calls]
         found = why.explain(why.Evidence(
@@ -153,6 +158,10 @@ class LoadedHandler:
         ))  # fmt: skip
         if inspect.iscoroutine(self._returned):
             self._returned.close()  # `found` says so; Python's own warning would come at some later time
+        del error
+        self._forget()
+        if attempt.failed:
+            gc.collect(1)  # an exception, and json's encoder that met one, may be in cycles with what they were about
         return found
 
     def forget(self) -> None:
@@ -343,6 +352,21 @@ def _timed_threads(watch: Stopwatch) -> Callable[..., None]:
         execute_call(in_queue, out_queue, watch.time(handle.__name__, handle), *rest)
 
     return execute
+
+
+def _is_much(*kept: Any) -> bool:
+    """Whether objects may take much memory: all but a few numbers and short texts in lists and dicts may."""
+    size, unseen = 0, list(kept)
+    for one in unseen:  # which grows meanwhile
+        if type(one) in (str, bytes, bytearray):
+            size += len(one)
+        elif type(one) in (list, dict):
+            if len(unseen) + len(one) > _LOOKED_AT:
+                return True
+            unseen += one if type(one) is list else one.values()
+        elif type(one) not in (int, float, bool, type(None)):
+            return True
+    return size > _MUCH
 
 
 def _synchronize() -> Callable[[], object] | None:

@@ -45,7 +45,7 @@ class Journal:
 
     def __init__(self, paths: PlainPaths) -> None:
         self.plain = paths.plain
-        self.hear: Callable[[LogLine], object] | None = None
+        self._hear: Callable[[LogLine], object] | None = None
         self._lines: list[LogLine] = []
         self.handler: logging.Handler = _RecordHandler(self)
         self._files = _Lines(self, "INFO"), _Lines(self, "WARN")
@@ -53,19 +53,35 @@ class Journal:
         self.write_out, self.write_err = (file.write for file in self._files)
         self.stdout, self.stderr = map(_text, self._files)
 
+    @property
+    def hear(self) -> Callable[[LogLine], object] | None:
+        """Is told of the lines that are there already, too."""
+        return self._hear
+
+    @hear.setter
+    def hear(self, hear: Callable[[LogLine], object] | None) -> None:
+        self._hear = hear
+        if hear is not None:
+            for line in self._lines:
+                hear(line)
+
     def add(self, level: str, text: str) -> None:
         """One record; a text of several lines becomes several lines, as in TorchServe's log."""
         for line in self.plain(text).split("\n"):
             self._lines.append(told := LogLine(level, line))
-            if self.hear is not None:
-                self.hear(told)
+            if self._hear is not None:
+                self._hear(told)
 
     def take(self) -> tuple[LogLine, ...]:
         """The lines since the last call."""
-        for file in self._files:
-            file.end_line()
+        self.end_lines()
         lines, self._lines = self._lines, []
         return tuple(lines)
+
+    def end_lines(self) -> None:
+        """What was written to the two streams since their last line's end is a line."""
+        for file in self._files:
+            file.end_line()
 
 
 _PACKAGED = re.compile(r"(?<![\w/])/[^\s\"']*?/(?:site-packages|lib/python3\.\d+)/((?!site-packages)[^\s\"']+)")

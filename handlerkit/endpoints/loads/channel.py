@@ -11,14 +11,16 @@ import struct
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from handlerkit.endpoints.loads.fork_server import fork_server
+from handlerkit.endpoints.loads.stream_reader import StreamReader
 from handlerkit.errors import WorkerError
 from handlerkit.folders import remove_folder
+from handlerkit.messages import LogLine
 from handlerkit.serving.wire import Buffers
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, exited
 from handlerkit.worker_process import frames
@@ -30,8 +32,6 @@ from handlerkit.worker_process.log_capture import Journal
 _GRACE, _LAST_WORDS = 0.5, 5.0
 #: Bytes read of a stream at once: what a pipe holds.
 _PIECE = 1 << 16
-#: Pieces read after an answer: a thread that writes without end must not hold it up.
-_PIECES = 64
 #: Seconds for which an answer is waited for alone, before the streams are looked at too; and between looks at Ctrl-C.
 _QUICK, _SLOW = 0.02, 0.5
 #: Buffers that one sendmsg takes.
@@ -39,19 +39,20 @@ _AT_ONCE = 512
 
 
 class Channel:
-    """A new worker process; what it writes goes to the journal. `status` is its exit status (minus the number of the
-    signal that ended it) once that is known.
+    """A new worker process, with these variables of the environment beside the shell's; what it writes goes to the
+    journal. `status` is its exit status (minus the number of the signal that ended it) once that is known.
 
     `close()` ends the process, waits for that and removes `folder`; so does the end of this process, in whatever way.
     Raises WorkerError where no process can be started.
     """
 
-    def __init__(self, folder: Path, journal: Journal, *, fresh: bool = False) -> None:
+    def __init__(
+        self, folder: Path, journal: Journal, environment: Mapping[str, str] | None = None, *, fresh: bool = False
+    ) -> None:
         self.status: int | None = None
         self._told = bytearray()
         self._hung_up = self._given_up = False
         self._heard_slowly = False
-        self._journal = journal
         held: list[socket.socket | io.FileIO] = []
         try:
             self._socket, theirs = socket.socketpair()
@@ -64,7 +65,8 @@ class Channel:
                 pipes.append((read, write))
             (out, out_end), (err, err_end), (status, status_end) = pipes
             files = (theirs.fileno(), out_end.fileno(), err_end.fileno(), status_end.fileno())
-            fork_server().make_worker(Request(fresh, str(folder), files))
+            self._server = fork_server(environment)  # which lives as long as this
+            self._server.make_worker(Request(fresh, str(folder), files))
         except OSError as problem:
             for one in held:
                 one.close()
@@ -72,7 +74,7 @@ class Channel:
         for end in (theirs, out_end, err_end, status_end):
             end.close()
         self._status_pipe = status
-        self._streams = ((out, journal.write_out), (err, journal.write_err))
+        self._streams = StreamReader(journal, out, err)
         self._socket.setblocking(True)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(_QUICK * 1e6)))
         frames.widen(self._socket)
@@ -80,7 +82,7 @@ class Channel:
         for pipe in (out, err, status):
             os.set_blocking(pipe.fileno(), False)
         self._process = _Process()
-        self._held = (self._process, self._socket, status, (out, err), self._told)
+        self._held = (self._process, self._socket, status, self._streams, self._told)
         self._close = weakref.finalize(self, _close, *self._held, folder, os.getpid())
         self._quick, self._slow = select.poll(), select.poll()
         for poll in (self._quick, self._slow):
@@ -129,22 +131,26 @@ class Channel:
     def receive(self, until: float, late: WorkerDeath) -> Frame:
         """The next frame, waited for until then (time.monotonic()). Raises WorkerDied, of `late` where there
         is none in time."""
-        while True:
-            if (frame := self._inbox.take()) is not None:
-                if frame.kind != DRAIN:
-                    return frame
-                self.drain()
-            elif self._hung_up:
-                raise self._gone()
-            elif (left := until - time.monotonic()) < 0:
-                raise WorkerDied(late)
-            else:
-                self._wait(left)
+        self._streams.awaited = True
+        try:
+            while True:
+                if (frame := self._inbox.take()) is not None:
+                    if frame.kind != DRAIN:
+                        return frame
+                    self._streams.drain()
+                elif self._hung_up:
+                    raise self._gone()
+                elif (left := until - time.monotonic()) < 0:
+                    raise WorkerDied(late)
+                else:
+                    self._wait(left)
+        finally:
+            self._streams.awaited = False
 
-    def answered(self) -> None:
-        """The call is over: read what the worker wrote meanwhile."""
+    def answered(self) -> tuple[LogLine, ...]:
+        """The call is over: what the worker wrote meanwhile, and since the call before."""
         self._heard_slowly = False
-        self.drain()
+        return self._streams.take()
 
     def interrupt(self) -> None:
         """Ctrl-C for the process."""
@@ -175,16 +181,6 @@ class Channel:
         self._hung_up = True
         self._close()
 
-    def drain(self) -> None:
-        """Read what the worker has written to its streams."""
-        for stream, write in self._streams:
-            for _ in range(_PIECES):
-                if not (piece := stream.read(_PIECE)):
-                    break
-                write(piece)
-                if len(piece) < _PIECE:
-                    break
-
     def _wait(self, seconds: float, writing: bool = False) -> None:
         """Take in what comes first, if anything comes until then."""
         if self._given_up:
@@ -209,7 +205,7 @@ class Channel:
             elif file == self._status_pipe.fileno():
                 self._hear_status()
             else:
-                self.drain()
+                self._streams.drain()
                 if event & select.POLLHUP and not event & select.POLLIN:
                     self._slow.unregister(file)
 
@@ -252,11 +248,11 @@ class Channel:
                 break
             self._heard_slowly = True
             self._wait(left)
-        self.drain()
+        self._streams.drain()
         status = self.status
         if status is None:
             if self._process.pid is None:
-                return WorkerDied(exited(f"The worker process did not start. {fork_server().said()}".rstrip()))
+                return WorkerDied(exited(f"The worker process did not start. {self._server.said()}".rstrip()))
             return WorkerDied(exited("The worker closed its connection."))
         if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
             killed = "was killed (SIGKILL)" if status < 0 else f"ended with status {status}"
@@ -294,7 +290,7 @@ def _close(
     process: _Process,
     connection: socket.socket,
     status: io.FileIO,
-    streams: Sequence[io.FileIO],
+    streams: StreamReader,
     told: bytearray,
     folder: Path | None,
     owner: int,
@@ -306,12 +302,12 @@ def _close(
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
     for seconds, act in ((_GRACE, process.kill), (_LAST_WORDS, lambda: None)):
-        if not _ended(process, status, streams, told, seconds):
+        if not _ended(process, status, streams.files, told, seconds):
             act()
         if process.pid is None:
             break  # it did not start, and when it does it finds nobody
-    for file in (status, *streams):
-        file.close()
+    status.close()
+    streams.close()
     if folder is not None:
         remove_folder(folder)
 
@@ -330,7 +326,8 @@ def _ended(process: _Process, status: io.FileIO, streams: Sequence[io.FileIO], t
                 piece = status.read(2 * NUMBER.size)
                 told += piece or b""
                 process.hear(told)
-                if piece == b"":
+                if piece == b"" and not process.has_ended:  # the fork server was killed, and ends nothing any more
+                    process.kill()
                     process.has_ended = True
             else:
                 stream = next(one for one in streams if one.fileno() == ready)

@@ -13,11 +13,8 @@ from typing import Any
 
 from handlerkit import why
 from handlerkit.endpoints.loads.channel import Channel
-from handlerkit.endpoints.loads.staged_model import Refusal, StagedModel
+from handlerkit.endpoints.loads.staged_model import StagedModel, WorkerSpec
 from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, SideEffect
-from handlerkit.model import Model
-from handlerkit.serving.config import Config
-from handlerkit.serving.torchserve_facts import RESPONSE_TIMEOUT, STARTUP_TIMEOUT
 from handlerkit.serving.wire import Buffers, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale, timed_out, too_slow
 from handlerkit.timing import Timings
@@ -30,8 +27,6 @@ from handlerkit.worker_process.outcome import Answers, Outcome
 _START = 120
 #: Seconds that the causes, and a swap, may take: no code of the handler runs meanwhile, but its objects are looked at.
 _EXPLAINS, _SWAPS = 20, 120
-#: Bytes of a call's message and answers from which on its objects are not kept until the next call.
-_LARGE = 1 << 20
 _INTERRUPT = int(signal.SIGINT)
 _SILENT = timed_out("The worker does not tell.")
 
@@ -51,25 +46,14 @@ class WorkerProcess:
     #: A worker that died stays away for some time, as TorchServe has it.
     pauses = True
 
-    def __init__(
-        self,
-        model: Model,
-        config: Config,
-        batch_size: int,
-        gpu_id: int | None,
-        refusal: Refusal,
-        response_timeout: int = RESPONSE_TIMEOUT,
-        startup_timeout: int = STARTUP_TIMEOUT,
-        hear: Hear | None = None,
-    ) -> None:
-        self._response_timeout = response_timeout
-        self._limit = config.max_response_size
+    def __init__(self, spec: WorkerSpec, hear: Hear | None = None) -> None:
+        self._spec = spec
         self._lock = threading.Lock()
         #: An answer is still to come that no request asked for.
         self._unasked = False
         self._alive = True
-        self._is_large = False
-        self._staged = StagedModel(model, config, batch_size, gpu_id)
+        self._holds_much = False
+        self._staged = StagedModel(spec)
         self._journal = self._staged.journal
         self.logs: tuple[LogLine, ...] = ()
         self.entry_point = ""
@@ -78,7 +62,7 @@ class WorkerProcess:
         self.seen: tuple[SideEffect, ...] = ()
         self._journal.hear = hear
         try:
-            self._start(startup_timeout, refusal)
+            self._start()
         except BaseException:
             self.close()
             raise
@@ -132,7 +116,7 @@ class WorkerProcess:
     def forget(self) -> None:
         """Nobody asks why: the worker lets go of the last call's objects, now if they are large, else with the next
         call."""
-        if not self._is_large:
+        if not self._holds_much:
             return
         try:
             self._channel.send(frames.FORGET)
@@ -152,7 +136,6 @@ class WorkerProcess:
                 raise ReloadRequired("the worker did not answer") from None
             finally:
                 self._channel.answered()
-                self._journal.take()
             if reason:
                 raise ReloadRequired(str(reason))
             return str(changed)
@@ -167,25 +150,25 @@ class WorkerProcess:
         else:
             threading.Thread(target=end, name="handlerkit ends a worker").start()
 
-    def _start(self, seconds: int, refusal: Refusal) -> None:
+    def _start(self) -> None:
         loaded = None
         for fresh in (False, True):
-            self._channel = Channel(self._staged.folder, self._journal, fresh=fresh)
+            self._channel = Channel(self._staged.folder, self._journal, self._spec.environment, fresh=fresh)
             with _CtrlC(self._channel) as ctrl_c:
                 try:
-                    loaded = self._load(seconds)
+                    loaded = self._load(self._spec.startup_timeout)
                 except WorkerDied as problem:
-                    loaded = self._staged.died(problem.death)
-                finally:
-                    self._channel.answered()
+                    self.logs += self._channel.answered()
+                    loaded = self._staged.died(problem.death, self.logs)
+                else:
+                    self.logs += self._channel.answered()
             if loaded is not None:
                 break
             self._channel.end()
-        self.logs = self._journal.take()
         if ctrl_c.pressed and (not isinstance(loaded, Loaded)):
             raise KeyboardInterrupt(_place(loaded.error if loaded else None, self._staged.given.own))
         if isinstance(loaded, Failed):
-            raise self._staged.refused(loaded, self.logs, refusal(507 if loaded.memory else 500))
+            raise self._staged.refused(loaded, self.logs, self._spec.refusal(507 if loaded.memory else 500))
         assert loaded is not None
         self.entry_point, self.geometry, self.seen = loaded
 
@@ -202,11 +185,11 @@ class WorkerProcess:
 
     def _call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
         outcome = Outcome(Called(Timings(0.0)))
-        answers = Answers(self._limit)
+        answers = Answers(self._spec.config.max_response_size)
         begun = time.perf_counter()
-        seconds, slow = self._response_timeout, too_slow(self._response_timeout)
+        seconds, slow = self._spec.response_timeout, too_slow(self._spec.response_timeout)
         until = time.monotonic() + seconds
-        named, size = (envelope or "").encode(), sum(map(len, message))
+        named = (envelope or "").encode()
         try:
             if self._unasked:
                 raise WorkerDied(stale())
@@ -218,10 +201,9 @@ class WorkerProcess:
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
-                size += len(frame.payload)
-            self._is_large = size + len(frame.payload) > _LARGE
             plain, answer = frames.read_answer(frame.payload)
             outcome.called = Called.of(plain)
+            self._holds_much = outcome.called.holds_much
             outcome.death = outcome.called.death
             if answer:
                 try:
@@ -237,8 +219,7 @@ class WorkerProcess:
             outcome.death = slow  # the frontend waits for the rest of the stream, which never comes
         if outcome.intermediate and outcome.reply is not None:
             outcome.reply = outcome.reply._replace(elapsed=outcome.called.timings.total)
-        self._channel.answered()
-        outcome.logs = self._journal.take()
+        outcome.logs = self._channel.answered()
         return outcome
 
     def _interrupted(self, outcome: Outcome) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from handlerkit import why
 from handlerkit.endpoints.logs.logged_error import exception_from_log, parse_failure
 from handlerkit.endpoints.logs.torchserve_log import worker_lines
+from handlerkit.endpoints.supervision.supervised_process import set_here
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import ErrorInfo, Finding, LogLine, Request, Response
 from handlerkit.messages.rows import decode_predict
@@ -61,7 +62,7 @@ def load_findings(error: ErrorInfo | None, files: Iterable[str], undeclared: Map
     """The cause of an exception that a model with these files raised while it was loaded."""
     if error is None:
         return ()
-    attempt = why.Attempt(loading=True, notebook=why.Notebook(undeclared=undeclared))
+    attempt = why.Attempt(loading=True, notebook=why.Notebook(undeclared=undeclared, environment=set_here()))
     return why.explain(why.Evidence(attempt, why.Source(tuple(files)), exception_from_log(error), error))
 
 
@@ -110,7 +111,7 @@ def _of_a_call(
     cause = parse_failure(answer, logs)
     death = _death(log, model.setup) if answer is None and cause.death is None else cause.death
     attempt = why.Attempt(
-        model.setup, death=death, notebook=why.Notebook(undeclared=model.undeclared()),
+        model.setup, death=death, notebook=why.Notebook(undeclared=model.undeclared(), environment=set_here()),
         envelope=config.service_envelope, requests=[one.request for one in received], jobs=jobs,
         describe=any(one.describe for one in received), answer=answer, responses=responses, logs=logs,
         raised=cause.error is not None, bodies=tuple(map(why.kind_of_body, rows)),

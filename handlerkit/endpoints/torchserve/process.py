@@ -18,6 +18,7 @@ from handlerkit.folders import OwnFolder
 from handlerkit.serving.config import property_text, variable
 from handlerkit.serving.torchserve_facts import VERSION
 from handlerkit.targets import Environment
+from handlerkit.targets.overlay import lay_over
 
 #: Seconds in which Java has to listen; it needs one or two.
 TIMEOUT = 60
@@ -61,13 +62,20 @@ class TorchServe:
     """A running TorchServe without models; it ends when this process ends, in whatever way.
 
     Attributes:
-        folder: its own: config.properties, console.log, key_file.json, store/ (the model store), logs/, tmp/.
+        folder: its own: config.properties, console.log, key_file.json, store/ (the model store), logs/, tmp/,
+            environment/.
         ports: where it listens.
         keys: the tokens, by API: "inference", "management", "API"; empty without token authorization.
         end, has_ended: as SupervisedProcess has them.
     """
 
-    def __init__(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        token_auth: bool,
+        environment: Environment,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.keys: dict[str, str] = {}
         self._token_auth = token_auth
         own = None
@@ -75,7 +83,7 @@ class TorchServe:
             own = OwnFolder(sockets=True)
             self.folder = own.path
             self.ports = _free_ports()
-            self._start(properties, token_auth, environment)
+            self._start(properties, token_auth, environment, variables or {})
         except OSError as problem:
             raise ServerError(f"TorchServe cannot be started: {problem.strerror or problem}") from problem
         finally:
@@ -86,25 +94,36 @@ class TorchServe:
         self.end = self._process.end
         self.has_ended = self._process.has_ended
 
-    def _start(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
+    def _start(
+        self, properties: Mapping[str, Any], token_auth: bool, environment: Environment, variables: Mapping[str, str]
+    ) -> None:
         for name in ("tmp", "store", "logs"):
             (self.folder / name).mkdir()
         config = _config(self.ports, token_auth) | dict(properties)
         lines = [f"{key}={escaped(value)}\n" for key, value in config.items()]
         (self.folder / "config.properties").write_text("".join(lines), encoding="ascii")
-        command = _command(self.folder, str(properties.get("vmargs", "")), environment)
+        #: The environment of its workers, which is gone with it.
+        self.environment = lay_over(environment, self.folder / "environment")
+        command = _command(self.folder, str(properties.get("vmargs", "")), environment, self.environment.interpreter)
         with open(self.folder / "console.log", "wb") as log:
             self._process = SupervisedProcess(
-                command, self.folder, cwd=self.folder, env=_environment(self.folder, environment),
+                command, self.folder, cwd=self.folder, env=_environment(self.folder, self.environment, variables),
                 stdout=log.fileno(), stderr=log.fileno(),
             )  # fmt: skip
 
     @classmethod
-    def start(cls, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> TorchServe:
-        """One that listens, with its workers in that environment. Raises ServerError, with the end of the log, if it
-        does not start, and TargetError if the environment has no TorchServe."""
+    def start(
+        cls,
+        properties: Mapping[str, Any],
+        token_auth: bool,
+        environment: Environment,
+        variables: Mapping[str, str] | None = None,
+    ) -> TorchServe:
+        """One that listens, with its workers in that environment and these variables beside the shell's. Raises
+        ServerError, with the end of the log, if it does not start, and TargetError if the environment has no
+        TorchServe."""
         for _ in range(ATTEMPTS):
-            process = cls(properties, token_auth, environment)
+            process = cls(properties, token_auth, environment, variables)
             try:
                 if process._listens():
                     return process
@@ -169,11 +188,13 @@ def failure(what: str, log: str) -> ServerError:
     return ServerError(f"{what}; the end of its log:\n{tail}", tail)
 
 
-def check_owned(properties: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a key that is set here."""
-    for key in properties:
-        if key in OWNED:
+def check_owned(properties: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+    """Raise ConfigError for a key that is set here, and for a variable that would override it."""
+    for key in OWNED:
+        if key in properties:
             raise ConfigError(f"{key} cannot stand in a Server's config_properties: {OWNED[key]}")
+        if (name := variable(key)) in variables:
+            raise ConfigError(f"{name} cannot stand in a Server's environment: {OWNED[key]}")
 
 
 def escaped(value: Any) -> str:
@@ -208,7 +229,7 @@ def _free_ports() -> Ports:
     return ports
 
 
-def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
+def _command(folder: Path, vmargs: str, environment: Environment, interpreter: Path) -> list[str]:
     """The command that ts.model_server makes, without its launcher. Java comes from this environment, TorchServe and
     its worker script from the one in which the workers run."""
     try:
@@ -232,19 +253,21 @@ def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
         *vmargs.split(),
         *("-cp", str(home / "ts" / "frontend" / "*")),
         "org.pytorch.serve.ModelServer",
-        *("--python", str(environment.interpreter)),
+        *("--python", str(interpreter)),
         *("-f", str(folder / "config.properties")),
         *("-s", str(folder / "store")),
         "-ncs",
     ]
 
 
-def _environment(folder: Path, environment: Environment) -> dict[str, str]:
-    """The environment of a shell in which that one is active, with temporary files and logs in the folder."""
+def _environment(folder: Path, environment: Environment, variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a shell in which that one is active and these variables are set, with temporary files and logs
+    in the folder."""
     owned = {variable(key) for key in OWNED} | {"TS_CONFIG_FILE"}  # with enable_envvars_config these would win
     return {key: value for key, value in _active(environment).items() if key not in owned} | {
         "TMPDIR": str(folder / "tmp"),
         "TEMP": str(folder / "tmp"),
+        **variables,
         "LOG_LOCATION": str(folder / "logs"),
         "METRICS_LOCATION": str(folder / "logs"),
     }

@@ -22,6 +22,12 @@ def files_gone(names: Sequence[str]) -> Finding:
     return Finding("files_gone", message, "", _SERVER, "Write it again before the next load or export.", "warning")
 
 
+def file_gone(sentence: str) -> Finding:
+    """A worker that died is to be loaded again, and a file of the model is not there any more."""
+    effect = "A server has its own copy of the archive, and loads that again."
+    return Finding("file_gone", f"A file of the model is missing: {sentence}.", "", effect, "Put it back.")
+
+
 def files_unfinished(names: Sequence[str]) -> Finding:
     """A program is writing them."""
     message = f"{_listed(names)} {_are(names)} still being written; the handler that was loaded before answers."

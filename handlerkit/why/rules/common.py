@@ -30,6 +30,7 @@ _IMPORTS = {
     "BytesIO": "from io import BytesIO",
     "Path": "from pathlib import Path",
 }
+_NOT_IN_SHELL = "the notebook's process has set it, but a worker has the environment of the shell, as on a server."
 _PACKAGES = {"torch", "torchvision", "numpy", "PIL"}
 
 
@@ -97,6 +98,29 @@ def missing_name(evidence: Evidence) -> Finding | None:
     return Finding("name", message, evidence.where, effect, fix)
 
 
+def missing_variable(evidence: Evidence) -> Finding | None:
+    """A variable of the environment that the worker does not have."""
+    error, effect, set_here = evidence.error, evidence.effect, evidence.attempt.notebook.environment
+    if isinstance(error, KeyError) and evidence.functions and error.args:
+        file, function = evidence.functions[-1]
+        if file.rpartition("/")[2] not in ("os.py", "<frozen os>") or function not in ("__getitem__", "__delitem__"):
+            return None
+        name = str(error.args[0])
+        if name not in set_here:
+            message = f"The worker's environment has no variable {name!r}."
+            fix = f"Set it where TorchServe is started, here with {_given(name, '=...')}; or use os.environ.get."
+            return Finding("environment", message, evidence.where, effect, fix)
+        message = f"The worker's environment has no variable {name!r}: {_NOT_IN_SHELL}"
+        return Finding("environment", message, evidence.where, effect, f"Give it to the worker: {_given(name)}.")
+    if isinstance(error, TypeError | AttributeError) and "NoneType" in evidence.text:
+        for name in sorted(set_here):
+            read = rf"(environ\.get|getenv)\(\s*['\"]{re.escape(name)}['\"]\s*\)"
+            if where := source_search.find(evidence, read):
+                message = f"The handler reads the variable {name!r}, which is None for it: {_NOT_IN_SHELL}"
+                return Finding("environment", message, where, effect, f"Give it to the worker: {_given(name)}.")
+    return None
+
+
 def signature(evidence: Evidence) -> Finding | None:
     if not isinstance(evidence.error, TypeError) or not re.search(r"(positional|keyword-only) argument", evidence.text):
         return None
@@ -123,6 +147,11 @@ def signature(evidence: Evidence) -> Finding | None:
         fix = f"Write {_HANDLE[4:]} and {_INITIALIZE[4:]}; a function is handle(data, context)."
     message = f"TorchServe calls the handler with other arguments than it takes: {evidence.text}."
     return Finding("signature", message, where, effect, fix)
+
+
+def _given(name: str, value: str = "") -> str:
+    """How a worker is given a variable; %model knows the value where the notebook has it."""
+    return f"%model --env {name}{value}, or environment={{{name!r}: ...}} of Worker and Server"
 
 
 def _makes_model(evidence: Evidence) -> bool:

@@ -8,7 +8,7 @@ from handlerkit.serving.worker_death import DeathKind
 from handlerkit.why import source_search
 from handlerkit.why.evidence import DIED, FAILED, Evidence, Rule
 from handlerkit.why.rules import envelopes, input_mismatch, torchserve_code
-from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, signature
+from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, missing_variable, signature
 from handlerkit.why.rules.request import empty_form, undecoded
 from handlerkit.why.rules.timing import timeout_set_aside
 
@@ -232,6 +232,6 @@ def unread_json(evidence: Evidence) -> Finding | None:
 #: Asked if the handler raised, or the worker died; the first that fits explains it.
 RULES: tuple[Rule, ...] = (
     timeout_set_aside, status_arguments, died, out_of_memory, prediction_exception, *envelopes.RULES, missing_import,
-    missing_name, signature, status_index, response_index, unread_form, unread_json, data_as_dict, header_key,
-    *input_mismatch.RULES, *torchserve_code.RULES, no_mapping, none_value, attribute_not_set, any_exception,
+    missing_variable, missing_name, signature, status_index, response_index, unread_form, unread_json, data_as_dict,
+    header_key, *input_mismatch.RULES, *torchserve_code.RULES, no_mapping, none_value, attribute_not_set, any_exception,
 )  # fmt: skip

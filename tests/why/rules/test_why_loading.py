@@ -46,6 +46,14 @@ LOADING = [
         "from ts.torch_handler.base_handler import BaseHandler",
     ),
     Case("missing_import", "import", "from json import lads\n", "cannot import name 'lads'", "h.py, line 1", "name"),
+    Case(
+        "missing_variable",
+        "environment",
+        "import os\nTOKEN = os.environ['NOBODY_SET_THIS']\n",
+        "no variable 'NOBODY_SET_THIS'",
+        "h.py, line 2, in <module>",
+        "--env NOBODY_SET_THIS=",
+    ),
     Case("syntax", "syntax", "def handle(data, context):\n    return [\n", "cannot read the file", "h.py, line 2"),
     Case(
         "no_method",

@@ -90,6 +90,14 @@ RAISED = [
         "no module 'a_module_nobody_has'",
         "h.py, line 4",
     ),
+    Case(
+        "missing_variable",
+        "environment",
+        body("import os; return [os.environ['NOBODY_SET_THIS']]"),
+        "no variable 'NOBODY_SET_THIS'",
+        "h.py, line 4, in handle",
+        "os.environ.get",
+    ),
     Case("missing_name", "notebook_name", body("return [A_NOTEBOOK_NAME]"), "defined in the notebook", "h.py, line 4"),
     Case("missing_name", "name", body("return [nowhere]"), "'nowhere' is not defined", "h.py, line 4"),
     Case(
