@@ -53,7 +53,7 @@ def shorten(line: str, limit: int = 120) -> str:
 
 
 def plain(text: str) -> str:
-    """Without what differs from run to run or only a terminal understands: addresses, temporary folders, colours."""
+    """Without what differs from run to run or only a terminal understands: addresses, temporary folders, colors."""
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     text = re.sub(r"\b0x[0-9a-fA-F]{6,}\b", "0x…", text)
     for root in dict.fromkeys((str(Path.cwd()), sys.prefix, sys.base_prefix)):

@@ -32,7 +32,7 @@ class Run:
     """What an endpoint answered: `exchanges` in the requests' order, and the calls of the handler where they
     were seen (none on a remote endpoint).
 
-    `geometry` is what the handler did to a photograph, None where that is not known; `shown_as` names the view of its
+    `geometry` is what the handler did to an input image, None where that is not known; `shown_as` names the view of its
     answers, "" for the one that fits. Both are for displays only.
     """
 

@@ -186,7 +186,7 @@ def request_parser(prog: str = "%request") -> Parser:
     add("--query", help="the query string")
     add("--against", metavar="RUN", help="compare with a variable's Run; previous: with the last answers")
     add("--as", dest="shown_as", metavar="VIEW", help="show the answers as boxes, segmentation, classes, tensor, ...")
-    add("--geometry", help="where maps lie on the photograph: stretch, or such as 'resize 256 crop 224'")
+    add("--geometry", help="where maps lie on the input image: stretch, or such as 'resize 256 crop 224'")
     add("--debug", action="store_true", help="in the notebook's process, where breakpoint() and %%debug work; what the "
         "handler changes stays changed there, and what ends a worker ends the kernel")  # fmt: skip
     return parser
@@ -252,7 +252,7 @@ def preview_parser(prog: str = "%preview") -> Parser:
     add("what", nargs="*", help="files, folders of pictures, or names of variables; without any, the last requests")
     add("--envelope", choices=ENVELOPES[:-1], help="wrap each payload for this envelope, and serve with it")
     add("--as", dest="shown_as", default="", metavar="VIEW", help="show the answers as boxes, segmentation, ...")
-    add("--geometry", default="", help="where maps lie on the photograph: stretch, or such as 'resize 256 crop 224'")
+    add("--geometry", default="", help="where maps lie on the input image: stretch, or such as 'resize 256 crop 224'")
     add("--save", metavar="PAGE.html", help="write a page that works offline, with the answers it holds")
     return parser
 

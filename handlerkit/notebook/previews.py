@@ -26,7 +26,7 @@ class Saved:
 
 
 class Previews:
-    """At most one live preview a model: each holds photographs, here and in the browser."""
+    """At most one live preview a model: each holds input images, here and in the browser."""
 
     def __init__(self) -> None:
         self._live: dict[str, Preview] = {}

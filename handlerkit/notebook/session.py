@@ -204,7 +204,7 @@ class Session:
             method, path, query: as of Request.
             against: compare the answers with those of this Run; "previous": of the model's last one.
             shown_as: the name of the view that shows the answers, instead of the one that fits.
-            geometry: what the handler does to a photograph: "stretch", or such as "resize 256 crop 224".
+            geometry: what the handler does to an input image: "stretch", or such as "resize 256 crop 224".
             debug: load the handler in this process for this request, where breakpoint() stops and %debug opens the
                 exception that it raised. Little is isolated then: see Worker's `in_process`.
 

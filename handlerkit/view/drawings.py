@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from handlerkit.view.decode.source import Photograph
+    from handlerkit.view.decode.source import InputImage
 
 _FEW = 5  # boxes written out
 _LONG = 12  # lines of an answer's text from which on it is folded
 _MOST = 10  # classes listed
 _READABLE = 480  # pixels that a picture with labels has at least, where it can grow by a whole number
-_GREY = (160, 160, 160)
+_GRAY = (160, 160, 160)
 _FRAME = (0, 114, 178)
 
-#: (name, value, colour, share from 0 to 1 or None)
-Key = tuple[str, str, draw.Colour, float | None]
+#: (name, value, color, share from 0 to 1 or None)
+Key = tuple[str, str, draw.Color, float | None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Drawing:
 
     Attributes:
         facts: the picture in words, a line each.
-        keys: (name, value, colour, share from 0 to 1 or None): the classes in it.
+        keys: (name, value, color, share from 0 to 1 or None): the classes in it.
         image: the picture.
         aside: the picture is the request's, small beside the keys.
         html: what is shown below the picture and its key.
@@ -99,16 +99,16 @@ def _(content: SegmentationMap, answer: DecodedResponse) -> Drawing:
     keys = []
     for index, count in list(content.pixels().items())[: 2 * _MOST]:
         # class 0 is not painted
-        ink = draw.colour(index) if index else _GREY
-        keys.append((content.name(index), f"{percent(count / (height * width))} ({pixels(count)})", ink, None))
+        color = draw.color(index) if index else _GRAY
+        keys.append((content.name(index), f"{percent(count / (height * width))} ({pixels(count)})", color, None))
     facts = [f"class map {width}x{height}"]
     if content.probabilities is not None and content.probabilities.size:
         facts[0] += f", mean probability {float(content.probabilities.mean()):.2f}"
     indexes = draw.palette_indexes(content.classes)
-    if answer.photograph is None or answer.frame is None:
+    if answer.input_image is None or answer.frame is None:
         blank = draw.fit(Image.new("RGB", (width, height), "white"))
         return Drawing(tuple(facts), tuple(keys), draw.overlay(blank, indexes, opacity=1))
-    ground, layer = under(indexes, answer.photograph, answer.frame, Image.Resampling.NEAREST)
+    ground, layer = under(indexes, answer.input_image, answer.frame, Image.Resampling.NEAREST)
     return Drawing(tuple(facts), tuple(keys), draw.overlay(ground, layer))
 
 
@@ -121,11 +121,11 @@ def _(content: HeatMap, answer: DecodedResponse) -> Drawing:
     fact = f"heat map {width}x{height}, values {content.said}"
     row, column = np.unravel_index(int(np.argmax(content.values)), content.values.shape)
     levels = (content.values * 255).astype(np.uint8)
-    if answer.photograph is None or answer.frame is None:
+    if answer.input_image is None or answer.frame is None:
         grown = max(1, 320 // max(width, height))
         blank = Image.new("RGB", (width * grown, height * grown))
         return Drawing((f"{fact}, strongest at ({column},{row})",), image=draw.heat(blank, content.values, 1))
-    ground, layer = under(levels, answer.photograph, answer.frame, Image.Resampling.BILINEAR)
+    ground, layer = under(levels, answer.input_image, answer.frame, Image.Resampling.BILINEAR)
     x1, y1, x2, y2 = answer.frame
     x, y = x1 + (column + 0.5) * (x2 - x1) / width, y1 + (row + 0.5) * (y2 - y1) / height
     return Drawing((f"{fact}, strongest at ({x:.0f},{y:.0f})",), image=draw.heat(ground, layer / 255))
@@ -133,14 +133,14 @@ def _(content: HeatMap, answer: DecodedResponse) -> Drawing:
 
 @_drawn.register
 def _(content: Detections, answer: DecodedResponse) -> Drawing:
-    facts, keys, colours = [_boxes_fact(content, "box")], _counts(content, answer), _colours(content, answer)
-    if (photograph := answer.photograph) is None:
+    facts, keys, colors = [_boxes_fact(content, "box")], _counts(content, answer), _colors(content, answer)
+    if (input_image := answer.input_image) is None:
         return Drawing(tuple(facts), keys)
-    canvas, scale = _canvas(photograph)
-    names, scores = (content.labels, content.scores) if answer.labelled else (None, None)
-    image = draw.boxes(canvas, content.boxes * scale, names, scores, colours=colours)
+    canvas, scale = _canvas(input_image)
+    names, scores = (content.labels, content.scores) if answer.labeled else (None, None)
+    image = draw.boxes(canvas, content.boxes * scale, names, scores, colors=colors)
     if skipped := image.info["skipped"]:
-        facts.append(f"{skipped} not drawn: outside the photograph, or not finite")
+        facts.append(f"{skipped} not drawn: outside the input image, or not finite")
     return Drawing(tuple(facts), keys, image)
 
 
@@ -149,17 +149,17 @@ def _(content: InstanceMasks, answer: DecodedResponse) -> Drawing:
     from PIL import Image
 
     found, masks = content.found, content.masks
-    facts, keys, colours = [_boxes_fact(found, "mask")], _counts(found, answer), _colours(found, answer)
+    facts, keys, colors = [_boxes_fact(found, "mask")], _counts(found, answer), _colors(found, answer)
     facts[0] += f"; {pixels(sum(int(mask.sum()) for mask in content.masks))}"
-    if answer.photograph is None:
+    if answer.input_image is None:
         height, width = content.masks[0].shape
         canvas = draw.fit(Image.new("RGB", (width, height), "white"))
     else:
-        frame = answer.frame or (0, 0, *answer.photograph.size)
-        canvas, _ = _canvas(answer.photograph, frame)
-        masks = [laid(mask, answer.photograph, frame, Image.Resampling.NEAREST) for mask in masks]
-    names, scores = (found.labels, found.scores) if answer.labelled else (None, None)
-    image = draw.masks(canvas, masks, names, scores, colours=colours)
+        frame = answer.frame or (0, 0, *answer.input_image.size)
+        canvas, _ = _canvas(answer.input_image, frame)
+        masks = [laid(mask, answer.input_image, frame, Image.Resampling.NEAREST) for mask in masks]
+    names, scores = (found.labels, found.scores) if answer.labeled else (None, None)
+    image = draw.masks(canvas, masks, names, scores, colors=colors)
     if skipped := image.info["skipped"]:
         facts.append(f"{skipped} not drawn: without a pixel")
     return Drawing(tuple(facts), keys, image)
@@ -168,9 +168,11 @@ def _(content: InstanceMasks, answer: DecodedResponse) -> Drawing:
 @_drawn.register
 def _(content: Classifications, answer: DecodedResponse) -> Drawing:
     pairs = list(zip(content.names, content.probabilities, strict=True))
-    keys = tuple((name, percent(share), draw.colour(0), share) for name, share in pairs[:_MOST])
+    keys = tuple((name, percent(share), draw.color(0), share) for name, share in pairs[:_MOST])
     facts = (f"{len(pairs)} classes, the first {_MOST} of them:",) if len(pairs) > _MOST else ()
-    return Drawing(facts, keys, draw.fit(answer.photograph.shown, 240, 240) if answer.photograph else None, aside=True)
+    return Drawing(
+        facts, keys, draw.fit(answer.input_image.shown, 240, 240) if answer.input_image else None, aside=True
+    )
 
 
 @_drawn.register
@@ -223,37 +225,37 @@ def _(content: Unread, answer: DecodedResponse) -> Drawing:
 
 
 def under(
-    values: npt.NDArray[Any], photograph: Photograph, frame: Frame, method: Image.Resampling
+    values: npt.NDArray[Any], input_image: InputImage, frame: Frame, method: Image.Resampling
 ) -> tuple[Image.Image, npt.NDArray[Any]]:
-    """The photograph at the size it is shown at, and a map [H, W] of 8 bits or bools that lies on it."""
-    return _ground(photograph, frame), laid(values, photograph, frame, method)
+    """The input image at the size it is shown at, and a map [H, W] of 8 bits or bools that lies on it."""
+    return _ground(input_image, frame), laid(values, input_image, frame, method)
 
 
-def laid(values: npt.NDArray[Any], photograph: Photograph, frame: Frame, method: Image.Resampling) -> npt.NDArray[Any]:
-    """A map [H, W] of 8 bits or bools in its place on the photograph as it is shown, 0 beside it; as it is where it
-    lies on all of the photograph."""
+def laid(values: npt.NDArray[Any], input_image: InputImage, frame: Frame, method: Image.Resampling) -> npt.NDArray[Any]:
+    """A map [H, W] of 8 bits or bools in its place on the input image as it is shown, 0 beside it; as it is where it
+    lies on all of the input image."""
     import numpy as np
     from PIL import Image
 
-    if frame == (0, 0, *photograph.size):
+    if frame == (0, 0, *input_image.size):
         return values
-    x1, y1, x2, y2 = _shown(photograph, frame)
+    x1, y1, x2, y2 = _shown(input_image, frame)
     region = Image.fromarray(np.ascontiguousarray(values).view(np.uint8)).resize(
         (max(1, x2 - x1), max(1, y2 - y1)), method
     )
-    layer = Image.new("L", photograph.shown.size)
+    layer = Image.new("L", input_image.shown.size)
     layer.paste(region, (x1, y1))
     return np.asarray(layer).astype(values.dtype)
 
 
-def _ground(photograph: Photograph, frame: Frame) -> Image.Image:
-    """The photograph as it is shown; what a handler cropped away is pale, and the rest framed."""
+def _ground(input_image: InputImage, frame: Frame) -> Image.Image:
+    """The input image as it is shown; what a handler cropped away is pale, and the rest framed."""
     from PIL import Image, ImageDraw
 
-    ground = photograph.shown
-    if frame == (0, 0, *photograph.size):
+    ground = input_image.shown
+    if frame == (0, 0, *input_image.size):
         return ground
-    x1, y1, x2, y2 = _shown(photograph, frame)
+    x1, y1, x2, y2 = _shown(input_image, frame)
     pale = Image.blend(ground, Image.new("RGB", ground.size, "white"), 0.55)
     inside = (max(0, x1), max(0, y1), min(ground.width, x2), min(ground.height, y2))
     pale.paste(ground.crop(inside), inside[:2])
@@ -261,33 +263,33 @@ def _ground(photograph: Photograph, frame: Frame) -> Image.Image:
     return pale
 
 
-def _shown(photograph: Photograph, frame: Frame) -> tuple[int, int, int, int]:
-    """A frame in the pixels of the photograph as it is shown."""
-    scale = photograph.shown.width / photograph.size[0]
+def _shown(input_image: InputImage, frame: Frame) -> tuple[int, int, int, int]:
+    """A frame in the pixels of the input image as it is shown."""
+    scale = input_image.shown.width / input_image.size[0]
     x1, y1, x2, y2 = (round(edge * scale) for edge in frame)
     return x1, y1, x2, y2
 
 
-def _canvas(photograph: Photograph, frame: Frame | None = None) -> tuple[Image.Image, npt.NDArray[Any]]:
-    """The photograph to draw boxes on, and what a box's edges are multiplied with. A small one grows, so that its
+def _canvas(input_image: InputImage, frame: Frame | None = None) -> tuple[Image.Image, npt.NDArray[Any]]:
+    """The input image to draw boxes on, and what a box's edges are multiplied with. A small one grows, so that its
     labels can be read."""
     import numpy as np
 
-    canvas = _ground(photograph, frame or (0, 0, *photograph.size))
+    canvas = _ground(input_image, frame or (0, 0, *input_image.size))
     if (grown := _READABLE // max(canvas.size)) > 1:
         canvas = canvas.resize((canvas.width * grown, canvas.height * grown))
-    return canvas, np.array([canvas.width / photograph.size[0], canvas.height / photograph.size[1]] * 2)
+    return canvas, np.array([canvas.width / input_image.size[0], canvas.height / input_image.size[1]] * 2)
 
 
-def _colours(found: Detections, answer: DecodedResponse) -> list[draw.Colour]:
-    inks = {name: answer.colour(name) for name in dict.fromkeys(found.labels)}
-    return [inks[label] for label in found.labels]
+def _colors(found: Detections, answer: DecodedResponse) -> list[draw.Color]:
+    colors = {name: answer.color(name) for name in dict.fromkeys(found.labels)}
+    return [colors[label] for label in found.labels]
 
 
 def _counts(found: Detections, answer: DecodedResponse) -> tuple[Key, ...]:
     """How many there are of each class, most first."""
     counted = Counter(found.labels).most_common(2 * _MOST)
-    return tuple((name, str(count), answer.colour(name), None) for name, count in counted if name)
+    return tuple((name, str(count), answer.color(name), None) for name, count in counted if name)
 
 
 def _boxes_fact(found: Detections, what: str) -> str:

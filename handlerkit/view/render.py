@@ -47,7 +47,7 @@ def view(shown: object, *, shown_as: str = "", geometry: Geometry | None = None,
 
     Args:
         shown_as: of a Run: the name of the view to read its answers with; "" for the one that fits.
-        geometry: of a Run: what the handler did to the photograph, instead of what is known of it.
+        geometry: of a Run: what the handler did to the input image, instead of what is known of it.
         page: of a Run with many exchanges: which dozen of them, from 1 on. Only these are read and drawn.
 
     Raises TypeError for anything else, ValueError for a view or a page that is not there.
@@ -114,7 +114,7 @@ def _several(run: Run, page: int) -> View:
     text, cards = [f"{count}  ->  {answers}", *_causes_text(run)], []
     image = None
     for number, one in enumerate(run.exchanges[first : first + PAGE], start=first + 1):
-        drawn = drawing(replace(answer(run, one), labelled=False))
+        drawn = drawing(replace(answer(run, one), labeled=False))
         image = image or drawn.image
         name = one.request.label or f"request {number}"
         said = "; ".join(drawn.lines) or shorten(" ".join(drawn.text.split()))

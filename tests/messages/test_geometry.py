@@ -1,4 +1,4 @@
-"""Where a handler's picture lies on the photograph, held against torchvision itself."""
+"""Where a handler's picture lies on the input image, held against torchvision itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_frame_is_where_torchvision_cuts(size):
     steps = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()])
     geometry = Geometry.of(steps)
     assert geometry == Geometry(256, (224, 224))
-    # each pixel says where it stands, so what is left of the photograph says what was cut
+    # each pixel says where it stands, so what is left of the input image says what was cut
     across = np.tile(np.arange(size[0], dtype=np.float32), (size[1], 1))
     down = np.tile(np.arange(size[1], dtype=np.float32)[:, None], (1, size[0]))
     seen = [np.asarray(steps.transforms[1](steps.transforms[0](Image.fromarray(one)))) for one in (across, down)]
@@ -48,7 +48,7 @@ def test_the_frame_is_where_torchvision_cuts(size):
     assert geometry.network_size(size) == (224, 224)
 
 
-def test_without_steps_the_frame_is_the_whole_photograph():
+def test_without_steps_the_frame_is_the_whole_input_image():
     assert Geometry().frame((640, 480)) == (0, 0, 640, 480)
     assert Geometry(256).frame((640, 480)) == (0, 0, 640, 480)
     assert Geometry(256).network_size((640, 480)) == (341, 256)

@@ -94,7 +94,7 @@ def test_a_check_is_drawn(notebook, session: Session, shell) -> None:
     notebook(f"%%handler h.py{UNDECLARED}")
     shown = shell.display_formatter.format(notebook("%check").value)[0]
     assert shown["text/plain"].startswith("checked h for declared (Python 3.")
-    assert '<span class="hk-pill hk-bad">error</span>' in shown["text/html"]
+    assert '<span class="hk-badge hk-bad">error</span>' in shown["text/html"]
 
 
 # --- %export ----------------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_export_shows_what_was_found_below_the_archive(undeclared, tmp_path: Pat
     shown = exported._repr_mimebundle_()
     assert shown["text/plain"] == repr(exported)
     assert "model_store/h.mar (" in shown["text/html"]
-    assert '<span class="hk-pill hk-bad">error</span>' in shown["text/html"]
+    assert '<span class="hk-badge hk-bad">error</span>' in shown["text/html"]
 
 
 def test_export_for_another_target(undeclared) -> None:

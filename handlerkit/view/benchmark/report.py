@@ -132,7 +132,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     kind = _VERDICTS.get(text)
-    return f'<td><span class="hk-pill hk-{kind}">{text}</span></td>' if kind else f"<td>{escape(text)}</td>"
+    return f'<td><span class="hk-badge hk-{kind}">{text}</span></td>' if kind else f"<td>{escape(text)}</td>"
 
 
 # --- the other version ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from handlerkit.messages import Geometry
 from handlerkit.predictions import Classifications, Detections, Labels, SegmentationMap
 from handlerkit.view import draw
-from handlerkit.view.decode.source import Photograph
+from handlerkit.view.decode.source import InputImage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,82 +105,82 @@ class DecodedResponse:
 
     Attributes:
         view: the name of the view that read it.
-        content: what it says; boxes in the photograph's pixels where there is a photograph.
+        content: what it says; boxes in the input image's pixels where there is an input image.
         body: the answer's bytes.
-        photograph: the picture in the request, or None.
-        frame: where a map's or mask's own pixels lie on the photograph: (x1, y1, x2, y2) in its pixels; None where
+        input_image: the picture in the request, or None.
+        frame: where a map's or mask's own pixels lie on the input image: (x1, y1, x2, y2) in its pixels; None where
             they have no place on one.
         notes: what is to be told of it, a line each: how it was placed, which views failed.
         labels: index_to_name.json of the model, or None.
-        lettered: whether names are written into the picture; they cannot be read in a small one.
+        labeled: whether names are written into the picture; they cannot be read in a small one.
     """
 
     view: str
     content: Content
     body: bytes = b""
-    photograph: Photograph | None = None
+    input_image: InputImage | None = None
     frame: Frame | None = None
     notes: tuple[str, ...] = ()
     labels: Labels = None
-    labelled: bool = True
+    labeled: bool = True
 
-    def colour(self, name: str) -> draw.Colour:
-        """The colour of a class by its name: an index keeps one model's classes apart, a name alone may share its
-        colour with another."""
+    def color(self, name: str) -> draw.Color:
+        """The color of a class by its name: an index keeps one model's classes apart, a name alone may share its
+        color with another."""
         index = {label: int(number) for number, label in (self.labels or {}).items() if number.isdecimal()}
-        return draw.colour(index.get(name, name))
+        return draw.color(index.get(name, name))
 
 
 def place_map(
-    size: tuple[int, int], photograph: Photograph | None, geometry: Geometry | None, whose: str = "the handler's"
+    size: tuple[int, int], input_image: InputImage | None, geometry: Geometry | None, whose: str = "the handler's"
 ) -> tuple[Frame | None, tuple[str, ...]]:
-    """Where a map of that (width, height) lies, and how it was placed where that is not plain: on all of a photograph
+    """Where a map of that (width, height) lies, and how it was placed where that is not plain: on all of an input image
     of its size, else where the handler's geometry put the network's picture, else stretched."""
-    if photograph is None:
+    if input_image is None:
         return None, ()
-    wide, high = photograph.size
+    wide, high = input_image.size
     whole = (0.0, 0.0, float(wide), float(high))
-    if size == photograph.size:
+    if size == input_image.size:
         return whole, ()
     if geometry is not None and geometry != Geometry():
-        return geometry.frame(photograph.size), (f"placed as {whose} {geometry} puts it",)
-    return whole, (f"stretched to the photograph's {wide}x{high}",)
+        return geometry.frame(input_image.size), (f"placed as {whose} {geometry} puts it",)
+    return whole, (f"stretched to the input image's {wide}x{high}",)
 
 
 def place_boxes(
-    found: Detections, photograph: Photograph | None, geometry: Geometry | None
+    found: Detections, input_image: InputImage | None, geometry: Geometry | None
 ) -> tuple[Detections, tuple[str, ...]]:
-    """The same with the boxes in the photograph's pixels, and how they were placed where that is not plain.
+    """The same with the boxes in the input image's pixels, and how they were placed where that is not plain.
 
-    Boxes are in the photograph's pixels; but where none goes beyond 1, in shares of it, and where a handler's geometry
+    Boxes are in the input image's pixels; but where none goes beyond 1, in shares of it, and where a handler's geometry
     is known and none goes beyond the picture it made for its network, in that one's pixels.
     """
     import numpy as np
 
     finite = found.boxes[np.isfinite(found.boxes).all(axis=1)]
-    if photograph is None or not len(finite):
+    if input_image is None or not len(finite):
         return found, ()
-    wide, high = photograph.size
+    wide, high = input_image.size
     frame, size, note = (0.0, 0.0, float(wide), float(high)), (wide, high), ""
     if min(wide, high) > 8 and np.min(finite) >= 0 and np.max(finite) <= 1:
-        size, note = (1, 1), "boxes in shares of the photograph's sides"
+        size, note = (1, 1), "boxes in shares of the input image's sides"
     elif geometry is not None and geometry != Geometry():
-        width, height = geometry.network_size(photograph.size)
+        width, height = geometry.network_size(input_image.size)
         if np.max(finite[:, 0::2]) <= width + 1 and np.max(finite[:, 1::2]) <= height + 1:
-            frame, size = geometry.frame(photograph.size), (width, height)
+            frame, size = geometry.frame(input_image.size), (width, height)
             note = f"placed as the handler's {geometry} puts them"
     if not note:
-        return replace(found, image_size=photograph.size), ()
-    return replace(found, boxes=_on_frame(found.boxes, size, frame), image_size=photograph.size), (note,)
+        return replace(found, image_size=input_image.size), ()
+    return replace(found, boxes=_on_frame(found.boxes, size, frame), image_size=input_image.size), (note,)
 
 
-def place_masks(found: InstanceMasks, photograph: Photograph | None, frame: Frame | None) -> InstanceMasks:
-    """The same with the boxes, which are measured on the masks' own grid, in the photograph's pixels."""
-    if photograph is None or frame is None:
+def place_masks(found: InstanceMasks, input_image: InputImage | None, frame: Frame | None) -> InstanceMasks:
+    """The same with the boxes, which are measured on the masks' own grid, in the input image's pixels."""
+    if input_image is None or frame is None:
         return found
     height, width = found.masks[0].shape
     boxes = _on_frame(found.found.boxes, (width, height), frame)
-    return replace(found, found=replace(found.found, boxes=boxes, image_size=photograph.size))
+    return replace(found, found=replace(found.found, boxes=boxes, image_size=input_image.size))
 
 
 def _on_frame(boxes: npt.NDArray[np.float32], size: tuple[int, int], frame: Frame) -> npt.NDArray[np.float32]:

@@ -26,7 +26,7 @@ def read(source: Source) -> InstanceMasks | None:
     on, as torchvision's are read), and rows whose "segmentation", "mask" or "rle" is a COCO run-length mask, a COCO
     polygon, [H][W] numbers, or a picture in base64 as in transformers' pipelines.
     """
-    size = source.photograph.size if source.photograph else None
+    size = source.input_image.size if source.input_image else None
     for body in bodies(source.json):
         if isinstance(body, dict) and isinstance(found := body.get("masks"), list):
             rows = [{"mask": mask} for mask in found]
@@ -64,7 +64,7 @@ def _named(columns: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
 
 
 def _mask(value: Any, size: tuple[int, int] | None) -> Mask | None:
-    """One mask; `size` is the photograph's (width, height), which polygons do not say."""
+    """One mask; `size` is the input image's (width, height), which polygons do not say."""
     if isinstance(value, dict) and (found := unpack_rle(value.get("size"), value.get("counts"))) is not None:
         return found.view(bool)
     if isinstance(value, str):

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 #: Formats that PIL reads by itself; EPS, for one, would start Ghostscript on bytes that came over the network. Its
 #: names are those of PIL's openers: a name that has none would end the search.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-#: How wide a photograph is drawn at most; larger ones shrink by a whole number, which is quick and leaves masks sharp.
+#: How wide an input image is drawn at most; larger ones shrink by a whole number, which is quick and leaves masks sharp.
 SHOWN_WIDTH = 1600
 _ROTATED = {3: 180, 6: 90, 8: 270}  # EXIF's Orientation, in degrees clockwise
 _SIDES = re.compile(r"(?:x-)?(?:image-)?(width|height|size)")
 
 
 @dataclass(frozen=True, eq=False)
-class Photograph:
+class InputImage:
     """The picture a request carries.
 
     Its pixels are those that PIL gives: like most handlers, it leaves an EXIF rotation be; `upright()` does not.
@@ -49,7 +49,7 @@ class Photograph:
     rotated: int = 0
 
     @classmethod
-    def read(cls, data: bytes) -> Photograph | None:
+    def read(cls, data: bytes) -> InputImage | None:
         """The picture in these bytes; None where there is none, or it is broken."""
         from handlerkit.view import draw
 
@@ -74,7 +74,7 @@ class Photograph:
         """(width, height) as EXIF says it is to be seen."""
         return self.size[::-1] if self.rotated in (90, 270) else self.size
 
-    def upright(self) -> Photograph:
+    def upright(self) -> InputImage:
         """It as EXIF says it is to be seen."""
         return replace(self, size=self.upright_size, shown=self.shown.rotate(-self.rotated, expand=True), rotated=0)
 
@@ -85,7 +85,7 @@ class Source:
 
     Attributes:
         labels: index_to_name.json of the model, or None.
-        geometry: what the handler did to the photograph, or None where that is not known.
+        geometry: what the handler did to the input image, or None where that is not known.
     """
 
     exchange: Exchange
@@ -133,9 +133,9 @@ class Source:
         return open_picture(self.response.body)
 
     @cached_property
-    def photograph(self) -> Photograph | None:
+    def input_image(self) -> InputImage | None:
         """The picture that the request carries: its body, a part of it, or base64 in its JSON."""
-        return next((found for data in _bodies(self.request) if (found := Photograph.read(data))), None)
+        return next((found for data in _bodies(self.request) if (found := InputImage.read(data))), None)
 
     @cached_property
     def is_explanation(self) -> bool:

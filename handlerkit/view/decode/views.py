@@ -27,7 +27,7 @@ from handlerkit.view.decode.contents import (
     place_map,
     place_masks,
 )
-from handlerkit.view.decode.source import Photograph, Source
+from handlerkit.view.decode.source import InputImage, Source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Reader = Callable[[Source], "Content | Image.Image | None"]
 R = TypeVar("R", bound=Callable[[Source], Any])
 _MODES = {4: "RGBA", 3: "RGB", 1: "L"}
-#: What TorchServe's image handlers do to a photograph (ts/torch_handler/image_segmenter.py, image_classifier.py).
+#: What TorchServe's image handlers do to an input image (ts/torch_handler/image_segmenter.py, image_classifier.py).
 _DEFAULT = Geometry(256, (224, 224))
 
 
@@ -85,7 +85,7 @@ def read(
 
     Args:
         labels: index_to_name.json of the model.
-        geometry: what the handler did to the photograph, where that is known.
+        geometry: what the handler did to the input image, where that is known.
         shown_as: the name of the view to read it with; "" for the first that it fits.
 
     A view that fails, or that is asked for and does not fit, leaves a note, and the next has its turn.
@@ -112,28 +112,28 @@ def read(
 
 
 def _placed(source: Source, name: str, content: Any, notes: tuple[str, ...]) -> DecodedResponse:
-    """The content on its photograph."""
+    """The content on its input image."""
     if not isinstance(content, Content.__args__):
         content = Picture(content, f"{content.width}x{content.height}")
-    photograph, frame = None, None
+    input_image, frame = None, None
     if isinstance(content, Detections | SegmentationMap | InstanceMasks | HeatMap | Classifications):
-        photograph = source.photograph
-    if photograph and _is_upright(source, content, photograph):
-        photograph = photograph.upright()
-    if photograph and photograph.rotated and not isinstance(content, Classifications):
-        notes += (f"EXIF turns the photograph by {photograph.rotated}°; drawn as PIL opens it, unturned",)
+        input_image = source.input_image
+    if input_image and _is_upright(source, content, input_image):
+        input_image = input_image.upright()
+    if input_image and input_image.rotated and not isinstance(content, Classifications):
+        notes += (f"EXIF turns the input image by {input_image.rotated}°; drawn as PIL opens it, unturned",)
     if isinstance(content, Detections):
-        content, told = place_boxes(content, photograph, source.geometry)
+        content, told = place_boxes(content, input_image, source.geometry)
         notes += told
     elif isinstance(content, SegmentationMap | HeatMap | InstanceMasks) and (shape := _shape(content)):
         geometry, whose = source.geometry, "the handler's"
         if geometry is None and shape == (224, 224) and (isinstance(content, HeatMap) or _may_be_segmenter(content)):
             geometry, whose = _DEFAULT, "the default handlers'"
-        frame, told = place_map((shape[1], shape[0]), photograph, geometry, whose)
+        frame, told = place_map((shape[1], shape[0]), input_image, geometry, whose)
         notes += told
         if isinstance(content, InstanceMasks):
-            content = place_masks(content, photograph, frame)
-    return DecodedResponse(name, content, source.response.body, photograph, frame, notes, source.labels)
+            content = place_masks(content, input_image, frame)
+    return DecodedResponse(name, content, source.response.body, input_image, frame, notes, source.labels)
 
 
 def _may_be_segmenter(content: Content) -> bool:
@@ -141,10 +141,10 @@ def _may_be_segmenter(content: Content) -> bool:
     return isinstance(content, SegmentationMap) and content.probabilities is not None
 
 
-def _is_upright(source: Source, content: Any, photograph: Photograph) -> bool:
-    """Whether the answer speaks of the photograph as EXIF turns it: it says that size, or has a map of it."""
-    wide, high = photograph.upright_size
-    if (wide, high) == photograph.size:
+def _is_upright(source: Source, content: Any, input_image: InputImage) -> bool:
+    """Whether the answer speaks of the input image as EXIF turns it: it says that size, or has a map of it."""
+    wide, high = input_image.upright_size
+    if (wide, high) == input_image.size:
         return False
     said = source.json.get("size") if isinstance(source.json, dict) else None
     mapped = _shape(content) if isinstance(content, SegmentationMap | HeatMap | InstanceMasks) else None
@@ -169,14 +169,14 @@ def stream(source: Source) -> Content | None:
 
 def segmentation(source: Source) -> Content | None:
     """A class for each pixel: as JSON, as a .npy array, or as a PNG of class indexes (mode 1, L or P, fewer than 32 of
-    them) as large as the request's photograph."""
+    them) as large as the request's input image."""
     import numpy as np
 
-    photograph = source.photograph if source.picture is not None else None
+    input_image = source.input_image if source.picture is not None else None
     found = _indexed(source)
     if found is not None:
         largest = int(np.max(found.classes))
-        return found if photograph and photograph.size == found.classes.shape[::-1] and 0 < largest < 32 else None
+        return found if input_image and input_image.size == found.classes.shape[::-1] and 0 < largest < 32 else None
     return SegmentationMap.read(_value(source), source.labels)
 
 
@@ -209,12 +209,12 @@ def picture(source: Source) -> Content | None:
 
 
 def pixels(source: Source) -> Content | None:
-    """Bare RGBA or RGB bytes, where a header or the request's query says the size, or it is the photograph's."""
+    """Bare RGBA or RGB bytes, where a header or the request's query says the size, or it is the input image's."""
     return _pixels(source, (4, 3))
 
 
 def asked_pixels(source: Source) -> Content | None:
-    """Also grey bytes, and a square of pixels where nothing says the size."""
+    """Also gray bytes, and a square of pixels where nothing says the size."""
     return _pixels(source, (4, 3, 1)) or _square(source.response.body)
 
 
@@ -269,7 +269,7 @@ def _pixels(source: Source, channels: tuple[int, ...]) -> Picture | None:
     body = source.response.body
     if len(body) < 16 or source.picture is not None or body[:1] in b"[{":
         return None
-    sizes = [source.said_size, _size(source.photograph)]
+    sizes = [source.said_size, _size(source.input_image)]
     for size in filter(None, sizes):
         for channel in channels:
             if len(body) == size[0] * size[1] * channel:
@@ -294,8 +294,8 @@ def _bare(body: bytes, size: tuple[int, int], channel: int) -> Picture:
     return Picture(Image.frombytes(mode, size, body), f"{size[0]}x{size[1]} bare {mode} bytes")
 
 
-def _size(photograph: Photograph | None) -> tuple[int, int] | None:
-    return photograph.size if photograph else None
+def _size(input_image: InputImage | None) -> tuple[int, int] | None:
+    return input_image.size if input_image else None
 
 
 #: In the order in which they are asked.

@@ -176,12 +176,12 @@ def _(before: Tensors, after: Tensors, answer: DecodedResponse) -> Changes:
 
 
 class _Told(NamedTuple):
-    """A box that changed: in words, in one word, where, and in which colour."""
+    """A box that changed: in words, in one word, where, and in which color."""
 
     line: str
     word: str
     box: npt.NDArray[Any]
-    ink: draw.Colour
+    color: draw.Color
 
 
 def _boxes_changed(before: Detections, after: Detections, answer: DecodedResponse, words: tuple[str, str]) -> Changes:
@@ -202,22 +202,22 @@ def _boxes_changed(before: Detections, after: Detections, answer: DecodedRespons
     lines = [f"{len(before)} {words[len(before) != 1]} before, {len(after)} after: {sums}"]
     lines += [one.line for one in told[:_FEW]]
     lines += [f"and {len(told) - _FEW} more"] * (len(told) > _FEW)
-    if answer.photograph is None:
+    if answer.input_image is None:
         return Changes(tuple(lines))
-    pale = draw.highlight(answer.photograph.shown, _nowhere())
-    scale = pale.width / answer.photograph.size[0]
+    pale = draw.highlight(answer.input_image.shown, _nowhere())
+    scale = pale.width / answer.input_image.size[0]
     image = draw.boxes(
-        pale, [one.box * scale for one in told], [one.word for one in told], colours=[one.ink for one in told]
+        pale, [one.box * scale for one in told], [one.word for one in told], colors=[one.color for one in told]
     )
     return Changes(tuple(lines), image)
 
 
-def _alone(found: Detections, paired: set[int], what: str, word: str, ink: draw.Colour) -> Iterator[_Told]:
+def _alone(found: Detections, paired: set[int], what: str, word: str, color: draw.Color) -> Iterator[_Told]:
     """Boxes that are in no pair."""
     for i in range(len(found)):
         if i not in paired:
             score = f" {found.scores[i]:.2f}" if found.scores is not None else ""
-            yield _Told(f"{found.labels[i] or what}{score} {_place(found, i)}: {word}", word, found.boxes[i], ink)
+            yield _Told(f"{found.labels[i] or what}{score} {_place(found, i)}: {word}", word, found.boxes[i], color)
 
 
 def _pair_changed(before: Detections, after: Detections, i: int, j: int, overlap: float) -> Iterator[str]:
@@ -265,12 +265,12 @@ def _size(array: npt.NDArray[Any]) -> str:
 
 
 def _highlight(where: npt.NDArray[np.bool_], answer: DecodedResponse) -> Image.Image:
-    """The changed pixels of a map on the photograph, or on white where there is none."""
+    """The changed pixels of a map on the input image, or on white where there is none."""
     import numpy as np
     from PIL import Image
 
-    if answer.photograph is not None and answer.frame is not None:
-        ground, layer = under(where.astype(np.uint8) * 255, answer.photograph, answer.frame, Image.Resampling.NEAREST)
+    if answer.input_image is not None and answer.frame is not None:
+        ground, layer = under(where.astype(np.uint8) * 255, answer.input_image, answer.frame, Image.Resampling.NEAREST)
         return draw.highlight(ground, layer > 0)
     return draw.highlight(draw.fit(Image.new("RGB", where.shape[::-1], "white"), 800, 800), where)
 

@@ -53,7 +53,7 @@ class _Recorded:
 
 
 def compare(before: Run, after: Run) -> Comparison:
-    """What changed from one Run to another, answer by answer in their order: drawn with a slider to wipe from one to
+    """What changed from one Run to another, answer by answer in their order: drawn with a slider from one to
     the other, and in words. Boxes are paired by their overlap (IoU), pixels counted, classes held against each other.
 
     Raises TypeError for what is no Run.
@@ -121,8 +121,8 @@ def _pair(
     before, after = map(drawing, answers)
     lines = [row.label, *(f"  {line}" for line in found.lines)]
     said = "".join(f"<div>{elements.escape(shorten(line, 300).replace(' -> ', ' → '))}</div>" for line in found.lines)
-    pills = " → ".join(dict.fromkeys(exchange.badge(each.response) for each in (one, other)))
-    head = f'<div class="hk-line"><b>{elements.escape(row.label)}</b>{pills}</div>'
+    badges = " → ".join(dict.fromkeys(exchange.badge(each.response) for each in (one, other)))
+    head = f'<div class="hk-line"><b>{elements.escape(row.label)}</b>{badges}</div>'
     pictures = _pictures(before, after, found.image, room)
     bytes_ = [(found.where, f"{found.ours} → {found.theirs}") for found in row.differences]
     wire = elements.details("on the wire", elements.table("", bytes_), str(len(bytes_))) if bytes_ else ""
@@ -143,7 +143,7 @@ def _found(one: Exchange, other: Exchange, row: Row, drawn: Changes) -> Changes:
 
 
 def _pictures(before: Drawing, after: Drawing, difference: Image.Image | None, room: int) -> str:
-    """Both pictures, one over the other where they have one shape, with a slider to wipe; and the difference."""
+    """Both pictures, one over the other where they have one shape, with a slider between them; and the difference."""
     if before.image is None or after.image is None or before.aside or after.aside:
         sides = "".join(
             f"<div><b>{name}</b>{elements.key(one.keys)}{one.html}</div>"

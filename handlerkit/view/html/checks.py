@@ -56,7 +56,7 @@ def _last(check: Check) -> list[str]:
     return [f"looked at: {looked}"] if looked and not check.findings else []
 
 
-_NOTHING = '<span class="hk-pill hk-ok">nothing found</span>'
+_NOTHING = '<span class="hk-badge hk-ok">nothing found</span>'
 
 
 def _boxes(found: tuple[Finding, ...]) -> str:
@@ -76,4 +76,4 @@ def _counts(check: Check) -> dict[Severity, str]:
 
 
 def _badge(severity: Severity, word: str) -> str:
-    return f'<span class="hk-pill hk-{_BADGES[severity]}">{elements.escape(word)}</span>'
+    return f'<span class="hk-badge hk-{_BADGES[severity]}">{elements.escape(word)}</span>'

@@ -32,9 +32,9 @@ def answered(response: Response, limit: int | None = None) -> str:
 
 
 def badge(response: Response) -> str:
-    """The status, coloured by whether it is a success."""
+    """The status, colored by whether it is a success."""
     kind = "ok" if response.ok else "bad" if response.status is None or response.status >= 400 else "odd"
-    return f'<span class="hk-pill hk-{kind}">{escape(describe(response))}</span>'
+    return f'<span class="hk-badge hk-{kind}">{escape(describe(response))}</span>'
 
 
 def status_line(request: Request, response: Response, model: str, limit: int) -> str:
@@ -57,13 +57,13 @@ def times(timings: Timings) -> str:
 
 def stages(timings: Timings) -> str:
     """A bar of the stages, as a picture since its widths are times, and their names and times below."""
-    inks = stage_inks(timings.stages)
+    colors = stage_colors(timings.stages)
     x, rects, legend = 0.0, [], []
     for name, seconds in timings:
-        ink = f"rgb{inks[name]}".replace(" ", "")
+        color = f"rgb{colors[name]}".replace(" ", "")
         width = 1000 * seconds / timings.total if timings.total else 0.0
-        rects.append(f'<rect x="{x:.1f}" width="{width:.1f}" height="10" fill="{ink}"/>')
-        legend.append(f"{swatch(ink)}{escape(name)} <b>{duration(seconds)}</b>")
+        rects.append(f'<rect x="{x:.1f}" width="{width:.1f}" height="10" fill="{color}"/>')
+        legend.append(f"{swatch(color)}{escape(name)} <b>{duration(seconds)}</b>")
         x += width
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="10" viewBox="0 0 1000 10" '
@@ -76,10 +76,10 @@ def stages(timings: Timings) -> str:
     )
 
 
-def stage_inks(stages: Iterable[str]) -> dict[str, draw.Colour]:
-    """The colour of each stage: a handler's own have those that the usual ones leave, in their order."""
+def stage_colors(stages: Iterable[str]) -> dict[str, draw.Color]:
+    """The color of each stage: a handler's own have those that the usual ones leave, in their order."""
     own = [name for name in stages if name not in STAGES]
-    return {name: draw.colour(place) for place, name in enumerate((*STAGES, *own))} | {"other": _OTHER}
+    return {name: draw.color(place) for place, name in enumerate((*STAGES, *own))} | {"other": _OTHER}
 
 
 def headers(request: Headers, response: Headers) -> str:

@@ -79,7 +79,7 @@ def _leaf(value: Any) -> str:
 
 
 def words(tokens: Sequence[str], weights: Sequence[float]) -> str:
-    """A text whose words are coloured by their weight: orange for, blue against, the strongest in full."""
+    """A text whose words are colored by their weight: orange for, blue against, the strongest in full."""
     top = max((abs(weight) for weight in weights if weight == weight), default=0) or 1
     spans = []
     for token, weight in zip(tokens[:2000], weights, strict=False):

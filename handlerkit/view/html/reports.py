@@ -53,7 +53,7 @@ def _(report: Report) -> View:
             f"<code>{elements.escape(one.theirs)}</code></div>"
             for one in row.differences
         )
-        verdict = f'<span class="hk-pill hk-{kind}">{elements.escape(row.verdict)}</span>'
+        verdict = f'<span class="hk-badge hk-{kind}">{elements.escape(row.verdict)}</span>'
         cells = [elements.escape(row.label), verdict]
         cells += [found] if "here → there" in columns else []
         cells += [elements.escape(", ".join(row.volatile))] if "left out" in columns else []
@@ -91,7 +91,7 @@ def _(compared: Envelopes) -> View:
 
 def _verdict(found: Enveloped, word: str, status: str) -> str:
     kind = {"same": "ok", "different": "odd"}.get(found.verdict, "bad")
-    badge = f'<span class="hk-pill hk-{kind}">{elements.escape(word or status)}</span>'
+    badge = f'<span class="hk-badge hk-{kind}">{elements.escape(word or status)}</span>'
     beside = f' <span class="hk-soft">{elements.escape(status)}</span>' if word else ""
     why = f"<div>{elements.escape(shorten(found.why, 300))}</div>" if found.why else ""
     return f'<div class="hk-item">{badge}{beside}</div>{why}'

@@ -1,4 +1,4 @@
-"""What goes over to the browser for one answer: facts as JSON, the photograph as one JPEG, maps as indexed PNGs.
+"""What goes over to the browser for one answer: facts as JSON, the picture as one JPEG, maps as indexed PNGs.
 
 preview.js reads this. Bytes stand in the facts as they are: a comm message carries them as binary buffers, a
 saved page as base64.
@@ -20,7 +20,7 @@ from handlerkit.messages import Exchange, Headers, Run
 from handlerkit.predictions import Detections, SegmentationMap
 from handlerkit.view import draw
 from handlerkit.view.decode.contents import DecodedResponse, HeatMap, InstanceMasks, Picture
-from handlerkit.view.decode.source import Photograph, Source
+from handlerkit.view.decode.source import InputImage, Source
 from handlerkit.view.draw.palette import heat_palette
 from handlerkit.view.drawings import drawing
 from handlerkit.view.html import elements, exchange, findings, fragments
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-_QUALITY = 90  # of the photograph, where it did not come as a JPEG
+_QUALITY = 90  # of the input image, where it did not come as a JPEG
 _MOST_LAYERS = 8  # of overlapping masks; beyond, the last one holds what is left
 _PROBABILITIES = 512  # pixels of a probability map's longer side: it is read under the pointer, never drawn
 _WEB = (b"\x89PNG", b"\xff\xd8", b"GIF8")  # what every browser opens; and WebP
@@ -47,12 +47,12 @@ class Message:
 
     Attributes:
         facts: what preview.js shows, JSON but for bytes.
-        photograph: the picture below it, in a format that browsers open; b"" where there is none. `facts` names it by
+        picture: what everything is drawn on, in a format that browsers open; b"" where there is none. `facts` names it by
             its digest, so that the same one need not be sent again.
     """
 
     facts: dict[str, Any]
-    photograph: bytes = b""
+    picture: bytes = b""
 
 
 def message(run: Run, one: Exchange, sample: str, before: Message | None = None) -> Message:
@@ -68,7 +68,7 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
     marks = _marks(answer.content, answer)
     facts = {
         "sample": sample,
-        "photograph": hashlib.sha256(picture).hexdigest()[:16] if picture else "",
+        "picture": hashlib.sha256(picture).hexdigest()[:16] if picture else "",
         "size": [width, height],
         "view": answer.view,
         "said": "; ".join(drawn.lines)[:1000],
@@ -102,31 +102,31 @@ def _picture(answer: DecodedResponse) -> tuple[bytes, tuple[int, int]]:
         buffer = io.BytesIO()
         (image if image.mode in ("RGB", "RGBA", "L") else draw.rgb(image)).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue(), image.size
-    if answer.photograph is not None:
-        return _as_jpeg(answer.photograph), answer.photograph.size
+    if answer.input_image is not None:
+        return _as_jpeg(answer.input_image), answer.input_image.size
     if isinstance(answer.content, SegmentationMap | HeatMap | InstanceMasks):
         return b"", _size(answer.content)
     return b"", (0, 0)
 
 
 def _sent(one: Exchange, image: Image.Image) -> bytes | None:
-    """The request's photograph, to wipe a picture that came back against; None where there is none of its size."""
-    photograph = Source(one).photograph
-    if photograph is not None and photograph.rotated and photograph.upright_size == image.size:
-        photograph = photograph.upright()
-    return _as_jpeg(photograph) if photograph is not None and photograph.size == image.size else None
+    """The request's input image, the other side of the slider below a picture that came back; None where there is none of its size."""
+    input_image = Source(one).input_image
+    if input_image is not None and input_image.rotated and input_image.upright_size == image.size:
+        input_image = input_image.upright()
+    return _as_jpeg(input_image) if input_image is not None and input_image.size == image.size else None
 
 
-def _as_jpeg(photograph: Photograph) -> bytes:
-    """The photograph's file where it is a JPEG that browsers show as it is, else it anew, without the EXIF rotation
+def _as_jpeg(input_image: InputImage) -> bytes:
+    """The input image's file where it is a JPEG that browsers show as it is, else it anew, without the EXIF rotation
     that they would follow. A small one is a PNG, so that its pixels stay what they are."""
     from PIL import Image, ImageOps
 
-    image = Image.open(io.BytesIO(photograph.data))
+    image = Image.open(io.BytesIO(input_image.data))
     orientation = 1 if image.format == "PNG" else image.getexif().get(_ORIENTATION, 1)
     if image.format == "JPEG" and image.mode in ("RGB", "L") and orientation == 1:
-        return photograph.data
-    is_upright = orientation in (3, 6, 8) and not photograph.rotated  # Photograph.upright
+        return input_image.data
+    is_upright = orientation in (3, 6, 8) and not input_image.rotated  # InputImage.upright
     return elements.encode(draw.rgb(ImageOps.exif_transpose(image) if is_upright else image), _QUALITY)[1]
 
 
@@ -158,10 +158,10 @@ def _(content: Detections, answer: DecodedResponse) -> dict[str, Any]:
 def _(content: InstanceMasks, answer: DecodedResponse) -> dict[str, Any]:
     found = content.found
     names = _names(found.labels)
-    inks = [answer.colour(name) for name in found.labels]
+    colors = [answer.color(name) for name in found.labels]
     layers = []
     for members, indexes in _apart(content.masks):
-        lut = _lut([(0, 0, 0, 0), *((*inks[i], 255) for i in members)])
+        lut = _lut([(0, 0, 0, 0), *((*colors[i], 255) for i in members)])
         layers.append({"png": _png(indexes), "frame": _frame(content, answer), "lut": lut, "things": [-1, *members]})
     return {
         "classes": list(_switches(found.labels, names, answer)),
@@ -184,11 +184,11 @@ def _(content: SegmentationMap, answer: DecodedResponse) -> dict[str, Any]:
             places[place] = len(classes)
             said = percent(count / area)
             # class 0 is not painted at first, as in the static display
-            classes.append({"name": content.name(index), "ink": draw.colour(index), "said": said, "on": index != 0})
+            classes.append({"name": content.name(index), "color": draw.color(index), "said": said, "on": index != 0})
     layer = {
         "png": _png(indexes),
         "frame": _frame(content, answer),
-        "lut": _lut([(*draw.colour(i), 255) for i in range(int(np.max(indexes)) + 1)]),
+        "lut": _lut([(*draw.color(i), 255) for i in range(int(np.max(indexes)) + 1)]),
         "classes": places[: int(np.max(indexes)) + 1],
     }
     if content.probabilities is not None:
@@ -199,9 +199,9 @@ def _(content: SegmentationMap, answer: DecodedResponse) -> dict[str, Any]:
 
 @_marks.register
 def _(content: HeatMap, answer: DecodedResponse) -> dict[str, Any]:
-    lut = [(*ink, round(255 * (i / 255) ** 0.5)) for i, ink in enumerate(heat_palette())]
+    lut = [(*color, round(255 * (i / 255) ** 0.5)) for i, color in enumerate(heat_palette())]
     layer = {"png": _png(_levels(content.values)), "frame": _frame(content, answer), "lut": _lut(lut), "smooth": True}
-    return {"layers": [layer], "grey": True}
+    return {"layers": [layer], "gray": True}
 
 
 def _names(labels: Sequence[str]) -> dict[str, int]:
@@ -212,7 +212,7 @@ def _names(labels: Sequence[str]) -> dict[str, int]:
 def _switches(labels: Sequence[str], names: dict[str, int], answer: DecodedResponse) -> Iterator[dict[str, Any]]:
     counts = Counter(labels)
     for name in names:
-        yield {"name": name or "(no name)", "ink": answer.colour(name), "said": str(counts[name]), "on": True}
+        yield {"name": name or "(no name)", "color": answer.color(name), "said": str(counts[name]), "on": True}
 
 
 def _boxes(found: Detections, names: dict[str, int]) -> list[list[Any]]:
@@ -227,7 +227,7 @@ def _finite(value: float | None, digits: int = 2) -> float | None:
 
 
 def _frame(content: SegmentationMap | HeatMap | InstanceMasks, answer: DecodedResponse) -> list[float]:
-    """(x1, y1, x2, y2) on the photograph, or on itself where there is none."""
+    """(x1, y1, x2, y2) on the input image, or on itself where there is none."""
     return list(answer.frame or (0.0, 0.0, *map(float, _size(content))))
 
 
@@ -255,7 +255,7 @@ def _apart(masks: Sequence[npt.NDArray[np.bool_]]) -> Iterable[tuple[list[int], 
 
 
 def _png(indexes: npt.NDArray[np.uint8]) -> bytes:
-    """An indexed PNG whose colour i is (i, i, i): a browser's canvas gives the indexes back."""
+    """An indexed PNG whose color i is (i, i, i): a browser's canvas gives the indexes back."""
     import numpy as np
     from PIL import Image
 
@@ -266,9 +266,9 @@ def _png(indexes: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _lut(colours: Sequence[tuple[int, ...]]) -> bytes:
+def _lut(colors: Sequence[tuple[int, ...]]) -> bytes:
     """RGBA of each index."""
-    return bytes(channel for colour in colours for channel in colour)
+    return bytes(channel for color in colors for channel in color)
 
 
 def _levels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

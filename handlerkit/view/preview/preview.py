@@ -133,7 +133,7 @@ class Preview:
         answers = [
             {
                 "answer": {**one.facts, "number": number},
-                "photograph": one.photograph,
+                "picture": one.picture,
                 "before": before.facts if (before := self.before.get(name)) and _alike(before, one) else None,
             }
             for number, (name, one) in enumerate(self.answers.items(), start=1)
@@ -203,13 +203,13 @@ class Preview:
         return self._widget
 
     def _told(self, widget: PreviewWidget | None) -> dict[str, Any]:
-        """The traits after an answer; the photograph is left out where the browser has it."""
+        """The traits after an answer; the picture is left out where the browser has it."""
         told: dict[str, Any] = {"samples": list(self._samples), "problem": ""}
         if (last := self.answers.get(self._current)) is not None:
             number = widget.answer.get("number", 0) + 1 if widget else 1
             told["answer"] = {**last.facts, "number": number}
-            if widget is None or widget.photograph["id"] != last.facts["photograph"]:
-                told["photograph"] = {"id": last.facts["photograph"], "data": last.photograph}
+            if widget is None or widget.picture["id"] != last.facts["picture"]:
+                told["picture"] = {"id": last.facts["picture"], "data": last.picture}
         return told
 
     # --- what the browser asks --------------------------------------------------------------------------------------
@@ -256,8 +256,8 @@ def _fallback(image: Image.Image, room: int) -> str:
 
 
 def _alike(one: Message, other: Message) -> bool:
-    """Whether both are drawn on the same photograph."""
-    return bool(one.facts["photograph"] == other.facts["photograph"])
+    """Whether both are drawn on the same picture."""
+    return bool(one.facts["picture"] == other.facts["picture"])
 
 
 def _without_bytes(value: Any) -> Any:

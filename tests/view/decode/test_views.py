@@ -140,7 +140,7 @@ def test_a_few_numbers_stay_json(send):
 # --- bare pixels ------------------------------------------------------------------------------------------------------
 
 
-def test_bare_bytes_as_large_as_the_photograph_are_pixels(send):
+def test_bare_bytes_as_large_as_the_input_image_are_pixels(send):
     found = read(send(bytes([200, 10, 20, 255]) * 8000))
     assert found.view == "pixels"
     assert found.content.image.getpixel((5, 5)) == (200, 10, 20, 255)
@@ -160,9 +160,9 @@ def test_a_header_or_the_query_says_the_size_of_bare_bytes(send, said):
 
 
 def test_bytes_of_no_known_size_are_pixels_only_when_asked(send):
-    grey = bytes([128] * 961)
-    assert read(send(grey)).view == "bytes"
-    assert read(send(grey, shown_as="pixels")).content.image.size == (31, 31)
+    gray = bytes([128] * 961)
+    assert read(send(gray)).view == "bytes"
+    assert read(send(gray, shown_as="pixels")).content.image.size == (31, 31)
 
 
 # --- asked for by name ------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_a_view_that_fails_leaves_a_note_to_the_next(send):
     assert (found.view, found.notes) == ("text", ("not drawn as broken: RuntimeError: no such thing",))
 
 
-# --- where it lies on the photograph ----------------------------------------------------------------------------------
+# --- where it lies on the input image ---------------------------------------------------------------------------------
 
 PAIRS = np.stack([np.ones((224, 224)), np.full((224, 224), 0.9)], axis=2)
 
@@ -257,7 +257,7 @@ def test_what_the_handler_did_decides_where_a_map_lies(send):
 
 def test_without_a_geometry_a_map_is_stretched_and_says_so(send):
     found = read(send(np.ones((30, 30), int).tolist(), (640, 480)))
-    assert (found.frame, found.notes) == ((0, 0, 640, 480), ("stretched to the photograph's 640x480",))
+    assert (found.frame, found.notes) == ((0, 0, 640, 480), ("stretched to the input image's 640x480",))
 
 
 def test_a_geometry_that_is_set_wins(send):
@@ -265,64 +265,64 @@ def test_a_geometry_that_is_set_wins(send):
     assert found.frame == (0, 0, 640, 480)
 
 
-def test_a_map_as_large_as_the_photograph_lies_on_all_of_it(send):
+def test_a_map_as_large_as_the_input_image_lies_on_all_of_it(send):
     found = read(send(TABLE.tolist(), geometry=Geometry(60, (30, 30))))
     assert (found.frame, found.notes) == ((0, 0, 100, 80), ())
 
 
-def test_boxes_in_shares_of_the_photograph_are_scaled(send):
+def test_boxes_in_shares_of_the_input_image_are_scaled(send):
     found = read(send([{"box": [0.1, 0.5, 0.2, 1], "label": "cat"}]))
     assert found.content.boxes[0] == pytest.approx([10, 40, 20, 80])
-    assert found.notes == ("boxes in shares of the photograph's sides",)
+    assert found.notes == ("boxes in shares of the input image's sides",)
 
 
-def test_boxes_in_the_network_s_picture_are_moved_to_the_photograph(send):
+def test_boxes_in_the_network_s_picture_are_moved_to_the_input_image(send):
     rows = [{"box": [0, 0, 224, 112], "label": "cat"}]
     found = read(send(rows, (640, 480), geometry=Geometry(256, (224, 224))))
     x1, y1, x2, y2 = Geometry(256, (224, 224)).frame((640, 480))
     assert found.content.boxes[0] == pytest.approx([x1, y1, x2, (y1 + y2) / 2], abs=0.1)
 
 
-def test_boxes_beyond_the_network_s_picture_are_the_photograph_s(send):
+def test_boxes_beyond_the_network_s_picture_are_the_input_image_s(send):
     rows = [{"box": [0, 0, 600, 400], "label": "cat"}]
     assert read(send(rows, (640, 480), geometry=Geometry(256, (224, 224)))).content.boxes[0, 2] == 600
 
 
-# --- photographs ------------------------------------------------------------------------------------------------------
+# --- input images -----------------------------------------------------------------------------------------------------
 
 
-def test_a_photograph_that_exif_turns_is_drawn_as_a_handler_opens_it(send):
+def test_an_input_image_that_exif_turns_is_drawn_as_a_handler_opens_it(send):
     exif = Image.Exif()
     exif[0x0112] = 6
-    photograph = encoded(Image.new("RGB", (100, 80)), "JPEG", exif=exif)
-    found = read(send(CASES["boxes"], photograph=photograph))
-    assert found.photograph.size == (100, 80)
-    assert found.notes == ("EXIF turns the photograph by 90°; drawn as PIL opens it, unturned",)
+    input_image = encoded(Image.new("RGB", (100, 80)), "JPEG", exif=exif)
+    found = read(send(CASES["boxes"], input_image=input_image))
+    assert found.input_image.size == (100, 80)
+    assert found.notes == ("EXIF turns the input image by 90°; drawn as PIL opens it, unturned",)
 
 
-def test_a_photograph_is_turned_where_the_answer_speaks_of_it_turned(send):
+def test_an_input_image_is_turned_where_the_answer_speaks_of_it_turned(send):
     image = Image.new("RGB", (100, 80), "white")
     image.paste("red", (0, 0, 20, 20))  # the upper left corner; turned clockwise, the upper right one
     exif = Image.Exif()
     exif[0x0112] = 6
     answer = {"size": [100, 80], "boxes": [[1, 2, 70, 90]], "labels": ["coin"], "scores": [0.9]}
-    found = read(send(answer, photograph=encoded(image, "JPEG", exif=exif)))
-    assert (found.photograph.size, found.notes) == ((80, 100), ())
-    red, _, blue = found.photograph.shown.getpixel((75, 5))
+    found = read(send(answer, input_image=encoded(image, "JPEG", exif=exif)))
+    assert (found.input_image.size, found.notes) == ((80, 100), ())
+    red, _, blue = found.input_image.shown.getpixel((75, 5))
     assert red > 200 > 100 > blue
 
 
 @pytest.mark.parametrize(("kind", "size"), [("JPEG", (4000, 3000)), ("PNG", (3300, 40)), ("PNG", (1600, 1600))])
-def test_a_large_photograph_shrinks_by_a_whole_number(send, kind, size):
-    photograph = encoded(Image.new("RGB", size, (90, 90, 90)), kind)
-    found = read(send(CASES["boxes"], photograph=photograph)).photograph
+def test_a_large_input_image_shrinks_by_a_whole_number(send, kind, size):
+    input_image = encoded(Image.new("RGB", size, (90, 90, 90)), kind)
+    found = read(send(CASES["boxes"], input_image=input_image)).input_image
     assert found.size == size
     assert max(found.shown.size) <= 1600
     assert (size[0] / found.shown.width) % 1 == 0
 
 
 @pytest.mark.parametrize("mode", ["L", "I;16", "1", "P", "LA", "RGBA", "CMYK"])
-def test_photographs_of_every_mode(send, mode):
+def test_input_images_of_every_mode(send, mode):
     kind = "TIFF" if mode == "CMYK" else "PNG"
-    found = read(send(CASES["boxes"], photograph=encoded(Image.new(mode, (100, 80)), kind)))
-    assert found.photograph.shown.mode == "RGB"
+    found = read(send(CASES["boxes"], input_image=encoded(Image.new(mode, (100, 80)), kind)))
+    assert found.input_image.shown.mode == "RGB"

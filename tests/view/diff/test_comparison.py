@@ -149,7 +149,7 @@ def test_without_scripts_both_pictures_stand_side_by_side(send):
     assert page.count("<figure>") == 3  # before, after, difference
     assert "<script" not in page
     # what shows the slider is set by a script alone
-    assert 'class="hk-sides hk-wipe"' not in page
+    assert 'class="hk-sides hk-slider"' not in page
     assert page.count('type="range"') == 1
 
 
@@ -182,7 +182,7 @@ def test_what_labels_say_is_escaped(send):
     assert "&lt;u&gt;b" in page
 
 
-def test_new_and_gone_have_colours_that_differ_for_all_eyes():
-    inks = {changes._NEW, changes._GONE, changes._CHANGED}
-    assert len(inks) == 3
-    assert inks <= set(draw.palette())
+def test_new_and_gone_have_colors_that_differ_for_all_eyes():
+    colors = {changes._NEW, changes._GONE, changes._CHANGED}
+    assert len(colors) == 3
+    assert colors <= set(draw.palette())
