@@ -56,7 +56,7 @@ def _as_json(found: Mapping[str, Check]) -> str:
 
 def _as_text(found: Mapping[str, Check]) -> str:
     """Under the archives' names, where there are several: models of the same name may be in them."""
-    from handlerkit.view.render import view
+    from handlerkit.view.displays import view
 
     if len(found) == 1:
         return "".join(str(view(one)) for one in found.values())

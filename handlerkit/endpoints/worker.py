@@ -288,7 +288,6 @@ class Worker:
             self.model.name,
             self._lifecycle.labels,
             self.config.max_response_size,
-            getattr(self._loaded, "geometry", None),
         )
 
     def _call(
@@ -320,7 +319,7 @@ class Worker:
             loaded.forget()
         call = Call(
             message, outcome.timings, outcome.logs, outcome.error, envelope, self.config.decode_input_request,
-            outcome.memory, (*loaded.seen, *outcome.seen),
+            outcome.memory, (*loaded.seen, *outcome.seen), loaded.geometry,
         )  # fmt: skip
         if self._lifecycle.staged_again:
             self._lifecycle.staged_again = False

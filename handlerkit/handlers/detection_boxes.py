@@ -15,7 +15,7 @@ from image_requests import (
     SIZE,
     ImageHandler,
     Settings,
-    color,
+    class_color,
     main_output,
     one_of,
     optional,
@@ -110,7 +110,7 @@ class DetectionBoxes(ImageHandler):
             "scores": found["scores"].cpu().double().numpy().round(4).tolist(),
         }
         if form != JSON:
-            return draw(image, answer, masks, [color(index + 1) for index in found["labels"].tolist()])
+            return draw(image, answer, masks, [class_color(index + 1) for index in found["labels"].tolist()])
         return {**answer, "masks": [run_length(one) for one in masks]} if "masks" in found else answer
 
     def read(self, returned: Any) -> list[dict[str, Tensor]]:

@@ -15,7 +15,7 @@ from image_requests import (
     SIZE,
     ImageHandler,
     Settings,
-    color,
+    class_color,
     main_output,
     resized,
     run_length,
@@ -98,7 +98,7 @@ class SegmentationOverlay(ImageHandler):
         image = Image.fromarray(mask)
         if image.mode == "L":
             # the pixels stay class indexes, and viewers show colors
-            image.putpalette([part for index in range(256) for part in color(index)])
+            image.putpalette([part for index in range(256) for part in class_color(index)])
         return image
 
     def overlay(self, image: Image.Image, mask: NDArray[Any]) -> Image.Image:

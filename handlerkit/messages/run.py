@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 from handlerkit.errors import ResponseError
 from handlerkit.messages.call import Call, ErrorInfo, LogLine, Metric
 from handlerkit.messages.finding import Finding
-from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import describe
 from handlerkit.serving.http import Response
@@ -31,9 +30,6 @@ class Exchange:
 class Run:
     """What an endpoint answered: `exchanges` in the requests' order, and the calls of the handler where they
     were seen (none on a remote endpoint).
-
-    `geometry` is what the handler did to an input image, None where that is not known; `shown_as` names the view of its
-    answers, "" for the one that fits. Both are for displays only.
     """
 
     exchanges: tuple[Exchange, ...]
@@ -43,8 +39,6 @@ class Run:
     model: str = ""
     labels: Mapping[str, str] | None = field(default=None, repr=False)
     max_response_size: int = 6553500
-    geometry: Geometry | None = field(default=None, repr=False, compare=False)
-    shown_as: str = field(default="", repr=False, compare=False)
 
     @cached_property
     def requests(self) -> tuple[Request, ...]:

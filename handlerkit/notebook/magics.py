@@ -14,6 +14,8 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from handlerkit.endpoints.loads.fork_server import fork_server
 from handlerkit.model import ready_made
 from handlerkit.notebook.parsers import PARSERS, HelpRequested, WrongOption
+from handlerkit.view import bundle
+from handlerkit.view.displays import DISPLAYS
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -197,20 +199,6 @@ def _with_body(lines: list[str]) -> list[str]:
 
 
 _HOOKED = tuple(f"{sign}{name}" for name in PARSERS for sign in ("%", "%%"))
-#: What IPython shows as text, html and picture, by module and class; their views load when one is shown.
-_SHOWN = (
-    ("handlerkit.messages.run", "Run"),
-    ("handlerkit.verify", "Report"),
-    ("handlerkit.check", "Check"),
-    ("handlerkit.verify", "Envelopes"),
-    ("handlerkit.bench.results", "Bench"),
-)
-
-
-def _bundle(shown: object, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    from handlerkit import view
-
-    return view.bundle(shown, include, exclude)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -223,8 +211,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.append(_with_body)
     for key in _HOOKED:
         shell.set_hook("complete_command", _complete, str_key=key)  # type: ignore[no-untyped-call]
-    for module, kind in _SHOWN:
-        _formatter(shell).for_type_by_name(module, kind, _bundle)
+    for module, kind in DISPLAYS:
+        _formatter(shell).for_type_by_name(module, kind, bundle)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
@@ -238,7 +226,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     hooks = shell.strdispatchers["complete_command"].strs if "complete_command" in shell.strdispatchers else {}
     for key in _HOOKED:
         hooks.pop(key, None)
-    for module, kind in _SHOWN:
+    for module, kind in DISPLAYS:
         _formatter(shell).pop(f"{module}.{kind}", None)
 
 

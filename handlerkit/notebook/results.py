@@ -11,9 +11,9 @@ from typing import Any
 from handlerkit.check import Check
 from handlerkit.messages import Finding
 from handlerkit.model import Model
+from handlerkit.view.displays import View, view
 from handlerkit.view.html.checks import drawn
 from handlerkit.view.html.elements import escape, page
-from handlerkit.view.render import View, view
 
 
 def file_size(size: int) -> str:

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,7 @@ from handlerkit.unpack import Unpacked
 from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
 from handlerkit.view.diff.comparison import Comparison, compare
 from handlerkit.view.preview.preview import Preview
+from handlerkit.view.shown_run import ShownRun, shown_as_of
 
 if TYPE_CHECKING:
     from handlerkit.endpoints.server import Server
@@ -228,7 +228,7 @@ class Session:
                 asked = worker.with_envelope(envelope)
                 if payloads:
                     requests = [envelopes.wrap(envelope, one, as_tensor=as_tensor) for one in requests]
-            run = replace(asked.predict(*(one for one in requests for _ in range(batch))), **shown)
+            run = ShownRun.of(asked.predict(*(one for one in requests for _ in range(batch))), *shown)
         entry.last = run
         if run.ok:
             self.last_exception = None
@@ -400,7 +400,8 @@ class Session:
         if save is not None and live is not None and not what:
             return previews.saved(live, save, every=False)
         last = entry.last if not what else None
-        shown, envelope = _shown(shown_as or (last.shown_as if last else ""), geometry), envelope or envelope_of(last)
+        shown = _shown(shown_as or (shown_as_of(last) if last else ""), geometry)
+        envelope = envelope or envelope_of(last)
 
         def wrap(request: Request) -> Request:
             return envelopes.wrap(envelope, request) if envelope else request
@@ -408,7 +409,7 @@ class Session:
         def predict(request: Request) -> Run:
             asked = self._entries.get(name, entry)  # %model may have begun it anew
             worker = asked.serve()
-            asked.last = replace((worker.with_envelope(envelope) if envelope else worker).predict(request), **shown)
+            asked.last = ShownRun.of((worker.with_envelope(envelope) if envelope else worker).predict(request), *shown)
             return asked.last
 
         samples = dict.fromkeys(last.requests) if last else previews.requests(what, wrap)
@@ -501,17 +502,16 @@ def _existing_target(name: PathLike | None, default: PathLike) -> PathLike:
     return name if name in NAMES else Path(name).expanduser().absolute()
 
 
-def _shown(shown_as: str, geometry: str) -> dict[str, Any]:
+def _shown(shown_as: str, geometry: str) -> tuple[str, Geometry | None]:
     """What the user says of a Run's display. Raises RequestError for a name or a geometry that is none."""
     from handlerkit import view
 
     if shown_as and shown_as not in view.names():
         raise RequestError(f"there is no view {shown_as!r}: choose one of {', '.join(view.names())}")
     try:
-        said = {"geometry": Geometry.parse(geometry)} if geometry else {}
+        return shown_as, Geometry.parse(geometry) if geometry else None
     except ValueError as problem:
         raise RequestError(str(problem)) from None
-    return {"shown_as": shown_as, **said}
 
 
 #: The one session of this notebook.

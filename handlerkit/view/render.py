@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
 from handlerkit.formatting import counted, duration, excerpt, shorten, size
 from handlerkit.messages import Call, Exchange, Geometry, Run, describe
-from handlerkit.view.decode.contents import DecodedResponse
-from handlerkit.view.decode.views import read
+from handlerkit.view.decode.response import DecodedResponse
+from handlerkit.view.displays import View
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange, findings
-
-if TYPE_CHECKING:
-    from PIL import Image
+from handlerkit.view.shown_run import ShownRun, geometry_of, shown_as_of
+from handlerkit.view.views import VIEWS
 
 PAGE = 12  # exchanges on a page
 _FEW = 5  # classes in a small drawing
@@ -24,46 +21,23 @@ _CALLS = 3  # calls whose times are shown unfolded
 _SMALL = 18_000  # bytes of a small picture
 
 
-@dataclass(frozen=True)
-class View:
-    """A display: `text`, `html`, and the answer's picture (PIL) or None."""
-
-    text: str
-    html: str
-    image: Image.Image | None = None
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        bundle = {"text/plain": self.text, "text/html": self.html}
-        wanted = set(include or bundle) - set(exclude or ())
-        return {kind: data for kind, data in bundle.items() if kind in wanted}
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-@singledispatch
-def view(shown: object, *, shown_as: str = "", geometry: Geometry | None = None, page: int = 1) -> View:
-    """The display of a Run, a LoadError, a Report, a Check, Envelopes, a Comparison or a Bench.
+def run_view(run: Run, *, shown_as: str = "", geometry: Geometry | None = None, page: int = 1) -> View:
+    """The display of a Run.
 
     Args:
-        shown_as: of a Run: the name of the view to read its answers with; "" for the one that fits.
-        geometry: of a Run: what the handler did to the input image, instead of what is known of it.
-        page: of a Run with many exchanges: which dozen of them, from 1 on. Only these are read and drawn.
+        shown_as: the name of the view to read its answers with; "" for the one that fits.
+        geometry: what the handler did to the input image, instead of what is known of it.
+        page: of many exchanges: which dozen of them, from 1 on. Only these are read and drawn.
 
-    Raises TypeError for anything else, ValueError for a view or a page that is not there.
+    Raises ValueError for a view or a page that is not there.
     """
-    raise TypeError(f"a view shows a Run, a LoadError, a Report, a Check or a comparison, not a {type(shown).__name__}")
-
-
-@view.register
-def _(run: Run, *, shown_as: str = "", geometry: Geometry | None = None, page: int = 1) -> View:
-    run = replace(run, shown_as=shown_as or run.shown_as, geometry=geometry or run.geometry)
+    run = ShownRun.of(run, shown_as, geometry)
     return _single(run) if len(run.exchanges) == 1 else _several(run, page)
 
 
-def answer(run: Run, one: Exchange) -> DecodedResponse:
-    """What an exchange of this Run says."""
-    return read(one, run.labels, run.geometry, run.shown_as)
+def answer(run: Run, one: Exchange, shown_as: str = "") -> DecodedResponse:
+    """What an exchange of this Run says, read with that view, or else with the one that the Run is to be shown with."""
+    return VIEWS.read(one, run.labels, geometry_of(run), shown_as or shown_as_of(run))
 
 
 def _single(run: Run) -> View:

@@ -23,7 +23,7 @@ from handlerkit.handlers.image_requests import (
     RAW,
     Refusal,
     Settings,
-    color,
+    class_color,
     middle,
     negotiate,
     pack,
@@ -278,7 +278,7 @@ def test_several_pictures_are_parts_of_a_multipart_body() -> None:
 
 
 def test_colors_of_classes_are_apart() -> None:
-    colors = np.array([color(index) for index in range(21)], dtype=int)
+    colors = np.array([class_color(index) for index in range(21)], dtype=int)
     distances = np.abs(colors[:, None] - colors[None]).sum(axis=2) + 999 * np.eye(21, dtype=int)
     assert distances.min() > 30
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from handlerkit.messages import Exchange, Request, Response, Run
+from handlerkit.view.shown_run import ShownRun
 
 GRAY = (90, 90, 90)
 
@@ -42,6 +43,7 @@ def send() -> Callable[..., Run]:
             answer = json.dumps(answer).encode()
         arrivals = rest.pop("arrivals", None)
         response = Response(rest.pop("status", 200), "", headers, answer, chunks, arrivals=arrivals)
-        return Run((Exchange(request, response),), model="coins", **rest)
+        shown = {"shown_as": rest.pop("shown_as", ""), "geometry": rest.pop("geometry", None)}
+        return ShownRun.of(Run((Exchange(request, response),), model="coins", **rest), **shown)
 
     return make

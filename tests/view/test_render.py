@@ -17,8 +17,8 @@ from handlerkit.errors import LoadError
 from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, Frame, LogLine, Part, Request, Response, Run
 from handlerkit.timing import Timings
 from handlerkit.view import draw, render
-from handlerkit.view.decode import views
 from handlerkit.view.html import elements
+from handlerkit.view.views import VIEWS
 
 BOXES = [{"coin": [10, 20, 50, 60], "score": 0.98}, {"ring": [60, 5, 90, 30], "score": 0.5}]
 FAILED = b'{\n  "code": 503,\n  "type": "InternalServerException",\n  "message": "Prediction failed"\n}\n'
@@ -255,7 +255,7 @@ def test_the_times_of_many_calls_are_folded():
 
 def test_a_page_reads_its_own_exchanges_alone(monkeypatch):
     read = []
-    monkeypatch.setattr(render, "answer", lambda run, one: read.append(one) or views.read(one))
+    monkeypatch.setattr(render, "answer", lambda run, one: read.append(one) or VIEWS.read(one))
     exchanges = tuple(run(answered([number])).exchanges[0] for number in range(5000))
     shown = view(Run(exchanges, (), model="coins"), page=417)
     assert read == list(exchanges[4992:])

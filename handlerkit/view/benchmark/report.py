@@ -11,16 +11,16 @@ from itertools import groupby
 
 from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Profile, Row
 from handlerkit.formatting import duration, size
+from handlerkit.view.displays import View
 from handlerkit.view.html.elements import code, data_uri, details, escape, folds, page
-from handlerkit.view.render import View, view
 
 _WIDTH, _SHARP = 960, 160  # of the plot: pixels it takes, and dots an inch, more than are needed for that
 _TIME = 8  # characters of the longest time
 _VERDICTS = {"faster": "ok", "slower": "bad"}
 
 
-@view.register
-def _(bench: Bench) -> View:
+def bench_view(bench: Bench) -> View:
+    """The display of a Bench."""
     from handlerkit.view.benchmark.plot import plot
 
     head, note = _head(bench)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Formats that PIL reads by itself; EPS, for one, would start Ghostscript on bytes that came over the network. Its
 #: names are those of PIL's openers: a name that has none would end the search.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-#: How wide an input image is drawn at most; larger ones shrink by a whole number, which is quick and leaves masks sharp.
+#: How wide an input image is drawn at most; a larger one shrinks by a whole number: it is quick, and masks stay sharp.
 SHOWN_WIDTH = 1600
 _ROTATED = {3: 180, 6: 90, 8: 270}  # EXIF's Orientation, in degrees clockwise
 _SIDES = re.compile(r"(?:x-)?(?:image-)?(width|height|size)")

@@ -9,9 +9,10 @@ from handlerkit.formatting import counted, plain, shorten
 from handlerkit.messages import Exchange, Request, Run, describe
 from handlerkit.verify import Row, verify
 from handlerkit.view.diff.changes import Changes, changes
+from handlerkit.view.displays import View
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange
-from handlerkit.view.render import View, answer, view
+from handlerkit.view.render import answer
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,10 +37,10 @@ class Comparison:
         return alike and all(row.verdict != "different" for row in self.rows)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return view(self)._repr_mimebundle_(include, exclude)
+        return comparison_view(self)._repr_mimebundle_(include, exclude)
 
     def __repr__(self) -> str:
-        return view(self).text
+        return comparison_view(self).text
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ def _cut(run: Run, count: int) -> Run:
     return replace(run, exchanges=run.exchanges[:count])
 
 
-@view.register
-def _(shown: Comparison) -> View:
+def comparison_view(shown: Comparison) -> View:
+    """The display of a Comparison."""
     head = _head(shown)
     lines, parts, image = _pairs(shown)
     line = f'<div class="hk-line"><b>{elements.escape(head)}</b></div>'

@@ -12,8 +12,8 @@ from typing import get_args
 from handlerkit.check import Check
 from handlerkit.formatting import printable
 from handlerkit.messages import Finding, Severity
+from handlerkit.view.displays import View
 from handlerkit.view.html import elements, findings
-from handlerkit.view.render import View, view
 
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _BADGES = {"error": "bad", "warning": "odd", "info": "note"}
@@ -21,8 +21,8 @@ _UNFOLDED = 12  # findings
 _MOST = 200  # findings of a display; an archive from elsewhere may hold any number
 
 
-@view.register
-def _(check: Check) -> View:
+def check_view(check: Check) -> View:
+    """The display of a Check."""
     return View("\n".join(_lines(check)), elements.page(*drawn(check)))
 
 

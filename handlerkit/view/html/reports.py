@@ -9,12 +9,12 @@ from handlerkit.formatting import MAX_TEXT, counted, excerpt, plain, shorten
 from handlerkit.messages import describe
 from handlerkit.verify import Enveloped, Envelopes, Report
 from handlerkit.view.diff.comparison import changed, compare
+from handlerkit.view.displays import View
 from handlerkit.view.html import elements, exchange, findings
-from handlerkit.view.render import View, view
 
 
-@view.register
-def _(problem: LoadError) -> View:
+def load_error_view(problem: LoadError) -> View:
+    """The display of a LoadError."""
     answer = describe(problem.response)
     text = [problem.args[0], f"registering it answers {answer}", *findings.findings_text(problem.findings)]
     parts = [
@@ -35,8 +35,8 @@ def _(problem: LoadError) -> View:
     return View(plain("\n".join(text)), elements.page(*parts))
 
 
-@view.register
-def _(report: Report) -> View:
+def report_view(report: Report) -> View:
+    """The display of a Report."""
     verdicts = counted(Counter(row.verdict for row in report.rows)) or "nothing compared"
     head = f"verified on {report.place}"
     stands_in = report.environment.stands_in if report.environment else ""
@@ -66,8 +66,8 @@ def _(report: Report) -> View:
     return View(plain("\n".join(text + apart)), elements.page(line, plain(table) if rows else "", drawn))
 
 
-@view.register
-def _(compared: Envelopes) -> View:
+def envelopes_view(compared: Envelopes) -> View:
+    """The display of Envelopes."""
     count = len(compared.samples)
     head = f"{count} sample{'s' * (count != 1)} to {compared.model} in each envelope"
     verdicts = counted(Counter(compared.verdicts)) or "nothing compared"

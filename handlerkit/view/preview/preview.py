@@ -20,9 +20,10 @@ from handlerkit.errors import HandlerkitError, RequestError
 from handlerkit.messages import Request, Run
 from handlerkit.messages.part import guess_type
 from handlerkit.view import draw
+from handlerkit.view.displays import View
 from handlerkit.view.html import elements
 from handlerkit.view.preview.message import Message, message
-from handlerkit.view.render import View, view
+from handlerkit.view.render import run_view
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -185,7 +186,7 @@ class Preview:
 
     def _still(self) -> View:
         if self._static is None and self.run is not None:
-            self._static = view(self.run)
+            self._static = run_view(self.run)
         return self._static or View("no sample yet", elements.page('<div class="hk-soft">no sample yet</div>'))
 
     def _anchored(self, page: str) -> str:

@@ -9,7 +9,7 @@ from PIL import Image
 import handlerkit as hk
 from handlerkit import view
 from handlerkit.view import draw
-from handlerkit.view.diff import changes
+from handlerkit.view.diff import boxes
 from handlerkit.view.html import elements
 
 TABLE = np.zeros((80, 100), int)
@@ -28,18 +28,18 @@ def lines(before, after) -> list[str]:
 def test_boxes_are_paired_by_their_overlap():
     before = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [50, 0, 60, 10]])
     after = np.array([[21, 0, 31, 10], [0, 0, 10, 10], [57, 0, 67, 10]])
-    assert changes.match(before, after) == [(0, 1, 1.0), (1, 0, pytest.approx(90 / 110))]
+    assert boxes.match(before, after) == [(0, 1, 1.0), (1, 0, pytest.approx(90 / 110))]
 
 
 def test_each_box_is_in_one_pair_and_the_surest_pair_wins():
     before, after = np.array([[0, 0, 10, 10], [1, 0, 11, 10]]), np.array([[1, 0, 11, 10]])
-    assert changes.match(before, after) == [(1, 0, 1.0)]
+    assert boxes.match(before, after) == [(1, 0, 1.0)]
 
 
 def test_boxes_that_are_not_finite_pair_with_nothing():
     nan = np.array([[float("nan"), 0, 10, 10]])
-    assert changes.match(nan, nan) == []
-    assert changes.match(np.zeros((0, 4)), nan) == []
+    assert boxes.match(nan, nan) == []
+    assert boxes.match(np.zeros((0, 4)), nan) == []
 
 
 def test_what_happened_to_each_box_is_told(send):
@@ -183,6 +183,6 @@ def test_what_labels_say_is_escaped(send):
 
 
 def test_new_and_gone_have_colors_that_differ_for_all_eyes():
-    colors = {changes._NEW, changes._GONE, changes._CHANGED}
+    colors = {boxes._NEW, boxes._GONE, boxes._CHANGED}
     assert len(colors) == 3
     assert colors <= set(draw.palette())

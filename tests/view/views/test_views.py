@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,10 +12,21 @@ from PIL import Image
 
 from handlerkit import view
 from handlerkit.messages import Geometry
-from handlerkit.predictions import Classifications
-from handlerkit.view.decode import views
-from handlerkit.view.decode.contents import Document, HeatMap, InstanceMasks, Picture, Tensors, TokenWeights
+from handlerkit.predictions import Classifications, Detections
+from handlerkit.view.decode.response import Picture
+from handlerkit.view.diff.changes import Changes
+from handlerkit.view.diff.comparison import compare
+from handlerkit.view.drawings import Drawing
+from handlerkit.view.preview.marks import Marks
+from handlerkit.view.preview.message import message
 from handlerkit.view.render import answer
+from handlerkit.view.views import VIEWS
+from handlerkit.view.views.documents import Document
+from handlerkit.view.views.heatmap import HeatMap
+from handlerkit.view.views.masks import InstanceMasks
+from handlerkit.view.views.spec import ViewSpec
+from handlerkit.view.views.tensors import Tensors
+from handlerkit.view.views.tokens import TokenWeights
 
 TABLE = np.zeros((80, 100), int)
 TABLE[20:40, 30:60] = 1
@@ -199,7 +211,7 @@ def test_errors_are_not_drawn(send):
 
 @pytest.fixture
 def own_views(monkeypatch):
-    monkeypatch.setattr(views.VIEWS, "kinds", list(views.VIEWS.kinds))
+    monkeypatch.setattr(VIEWS, "specs", list(VIEWS.specs))
 
 
 @pytest.mark.usefixtures("own_views")
@@ -227,6 +239,41 @@ def test_a_registered_view_takes_the_place_of_its_name(send):
     view.register("boxes")(lambda source: None)
     assert view.names().count("boxes") == 1
     assert read(send(CASES["boxes"])).view == "json"
+
+
+@pytest.mark.usefixtures("own_views")
+def test_a_reader_in_a_view_s_place_leaves_its_drawing(send):
+    view.register("boxes")(lambda source: Detections(np.array([[1, 2, 3, 4]], np.float32), None, ["own"]))
+    assert view(send(b"x")).text.splitlines()[-2:] == ["1 box: own (1,2)-(3,4)", "own 1"]
+
+
+@pytest.mark.usefixtures("own_views")
+def test_a_view_that_gives_what_none_draws_leaves_a_note(send):
+    view.register("broken")(lambda source: 3)
+    assert read(send(b"words")).notes == ("not drawn as broken: TypeError: there is no drawing of a int",)
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+
+
+@pytest.mark.usefixtures("own_views")
+def test_a_view_spec_brings_its_own_drawing_comparison_and_marks(send):
+    view.register(
+        ViewSpec(
+            "point",
+            lambda source: Point(source.json["x"]) if isinstance(source.json, dict) and "x" in source.json else None,
+            Point,
+            lambda content, answer: Drawing((f"a point at {content.x}",)),
+            changes=lambda before, after, answer: Changes((f"moved by {after.x - before.x}",)),
+            marks=lambda content, answer: Marks({"boxes": [[content.x, 0, content.x + 1, 1, None, 0]]}),
+        )
+    )
+    one, other = send({"x": 3}), send({"x": 5})
+    assert view(one).text.splitlines()[-1] == "a point at 3"
+    assert "moved by 2" in view(compare(one, other)).text
+    assert message(one, one.exchanges[0], "a").facts["boxes"] == [[3, 0, 4, 1, None, 0]]
 
 
 @pytest.mark.usefixtures("own_views")
