@@ -14,10 +14,11 @@ from typing import Any, Literal
 from handlerkit import envelope
 from handlerkit.errors import RequestError
 from handlerkit.messages import Endpoint, Request, Response, Run, describe
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.targets.target import Environment
 
 #: Headers that differ in every answer, on every endpoint.
-_VOLATILE_HEADERS = frozenset({"x-request-id"})
+_VOLATILE_HEADERS = frozenset({facts.REQUEST_ID})
 _SHOWN = 80  # characters of each side that a difference shows
 _MOST = 20  # differences told for one row
 
@@ -128,7 +129,7 @@ class Envelopes:
     @property
     def verdicts(self) -> list[str]:
         """Those of the envelopes, sample by sample."""
-        return [sample.answers[name].verdict for sample in self.samples for name in envelope.NAMES]
+        return [sample.answers[name].verdict for sample in self.samples for name in envelope.ENVELOPES]
 
     def __repr__(self) -> str:
         return f"<Envelopes {self.model}: {_counted(self.verdicts)}>"
@@ -157,7 +158,7 @@ def compare_envelopes(
     model = ""
     for number, request in enumerate(requests, start=1):
         answers: dict[str, Enveloped] = {}
-        for name in (None, *envelope.NAMES):
+        for name in (None, *envelope.ENVELOPES):
             reference = answers["none"].run if answers else None
             found = answers[name or "none"] = _enveloped(name, request, endpoint, batch, as_tensor, reference)
             model = found.run.model if found.run else model
@@ -203,7 +204,7 @@ def _contents_differ(name: str | None, ours: Response, theirs: Response) -> Diff
     here, there = _content("body", ours), _content(name or "body", theirs)
     if isinstance(here, bytes) or isinstance(there, bytes):
         return _bytes_differ(here, there)
-    if name == "kservev2" and not isinstance(here, list):
+    if envelope.named(name or "body").flat and not isinstance(here, list):
         here = [here]
     return next(_values_differ("answer", here, there, frozenset(), 0), None)
 
@@ -249,7 +250,7 @@ def _counted(verdicts: Sequence[str]) -> str:
 
 def _without_id(response: Response) -> bytes:
     """The body without the id that the server gave the request, which is another one each time."""
-    return response.body.replace((response.header("x-request-id") or "\0").encode(), b"<request id>")
+    return response.body.replace((response.header(facts.REQUEST_ID) or "\0").encode(), b"<request id>")
 
 
 def _differs(name: str, ours: Response, theirs: Response) -> bool:

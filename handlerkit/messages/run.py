@@ -13,6 +13,7 @@ from handlerkit.messages.finding import Finding
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import describe
 from handlerkit.serving.http import Response
+from handlerkit.serving.torchserve_facts import MAX_RESPONSE_SIZE
 from handlerkit.timing import Timings
 
 Item = TypeVar("Item")
@@ -38,7 +39,7 @@ class Run:
     endpoint: str = ""
     model: str = ""
     labels: Mapping[str, str] | None = field(default=None, repr=False)
-    max_response_size: int = 6553500
+    max_response_size: int = MAX_RESPONSE_SIZE
 
     @cached_property
     def requests(self) -> tuple[Request, ...]:

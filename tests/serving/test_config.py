@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlerkit.serving.config import Config, PropertyError, as_text, check_keys
+from handlerkit.serving.config import Config, PropertyError, check_keys, property_text
 
 
 def test_nothing_given_is_torchserves_defaults() -> None:
@@ -36,7 +36,6 @@ def test_value_of_its_own_kind_or_as_text(key: str, given: object, value: object
         ("max_request_size", "big", "max_request_size is a whole number, not 'big'"),
         ("decode_input_request", "no", "decode_input_request is true or false, not 'no'"),
         ("decode_input_request", 1, "true or false, not 1"),
-        ("service_envelope", "jsn", "service_envelope is one of body, json, kserve, kservev2, not 'jsn'"),
         ("max_request_siz", 1, "no config.properties key 'max_request_siz'; did you mean max_request_size?"),
         ("zzzzzz", 1, "no config.properties key 'zzzzzz'$"),
     ],
@@ -55,8 +54,8 @@ def test_check_keys_looks_at_names_only() -> None:
 
 
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (False, "false"), (3, "3"), ("x", "x")])
-def test_as_text(value: object, text: str) -> None:
-    assert as_text(value) == text
+def test_property_text(value: object, text: str) -> None:
+    assert property_text(value) == text
 
 
 def test_environment_counts_only_where_it_is_let(monkeypatch: pytest.MonkeyPatch) -> None:
