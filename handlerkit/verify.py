@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from handlerkit import envelope
 from handlerkit.errors import RequestError
+from handlerkit.formatting import byte_size
 from handlerkit.messages import Endpoint, Request, Response, Run, describe
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.targets.target import Environment
@@ -212,7 +213,7 @@ def _contents_differ(name: str | None, ours: Response, theirs: Response) -> Diff
 def _bytes_differ(here: Any, there: Any) -> Difference | None:
     if isinstance(here, bytes) and isinstance(there, bytes):
         return _first_byte(here, there) if here != there else None
-    sides = [f"{len(one)} bytes" if isinstance(one, bytes) else _shown(json.dumps(one)) for one in (here, there)]
+    sides = [byte_size(len(one)) if isinstance(one, bytes) else _shown(json.dumps(one)) for one in (here, there)]
     return Difference("answer", *sides)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handlerkit.errors import HandlerkitError
+from handlerkit.formatting import duration
 from handlerkit.memory import Memory
 
 Verdict = Literal["faster", "slower", "no difference seen"]
@@ -190,7 +191,7 @@ class Bench:
     profile: Profile | None = None
 
     def __repr__(self) -> str:
-        cases = ", ".join(f"{row.sample} × {row.batch}: {row.median * 1e3:.3g} ms" for row in self.rows[:4])
+        cases = ", ".join(f"{row.sample} × {row.batch}: {duration(row.median)}" for row in self.rows[:4])
         more = ", ..." if len(self.rows) > 4 else ""
         return f"<Bench {self.model}: {cases}{more}>"
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from handlerkit.formatting import counted, duration, excerpt, shorten, size
+from handlerkit.formatting import byte_size, counted, duration, excerpt, shorten
 from handlerkit.messages import Call, Exchange, Geometry, Run, describe
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.displays import View
@@ -117,7 +117,7 @@ def _card(name: str, one: Exchange, drawn: Drawing) -> str:
     body = elements.code(excerpt(drawn.text, 400)) if told else "" if drawn.text else drawn.html
     return (
         f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.badge(one.response)}'
-        f'<span class="hk-soft">{size(len(one.response.body))}</span></div>'
+        f'<span class="hk-soft">{byte_size(len(one.response.body))}</span></div>'
         f"{image}{elements.key(drawn.keys[:_FEW])}{lines}{body}</div>"
     )
 

@@ -99,7 +99,7 @@ def test_durations(seconds, said):
 
 def test_sizes():
     counts = (0, 89, 12_400, 999_960, 6_553_500)
-    assert [formatting.size(count) for count in counts] == ["0 B", "89 B", "12.4 KB", "1 MB", "6.6 MB"]
+    assert [formatting.byte_size(count) for count in counts] == ["0 B", "89 B", "12.4 KB", "1 MB", "6.6 MB"]
 
 
 def test_text_of_a_picture():

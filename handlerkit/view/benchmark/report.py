@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Profile, Row
-from handlerkit.formatting import duration, size
+from handlerkit.formatting import byte_size, duration
 from handlerkit.view.displays import View
 from handlerkit.view.html.elements import code, data_uri, details, escape, folds, page
 
@@ -78,7 +78,7 @@ def _columns(bench: Bench) -> list[str]:
 
 def _cells(row: Row, bench: Bench) -> list[str]:
     cells = [row.sample, str(row.batch), duration(row.median), duration(row.p90), duration(row.p99)]
-    return [*cells, _about(row.throughput), size(row.answer), _memory(row)][: len(_columns(bench))]
+    return [*cells, _about(row.throughput), byte_size(row.answer), _memory(row)][: len(_columns(bench))]
 
 
 def _about(figure: float) -> str:
@@ -89,9 +89,9 @@ def _memory(row: Row) -> str:
     """`≈812 MB (≈45 MB of it added), CUDA ≈3.1 GB`."""
     told = []
     if row.memory.process is not None:
-        told.append(f"≈{size(row.memory.process)} (≈{size(row.memory.added or 0)} of it by the call)")
+        told.append(f"≈{byte_size(row.memory.process)} (≈{byte_size(row.memory.added or 0)} of it by the call)")
     if row.memory.cuda is not None:
-        told.append(f"CUDA ≈{size(row.memory.cuda)}")
+        told.append(f"CUDA ≈{byte_size(row.memory.cuda)}")
     return ", ".join(told)
 
 
@@ -185,7 +185,7 @@ def _advised(advice: Advice) -> tuple[str, list[str], list[list[str]]]:
     for option in advice.options:
         name = f"{option.name} (now)" if option.now and advice.name in ("encode", "decode") else option.name
         cells = [name, duration(option.seconds)]
-        rows.append(cells + [size(option.size or 0)] * sized + [option.note] * noted)
+        rows.append(cells + [byte_size(option.size or 0)] * sized + [option.note] * noted)
     return _SAID[advice.name](advice), columns, rows
 
 
@@ -197,8 +197,8 @@ def _encode(advice: Advice) -> str:
         return (
             f"{taken}. Of the forms measured on it ({advice.about}), none without loss is faster than what it has now."
         )
-    told = f"as {best.name}: {duration(best.seconds)} and {size(best.size or 0)}"
-    instead = f" instead of {duration(now.seconds)} and {size(now.size or 0)}" if now else ""
+    told = f"as {best.name}: {duration(best.seconds)} and {byte_size(best.size or 0)}"
+    instead = f" instead of {duration(now.seconds)} and {byte_size(now.size or 0)}" if now else ""
     return f"{taken}. Measured on it ({advice.about}), {told}{instead}."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from handlerkit.formatting import MAX_TEXT, duration, percent, plain, size
+from handlerkit.formatting import MAX_TEXT, byte_size, duration, percent, plain
 from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe
 from handlerkit.timing import STAGES, Timings
 from handlerkit.view import draw
@@ -28,7 +28,7 @@ def answered(response: Response, limit: int | None = None) -> str:
     kind = response.content_type or "no content type"
     pieces = f", {len(response.chunks)} chunks" if response.chunks is not None else ""
     share = f" ({percent(len(response.body) / limit)} of max_response_size)" if limit else ""
-    return f"{status}{',' * (' ' in status)} {kind}, {size(len(response.body))}{pieces}{share}"
+    return f"{status}{',' * (' ' in status)} {kind}, {byte_size(len(response.body))}{pieces}{share}"
 
 
 def badge(response: Response) -> str:
@@ -39,12 +39,12 @@ def badge(response: Response) -> str:
 
 def status_line(request: Request, response: Response, model: str, limit: int) -> str:
     share = len(response.body) / limit if limit else 0
-    of_limit = f"{escape(percent(share))} of max_response_size {size(limit)}"
+    of_limit = f"{escape(percent(share))} of max_response_size {byte_size(limit)}"
     meter = f'<span class="hk-meter"><span style="width:{min(100, 100 * share):.1f}%"></span></span>'
     pieces = f" · {len(response.chunks)} chunks" if response.chunks is not None else ""
     return (
         f'<div class="hk-line"><span class="hk-asked">{escape(asked(request, model, " · "))}</span>{badge(response)}'
-        f'<span class="hk-soft">{escape(response.content_type or "no content type")} · {size(len(response.body))}'
+        f'<span class="hk-soft">{escape(response.content_type or "no content type")} · {byte_size(len(response.body))}'
         f"{pieces} · {of_limit}</span>{meter if share >= 0.05 else ''}</div>"
     )
 

@@ -11,7 +11,7 @@ import io
 from dataclasses import dataclass, replace
 from typing import Any
 
-from handlerkit.formatting import excerpt, shorten, size
+from handlerkit.formatting import byte_size, excerpt, shorten
 from handlerkit.messages import Exchange, Headers, Run
 from handlerkit.view import draw
 from handlerkit.view.decode.response import DecodedResponse
@@ -121,7 +121,7 @@ def _body(body: bytes) -> str:
     if body and "\ufffd" not in begun[:-1] and "\0" not in begun:
         return elements.code(fragments.pretty(begun) if len(body) <= _READ else excerpt(begun, whole=len(body)))
     begins = f": {body[:24].hex(' ')} …" if body else ""
-    return f'<div class="hk-soft">{size(len(body))}{begins}</div>'
+    return f'<div class="hk-soft">{byte_size(len(body))}{begins}</div>'
 
 
 def _without_secrets(headers: Headers) -> Headers:

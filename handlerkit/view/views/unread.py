@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from handlerkit.formatting import size
+from handlerkit.formatting import byte_size
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
 from handlerkit.view.drawings import Drawing
@@ -24,7 +24,7 @@ def _read(source: Source) -> Unread:
 
 def _draw(content: Unread, answer: DecodedResponse) -> Drawing:
     data = content.data
-    return Drawing((f"{size(len(data))} of bytes: {data[:24].hex(' ')}{' …' if len(data) > 24 else ''}",))
+    return Drawing((f"{byte_size(len(data))} of bytes: {data[:24].hex(' ')}{' …' if len(data) > 24 else ''}",))
 
 
 BYTES = ViewSpec("bytes", _read, Unread, _draw, errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from handlerkit.formatting import duration
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
@@ -91,8 +92,8 @@ def timeout_not_in_force(seen: Evidence) -> Finding | None:
 
 def _set_aside(seen: Evidence, asked: int, now: int, served: str) -> Finding:
     what = (
-        f"The call took {seen.seconds:.1f} s. A response_timeout of {asked} s was asked for, but {now} s is in force: "
-        "the model has a config file, and then only its responseTimeout counts "
+        f"The call took {duration(seen.seconds)}. A response_timeout of {asked} s was asked for, but {now} s is in "
+        "force: the model has a config file, and then only its responseTimeout counts "
         f"({facts.RESPONSE_TIMEOUT} s without one)."
     )
     change = f"Write responseTimeout: {asked} into model-config.yaml."
