@@ -14,7 +14,7 @@ from typing import Any, Literal
 from handlerkit import envelope
 from handlerkit.errors import RequestError
 from handlerkit.formatting import byte_size
-from handlerkit.messages import Endpoint, Request, Response, Run, describe
+from handlerkit.messages import Endpoint, Request, Response, Run, describe_response
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.targets.target import Environment
 
@@ -39,7 +39,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedResponse:
     """One request's comparison. `volatile` names what was left out, and why."""
 
     label: str
@@ -57,7 +57,7 @@ class Report:
     """
 
     endpoint: str
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedResponse, ...]
     run: Run
     other: Run
     environment: Environment | None = None
@@ -195,13 +195,13 @@ def _sentence(found: Difference) -> str:
 def _why(run: Run) -> str:
     if run.findings:
         return run.findings[0].message
-    return next(f"It answers {describe(response)}." for response in run.responses if not response.ok)
+    return next(f"It answers {describe_response(response)}." for response in run.responses if not response.ok)
 
 
 def _contents_differ(name: str | None, ours: Response, theirs: Response) -> Difference | None:
     """Where the answer inside an envelope first differs from the one without an envelope."""
     if ours.status != theirs.status:
-        return Difference("status", describe(ours), describe(theirs))
+        return Difference("status", describe_response(ours), describe_response(theirs))
     here, there = _content("body", ours), _content(name or "body", theirs)
     if isinstance(here, bytes) or isinstance(there, bytes):
         return _bytes_differ(here, there)
@@ -230,7 +230,7 @@ def _label(request: Request, number: int) -> str:
     return request.label or f"request {number}"
 
 
-def _compare(label: str, ours: Response, theirs: Response, ignore: frozenset[str], rtol: float) -> Row:
+def _compare(label: str, ours: Response, theirs: Response, ignore: frozenset[str], rtol: float) -> ComparedResponse:
     volatile = [f"{name} (ignored)" for name in sorted(ignore) if _differs(name, ours, theirs)]
     found = list(_heads(ours, theirs, ignore))
     if ours.body != theirs.body and _without_id(ours) == _without_id(theirs):
@@ -242,7 +242,7 @@ def _compare(label: str, ours: Response, theirs: Response, ignore: frozenset[str
     if ours.complete != theirs.complete:
         found.append(Difference("end of the answer", _whole(ours), _whole(theirs)))
     verdict: Verdict = "different" if found else "equal" if volatile else "identical"
-    return Row(label, verdict, tuple(found[:_MOST]), tuple(volatile))
+    return ComparedResponse(label, verdict, tuple(found[:_MOST]), tuple(volatile))
 
 
 def _counted(verdicts: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from handlerkit.bench.results import Row
+from handlerkit.bench.results import Measurement
 from handlerkit.errors import RequestError
 from handlerkit.memory import Memory, peak_memory
 from handlerkit.messages import Endpoint, Request, Run
@@ -52,11 +52,11 @@ class Case:
         self.seconds[repeat] = sum(call.timings.total for call in run.calls) if run.calls else seconds
         self.last = run
 
-    def row(self) -> Row:
+    def row(self) -> Measurement:
         """The figures so far."""
         names = dict.fromkeys(name for stages in self.stages.values() for name in stages)
         answers = self.last.responses if self.last else ()
-        return Row(
+        return Measurement(
             self.label,
             self.batch,
             seconds=tuple(self.seconds.values()),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from handlerkit.bench.advice import batches
 from handlerkit.bench.cases import Progress, check, counter, label
-from handlerkit.bench.results import Bench, Row
+from handlerkit.bench.results import Bench, Measurement
 from handlerkit.errors import RequestError
 from handlerkit.messages import Endpoint, Request, Run
 
@@ -52,7 +52,7 @@ def measure_clients(
             f"a batch of {max(batch_sizes)} is filled by as many clients: concurrency is {max(batch_sizes)} or more, "
             f"not {clients}"
         )
-    rows: dict[tuple[int, int], Row] = {}
+    rows: dict[tuple[int, int], Measurement] = {}
     last: Run | None = None
     interrupted = False
     done = counter(progress, repeats * sum(batch_sizes) * len(samples))
@@ -109,9 +109,9 @@ def _send(
         answered[0].run.raise_for_status()
 
 
-def _row(sample: str, batch: int, clients: int, answered: Sequence[_Answered]) -> Row:
+def _row(sample: str, batch: int, clients: int, answered: Sequence[_Answered]) -> Measurement:
     good = [one for one in answered if one.run.ok]
-    return Row(
+    return Measurement(
         sample,
         batch,
         clients,

@@ -78,7 +78,7 @@ class Metric:
 
     @classmethod
     def parse(cls, line: str) -> Metric | None:
-        """The sample in a log line; None where the line holds none."""
+        """The sample in a log line; None if the line holds none."""
         if (found := cls.PATTERN.match(line)) is None:
             return None
         name, unit, value, dims, kind = found.groups()

@@ -41,7 +41,7 @@ class Geometry:
 
     @classmethod
     def of(cls, transform: Any) -> Geometry | None:
-        """The geometry of a torchvision transform, such as a handler's `image_processing`; None where it holds steps
+        """The geometry of a torchvision transform, such as a handler's `image_processing`; None if it holds steps
         that are not known here, or in another order."""
         resize = crop = None
         for step in getattr(transform, "transforms", [transform]):
@@ -55,7 +55,7 @@ class Geometry:
                 return None
         return cls(resize, crop)
 
-    def frame(self, size: Size) -> tuple[float, float, float, float]:
+    def region(self, size: Size) -> tuple[float, float, float, float]:
         """Where the network's picture lies on an input image of that (width, height): (x1, y1, x2, y2) in its pixels.
 
         The roundings are those of torchvision's functional.resize and functional.center_crop.

@@ -11,7 +11,7 @@ from handlerkit.errors import ResponseError
 from handlerkit.messages.call import Call, ErrorInfo, LogLine, Metric
 from handlerkit.messages.finding import Finding
 from handlerkit.messages.request import Request
-from handlerkit.messages.response import describe
+from handlerkit.messages.response import describe_response
 from handlerkit.serving.http import Response
 from handlerkit.serving.torchserve_facts import MAX_RESPONSE_SIZE
 from handlerkit.timing import Timings
@@ -110,14 +110,14 @@ class Run:
         """This Run, or ResponseError with the causes in plain words and the handler's traceback."""
         if self.ok:
             return self
-        answers = ", ".join(sorted({describe(response) for response in self.responses if not response.ok}))
+        answers = ", ".join(sorted({describe_response(response) for response in self.responses if not response.ok}))
         lines = [f"{self.model} answered {answers}", *map(str, self.findings)]
         if self.error:
             lines.append(self.error.traceback.rstrip())
         raise ResponseError("\n".join(lines), self)
 
     def __repr__(self) -> str:
-        answers = ", ".join(describe(response) for response in self.responses[:4])
+        answers = ", ".join(describe_response(response) for response in self.responses[:4])
         more = ", ..." if len(self.responses) > 4 else ""
         return f"<Run {self.model}: {answers}{more}>"
 

@@ -35,7 +35,8 @@ class Described:
 
     def __repr__(self) -> str:
         lines = [f"{self.name} {self.version}, handler {self.handler}{_for(self.target)}"]
-        lines += [f"  {_OPTIONS.get(option, option):12} {name} ({byte_size(size)})" for option, name, size in self.files]
+        for option, name, size in self.files:
+            lines.append(f"  {_OPTIONS.get(option, option):12} {name} ({byte_size(size)})")
         return "\n".join(lines)
 
 
@@ -81,7 +82,7 @@ class Ready:
     def __repr__(self) -> str:
         comma = "," if ":" in self.reason else ""
         head = f"{self.model}: {self.found}, {self.reason}{comma} in {duration(self.seconds)}"
-        told = [*_without_warnings(self.logs), *(f"worth knowing: {finding}" for finding in self.findings)]
+        told = [*_without_warnings(self.logs), *(f"note: {finding}" for finding in self.findings)]
         return "\n".join([head, *(f"  {line}" for line in told)])
 
 

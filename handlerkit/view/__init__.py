@@ -20,8 +20,9 @@ from handlerkit.view import draw
 from handlerkit.view.decode.source import Source
 from handlerkit.view.displays import View, view
 from handlerkit.view.views import VIEWS
+from handlerkit.view.views.spec import ViewSpec
 
-__all__ = ["Geometry", "Source", "View", "bundle", "draw", "names", "read", "register"]
+__all__ = ["Geometry", "Source", "View", "ViewSpec", "bundle", "draw", "names", "read", "register"]
 
 register = VIEWS.register
 names = VIEWS.names

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from handlerkit.formatting import shorten
 from handlerkit.predictions import Detections
 from handlerkit.view import draw
-from handlerkit.view.decode.response import DecodedResponse, Frame
+from handlerkit.view.decode.response import DecodedResponse, Region
 from handlerkit.view.html import elements, fragments
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MOST = 10  # classes, tensors, pieces of a stream that are listed
 _FEW = 5  # boxes written out
-_READABLE = 480  # pixels that a picture with labels has at least, where it can grow by a whole number
-_FRAME = (0, 114, 178)
+_READABLE = 480  # pixels that a picture with labels has at least, if it can grow by a whole number
+_OUTLINE = (0, 114, 178)
 
 #: (name, value, color, share from 0 to 1 or None)
 Key = tuple[str, str, draw.Color, float | None]
@@ -38,7 +38,7 @@ class Drawing:
         image: the picture.
         aside: the picture is the request's, small beside the keys.
         html: what is shown below the picture and its key.
-        text: that in words, where `facts` and `keys` do not say it.
+        text: that in words, if `facts` and `keys` do not say it.
         folded: html to unfold: the answer as it is.
     """
 
@@ -67,57 +67,58 @@ def drawing(answer: DecodedResponse) -> Drawing:
 
 
 def under(
-    values: npt.NDArray[Any], input_image: InputImage, frame: Frame, method: Image.Resampling
+    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling
 ) -> tuple[Image.Image, npt.NDArray[Any]]:
     """The input image at the size it is shown at, and a map [H, W] of 8 bits or bools that lies on it."""
-    return _ground(input_image, frame), laid(values, input_image, frame, method)
+    return _ground(input_image, region), laid(values, input_image, region, method)
 
 
-def laid(values: npt.NDArray[Any], input_image: InputImage, frame: Frame, method: Image.Resampling) -> npt.NDArray[Any]:
+def laid(
+    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling
+) -> npt.NDArray[Any]:
     """A map [H, W] of 8 bits or bools in its place on the input image as it is shown, 0 beside it; as it is where it
     lies on all of the input image."""
     import numpy as np
     from PIL import Image
 
-    if frame == (0, 0, *input_image.size):
+    if region == (0, 0, *input_image.size):
         return values
-    x1, y1, x2, y2 = _shown(input_image, frame)
-    region = Image.fromarray(np.ascontiguousarray(values).view(np.uint8)).resize(
-        (max(1, x2 - x1), max(1, y2 - y1)), method
-    )
+    x1, y1, x2, y2 = _shown(input_image, region)
+    size = max(1, x2 - x1), max(1, y2 - y1)
+    scaled = Image.fromarray(np.ascontiguousarray(values).view(np.uint8)).resize(size, method)
     layer = Image.new("L", input_image.shown.size)
-    layer.paste(region, (x1, y1))
+    layer.paste(scaled, (x1, y1))
     return np.asarray(layer).astype(values.dtype)
 
 
-def _ground(input_image: InputImage, frame: Frame) -> Image.Image:
+def _ground(input_image: InputImage, region: Region) -> Image.Image:
     """The input image as it is shown; what a handler cropped away is pale, and the rest framed."""
     from PIL import Image, ImageDraw
 
     ground = input_image.shown
-    if frame == (0, 0, *input_image.size):
+    if region == (0, 0, *input_image.size):
         return ground
-    x1, y1, x2, y2 = _shown(input_image, frame)
+    x1, y1, x2, y2 = _shown(input_image, region)
     pale = Image.blend(ground, Image.new("RGB", ground.size, "white"), 0.55)
     inside = (max(0, x1), max(0, y1), min(ground.width, x2), min(ground.height, y2))
     pale.paste(ground.crop(inside), inside[:2])
-    ImageDraw.Draw(pale).rectangle((x1 - 1, y1 - 1, x2, y2), outline=_FRAME)
+    ImageDraw.Draw(pale).rectangle((x1 - 1, y1 - 1, x2, y2), outline=_OUTLINE)
     return pale
 
 
-def _shown(input_image: InputImage, frame: Frame) -> tuple[int, int, int, int]:
-    """A frame in the pixels of the input image as it is shown."""
+def _shown(input_image: InputImage, region: Region) -> tuple[int, int, int, int]:
+    """A region in the pixels of the input image as it is shown."""
     scale = input_image.shown.width / input_image.size[0]
-    x1, y1, x2, y2 = (round(edge * scale) for edge in frame)
+    x1, y1, x2, y2 = (round(edge * scale) for edge in region)
     return x1, y1, x2, y2
 
 
-def canvas_of(input_image: InputImage, frame: Frame | None = None) -> tuple[Image.Image, npt.NDArray[Any]]:
+def canvas_of(input_image: InputImage, region: Region | None = None) -> tuple[Image.Image, npt.NDArray[Any]]:
     """The input image to draw boxes on, and what a box's edges are multiplied with. A small one grows, so that its
     labels can be read."""
     import numpy as np
 
-    canvas = _ground(input_image, frame or (0, 0, *input_image.size))
+    canvas = _ground(input_image, region or (0, 0, *input_image.size))
     if (grown := _READABLE // max(canvas.size)) > 1:
         canvas = canvas.resize((canvas.width * grown, canvas.height * grown))
     return canvas, np.array([canvas.width / input_image.size[0], canvas.height / input_image.size[1]] * 2)

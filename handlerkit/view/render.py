@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from handlerkit.formatting import byte_size, counted, duration, excerpt, shorten
-from handlerkit.messages import Call, Exchange, Geometry, Run, describe
+from handlerkit.messages import Call, Exchange, Geometry, Run, describe_response
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.displays import View
 from handlerkit.view.drawings import Drawing, drawing
@@ -69,7 +69,7 @@ def _single(run: Run) -> View:
 
 
 def shown(drawn: Drawing, budget: int) -> str:
-    """The picture, its key and its facts, beside each other where the picture is the request's."""
+    """The picture, its key and its facts, beside each other if the picture is the request's."""
     facts = "".join(f"<div>{elements.escape(line)}</div>" for line in drawn.facts)
     said = f"<div>{facts}{elements.key(drawn.keys)}</div>" if facts or drawn.keys else ""
     image = elements.picture(drawn.image, budget, "; ".join(drawn.lines)[:300]) if drawn.image else ""
@@ -83,7 +83,7 @@ def _several(run: Run, page: int) -> View:
     if not 1 <= page <= pages:
         raise ValueError(f"page {page} is not there: this run has {pages} page{'s' * (pages != 1)}, from 1 on")
     first = (page - 1) * PAGE
-    answers = counted(Counter(describe(response) for response in run.responses)) or "no exchanges"
+    answers = counted(Counter(describe_response(response) for response in run.responses)) or "no exchanges"
     count = f"{len(run.exchanges)} request{'s' * (len(run.exchanges) != 1)} to {run.model}"
     text, cards = [f"{count}  ->  {answers}", *_causes_text(run)], []
     image = None

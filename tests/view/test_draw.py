@@ -76,9 +76,9 @@ def test_a_label_never_leaves_a_picture_that_is_too_small_for_it():
 
 
 def test_labels_do_not_cover_each_other():
-    from handlerkit.view.draw.labels import Labels
+    from handlerkit.view.draw.labels import LabelPainter
 
-    labels = Labels(plain(100, 140), 11)
+    labels = LabelPainter(plain(100, 140), 11)
     assert [labels.add("coin", (20, 30, 60, 70), GRAY) for _ in range(5)] == [True] * 4 + [False]
 
 

@@ -182,7 +182,7 @@ def test_short_json_is_shown_and_long_json_is_folded():
 
 
 def test_bytes_are_counted():
-    assert "5 B of bytes: 80 02 ff 00 2e" in view(run(answered(b"\x80\x02\xff\x00."), calls=())).text
+    assert "5 B: 80 02 ff 00 2e" in view(run(answered(b"\x80\x02\xff\x00."), calls=())).text
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"boxes": 3}', input_image()[:60], b"\x89PNG\r\n\x1a\n", b"[" * 100_000])
@@ -284,17 +284,17 @@ def test_a_load_error_shows_its_cause_and_the_answer_to_registering():
     response = answered({"code": 500, "message": "Failed to start workers"}, "application/json", 500)
     problem = LoadError("coins does not load", response=response, error=failed.error, findings=failed.findings)
     shown = view(problem)
-    assert shown.text.splitlines()[:2] == ["coins does not load", "registering it answers 500 Failed to start workers"]
+    assert shown.text.splitlines()[:2] == ["coins does not load", "registering the model answers 500 Failed to start workers"]
     assert "KeyError" in shown.text
     assert "Read &#x27;data&#x27;." in shown.html
 
 
 def test_a_report_is_a_table_of_verdicts():
-    from handlerkit.verify import Difference, Report, Row
+    from handlerkit.verify import ComparedResponse, Difference, Report
 
     rows = (
-        Row("coins.png", "identical", (), ("x-request-id",)),
-        Row("a<b", "different", (Difference("body[0]", "0.98", "0.97"),), ()),
+        ComparedResponse("coins.png", "identical", (), ("x-request-id",)),
+        ComparedResponse("a<b", "different", (Difference("body[0]", "0.98", "0.97"),), ()),
     )
     shown = view(Report("Server", rows, broken(), broken()))
     assert shown.text.splitlines()[0] == "verified on Server: 1 × identical, 1 × different"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from handlerkit.bench.results import Bench, Row
+from handlerkit.bench.results import Bench, Measurement
 from handlerkit.formatting import duration
 from handlerkit.view import draw
 from handlerkit.view.html.exchange import stage_colors
@@ -21,7 +21,7 @@ _TEXT, _SOFT, _OTHER = "#222222", "#666666", "#969696"
 
 def plot(bench: Bench) -> Figure:
     """A matplotlib Figure: on the left each repeat's time, case by case, with the median, p90 and p99; on the right,
-    where calls were seen, each stage's part of all the time. The version it was compared with is below, in gray."""
+    if calls were seen, each stage's part of all the time. The version it was compared with is below, in gray."""
     from matplotlib.figure import Figure
 
     bars = _bars(bench)
@@ -42,10 +42,10 @@ def plot(bench: Bench) -> Figure:
     return figure
 
 
-def _bars(bench: Bench) -> list[tuple[str, Row, bool]]:
+def _bars(bench: Bench) -> list[tuple[str, Measurement, bool]]:
     """(name, figures, whether they are this version's) from top to bottom."""
     theirs = {(row.sample, row.batch): row for row in bench.against.rows} if bench.against else {}
-    bars: list[tuple[str, Row, bool]] = []
+    bars: list[tuple[str, Measurement, bool]] = []
     for row in bench.rows[:_MOST]:
         bars.append((f"{row.sample}, batch {row.batch}", row, True))
         if bench.against and (other := theirs.get((row.sample, row.batch))):
@@ -53,7 +53,7 @@ def _bars(bench: Bench) -> list[tuple[str, Row, bool]]:
     return bars
 
 
-def _times(axes: Axes, bars: Sequence[tuple[str, Row, bool]]) -> None:
+def _times(axes: Axes, bars: Sequence[tuple[str, Measurement, bool]]) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     medians = [row.median for _, row, _ in bars]
@@ -77,7 +77,7 @@ def _times(axes: Axes, bars: Sequence[tuple[str, Row, bool]]) -> None:
     axes.legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
 
 
-def _stages(axes: Axes, rows: Sequence[Row]) -> None:
+def _stages(axes: Axes, rows: Sequence[Measurement]) -> None:
     names = dict.fromkeys(name for row in rows for name in row.stages)
     colors = stage_colors(names)
     left = [0.0] * len(rows)

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Profile, Row
+from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Measurement, Profile
 from handlerkit.formatting import byte_size, duration
 from handlerkit.view.displays import View
 from handlerkit.view.html.elements import code, data_uri, details, escape, folds, page
@@ -76,7 +76,7 @@ def _columns(bench: Bench) -> list[str]:
     return names + ["peak memory"] * any(row.memory.process or row.memory.cuda for row in bench.rows)
 
 
-def _cells(row: Row, bench: Bench) -> list[str]:
+def _cells(row: Measurement, bench: Bench) -> list[str]:
     cells = [row.sample, str(row.batch), duration(row.median), duration(row.p90), duration(row.p99)]
     return [*cells, _about(row.throughput), byte_size(row.answer), _memory(row)][: len(_columns(bench))]
 
@@ -85,7 +85,7 @@ def _about(figure: float) -> str:
     return f"≈{figure:.3g}" if figure < 1000 else f"≈{figure:.0f}"
 
 
-def _memory(row: Row) -> str:
+def _memory(row: Measurement) -> str:
     """`≈812 MB (≈45 MB of it added), CUDA ≈3.1 GB`."""
     told = []
     if row.memory.process is not None:
@@ -102,12 +102,12 @@ def _stages(bench: Bench) -> str:
     return details("stages", _table(["sample", "batch", *names], rows)) if names else ""
 
 
-def _stage(row: Row, name: str) -> str:
+def _stage(row: Measurement, name: str) -> str:
     """`1.2 ms (≈31.0 %)`."""
     return f"{duration(row.stage(name))} (≈{100 * row.shares.get(name, 0.0):.1f} %)"
 
 
-def _stages_text(row: Row) -> str:
+def _stages_text(row: Measurement) -> str:
     told = [f"{name} {_stage(row, name)}" for name in row.stages]
     return f"{row.sample}, batch {row.batch}:  " + "  ".join(told)
 
@@ -150,14 +150,14 @@ def _compared(bench: Bench, against: Against) -> tuple[list[str], list[list[str]
 
 
 def _ratio(change: Change) -> str:
-    """`≈3.1 × as fast (≈2.9 to ≈3.3)`, else `≈1.04 × the time (≈0.99 to ≈1.08)`; the interval where there is one."""
+    """`≈3.1 × as fast (≈2.9 to ≈3.3)`, else `≈1.04 × the time (≈0.99 to ≈1.08)`; the interval if there is one."""
     faster = change.verdict == "faster"
     mask_to_xyxy = sorted(1 / bound if faster else bound for bound in change.interval or ())
     within = f" ({_about(mask_to_xyxy[0])} to {_about(mask_to_xyxy[1])})" if mask_to_xyxy else ""
     return f"{_about(1 / change.ratio if faster else change.ratio)} × {'as fast' if faster else 'the time'}{within}"
 
 
-def _moved(ours: Row, theirs: Row) -> str:
+def _moved(ours: Measurement, theirs: Measurement) -> str:
     """The stage that changed most: `, most of it in encode: 498 ms → 12.3 ms`."""
     names = dict.fromkeys([*theirs.stages, *ours.stages])
     name = max(names, key=lambda name: abs(theirs.stage(name) - ours.stage(name)), default=None)

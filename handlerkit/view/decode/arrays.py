@@ -14,7 +14,7 @@ _MIN_SIDE = 8
 
 
 def table(value: Any) -> npt.NDArray[Any] | None:
-    """Numbers [H, W] or [C, H, W] with at most 4 channels, also inside lists of one; None where they are something
+    """Numbers [H, W] or [C, H, W] with at most 4 channels, also inside lists of one; None if they are something
     else, or too few for a picture."""
     for body in bodies(value):
         found = array_of(body)
@@ -28,7 +28,7 @@ def table(value: Any) -> npt.NDArray[Any] | None:
 
 
 def array_of(value: Any) -> npt.NDArray[Any] | None:
-    """Nested lists of numbers as an array; None where they are something else, or ragged."""
+    """Nested lists of numbers as an array; None if they are something else, or ragged."""
     import numpy as np
 
     if isinstance(value, np.ndarray):

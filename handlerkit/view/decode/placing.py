@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from handlerkit.messages import Geometry
 from handlerkit.predictions import Detections
-from handlerkit.view.decode.response import Frame
+from handlerkit.view.decode.response import Region
 from handlerkit.view.decode.source import InputImage, Source
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _DEFAULT = Geometry(256, (224, 224))
 def input_image_of(source: Source, size: Size | None = None) -> tuple[InputImage | None, tuple[str, ...]]:
     """The input image as the response speaks of it, and what is to be told of that.
 
-    It is turned as EXIF asks where the response says the size that it then has, or holds a map of that (width,
+    It is turned as EXIF asks if the response says the size that it then has, or holds a map of that (width,
     height); else it is drawn as it is stored, as most handlers read it.
     """
     image = source.input_image
@@ -33,14 +33,14 @@ def input_image_of(source: Source, size: Size | None = None) -> tuple[InputImage
     said = source.json.get("size") if isinstance(source.json, dict) else None
     if (wide, high) != image.size and (said == [high, wide] or size == (wide, high)):
         image = image.upright()
-    turned = f"EXIF turns the input image by {image.rotated}°; drawn as PIL opens it, unturned"
+    turned = f"EXIF rotates the input image by {image.rotated}°; drawn as PIL opens it, not rotated"
     return image, (turned,) if image.rotated else ()
 
 
 def place_map(
     source: Source, size: Size, like_default_handler: bool = False
-) -> tuple[InputImage | None, Frame | None, tuple[str, ...]]:
-    """The input image, where on it a map of that (width, height) lies, and how it was placed where that is not plain.
+) -> tuple[InputImage | None, Region | None, tuple[str, ...]]:
+    """The input image, where on it a map of that (width, height) lies, and how it was placed if that is not obvious.
 
     It lies on all of an input image of its size, else where the handler's geometry put the network's picture, else
     stretched.
@@ -59,17 +59,17 @@ def place_map(
     if geometry is None and like_default_handler and size == _DEFAULT.crop:
         geometry, whose = _DEFAULT, "the default handlers'"
     if geometry is not None and geometry != Geometry():
-        return image, geometry.frame(image.size), (*notes, f"placed as {whose} {geometry} puts it")
+        return image, geometry.region(image.size), (*notes, f"placed as {whose} {geometry} puts it")
     return image, whole, (*notes, f"stretched to the input image's {wide}x{high}")
 
 
 def place_boxes(
     found: Detections, image: InputImage | None, geometry: Geometry | None
 ) -> tuple[Detections, tuple[str, ...]]:
-    """The same with the boxes in the input image's pixels, and how they were placed where that is not plain.
+    """The same with the boxes in the input image's pixels, and how they were placed if that is not obvious.
 
-    Boxes are in the input image's pixels; but if none goes beyond 1, in shares of it, and if a handler's geometry is
-    known and none goes beyond the picture it made for its network, in that one's pixels.
+    Boxes are in the input image's pixels; but if none goes beyond 1, they are fractions of its sides, and if a
+    handler's geometry is known and none goes beyond the picture it made for its network, they are in that one's pixels.
     """
     import numpy as np
 
@@ -77,23 +77,23 @@ def place_boxes(
     if image is None or not len(finite):
         return found, ()
     wide, high = image.size
-    frame, size, note = (0.0, 0.0, float(wide), float(high)), (wide, high), ""
+    region, size, note = (0.0, 0.0, float(wide), float(high)), (wide, high), ""
     if min(wide, high) > 8 and np.min(finite) >= 0 and np.max(finite) <= 1:
-        size, note = (1, 1), "boxes in shares of the input image's sides"
+        size, note = (1, 1), "boxes are fractions of the input image's sides"
     elif geometry is not None and geometry != Geometry():
         width, height = geometry.network_size(image.size)
         if np.max(finite[:, 0::2]) <= width + 1 and np.max(finite[:, 1::2]) <= height + 1:
-            frame, size = geometry.frame(image.size), (width, height)
+            region, size = geometry.region(image.size), (width, height)
             note = f"placed as the handler's {geometry} puts them"
     if not note:
         return replace(found, image_size=image.size), ()
-    return replace(found, boxes=on_frame(found.boxes, size, frame), image_size=image.size), (note,)
+    return replace(found, boxes=on_region(found.boxes, size, region), image_size=image.size), (note,)
 
 
-def on_frame(boxes: npt.NDArray[np.float32], size: Size, frame: Frame) -> npt.NDArray[np.float32]:
-    """Boxes on a grid of that (width, height), which lies on the frame."""
+def on_region(boxes: npt.NDArray[np.float32], size: Size, region: Region) -> npt.NDArray[np.float32]:
+    """Boxes on a grid of that (width, height), which lies on the region."""
     import numpy as np
 
-    x1, y1, x2, y2 = frame
+    x1, y1, x2, y2 = region
     scale = np.array([(x2 - x1) / size[0], (y2 - y1) / size[1]] * 2)
     return np.asarray(boxes * scale + np.array([x1, y1] * 2), np.float32)

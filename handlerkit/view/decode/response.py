@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from handlerkit.view.decode.source import InputImage
     from handlerkit.view.views.spec import ViewSpec
 
-Frame = tuple[float, float, float, float]
+Region = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +30,16 @@ class Placed:
     """A content on the request's image.
 
     Attributes:
-        content: what a view read; boxes in the input image's pixels where there is an input image.
+        content: what a view read; boxes in the input image's pixels if there is an input image.
         input_image: the picture in the request, or None.
-        frame: where a map's or mask's own pixels lie on the input image: (x1, y1, x2, y2) in its pixels; None where
+        region: where a map's or mask's own pixels lie on the input image: (x1, y1, x2, y2) in its pixels; None where
             they have no place on one.
-        notes: how it was placed, a line each, where that is not plain.
+        notes: how it was placed, a line each, if that is not obvious.
     """
 
     content: Any
     input_image: InputImage | None = None
-    frame: Frame | None = None
+    region: Region | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -50,7 +50,7 @@ class DecodedResponse(Placed):
     Attributes:
         notes: what is to be told of it, a line each: how it was placed, which views failed.
         view: the name of the view that read it.
-        spec: the view that draws it, which is another one where several read the same type of content.
+        spec: the view that draws it, which is another one if several read the same type of content.
         body: the response's bytes.
         labels: index_to_name.json of the model, or None.
         labeled: whether names are written into the picture; they cannot be read in a small one.

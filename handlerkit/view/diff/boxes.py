@@ -46,7 +46,7 @@ def match(before: npt.NDArray[Any], after: npt.NDArray[Any], least: float = MATC
 
 
 def _iou(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Intersection over union, [N, M]; 0 where a box is not finite."""
+    """Intersection over union, [N, M]; 0 if a box is not finite."""
     import numpy as np
 
     one, other = (np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0) for boxes in (one, other))

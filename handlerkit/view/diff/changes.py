@@ -21,7 +21,7 @@ FEW = 6  # changes written out
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What changed. `lines`: in words, none where nothing did; `image`: a picture of it, or None."""
+    """What changed. `lines`: in words, none if nothing did; `image`: a picture of it, or None."""
 
     lines: tuple[str, ...] = ()
     image: Image.Image | None = None
@@ -64,12 +64,12 @@ def written_size(size: tuple[int, int]) -> str:
 
 
 def highlighted(where: npt.NDArray[np.bool_], answer: DecodedResponse) -> Image.Image:
-    """The changed pixels of a map on the input image, or on white where there is none."""
+    """The changed pixels of a map on the input image, or on white if there is none."""
     import numpy as np
     from PIL import Image
 
-    if answer.input_image is not None and answer.frame is not None:
+    if answer.input_image is not None and answer.region is not None:
         values = where.astype(np.uint8) * 255
-        ground, layer = under(values, answer.input_image, answer.frame, Image.Resampling.NEAREST)
+        ground, layer = under(values, answer.input_image, answer.region, Image.Resampling.NEAREST)
         return draw.highlight(ground, layer > 0)
     return draw.highlight(draw.fit(Image.new("RGB", where.shape[::-1], "white"), 800, 800), where)

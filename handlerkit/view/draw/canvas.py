@@ -25,7 +25,7 @@ def checkerboard(rgba: ImageLike, *, square: int = 8) -> Image.Image:
 
 
 def fit(image: ImageLike, max_width: int = 1600, max_height: int = 1600) -> Image.Image:
-    """The image, made smaller where it is wider or higher than that; its proportions and mode stay."""
+    """The image, made smaller if it is wider or higher than that; its proportions and mode stay."""
     from PIL import Image
 
     picture = opened(image)

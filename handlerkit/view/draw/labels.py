@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 Box = tuple[int, int, int, int]
 
 
-class Labels:
-    """Draws labels on a picture, each where none of those before it lies."""
+class LabelPainter:
+    """Draws labels on a picture, each if none of those before it lies."""
 
     def __init__(self, canvas: Image.Image, font_size: int | None = None) -> None:
         from PIL import ImageDraw
@@ -29,7 +29,7 @@ class Labels:
     def add(self, text: str, box: Sequence[int], color: Color) -> bool:
         """Draw the text above the box (x1, y1, x2, y2, inclusive), else inside it, below it, or at its lower edge.
 
-        False where each of these places is taken, or the picture is too small for it.
+        False if each of these places is taken, or the picture is too small for it.
         """
         wide, high = round(self.font.getlength(text)) + 6, self.height
         if wide > self._size[0] or high > self._size[1]:
@@ -61,4 +61,4 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     """PIL's own font, at that many pixels."""
     from PIL import ImageFont
 
-    return ImageFont.load_default(size)  # type: ignore[return-value]  # a bitmap only where PIL lacks FreeType
+    return ImageFont.load_default(size)  # type: ignore[return-value]  # a bitmap only if PIL lacks FreeType

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.view.draw.canvas import rgb
-from handlerkit.view.draw.labels import Labels, line
+from handlerkit.view.draw.labels import LabelPainter, line
 from handlerkit.view.draw.palette import Color, color, flat, heat_palette, palette
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def overlay(
     """A class map laid over an image, each class in its index's color.
 
     Args:
-        classes: int or bool [H, W], class indexes; stretched to the image's size, without blending, where it differs.
+        classes: int or bool [H, W], class indexes; stretched to the image's size, without blending, if it differs.
         names: class index to name; drawn as a legend in the corner.
         opacity: 0 shows the image alone, 1 the map alone.
         background: the class that leaves the image as it is; None for no such class.
@@ -56,7 +56,7 @@ def overlay(
             strip = layer.crop(box)
             canvas.paste(Image.blend(ground.crop(box), strip.convert("RGB"), opacity), box, strip.point(painted, "1"))
     if names:
-        labels, top = Labels(canvas), 4
+        labels, top = LabelPainter(canvas), 4
         for index in (index for index in np.unique(indexes).tolist() if index in names and index != background):
             top += labels.height
             labels.add(line(names[index]), (4, top, 4, top), color(index))
@@ -68,7 +68,7 @@ def heat(image: ImageLike, values: npt.NDArray[Any], opacity: float = 0.8) -> Im
     """Values from 0 to 1 laid over the image in gray: nothing at 0, dark red to bright yellow towards 1.
 
     Args:
-        values: float [H, W]; stretched to the image's size, with blending, where it differs. Such as are not finite
+        values: float [H, W]; stretched to the image's size, with blending, if it differs. Such as are not finite
             count as 0.
         opacity: of the value 1; lower values are as much weaker.
     """

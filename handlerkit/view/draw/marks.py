@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.view.draw.canvas import rgb
-from handlerkit.view.draw.labels import Box, Labels, line
+from handlerkit.view.draw.labels import Box, LabelPainter, line
 from handlerkit.view.draw.palette import Color, color
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def masks(
     """Instance masks, each with an outline in its full color, the largest first so that small ones stay visible.
 
     Args:
-        masks: N bool [H, W]; stretched to the image's size, without blending, where theirs differs.
+        masks: N bool [H, W]; stretched to the image's size, without blending, if theirs differs.
         labels: N names. scores: float [N].
         colors: N colors; by default each label's own.
         opacity: of the inside of a mask; 0 shows the outline alone.
@@ -105,11 +105,11 @@ def masks(
 
 
 def mask_to_xyxy(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """(x1, y1, x2, y2) of the True pixels of a bool [H, W], x2 and y2 exclusive; None where there are none."""
+    """(x1, y1, x2, y2) of the True pixels of a bool [H, W], x2 and y2 exclusive; None if there are none."""
     import numpy as np
 
     mask = np.ascontiguousarray(mask)
-    # eight pixels at a time where the width allows it
+    # eight pixels at a time if the width allows it
     words = mask.view(np.uint64 if mask.shape[1] % 8 == 0 else np.uint8)
     rows = np.flatnonzero(np.max(words, axis=1))
     if not len(rows):
@@ -120,7 +120,7 @@ def mask_to_xyxy(mask: npt.NDArray[np.bool_]) -> Box | None:
 
 
 def _cut(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> tuple[Box, npt.NDArray[np.bool_]] | None:
-    """A mask's bounds on a picture of that size, and what lies in them; None where it has no pixel there."""
+    """A mask's bounds on a picture of that size, and what lies in them; None if it has no pixel there."""
     import math
 
     import numpy as np
@@ -175,11 +175,11 @@ def _write(
     color_of: Callable[[int], Color],
     font_size: int | None,
 ) -> None:
-    """Labels and scores, the best first, since one that finds no free place is left out."""
+    """LabelPainter and scores, the best first, since one that finds no free place is left out."""
     import numpy as np
 
     marks = [] if scores is None else np.asarray(scores, np.float64).tolist()
-    written = Labels(canvas, font_size)
+    written = LabelPainter(canvas, font_size)
 
     def worst(i: int) -> float:
         return -marks[i] if i < len(marks) and marks[i] == marks[i] else 0.0

@@ -49,7 +49,7 @@ def _head(check: Check) -> str:
 
 
 def _last(check: Check) -> list[str]:
-    """What was looked at, where nothing was found; how much is left out, where that is too much."""
+    """What was looked at, if nothing was found; how much is left out, if that is too much."""
     if more := len(check.findings[_MOST:]):
         return [f"… {more} more in .findings"]
     looked = ", ".join(word.replace("_", " ") for word in check.subjects)

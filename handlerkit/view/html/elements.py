@@ -40,7 +40,7 @@ def picture(image: Image.Image, budget: int, alt: str = "", kind: str = "hk-pict
 
 
 def encode(image: Image.Image, quality: int = 85) -> tuple[str, bytes]:
-    """JPEG, but PNG where JPEG would lose something that is seen: transparency, flat colors, small pictures."""
+    """JPEG, but PNG if JPEG would lose something that is seen: transparency, flat colors, small pictures."""
     buffer = io.BytesIO()
     few = image.width * image.height <= 128 * 128 or image.getcolors(_FLAT) is not None
     if few or image.mode in ("1", "P", "RGBA", "LA", "PA"):
@@ -59,7 +59,7 @@ def swatch(color: str) -> str:
 
 
 def key(rows: Iterable[tuple[str, str, tuple[int, int, int], float | None]]) -> str:
-    """(name, value, color, share) rows: a bar each where there are shares, otherwise swatches on a line."""
+    """(name, value, color, share) rows: a bar each if there are shares, otherwise swatches on a line."""
     bars, items = [], []
     for name, value, color, share in rows:
         rgb = f"rgb{color}".replace(" ", "")
@@ -94,7 +94,7 @@ def folds(*parts: str) -> str:
 
 
 def slider(before: str, after: str, *, live: bool = True) -> str:
-    """Two figures side by side; where scripts run, one over the other with a slider between them.
+    """Two figures side by side; if scripts run, one over the other with a slider between them.
 
     The slider lies over the pictures, so that they can be dragged anywhere, and the arrow keys move it. It is switched
     on by a script of its own, so that what strips scripts leaves the two side by side, and no slider.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from handlerkit.formatting import MAX_TEXT, byte_size, duration, percent, plain
-from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe
+from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe_response
 from handlerkit.timing import STAGES, Timings
 from handlerkit.view import draw
 from handlerkit.view.html.elements import code, data_uri, details, escape, swatch, table
@@ -24,7 +24,7 @@ def asked(request: Request, model: str, gap: str) -> str:
 
 def answered(response: Response, limit: int | None = None) -> str:
     """`200 image/png, 110.2 KB (1.7 % of max_response_size)`."""
-    status = describe(response)
+    status = describe_response(response)
     kind = response.content_type or "no content type"
     pieces = f", {len(response.chunks)} chunks" if response.chunks is not None else ""
     share = f" ({percent(len(response.body) / limit)} of max_response_size)" if limit else ""
@@ -34,7 +34,7 @@ def answered(response: Response, limit: int | None = None) -> str:
 def badge(response: Response) -> str:
     """The status, colored by whether it is a success."""
     kind = "ok" if response.ok else "bad" if response.status is None or response.status >= 400 else "odd"
-    return f'<span class="hk-badge hk-{kind}">{escape(describe(response))}</span>'
+    return f'<span class="hk-badge hk-{kind}">{escape(describe_response(response))}</span>'
 
 
 def status_line(request: Request, response: Response, model: str, limit: int) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from handlerkit.errors import LoadError
 from handlerkit.formatting import MAX_TEXT, counted, excerpt, plain, shorten
-from handlerkit.messages import describe
+from handlerkit.messages import describe_response
 from handlerkit.verify import Enveloped, Envelopes, Report
 from handlerkit.view.diff.comparison import changed, compare
 from handlerkit.view.displays import View
@@ -15,8 +15,8 @@ from handlerkit.view.html import elements, exchange, findings
 
 def load_error_view(problem: LoadError) -> View:
     """The display of a LoadError."""
-    answer = describe(problem.response)
-    text = [problem.args[0], f"registering it answers {answer}", *findings.findings_text(problem.findings)]
+    answer = describe_response(problem.response)
+    text = [problem.args[0], f"registering the model answers {answer}", *findings.findings_text(problem.findings)]
     parts = [
         f'<div class="hk-line"><b>{elements.escape(problem.args[0])}</b>{exchange.badge(problem.response)}</div>',
         findings.findings(problem.findings),
@@ -28,7 +28,7 @@ def load_error_view(problem: LoadError) -> View:
     answered = elements.code(excerpt(problem.response.text)) if problem.response.body else ""
     parts.append(
         elements.folds(
-            elements.details("registering it answers", answered, answer) if answered else "",
+            elements.details("registering the model answers", answered, answer) if answered else "",
             elements.details("log", elements.code(plain("\n".join(lines))[-2 * MAX_TEXT :])) if lines else "",
         )
     )

@@ -26,7 +26,7 @@ class Marks:
 
     Attributes:
         facts: "classes", "boxes", "layers", "opacity", ...: those of a message (handlerkit.view.preview.message).
-        size: (width, height) of what they are drawn on where the request has no image; (0, 0) where that does not
+        size: (width, height) of what they are drawn on if the request has no image; (0, 0) if that does not
             matter.
         picture: what they are drawn on, in a format that browsers open; b"" for the request's image.
     """
@@ -62,9 +62,9 @@ def _finite(value: float | None, digits: int = 2) -> float | None:
     return round(value, digits) if value is not None and math.isfinite(value) else None
 
 
-def frame_of(answer: DecodedResponse, size: Size) -> list[float]:
-    """(x1, y1, x2, y2) of a map on the input image, or on itself where there is none."""
-    return list(answer.frame or (0.0, 0.0, *map(float, size)))
+def region_of(answer: DecodedResponse, size: Size) -> list[float]:
+    """(x1, y1, x2, y2) of a map on the input image, or on itself if there is none."""
+    return list(answer.region or (0.0, 0.0, *map(float, size)))
 
 
 def png(indexes: npt.NDArray[np.uint8]) -> bytes:

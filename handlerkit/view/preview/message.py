@@ -22,7 +22,7 @@ from handlerkit.view.preview.marks import Marks
 from handlerkit.view.render import answer as read_answer
 from handlerkit.view.render import shown
 
-_QUALITY = 90  # of the input image, where it did not come as a JPEG
+_QUALITY = 90  # of the input image, if it did not come as a JPEG
 _ORIENTATION = 0x0112  # EXIF's tag
 _READ = 100_000  # bytes of a body that are looked at
 _SECRET = ("authorization", "proxy-authorization", "cookie")
@@ -91,7 +91,7 @@ def _picture(answer: DecodedResponse, marks: Marks | None) -> tuple[bytes, tuple
 
 
 def _sent(one: Exchange, size: tuple[int, int]) -> bytes | None:
-    """The request's image, to compare a picture of that (width, height) with that came back; None where there is none
+    """The request's image, to compare a picture of that (width, height) with that came back; None if there is none
     of its size."""
     image = Source(one).input_image
     if image is not None and image.rotated and image.upright_size == size:
@@ -100,7 +100,7 @@ def _sent(one: Exchange, size: tuple[int, int]) -> bytes | None:
 
 
 def _as_jpeg(input_image: InputImage) -> bytes:
-    """The input image's file where it is a JPEG that browsers show as it is, else it anew, without the EXIF rotation
+    """The input image's file if it is a JPEG that browsers show as it is, else it anew, without the EXIF rotation
     that they would follow. A small one is a PNG, so that its pixels stay what they are."""
     from PIL import Image, ImageOps
 
@@ -112,11 +112,11 @@ def _as_jpeg(input_image: InputImage) -> bytes:
     return elements.encode(draw.rgb(ImageOps.exif_transpose(image) if is_upright else image), _QUALITY)[1]
 
 
-# --- on the wire ----------------------------------------------------------------------------------------------------
+# --- requests and responses ------------------------------------------------------------------------------------------
 
 
 def _body(body: bytes) -> str:
-    """A body as text where it is one, else how large it is and how it begins."""
+    """A body as text if it is one, else how large it is and how it begins."""
     begun = body[:_READ].decode(errors="replace")
     if body and "\ufffd" not in begun[:-1] and "\0" not in begun:
         return elements.code(fragments.pretty(begun) if len(body) <= _READ else excerpt(begun, whole=len(body)))

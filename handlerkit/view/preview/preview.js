@@ -143,7 +143,7 @@ class Layer {
 
   draw(ctx, view, opacity, seen) {
     const { canvas } = ctx;
-    const [x1, y1, x2, y2] = this.packed.frame;
+    const [x1, y1, x2, y2] = this.packed.region;
     const left = view.left + x1 * view.scale;
     const top = view.top + y1 * view.scale;
     const across = ((x2 - x1) * view.scale) / this.map.width; // canvas pixels a pixel of the map
@@ -197,7 +197,7 @@ class Layer {
 
   /** The index at a point of the picture, and the value beside it; undefined outside. */
   at(x, y) {
-    const [x1, y1, x2, y2] = this.packed.frame;
+    const [x1, y1, x2, y2] = this.packed.region;
     if (x < x1 || y < y1 || x >= x2 || y >= y2) return undefined;
     const read = ({ width, height, data }) =>
       data[Math.floor(((y - y1) / (y2 - y1)) * height) * width + Math.floor(((x - x1) / (x2 - x1)) * width)];

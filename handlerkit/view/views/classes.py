@@ -33,7 +33,7 @@ def _changes(before: Classifications, after: Classifications, answer: DecodedRes
     lines = []
     if before.names and after.names:
         first = [side.names[side.probabilities.index(max(side.probabilities))] for side in (before, after)]
-        lines += [f"the likeliest was {first[0]}, is {first[1]}"] * (first[0] != first[1])
+        lines += [f"the most likely class was {first[0]}, is {first[1]}"] * (first[0] != first[1])
     one, other = ((side.names, side.probabilities) for side in (before, after))
     return Changes((*lines, *value_changes(one, other, percent)))
 

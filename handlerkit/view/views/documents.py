@@ -33,7 +33,7 @@ def _text(source: Source) -> Document | None:
 
 def _draw(content: Document, answer: DecodedResponse) -> Drawing:
     if not content.text:
-        return Drawing(("an empty body",))
+        return Drawing(("empty body",))
     laid = fragments.pretty(content.text)
     count = laid.count("\n") + 1
     if count <= _LONG:

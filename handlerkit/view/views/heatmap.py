@@ -13,7 +13,7 @@ from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.changes import Changes, highlighted, written_size
 from handlerkit.view.draw.palette import heat_palette
 from handlerkit.view.drawings import Drawing, under
-from handlerkit.view.preview.marks import Marks, frame_of, levels, lut, png
+from handlerkit.view.preview.marks import Marks, levels, lut, png, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ def _draw(content: HeatMap, answer: DecodedResponse) -> Drawing:
     fact = f"heat map {width}x{height}, values {content.said}"
     row, column = np.unravel_index(int(np.argmax(content.values)), content.values.shape)
     shades = (content.values * 255).astype(np.uint8)
-    if answer.input_image is None or answer.frame is None:
+    if answer.input_image is None or answer.region is None:
         grown = max(1, 320 // max(width, height))
         blank = Image.new("RGB", (width * grown, height * grown))
         return Drawing((f"{fact}, strongest at ({column},{row})",), image=draw.heat(blank, content.values, 1))
-    ground, layer = under(shades, answer.input_image, answer.frame, Image.Resampling.BILINEAR)
-    x1, y1, x2, y2 = answer.frame
+    ground, layer = under(shades, answer.input_image, answer.region, Image.Resampling.BILINEAR)
+    x1, y1, x2, y2 = answer.region
     x, y = x1 + (column + 0.5) * (x2 - x1) / width, y1 + (row + 0.5) * (y2 - y1) / height
     return Drawing((f"{fact}, strongest at ({x:.0f},{y:.0f})",), image=draw.heat(ground, layer / 255))
 
@@ -90,8 +90,8 @@ def _changes(before: HeatMap, after: HeatMap, answer: DecodedResponse) -> Change
 
 def _marks(content: HeatMap, answer: DecodedResponse) -> Marks:
     colors = [(*color, round(255 * (i / 255) ** 0.5)) for i, color in enumerate(heat_palette())]
-    frame = frame_of(answer, content.size)
-    layer = {"png": png(levels(content.values)), "frame": frame, "lut": lut(colors), "smooth": True}
+    region = region_of(answer, content.size)
+    layer = {"png": png(levels(content.values)), "region": region, "lut": lut(colors), "smooth": True}
     return Marks({"layers": [layer], "gray": True, "opacity": 0.8}, content.size)
 
 

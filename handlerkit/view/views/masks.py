@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from handlerkit.formatting import pixels
 from handlerkit.predictions import Detections, are_rows, bodies, table_of, unpack_rle
 from handlerkit.view import draw
-from handlerkit.view.decode.placing import on_frame, place_map
+from handlerkit.view.decode.placing import on_region, place_map
 from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source, from_base64, open_picture
 from handlerkit.view.diff.boxes import boxes_changed
 from handlerkit.view.diff.changes import Changes
 from handlerkit.view.drawings import Drawing, boxes_fact, canvas_of, class_colors, class_counts, laid
-from handlerkit.view.preview.marks import Marks, box_rows, class_rows, frame_of, lut, png
+from handlerkit.view.preview.marks import Marks, box_rows, class_rows, lut, png, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:
@@ -132,11 +132,11 @@ def _filled(polygons: Sequence[list[float]], size: tuple[int, int]) -> Mask:
 
 def _place(content: InstanceMasks, source: Source) -> Placed:
     """The boxes, which are measured on the masks' own grid, are in the input image's pixels then."""
-    image, frame, notes = place_map(source, content.size)
-    if image is not None and frame is not None:
-        boxes = on_frame(content.found.boxes, content.size, frame)
+    image, region, notes = place_map(source, content.size)
+    if image is not None and region is not None:
+        boxes = on_region(content.found.boxes, content.size, region)
         content = replace(content, found=replace(content.found, boxes=boxes, image_size=image.size))
-    return Placed(content, image, frame, notes)
+    return Placed(content, image, region, notes)
 
 
 def _draw(content: InstanceMasks, answer: DecodedResponse) -> Drawing:
@@ -147,9 +147,9 @@ def _draw(content: InstanceMasks, answer: DecodedResponse) -> Drawing:
     if answer.input_image is None:
         canvas = draw.fit(Image.new("RGB", content.size, "white"))
     else:
-        image, frame = answer.input_image, answer.frame or (0, 0, *answer.input_image.size)
-        canvas, _ = canvas_of(image, frame)
-        masks = [laid(mask, image, frame, Image.Resampling.NEAREST) for mask in masks]
+        image, region = answer.input_image, answer.region or (0, 0, *answer.input_image.size)
+        canvas, _ = canvas_of(image, region)
+        masks = [laid(mask, image, region, Image.Resampling.NEAREST) for mask in masks]
     names, scores = (found.labels, found.scores) if answer.labeled else (None, None)
     drawn = draw.masks(canvas, masks, names, scores, colors=class_colors(found, answer))
     if skipped := drawn.info["skipped"]:
@@ -164,11 +164,11 @@ def _changes(before: InstanceMasks, after: InstanceMasks, answer: DecodedRespons
 def _marks(content: InstanceMasks, answer: DecodedResponse) -> Marks:
     found = content.found
     colors = [answer.color(name) for name in found.labels]
-    frame = frame_of(answer, content.size)
+    region = region_of(answer, content.size)
     layers = []
     for members, indexes in _apart(content.masks):
         seen = lut([(0, 0, 0, 0), *((*colors[i], 255) for i in members)])
-        layers.append({"png": png(indexes), "frame": frame, "lut": seen, "things": [-1, *members]})
+        layers.append({"png": png(indexes), "region": region, "lut": seen, "things": [-1, *members]})
     facts = {"classes": class_rows(found.labels, answer), "boxes": box_rows(found), "layers": layers}
     return Marks(facts, content.size)
 

@@ -91,7 +91,7 @@ def _changes(before: Picture, after: Picture, answer: DecodedResponse) -> Change
 
 
 def _marks(content: Picture, answer: DecodedResponse) -> Marks:
-    """The file that came back where browsers open it, else a PNG."""
+    """The file that came back if browsers open it, else a PNG."""
     image = content.image
     if answer.body.startswith(_WEB) or answer.body[8:12] == b"WEBP":
         return Marks({}, image.size, answer.body)

@@ -15,7 +15,7 @@ from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.changes import FEW, Changes, changed_pixels, highlighted, written_size
 from handlerkit.view.drawings import MOST, Drawing, under
-from handlerkit.view.preview.marks import Marks, frame_of, levels, lut, png
+from handlerkit.view.preview.marks import Marks, levels, lut, png, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 _GRAY = (160, 160, 160)
@@ -91,10 +91,10 @@ def _draw(content: SegmentationMap, answer: DecodedResponse) -> Drawing:
     if content.probabilities is not None and content.probabilities.size:
         facts[0] += f", mean probability {float(content.probabilities.mean()):.2f}"
     indexes = draw.palette_indexes(content.classes)
-    if answer.input_image is None or answer.frame is None:
+    if answer.input_image is None or answer.region is None:
         blank = draw.fit(Image.new("RGB", (width, height), "white"))
         return Drawing(tuple(facts), tuple(keys), draw.overlay(blank, indexes, opacity=1))
-    ground, layer = under(indexes, answer.input_image, answer.frame, Image.Resampling.NEAREST)
+    ground, layer = under(indexes, answer.input_image, answer.region, Image.Resampling.NEAREST)
     return Drawing(tuple(facts), tuple(keys), draw.overlay(ground, layer))
 
 
@@ -129,7 +129,7 @@ def _marks(content: SegmentationMap, answer: DecodedResponse) -> Marks:
             classes.append({"name": content.name(index), "color": draw.color(index), "said": said, "on": index != 0})
     layer = {
         "png": png(indexes),
-        "frame": frame_of(answer, _size(content)),
+        "region": region_of(answer, _size(content)),
         "lut": lut([(*draw.color(i), 255) for i in range(int(np.max(indexes)) + 1)]),
         "classes": places[: int(np.max(indexes)) + 1],
     }

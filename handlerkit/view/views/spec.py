@@ -41,7 +41,7 @@ class ViewSpec:
         read: the content that a Source holds; None for a response that is not of the view's kind.
         content: the type of what it reads; None for a view that reads what another one draws.
         draw: the drawing of a content, for cells and comparisons.
-        asked: reads instead of `read` where the user asks for this view by name: it may take what could as well be
+        asked: reads instead of `read` if the user asks for this view by name: it may take what could as well be
             something else.
         errors: whether error responses are tried, too.
         place: the content's place on the request's image; by default it has none.
@@ -109,7 +109,7 @@ class Views:
 
         Args:
             labels: index_to_name.json of the model.
-            geometry: what the handler did to the input image, where that is known.
+            geometry: what the handler did to the input image, if known.
             shown_as: the name of the view to read it with; "" for the first that it fits.
 
         A view that fails, or that is asked for and does not fit, leaves a note, and the next has its turn.
@@ -126,12 +126,12 @@ class Views:
             try:
                 found = self._found(spec.read(source))
             except Exception as problem:
-                notes += (f"not drawn as {spec.name}: {type(problem).__name__}: {plain(str(problem))}",)
+                notes += (f"not shown as {spec.name}: {type(problem).__name__}: {plain(str(problem))}",)
                 continue
             if found is not None:
                 return _decoded(source, spec.name, *found, notes)
             if shown_as and spec is tried[0]:
-                notes += (f"this answer is no {shown_as}",)
+                notes += (f"not shown as {shown_as}: the answer is of another kind",)
         return _decoded(source, self.fallback.name, self.fallback.read(source), self.fallback, notes)
 
     def _found(self, content: Any) -> tuple[Any, ViewSpec] | None:
@@ -153,7 +153,7 @@ def _decoded(source: Source, name: str, content: Any, spec: ViewSpec, notes: tup
     return DecodedResponse(
         placed.content,
         placed.input_image,
-        placed.frame,
+        placed.region,
         notes + placed.notes,
         view=name,
         spec=spec,

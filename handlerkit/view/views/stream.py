@@ -14,7 +14,7 @@ from handlerkit.view.views.spec import ViewSpec
 
 @dataclass(frozen=True)
 class StreamChunks:
-    """A streamed answer, piece by piece. `arrivals`: seconds from the request to each, where that is known."""
+    """A streamed answer, piece by piece. `arrivals`: seconds from the request to each, if known."""
 
     chunks: tuple[bytes, ...]
     arrivals: tuple[float, ...] | None = None
@@ -33,7 +33,7 @@ def _draw(content: StreamChunks, answer: DecodedResponse) -> Drawing:
     count = len(content.chunks)
     more = f"\n... and {count - MOST} more" if count > MOST else ""
     shown = fragments.stream(content.chunks, content.arrivals)
-    return Drawing((f"streamed in {count} pieces",), html=shown, text=text + more)
+    return Drawing((f"streamed in {count} chunks",), html=shown, text=text + more)
 
 
 STREAM = ViewSpec("stream", _read, StreamChunks, _draw)

@@ -26,7 +26,7 @@ _KSERVE = {"FP16": "float16", "FP32": "float32", "FP64": "float64", "BOOL": "boo
 
 @dataclass(frozen=True, eq=False)
 class Tensors:
-    """Arrays of numbers and their names, "" where there is only one without."""
+    """Arrays of numbers and their names, "" if there is only one without."""
 
     tensors: tuple[tuple[str, npt.NDArray[Any]], ...]
 

@@ -55,7 +55,7 @@ def _draw(content: TokenWeights, answer: DecodedResponse) -> Drawing:
     order = sorted(range(len(content.tokens)), key=lambda i: -abs(content.weights[i]))[:8]
     strongest = ", ".join(f"{content.tokens[i]} {content.weights[i]:+.2g}" for i in order)
     count = len(content.tokens)
-    fact = f"{count} word{'s' * (count != 1)} weighed, the strongest: {shorten(strongest, 200)}"
+    fact = f"{count} word{'s' * (count != 1)}, the strongest: {shorten(strongest, 200)}"
     return Drawing((fact,), html=fragments.words(content.tokens, content.weights))
 
 

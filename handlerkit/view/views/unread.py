@@ -24,7 +24,7 @@ def _read(source: Source) -> Unread:
 
 def _draw(content: Unread, answer: DecodedResponse) -> Drawing:
     data = content.data
-    return Drawing((f"{byte_size(len(data))} of bytes: {data[:24].hex(' ')}{' …' if len(data) > 24 else ''}",))
+    return Drawing((f"{byte_size(len(data))}: {data[:24].hex(' ')}{' …' if len(data) > 24 else ''}",))
 
 
 BYTES = ViewSpec("bytes", _read, Unread, _draw, errors=True)

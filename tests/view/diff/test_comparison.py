@@ -90,7 +90,7 @@ def test_pictures_of_two_sizes_say_so(send):
 def test_changed_classes_are_told_the_largest_change_first(send):
     told = lines(send({"cat": 0.7, "dog": 0.2, "cow": 0.1}), send({"dog": 0.8, "cat": 0.1, "hen": 0.1}))
     assert told[2:] == [
-        "the likeliest was cat, is dog",
+        "the most likely class was cat, is dog",
         "cat: 70 % -> 10 %",
         "dog: 20 % -> 80 %",
         "cow: 10 % -> nothing",

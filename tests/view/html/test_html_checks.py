@@ -31,7 +31,7 @@ def test_text_says_all_of_each_finding() -> None:
         "error: The handler imports pandas, which is not in the target.",
         "  where: handler.py, line 3",
         "  TorchServe: The worker does not start.",
-        "  change: Add pandas==2.2.3 to the requirements file.",
+        "  fix: Add pandas==2.2.3 to the requirements file.",
         "warning: The path ~/coins.pt is of this machine.",
         "  where: handler.py, line 9",
         "info: A wheel travels along.",

@@ -130,7 +130,7 @@ def test_index_leads_to_its_class() -> None:
 
 def test_map_lies_where_the_handler_s_geometry_put_it() -> None:
     facts = told(run([[[1, 0.5]] * 224] * 224, input_image(320, 240))).facts
-    left, top, right, low = facts["layers"][0]["frame"]
+    left, top, right, low = facts["layers"][0]["region"]
     assert (left + right, top + low) == pytest.approx((320, 240), abs=1)  # a centre crop
     assert right - left == pytest.approx(224 / 256 * 240, abs=1)
 
@@ -142,7 +142,7 @@ def test_probabilities_are_read_under_the_pointer() -> None:
 
 def test_map_without_an_input_image_is_a_picture_of_its_own() -> None:
     facts = told(run(class_map(40, 30, 3).tolist())).facts
-    assert (facts["size"], facts["layers"][0]["frame"], facts["picture"]) == ([40, 30], [0, 0, 40, 30], "")
+    assert (facts["size"], facts["layers"][0]["region"], facts["picture"]) == ([40, 30], [0, 0, 40, 30], "")
 
 
 def test_masks_that_overlap_lie_in_layers_of_their_own() -> None:

@@ -194,7 +194,7 @@ def test_a_view_that_is_asked_for_may_take_more(send):
 
 def test_a_view_that_does_not_fit_says_so(send):
     found = read(send(b"plain words", shown_as="boxes"))
-    assert (found.view, found.notes) == ("text", ("this answer is no boxes",))
+    assert (found.view, found.notes) == ("text", ("not shown as boxes: the answer is of another kind",))
 
 
 def test_a_view_that_is_not_there_is_named(send):
@@ -250,7 +250,7 @@ def test_a_reader_in_a_view_s_place_leaves_its_drawing(send):
 @pytest.mark.usefixtures("own_views")
 def test_a_view_that_gives_what_none_draws_leaves_a_note(send):
     view.register("broken")(lambda source: 3)
-    assert read(send(b"words")).notes == ("not drawn as broken: TypeError: there is no drawing of a int",)
+    assert read(send(b"words")).notes == ("not shown as broken: TypeError: there is no drawing of a int",)
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ def test_a_view_that_fails_leaves_a_note_to_the_next(send):
         raise RuntimeError("no such thing")
 
     found = read(send(b"x"))
-    assert (found.view, found.notes) == ("text", ("not drawn as broken: RuntimeError: no such thing",))
+    assert (found.view, found.notes) == ("text", ("not shown as broken: RuntimeError: no such thing",))
 
 
 # --- where it lies on the input image ---------------------------------------------------------------------------------
@@ -293,40 +293,40 @@ PAIRS = np.stack([np.ones((224, 224)), np.full((224, 224), 0.9)], axis=2)
 
 def test_the_default_segmenter_s_map_lies_where_it_cropped(send):
     found = read(send(PAIRS.tolist(), (640, 480)))
-    assert found.frame == Geometry(256, (224, 224)).frame((640, 480))
+    assert found.region == Geometry(256, (224, 224)).region((640, 480))
     assert found.notes == ("placed as the default handlers' resize 256, crop 224 puts it",)
 
 
 def test_what_the_handler_did_decides_where_a_map_lies(send):
     found = read(send(np.ones((30, 30), int).tolist(), (640, 480), geometry=Geometry(60, (30, 30))))
-    assert found.frame == (200, 120, 440, 360)
+    assert found.region == (200, 120, 440, 360)
 
 
 def test_without_a_geometry_a_map_is_stretched_and_says_so(send):
     found = read(send(np.ones((30, 30), int).tolist(), (640, 480)))
-    assert (found.frame, found.notes) == ((0, 0, 640, 480), ("stretched to the input image's 640x480",))
+    assert (found.region, found.notes) == ((0, 0, 640, 480), ("stretched to the input image's 640x480",))
 
 
 def test_a_geometry_that_is_set_wins(send):
     found = read(send(PAIRS.tolist(), (640, 480), geometry=Geometry()))
-    assert found.frame == (0, 0, 640, 480)
+    assert found.region == (0, 0, 640, 480)
 
 
 def test_a_map_as_large_as_the_input_image_lies_on_all_of_it(send):
     found = read(send(TABLE.tolist(), geometry=Geometry(60, (30, 30))))
-    assert (found.frame, found.notes) == ((0, 0, 100, 80), ())
+    assert (found.region, found.notes) == ((0, 0, 100, 80), ())
 
 
-def test_boxes_in_shares_of_the_input_image_are_scaled(send):
+def test_boxes_as_fractions_of_the_input_image_are_scaled(send):
     found = read(send([{"box": [0.1, 0.5, 0.2, 1], "label": "cat"}]))
     assert found.content.boxes[0] == pytest.approx([10, 40, 20, 80])
-    assert found.notes == ("boxes in shares of the input image's sides",)
+    assert found.notes == ("boxes are fractions of the input image's sides",)
 
 
 def test_boxes_in_the_network_s_picture_are_moved_to_the_input_image(send):
     rows = [{"box": [0, 0, 224, 112], "label": "cat"}]
     found = read(send(rows, (640, 480), geometry=Geometry(256, (224, 224))))
-    x1, y1, x2, y2 = Geometry(256, (224, 224)).frame((640, 480))
+    x1, y1, x2, y2 = Geometry(256, (224, 224)).region((640, 480))
     assert found.content.boxes[0] == pytest.approx([x1, y1, x2, (y1 + y2) / 2], abs=0.1)
 
 
@@ -344,7 +344,7 @@ def test_an_input_image_that_exif_turns_is_drawn_as_a_handler_opens_it(send):
     input_image = encoded(Image.new("RGB", (100, 80)), "JPEG", exif=exif)
     found = read(send(CASES["boxes"], input_image=input_image))
     assert found.input_image.size == (100, 80)
-    assert found.notes == ("EXIF turns the input image by 90°; drawn as PIL opens it, unturned",)
+    assert found.notes == ("EXIF rotates the input image by 90°; drawn as PIL opens it, not rotated",)
 
 
 def test_an_input_image_is_turned_where_the_answer_speaks_of_it_turned(send):
