@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from handlerkit.serving import openapi, parameters
+from handlerkit.serving import openapi, parameters, routes
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.config import Config
 from handlerkit.serving.headers import (
@@ -28,6 +28,7 @@ from handlerkit.serving.headers import (
     reason_of,
 )
 from handlerkit.serving.http import Headers, HttpRequest, Response
+from handlerkit.serving.routes import Route, RouteError
 from handlerkit.serving.wire import Job, Parameter, Prediction, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDied, too_long
 
@@ -57,23 +58,13 @@ class RejectedRequest(Exception):
         self.response = response
 
 
-class _Route(NamedTuple):
-    """Where a path leads. `model` is None if a parameter names it; `added`: the headers that a handler gets of it."""
-
-    model: str | None
-    version: str | None
-    takes_query: bool
-    added: Headers
-
-
 class _Head(NamedTuple):
     """All of a request but its body; the headers are those that the worker gets."""
 
-    route: _Route
+    route: Route
     headers: Headers
     query: tuple[Parameter, ...]
     content_type: str | None
-    describe: bool
     names_sequence: bool
 
 
@@ -112,15 +103,15 @@ class Frontend:
             return self._receive(request)
         except RejectedRequest as rejected:
             answer = rejected.response
-        except parameters.FormError as problem:
+        except (parameters.FormError, RouteError) as problem:
             answer = self.error(problem.status, problem.kind, str(problem))
         return as_sent(answer, request.method)
 
     def _receive(self, request: HttpRequest) -> QueuedRequest:
-        """The job. Raises RejectedRequest, and FormError for a query or a body that cannot be decoded."""
+        """The job. Raises RejectedRequest, RouteError, and FormError for a query or a body that cannot be decoded."""
         head = self._head(request.method, request.path, request.query, request.headers, len(request.body))
         route, headers, values = head.route, head.headers, head.query
-        if not head.describe:  # a body is read before the model is looked for
+        if not route.describes:  # a body is read before the model is looked for
             values = (*values, *parameters.from_body(request.body, head.content_type))
         self._check_model(route, values)
         if request.method == "OPTIONS":
@@ -128,10 +119,10 @@ class Frontend:
         if self.sequences and not head.names_sequence:
             headers = (*headers, (facts.SEQUENCE_ID, f"ts-seq-{self._new_id()}"), (facts.SEQUENCE_START, "true"))
         job = Job(self._new_id(), headers, values)
-        return QueuedRequest(job, request, head.describe, route.version is not None)
+        return QueuedRequest(job, request, route.describes, route.version is not None)
 
     def _read_head(self, method: str, path: str | None, query: str, headers: Headers, size: int) -> _Head:
-        """The head of a request whose body has `size` bytes. Raises RejectedRequest and FormError."""
+        """The head of a request whose body has `size` bytes. Raises as `_receive` does."""
         request = HttpRequest(method, path, headers, query)
         target = request.target(self.model)
         if len(f"{method} {target} HTTP/1.1") > facts.LINE_LIMIT or not is_valid(headers):
@@ -142,12 +133,12 @@ class Frontend:
         if size > self.config.max_request_size:
             raise RejectedRequest(Response(413, "Request Entity Too Large", (("content-length", "0"),)))
         plain = target.partition("?")[0].partition("#")[0]
-        route = self._route(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
-        describe = (facts.DESCRIBE, "True") in route.added
-        values = tuple(parameters.from_query(query, plain + "?")) if route.takes_query or describe else ()
+        route = routes.find(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
+        reads_query = route.takes_query or route.describes
+        values = tuple(parameters.from_query(query, plain + "?")) if reads_query else ()
         named = any(name.lower() == facts.SEQUENCE_ID for name, _ in headers)
         values = values if route.takes_query else ()  # a description's query is checked and not passed on
-        return _Head(route, _as_map(method, headers, size, route), values, content_type_of(request), describe, named)
+        return _Head(route, _as_map(method, headers, size, route), values, content_type_of(request), named)
 
     def _new_id(self) -> str:
         """A random UUID (RFC 9562, 5.4). uuid.uuid4 is slower: it asks the system each time."""
@@ -288,55 +279,22 @@ class Frontend:
         names = {name.lower() for name, _ in head}
         return tuple(pair for pair in self._added if pair[0].lower() not in names) if names else self._added
 
-    def _route(self, method: str, path: str, query: str) -> _Route:
-        """The route of a path of the inference API, or of the management API's describe. Raises RejectedRequest."""
-        steps = path.rstrip("/").split("/")[1:]  # a %2F divides like a slash
-
-        def explain(asked: bool) -> tuple[str, str]:
-            return facts.EXPLAIN, str(asked)
-
-        match steps:
-            case ["predictions" | "explanations" as verb, model, *rest]:
-                added = ((facts.URL_PATH, "/".join(rest[1:])), explain(verb == "explanations"))
-                return _Route(model, rest[0] if rest else None, False, added)
-            case ["v1", "models", last] if ":predict" in last or ":explain" in last:
-                return _Route(last.partition(":")[0], None, False, (explain(":predict" not in last),))
-            case ["v2", "models", model, "infer" | "explain" as verb]:
-                return _Route(model.partition(":")[0], None, False, (explain(verb == "explain"),))
-            case ["models", model, "invoke"]:
-                return _Route(model, None, True, ())
-            case ["models", model, *version] if (
-                method == "GET" and len(version) < 2 and parameters.asks_to_describe(query)
-            ):
-                return _Route(model, version[0] if version else None, False, ((facts.DESCRIBE, "True"),))
-            case ["invocations"]:
-                return _Route(None, None, True, ())
-            case [model, "predict"]:
-                return _Route(model, None, True, ())
-            case [model, version, "predict"]:
-                return _Route(model, version, True, ())
-            case [] if method != "OPTIONS":
-                message = "Requested method is not allowed, please refer to API document."
-                raise RejectedRequest(self.error(405, facts.METHOD_NOT_ALLOWED, message))
-        message = "Requested resource is not found, please refer to API document."
-        raise RejectedRequest(self.error(404, facts.RESOURCE_NOT_FOUND, message))
-
-    def _check_model(self, route: _Route, values: Sequence[Parameter]) -> None:
-        """Raise RejectedRequest for a model or a version that is not registered, and for a request that names none."""
+    def _check_model(self, route: Route, values: Sequence[Parameter]) -> None:
+        """Raise RouteError for a model or a version that is not registered, and for a request that names none."""
         model = route.model
         if model is None:
             named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
             if not named:
-                raise RejectedRequest(self.error(400, facts.BAD_REQUEST, facts.NO_MODEL_NAME))
+                raise RouteError(400, facts.BAD_REQUEST, facts.NO_MODEL_NAME)
             model = named[0]
         if model != self.model:
-            raise RejectedRequest(self.error(404, facts.MODEL_NOT_FOUND, f"Model not found: {model}"))
+            raise RouteError(404, facts.MODEL_NOT_FOUND, f"Model not found: {model}")
         if route.version is not None and route.version != self.version:
             message = f"Model version: {route.version} does not exist for model: {model}"
-            raise RejectedRequest(self.error(404, facts.VERSION_NOT_FOUND, message))
+            raise RouteError(404, facts.VERSION_NOT_FOUND, message)
 
 
-def _as_map(method: str, headers: Headers, size: int, route: _Route) -> Headers:
+def _as_map(method: str, headers: Headers, size: int, route: Route) -> Headers:
     """The headers as the worker gets them: the last of several of one name wins, names keep their casing, values are
     read as latin-1."""
     names = {name.lower() for name, _ in headers}

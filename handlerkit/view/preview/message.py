@@ -11,7 +11,7 @@ import io
 from dataclasses import dataclass, replace
 from typing import Any
 
-from handlerkit.formatting import byte_size, excerpt, shorten
+from handlerkit.formatting import byte_size, excerpt, shorten, visible
 from handlerkit.messages import Exchange, Headers, Run
 from handlerkit.view import draw
 from handlerkit.view.decode.response import DecodedResponse
@@ -78,7 +78,16 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
         "layers": [],
         **(marks.facts if marks else {}),
     }
-    return Message(facts, picture)
+    return Message({key: value if key == "curl" else _visible(value) for key, value in facts.items()}, picture)
+
+
+def _visible(value: Any) -> Any:
+    """With the text of answers, labels and logs as a View shows it. (A curl command is for copying.)"""
+    if isinstance(value, dict):
+        return {key: _visible(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_visible(one) for one in value]
+    return visible(value) if isinstance(value, str) else value
 
 
 def _picture(answer: DecodedResponse, marks: Marks | None) -> tuple[bytes, tuple[int, int]]:
