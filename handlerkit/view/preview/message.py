@@ -86,7 +86,7 @@ def _visible(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _visible(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_visible(one) for one in value]
+        return type(value)(map(_visible, value))
     return visible(value) if isinstance(value, str) else value
 
 
