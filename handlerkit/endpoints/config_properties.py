@@ -1,4 +1,4 @@
-"""config.properties as an endpoint's caller gives it."""
+"""config.properties, as given to an endpoint."""
 
 from __future__ import annotations
 

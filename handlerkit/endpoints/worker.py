@@ -24,9 +24,8 @@ from handlerkit.serving.config import whole_number
 from handlerkit.serving.describe_model import Registered
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.job_queue import Limits, Queue, simulate_arrivals
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied
 from handlerkit.unpack import Unpacked
-from handlerkit.worker_process.assignment import Question
 from handlerkit.worker_process.hot_reload.reload import NOTHING_CHANGED, Reload
 from handlerkit.worker_process.outcome import Outcome
 
@@ -166,7 +165,7 @@ class Worker:
                 queued.append(received)
         answers = simulate_arrivals(queued, self.limits, lambda batch: self._serve(batch, on_event), self._full)
         if len(queued) > 1 and any(one.describe for one in queued):  # closes the batch before it, which waits no longer
-            answers = [one._replace(findings=tuple(why.without_waits(one.findings))) for one in answers]
+            answers = [one._replace(findings=why.without_batch_waits(one.findings)) for one in answers]
         following = iter(answers)
         return self._run(requests, [one or next(following) for one in served])
 
@@ -276,9 +275,10 @@ class Worker:
     def _unreadable(self, name: str, error: SyntaxError) -> LoadError:
         """A file that changed is no Python any more."""
         info = ErrorInfo.of(error)
-        seen = why.Evidence(error, info, loading=True, files=(name,), setup=self._setup)
-        what = f"{self.model.name} does not load; the handler that was loaded before is kept"
-        return LoadError(what, response=self._refusal(500), error=info, findings=why.explain(seen))
+        attempt = why.Attempt(self._setup, loading=True)
+        findings = why.explain(why.Evidence(attempt, why.Source((name,)), error, info))
+        message = f"{self.model.name} does not load; the handler that was loaded before is kept"
+        return LoadError(message, response=self._refusal(500), error=info, findings=findings)
 
     @property
     def _loaded(self) -> WorkerProcess | InProcess | None:
@@ -287,7 +287,7 @@ class Worker:
     def _start(self) -> WorkerProcess | InProcess:
         if self._unpacked is not None:
             self._unpacked.restore()
-        if (wrong := why.unusable(self.model)) is not None:
+        if (wrong := why.unusable_config(self.model)) is not None:
             answer = self._frontend.error(500, wrong.type, wrong.message)
             raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
         return (InProcess if self.in_process else WorkerProcess)(
@@ -345,32 +345,35 @@ class Worker:
         message = wire.encode_predict(jobs)
         envelope = self.config.service_envelope
         outcome = loaded.call(message, envelope, self.measures_memory, hear)
-        died, responses = self._respond(batch, outcome)
-        if self.on_exception is not None and isinstance(loaded, InProcess) and loaded.raised is not None:
+        called = outcome.called
+        death, responses = self._respond(batch, outcome)
+        if self.on_exception is not None and loaded.raised is not None:
             self.on_exception(loaded.raised)
-        requests, describe = [received.request for received in batch], batch[0].describe
-        found: tuple[Finding, ...] = ()
-        failed = outcome.error is not None or died or outcome.reply is None or outcome.reply.code != 200
-        if failed or why.rules_for(
-            self._setup, envelope, requests, jobs, outcome.bodies, outcome.reply, outcome.intermediate, outcome.noted,
-            outcome.logs, describe,
-        ):  # fmt: skip
-            found = loaded.explain(Question(
-                self._setup, envelope, requests, jobs, responses, outcome.reply, outcome.intermediate, outcome.logs,
-                died, outcome.timings.total, describe, notebook() if failed else why.Notebook(),
-            ))  # fmt: skip
-        else:
-            loaded.forget()
-        call = Call(
-            message, outcome.timings, outcome.logs, outcome.error, envelope, self.config.decode_input_request,
-            outcome.memory, (*loaded.seen, *outcome.seen), loaded.geometry,
+        attempt = why.Attempt(
+            self._setup, death=death, envelope=envelope, requests=[received.request for received in batch], jobs=jobs,
+            describe=batch[0].describe, answer=outcome.reply, intermediate=outcome.intermediate, responses=responses,
+            logs=outcome.logs, seconds=called.timings.total, raised=called.error is not None, bodies=called.bodies,
+            recorded=called.recorded,
         )  # fmt: skip
-        if died:
+        findings = self._explain(loaded, attempt)
+        call = Call(
+            message, called.timings, outcome.logs, called.error, envelope, self.config.decode_input_request,
+            called.memory, (*loaded.seen, *called.seen), loaded.geometry,
+        )  # fmt: skip
+        if death is not None:
             self._lifecycle.died()
-        elif 0 < self._client_timeout < outcome.timings.total:
+        elif 0 < self._client_timeout < called.timings.total:
             responses = [Response(None, complete=False) for _ in batch]
-            found = (*found, why.client_timeout(self._client_timeout))
-        return call, responses, found
+            findings = (*findings, why.client_timeout(self._client_timeout))
+        return call, responses, findings
+
+    @staticmethod
+    def _explain(loaded: WorkerProcess | InProcess, attempt: why.Attempt) -> tuple[Finding, ...]:
+        """The causes of what a call led to. The worker is asked only if there can be any."""
+        if not why.may_explain(attempt):
+            loaded.forget()
+            return ()
+        return loaded.explain(attempt._replace(notebook=notebook()) if attempt.failed else attempt)
 
     def _refuse(self, batch: list[QueuedRequest], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
         """The answers where the worker does not load again. One that reports the failure takes a batch from the queue
@@ -379,15 +382,14 @@ class Worker:
             return [self._frontend.died(received) for received in batch], problem.findings
         return [Response(None) for _ in batch], (why.no_worker(), *problem.findings)
 
-    def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[str, list[Response]]:
-        """How the worker died ("" where it lives), and the answer to each request."""
-        frontend, died, intermediate = self._frontend, outcome.died, outcome.intermediate
+    def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[WorkerDeath | None, list[Response]]:
+        """Why the worker is gone, None if it lives, and the answer to each request."""
+        frontend, death, answer, before = self._frontend, outcome.death, outcome.reply, outcome.intermediate
         try:
-            if outcome.reply is not None:
-                answer, numbered = outcome.reply, enumerate(batch)
-                return died, [frontend.respond(received, answer, row, intermediate) for row, received in numbered]
+            if answer is not None:
+                return death, [frontend.respond(received, answer, row, before) for row, received in enumerate(batch)]
         except WorkerDied as problem:
-            died = str(problem)
-        if intermediate and intermediate[0].code == 200:
-            return died, [frontend.broken(received, row, intermediate) for row, received in enumerate(batch)]
-        return died, [frontend.died(received) for received in batch]
+            death = problem.death
+        if before and before[0].code == 200:
+            return death, [frontend.broken(received, row, before) for row, received in enumerate(batch)]
+        return death, [frontend.died(received) for received in batch]

@@ -1,9 +1,9 @@
 """The connection between a Worker and its process: frames of one kind and some bytes, both ways.
 
-From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a Question), FORGET, SWAP (a batch size). From the process: HELLO,
-PIECE (the seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN (read the streams
-now), ANSWER (the worker's own answer), DONE (what else came of it). What the process says is read by `read_plain`,
-which makes plain data of the kit alone.
+From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a why.Attempt), FORGET, SWAP (a batch size). From the process:
+HELLO, PIECE (the seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN (read the
+streams now), ANSWER (the worker's own answer), DONE (what else came of it). What the process says is read by
+`read_plain`, which makes plain data of the kit alone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import struct
 import threading
 from typing import Any, NamedTuple
 
-from handlerkit.errors import HandlerkitError
 from handlerkit.serving.wire import Buffers
+from handlerkit.serving.worker_death import WorkerDied, exited
 
 _HEADER = struct.Struct("!cQ")
 #: What stands before the answer in a PIECE.
@@ -37,6 +37,7 @@ _PLAIN = {
     ("handlerkit.messages.finding", "Finding"),
     ("handlerkit.messages.geometry", "Geometry"),
     ("handlerkit.messages.side_effect", "SideEffect"),
+    ("handlerkit.serving.worker_death", "WorkerDeath"),
     ("handlerkit.timing", "Timings"),
 }
 
@@ -48,14 +49,17 @@ class Frame(NamedTuple):
     payload: bytearray
 
 
-class BadFrameError(HandlerkitError):
-    """A worker process sent what is no plain data of the kit."""
+class BadFrameError(WorkerDied):
+    """A worker process sent what is no plain data of the kit; it is dropped for that."""
+
+    def __init__(self, sent: str) -> None:
+        super().__init__(exited(f"The worker process sent {sent}."))
 
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _PLAIN:
-            raise BadFrameError(f"a worker process sent a {module}.{name}, which is no plain data of the kit")
+            raise BadFrameError(f"a {module}.{name}, which is no plain data of handlerkit")
         return super().find_class(module, name)
 
 
@@ -66,7 +70,7 @@ def read_plain(data: bytes | bytearray) -> Any:
     except BadFrameError:
         raise
     except Exception as problem:
-        raise BadFrameError(f"a worker process sent what cannot be read ({type(problem).__name__})") from None
+        raise BadFrameError(f"data that cannot be read ({type(problem).__name__})") from None
 
 
 def pack(value: object) -> bytes:

@@ -17,14 +17,14 @@ from handlerkit.context import metrics_cache
 from handlerkit.memory import peak_memory
 from handlerkit.messages import ErrorInfo, Finding, Geometry
 from handlerkit.serving.wire import Buffers, Reader
+from handlerkit.serving.worker_death import not_encoded
 from handlerkit.timing import Stopwatch, Timings
 from handlerkit.worker_process import process_state
-from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded, Question
+from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded
 from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
 from handlerkit.worker_process.hot_reload.reload import Swap
 from handlerkit.worker_process.hot_reload.state_snapshot import RngStates
 from handlerkit.worker_process.log_capture import PlainPaths, without_kit
-from handlerkit.worker_process.outcome import unsendable
 from handlerkit.worker_process.side_effects import Recorder
 from handlerkit.worker_process.user_files import UserFiles
 
@@ -93,7 +93,7 @@ class LoadedHandler:
                 self.close()
                 raise NotLoadedError(self._failed(error)) from error
             self._seen = self._recorder.take()
-            self._noted = why.watch(self._service.context)
+            self._calls = why.record_calls(self._service.context)
             self._handle = self._service._entry_point
             self._timed_handle = self._watch.handle(self._handle)
             self._service._entry_point = self._behind(config.service_envelope)
@@ -138,23 +138,21 @@ class LoadedHandler:
             (reply, timings), memory = self._call(message, envelope), None
         error = self._raised
         info = self.describe_error(error) if error is not None else None
-        died = unsendable(error) if reply is None and error is not None else ""
+        death = not_encoded(error) if reply is None and error is not None else None
         bodies = tuple(map(why.kind_of_body, self._rows))
-        return reply, Called(timings, info, died, bodies, bool(self._noted), memory, self._recorder.take())
+        return reply, Called(timings, info, death, bodies, bool(self._calls), memory, self._recorder.take())
 
-    def explain(self, asked: Question) -> tuple[Finding, ...]:
+    def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
         """The causes of what the last call led to, while its objects are alive."""
         error = self._raised
+        calls = [call._replace(file=self._users.staged(call.file)) for call in self._calls]
         found = why.explain(why.Evidence(
-            error, self.describe_error(error) if error is not None else None, files=self._given.own,
-            returned=self._returned, rows=self._rows, died=asked.died, setup=asked.setup, folder=self._given.model_dir,
-            envelope=asked.envelope, requests=asked.requests, jobs=asked.jobs, answer=asked.answer,
-            intermediate=asked.intermediate, responses=asked.responses, result=self._result, logs=asked.logs,
-            noted=[note._replace(file=self._users.staged(note.file)) for note in self._noted],
-            seconds=asked.seconds, describe=asked.describe, notebook=asked.notebook,
+            attempt, why.Source(self._given.own, self._given.model_dir), error,
+            self.describe_error(error) if error is not None else None, self._rows,
+            why.Returned(self._returned, self._result), calls,
         ))  # fmt: skip
         if inspect.iscoroutine(self._returned):
-            self._returned.close()  # said in `found`; Python's own warning would come at some later time
+            self._returned.close()  # `found` says so; Python's own warning would come at some later time
         return found
 
     def forget(self) -> None:
@@ -192,7 +190,7 @@ class LoadedHandler:
         self._called = True
         self._service.set_cl_socket(self._socket)
         self._forget()
-        self._noted.clear()
+        self._calls.clear()
         reply, timings = None, Timings(0.0)
         try:
             with self._inside, self._recorder, self._clocked:
@@ -204,7 +202,7 @@ class LoadedHandler:
                     reply = self._service.predict(batch)
                 finally:
                     timings = self._watch.stop()
-                    why.note_debug(self._noted, self._given.own)
+                    why.record_debug(self._calls, self._given.own)
         except BaseException as problem:
             self._raised = problem
         return reply, timings
@@ -305,10 +303,10 @@ class LoadedHandler:
             cause = cause.__context__  # the loader tried the default handlers next; the first failure is the real one
         info = self.describe_error(cause)
         given, model = self._given, self._given.model
-        findings = why.explain(why.Evidence(
-            cause, info, loading=True, classes=self._classes(), files=given.own, folder=given.model_dir,
-            setup=why.Setup(model.name, model.version, model.handler), notebook=given.notebook,
-        ))  # fmt: skip
+        setup = why.Setup(model.name, model.version, model.handler)
+        attempt = why.Attempt(setup, loading=True, notebook=given.notebook)
+        source = why.Source(given.own, given.model_dir, self._classes())
+        findings = why.explain(why.Evidence(attempt, source, cause, info))
         memory = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
         return Failed(info, findings, memory, isinstance(error, RuntimeError | MemoryError))
 

@@ -82,7 +82,7 @@ def test_text_of_a_picture():
     body = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (303, 384, 3), np.uint8)))
     lines = view(run(answered(body, "image/png"))).text.splitlines()
     size = r"3\d\d(\.\d)? KB \(5(\.\d)? % of max_response_size\)"
-    assert re.fullmatch(rf"POST /predictions/coins  coins\.png  ->  200 image/png, {size}", lines[0])
+    assert re.fullmatch(rf"POST /predictions/coins  coins\.png as image/png  ->  200 image/png, {size}", lines[0])
     assert lines[1] == (
         "decode 84 µs  preprocess 1.2 ms  inference 5.3 ms  postprocess 2 ms  encode 90 µs  other 50 µs  total 8.7 ms"
     )

@@ -19,7 +19,7 @@ from handlerkit.endpoints.loads.fork_server import fork_server
 from handlerkit.errors import WorkerError
 from handlerkit.folders import remove_folder
 from handlerkit.serving.wire import Buffers
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, exited
 from handlerkit.worker_process import frames
 from handlerkit.worker_process.fork_server import NUMBER, Request
 from handlerkit.worker_process.frames import DRAIN, Frame
@@ -114,8 +114,8 @@ class Channel:
             if sent:
                 unsent[0] = unsent[0][sent:]
 
-    def receive(self, until: float, late: str) -> Frame:
-        """The next frame, waited for until then (time.monotonic()). Raises WorkerDied, with the text `late` where there
+    def receive(self, until: float, late: WorkerDeath) -> Frame:
+        """The next frame, waited for until then (time.monotonic()). Raises WorkerDied, of `late` where there
         is none in time."""
         while True:
             if (frame := self._inbox.take()) is not None:
@@ -246,15 +246,15 @@ class Channel:
         status = self.status
         if status is None:
             if self._process.pid is None:
-                return WorkerDied(f"exit: The worker process did not start. {fork_server().said()}".rstrip())
-            return WorkerDied("exit: The worker closed its connection.")
+                return WorkerDied(exited(f"The worker process did not start. {fork_server().said()}".rstrip()))
+            return WorkerDied(exited("The worker closed its connection."))
         if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
             killed = "was killed (SIGKILL)" if status < 0 else f"ended with status {status}"
             also = "as for lack of memory; the server answers 507 instead of 500 when it notices in time"
-            return WorkerDied(f"exit: The worker process {killed}, {also}.")
+            return WorkerDied(exited(f"The worker process {killed}, {also}."))
         if status < 0:
-            return WorkerDied(f"exit: The worker process was ended by {signal.Signals(-status).name}.")
-        return WorkerDied(f"exit: The worker process ended with status {status}.")
+            return WorkerDied(exited(f"The worker process was ended by {signal.Signals(-status).name}."))
+        return WorkerDied(exited(f"The worker process ended with status {status}."))
 
 
 class _Process:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
+from handlerkit import why
 from handlerkit.endpoints.loads.process import Hear
 from handlerkit.endpoints.loads.staged_model import Refusal, StagedModel
 from handlerkit.messages import Finding, LogLine
@@ -23,12 +24,11 @@ from handlerkit.model import Model
 from handlerkit.serving.config import Config
 from handlerkit.serving.torchserve_facts import DECODE_INPUT, RESPONSE_TIMEOUT, STARTUP_TIMEOUT
 from handlerkit.serving.wire import Buffers
-from handlerkit.serving.worker_death import WorkerDied
-from handlerkit.worker_process.assignment import Question
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, too_slow
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 from handlerkit.worker_process.log_capture import Journal, without_kit
-from handlerkit.worker_process.outcome import Answers, Outcome, late
+from handlerkit.worker_process.outcome import Answers, Outcome
 
 #: One handler call at a time in a process: what is borrowed belongs to the process.
 _LOCK = threading.RLock()
@@ -61,7 +61,7 @@ class InProcess:
         self._response_timeout = response_timeout
         self._limit = config.max_response_size
         self._answers = Answers(self._limit)
-        self._broken = ""
+        self._broken: WorkerDeath | None = None
         self._hear: Hear | None = None
         self._staged = StagedModel(model, config, batch_size, gpu_id)
         self.model_dir: Path = self._staged.model_dir
@@ -89,7 +89,7 @@ class InProcess:
     def call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
         """Let TorchServe's worker code answer a predict message, with this envelope around the handler. Raises
         KeyboardInterrupt."""
-        self._answers, self._broken = Answers(self._limit), ""
+        self._answers, self._broken = Answers(self._limit), None
         self._hear = self._journal.hear = hear
         try:
             reply, called = self._handler.call(message, envelope, measures_memory)
@@ -98,23 +98,20 @@ class InProcess:
         self.raised = self._handler.raised
         if isinstance(self.raised, KeyboardInterrupt) and reply is None:
             raise self.raised
-        outcome = Outcome(
-            called.timings, error=called.error, bodies=called.bodies, noted=called.noted, memory=called.memory,
-            logs=self._journal.take(), died=self._broken or called.died, seen=called.seen,
-        )  # fmt: skip
-        if reply is not None and not outcome.died:
+        outcome = Outcome(called, logs=self._journal.take(), death=self._broken or called.death)
+        if reply is not None and not outcome.death:
             try:
                 self._answers.take(reply, called.timings.total if self._answers.intermediate else 0.0)
             except WorkerDied as problem:
-                outcome.died = str(problem)
-        if called.timings.total > self._response_timeout or (self._answers.reply is None and not outcome.died):
-            outcome.died = late(self._response_timeout)
+                outcome.death = problem.death
+        if called.timings.total > self._response_timeout or (self._answers.reply is None and not outcome.death):
+            outcome.death = too_slow(self._response_timeout)
         outcome.intermediate, outcome.reply = self._answers.intermediate, self._answers.reply
         return outcome
 
-    def explain(self, asked: Question) -> tuple[Finding, ...]:
+    def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
         """The causes of what the last call led to."""
-        found = self._handler.explain(asked)
+        found = self._handler.explain(attempt)
         self.forget()
         return found
 
@@ -137,7 +134,7 @@ class InProcess:
             try:
                 answer = self._answers.take(piece, seconds)
             except WorkerDied as problem:
-                self._broken = str(problem)
+                self._broken = problem.death
             else:
                 if self._hear is not None:
                     self._hear(answer)

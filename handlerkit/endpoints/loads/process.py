@@ -19,12 +19,12 @@ from handlerkit.model import Model
 from handlerkit.serving.config import Config
 from handlerkit.serving.torchserve_facts import RESPONSE_TIMEOUT, STARTUP_TIMEOUT
 from handlerkit.serving.wire import Buffers, WorkerResponse
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale, timed_out, too_slow
 from handlerkit.timing import Timings
 from handlerkit.worker_process import frames
-from handlerkit.worker_process.assignment import Called, Failed, Loaded, Question
+from handlerkit.worker_process.assignment import Called, Failed, Loaded
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
-from handlerkit.worker_process.outcome import Answers, Outcome, late
+from handlerkit.worker_process.outcome import Answers, Outcome
 
 #: Seconds a worker may take until it can be asked to load (org.pytorch.serve.wlm.WorkerLifeCycle waits as long).
 _START = 120
@@ -33,6 +33,7 @@ _EXPLAINS, _SWAPS = 20, 120
 #: Bytes of a call's message and answers from which on its objects are not kept until the next call.
 _LARGE = 1 << 20
 _INTERRUPT = int(signal.SIGINT)
+_SILENT = timed_out("The worker does not tell.")
 
 #: Called with log lines and intermediate answers while the handler works.
 Hear = Callable[[LogLine | WorkerResponse], object]
@@ -45,6 +46,8 @@ class WorkerProcess:
     the model_dir; so does the end of this process, in whatever way.
     """
 
+    #: The exception of the last call stays in its process.
+    raised: BaseException | None = None
     #: A worker that died stays away for some time, as TorchServe has it.
     pauses = True
 
@@ -113,22 +116,18 @@ class WorkerProcess:
                 self._interrupted(outcome)
             return outcome
 
-    def explain(self, asked: Question) -> tuple[Finding, ...]:
-        """The causes of what the last call led to, told by the worker while the objects are alive; where it is gone, by
+    def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
+        """The causes of what the last call led to: from the worker, while its objects are alive; if it is gone, from
         what is known here."""
         if self.alive:
             try:
-                self._channel.send(frames.EXPLAIN, (frames.pack(asked),))
+                self._channel.send(frames.EXPLAIN, (frames.pack(attempt),))
                 found: tuple[Finding, ...] = self._done(_EXPLAINS)
                 return found
-            except (WorkerDied, frames.BadFrameError):
+            except WorkerDied:
                 self._end()
         given = self._staged.given
-        return why.explain(why.Evidence(
-            files=given.own, folder=given.model_dir, died=asked.died, setup=asked.setup, envelope=asked.envelope,
-            requests=asked.requests, jobs=asked.jobs, answer=asked.answer, intermediate=asked.intermediate,
-            responses=asked.responses, logs=asked.logs, seconds=asked.seconds, describe=asked.describe, remote=True,
-        ))  # fmt: skip
+        return why.explain(why.Evidence(attempt, why.Source(given.own, given.model_dir)))
 
     def forget(self) -> None:
         """Nobody asks why: the worker lets go of the last call's objects, now if they are large, else with the next
@@ -149,7 +148,7 @@ class WorkerProcess:
             try:
                 self._channel.send(frames.SWAP, (frames.pack(batch_size),))
                 changed, reason, self.entry_point, self.geometry, self.seen = self._done(_SWAPS)
-            except (WorkerDied, frames.BadFrameError, ValueError):
+            except (WorkerDied, ValueError):
                 raise ReloadRequired("the worker did not answer") from None
             finally:
                 self._channel.answered()
@@ -175,9 +174,8 @@ class WorkerProcess:
             with _CtrlC(self._channel) as ctrl_c:
                 try:
                     loaded = self._load(seconds)
-                except (WorkerDied, frames.BadFrameError) as problem:
-                    died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
-                    loaded = self._staged.died(died, self._journal.take())
+                except WorkerDied as problem:
+                    loaded = self._staged.died(problem.death)
                 finally:
                     self._channel.answered()
             if loaded is not None:
@@ -193,25 +191,25 @@ class WorkerProcess:
 
     def _load(self, seconds: int) -> Loaded | Failed | None:
         """What came of it; None where a new process is needed."""
-        slow = f"timeout: The worker process did not start within {_START} s."
+        slow = timed_out(f"The worker process did not start within {_START} s.")
         self._channel.receive(time.monotonic() + _START, slow)
         self._channel.send(frames.LOAD, (frames.pack(self._staged.given),))
-        slow = f"timeout: The handler did not load within the startup timeout of {seconds} s."
+        slow = timed_out(f"The handler did not load within the startup timeout of {seconds} s.")
         told = self._done(seconds, slow)
         if told is None:
             return None
         return Loaded(*told) if len(told) == len(Loaded._fields) else Failed(*told)
 
     def _call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
-        outcome = Outcome(Timings(0.0))
+        outcome = Outcome(Called(Timings(0.0)))
         answers = Answers(self._limit)
         begun = time.perf_counter()
-        seconds, slow = self._response_timeout, late(self._response_timeout)
+        seconds, slow = self._response_timeout, too_slow(self._response_timeout)
         until = time.monotonic() + seconds
         named, size = (envelope or "").encode(), sum(map(len, message))
         try:
             if self._unasked:
-                raise WorkerDied("stale: The worker's last answer belongs to no request: its stream was over.")
+                raise WorkerDied(stale())
             self._channel.send(frames.CALL, (bytes((measures_memory, len(named))), named, *message), seconds + 1)
             while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
                 if frame.kind == frames.PIECE:
@@ -220,37 +218,35 @@ class WorkerProcess:
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
-                elif not outcome.died:
+                elif not outcome.death:
                     try:
                         answers.take(frame.payload, 0.0)
                     except WorkerDied as problem:
-                        outcome.died = str(problem)
+                        outcome.death = problem.death
                 size += len(frame.payload)
             self._is_large = size > _LARGE
-            called = Called(*frames.read_plain(frame.payload))
-            outcome.timings, outcome.error, outcome.memory = called.timings, called.error, called.memory
-            outcome.bodies, outcome.noted, outcome.seen = called.bodies, called.noted, called.seen
-            outcome.died = outcome.died or called.died
-        except (WorkerDied, frames.BadFrameError) as problem:
-            outcome.died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
-            outcome.timings = Timings(time.perf_counter() - begun)
+            outcome.called = Called(*frames.read_plain(frame.payload))
+            outcome.death = outcome.death or outcome.called.death
+        except WorkerDied as problem:
+            outcome.death = problem.death
+            outcome.called = Called(Timings(time.perf_counter() - begun))
             self._end()
         outcome.intermediate, outcome.reply, self._unasked = answers.intermediate, answers.reply, answers.unasked
-        if outcome.reply is None and not outcome.died:
-            outcome.died = slow  # the frontend waits for the rest of the stream, which never comes
+        if outcome.reply is None and not outcome.death:
+            outcome.death = slow  # the frontend waits for the rest of the stream, which never comes
         if outcome.intermediate and outcome.reply is not None:
-            outcome.reply = outcome.reply._replace(elapsed=outcome.timings.total)
+            outcome.reply = outcome.reply._replace(elapsed=outcome.called.timings.total)
         self._channel.answered()
         outcome.logs = self._journal.take()
         return outcome
 
     def _interrupted(self, outcome: Outcome) -> None:
         """Raise KeyboardInterrupt, unless the handler swallowed it and answered."""
-        error = outcome.error
-        if outcome.died and (error is None or error.type == "KeyboardInterrupt"):
+        error = outcome.called.error
+        if outcome.death and (error is None or error.type == "KeyboardInterrupt"):
             raise KeyboardInterrupt(_place(error, self._staged.given.own))
 
-    def _done(self, seconds: float, slow: str = "timeout: The worker does not tell.") -> Any:
+    def _done(self, seconds: float, slow: WorkerDeath = _SILENT) -> Any:
         """What the worker says when it is done with anything but a call."""
         until = time.monotonic() + seconds
         while (frame := self._channel.receive(until, slow)).kind != frames.DONE:

@@ -18,6 +18,7 @@ from handlerkit.messages import LogLine, Response
 from handlerkit.model import READY_MADE_MODULE, Model
 from handlerkit.serving.config import Config
 from handlerkit.serving.torchserve_facts import DECODE_INPUT
+from handlerkit.serving.worker_death import WorkerDeath
 from handlerkit.shell import UMASK
 from handlerkit.worker_process.assignment import Assignment, Failed
 from handlerkit.worker_process.log_capture import Journal, PlainPaths
@@ -69,13 +70,12 @@ class StagedModel:
             logs=tuple(line.text for line in logs), reported=failed.reported,
         )  # fmt: skip
 
-    def died(self, died: str, logs: Sequence[LogLine]) -> Failed:
+    def died(self, death: WorkerDeath) -> Failed:
         """The worker ended while it loaded the model."""
         model = self.given.model
         setup = why.Setup(model.name, model.version, model.handler)
-        found = why.explain(why.Evidence(
-            loading=True, died=died, files=self.given.own, folder=self.model_dir, setup=setup, logs=logs,
-        ))  # fmt: skip
+        attempt = why.Attempt(setup, loading=True, death=death)
+        found = why.explain(why.Evidence(attempt, why.Source(self.given.own, self.model_dir)))
         return Failed(None, found, False, False)
 
 

@@ -19,9 +19,8 @@ from handlerkit.serving import wire
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.wire import Prediction, WorkerResponse
-from handlerkit.serving.worker_death import too_long
+from handlerkit.serving.worker_death import WorkerDeath, exited, too_long, too_slow
 from handlerkit.unpack import read_manifest
-from handlerkit.worker_process.outcome import late
 
 #: What TorchServe logs of a worker that took too long, and of one whose answer is too long.
 _LATE, _TOO_LONG = "Backend worker did not respond in given time", r"Message size exceed limit: (\d+)"
@@ -62,15 +61,8 @@ def load_findings(error: ErrorInfo | None, files: Iterable[str], undeclared: Map
     """The cause of an exception that a model with these files raised while it was loaded."""
     if error is None:
         return ()
-    seen = why.Evidence(
-        error=exception_from_log(error),
-        info=error,
-        loading=True,
-        files=tuple(files),
-        remote=True,
-        undeclared=undeclared,
-    )
-    return why.explain(seen)
+    attempt = why.Attempt(loading=True, notebook=why.Notebook(undeclared=undeclared))
+    return why.explain(why.Evidence(attempt, why.Source(tuple(files)), exception_from_log(error), error))
 
 
 def findings(
@@ -86,7 +78,7 @@ def findings(
     for request, response in exchanges:
         if response.ok or response.status is None:
             continue
-        kind, message = why.told(response)
+        kind, message = why.error_body(response)
         if response.header(facts.REQUEST_ID) is None or kind not in ("", facts.INTERNAL):
             found += why.rejected(request, response, model.setup, config.max_request_size)
         else:
@@ -109,22 +101,22 @@ def _of_a_call(
     received = [one for request, _ in failed if isinstance(one := frontend.receive(request), QueuedRequest)]
     jobs = [one.job for one in received]
     rows = decode_predict(wire.encode_predict(jobs), config.decode_input_request)[1] if jobs else []
-    files = tuple(file.name for file in model.folder.glob("*.py"))
-    seen = why.Evidence(
-        setup=model.setup, files=files, folder=model.folder, envelope=config.service_envelope, jobs=jobs, rows=rows,
-        requests=[one.request for one in received], responses=responses, logs=_of_workers(log, model.folder),
-        describe=any(one.describe for one in received), remote=True,
-        undeclared=model.undeclared(),
-    )  # fmt: skip
+    logs = _of_workers(log, model.folder)
+    answer: WorkerResponse | None = None
     if not kind:  # the handler's own status
-        seen.answer = WorkerResponse(200, "Prediction success", tuple(map(_row, responses)))
-        return why.explain(seen)
-    seen.answer = None if message == facts.DIED else WorkerResponse(responses[0].status or 0, message, ())
-    cause = parse_failure(seen.answer, seen.logs)
-    seen.error, seen.info, seen.logged, seen.died = cause.error, cause.info, cause.logged, cause.died
-    if seen.answer is None and not seen.died:
-        seen.died = _death(log, model.setup)
-    return why.explain(seen)
+        answer = WorkerResponse(200, facts.SUCCEEDED, tuple(map(_row, responses)))
+    elif message != facts.DIED:
+        answer = WorkerResponse(responses[0].status or 0, message, ())
+    cause = parse_failure(answer, logs)
+    death = _death(log, model.setup) if answer is None and cause.death is None else cause.death
+    attempt = why.Attempt(
+        model.setup, death=death, notebook=why.Notebook(undeclared=model.undeclared()),
+        envelope=config.service_envelope, requests=[one.request for one in received], jobs=jobs,
+        describe=any(one.describe for one in received), answer=answer, responses=responses, logs=logs,
+        raised=cause.error is not None, bodies=tuple(map(why.kind_of_body, rows)),
+    )  # fmt: skip
+    source = why.Source(tuple(file.name for file in model.folder.glob("*.py")), model.folder)
+    return why.explain(why.Evidence(attempt, source, cause.error, cause.info, rows, logged=cause.logged))
 
 
 def _of_workers(log: str, model_dir: Path) -> tuple[LogLine, ...]:
@@ -134,13 +126,13 @@ def _of_workers(log: str, model_dir: Path) -> tuple[LogLine, ...]:
     return tuple(line for line in lines if not line.text.startswith(facts.CALL_BEGINS))
 
 
-def _death(log: str, setup: why.Setup) -> str:
-    """How TorchServe says that a worker died of whom no exception is known."""
+def _death(log: str, setup: why.Setup) -> WorkerDeath:
+    """Why a worker with no known exception died, as far as TorchServe says so."""
     if _LATE in log:
-        return late(setup.response_timeout)
+        return too_slow(setup.response_timeout)
     if (size := re.search(_TOO_LONG, log)) is not None:
         return too_long(int(size[1]), setup.max_response_size)
-    return "exit: The worker process ended, or TorchServe ended it for an answer that it cannot pass on."
+    return exited("The worker process ended, or TorchServe ended it for an answer that it cannot pass on.")
 
 
 def _row(response: Response) -> Prediction:

