@@ -20,7 +20,7 @@ from handlerkit.targets.target import Environment
 #: Headers that differ in every answer, on every endpoint.
 _VOLATILE_HEADERS = frozenset({facts.REQUEST_ID})
 _SHOWN = 80  # characters of each side that a difference shows
-_MOST = 20  # differences told for one row
+_MOST = 20  # differences shown for one row
 
 Verdict = Literal["identical", "equal", "different"]
 
@@ -78,12 +78,12 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
     """Send `run`'s requests to `endpoint` and compare status, headers and bytes.
 
     Args:
-        run: the answers to hold the endpoint to.
-        endpoint: who answers again.
+        run: the answers that the endpoint's are compared with.
+        endpoint: the one that answers again.
         ignore: headers (by name), and paths of JSON bodies ("body.scores", "body[0].id"), that may differ.
         rtol: relative tolerance for numbers in JSON bodies (as math.isclose); 0 asks for the same bytes.
 
-    A row is identical where every byte is the same, equal where it is so within `rtol` and `ignore`, else different.
+    A row is identical if every byte is the same, equal if it is the same within `rtol` and `ignore`, else different.
     """
     other = endpoint.predict(*run.requests)
     pairs = zip(run.exchanges, other.responses, strict=True)
@@ -96,10 +96,10 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
 
 @dataclass(frozen=True)
 class Enveloped:
-    """What came of one sample in one envelope, held against the answer without one: the same, a different one, or
-    failed (no success, or it cannot be sent at all).
+    """One sample's answer in one envelope, compared with the answer without one: the same, a different one, or failed
+    (no success, or it cannot be sent at all).
 
-    `why` says it in plain words, nothing for the same; `run` is None where it cannot be sent.
+    `why` says it in plain words, nothing for the same; `run` is None if it cannot be sent.
     """
 
     verdict: Literal["same", "different", "failed"]
@@ -109,7 +109,7 @@ class Enveloped:
 
 @dataclass(frozen=True)
 class Sample:
-    """One request's answers by envelope: "none", which the others are held against (so it is the same or failed),
+    """One request's answers by envelope: "none", which the others are compared with (so it is the same or failed),
     body, json, kserve and kservev2."""
 
     label: str
@@ -118,7 +118,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Envelopes:
-    """What samples come to in each envelope; true when every answer is the same."""
+    """The answers to samples in each envelope; true when every answer is the same."""
 
     model: str
     samples: tuple[Sample, ...]
@@ -146,7 +146,7 @@ def compare_envelopes(
 
     Args:
         requests: as `envelope.wrap` takes them: a file, text or JSON each.
-        endpoint: gives who answers with an envelope's name, and with None who does without one, such as
+        endpoint: gives the endpoint for an envelope's name, and for None the one without an envelope, such as
             `Worker.with_envelope`.
         batch: how many of each are sent together.
         as_tensor: as of `envelope.wrap`.

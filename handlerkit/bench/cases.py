@@ -11,7 +11,7 @@ from handlerkit.errors import RequestError
 from handlerkit.memory import Memory, peak_memory
 from handlerkit.messages import Endpoint, Request, Run
 
-#: Is told in a few words what is going on.
+#: Called with a few words on what is going on.
 Progress = Callable[[str], object]
 
 
@@ -32,7 +32,7 @@ class Case:
     memory: Memory = field(default_factory=Memory)
 
     def warm_up(self) -> None:
-        """Call once. Raises ResponseError where the answer is no success: the time of a failure is of no use."""
+        """Call once. Raises ResponseError if the answer is no success: the time of a failure says nothing."""
         self.last = self._ask().raise_for_status()
 
     def call(self, repeat: int) -> None:

@@ -40,7 +40,7 @@ def measure_clients(
         repeats: batches of each case that are timed: with a batch size of 8, 50 of them are 400 requests.
         warm_up: batches of each case before; at least one.
         concurrency: clients, the same for every batch size; as many as the largest batch holds.
-        progress: is told in a few words what is going on.
+        progress: called with a few words on what is going on.
 
     Ctrl-C and errors as of `measure`; RequestError too for fewer clients than a batch holds, which would have to wait
     for its delay each time.
@@ -88,7 +88,7 @@ def _send(
 ) -> None:
     """Send that many from so many threads. Those under way when Ctrl-C comes are waited for, and none is begun.
 
-    Raises ResponseError where not one is answered with a success.
+    Raises ResponseError if none is answered with a success.
     """
 
     def ask() -> _Answered:

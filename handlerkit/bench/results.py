@@ -16,7 +16,7 @@ Verdict = Literal["faster", "slower", "no difference seen"]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which this share (0 to 1) of `values` lies, linear between neighbours: definition 7 of Hyndman
+    """The value below which this share (0 to 1) of `values` lies, linear between neighbors: definition 7 of Hyndman
     and Fan, Sample Quantiles in Statistical Packages (1996), which is numpy's too. Raises ValueError for no values."""
     ordered = sorted(values)
     if not ordered:
@@ -164,7 +164,7 @@ class Profile:
     """What torch.profiler and line_profiler saw.
 
     `table` is torch.profiler's, as text; `trace` the file that chrome://tracing and Perfetto open. `lines` are the
-    lines of the functions that ran; where there are none, `missing` says why.
+    lines of the functions that ran; if there are none, `missing` says why.
     """
 
     calls: int
@@ -176,8 +176,8 @@ class Profile:
 
 @dataclass(frozen=True)
 class Bench:
-    """The figures of a model at an endpoint, a Row for each case. `repeats` is how many were asked for; fewer are
-    there where Ctrl-C ended it."""
+    """The figures of a model at an endpoint, a Row for each case. `repeats` is how many were asked for; there are
+    fewer if Ctrl-C ended it."""
 
     model: str
     endpoint: str
@@ -208,7 +208,7 @@ class Bench:
         """A pandas.DataFrame with a line for each row, and for each of the other version's, which `version` names.
 
         Columns: version, sample, batch, clients, requests, failed, median, p90, p99, throughput, answer, process,
-        added, cuda, and the median of each stage under its name. Raises HandlerkitError where pandas is not installed.
+        added, cuda, and the median of each stage under its name. Raises HandlerkitError if pandas is not installed.
         """
         try:
             pandas = import_module("pandas")

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from handlerkit.endpoints import ENDPOINTS
 from handlerkit.envelope import ENVELOPES
 from handlerkit.model import DEFAULT_HANDLERS, READY_MADE, RUNTIMES, ready_made
-from handlerkit.notebook.options import Mapped, Parser, WrongOption, archive, count, counts, named, names, pair
+from handlerkit.notebook.options import (
+    Mapped,
+    Parser,
+    WrongOption,
+    archive,
+    count,
+    counts,
+    did_you_mean,
+    named,
+    names,
+    pair,
+)
 
 if TYPE_CHECKING:
     from handlerkit.notebook.session import Session
@@ -43,7 +54,8 @@ class Line:
         if word in self.variables:
             return self.variables[word]
         if word.isidentifier() and not Path(word).exists():
-            raise self.wrong(f"there is no variable and no file {word!r}")
+            near = did_you_mean(word, [name for name in self.variables if not name.startswith("_")])
+            raise self.wrong(f"there is no variable and no file {word!r}{near}")
         return Path(word)
 
     def code(self) -> str:

@@ -272,7 +272,7 @@ def test_requirements_of_the_user_are_left_alone(door, tmp_path: Path) -> None:
 
 def test_a_file_of_that_name_is_left_alone(undeclared, tmp_path: Path) -> None:
     (tmp_path / "h-requirements.txt").write_text("pandas\n")
-    with pytest.raises(ModelError, match=r"h-requirements\.txt is there already, and not from --requirements auto"):
+    with pytest.raises(ModelError, match=r"h-requirements\.txt exists, and not from --requirements auto"):
         undeclared.export(requirements="auto")
     assert (tmp_path / "h-requirements.txt").read_text() == "pandas\n"
 

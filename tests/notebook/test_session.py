@@ -131,7 +131,7 @@ def test_registration_alone_changes_the_model_and_keeps_its_files(door, session)
     assert session.worker.batch_size == 3
     assert repr(door.model(config_properties={"max_response_size": "5"})).startswith("echo 1.0, handler echo.py")
     assert door.request({}).response.status == 500
-    assert session._chosen().registered["response_timeout"] == 50
+    assert session._models.current.registered["response_timeout"] == 50
 
 
 def test_a_name_that_is_near_to_another_says_so(door, tmp_path: Path) -> None:

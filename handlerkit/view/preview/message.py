@@ -98,7 +98,7 @@ def _visible(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _visible(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_visible(one) for one in value]
+        return type(value)(_visible(one) for one in value)
     return visible(value) if isinstance(value, str) else value
 
 
