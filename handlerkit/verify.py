@@ -13,14 +13,15 @@ from typing import Any, Literal
 
 from handlerkit import envelope
 from handlerkit.errors import RequestError
-from handlerkit.messages import Endpoint, Request, Response, Run, describe
+from handlerkit.formatting import byte_size
+from handlerkit.messages import Endpoint, Request, Response, Run, describe_response
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.targets.target import Environment
 
 #: Headers that differ in every answer, on every endpoint.
 _VOLATILE_HEADERS = frozenset({facts.REQUEST_ID})
 _SHOWN = 80  # characters of each side that a difference shows
-_MOST = 20  # differences told for one row
+_MOST = 20  # differences shown for one row
 
 Verdict = Literal["identical", "equal", "different"]
 
@@ -38,7 +39,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedResponse:
     """One request's comparison. `volatile` names what was left out, and why."""
 
     label: str
@@ -56,7 +57,7 @@ class Report:
     """
 
     endpoint: str
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedResponse, ...]
     run: Run
     other: Run
     environment: Environment | None = None
@@ -78,12 +79,12 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
     """Send `run`'s requests to `endpoint` and compare status, headers and bytes.
 
     Args:
-        run: the answers to hold the endpoint to.
-        endpoint: who answers again.
+        run: the answers that the endpoint's are compared with.
+        endpoint: the one that answers again.
         ignore: headers (by name), and paths of JSON bodies ("body.scores", "body[0].id"), that may differ.
         rtol: relative tolerance for numbers in JSON bodies (as math.isclose); 0 asks for the same bytes.
 
-    A row is identical where every byte is the same, equal where it is so within `rtol` and `ignore`, else different.
+    A row is identical if every byte is the same, equal if it is the same within `rtol` and `ignore`, else different.
     """
     other = endpoint.predict(*run.requests)
     pairs = zip(run.exchanges, other.responses, strict=True)
@@ -96,10 +97,10 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
 
 @dataclass(frozen=True)
 class Enveloped:
-    """What came of one sample in one envelope, held against the answer without one: the same, a different one, or
-    failed (no success, or it cannot be sent at all).
+    """One sample's answer in one envelope, compared with the answer without one: the same, a different one, or failed
+    (no success, or it cannot be sent at all).
 
-    `why` says it in plain words, nothing for the same; `run` is None where it cannot be sent.
+    `why` says it in plain words, nothing for the same; `run` is None if it cannot be sent.
     """
 
     verdict: Literal["same", "different", "failed"]
@@ -109,7 +110,7 @@ class Enveloped:
 
 @dataclass(frozen=True)
 class Sample:
-    """One request's answers by envelope: "none", which the others are held against (so it is the same or failed),
+    """One request's answers by envelope: "none", which the others are compared with (so it is the same or failed),
     body, json, kserve and kservev2."""
 
     label: str
@@ -118,7 +119,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Envelopes:
-    """What samples come to in each envelope; true when every answer is the same."""
+    """The answers to samples in each envelope; true when every answer is the same."""
 
     model: str
     samples: tuple[Sample, ...]
@@ -146,7 +147,7 @@ def compare_envelopes(
 
     Args:
         requests: as `envelope.wrap` takes them: a file, text or JSON each.
-        endpoint: gives who answers with an envelope's name, and with None who does without one, such as
+        endpoint: gives the endpoint for an envelope's name, and for None the one without an envelope, such as
             `Worker.with_envelope`.
         batch: how many of each are sent together.
         as_tensor: as of `envelope.wrap`.
@@ -194,13 +195,13 @@ def _sentence(found: Difference) -> str:
 def _why(run: Run) -> str:
     if run.findings:
         return run.findings[0].message
-    return next(f"It answers {describe(response)}." for response in run.responses if not response.ok)
+    return next(f"It answers {describe_response(response)}." for response in run.responses if not response.ok)
 
 
 def _contents_differ(name: str | None, ours: Response, theirs: Response) -> Difference | None:
     """Where the answer inside an envelope first differs from the one without an envelope."""
     if ours.status != theirs.status:
-        return Difference("status", describe(ours), describe(theirs))
+        return Difference("status", describe_response(ours), describe_response(theirs))
     here, there = _content("body", ours), _content(name or "body", theirs)
     if isinstance(here, bytes) or isinstance(there, bytes):
         return _bytes_differ(here, there)
@@ -212,7 +213,7 @@ def _contents_differ(name: str | None, ours: Response, theirs: Response) -> Diff
 def _bytes_differ(here: Any, there: Any) -> Difference | None:
     if isinstance(here, bytes) and isinstance(there, bytes):
         return _first_byte(here, there) if here != there else None
-    sides = [f"{len(one)} bytes" if isinstance(one, bytes) else _shown(json.dumps(one)) for one in (here, there)]
+    sides = [byte_size(len(one)) if isinstance(one, bytes) else _shown(json.dumps(one)) for one in (here, there)]
     return Difference("answer", *sides)
 
 
@@ -229,7 +230,7 @@ def _label(request: Request, number: int) -> str:
     return request.label or f"request {number}"
 
 
-def _compare(label: str, ours: Response, theirs: Response, ignore: frozenset[str], rtol: float) -> Row:
+def _compare(label: str, ours: Response, theirs: Response, ignore: frozenset[str], rtol: float) -> ComparedResponse:
     volatile = [f"{name} (ignored)" for name in sorted(ignore) if _differs(name, ours, theirs)]
     found = list(_heads(ours, theirs, ignore))
     if ours.body != theirs.body and _without_id(ours) == _without_id(theirs):
@@ -241,7 +242,7 @@ def _compare(label: str, ours: Response, theirs: Response, ignore: frozenset[str
     if ours.complete != theirs.complete:
         found.append(Difference("end of the answer", _whole(ours), _whole(theirs)))
     verdict: Verdict = "different" if found else "equal" if volatile else "identical"
-    return Row(label, verdict, tuple(found[:_MOST]), tuple(volatile))
+    return ComparedResponse(label, verdict, tuple(found[:_MOST]), tuple(volatile))
 
 
 def _counted(verdicts: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from handlerkit.endpoints.torchserve.http_client import ADDRESS, Client, Prepare
 from handlerkit.endpoints.torchserve.model_store import existing, name_of, place, unpacked
 from handlerkit.endpoints.torchserve.process import TorchServe, check_owned, failure
 from handlerkit.errors import LoadError, ServerError, TargetError
-from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe
+from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe_response
 from handlerkit.model import Model
 from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
 from handlerkit.serving.parameters import asks_to_describe
@@ -355,7 +355,7 @@ class Server:
         if error is not None:
             reason = f"{error.type}: {error.message}"
         else:
-            reason = "\n".join([describe(response), *lines[-20:]])
+            reason = "\n".join([describe_response(response), *lines[-20:]])
         with open_archive(source) as archive:
             found = load_findings(error, archive.sizes, self._undeclared())
         return LoadError(

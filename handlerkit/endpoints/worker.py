@@ -351,7 +351,6 @@ class Worker:
             self.model.name,
             self._lifecycle.labels,
             self.config.max_response_size,
-            self._loaded.geometry if self._loaded else None,
         )
 
     def _call(
@@ -378,7 +377,7 @@ class Worker:
         findings = self._explain(loaded, attempt)
         call = Call(
             message, called.timings, outcome.logs, called.error, envelope, self.config.decode_input_request,
-            called.memory, (*loaded.seen, *called.seen),
+            called.memory, (*loaded.seen, *called.seen), loaded.geometry,
         )  # fmt: skip
         if death is not None:
             self._lifecycle.died()

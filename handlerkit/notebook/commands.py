@@ -24,6 +24,7 @@ from handlerkit.notebook.options import (
     archive,
     count,
     counts,
+    did_you_mean,
     named,
     names,
     pair,
@@ -55,7 +56,8 @@ class Line:
         if word in self.variables:
             return self.variables[word]
         if word.isidentifier() and not Path(word).exists():
-            raise self.wrong(f"there is no variable and no file {word!r}")
+            near = did_you_mean(word, [name for name in self.variables if not name.startswith("_")])
+            raise self.wrong(f"there is no variable and no file {word!r}{near}")
         return Path(word)
 
     def code(self) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from handlerkit.errors import ArchiveError, ModelError
 from handlerkit.folders import OwnFolder
+from handlerkit.formatting import byte_size
 from handlerkit.model import DEFAULT_HANDLERS, Model, PathLike
 from handlerkit.serving.torchserve_facts import MODEL_VERSION
 from handlerkit.unpack.names import quoted
@@ -158,7 +159,7 @@ def _check_space(archive: ArchiveReader, folder: Path) -> None:
     needed, free = sum(archive.sizes.values()), shutil.disk_usage(folder).free
     if needed > free:
         raise ArchiveError(
-            f"{archive.name} unpacks to {needed / 1e6:,.1f} MB and the disk has {free / 1e6:,.1f} MB free: "
+            f"{archive.name} unpacks to {byte_size(needed)} and the disk has {byte_size(free)} free: "
             "free some space, or unpack elsewhere"
         )
 

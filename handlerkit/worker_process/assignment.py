@@ -48,7 +48,7 @@ class Assignment:
 
 
 class Loaded(NamedTuple):
-    """A handler that loaded: what TorchServe's loader found ("class Name"), what it does to a photograph, and what it
+    """A handler that loaded: what TorchServe's loader found ("class Name"), what it does to an input image, and what it
     did beyond its own files."""
 
     entry_point: str

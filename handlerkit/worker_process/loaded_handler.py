@@ -266,7 +266,7 @@ class LoadedHandler:
         #: What TorchServe's loader found: "class Name" or "function name".
         self.entry_point = f"{'function' if handler is None else 'class'} {name}"
         self._ends += [_ending(groups) for groups in _micro_batching(inner)]
-        #: What the handler does to a photograph, where it says so as TorchServe's vision handlers do.
+        #: What the handler does to an input image, where it says so as TorchServe's vision handlers do.
         self.geometry = Geometry.of(inspect.getattr_static(handler, "image_processing", None))
         kind = type(handler)
         timed = [(kind, name, self._watch.time(name, stage)) for name, stage in self._methods(kind)]

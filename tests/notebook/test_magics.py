@@ -243,6 +243,11 @@ def test_request_part_of_a_variable(notebook, echo: Session) -> None:
     assert echo.last.request_headers[0]["data"] == {"content-type": "image/png"}
 
 
+def test_a_variable_that_is_near_is_named(notebook, echo: Session) -> None:
+    notebook("my_payload = 1")
+    assert str(notebook("%request my_paylod").error).endswith("no file 'my_paylod'; did you mean my_payload?")
+
+
 def test_request_of_a_wildcard(notebook, echo: Session, tmp_path: Path) -> None:
     for name in ("b.txt", "a.txt", "c.json"):
         (tmp_path / name).write_text("1")

@@ -53,10 +53,10 @@ def error_in(texts: Sequence[str]) -> ErrorInfo | None:
     An ImportError's fallback stands in the traceback, but it is not the error.
     """
     parts = "\n".join(texts).split("\n" + DIED + "\n")
-    told = [chain for part in parts if (chain := _last_chain(part.split("\n")))]
-    if not told:
+    chains = [chain for part in parts if (chain := _last_chain(part.split("\n")))]
+    if not chains:
         return None
-    chain = told[-2] if len(told) > 1 and told[-1][-1] in _REPORTED else told[-1]
+    chain = chains[-2] if len(chains) > 1 and chains[-1][-1] in _REPORTED else chains[-1]
     errors = [list(error) for error in _split(chain)]
     error = errors[-2] if len(errors) > 1 and any(_FALLBACK in line for line in errors[-1]) else errors[-1]
     head = next((at for at, line in enumerate(error[1:], 1) if not line.startswith(" ")), len(error) - 1)

@@ -41,5 +41,5 @@ def _are(names: Sequence[str]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    told = list(names) if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more files"]
-    return f"{', '.join(told[:-1])}{' and ' * (len(told) > 1)}{told[-1]}"
+    shown = list(names) if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more files"]
+    return f"{', '.join(shown[:-1])}{' and ' * (len(shown) > 1)}{shown[-1]}"

@@ -148,17 +148,17 @@ def stale_id(evidence: Evidence) -> Finding | None:
     answers = _answers(evidence)
     if not answers or not isinstance(answers[0], dict):
         return None
-    told, job = answers[0].get("id"), evidence.attempt.jobs[0]
-    if told == job.request_id:
+    answered, job = answers[0].get("id"), evidence.attempt.jobs[0]
+    if answered == job.request_id:
         return None
     for parameter in job.parameters:
         try:
-            if json.loads(bytes(parameter.value)).get("id") == told:
+            if json.loads(bytes(parameter.value)).get("id") == answered:
                 return None
         except (ValueError, AttributeError):
             continue
     message = (
-        f"The answer carries the id {told!r}, which belongs to an earlier request that failed; this one sent none."
+        f"The answer carries the id {answered!r}, which belongs to an earlier request that failed; this one sent none."
     )
     return Finding("envelope_id", message, "", NOTHING, "Send an id with every request.", "warning")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
+from pathlib import PurePath
 
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
@@ -48,7 +49,9 @@ def config_file(evidence: Evidence) -> Finding | None:
         return None
     if not any(function == "get_yaml_config" for _, function in evidence.functions):
         return None
-    return not_yaml(evidence.text)
+    mark, problem = getattr(evidence.error, "problem_mark", None), getattr(evidence.error, "problem", None)
+    where = f"{PurePath(mark.name).name}, line {mark.line + 1}" if mark is not None else ""
+    return not_yaml(problem or evidence.text, where)
 
 
 def class_count(evidence: Evidence) -> Finding | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from handlerkit.formatting import duration
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why.evidence import DIED, NOTHING, Attempt, Evidence, Rule
@@ -61,8 +62,8 @@ def timeout_not_in_force(evidence: Evidence) -> Finding | None:
 
 def _set_aside(attempt: Attempt, registered: int, effect: str) -> Finding:
     message = (
-        f"The call took {attempt.seconds:.1f} s. The model was registered with a response_timeout of {registered} s, "
-        f"but {attempt.setup.response_timeout} s is in force: the model has a config file, and then only its "
+        f"The call took {duration(attempt.seconds)}. The model was registered with a response_timeout of {registered} "
+        f"s, but {attempt.setup.response_timeout} s is in force: the model has a config file, and then only its "
         f"responseTimeout counts ({facts.RESPONSE_TIMEOUT} s without one)."
     )
     return Finding(

@@ -65,6 +65,21 @@ def test_exception_is_told_with_its_line_of_the_handler(model: Registration) -> 
     assert found.where == 'handler.py, line 4, in handle: return [row["image"] for row in data]'
 
 
+def test_prediction_exception_in_the_log_is_torchserves_own(model: Registration) -> None:
+    log = logged(
+        "Invoking custom service failed.",
+        "Traceback (most recent call last):",
+        f'  File "{model.folder}/handler.py", line 4, in handle',
+        '    raise PredictionException("bad", 422)',
+        "ts.utils.util.PredictionException: message : bad error_code : 422",
+    )
+    found = cause(model, error(422, "bad"), log)
+    assert (found.name, found.message) == (
+        "prediction_exception",
+        "The handler raised PredictionException with code 422.",
+    )
+
+
 def test_line_of_the_next_call_is_no_part_of_the_exception(model: Registration) -> None:
     log = logged("Traceback (most recent call last):", "ValueError: bad", "Backend received inference at: 1795307416")
     assert cause(model, error(503, "Prediction failed"), log).message == "The handler raised ValueError: bad."

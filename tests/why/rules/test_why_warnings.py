@@ -10,7 +10,7 @@ import pytest
 from why_cases import BASE, CLASS, Case, body, check, start
 
 from handlerkit.messages import Part, Request
-from handlerkit.view.render import view
+from handlerkit.view.displays import view
 from handlerkit.why import warnings
 
 JSON = {"config_properties": {"service_envelope": "json"}}
@@ -503,7 +503,7 @@ def test_warning_stays_beside_a_success(tmp_path: Path) -> None:
 def test_display_tells_a_warning_from_a_cause(tmp_path: Path) -> None:
     with start(Case("", "", ROWS, ""), tmp_path) as worker:
         fine, failed = (worker.predict(Request.json(1, query=query, path=path)) for query, path in ASKED)
-    assert "worth knowing: The handler does not get" in view(fine).text
+    assert "warning: The handler does not get" in view(fine).text
     assert 'class="hk-finding hk-quiet"' in view(fine).html
     assert "cause: There is no model" in view(failed).text
     assert "hk-finding hk-quiet" not in view(failed).html
