@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,15 +19,16 @@ from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, lo
 from handlerkit.endpoints.torchserve.http_client import ADDRESS, Client, Prepared
 from handlerkit.endpoints.torchserve.model_store import existing, name_of, place, unpacked
 from handlerkit.endpoints.torchserve.process import TorchServe, check_owned, failure
-from handlerkit.errors import LoadError, ServerError, TargetError
-from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe_response
+from handlerkit.errors import LoadError, ModelError, ServerError, TargetError
+from handlerkit.messages import ErrorInfo, Exchange, Finding, Headers, Request, Response, Run, describe_response
+from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
 from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
 from handlerkit.serving.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
 from handlerkit.targets.requirements import lines_of_archive
-from handlerkit.unpack import open_archive, read_manifest
+from handlerkit.unpack import Unpacked, read_manifest
 
 #: Seconds that a client waits after TorchServe itself has given a worker up.
 MARGIN = 30
@@ -100,6 +101,7 @@ class Server:
         self._names: list[str] = []
         self._registered: dict[str, Registration] = {}
         self._requirements_of: dict[str, list[str]] = {}
+        self._paths: dict[str, dict[str, str]] = {}
         self._placed = 0
         self._patience = 0.0
         self._log = ""
@@ -165,6 +167,7 @@ class Server:
             findings=self._findings(process, begin, requests, responses),
             endpoint=f"TorchServe {self.environment.packages['torchserve']}",
             model=self._default,
+            paths={path: told for paths in self._paths.values() for path, told in paths.items()},
             max_response_size=self._config.max_response_size,
         )
 
@@ -178,11 +181,14 @@ class Server:
         """
         source = path_or_model if isinstance(path_or_model, Model) else existing(path_or_model)
         self._running()
-        self.unregister(
-            source.name if isinstance(source, Model) else read_manifest(source)["model"].get("modelName", "")
-        )
+        name = source.name if isinstance(source, Model) else read_manifest(source)["model"].get("modelName", "")
+        self.unregister(name)
         self._enter_environment(source)
-        self._register(source, self._parameters | parameters)
+        try:
+            self._register(source, self._parameters | parameters)
+        except LoadError:
+            self._manage("DELETE", f"/models/{name}")  # TorchServe keeps some of those that it could not load
+            raise
 
     def unregister(self, name: str) -> None:
         """Remove the models of that name, as DELETE /models/NAME does; their workers end."""
@@ -310,9 +316,9 @@ class Server:
         # config files and defaults decide these as well, so the server is asked
         self._patience = max(self._patience, known["responseTimeout"] + known["maxBatchDelay"] / 1000 + MARGIN)
         self._requirements_of[name] = self._requirements(source)
-        self._registered[name] = Registration.of(
-            name, version, known, unpacked(process.folder / "tmp", url), self._config, self._undeclared
-        )
+        folder = unpacked(process.folder / "tmp", url)
+        self._paths[name] = dict.fromkeys((str(folder), str(process.folder / "store" / url)), MODEL_DIR)
+        self._registered[name] = Registration.of(name, version, known, folder, self._config, self._undeclared)
 
     def _findings(
         self, process: TorchServe, begin: int, requests: Sequence[Request], responses: Sequence[Response]
@@ -345,11 +351,23 @@ class Server:
             reason = f"{error.type}: {error.message}"
         else:
             reason = "\n".join([describe_response(response), *lines[-20:]])
-        with open_archive(source) as archive:
-            found = load_findings(error, archive.sizes, self._undeclared())
+        found = self._why_not_loaded(source, error, response, log, process.folder / "store" / url)
         return LoadError(
             f"{name_of(source)} does not load: {reason}", response=response, error=error, findings=found, logs=lines
         )
+
+    def _why_not_loaded(
+        self, source: Model | Path, error: ErrorInfo | None, response: Response, log: str, staged: Path
+    ) -> tuple[Finding, ...]:
+        """The cause; TorchServe has removed the files of most models that do not load. `staged`: those of a Model."""
+        if isinstance(source, Model):
+            return load_findings(error, response, log, source, staged, self._undeclared())
+        try:
+            archive = Unpacked(source)
+        except ModelError as problem:  # the manifest names a file that is not there
+            return (Finding("archive", f"{problem}."),)
+        with closing(archive):
+            return load_findings(error, response, log, archive.model, archive.folder, self._undeclared())
 
     def _undeclared(self) -> dict[str, str]:
         """Modules that are installed here and not in the workers' environment, with their distributions' names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from handlerkit.endpoints.logs.torchserve_log import worker_lines
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import ErrorInfo, Finding, LogLine, Request, Response
 from handlerkit.messages.rows import decode_predict
+from handlerkit.model import Model
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.wire import Prediction, WorkerResponse
-from handlerkit.serving.worker_death import WorkerDeath, exited, too_long, too_slow
+from handlerkit.serving.worker_death import WorkerDeath, exited, timed_out, too_long, too_slow
 from handlerkit.unpack import read_manifest
 
 #: What TorchServe logs of a worker that took too long, and of one whose answer is too long.
@@ -57,12 +59,43 @@ class Registration:
         return cls(setup, folder, undeclared)
 
 
-def load_findings(error: ErrorInfo | None, files: Iterable[str], undeclared: Mapping[str, str]) -> tuple[Finding, ...]:
-    """The cause of an exception that a model with these files raised while it was loaded."""
-    if error is None:
-        return ()
-    attempt = why.Attempt(loading=True, notebook=why.Notebook(undeclared=undeclared))
-    return why.explain(why.Evidence(attempt, why.Source(tuple(files)), exception_from_log(error), error))
+def load_findings(
+    error: ErrorInfo | None, response: Response, log: str, model: Model, folder: Path, undeclared: Mapping[str, str]
+) -> tuple[Finding, ...]:
+    """Why a model whose files are in `folder` does not load: the exception, or what the log tells of the worker.
+    `response`: of the management API."""
+    if (wrong := why.unusable(model)) is not None:
+        return (wrong.finding,)
+    if error is None and facts.NOT_STARTED not in response.text:
+        return ()  # it was no worker's doing
+    classes = _classes(model)
+    raised = death = None
+    if error is None and _LATE in log:
+        death = timed_out("The handler did not load within the startup timeout.")
+    elif error is None:
+        death = exited("The worker process ended while it loaded the model.")
+    else:
+        raised = exception_from_log(error)
+        if isinstance(raised, AttributeError) and (own := classes.get(type(raised.obj).__name__)) is not None:
+            raised.obj = own()
+    setup = why.Setup(model.name, model.version, model.handler)
+    attempt = why.Attempt(setup, loading=True, death=death, notebook=why.Notebook(undeclared=undeclared))
+    files = tuple(entry.name for entry in model.entries() if entry.name.endswith(".py"))
+    return why.explain(why.Evidence(attempt, why.Source(files, folder, tuple(classes.values())), raised, error))
+
+
+def _classes(model: Model) -> dict[str, type]:
+    """A class for each name of one that the handler's file defines, which the loader counts; two names of one are two.
+    None of them has anything of the handler's own."""
+    try:
+        body = ast.parse(model.handler_file.read_bytes()).body if model.handler_file else []
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return {}
+    names = {node.name: node.name for node in body if isinstance(node, ast.ClassDef)}
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in names:
+            names |= {target.id: node.value.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name: type(own, (), {}) for name, own in names.items()}
 
 
 def findings(
