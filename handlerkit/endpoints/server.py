@@ -186,7 +186,7 @@ class Server:
         self._enter_environment(source)
         try:
             self._register(source, self._parameters | parameters)
-        except LoadError:
+        except Exception:
             self._manage("DELETE", f"/models/{name}")  # TorchServe keeps some of those that it could not load
             raise
 
