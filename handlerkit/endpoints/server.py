@@ -23,6 +23,7 @@ from handlerkit.errors import LoadError, ModelError, ServerError, TargetError
 from handlerkit.messages import ErrorInfo, Exchange, Finding, Headers, Request, Response, Run, describe_response
 from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
 from handlerkit.serving.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
@@ -32,6 +33,8 @@ from handlerkit.unpack import Unpacked, read_manifest
 
 #: Seconds that a client waits after TorchServe itself has given a worker up.
 MARGIN = 30
+#: Seconds in which an exception reaches the log after Java has answered, on a busy machine.
+_LATE_LINES = 3
 
 #: The management API's descriptions; /models/<model>/invoke is the inference API's.
 _DESCRIBED = re.compile(r"/models/[^/]+(/(?!invoke/?$)[^/]+)?/?")
@@ -344,9 +347,12 @@ class Server:
     def _load_error(self, source: Model | Path, url: str, response: Response, before: int) -> LoadError:
         """Why a model did not load, from the log after its first `before` characters."""
         process = self._running()
-        log = process.settled_log()[before:]
+        log, until = process.settled_log()[before:], time.monotonic() + _LATE_LINES
+        while (error := last_error(log, process.folder, url)) is None and facts.NOT_STARTED in response.text:
+            if time.monotonic() > until:
+                break  # the worker ended without an exception
+            log = process.settled_log()[before:]
         lines = tuple(map(str, worker_lines(log, process.folder, url)))
-        error = last_error(log, process.folder, url)
         if error is not None:
             reason = f"{error.type}: {error.message}"
         else:
