@@ -12,6 +12,7 @@ from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.loads.process import WorkerProcess
 from handlerkit.errors import LoadError
 from handlerkit.messages import Finding
+from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
 from handlerkit.serving.torchserve_facts import BACK_OFF
 from handlerkit.worker_process.hot_reload.reload import Reload
@@ -33,6 +34,8 @@ class Lifecycle:
         self.lock = threading.RLock()
         self.loaded: WorkerProcess | InProcess | None = None
         self.labels: Mapping[str, str] | None = None
+        #: What answers hold instead of TorchServe's paths, and what they stand for; as of Run.
+        self.paths: Mapping[str, str] = {}
         #: What the next Run is to tell of the files; whoever tells it empties the list.
         self.news: list[Finding] = []
         #: The model's files as they were last read; None before the first load.
@@ -48,6 +51,10 @@ class Lifecycle:
         self.files = FileWatch(self._model)
         self.loaded = self._start()
         self.labels = self._model.labels()
+        python = [entry for entry in self._model.entries() if entry.name.endswith(".py")]
+        self.paths = {str(self.loaded.model_dir): MODEL_DIR} | {
+            str(entry.source): f"{MODEL_DIR}/{entry.name}" for entry in python
+        }
         return self.loaded
 
     def reload(self, *, force: bool = False, batch_size: int | None = None) -> Reload:

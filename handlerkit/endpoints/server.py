@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,19 +19,23 @@ from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, lo
 from handlerkit.endpoints.torchserve.http_client import ADDRESS, Client, Prepared
 from handlerkit.endpoints.torchserve.model_store import existing, name_of, place, unpacked
 from handlerkit.endpoints.torchserve.process import TorchServe, check_owned, failure
-from handlerkit.errors import LoadError, ServerError, TargetError
-from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe_response
+from handlerkit.errors import LoadError, ModelError, ServerError, TargetError
+from handlerkit.messages import ErrorInfo, Exchange, Finding, Headers, Request, Response, Run, describe_response
+from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
 from handlerkit.serving.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
 from handlerkit.targets.overlay import has_more
 from handlerkit.targets.requirements import lines_of_archive
-from handlerkit.unpack import open_archive, read_manifest
+from handlerkit.unpack import Unpacked, read_manifest
 
 #: Seconds that a client waits after TorchServe itself has given a worker up.
 MARGIN = 30
+#: Seconds in which an exception reaches the log after Java has answered, on a busy machine.
+_LATE_LINES = 3
 
 #: The management API's descriptions; /models/<model>/invoke is the inference API's.
 _DESCRIBED = re.compile(r"/models/[^/]+(/(?!invoke/?$)[^/]+)?/?")
@@ -106,6 +110,7 @@ class Server:
         self._names: list[str] = []
         self._registered: dict[str, Registration] = {}
         self._requirements_of: dict[str, list[str]] = {}
+        self._paths: dict[str, dict[str, str]] = {}
         self._placed = 0
         self._patience = 0.0
         self._log = ""
@@ -171,6 +176,7 @@ class Server:
             findings=self._findings(process, begin, requests, responses),
             endpoint=f"TorchServe {self.environment.packages['torchserve']}",
             model=self._default,
+            paths={path: told for paths in self._paths.values() for path, told in paths.items()},
             max_response_size=self._config.max_response_size,
         )
 
@@ -184,11 +190,14 @@ class Server:
         """
         source = path_or_model if isinstance(path_or_model, Model) else existing(path_or_model)
         self._running()
-        self.unregister(
-            source.name if isinstance(source, Model) else read_manifest(source)["model"].get("modelName", "")
-        )
+        name = source.name if isinstance(source, Model) else read_manifest(source)["model"].get("modelName", "")
+        self.unregister(name)
         self._enter_environment(source)
-        self._register(source, self._parameters | parameters)
+        try:
+            self._register(source, self._parameters | parameters)
+        except Exception:
+            self._manage("DELETE", f"/models/{name}")  # TorchServe keeps some of those that it could not load
+            raise
 
     def unregister(self, name: str) -> None:
         """Remove the models of that name, as DELETE /models/NAME does; their workers end."""
@@ -321,9 +330,9 @@ class Server:
         # config files and defaults decide these as well, so the server is asked
         self._patience = max(self._patience, known["responseTimeout"] + known["maxBatchDelay"] / 1000 + MARGIN)
         self._requirements_of[name] = self._requirements(source)
-        self._registered[name] = Registration.of(
-            name, version, known, unpacked(process.folder / "tmp", url), self._config, self._undeclared
-        )
+        folder = unpacked(process.folder / "tmp", url)
+        self._paths[name] = dict.fromkeys((str(folder), str(process.folder / "store" / url)), MODEL_DIR)
+        self._registered[name] = Registration.of(name, version, known, folder, self._config, self._undeclared)
 
     def _findings(
         self, process: TorchServe, begin: int, requests: Sequence[Request], responses: Sequence[Response]
@@ -349,18 +358,33 @@ class Server:
     def _load_error(self, source: Model | Path, url: str, response: Response, before: int) -> LoadError:
         """Why a model did not load, from the log after its first `before` characters."""
         process = self._running()
-        log = process.settled_log()[before:]
+        log, until = process.settled_log()[before:], time.monotonic() + _LATE_LINES
+        while (error := last_error(log, process.folder, url)) is None and facts.NOT_STARTED in response.text:
+            if time.monotonic() > until:
+                break  # the worker ended without an exception
+            log = process.settled_log()[before:]
         lines = tuple(map(str, worker_lines(log, process.folder, url)))
-        error = last_error(log, process.folder, url)
         if error is not None:
             reason = f"{error.type}: {error.message}"
         else:
             reason = "\n".join([describe_response(response), *lines[-20:]])
-        with open_archive(source) as archive:
-            found = load_findings(error, archive.sizes, self._undeclared())
+        found = self._why_not_loaded(source, error, response, log, process.folder / "store" / url)
         return LoadError(
             f"{name_of(source)} does not load: {reason}", response=response, error=error, findings=found, logs=lines
         )
+
+    def _why_not_loaded(
+        self, source: Model | Path, error: ErrorInfo | None, response: Response, log: str, staged: Path
+    ) -> tuple[Finding, ...]:
+        """The cause; TorchServe has removed the files of most models that do not load. `staged`: those of a Model."""
+        if isinstance(source, Model):
+            return load_findings(error, response, log, source, staged, self._undeclared())
+        try:
+            archive = Unpacked(source)
+        except ModelError as problem:  # the manifest names a file that is not there
+            return (Finding("archive", f"{problem}."),)
+        with closing(archive):
+            return load_findings(error, response, log, archive.model, archive.folder, self._undeclared())
 
     def _undeclared(self) -> dict[str, str]:
         """Modules that are installed here and not in the workers' environment, with their distributions' names."""

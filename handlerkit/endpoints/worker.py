@@ -351,6 +351,7 @@ class Worker:
             self.model.name,
             self._lifecycle.labels,
             self.config.max_response_size,
+            paths=self._lifecycle.paths,
         )
 
     def _call(

@@ -18,6 +18,9 @@ from handlerkit.timing import Timings
 
 Item = TypeVar("Item")
 
+#: What the folder of the model's files is called instead of its path, which is another one on each endpoint.
+MODEL_DIR = "<model_dir>"
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -31,6 +34,9 @@ class Exchange:
 class Run:
     """What an endpoint answered: `exchanges` in the requests' order, and the calls of the handler where they
     were seen (none on a remote endpoint).
+
+    `paths` are the paths of the model's files on this endpoint, with what to call them instead: other endpoints have
+    other paths.
     """
 
     exchanges: tuple[Exchange, ...]
@@ -40,6 +46,7 @@ class Run:
     model: str = ""
     labels: Mapping[str, str] | None = field(default=None, repr=False)
     max_response_size: int = MAX_RESPONSE_SIZE
+    paths: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def requests(self) -> tuple[Request, ...]:

@@ -70,23 +70,24 @@ class Unpacked:
         self._own = OwnFolder()
         try:
             #: Its files are there until `close`.
-            self.model = unpack(self._path, self._files)
+            self.model = unpack(self._path, self.folder)
         except BaseException:
             self.close()
             raise
 
     @property
-    def _files(self) -> Path:
+    def folder(self) -> Path:
+        """Where its files are."""
         return self._own.path / "model"
 
     def restore(self) -> None:
         """Lay the files out again where they were removed."""
         if self._own.restore():
-            unpack(self._path, self._files)
+            unpack(self._path, self.folder)
 
     def give_way(self, file: Path) -> None:
         """Remove the file of this name, unless it is that one: another is to take its place."""
-        own = self._files / file.name
+        own = self.folder / file.name
         if own.is_file() and not own.samefile(file):
             own.unlink()
 

@@ -19,6 +19,7 @@ from handlerkit.worker_process.assignment import Assignment
 from handlerkit.worker_process.frames import Connection
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
+from handlerkit.worker_process.log_capture import hide_kit
 
 
 class Host:
@@ -36,6 +37,7 @@ class Host:
         """Until the Worker is gone."""
         signal.signal(signal.SIGINT, self._interrupt)
         streams.install(self._turns)
+        hide_kit()
         self._connection.send((frames.HELLO, ()))
         while (frame := self._connection.receive()) is not None:
             self._serve(frame)

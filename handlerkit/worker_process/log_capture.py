@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from handlerkit.messages import LogLine
+from handlerkit.messages.run import MODEL_DIR
 
 if TYPE_CHECKING:
     from handlerkit.worker_process.user_files import UserFiles
@@ -35,7 +36,7 @@ class PlainPaths:
             return text
         if self._users is not None:
             text = self._users.plain(text)
-        text = text.replace(f'File "{self._model_dir}/', 'File "').replace(self._model_dir, "<model_dir>")
+        text = text.replace(f'File "{self._model_dir}/', 'File "').replace(self._model_dir, MODEL_DIR)
         return _PACKAGED.sub(r"\1", text)
 
 
@@ -160,11 +161,25 @@ def _text(lines: _Lines) -> TextIO:
 _HIDDEN = (_KIT, "<frozen importlib", importlib.__file__)
 
 
+def hide_kit() -> None:
+    """Have the tracebacks that a handler writes hold no frames of this package, as on the server."""
+    made = traceback.TracebackException.__init__
+
+    def make(self: Any, kind: Any, error: Any, trace: TracebackType | None, **options: Any) -> None:
+        made(self, kind, error, _without(trace, (f"{_KIT}/",)) or trace, **options)
+
+    traceback.TracebackException.__init__ = make  # type: ignore[assignment,method-assign]
+
+
 def without_kit(trace: TracebackType | None) -> TracebackType | None:
     """The traceback without this package's own frames: what stands on the server."""
+    return _without(trace, _HIDDEN)
+
+
+def _without(trace: TracebackType | None, hidden: tuple[str, ...]) -> TracebackType | None:
     frames = []
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_HIDDEN):
+        if not trace.tb_frame.f_code.co_filename.startswith(hidden):
             frames.append(trace)
         trace = trace.tb_next
     kept: TracebackType | None = None

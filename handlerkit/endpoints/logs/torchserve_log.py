@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from handlerkit.messages import ErrorInfo, Frame, LogLine
+from handlerkit.serving.torchserve_facts import CALL_BEGINS
 from handlerkit.worker_process.log_capture import PlainPaths
 
 #: 2026-11-21T21:11:17,153 [INFO ] W-9000-echo_1.0-stdout MODEL_LOG - the line
@@ -38,6 +39,24 @@ def worker_lines(log: str, folder: Path, url: str) -> tuple[LogLine, ...]:
     Archives are unpacked to `folder`/tmp/models/<32 hex digits>/, folders are linked there from `folder`/store/`url`.
     """
     return tuple(LogLine(line.level, line.text) for line in _lines(log, folder, url))
+
+
+def calls(log: str, folder: Path, url: str, model: str) -> list[tuple[LogLine, ...]]:
+    """What the workers of a model, named as in NAME_VERSION, logged in each call, as `worker_lines` has it: from the
+    line by which the worker begins it to the next such line."""
+    begun: list[list[LogLine]] = []
+    current: dict[str, list[LogLine]] = {}
+    for line in _lines(log, folder, url):
+        worker = line.stream.rpartition("-std")[0]
+        if not model.startswith(worker.split("-", 2)[-1]):  # TorchServe shortens long names
+            continue
+        begins = line.text.startswith(CALL_BEGINS)
+        if begins or worker not in current:
+            current[worker] = []
+            begun.append(current[worker])
+        if not begins:
+            current[worker].append(LogLine(line.level, line.text))
+    return [tuple(lines) for lines in begun if lines]
 
 
 def last_error(log: str, folder: Path, url: str) -> ErrorInfo | None:
