@@ -27,7 +27,7 @@ from table import Row, render
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "view"))
 from preview_answers import boxes, class_map, indexed_png, photograph, preview, run
 
-from handlerkit.view.preview import Preview
+from handlerkit.view.preview.preview import Preview
 
 LIMIT = 55  # frames a second
 #: Counts what a drag of the slider named `name` sends, and when frames came while it lasted.
