@@ -500,7 +500,7 @@ def test_file_that_is_not_there(echo) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("payload", [print, object(), {1, 2}, Session], ids=repr)
+@pytest.mark.parametrize("payload", [print, object(), {1, 2}, Session], ids=["function", "object", "set", "class"])
 def test_what_cannot_be_sent(echo, payload) -> None:
     with pytest.raises(RequestError):
         echo.request(payload)
