@@ -399,7 +399,7 @@ def test_payload_that_an_envelope_cannot_carry(in_each) -> None:
 def test_bytes_against_text(in_each) -> None:
     answers = in_each(ECHOES, Request(body=b"\x89PNG\xff")).samples[0].answers
     assert (answers["body"].verdict, answers["json"].verdict) == ("same", "failed")
-    assert answers["kserve"].why == 'answer: 5 bytes without an envelope, "iVBOR/8=" in this one.'
+    assert answers["kserve"].why == 'answer: 5 B without an envelope, "iVBOR/8=" in this one.'
 
 
 def test_batch_is_sent_together(in_each) -> None:
