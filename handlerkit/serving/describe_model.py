@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from handlerkit.serving import gson
@@ -53,7 +53,7 @@ class Registered:
     @classmethod
     def now(cls, **facts: Any) -> Registered:
         """Registered just now."""
-        return cls(since=datetime.now(UTC), **facts)
+        return cls(since=datetime.now(timezone.utc), **facts)
 
     def describe(self, answered: bytes) -> bytes:
         """The management API's answer around what the handler answered."""

@@ -85,7 +85,8 @@ class Frontend:
     """What the frontend does for one registered model.
 
     `sequences`: its config file says sequenceBatching. `describe`: puts what the handler answered to a describe request
-    into the management API's description.
+    into the management API's description. `is_only`: the server started with this model alone, so /invocations need not
+    name it; POST / predicts, as SageMaker's adapter asks.
     """
 
     def __init__(
@@ -95,12 +96,14 @@ class Frontend:
         config: Config,
         sequences: bool = False,
         describe: Callable[[bytes], bytes] = bytes,
+        is_only: bool = False,
     ) -> None:
         self.model = model
         self.version = version
         self.config = config
         self.sequences = sequences
         self._describe = describe
+        self._is_only = is_only
         #: What every answer has after the handler's headers and the request's id.
         self._added: Headers = (*cors(config), *NO_CACHE)
         #: Clients send the same head again and again, so what it leads to is remembered.
@@ -298,29 +301,27 @@ class Frontend:
         def explain(asked: bool) -> tuple[str, str]:
             return "explain", str(asked)
 
-        match steps:
-            case ["predictions" | "explanations" as verb, model, *rest]:
-                added = (("url_path", "/".join(rest[1:])), explain(verb == "explanations"))
-                return _Route(model, rest[0] if rest else None, False, added)
-            case ["v1", "models", last] if ":predict" in last or ":explain" in last:
-                return _Route(last.partition(":")[0], None, False, (explain(":predict" not in last),))
-            case ["v2", "models", model, "infer" | "explain" as verb]:
-                return _Route(model.partition(":")[0], None, False, (explain(verb == "explain"),))
-            case ["models", model, "invoke"]:
-                return _Route(model, None, True, ())
-            case ["models", model, *version] if (
-                method == "GET" and len(version) < 2 and parameters.asks_to_describe(query)
-            ):
-                return _Route(model, version[0] if version else None, False, (("describe", "True"),))
-            case ["invocations"]:
-                return _Route(None, None, True, ())
-            case [model, "predict"]:
-                return _Route(model, None, True, ())
-            case [model, version, "predict"]:
-                return _Route(model, version, True, ())
-            case [] if method != "OPTIONS":
-                message = "Requested method is not allowed, please refer to API document."
-                raise RejectedRequest(self.error(405, "MethodNotAllowedException", message))
+        begin, size, last = steps[:1], len(steps), steps[-1] if steps else ""
+        if begin in (["predictions"], ["explanations"]) and size > 1:
+            added = (("url_path", "/".join(steps[3:])), explain(begin == ["explanations"]))
+            return _Route(steps[1], steps[2] if size > 2 else None, False, added)
+        if steps[:2] == ["v1", "models"] and size == 3 and (":predict" in last or ":explain" in last):
+            return _Route(last.partition(":")[0], None, False, (explain(":predict" not in last),))
+        if steps[:2] == ["v2", "models"] and size == 4 and last in ("infer", "explain"):
+            return _Route(steps[2].partition(":")[0], None, False, (explain(last == "explain"),))
+        if begin == ["models"] and size == 3 and last == "invoke":
+            return _Route(steps[1], None, True, ())
+        if begin == ["models"] and size in (2, 3) and method == "GET" and parameters.asks_to_describe(query):
+            return _Route(steps[1], steps[2] if size > 2 else None, False, (("describe", "True"),))
+        if steps == ["invocations"]:
+            return _Route(None, None, True, ())
+        if size in (2, 3) and last == "predict":
+            return _Route(steps[0], steps[1] if size > 2 else None, True, ())
+        if not steps and self._is_only and method == "POST":
+            return _Route(self.model, None, False, (("url_path", ""), explain(False)))
+        if not steps and method != "OPTIONS":
+            message = "Requested method is not allowed, please refer to API document."
+            raise RejectedRequest(self.error(405, "MethodNotAllowedException", message))
         message = "Requested resource is not found, please refer to API document."
         raise RejectedRequest(self.error(404, "ResourceNotFoundException", message))
 
@@ -330,9 +331,9 @@ class Frontend:
         model = route.model
         if model is None:
             named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
-            if not named:
+            if not named and not self._is_only:
                 raise RejectedRequest(self.error(400, "BadRequestException", "Parameter model_name is required."))
-            model = named[0]
+            model = named[0] if named else self.model
         if model != self.model:
             raise RejectedRequest(self.error(404, "ModelNotFoundException", f"Model not found: {model}"))
         if route.version is not None and route.version != self.version:

@@ -85,7 +85,7 @@ def simulate_arrivals(
             if left <= 0:
                 break
         begun = time.perf_counter()
-        answers.update(zip(batch, run([jobs[index] for index in batch]), strict=True))
+        answers.update(zip(batch, run([jobs[index] for index in batch])))
         now = free = now + time.perf_counter() - begun
 
 
@@ -150,7 +150,7 @@ class Queue(Generic[J, A]):
         except BaseException:
             self._waiting.extendleft(ticket for ticket in reversed(batch) if ticket is not mine)
             raise
-        for ticket, answer in zip(batch, answers, strict=True):
+        for ticket, answer in zip(batch, answers):
             ticket.answers, ticket.done = [answer], True
 
     def _window(self) -> Iterator[_Ticket[J, A]]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 #: A message as the buffers that make it up: a request's body stands in it as it is, uncopied.
-Buffers = tuple[bytes | memoryview, ...]
+Buffers = tuple[Union[bytes, memoryview], ...]
 
 #: The worker's setting for `decode_input_request`: unset or exactly "true" decodes.
 DECODE_INPUT = "TS_DECODE_INPUT_REQUEST"
