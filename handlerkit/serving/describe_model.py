@@ -7,11 +7,11 @@ where that is a JSON object, stands in the description as customizedMetadata.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from handlerkit.serving import gson
 from handlerkit.serving.worker_death import WorkerDied
@@ -34,9 +34,31 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+class WorkerState(NamedTuple):
+    """What is said of a worker."""
+
+    number: int
+    since: datetime
+    serves: bool
+    pid: int
+    gpu: bool
+
+    def described(self) -> dict[str, Any]:
+        """As it stands in the description."""
+        return {
+            "id": str(self.number),
+            "startTime": f"{self.since:%Y-%m-%dT%H:%M:%S}.{self.since.microsecond // 1000:03}Z",
+            "status": "READY" if self.serves else "UNLOADING",
+            "memoryUsage": 0,
+            "pid": self.pid,
+            "gpu": self.gpu,
+            "gpuUsage": "N/A",
+        }
+
+
 @dataclass(frozen=True)
 class Registered:
-    """A model as it is registered, with its one worker."""
+    """A model as it is registered."""
 
     name: str
     version: str
@@ -49,14 +71,18 @@ class Registered:
     settings: Mapping[str, Any]
     gpu: bool
     since: datetime
+    min_workers: int = 1
+    max_workers: int = 1
 
     @classmethod
     def now(cls, **facts: Any) -> Registered:
         """Registered just now."""
         return cls(since=datetime.now(timezone.utc), **facts)
 
-    def describe(self, answered: bytes) -> bytes:
-        """The management API's answer around what the handler answered."""
+    def describe(self, answered: bytes, workers: Sequence[WorkerState] = (), pending: int = 0) -> bytes:
+        """The management API's answer around what the handler answered. Without `workers`, the one is this process;
+        `pending` requests wait."""
+        workers = workers or [WorkerState(9000, self.since, True, os.getpid(), self.gpu)]
         known = {key: self.settings.get(key, default) for key, default in _DEFAULTS.items()}
         known["stateful"] = bool(self.settings.get("sequenceBatching"))
         description = {
@@ -64,26 +90,16 @@ class Registered:
             "modelVersion": self.version,
             "modelUrl": f"{self.name}.mar",
             "runtime": self.runtime,
-            "minWorkers": 1,
-            "maxWorkers": 1,
+            "minWorkers": self.min_workers,
+            "maxWorkers": self.max_workers,
             "batchSize": self.batch_size,
             "maxBatchDelay": self.max_batch_delay,
             "responseTimeout": self.response_timeout,
             "startupTimeout": self.startup_timeout,
             **known,
             "loadedAtStartup": False,
-            "workers": [
-                {
-                    "id": "9000",
-                    "startTime": f"{self.since:%Y-%m-%dT%H:%M:%S}.{self.since.microsecond // 1000:03}Z",
-                    "status": "READY",
-                    "memoryUsage": 0,
-                    "pid": os.getpid(),
-                    "gpu": self.gpu,
-                    "gpuUsage": "N/A",
-                }
-            ],
-            "jobQueueStatus": {"remainingCapacity": self.job_queue_size, "pendingRequests": 0},
+            "workers": [worker.described() for worker in workers],
+            "jobQueueStatus": {"remainingCapacity": self.job_queue_size - pending, "pendingRequests": pending},
         }
         with suppress(EOFError):
             description["customizedMetadata"] = _object(gson.decoded(answered))

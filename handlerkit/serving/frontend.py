@@ -10,6 +10,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -32,6 +33,9 @@ from handlerkit.serving.worker_death import WorkerDied, too_long
 
 #: The Host header of a request that names none, on every endpoint, so that handlers see the same one.
 HOST = "127.0.0.1:8080"
+
+#: The answer to a body above max_request_size; the connection stays open.
+TOO_LARGE = Response(413, "Request Entity Too Large", (("content-length", "0"),))
 
 _LINE_LIMIT = 4096
 
@@ -145,7 +149,7 @@ class Frontend:
         if expected is not None and expected.strip().lower() != "100-continue":
             raise RejectedRequest(Response(417, "Expectation Failed", (("content-length", "0"),)))
         if size > self.config.max_request_size:
-            raise RejectedRequest(Response(413, "Request Entity Too Large", (("content-length", "0"),)))
+            raise RejectedRequest(TOO_LARGE)
         plain = target.partition("?")[0].partition("#")[0]
         route = self._route(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
         describe = ("describe", "True") in route.added
@@ -207,6 +211,10 @@ class Frontend:
         head = (("content-type", "application/json"),)
         return self._finish(status, reason_of(status), head, body.encode(), request_id or self._new_id())
 
+    def control(self, status: int, content_type: str, body: bytes) -> Response:
+        """An answer of the server about itself."""
+        return self._finish(status, reason_of(status), (("content-type", content_type),), body, self._new_id())
+
     def _whole(self, received: QueuedRequest, row: Prediction) -> Response:
         self._check(row)
         head, body = row.headers, row.body
@@ -235,22 +243,31 @@ class Frontend:
             self._check(piece.predictions[row])
             if body := piece.predictions[row].body:  # an empty one is no chunk
                 chunks.append((body, piece.after))
-        first = before[0].predictions[row]
+        head = self._begin(received, before[0], row)
+        if (head.status or 0) >= 400:
+            chunks, complete = [], False
+        sent = tuple(chunk for chunk, _ in chunks)
+        arrivals = tuple(after for _, after in chunks)
+        return replace(head, body=b"".join(sent), chunks=sent, complete=complete, arrivals=arrivals)
+
+    def begin(self, received: QueuedRequest, answer: WorkerResponse, row: int) -> Response:
+        """The head of a stream, by its first intermediate answer. With a status from 400 on, the head says that the
+        connection closes, and so it does. Raises WorkerDied."""
+        self._check(answer.predictions[row])
+        return as_sent(self._begin(received, answer, row), received.method)
+
+    def chunk(self, answer: WorkerResponse, row: int) -> bytes:
+        """A piece of a stream; an empty one is no chunk. Raises WorkerDied."""
+        self._check(answer.predictions[row])
+        return answer.predictions[row].body
+
+    def _begin(self, received: QueuedRequest, answer: WorkerResponse, row: int) -> Response:
+        first = answer.predictions[row]
         head = merge(first.headers)
         head = (*head, ("x-request-id", received.job.request_id), *self._added_to(head))
         connection = ("connection", "keep-alive" if first.status < 400 else "close")
-        if first.status >= 400:  # the head says that the connection closes, and so it does
-            chunks, complete = [], False
-        sent = tuple(chunk for chunk, _ in chunks)
-        return Response(
-            first.status,
-            first.reason,
-            (*head, ("transfer-encoding", "chunked"), connection),
-            b"".join(sent),
-            sent,
-            complete,
-            tuple(after for _, after in chunks),
-        )
+        headers = (*head, ("transfer-encoding", "chunked"), connection)
+        return Response(first.status, first.reason, headers, chunks=(), complete=False)
 
     def broken(self, received: QueuedRequest, row: int, before: Sequence[WorkerResponse]) -> Response:
         """A stream whose worker died half-way: what came before the answer that cannot be written or never came."""

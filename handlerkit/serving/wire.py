@@ -80,6 +80,17 @@ def _sized(data: bytes) -> bytes:
     return _int.pack(len(data)) + data
 
 
+def encode_load(
+    model: str, model_dir: str, batch_size: int, handler: str, gpu_id: int | None, envelope: str, limit_pixels: bool
+) -> bytes:
+    """The message that has a worker load a model."""
+    gpu = -1 if gpu_id is None else gpu_id
+    return b"".join((
+        b"L", _sized(model.encode()), _sized(model_dir.encode()), _int.pack(batch_size), _sized(handler.encode()),
+        _int.pack(gpu), _sized(envelope.encode()), struct.pack("!?", limit_pixels),
+    ))  # fmt: skip
+
+
 def encode_predict(jobs: Iterable[Job]) -> Buffers:
     """The message that hands a batch to a worker; bodies are not copied."""
     buffers: list[bytes | memoryview] = []
