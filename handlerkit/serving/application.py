@@ -38,11 +38,13 @@ class Application:
     """Served models, with their workers between `start` and `stop`.
 
     Args:
-        models: what is served. Where there is one alone, /invocations need not name it, and POST / predicts.
+        models: what is served.
         config_properties: keys of config.properties.
         token: what a request's Authorization header has to bear; None asks for none. As with TorchServe, /metrics and
             OPTIONS ask for none.
         any_casing: let handlers find a request's header in any casing, for hosts that write names in lower case.
+        has_default: where there is one model alone, /invocations need not name it (as with a TorchServe that started
+            with it), and POST / predicts, as SageMaker's adapter asks.
         declared: the metrics of handlers that /metrics shows: what the file metrics_config declares.
 
     Raises PropertyError for a key that TorchServe does not know, ValueError for no model, or two of one name.
@@ -55,6 +57,7 @@ class Application:
         *,
         token: str | None = None,
         any_casing: bool = False,
+        has_default: bool = True,
         declared: Iterable[Declared] = OF_HANDLERS,
     ) -> None:
         self.models = tuple(models)
@@ -65,6 +68,7 @@ class Application:
         detects = as_text((config_properties or {}).get("model_metrics_auto_detect", False)) == "true"
         self._token = token
         self._any_casing = any_casing
+        self._is_only = has_default and len(names) == 1
         self._metrics = Metrics(declared, detects)
         self._running: dict[str, RunningModel] = {}
         self._supervisor: Supervisor | None = None
@@ -85,11 +89,10 @@ class Application:
     async def start(self) -> None:
         """Start the workers; returns when all have loaded their models. Raises LoadFailed where one does not."""
         self._supervisor = Supervisor()
-        is_only = len(self.models) == 1
         try:
             for model in self.models:
                 self._running[model.name] = RunningModel(
-                    model, self.config, self._supervisor, self._metrics, is_only, self._any_casing
+                    model, self.config, self._supervisor, self._metrics, self._is_only, self._any_casing
                 )
             for running in self._running.values():
                 running.start()

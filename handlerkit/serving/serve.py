@@ -2,8 +2,9 @@
 
     python -m handlerkit.serving.serve models.json [--host HOST] [--port PORT]
 
-models.json: {"models": [{"name": ..., "version": ..., "model_dir": ..., "handler": ..., ...}], "config_properties": ...},
-with the arguments of ServedModel; a relative model_dir is one beside the file. The variable SERVING_TOKEN has the token.
+models.json: {"models": [{"name": ..., "version": ..., "model_dir": ..., "handler": ..., ...}],
+"config_properties": {...}}, with the arguments of ServedModel; a relative model_dir is one beside the file.
+The variable SERVING_TOKEN has the token.
 """
 
 from __future__ import annotations
