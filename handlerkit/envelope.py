@@ -12,9 +12,9 @@ from typing import Any
 
 from handlerkit.errors import RequestError
 from handlerkit.messages import Request, Response
+from handlerkit.serving import torchserve_facts as facts
 
-#: The names that service_envelope takes.
-NAMES = ("body", "json", "kserve", "kservev2")
+NAMES = facts.ENVELOPES
 
 
 def wrap(name: str, payload: Any, *, as_tensor: bool = False, model: str | None = None, **rest: Any) -> Request:
@@ -40,8 +40,8 @@ def wrap(name: str, payload: Any, *, as_tensor: bool = False, model: str | None 
 
     Raises RequestError for an unknown name and for a payload that JSON cannot carry.
     """
-    if name not in NAMES:
-        raise RequestError(f"the envelopes are {', '.join(NAMES)}, not {name!r}")
+    if name not in facts.ENVELOPES:
+        raise RequestError(f"the envelopes are {', '.join(facts.ENVELOPES)}, not {name!r}")
     if isinstance(payload, Request):
         if name == "body" and not as_tensor:
             return payload

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from handlerkit.errors import ModelError
+from handlerkit.serving import torchserve_facts as facts
 
 #: Names torch-model-archiver does not copy: modules of `ts.torch_handler` (model_packaging_utils.py).
 DEFAULT_HANDLERS = (
@@ -29,7 +30,8 @@ DEFAULT_HANDLERS = (
 #: Handlers that come with the kit, in handlerkit/handlers/, and the module that travels beside each of them.
 READY_MADE = ("background_cutout", "classifier", "detection_boxes", "segmentation_overlay")
 READY_MADE_MODULE = Path(__file__).parent / "handlers" / "image_requests.py"
-ARCHIVER_VERSION = "0.12.0"
+#: What the manifest's runtime can be.
+RUNTIMES = ("python", "python3", "LSP")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-.]*")
 _DROPPED_FOLDERS = {"__pycache__", "__MACOSX"}
 
@@ -67,7 +69,7 @@ class Model:
     def __init__(
         self,
         name: str,
-        version: str = "1.0",
+        version: str = facts.MODEL_VERSION,
         *,
         handler: PathLike,
         serialized_file: PathLike | None = None,
@@ -81,8 +83,8 @@ class Model:
             raise ModelError(
                 f"{name!r} cannot name a model: use letters, digits, '_', '-' and '.', beginning with a letter or digit"
             )
-        if runtime not in ("python", "python3", "LSP"):
-            raise ModelError(f"runtime is python, python3 or LSP, not {runtime!r}")
+        if runtime not in RUNTIMES:
+            raise ModelError(f"runtime is {', '.join(RUNTIMES[:-1])} or {RUNTIMES[-1]}, not {runtime!r}")
         self.name = name
         self.version = version
         self.runtime = runtime
@@ -138,7 +140,7 @@ class Model:
             "createdOn": datetime.now().strftime("%d/%m/%Y %H:%M:%S"),
             "runtime": self.runtime,
             "model": {key: value for key, value in model.items() if value},
-            "archiverVersion": ARCHIVER_VERSION,
+            "archiverVersion": facts.VERSION,
         }
 
     def settings(self) -> dict[str, Any]:
@@ -155,7 +157,7 @@ class Model:
 
     def labels(self) -> dict[str, str] | None:
         """index_to_name.json of the archive as TorchServe reads it; None where there is none or it cannot be read."""
-        found = next((entry for entry in self._entries() if entry.name == "index_to_name.json"), None)
+        found = next((entry for entry in self._entries() if entry.name == facts.LABELS), None)
         if found is None:
             return None
         try:
@@ -180,8 +182,9 @@ class Model:
                 target.symlink_to(entry.source)
             else:
                 shutil.copy(entry.source, target)
-        (root / "MAR-INF").mkdir(parents=True, exist_ok=True)
-        (root / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(self.manifest(), indent=2))
+        manifest = root / facts.MANIFEST
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        manifest.write_text(json.dumps(self.manifest(), indent=2))
         return root
 
     def _read_handler(self, handler: str) -> tuple[Path | None, str]:
@@ -257,8 +260,10 @@ class Model:
                     f"{other.option} {other.source.name!r} and {entry.option} {entry.source.name!r} would both become "
                     f"{entry.name!r} in the archive: rename one of them"
                 )
-            if entry.name.split("/")[0] == "MAR-INF":
-                raise ModelError("extra_files hold a folder MAR-INF, which is the archive's own: leave it out")
+            if entry.name.split("/")[0] == facts.ARCHIVE_FOLDER:
+                raise ModelError(
+                    f"extra_files hold a folder {facts.ARCHIVE_FOLDER}, which is the archive's own: leave it out"
+                )
         for name in taken:
             if clash := next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in taken), None):
                 raise ModelError(f"{clash!r} would be both a file and a folder in the archive: rename one of them")

@@ -14,10 +14,11 @@ from typing import Any, Literal
 from handlerkit import envelope
 from handlerkit.errors import RequestError
 from handlerkit.messages import Endpoint, Request, Response, Run, describe
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.targets.target import Environment
 
 #: Headers that differ in every answer, on every endpoint.
-_VOLATILE_HEADERS = frozenset({"x-request-id"})
+_VOLATILE_HEADERS = frozenset({facts.REQUEST_ID})
 _SHOWN = 80  # characters of each side that a difference shows
 _MOST = 20  # differences told for one row
 
@@ -249,7 +250,7 @@ def _counted(verdicts: Sequence[str]) -> str:
 
 def _without_id(response: Response) -> bytes:
     """The body without the id that the server gave the request, which is another one each time."""
-    return response.body.replace((response.header("x-request-id") or "\0").encode(), b"<request id>")
+    return response.body.replace((response.header(facts.REQUEST_ID) or "\0").encode(), b"<request id>")
 
 
 def _differs(name: str, ours: Response, theirs: Response) -> bool:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
-from handlerkit.endpoints.lifecycle import BackOff
+from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
@@ -115,7 +115,7 @@ def start(case: Case, folder: Path, *, in_process: bool = False) -> Worker:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BackOff, "_SECONDS", (0.0,))
+    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture(scope="module")

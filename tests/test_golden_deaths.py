@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_golden import CASES, Case, check_response, model_of, named, request_of, requests_of, responses_of
 
-from handlerkit.endpoints.lifecycle import BackOff
+from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 
@@ -35,7 +35,7 @@ def start(case: Case, folder: Path) -> Worker:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BackOff, "_SECONDS", (0.0,))
+    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from model_archiver import __version__ as archiver_version
 from model_archiver.model_packaging_utils import model_handlers
 
 from handlerkit.errors import ModelError
-from handlerkit.model import ARCHIVER_VERSION, DEFAULT_HANDLERS, Model
+from handlerkit.model import DEFAULT_HANDLERS, Model
+from handlerkit.serving import torchserve_facts as facts
 
 GOLDEN = Path(__file__).parent / "golden" / "h_archiver.jsonl"
 OPTIONS = {
@@ -72,7 +73,7 @@ def test_created_on_is_now_in_local_time() -> None:
 
 def test_default_handlers_and_version_are_the_installed_archivers() -> None:
     assert set(DEFAULT_HANDLERS) == set(model_handlers)
-    assert archiver_version.strip() == ARCHIVER_VERSION
+    assert archiver_version.strip() == facts.VERSION
 
 
 @pytest.mark.parametrize("handler", DEFAULT_HANDLERS)

@@ -30,6 +30,7 @@ from handlerkit.archive.interrupts import interrupts_deferred
 from handlerkit.archive.place import beside
 from handlerkit.errors import ArchiveError
 from handlerkit.model import Entry, Model, PathLike
+from handlerkit.serving.torchserve_facts import MANIFEST
 
 #: Called with (bytes read so far, bytes in all) of the model's files.
 Progress = Callable[[int, int], object]
@@ -37,7 +38,6 @@ Progress = Callable[[int, int], object]
 #: archive_format: how the name of what is written ends.
 SUFFIXES = {"default": ".mar", "zip-store": ".mar", "tgz": ".tar.gz", "no-archive": ""}
 
-_MANIFEST = "MAR-INF/MANIFEST.json"
 _BLOCK = 256 << 10  # small enough to stay in a core's cache while it is read, summed and written
 _PENDING = 4  # blocks that wait for the writing thread
 _SAMPLE, _SAMPLES = 64 << 10, 5
@@ -113,7 +113,7 @@ class Archive:
         if any(member.source.resolve().is_relative_to(place) for member in members):
             raise ArchiveError(f"{self.name} is, or holds, one of the model's own files: save elsewhere")
         # A folder is removed with all that is in it, so be sure that it is an export and not someone's work.
-        if target.is_dir() and (self.archive_format != "no-archive" or not (target / _MANIFEST).is_file()):
+        if target.is_dir() and (self.archive_format != "no-archive" or not (target / MANIFEST).is_file()):
             raise ArchiveError(f"{self.name} is a folder and no exported model: move it away, or save elsewhere")
 
 
@@ -175,7 +175,7 @@ def _write_zip(part: Path, members: list[_Member], manifest: bytes, meter: _Mete
                 info.file_size = member.size  # decides whether the header is a ZIP64 one
                 with archive.open(info, "w") as body:
                     shutil.copyfileobj(source, body, _BLOCK)
-        archive.writestr(_MANIFEST, manifest)
+        archive.writestr(MANIFEST, manifest)
 
 
 def _write_tgz(part: Path, members: list[_Member], manifest: bytes, meter: _Meter, prefix: str) -> None:
@@ -190,7 +190,7 @@ def _write_tgz(part: Path, members: list[_Member], manifest: bytes, meter: _Mete
             info.mtime = member.mtime_ns // 10**9
             with _Source(member, meter) as source:
                 archive.addfile(info, source)
-        info = tarfile.TarInfo(f"{prefix}/{_MANIFEST}")
+        info = tarfile.TarInfo(f"{prefix}/{MANIFEST}")
         info.size = len(manifest)
         archive.addfile(info, io.BytesIO(manifest))
 
@@ -201,8 +201,8 @@ def _write_folder(part: Path, members: list[_Member], manifest: bytes, meter: _M
         path.parent.mkdir(parents=True, exist_ok=True)
         with _Source(member, meter) as source, _WriteBehind(path) as out:
             shutil.copyfileobj(source, out, _BLOCK)
-    (part / _MANIFEST).parent.mkdir(parents=True)
-    (part / _MANIFEST).write_bytes(manifest)
+    (part / MANIFEST).parent.mkdir(parents=True)
+    (part / MANIFEST).write_bytes(manifest)
 
 
 class _Meter:

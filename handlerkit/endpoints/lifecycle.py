@@ -10,6 +10,7 @@ from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.loads.process import WorkerProcess
 from handlerkit.errors import LoadError
 from handlerkit.model import Model
+from handlerkit.serving.torchserve_facts import BACK_OFF
 from handlerkit.worker_process.hot_reload.reload import Reload
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 
@@ -91,9 +92,7 @@ class Lifecycle:
 
 
 class BackOff:
-    """How long a dead worker stays away (org.pytorch.serve.wlm.WorkerThread)."""
-
-    _SECONDS = (1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597)
+    """How long a dead worker stays away."""
 
     def __init__(self) -> None:
         self._deaths = 0
@@ -101,7 +100,7 @@ class BackOff:
 
     def died(self) -> None:
         """The worker died, or did not load."""
-        self._until = time.monotonic() + self._SECONDS[min(self._deaths, len(self._SECONDS) - 1)]
+        self._until = time.monotonic() + BACK_OFF[min(self._deaths, len(BACK_OFF) - 1)]
         self._deaths += 1
 
     def loaded(self) -> None:

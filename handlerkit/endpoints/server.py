@@ -21,14 +21,13 @@ from handlerkit.endpoints.torchserve.process import TorchServe, check_owned, fai
 from handlerkit.errors import LoadError, ServerError, TargetError
 from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe
 from handlerkit.model import Model
+from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
 from handlerkit.serving.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
 from handlerkit.targets.requirements import lines_of_archive
 from handlerkit.unpack import open_archive, read_manifest
 
-#: Seconds between two requests of one `predict`: they arrive in their order, and share a batch.
-ARRIVAL_INTERVAL = 0.005
 #: Seconds in which what a worker logged of a failure reaches the log, and how such lines begin.
 _PATIENCE, _CAUSES = 0.5, ("Traceback (most recent call last):", "model: ")
 #: Seconds a client waits beyond the time after which TorchServe itself gives a worker up.

@@ -18,8 +18,9 @@ from handlerkit.endpoints.loads.staged_model import notebook
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model, PathLike
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
-from handlerkit.serving.config import whole
+from handlerkit.serving.config import whole_number
 from handlerkit.serving.describe_model import Registered
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.job_queue import Limits, Queue, simulate_arrivals
@@ -105,27 +106,27 @@ class Worker:
         config_properties, batch_size, max_batch_delay, response_timeout = self._asked
         #: model-config.yaml as it was registered.
         self.settings = settings = model.settings()
-        self.batch_size = batch_size or whole(settings, "batchSize", 1)
-        delay = whole(settings, "maxBatchDelay", 100, least=0)
+        self.batch_size = batch_size or whole_number(settings, "batchSize")
+        delay = whole_number(settings, "maxBatchDelay")
         self.max_batch_delay = delay if max_batch_delay is None else max_batch_delay
         if model.config_file:  # it sets the register call's time-outs aside, and the server's defaults
-            self.response_timeout = whole(settings, "responseTimeout", 120)
-            self.startup_timeout = whole(settings, "startupTimeout", 120)
+            self.response_timeout = whole_number(settings, "responseTimeout")
+            self.startup_timeout = whole_number(settings, "startupTimeout")
         else:
             asked = response_timeout if response_timeout is not None else self.config.default_response_timeout
             self.response_timeout = asked
             self.startup_timeout = self.config.default_startup_timeout
-        self._client_timeout = whole(settings, "clientTimeoutInMills", 0) / 1000
+        self._client_timeout = whole_number(settings, "clientTimeoutInMills") / 1000
         sequences = bool(settings.get("sequenceBatching"))
         registered = Registered.now(
             name=model.name,
-            version=model.version or "1.0",
+            version=model.version or facts.MODEL_VERSION,
             runtime=model.runtime,
             batch_size=self.batch_size,
             max_batch_delay=self.max_batch_delay,
             response_timeout=self.response_timeout,
             startup_timeout=self.startup_timeout,
-            job_queue_size=whole(settings, "jobQueueSize", self.config.job_queue_size),
+            job_queue_size=whole_number(settings, "jobQueueSize") or self.config.job_queue_size,
             settings=settings,
             gpu=self.gpu_id is not None,
         )
@@ -244,10 +245,10 @@ class Worker:
         return self._lifecycle.loaded
 
     def _start(self) -> WorkerProcess | InProcess:
-        message = f"Failed to start workers for model {self.model.name} version: {self._frontend.version}"
+        message = f"{facts.NOT_STARTED} for model {self.model.name} version: {self._frontend.version}"
 
         def refusal(status: int) -> Response:
-            return self._frontend.error(status, "InternalServerException", message)
+            return self._frontend.error(status, facts.INTERNAL, message)
 
         if self._unpacked is not None:
             self._unpacked.restore()
@@ -309,12 +310,12 @@ class Worker:
         found: tuple[Finding, ...] = ()
         failed = outcome.error is not None or died or outcome.reply is None or outcome.reply.code != 200
         if failed or why.rules_for(
-            self._setup, envelope, requests, jobs, outcome.bodies, outcome.reply, outcome.before, outcome.noted,
+            self._setup, envelope, requests, jobs, outcome.bodies, outcome.reply, outcome.intermediate, outcome.noted,
             outcome.logs, describe,
         ):  # fmt: skip
             found = loaded.explain(Question(
-                self._setup, envelope, requests, jobs, responses, outcome.reply, outcome.before, outcome.logs, died,
-                outcome.timings.total, describe, notebook() if failed else why.Notebook(),
+                self._setup, envelope, requests, jobs, responses, outcome.reply, outcome.intermediate, outcome.logs,
+                died, outcome.timings.total, describe, notebook() if failed else why.Notebook(),
             ))  # fmt: skip
         else:
             loaded.forget()
@@ -341,13 +342,13 @@ class Worker:
 
     def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[str, list[Response]]:
         """How the worker died ("" where it lives), and the answer to each request."""
-        frontend, died, before = self._frontend, outcome.died, outcome.before
+        frontend, died, intermediate = self._frontend, outcome.died, outcome.intermediate
         try:
             if outcome.reply is not None:
-                answer = outcome.reply
-                return died, [frontend.respond(received, answer, row, before) for row, received in enumerate(batch)]
+                answer, numbered = outcome.reply, enumerate(batch)
+                return died, [frontend.respond(received, answer, row, intermediate) for row, received in numbered]
         except WorkerDied as problem:
             died = str(problem)
-        if before and before[0].code == 200:
-            return died, [frontend.broken(received, row, before) for row, received in enumerate(batch)]
+        if intermediate and intermediate[0].code == 200:
+            return died, [frontend.broken(received, row, intermediate) for row, received in enumerate(batch)]
         return died, [frontend.died(received) for received in batch]

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from handlerkit.serving.wire import DECODE_INPUT, Buffers, Reader
+from handlerkit.serving.torchserve_facts import DECODE_INPUT
+from handlerkit.serving.wire import Buffers, Reader
 
 
 def decode_predict(buffers: Buffers, decode_input: bool = True) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

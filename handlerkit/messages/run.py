@@ -14,6 +14,7 @@ from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import describe
 from handlerkit.serving.http import Response
+from handlerkit.serving.torchserve_facts import MAX_RESPONSE_SIZE
 from handlerkit.timing import Timings
 
 Item = TypeVar("Item")
@@ -42,7 +43,7 @@ class Run:
     endpoint: str = ""
     model: str = ""
     labels: Mapping[str, str] | None = field(default=None, repr=False)
-    max_response_size: int = 6553500
+    max_response_size: int = MAX_RESPONSE_SIZE
     geometry: Geometry | None = field(default=None, repr=False, compare=False)
     shown_as: str = field(default="", repr=False, compare=False)
 

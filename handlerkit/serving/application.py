@@ -14,12 +14,13 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
-from handlerkit.serving.config import Config, as_text
+from handlerkit.serving import torchserve_facts as facts
+from handlerkit.serving.config import Config, property_text
 from handlerkit.serving.frontend import Frontend
-from handlerkit.serving.headers import as_sent, content_type_of, first
+from handlerkit.serving.headers import as_sent, content_type_of, first_value
 from handlerkit.serving.http import HttpRequest, Response
 from handlerkit.serving.metrics import CONTENT_TYPE, OF_HANDLERS, Declared, Metrics
-from handlerkit.serving.parameters import FormError, of_body, of_query
+from handlerkit.serving.parameters import FormError, from_body, from_query
 from handlerkit.serving.processes import Supervisor
 from handlerkit.serving.served_model import Client, RunningModel, ServedModel
 
@@ -65,7 +66,7 @@ class Application:
         if not names or len({*names}) < len(names):
             raise ValueError(f"an application serves models of different names, not {names}")
         self.config = Config.read(config_properties)
-        detects = as_text((config_properties or {}).get("model_metrics_auto_detect", False)) == "true"
+        detects = property_text((config_properties or {}).get("model_metrics_auto_detect", False)) == "true"
         self._token = token
         self._any_casing = any_casing
         self._is_only = has_default and len(names) == 1
@@ -136,7 +137,7 @@ class Application:
 
     def _bears(self, request: HttpRequest) -> bool:
         """Whether the request bears the token."""
-        scheme, _, given = (first(request.headers, "authorization") or "").partition(" ")
+        scheme, _, given = (first_value(request.headers, "authorization") or "").partition(" ")
         expected = (self._token or "").encode()
         return hmac.compare_digest(given.strip().encode(), expected) and scheme.lower() == "bearer"
 
@@ -150,7 +151,7 @@ class Application:
         if (found := _NAMED.match(path)) is not None:
             return self._running.get(unquote(found[1] or found[2]), first)
         with suppress(FormError):
-            values = [*of_query(request.query), *of_body(request.body, content_type_of(request))]
+            values = [*from_query(request.query), *from_body(request.body, content_type_of(request))]
             for value in values:
                 if value.name == "model_name":
                     return self._running.get(bytes(value.value).decode(errors="replace"), first)
@@ -171,7 +172,7 @@ class Application:
         """KServe's readiness of one model."""
         running = self._running.get(name)
         if running is None:
-            return self._frontend.error(404, "ModelNotFoundException", f"Model not found: {name}")
+            return self._frontend.error(404, facts.MODEL_NOT_FOUND, f"Model not found: {name}")
         return self._json(200 if running.ready else 503, {"name": name, "ready": running.ready})
 
     def _show_metrics(self, request: HttpRequest) -> Response:

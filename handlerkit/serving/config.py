@@ -1,4 +1,4 @@
-"""config.properties: the keys TorchServe 0.12 knows (org.pytorch.serve.util.ConfigManager), and their defaults."""
+"""config.properties: the keys that TorchServe 0.12 knows (org.pytorch.serve.util.ConfigManager), and their values."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from handlerkit.serving import torchserve_facts as facts
+
 
 class PropertyError(ValueError):
-    """A key of config.properties that TorchServe does not know, or a value of the wrong kind."""
+    """A key of config.properties that TorchServe does not know, or a value of the wrong type."""
 
-
-ENVELOPES = ("body", "json", "kserve", "kservev2")
 
 _KEYS = frozenset(
     """
@@ -38,13 +38,13 @@ _KEYS = frozenset(
 
 @dataclass(frozen=True)
 class Config:
-    """The keys that decide what a handler is given and what a client gets; sizes in bytes, times in seconds."""
+    """The keys that decide what a handler and a client get. Sizes are in bytes, times in seconds."""
 
-    max_request_size: int = 6553500
-    max_response_size: int = 6553500
-    default_response_timeout: int = 120
-    default_startup_timeout: int = 120
-    job_queue_size: int = 100
+    max_request_size: int = facts.MAX_REQUEST_SIZE
+    max_response_size: int = facts.MAX_RESPONSE_SIZE
+    default_response_timeout: int = facts.RESPONSE_TIMEOUT
+    default_startup_timeout: int = facts.STARTUP_TIMEOUT
+    job_queue_size: int = facts.JOB_QUEUE_SIZE
     decode_input_request: bool = True
     service_envelope: str | None = None
     limit_max_image_pixels: bool = True
@@ -55,24 +55,24 @@ class Config:
 
     @classmethod
     def read(cls, properties: Mapping[str, Any] | None) -> Config:
-        """Values may be of their own type or the text a file would hold.
+        """What these properties set. A value has its own type, or is the text that a file would hold.
 
-        Raises PropertyError for a key TorchServe does not know, and for a value of the wrong kind.
+        Raises PropertyError for a key that TorchServe does not know and for a value of the wrong type.
         """
         check_keys(properties or {})
-        asked = {**(properties or {}), **_of_environment(properties or {}, cls.__dataclass_fields__)}
+        asked = {**(properties or {}), **_from_environment(properties or {}, cls.__dataclass_fields__)}
         given = {key: value for key, value in asked.items() if key in cls.__dataclass_fields__}
         read = {
             key: _READERS.get(cls.__dataclass_fields__[key].type, _text)(key, value) for key, value in given.items()
         }
         envelope = read.get("service_envelope")
-        if envelope and envelope not in ENVELOPES:
-            raise PropertyError(f"service_envelope is one of {', '.join(ENVELOPES)}, not {envelope!r}")
+        if envelope and envelope not in facts.ENVELOPES:
+            raise PropertyError(f"service_envelope is one of {', '.join(facts.ENVELOPES)}, not {envelope!r}")
         return cls(**read)
 
 
 def check_keys(properties: Mapping[str, Any]) -> None:
-    """Raises PropertyError for a key TorchServe does not know; TorchServe itself ignores it silently."""
+    """Raise PropertyError for a key that TorchServe does not know; TorchServe itself ignores it without a word."""
     for key in properties:
         if key not in _KEYS:
             near = difflib.get_close_matches(key, _KEYS, 1)
@@ -80,23 +80,28 @@ def check_keys(properties: Mapping[str, Any]) -> None:
             raise PropertyError(f"TorchServe knows no config.properties key {key!r}{hint}")
 
 
-def _of_environment(properties: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
-    """With enable_envvars_config, a variable such as TS_JOB_QUEUE_SIZE stands before the file's job_queue_size."""
-    if as_text(properties.get("enable_envvars_config", False)).lower() != "true":
+def _from_environment(properties: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
+    """With enable_envvars_config, a variable such as TS_JOB_QUEUE_SIZE overrides the file's job_queue_size."""
+    if property_text(properties.get("enable_envvars_config", False)).lower() != "true":
         return {}
-    variables = {key: os.environ.get(f"TS_{key.upper()}") for key in keys}
+    variables = {key: os.environ.get(variable(key)) for key in keys}
     return {key: value for key, value in variables.items() if value is not None}
 
 
-def as_text(value: Any) -> str:
-    """A value as it stands in the file."""
+def variable(key: str) -> str:
+    """The environment variable for a key of config.properties."""
+    return f"TS_{key.upper()}"
+
+
+def property_text(value: Any) -> str:
+    """A value as the file holds it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def whole(settings: Mapping[str, Any], key: str, default: int, least: int = 1) -> int:
-    """A whole number of model-config.yaml; TorchServe ignores a value of another type, and one that is too small."""
+def whole_number(settings: Mapping[str, Any], key: str) -> int:
+    """A whole number of model-config.yaml, or its default: TorchServe ignores another type and too small a value."""
     value = settings.get(key)
-    return value if type(value) is int and value >= least else default
+    return value if type(value) is int and value >= facts.LEAST[key] else facts.DEFAULTS.get(key, 0)
 
 
 def _integer(key: str, value: Any) -> int:
@@ -107,13 +112,13 @@ def _integer(key: str, value: Any) -> int:
 
 
 def _boolean(key: str, value: Any) -> bool:
-    if as_text(value).lower() not in ("true", "false"):
+    if (text := property_text(value).lower()) not in ("true", "false"):
         raise PropertyError(f"{key} is true or false, not {value!r}")
-    return as_text(value).lower() == "true"
+    return text == "true"
 
 
 def _text(key: str, value: Any) -> str | None:
-    """An empty value in the file is none."""
+    """An empty value in the file means none."""
     return None if value is None else str(value) or None
 
 

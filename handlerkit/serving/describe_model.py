@@ -1,7 +1,7 @@
-"""What the management API says of a model: the frame around a handler's answer to a describe request.
+"""The management API's description of a model, with a handler's answer to a describe request in it.
 
-GET /models/<model>?customized=true calls the handler with one empty row and the header describe: True; what it answers,
-where that is a JSON object, stands in the description as customizedMetadata.
+GET /models/<model>?customized=true calls the handler with one empty row and the header describe: True. If its answer is
+a JSON object, it becomes the description's customizedMetadata.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from handlerkit.serving import gson
+from handlerkit.serving.torchserve_facts import DEFAULTS
 from handlerkit.serving.worker_death import WorkerDied
 
-#: Keys of model-config.yaml that the description repeats, with TorchServe's defaults.
+#: Keys that the description repeats from model-config.yaml, with their defaults.
 _DEFAULTS: dict[str, Any] = {
-    "maxRetryTimeoutInSec": 300,
+    "maxRetryTimeoutInSec": DEFAULTS["maxRetryTimeoutInSec"],
     "clientTimeoutInMills": 0,
     "parallelType": "",
     "parallelLevel": 0,
@@ -35,7 +36,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class WorkerState(NamedTuple):
-    """What is said of a worker."""
+    """A worker as the description has it."""
 
     number: int
     since: datetime
@@ -44,7 +45,7 @@ class WorkerState(NamedTuple):
     gpu: bool
 
     def described(self) -> dict[str, Any]:
-        """As it stands in the description."""
+        """Its entry."""
         return {
             "id": str(self.number),
             "startTime": f"{self.since:%Y-%m-%dT%H:%M:%S}.{self.since.microsecond // 1000:03}Z",
@@ -58,7 +59,7 @@ class WorkerState(NamedTuple):
 
 @dataclass(frozen=True)
 class Registered:
-    """A model as it is registered."""
+    """A registered model. Delay in milliseconds, time-outs in seconds."""
 
     name: str
     version: str
@@ -76,12 +77,14 @@ class Registered:
 
     @classmethod
     def now(cls, **facts: Any) -> Registered:
-        """Registered just now."""
+        """A model that is registered now; `facts` are the other fields."""
         return cls(since=datetime.now(timezone.utc), **facts)
 
     def describe(self, answered: bytes, workers: Sequence[WorkerState] = (), pending: int = 0) -> bytes:
-        """The management API's answer around what the handler answered. Without `workers`, the one is this process;
-        `pending` requests wait."""
+        """The management API's answer, with the handler's in it. Raises WorkerDied for one that Gson cannot read.
+
+        Without `workers`, this process stands for the one; `pending` requests wait.
+        """
         workers = workers or [WorkerState(9000, self.since, True, os.getpid(), self.gpu)]
         known = {key: self.settings.get(key, default) for key, default in _DEFAULTS.items()}
         known["stateful"] = bool(self.settings.get("sequenceBatching"))
@@ -102,12 +105,12 @@ class Registered:
             "jobQueueStatus": {"remainingCapacity": self.job_queue_size - pending, "pendingRequests": pending},
         }
         with suppress(EOFError):
-            description["customizedMetadata"] = _object(gson.decoded(answered))
-        return gson.encoded(gson.written([description]) + "\n")
+            description["customizedMetadata"] = _object(gson.from_utf8(answered))
+        return gson.to_utf8(gson.write([description]) + "\n")
 
 
 def _object(answered: str) -> Any:
-    """Raises EOFError for an empty answer, of which the description says nothing, and WorkerDied."""
+    """The object in an answer, {} for anything else. Raises EOFError for an empty answer, and WorkerDied."""
     try:
         read = gson.read(answered)
     except gson.JsonError:

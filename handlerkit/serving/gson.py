@@ -1,8 +1,7 @@
-"""JSON as Gson 2.10 reads it, leniently, and as it writes it: TorchServe's frontend puts what a handler tells of its
-model into the description that way.
+"""JSON as Gson 2.10 reads and writes it. TorchServe's frontend uses it for a handler's answer to a describe request.
 
-Read leniently, NaN and every other bare word is a string, names need no quotes, = or => may stand for a colon and ; for
-a comma, and comments are skipped (com.google.gson.stream.JsonReader).
+Gson is lenient (com.google.gson.stream.JsonReader): NaN and every other bare word is a string, names need no quotes,
+= or => may replace a colon and ; a comma, and comments are skipped.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ _QUOTED = {quote: re.compile(rf"{quote}([^\\{quote}]*(?:\\.[^\\{quote}]*)*){quot
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|[tbnrf\n'\"\\/])|\\", re.DOTALL)
 _KEYWORDS = {"true": True, "false": False, "null": None}
 _ESCAPED = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f"}
-#: Characters of JsonReader's buffer, and so of the longest number: a longer one is a bare word.
+#: The longest number, in characters: JsonReader's buffer holds no more. A longer one is a bare word.
 _LONGEST = 1023
 
 
 class Literal(str):
-    """A number, as it stood in the text."""
+    """A number, as it is written in the text."""
 
 
 class JsonError(ValueError):
-    """Text that Gson refuses."""
+    """Text that Gson rejects."""
 
 
 class EscapeError(ValueError):
-    r"""A \u without its four digits, which Gson refuses in a way that TorchServe does not expect."""
+    r"""A \u without its four digits: Gson raises an exception that TorchServe does not expect."""
 
 
 def read(text: str) -> Any:
@@ -41,20 +40,20 @@ def read(text: str) -> Any:
     """
     reader = _Reader(text.removeprefix("\ufeff"))
     if not reader.next():
-        raise EOFError("nothing but space and comments")
+        raise EOFError("nothing but white space and comments")
     value = reader.value()
-    if reader.rest().strip(" \n\r\t"):  # no longer leniently
+    if reader.rest().strip(" \n\r\t"):  # here Gson is strict
         raise JsonError("more than one value")
     return value
 
 
-def written(value: Any) -> str:
-    """A value, indented by two spaces. None is left out of objects."""
+def write(value: Any) -> str:
+    """The text of a value, indented by two spaces. Members that are None are left out."""
     pieces: list[str] = []
-    todo: list[tuple[str, Any, str]] = [("", value, "\n")]  # each with what stands before it, and how its lines begin
+    todo: list[tuple[str, Any, str]] = [("", value, "\n")]  # each with its prefix, and what its lines begin with
     while todo:
-        before, value, line = todo.pop()
-        pieces.append(before)
+        prefix, value, line = todo.pop()
+        pieces.append(prefix)
         if isinstance(value, dict):
             inside = [(f"{_quoted(name)}: ", item) for name, item in value.items() if item is not None]
         elif isinstance(value, list):
@@ -70,8 +69,9 @@ def written(value: Any) -> str:
     return "".join(pieces)
 
 
-def encoded(text: str) -> bytes:
-    """UTF-8 as Netty writes it: half a surrogate pair becomes a ?; of what follows a first half, one byte is left."""
+def to_utf8(text: str) -> bytes:
+    """UTF-8 as Netty writes it: half a surrogate pair becomes a ?, and of a character after a first half only the low
+    byte is left."""
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")  # joins halves that match
     pieces = re.split("([\ud800-\udbff].?)", whole, flags=re.DOTALL)
     return b"".join(_half(piece) if index % 2 else piece.encode(errors="replace") for index, piece in enumerate(pieces))
@@ -84,8 +84,8 @@ def _half(pair: str) -> bytes:
     return b"?" + bytes([ord(following) & 0xFF])
 
 
-def decoded(data: bytes) -> str:
-    """UTF-8 as Java reads it: what is none becomes U+FFFD, one of it for an encoded half of a surrogate pair."""
+def from_utf8(data: bytes) -> str:
+    """UTF-8 as Java reads it: invalid bytes become U+FFFD, and so does an encoded half of a surrogate pair, once."""
     return re.sub(rb"\xed[\xa0-\xbf][\x80-\xbf]?", "\ufffd".encode(), data).decode(errors="replace")
 
 
@@ -100,17 +100,17 @@ class _Reader:
         self._at = 0
 
     def rest(self) -> str:
-        """What has not been read."""
+        """The text that has not been read yet."""
         return self._text[self._at :]
 
     def next(self) -> str:
-        """The next character that is neither space nor in a comment; "" at the end."""
+        """The next character that is neither white space nor in a comment; "" at the end."""
         if found := _SPACE.match(self._text, self._at):
             self._at = found.end()
         return self._text[self._at : self._at + 1]
 
     def value(self) -> Any:
-        """An object, array, string, number or bare word. Where an array lacks one, as in [,], it is null."""
+        """An object, array, string, number or bare word. An element that an array leaves out, as in [,], is null."""
         opens = self.next()
         if opens == "{":
             return self._object()
@@ -162,7 +162,7 @@ class _Reader:
             self._at += 1
 
     def _ends(self, closing: str) -> bool:
-        """Whether an object or array ends here, or goes on after a comma."""
+        """Whether an object or array ends here; if not, a comma has been read."""
         if (char := self.next()) not in (closing, ",", ";"):
             raise JsonError(f"neither {closing} nor a comma at {self._at}")
         self._at += 1
@@ -170,7 +170,7 @@ class _Reader:
 
 
 def _has_leading_zero(digits: str) -> bool:
-    """What Gson takes for one: a further digit after a value of 0, also after one that 64 bits cannot tell from 0."""
+    """Whether Gson sees a leading zero: a digit after the value 0, or after one that is 0 in 64 bits."""
     value = 0
     for index, digit in enumerate(digits):
         if index and not value:

@@ -1,26 +1,25 @@
-"""Heads of HTTP messages, as Netty and TorchServe's frontend read and write them."""
+"""Headers of HTTP messages, as Netty and TorchServe's frontend read and write them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import replace
 from http import HTTPStatus
 
 from handlerkit.serving.config import Config
 from handlerkit.serving.http import Headers, HttpRequest, Response
+from handlerkit.serving.torchserve_facts import HEAD_LIMIT, OWN_HEADERS
 
-_HEAD_LIMIT = 8192
-#: What a header's name is made of (RFC 9110 5.6.2).
+#: What a header's name is made of (RFC 9110, 5.6.2).
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-#: Header names the frontend writes itself, after the handler's.
-_OWN = {"x-request-id", "pragma", "cache-control", "expires", "content-length", "connection"}
-#: On every answer.
+#: Headers of every answer.
 NO_CACHE = (
     ("Pragma", "no-cache"),
     ("Cache-Control", "no-cache; no-store, must-revalidate, private"),
     ("Expires", "Thu, 01 Jan 1970 00:00:00 UTC"),
 )
-#: Where Netty's reason phrases differ from the standard library's.
+#: Netty's reason phrases, where they differ from the standard library's.
 _REASONS = {
     302: "Found", 413: "Request Entity Too Large", 414: "Request-URI Too Long", 416: "Requested Range Not Satisfiable",
     422: "Unprocessable Entity", 425: "Unordered Collection", 103: "Unknown Status (103)", 208: "Success (208)",
@@ -29,7 +28,7 @@ _REASONS = {
 }  # fmt: skip
 
 
-def cors(config: Config) -> Headers:
+def cors_headers(config: Config) -> Headers:
     """The Access-Control headers that config.properties asks for."""
     named = (
         ("access-control-allow-origin", config.cors_allowed_origin),
@@ -39,37 +38,37 @@ def cors(config: Config) -> Headers:
     return tuple((name, value) for name, value in named if value)
 
 
-def readable(request: HttpRequest) -> bool:
-    """Whether Netty's HTTP decoder takes the head of this message."""
+def is_valid(headers: Headers) -> bool:
+    """Whether Netty's HTTP decoder accepts these headers of a request."""
     size = 0
-    for name, value in request.headers:
+    for name, value in headers:
         size += len(name) + len(value) + 4
         if not TOKEN.fullmatch(name):
             return False
         if name.lower() == "content-length" and not value.strip().isdecimal():
             return False
-    return size <= _HEAD_LIMIT
+    return size <= HEAD_LIMIT
 
 
-def first(headers: Headers, name: str) -> str | None:
-    """The first header of that name, whatever its casing."""
+def first_value(headers: Headers, name: str) -> str | None:
+    """The value of the first header of that name, whatever its casing; `name` is in lower case."""
     return next((value for key, value in headers if key.lower() == name), None)
 
 
-def merge(headers: Headers) -> Headers:
-    """The handler's headers as Netty sets them, one after the other: names merge whatever their casing, the last wins
-    and takes the last place; the frontend's own are its own. They come in a Java HashMap, in the order of its buckets.
-    """
+def merge(headers: Headers, owned: Set[str] = OWN_HEADERS) -> Headers:
+    """A handler's headers as Netty sets them, one after the other: if names differ in casing alone, the last one wins
+    and takes the last place. Those in `owned` are left out. They come from a Java HashMap, in its buckets' order."""
     merged: dict[str, tuple[str, str]] = {}
     for name, value in headers if len(headers) < 2 else _in_hash_order(headers):
         merged.pop(name.lower(), None)
-        # one ? for each of Java's characters, which beyond U+FFFF are two
+        # one ? for each of Java's characters, of which one beyond U+FFFF takes two
         merged[name.lower()] = (name, re.sub("[^\0-\xff]", lambda one: "?" if one[0] < "\U00010000" else "??", value))
-    return tuple(pair for key, pair in merged.items() if key not in _OWN)
+    return tuple(pair for key, pair in merged.items() if key not in owned)
 
 
 def _in_hash_order(headers: Headers) -> Headers:
-    """java.util.HashMap's order: 16 buckets, doubled when three quarters full; in a bucket, first come first."""
+    """java.util.HashMap's order: 16 buckets, twice as many when three quarters are full; in one bucket, the order in
+    which they came."""
     buckets = 16
     while len(headers) > buckets * 3 // 4:
         buckets *= 2
@@ -84,13 +83,13 @@ def _in_hash_order(headers: Headers) -> Headers:
 
 
 def content_type_of(request: HttpRequest) -> str | None:
-    """As Java reads it: the first one, its bytes as latin-1."""
-    given = first(request.headers, "content-type")
+    """The Content-Type as Java reads it: the first one, its bytes as latin-1."""
+    given = first_value(request.headers, "content-type")
     return None if given is None else given.strip().encode().decode("latin-1")
 
 
 def as_sent(response: Response, method: str) -> Response:
-    """An answer to HEAD has a head alone, and so has one with a status that allows no body."""
+    """The answer as the client gets it: without a body if it answers HEAD, or if its status allows none."""
     status, headers = response.status or 0, response.headers
     if status == 204 or 100 <= status < 200:
         headers = without(without(headers, "content-length"), "transfer-encoding")
@@ -102,12 +101,12 @@ def as_sent(response: Response, method: str) -> Response:
 
 
 def without(headers: Headers, name: str) -> Headers:
-    """The headers but those of that name, which is in lower case."""
+    """The headers without those of that name; `name` is in lower case."""
     return tuple(pair for pair in headers if pair[0].lower() != name)
 
 
 def reason_of(status: int) -> str:
-    """Netty's phrase for a status (io.netty.handler.codec.http.HttpResponseStatus)."""
+    """Netty's reason phrase for a status (io.netty.handler.codec.http.HttpResponseStatus)."""
     if status in _REASONS:
         return _REASONS[status]
     try:

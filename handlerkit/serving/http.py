@@ -1,6 +1,6 @@
-"""One HTTP request and one response as plain data.
+"""An HTTP request and a response as plain data.
 
-Headers are ordered pairs: repeated names and their casing are kept.
+Headers are pairs in order, which keep repeated names and their casing.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ HeadersLike = Union[Mapping[str, str], Iterable[tuple[str, str]]]
 
 
 def pairs(headers: HeadersLike) -> Headers:
-    """A mapping or pairs, as pairs."""
+    """Headers as pairs of str."""
     items = headers.items() if isinstance(headers, Mapping) else headers
     return tuple((str(name), str(value)) for name, value in items)
 
 
 def lookup(headers: Headers, name: str) -> str | None:
-    """The last header of that name, whatever its casing."""
+    """The value of the last header of that name, whatever its casing."""
     wanted = name.lower()
     return next((value for key, value in reversed(headers) if key.lower() == wanted), None)
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One HTTP request to a served model.
+    """An HTTP request to a served model.
 
-    `path` None means /predictions/<the model>. `query` is the raw query string, without "?".
-    Host and Content-Length are added by whoever sends it.
+    `path` None means /predictions/<model>. `query` is the raw query string, without "?". Whoever sends the request adds
+    Host and Content-Length.
     """
 
     method: str = "POST"
@@ -42,15 +42,15 @@ class HttpRequest:
 
     @property
     def content_type(self) -> str | None:
-        """The Content-Type header, parameters included; None where there is none."""
+        """The Content-Type header with its parameters; None if there is none."""
         return self.header("content-type")
 
     def header(self, name: str) -> str | None:
-        """A header by its name, whatever the casing; the last one where it is repeated."""
+        """The value of a header, whatever its casing; the last one if it is repeated."""
         return lookup(self.headers, name)
 
     def target(self, model: str) -> str:
-        """Path and query as they stand in the request line."""
+        """Path and query, as in the request line."""
         path = self.path if self.path is not None else f"/predictions/{model}"
         return f"{path}?{self.query}" if self.query else path
 
@@ -59,9 +59,9 @@ class HttpRequest:
 class Response:
     """What the client gets back.
 
-    `status` is None where the client never gets an answer. `chunks` are the pieces of a streamed answer, None
-    for a plain one, and `arrivals` the seconds from the request to each of them, where they were seen to arrive;
-    `complete` is False when the connection broke before the end.
+    `status` is None if the client never gets an answer. `chunks` are the pieces of a streamed answer, None for a plain
+    one, and `arrivals` the seconds from the request to each of them, None if that was not measured. `complete` is False
+    if the connection broke before the end.
     """
 
     status: int | None
@@ -83,14 +83,14 @@ class Response:
         return self.header("content-type")
 
     def header(self, name: str) -> str | None:
-        """A header by its name, whatever the casing."""
+        """The value of a header, whatever its casing; the last one if it is repeated."""
         return lookup(self.headers, name)
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError where it is not."""
+        """The value of a JSON body. Raises ValueError for any other body."""
         return json.loads(self.body)
 
     @property
     def text(self) -> str:
-        """The body as UTF-8, with � for what is not."""
+        """The body decoded as UTF-8, with � for invalid bytes."""
         return self.body.decode("utf-8", "replace")

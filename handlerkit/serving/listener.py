@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import httptools
 
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.application import GRACE, Application
 from handlerkit.serving.frontend import TOO_LARGE
 from handlerkit.serving.http import HttpRequest, Response
@@ -188,7 +189,7 @@ class _Connection(asyncio.BufferedProtocol):
         self.deadline = self._loop.time() + self._limits.head
         if len(connections) > self._limits.connections:
             message = "The server has as many connections as it takes."
-            self._refuse(self._application.refuse(503, "ServiceUnavailableException", message))
+            self._refuse(self._application.refuse(503, facts.UNAVAILABLE, message))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._is_deaf = True
@@ -315,12 +316,12 @@ class _Connection(asyncio.BufferedProtocol):
             self._feed(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError:
-            self._refuse(self._application.refuse(400, "BadRequestException", "Invalid HTTP message."))
+            self._refuse(self._application.refuse(400, facts.BAD_REQUEST, facts.INVALID_MESSAGE))
             return
         if reading is self._reading and reading.begun and not reading.has_head:
             reading.head_size += len(data)
             if reading.head_size > _LONGEST_HEAD:
-                self._refuse(self._application.refuse(400, "BadRequestException", "Invalid HTTP message."))
+                self._refuse(self._application.refuse(400, facts.BAD_REQUEST, facts.INVALID_MESSAGE))
                 return
         if self._pending:  # what follows waits in the client's own buffers
             self._transport.pause_reading()

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-LINE = "[METRICS]"
+from handlerkit.serving import torchserve_facts as facts
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PARSED = re.compile(
     r"\[METRICS\](?P<name>[^:]+)\.(?P<unit>[^:.|]*):(?P<value>[^|]+)\|#(?P<dimensions>[^|]*)\|#type:(?P<type>[A-Z]+)"
     r"\|#hostname:(?P<host>[^,]*),"
@@ -45,10 +45,7 @@ _OF_THE_SERVER = (
     Declared("WorkerLoadTime", "gauge", "Milliseconds", ("WorkerName", *_LEVEL)),
 )
 #: What TorchServe's own metrics file says of handlers.
-OF_HANDLERS = (
-    Declared("HandlerTime", "gauge", "ms", ("ModelName", "Level", "Hostname")),
-    Declared("PredictionTime", "gauge", "ms", ("ModelName", "Level", "Hostname")),
-)
+OF_HANDLERS = tuple(Declared(name, "gauge", "ms", ("ModelName", *_LEVEL)) for name in facts.DECLARED_METRICS)
 
 
 class Metrics:

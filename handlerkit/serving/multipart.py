@@ -1,6 +1,6 @@
 """multipart/form-data as Netty 4.1.53 reads it (HttpPostMultipartRequestDecoder), with its errors.
 
-Where that differs from RFC 7578 and from Python's readers, the difference is kept: it decides what a handler is given.
+Where that differs from RFC 7578 and from Python's libraries, the difference is kept: it decides what a handler gets.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ import codecs
 import re
 from collections.abc import Iterator, Sequence
 
+from handlerkit.serving.torchserve_facts import FORM_ERROR
 from handlerkit.serving.wire import Parameter
 
-_DECODER = "ErrorDataDecoderException"
 _NO_NAME = (
     'java.lang.NullPointerException: Cannot invoke "io.netty.handler.codec.http.multipart.Attribute.getValue()" '
     'because "nameAttribute" is null'
 )
-#: What java.lang.Character calls a control character or white space, of latin-1.
+#: Characters of latin-1 that java.lang.Character calls control characters or white space.
 _SKIPPED = bytes([*range(0x21), *range(0x7F, 0xA0)])
 _WHITE = "\t\n\v\f\r\x1c\x1d\x1e\x1f "
-#: What a part of multipart/mixed does not inherit from the one before it.
+#: What a part of multipart/mixed does not inherit from the part before it.
 _OF_ONE_PART = ("charset", "content-length", "content-transfer-encoding", "content-type", "filename")
 
 
 class FormError(ValueError):
-    """A body or query that the frontend cannot decode: `kind` is the Java exception's name, the text its message."""
+    """A body or a query that the frontend cannot decode. `kind` is the Java exception's name, the text its message."""
 
-    def __init__(self, message: str, kind: str = _DECODER) -> None:
+    def __init__(self, message: str, kind: str = FORM_ERROR) -> None:
         super().__init__(message)
         self.kind = kind
 
@@ -38,11 +38,11 @@ class FormError(ValueError):
 
 
 def charset(name: str) -> str:
-    """The codec of a Java charset. Raises FormError for a name Java does not know."""
+    """Python's name of a Java charset. Raises FormError for one that Java does not know."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.:+-]*", name, re.ASCII):
         raise FormError(name, "IllegalCharsetNameException")
     try:
-        # Java's aliases are fewer than Python's: it takes latin1, but not latin-1
+        # Java has fewer aliases than Python: it knows latin1, but not latin-1
         return codecs.lookup(name).name if name.lower() not in ("latin-1", "utf", "u8") else _unknown(name)
     except LookupError:
         return _unknown(name)
@@ -60,10 +60,10 @@ def attribute_name(text: str) -> str:
     return name
 
 
-def parts(body: bytes, boundary: str, encoding: str) -> Iterator[Parameter]:
-    """The parts of a message, each of which counts only when a delimiter follows it.
+def read_parts(body: bytes, boundary: str, encoding: str) -> Iterator[Parameter]:
+    """The parts of a message; one that no delimiter follows is dropped.
 
-    A part with a filename is decoded by its own type; one without is a field, whose type is thrown away.
+    A part with a filename keeps its content type; one without is a field, and loses it. Raises FormError.
     """
     if boundary.isascii():
         yield from _Reader(body, encoding).parts(b"--" + boundary.encode())
@@ -106,7 +106,7 @@ class _Reader:
                     fields.pop(each, None)
 
     def _delimiter(self, delimiter: bytes) -> bool | None:
-        """Whether the delimiter that stands next opens a part or closes the message; None where there is none."""
+        """Whether the next delimiter opens a part (True) or closes the message; None if no delimiter comes next."""
         found = re.compile(
             rb"[%b]*%b(?:(\r?\n)|--(?!\r(?!\n))(?:\r?\n)?)" % (re.escape(_SKIPPED), re.escape(delimiter))
         ).match(self._body, self._at)
@@ -116,8 +116,8 @@ class _Reader:
         return found[1] is not None
 
     def _head(self, fields: dict[str, str], inside: bool) -> bytes | None:
-        """Reads a part's headers into `fields`, up to an empty line. None where the message ends before, else the
-        delimiter of the multipart/mixed that follows, or nothing."""
+        """Read a part's headers into `fields`, up to an empty line. Returns None if the message ends before that, the
+        delimiter of the multipart/mixed message that the part holds, or else b""."""
         while not (empty := re.compile(rb"\r?\n").match(self._body, self._at)):
             blank = re.compile(rb"[%b]*" % re.escape(_SKIPPED)).match(self._body, self._at)
             start = blank.end() if blank else self._at
@@ -141,7 +141,7 @@ class _Reader:
                 _, equals, boundary = _item(values, 1).partition("=")
                 return b"--" + (boundary if equals else "null").encode(self._encoding, "replace")
             elif name == "content-type":
-                for value in values:  # the last one wins, so that a parameter stands for the type
+                for value in values:  # the last one wins, even if it is a parameter of the type
                     if value[:7].lower() == "charset":
                         fields["charset"] = _clean(value.partition("=")[2])
                     else:
@@ -150,8 +150,8 @@ class _Reader:
         return b""
 
     def _content(self, delimiter: bytes) -> tuple[bytes, bool]:
-        """The bytes up to the next line that begins with the delimiter, without the line's end before it, and whether
-        there is such a line; where there is none, without what could be the beginning of one."""
+        """The bytes up to the next line that begins with the delimiter, without the newline before it, and whether
+        there is one. If there is none, they end before a last line that could be the beginning of a delimiter."""
         body, start = self._body, self._at
         if delimiter.startswith(body[start : start + len(delimiter)]):
             return b"", body.startswith(delimiter, start)
@@ -168,7 +168,7 @@ class _Reader:
 
 
 def _described(fields: dict[str, str]) -> tuple[str, str]:
-    """A part's name and, where it has a filename, its type."""
+    """A part's name, and its content type if it has a filename."""
     is_file = "filename" in fields
     if is_file and (encoding := fields.get("content-transfer-encoding", "7bit").lower()) not in (
         "7bit",
@@ -190,7 +190,7 @@ def _described(fields: dict[str, str]) -> tuple[str, str]:
 
 
 def _check_size(fields: dict[str, str], size: int) -> None:
-    """A file's Content-Length is an upper limit; a field's is not."""
+    """Raise FormError for a file that is longer than its own Content-Length."""
     given = fields.get("content-length", "")
     limit = int(given) if re.fullmatch(r"[+-]?\d+", given, re.ASCII) else 0
     if 0 < limit < size:
@@ -198,7 +198,7 @@ def _check_size(fields: dict[str, str], size: int) -> None:
 
 
 def _disposition(value: str, fields: dict[str, str]) -> None:
-    """One parameter of Content-Disposition: a filename may be a token, quoted, or encoded as RFC 5987 has it."""
+    """Read a parameter of Content-Disposition; a filename may be a token, quoted, or encoded as in RFC 5987."""
     name, equals, text = value.partition("=")
     name = _clean(name)
     if not equals:
@@ -217,7 +217,7 @@ def _disposition(value: str, fields: dict[str, str]) -> None:
 
 
 def split_header(line: str) -> list[str]:
-    """A header's name and its values: split at semicolons outside of quotes, or, where there is none, at commas."""
+    """A header's name and its values, split at semicolons outside of quotes, or at commas if there is no semicolon."""
     found = re.match(rf"[{_WHITE}]*([^:{_WHITE}]*)[^:]*:?[{_WHITE}]*", line)
     assert found is not None
     rest = line[found.end() :].rstrip(_WHITE)
@@ -236,5 +236,5 @@ def _item(values: Sequence[str], index: int) -> str:
 
 
 def _clean(text: str) -> str:
-    """Separators become spaces, quotes go."""
+    """The text with its separators replaced by spaces, without quotes."""
     return re.sub(r"[:,=;\t]", " ", text.replace('"', "")).strip("".join(map(chr, range(0x21))))

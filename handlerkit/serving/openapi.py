@@ -1,6 +1,6 @@
-"""What the frontend answers to OPTIONS on a model's path, a browser's preflight among them: its OpenAPI document.
+"""The OpenAPI document that the frontend answers OPTIONS with, on any path of a model, so to a browser's preflight too.
 
-The handler is not asked, and the document is the same for every handler.
+The handler is not called, and the document is the same for every handler.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def document(model: str) -> bytes:
-    """The model's operations as TorchServe 0.12 writes them down (org.pytorch.serve.openapi.OpenApiUtils)."""
+    """The document for a model (org.pytorch.serve.openapi.OpenApiUtils)."""
     paths = (f"/prediction/{model}", "/v1/models/{model_name}:predict", "/v2/models/{model_name}/infer")
     described = {
         "openapi": "3.0.1",
@@ -21,15 +21,15 @@ def document(model: str) -> bytes:
 
 
 def _operation(model: str) -> dict[str, Any]:
-    told = {
+    members = {
         "code": ("integer", "Error code."),
         "type": ("string", "Error type."),
         "message": ("string", "Error message."),
     }
     schema = {
         "type": "object",
-        "required": [*told],
-        "properties": {name: {"type": kind, "description": text} for name, (kind, text) in told.items()},
+        "required": [*members],
+        "properties": {name: {"type": kind, "description": text} for name, (kind, text) in members.items()},
     }
     return {
         "description": f"A predict entry point for model: {model}.",

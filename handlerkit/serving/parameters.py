@@ -1,7 +1,7 @@
-"""A request's body and query as the parameters that TorchServe's frontend makes of them.
+"""The parameters of a request: its query and its body, taken apart as TorchServe's frontend does it.
 
-The frontend reads forms and multipart messages with Netty's HttpPostRequestDecoder; where it differs from a
-browser's or a Python web framework's reading, the difference is kept, and named here.
+The frontend reads forms and multipart messages with Netty's HttpPostRequestDecoder. Where that differs from what
+browsers and Python's web frameworks do, the difference is kept and described here.
 """
 
 from __future__ import annotations
@@ -9,56 +9,57 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from handlerkit.serving.multipart import FormError, attribute_name, charset, parts
+from handlerkit.serving.multipart import FormError, attribute_name, charset, read_parts
 from handlerkit.serving.wire import Parameter
 
-__all__ = ["FormError", "media_type", "of_body", "of_form", "of_query", "unescape"]
+__all__ = ["FormError", "from_body", "from_form", "from_query", "media_type", "unescape"]
 
 
 def media_type(content_type: str) -> str:
-    """The media type without its parameters, as written: TorchServe compares it with its casing."""
+    """The media type without its parameters. Its casing is kept: to TorchServe, Application/JSON is not JSON."""
     return content_type.partition(";")[0].strip()
 
 
-def of_body(body: bytes, content_type: str | None) -> list[Parameter]:
-    """The parameters of a body: form fields, parts, or the one named "body".
+def from_body(body: bytes, content_type: str | None) -> list[Parameter]:
+    """The parameters in a body: form fields, parts, or else one named "body".
 
-    Raises FormError for what the frontend cannot decode.
+    Raises FormError for a body that the frontend cannot decode.
     """
     content_type = content_type or ""
     kind = media_type(content_type)
     if (boundary := _boundary(content_type)) is not None:
-        return list(parts(body, *boundary))
+        return list(read_parts(body, *boundary))
     if kind.lower() == "application/x-www-form-urlencoded":
-        return list(of_form(body))
+        return list(from_form(body))
     return [Parameter("body", kind, body)]
 
 
 def asks_to_describe(query: str) -> bool:
-    """Whether a query has customized=true, by which the management API's description of a model asks the handler."""
+    """Whether a query has customized=true: the management API then asks the handler to describe the model."""
     found = re.search(r"(?:^|[&;])customized=([^&;#]*)", query)
     return found is not None and found[1].lower() == "true"
 
 
-def of_query(query: str, before: str = "") -> Iterator[Parameter]:
-    """Query parameters carry no type, so they are handed over as bytes; a name without "=" has an empty value.
+def from_query(query: str, path: str = "") -> Iterator[Parameter]:
+    """The parameters in a query. They have no content type, and so reach the handler as bytes; a name without "=" has
+    an empty value.
 
-    `before` is what stands before the query in the request line: errors name the place in the whole.
+    `path` is what precedes the query in the request line: errors count from its beginning. Raises FormError.
     """
-    whole, end = before + query, len(before)
+    line, end = path + query, len(path)
     for token in re.split("([&;])", query.partition("#")[0]):
         start, end = end, end + len(token)
         if name := token.lstrip("=") if token not in "&;" else "":
             start = end - len(name)
             name, equals, _ = name.partition("=")
             middle = start + len(name)
-            name = unescape(whole, start, middle)
-            yield Parameter(name, "", unescape(whole, middle + len(equals), end).encode())
+            name = unescape(line, start, middle)
+            yield Parameter(name, "", unescape(line, middle + len(equals), end).encode())
 
 
-def of_form(body: bytes) -> Iterator[Parameter]:
-    """Fields carry no type either. A name without "=" is an empty field where "&" follows, and else disappears
-    (as `curl -d '{"a": 1}'` shows); the end of a line ends the form."""
+def from_form(body: bytes) -> Iterator[Parameter]:
+    """The fields of a form, without a content type. A name without "=" is an empty field if "&" follows; the last one
+    is dropped (as in `curl -d '{"a": 1}'`). A newline ends the form. Raises FormError."""
     at = 0
     while found := re.compile(rb"[^=&]*([=&])").match(body, at):
         key, at = found[0][:-1].decode(errors="replace"), found.end()
@@ -81,7 +82,7 @@ def of_form(body: bytes) -> Iterator[Parameter]:
 
 
 def unescape(text: str, start: int = 0, end: int | None = None, plus: str = " ") -> str:
-    """%xx as UTF-8 and + as `plus`, from `start` to `end`. Raises FormError, which names the place in the text."""
+    """text[start:end] with %xx decoded as UTF-8 and + replaced by `plus`. Raises FormError, which names the index."""
     end = len(text) if end is None else end
     if "%" not in text and "+" not in text:
         return text[start:end]
@@ -108,9 +109,9 @@ def _unescape_value(value: bytes) -> bytes:
 
 
 def _boundary(content_type: str) -> tuple[str, str] | None:
-    """The boundary of a multipart/form-data message and the codec of its heads; None for any other type. It counts
-    where it is the first or second parameter."""
-    if not content_type.startswith("multipart/form-data"):  # in lower case, and whatever follows
+    """The boundary of a multipart/form-data message and the codec of its parts' headers; None for any other type. Netty
+    looks for the boundary in the first two parameters only."""
+    if not content_type.startswith("multipart/form-data"):  # in lower case only, whatever follows
         return None
     _, *rest = content_type.split(";", 2)
     values = [value.strip() for value in (*rest, "", "")][:2]

@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
-from handlerkit.serving.config import Config, whole
+from handlerkit.serving.config import Config, whole_number
 from handlerkit.serving.describe_model import Registered, WorkerState
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.http import HttpRequest, Response
 from handlerkit.serving.job_queue import Limits
 from handlerkit.serving.live_queue import LiveQueue
-from handlerkit.serving.metrics import LINE, Metrics
+from handlerkit.serving.metrics import Metrics
 from handlerkit.serving.processes import Supervisor
 from handlerkit.serving.wire import WorkerResponse
 from handlerkit.serving.worker import Assignment, LoadFailed, Worker
@@ -79,20 +80,20 @@ class ServedModel:
     def registered(self, config: Config) -> Registered:
         """What follows from it."""
         settings = self.settings or {}
-        delay = whole(settings, "maxBatchDelay", 100, least=0)
+        delay = whole_number(settings, "maxBatchDelay")
         timeout = config.default_response_timeout if self.response_timeout is None else self.response_timeout
         startup = config.default_startup_timeout
         if self.settings is not None:  # a config file sets the register call's time-outs aside
-            timeout, startup = whole(settings, "responseTimeout", 120), whole(settings, "startupTimeout", 120)
-        least, most = whole(settings, "minWorkers", 0), whole(settings, "maxWorkers", 0)
+            timeout, startup = whole_number(settings, "responseTimeout"), whole_number(settings, "startupTimeout")
+        least, most = whole_number(settings, "minWorkers"), whole_number(settings, "maxWorkers")
         if not least or most < least:
             least = most = self.initial_workers
         return Registered.now(
             name=self.name, version=self.version, runtime=self.runtime,
-            batch_size=self.batch_size or whole(settings, "batchSize", 1),
+            batch_size=self.batch_size or whole_number(settings, "batchSize"),
             max_batch_delay=delay if self.max_batch_delay is None else self.max_batch_delay,
             response_timeout=timeout, startup_timeout=startup,
-            job_queue_size=whole(settings, "jobQueueSize", config.job_queue_size),
+            job_queue_size=whole_number(settings, "jobQueueSize") or config.job_queue_size,
             settings=settings, gpu=bool(self.gpu_ids), min_workers=least, max_workers=most,
         )  # fmt: skip
 
@@ -136,14 +137,14 @@ class RunningModel:
         settings = registered.settings
         sequences = bool(settings.get("sequenceBatching"))
         self.frontend = Frontend(model.name, model.version, config, sequences, self._describe, is_only)
-        self._client_timeout = whole(settings, "clientTimeoutInMills", 0) / 1000
+        self._client_timeout = whole_number(settings, "clientTimeoutInMills") / 1000
         self._loop = asyncio.get_running_loop()
         self._metrics = metrics
         self._counted = metrics.of_model(model.name)
         self._logger = logging.getLogger(f"serving.{model.name}")
         given = Assignment(
             model.name, model.model_dir, model.handler, config, registered.batch_size, registered.response_timeout,
-            registered.startup_timeout, whole(settings, "maxRetryTimeoutInSec", 300), model.python or sys.executable,
+            registered.startup_timeout, whole_number(settings, "maxRetryTimeoutInSec"), model.python or sys.executable,
             any_casing,
         )  # fmt: skip
         gpus = model.gpu_ids
@@ -219,7 +220,7 @@ class RunningModel:
         tickets, rows = batch.tickets, answer.predictions
         if answer.code == 200 and [row.request_id for row in rows] != [one.received.job.request_id for one in tickets]:
             raise WorkerDied("stale: The worker's answer belongs to no request of the batch: its stream was over.")
-        if answer.code == 200 and any(("ts_stream_next", "true") in row.headers for row in rows):
+        if answer.code == 200 and answer.is_intermediate:
             self._go_on(batch, answer)
             worker.expect()
             return
@@ -269,7 +270,7 @@ class RunningModel:
 
     def hear(self, worker: Worker, stream: str, line: str) -> None:
         """It wrote a line: a metric, or for the log."""
-        if line.startswith(LINE):
+        if line.startswith(facts.METRIC):
             self._metrics.parse(line)
         else:
             self._logger.log(logging.INFO if stream == "stdout" else logging.WARNING, "%s", line)

@@ -1,8 +1,7 @@
 """The frontend's half of TorchServe's worker protocol (OTF): the messages a worker reads and writes.
 
-TorchServe's own `ts.protocol.otf_message_handler` is the worker's half and is called, not repeated. Integers are
-big-endian and four bytes long; a length of -1 ends a list. Layouts: the docstrings of that module, and
-`create_predict_response` in it.
+The worker's half is TorchServe's own `ts.protocol.otf_message_handler`, which is called, not repeated; its docstrings
+and its `create_predict_response` show the layouts. Integers are big-endian and four bytes long; -1 ends a list.
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ import struct
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import NamedTuple, Union
 
-#: A message as the buffers that make it up: a request's body stands in it as it is, uncopied.
-Buffers = tuple[Union[bytes, memoryview], ...]
+from handlerkit.serving.torchserve_facts import STREAM_NEXT
 
-#: The worker's setting for `decode_input_request`: unset or exactly "true" decodes.
-DECODE_INPUT = "TS_DECODE_INPUT_REQUEST"
+#: A message as the buffers that make it up: the body of a request is one of them, so that it is not copied.
+Buffers = tuple[Union[bytes, memoryview], ...]
 
 _END = struct.pack("!i", -1)
 _int = struct.Struct("!i")
@@ -24,7 +22,7 @@ _LONGEST = 2**31 - 1
 
 
 class Parameter(NamedTuple):
-    """One named value of a request: a form field, a part, a query parameter, or the whole body."""
+    """One named value of a request: a form field, a part, a query parameter, or the body as a whole."""
 
     name: str
     content_type: str
@@ -40,7 +38,7 @@ class Job(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """One row of a worker's answer. `content_type` and `reason` are "" where the handler set none."""
+    """One row of a worker's answer. `content_type` and `reason` are "" if the handler set none."""
 
     request_id: str
     content_type: str
@@ -51,21 +49,26 @@ class Prediction(NamedTuple):
 
 
 class WorkerResponse(NamedTuple):
-    """A worker's answer to a batch: an overall code, a message, and a row per request. `after`: the seconds into the
-    call at which the worker sent it, where that is known."""
+    """A worker's answer to a batch: an overall code, a message, and a row for each request. `elapsed`: the seconds into
+    the call at which the worker sent it; 0 if that is not known."""
 
     code: int
     message: str
     predictions: tuple[Prediction, ...]
-    after: float = 0.0
+    elapsed: float = 0.0
+
+    @property
+    def is_intermediate(self) -> bool:
+        """Whether more follows: it is one of a stream's, and not the last."""
+        return any((STREAM_NEXT, "true") in row.headers for row in self.predictions)
 
 
 class ProtocolError(ValueError):
-    """Bytes that are not a worker's message; the frontend drops the connection and the worker dies."""
+    """Bytes that are not a worker's message: the frontend drops the connection, and the worker dies."""
 
 
 class TooLongError(ProtocolError):
-    """A body of `size` bytes, above max_response_size; the frontend does not wait for it."""
+    """A body of `size` bytes, more than max_response_size: the frontend does not wait for it."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"a body of {size} bytes is above max_response_size")
@@ -73,7 +76,7 @@ class TooLongError(ProtocolError):
 
 
 class _MissingError(ProtocolError):
-    """The bytes end within the message."""
+    """The message is not complete."""
 
 
 def _sized(data: bytes) -> bytes:
@@ -92,7 +95,7 @@ def encode_load(
 
 
 def encode_predict(jobs: Iterable[Job]) -> Buffers:
-    """The message that hands a batch to a worker; bodies are not copied."""
+    """The message that sends a batch to a worker; bodies are not copied."""
     buffers: list[bytes | memoryview] = []
     head = bytearray(b"I")
     for job in jobs:
@@ -112,26 +115,26 @@ def encode_predict(jobs: Iterable[Job]) -> Buffers:
 
 @functools.lru_cache(maxsize=256)
 def _encode_headers(headers: tuple[tuple[str, str], ...]) -> bytes:
-    """Remembered, since requests with the same head come again and again."""
+    """Cached, since clients send the same headers again and again."""
     return b"".join(_sized(text.encode()) for pair in headers for text in pair) + _END
 
 
 class Reader:
-    """The buffers of a message as the socket TorchServe's `retrieve_msg` reads from.
+    """The buffers of a message as a socket, from which TorchServe's `retrieve_msg` reads.
 
-    `recv(size)` gives up to that many bytes, at least one of them but at the end. A body is asked for as a whole, and
+    `recv(size)` returns up to that many bytes, and b"" at the end. `retrieve_msg` asks for a body as a whole, so it is
     not copied.
     """
 
     def __init__(self, buffers: Buffers) -> None:
         reader = _received(buffers)
         next(reader)
-        # a worker reads thirty numbers and names a request: going on with a generator takes half of a method's time
+        # a worker reads thirty numbers and names for each request, and a generator takes half of a method's time
         self.recv: Callable[[int], bytes | memoryview] = reader.send
 
 
 def _received(buffers: Buffers) -> Generator[bytes | memoryview, int, None]:
-    """What a socket gives for each size that is sent in."""
+    """What a socket returns for each size that is sent in."""
     size = yield b""
     for buffer in buffers:
         at = 0
@@ -146,8 +149,8 @@ def _received(buffers: Buffers) -> Generator[bytes | memoryview, int, None]:
 def decode_answer(message: bytes | bytearray) -> WorkerResponse:
     """A worker's answer to a predict message.
 
-    Raises ProtocolError for what the frontend cannot read: a length that does not fit, as when a reason phrase or
-    a content type is not ASCII (its length is counted in characters, but bytes are sent), or a negative status.
+    Raises ProtocolError for one that the frontend cannot read: a status is negative, or a length is wrong, as that of a
+    reason phrase or a content type that is not ASCII (ts counts its characters and sends its bytes).
     """
     answer, end = _answer(message, _LONGEST)
     if end != len(message):
@@ -156,10 +159,10 @@ def decode_answer(message: bytes | bytearray) -> WorkerResponse:
 
 
 def take_answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse, int] | None:
-    """The first answer in what a worker has sent so far, and how many bytes it takes; None where more must come.
+    """The first answer in what a worker has sent so far, and how many bytes it takes; None if more must come.
 
-    Raises ProtocolError as decode_answer does, and as soon as a length above `limit` (max_response_size) is there; it
-    is a TooLongError where that is a body's.
+    Raises ProtocolError as decode_answer does, and for any length above `limit` (max_response_size), as soon as it is
+    there: TooLongError for that of a body or of the message.
     """
     try:
         return _answer(message, limit)
@@ -168,7 +171,7 @@ def take_answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse,
 
 
 def _answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse, int]:
-    """The answer and where it ends."""
+    """The answer, and the index at which it ends."""
     view, whole, at = memoryview(message), len(message), 0
 
     def number() -> int:
@@ -189,7 +192,7 @@ def _answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse, int
         return piece
 
     def sized() -> memoryview:
-        """What max_response_size is meant for: a body, or the answer's message."""
+        """A body, or the answer's message: what max_response_size limits."""
         if (size := number()) > limit:
             raise TooLongError(size)
         return take(size)
@@ -208,5 +211,5 @@ def _answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse, int
                 raise ProtocolError(f"status {status}")
     except UnicodeDecodeError as problem:
         raise ProtocolError(str(problem)) from None
-    # bodies are copied last: an answer that comes in many pieces is read anew with each of them
+    # bodies are copied last, since an answer that comes in many pieces is read again with each of them
     return WorkerResponse(code, said, tuple([Prediction(*row[:5], bytes(row[5])) for row in rows])), at

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from importlib import util
 from typing import Any, Protocol
 
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
 from handlerkit.serving.config import Config
 from handlerkit.serving.processes import Process, Supervisor
@@ -26,8 +27,6 @@ from handlerkit.serving.worker_death import WorkerDied, too_long
 
 #: Seconds a worker may take until it listens.
 _START = 120
-#: Seconds a worker that died stays away, by how often it did.
-BACK_OFF = (1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597)
 _STARTED = "Torch worker started."
 _READ = 1 << 18
 #: Bytes of a socket's buffer: an image fits, so that a worker gets it in one piece.
@@ -60,7 +59,7 @@ class Assignment:
     batch_size: int
     response_timeout: float
     startup_timeout: float
-    max_retry_timeout: float = 300
+    max_retry_timeout: float
     python: str = sys.executable
     any_casing: bool = False
     env: Mapping[str, str] | None = None
@@ -84,7 +83,7 @@ class Assignment:
         path += [os.path.dirname(os.path.abspath(self.model_dir))] if os.path.islink(self.model_dir) else []
         return {
             **outer,
-            wire.DECODE_INPUT: str(self.config.decode_input_request).lower(),
+            facts.DECODE_INPUT: str(self.config.decode_input_request).lower(),
             "TS_IPEX_ENABLE": "false",
             "TS_IPEX_GPU_ENABLE": "false",
             "LOG_LOCATION": logs,
@@ -182,7 +181,7 @@ class Worker:
             if now - failing_since > self._given.max_retry_timeout:
                 self._owner.gone(self)
                 return
-            await asyncio.sleep(BACK_OFF[min(deaths, len(BACK_OFF) - 1)])
+            await asyncio.sleep(facts.BACK_OFF[min(deaths, len(facts.BACK_OFF) - 1)])
             deaths += 1
 
     def send(self, message: Buffers) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from handlerkit.errors import ArchiveError, ModelError
 from handlerkit.folders import OwnFolder
 from handlerkit.model import DEFAULT_HANDLERS, Model, PathLike
+from handlerkit.serving.torchserve_facts import MODEL_VERSION
 from handlerkit.unpack.names import quoted
 from handlerkit.unpack.reader import MAX_FILES, ArchiveReader, Bounds, open_archive, read_manifest
 
@@ -129,7 +130,7 @@ def _model(archive: ArchiveReader, files: dict[str, str], folder: Path) -> Model
         options["handler"] = word
     return Model(
         said.get("modelName") or archive.name.partition(".")[0],
-        said.get("modelVersion", "1.0"),
+        said.get("modelVersion", MODEL_VERSION),
         extra_files=[folder],
         runtime=archive.manifest.get("runtime", "python"),
         **options,

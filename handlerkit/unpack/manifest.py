@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 from handlerkit.unpack.names import Refusal, checked, quoted
 
-NAME = "MAR-INF/MANIFEST.json"
 LIMIT = 1 << 20  # bytes; an archive from elsewhere may hold anything
 #: The keys that name files of the archive.
 FILES = ("serializedFile", "modelFile", "requirementsFile", "configFile")

@@ -26,6 +26,7 @@ from typing import IO, Any, Protocol
 
 from handlerkit.errors import ArchiveError
 from handlerkit.model import Model, PathLike
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.unpack import manifest as manifests
 from handlerkit.unpack.names import Refusal, checked, quoted
 
@@ -98,7 +99,7 @@ class ArchiveReader:
         self.name = name
         self.manifest = manifest
         self.sizes: Mapping[str, int] = {
-            file: member.size for file, member in members.items() if not file.startswith("MAR-INF/")
+            file: member.size for file, member in members.items() if not file.startswith(f"{facts.ARCHIVE_FOLDER}/")
         }
         self._members = members
         self._closing = closing
@@ -164,9 +165,9 @@ def open_archive(path_or_model: PathLike | Model, bounds: Bounds | None = None) 
     path = _existing(path_or_model)
     with ExitStack() as closing, _reading(path):
         members = _members(path, bounds, closing)
-        if manifests.NAME not in members:
-            raise ValueError(f"it holds no {manifests.NAME}")
-        with io.BufferedReader(_Exactly(manifests.NAME, members[manifests.NAME], _name(path))) as stream:
+        if facts.MANIFEST not in members:
+            raise ValueError(f"it holds no {facts.MANIFEST}")
+        with io.BufferedReader(_Exactly(facts.MANIFEST, members[facts.MANIFEST], _name(path))) as stream:
             manifest = manifests.parse(stream.read(manifests.LIMIT + 1))
         return ArchiveReader(_name(path), manifest, members, closing.pop_all())
 
@@ -182,11 +183,11 @@ def read_manifest(path: PathLike) -> dict[str, Any]:
             return archive.manifest
     with _reading(path):
         root = _root(path)
-        file = root / manifests.NAME
+        file = root / facts.MANIFEST
         if file.exists():
-            file = _within(root, file, manifests.NAME)
+            file = _within(root, file, facts.MANIFEST)
         if not file.is_file():
-            raise ValueError(f"it holds no {manifests.NAME}")
+            raise ValueError(f"it holds no {facts.MANIFEST}")
         with open(file, "rb") as stream:
             return manifests.parse(stream.read(manifests.LIMIT + 1))
 

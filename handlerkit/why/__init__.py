@@ -13,7 +13,7 @@ from handlerkit.messages import Finding
 from handlerkit.why.context_probe import note_debug, watch
 from handlerkit.why.evidence import Evidence, Notebook, RecordedCall, Setup, place
 from handlerkit.why.rules import loading, raised
-from handlerkit.why.rules.answers import ANSWER_RULES, broken_off, is_piece
+from handlerkit.why.rules.answers import ANSWER_RULES, broken_off
 from handlerkit.why.rules.frontend import client_timeout, no_worker, queue_full, rejected, staged_again, told
 from handlerkit.why.rules.request import kind_of_body
 from handlerkit.why.rules.return_value import REMOTE_RETURN_RULES, RETURN_RULES
@@ -66,7 +66,7 @@ def _cause(seen: Evidence) -> Finding | None:
     rules = raised.RAISE_RULES
     if seen.error is None and not seen.died:
         refused = REMOTE_RETURN_RULES if seen.remote else RETURN_RULES
-        taken = seen.answer is not None and (seen.answer.code == 200 or is_piece(seen.answer))
+        taken = seen.answer is not None and (seen.answer.code == 200 or seen.answer.is_intermediate)
         rules = ANSWER_RULES if taken else refused
     for rule in rules:
         if (found := rule(seen)) is not None:

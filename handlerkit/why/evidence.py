@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from handlerkit.messages import ErrorInfo, Finding, Frame, HttpRequest, LogLine, Response
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Job, WorkerResponse
 
-LOAD = "Registering the model answers 500 'Failed to start workers'; the cause stands only in the server's log."
-FAILED = "Every client of the batch gets 503 'Prediction failed'; the exception stands only in the server's log."
-DIED = "Every client of the batch gets 500 'Worker died.', and the worker is started again."
+LOAD = f"Registering the model answers 500 '{facts.NOT_STARTED}'; the cause stands only in the server's log."
+FAILED = f"Every client of the batch gets 503 '{facts.FAILED}'; the exception stands only in the server's log."
+DIED = f"Every client of the batch gets 500 '{facts.DIED}', and the worker is started again."
 NOTHING = "Nothing is logged, and the client is told nothing of it."
 
 
@@ -24,11 +25,11 @@ class Setup(NamedTuple):
     model: str = ""
     version: str = ""
     handler: str = ""
-    batch_size: int = 1
-    max_batch_delay: int = 100
-    response_timeout: int = 120
+    batch_size: int = facts.DEFAULTS["batchSize"]
+    max_batch_delay: int = facts.DEFAULTS["maxBatchDelay"]
+    response_timeout: int = facts.RESPONSE_TIMEOUT
     asked_timeout: int | None = None
-    max_response_size: int = 6553500
+    max_response_size: int = facts.MAX_RESPONSE_SIZE
     decode_input: bool = True
     own_metrics: bool = False
 
@@ -70,7 +71,7 @@ class Evidence:
         rows: what the handler was given, perhaps changed by it since; `jobs` are as the frontend queued them.
         died: how the worker process ended, as "kind: sentence"; "" where it lives.
         logged: what a worker in another process said of the returned value, which is not at hand then.
-        answer, before: the worker's answer, and the intermediate ones before it.
+        answer, intermediate: the worker's answer, and those of a stream before it.
         noted: the calls of the context that `watch` kept.
         remote: the call ran in a server; returned, result and noted are not at hand.
         undeclared: modules that are installed here, and not where the handler runs, with their distribution's name.
@@ -92,7 +93,7 @@ class Evidence:
     requests: Sequence[HttpRequest] = ()
     jobs: Sequence[Job] = ()
     answer: WorkerResponse | None = None
-    before: Sequence[WorkerResponse] = ()
+    intermediate: Sequence[WorkerResponse] = ()
     responses: Sequence[Response] = ()
     result: Any = None
     noted: Sequence[RecordedCall] = ()

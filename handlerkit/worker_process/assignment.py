@@ -98,7 +98,7 @@ class Question:
     jobs: Sequence[Job]
     responses: Sequence[Response]
     answer: WorkerResponse | None
-    before: Sequence[WorkerResponse]
+    intermediate: Sequence[WorkerResponse]
     logs: Sequence[LogLine]
     died: str
     seconds: float

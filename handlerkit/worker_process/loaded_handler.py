@@ -149,7 +149,7 @@ class LoadedHandler:
             error, self.describe_error(error) if error is not None else None, files=self._given.own,
             returned=self._returned, rows=self._rows, died=asked.died, setup=asked.setup, folder=self._given.model_dir,
             envelope=asked.envelope, requests=asked.requests, jobs=asked.jobs, answer=asked.answer,
-            before=asked.before, responses=asked.responses, result=self._result, logs=asked.logs,
+            intermediate=asked.intermediate, responses=asked.responses, result=self._result, logs=asked.logs,
             noted=[note._replace(file=self._users.staged(note.file)) for note in self._noted],
             seconds=asked.seconds, describe=asked.describe, notebook=asked.notebook,
         ))  # fmt: skip

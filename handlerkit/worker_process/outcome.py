@@ -16,14 +16,14 @@ from handlerkit.timing import Timings
 class Outcome:
     """What one predict message led to.
 
-    `reply` is the worker's answer, None where it died: `died` says how, as "kind: sentence". `before` holds the
-    intermediate answers. `bodies` and `noted`: what rules ask of the rows and of the context, as `why.rules_for` takes
+    `reply` is the worker's answer, None where it died: `died` says how, as "kind: sentence". `intermediate` holds
+    those of a stream before it. `bodies` and `noted`: what rules ask of the rows and of the context, as `why.rules_for` takes
     them. `seen`: what the handler did beyond its own files.
     """
 
     timings: Timings
     reply: WorkerResponse | None = None
-    before: list[WorkerResponse] = field(default_factory=list)
+    intermediate: list[WorkerResponse] = field(default_factory=list)
     logs: tuple[LogLine, ...] = ()
     error: ErrorInfo | None = None
     died: str = ""
@@ -37,19 +37,19 @@ class Answers:
     """The answers to one message as the frontend reads them, in the order in which they come.
 
     Attributes:
-        before: the intermediate ones.
+        intermediate: those of a stream, but for the last.
         reply: the last one; None until it came.
         unasked: one came after that, which belongs to no request.
     """
 
     def __init__(self, limit: int) -> None:
-        self.before: list[WorkerResponse] = []
+        self.intermediate: list[WorkerResponse] = []
         self.reply: WorkerResponse | None = None
         self.unasked = False
         self._limit = limit
 
-    def take(self, data: bytes | bytearray, after: float) -> WorkerResponse:
-        """The next answer, `after` seconds into the call. Raises WorkerDied for one that the frontend cannot read."""
+    def take(self, data: bytes | bytearray, elapsed: float) -> WorkerResponse:
+        """The next answer, `elapsed` seconds into the call. Raises WorkerDied for one that the frontend cannot read."""
         try:
             taken = wire.take_answer(data, self._limit)
         except TooLongError as problem:
@@ -58,19 +58,14 @@ class Answers:
             raise WorkerDied(unreadable(problem)) from None
         if taken is None or taken[1] != len(data):
             raise WorkerDied(unreadable("it ends elsewhere than it says"))
-        answer = taken[0]._replace(after=after)
+        answer = taken[0]._replace(elapsed=elapsed)
         if self.reply is not None:
             self.unasked = True
-        elif answer.code == 200 and has_more(answer):
-            self.before.append(answer)
+        elif answer.code == 200 and answer.is_intermediate:
+            self.intermediate.append(answer)
         else:
             self.reply = answer
         return answer
-
-
-def has_more(answer: WorkerResponse) -> bool:
-    """Whether it is an intermediate answer (ts.handler_utils.utils.send_intermediate_predict_response)."""
-    return any(("ts_stream_next", "true") in row.headers for row in answer.predictions)
 
 
 def late(seconds: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from handlerkit.endpoints.lifecycle import BackOff
+from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, LoadError
 from handlerkit.messages import Request, Run
@@ -37,7 +37,7 @@ Start = Callable[..., Worker]
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BackOff, "_SECONDS", (0.0,))
+    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from handlerkit.endpoints.lifecycle import BackOff
+from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, LoadError
 from handlerkit.messages import Request, Run
@@ -24,7 +24,7 @@ Serve = Callable[..., Worker]
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BackOff, "_SECONDS", (0.0,))
+    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture

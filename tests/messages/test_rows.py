@@ -8,7 +8,8 @@ import os
 import pytest
 
 from handlerkit.messages.rows import decode_predict, unwrap
-from handlerkit.serving.wire import DECODE_INPUT, Job, Parameter, encode_predict
+from handlerkit.serving.torchserve_facts import DECODE_INPUT
+from handlerkit.serving.wire import Job, Parameter, encode_predict
 
 
 @pytest.mark.parametrize(

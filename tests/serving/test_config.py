@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlerkit.serving.config import Config, PropertyError, as_text, check_keys
+from handlerkit.serving.config import Config, PropertyError, check_keys, property_text
 
 
 def test_nothing_given_is_torchserves_defaults() -> None:
@@ -55,8 +55,8 @@ def test_check_keys_looks_at_names_only() -> None:
 
 
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (False, "false"), (3, "3"), ("x", "x")])
-def test_as_text(value: object, text: str) -> None:
-    assert as_text(value) == text
+def test_property_text(value: object, text: str) -> None:
+    assert property_text(value) == text
 
 
 def test_environment_counts_only_where_it_is_let(monkeypatch: pytest.MonkeyPatch) -> None:

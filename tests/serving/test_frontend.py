@@ -170,7 +170,7 @@ class TestParameters:
         ids=["json", "none", "form of json", "form", "no boundary", "cut"],
     )  # fmt: skip
     def test_of_body(self, body: bytes, content_type: str | None, found: list[tuple[str, str, bytes]]) -> None:
-        assert parameters.of_body(body, content_type) == [Parameter(*one) for one in found]
+        assert parameters.from_body(body, content_type) == [Parameter(*one) for one in found]
 
     def test_filename_decides_whether_a_part_keeps_its_type(self) -> None:
         request = Request.multipart(
@@ -178,17 +178,17 @@ class TestParameters:
             Part("b", "{}", filename="b.json", content_type="application/json"),
             Part("c", "{}", filename="c"),
         )
-        assert parameters.of_body(request.body, request.content_type) == [
+        assert parameters.from_body(request.body, request.content_type) == [
             ("a", "", b"{}"), ("b", "application/json", b"{}"), ("c", "application/octet-stream", b"{}"),
         ]  # fmt: skip
 
     @given(st.binary(max_size=60))
     def test_parts_arrive_byte_for_byte(self, body: bytes) -> None:
         request = Request.multipart(Part("a", body, filename="f"), boundary="a-boundary-of-its-own")
-        assert [p.value for p in parameters.of_body(request.body, request.content_type)] == [body]
+        assert [p.value for p in parameters.from_body(request.body, request.content_type)] == [body]
 
     def test_query(self) -> None:
-        assert list(parameters.of_query("a=1&b&c=x%20y;d=+")) == [
+        assert list(parameters.from_query("a=1&b&c=x%20y;d=+")) == [
             ("a", "", b"1"), ("b", "", b""), ("c", "", b"x y"), ("d", "", b" "),
         ]  # fmt: skip
 
@@ -279,6 +279,13 @@ class TestRespond:
 
     def test_end_of_a_stream_that_never_began_is_no_answer(self) -> None:
         assert respond(prediction(headers=(("ts_stream_next", "false"),))).status is None
+
+    def test_transfer_encoding_is_sent_but_for_a_streams(self) -> None:
+        head = (("Transfer-Encoding", "identity"), ("ts_stream_next", "true"))
+        assert respond(prediction(headers=head[:1])).header("transfer-encoding") == "identity"
+        first, last = (WorkerResponse(200, "", (prediction(b"a", headers=one),)) for one in (head, head[:1]))
+        headers = frontend().respond(received(), last, 0, [first]).headers
+        assert [pair for pair in headers if "encoding" in pair[0].lower()] == [("transfer-encoding", "chunked")]
 
     @given(ASCII, ASCII)
     def test_any_header_is_sent_or_ends_the_worker(self, name: str, value: str) -> None:

@@ -20,7 +20,7 @@ from apps import Answer, App, request
 from test_golden import CASES, Case, check_described, check_response, model_of, named, requests_of, responses_of
 
 from handlerkit.messages import Response
-from handlerkit.serving import worker
+from handlerkit.serving import torchserve_facts
 from handlerkit.serving.served_model import ServedModel
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
@@ -106,7 +106,7 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "BACK_OFF", (0,))
+    monkeypatch.setattr(torchserve_facts, "BACK_OFF", (0,))
 
 
 CHOSEN = sorted(filter(is_replayed, CASES), key=key_of)

@@ -1,13 +1,14 @@
-"""Batches as TorchServe's job queue forms them, reckoned and in real time."""
+"""Batches as TorchServe's job queue forms them, on a simulated clock and in real time."""
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlerkit.serving.job_queue import ARRIVAL_INTERVAL, Limits, Queue, simulate_arrivals
@@ -54,7 +55,7 @@ def test_without_delay_a_second_job_that_waits_is_taken_and_no_third() -> None:
     assert batches(some(6), Limits(6, 0.0, 100), seconds=ARRIVAL_INTERVAL * 10)[0] == [[0], [1, 2], [3, 4], [5]]
 
 
-def test_a_reckoned_window_takes_no_time() -> None:
+def test_a_simulated_window_takes_no_time() -> None:
     an_hour = 3600.0
     assert batches(some(1), Limits(8, an_hour, 100))[0] == [[0]]
 
@@ -87,6 +88,47 @@ def test_every_job_is_answered_once_and_in_order(describes: list[bool], size: in
     assert [name for batch in run for name in batch] == list(range(len(jobs)))
     assert answers == [f"answer {number}" for number in range(len(jobs))]
     assert all(len(batch) == 1 for batch in run if any(jobs[name].describe for name in batch))
+
+
+def batches_in_real_time(jobs: list[Job], limits: Limits) -> tuple[list[list[int]], list[str]]:
+    """The same of a Queue, to which the jobs come one after the other while it runs the first batch."""
+    run: list[list[int]] = []
+    answers: dict[int, str] = {}
+    all_wait = threading.Event()
+
+    def call(batch: list[Job]) -> list[str]:
+        run.append([job.name for job in batch])
+        assert all_wait.wait(10)
+        return [f"answer {job.name}" for job in batch]
+
+    queue = Queue(limits, call, lambda job: f"refused {job.name}")
+    threads = [threading.Thread(target=lambda job=job: answers.update({job.name: queue.send(job)})) for job in jobs]
+    for number, thread in enumerate(threads):
+        thread.start()
+        while len(answers) + len(queue._waiting) < number or not run:
+            time.sleep(0)
+    all_wait.set()
+    for thread in threads:
+        thread.join(10)
+    return run, [answers[job.name] for job in jobs]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.booleans(), max_size=8),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 60.0]),
+    st.integers(1, 9),
+    st.booleans(),
+)
+def test_both_clocks_follow_one_rule(describes: list[bool], size: int, delay: float, room: int, ticket: bool) -> None:
+    """The first job takes until all others have come; the last one closes a window that would stay open."""
+    jobs = [Job(number, describe) for number, describe in enumerate([True, *describes, True])]
+    limits = Limits(size, delay, room, ticket)
+    if delay and room < len(jobs) - 1:  # the closing one would be refused
+        limits = Limits(1, delay, room, ticket)
+    simulated = batches(jobs, limits, seconds=ARRIVAL_INTERVAL * (len(jobs) + 1))
+    assert batches_in_real_time(jobs, limits) == simulated
 
 
 def send_all(queue: Queue[Job, str], count: int, apart: float = 0.02) -> dict[int, str]:
@@ -146,5 +188,21 @@ def test_what_run_raises_reaches_one_sender_and_the_others_try_again() -> None:
     other.start()
     with pytest.raises(KeyboardInterrupt):
         queue.send(Job(0))
+    other.join(10)
+    assert later == ["answer"]
+
+
+def test_interrupt_in_a_window_leaves_the_others_waiting() -> None:
+    queue = Queue(Limits(3, 60.0, 100), lambda batch: ["answer"] * len(batch), lambda job: "refused")
+    later: list[str] = []
+    other = threading.Timer(0.1, lambda: later.append(queue.send(Job(1))))
+    main = threading.main_thread().ident
+    assert main is not None
+    interrupt = threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT))
+    other.start()
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        queue.send(Job(0))
+    queue.send(Job(2, describe=True))  # closes the other one's window
     other.join(10)
     assert later == ["answer"]

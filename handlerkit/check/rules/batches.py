@@ -9,9 +9,10 @@ from handlerkit.check.code.source import Function, Source
 from handlerkit.check.rules.effects import shown
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.targets import Target
 
-_MISMATCHED = "Where several requests come together, each is answered 503 'number of batch response mismatched'."
+_MISMATCHED = f"Where several requests come together, each is answered 503 '{facts.WRONG_LENGTH}'."
 _FIX = "Return a list with one item for each request: [... for row in data]."
 
 

@@ -12,9 +12,9 @@ from handlerkit.check.code.source import Function, dotted, text_of
 from handlerkit.check.rules.effects import LOAD, REQUEST, after
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
+from handlerkit.serving.torchserve_facts import LABELS
 from handlerkit.targets import Target
 
-_FILE = "index_to_name.json"
 _BASES = ("BaseHandler", "VisionHandler", "ImageClassifier", "ObjectDetector", "ImageSegmenter", "TextHandler",
           "TextClassifier")  # fmt: skip
 _MOST = 64 << 20
@@ -26,14 +26,14 @@ def label_mapping(subject: Subject, target: Target) -> Iterator[Finding]:
     program = subject.program(target.python)
     if not _is_loaded(subject, program):
         return
-    if _FILE not in subject.sizes:
+    if LABELS not in subject.sizes:
         yield from _elsewhere(subject)
         return
-    found = _read(subject, _FILE)
+    found = _read(subject, LABELS)
     if isinstance(found, str):
-        yield Finding("labels", f"{_FILE} {found}.", _FILE, LOAD, _FIX)
+        yield Finding("labels", f"{LABELS} {found}.", LABELS, LOAD, _FIX)
     elif (wrong := _wrong(found)) is not None:
-        yield Finding("labels", f"{_FILE} {wrong}.", _FILE, LOAD, _FIX)
+        yield Finding("labels", f"{LABELS} {wrong}.", LABELS, LOAD, _FIX)
     elif "object_type_names" not in found:
         yield from _unnamed(subject, program, found)
 
@@ -48,7 +48,7 @@ def broken_json(subject: Subject, target: Target) -> Iterator[Finding]:
         return
     gives_bytes = _reads_bytes(program)
     for file, size in subject.sizes.items():
-        told_by_other = file == _FILE and _is_loaded(subject, program)
+        told_by_other = file == LABELS and _is_loaded(subject, program)
         if not file.endswith(".json") or size > _MOST or told_by_other:
             continue
         place = named.get(file) or named.get(file.rpartition("/")[2])
@@ -146,14 +146,15 @@ def _unnamed(subject: Subject, program: Program, names: dict[str, Any]) -> Itera
         return
     if not numbers:
         message = (
-            f"{_FILE} has no numbers as keys, such as {next(iter(names))!r}: the classifier looks for those of classes."
+            f"{LABELS} has no numbers as keys, such as {next(iter(names))!r}: "
+            "the classifier looks for those of classes."
         )
-        yield Finding("labels", message, _FILE, REQUEST, _FIX)
+        yield Finding("labels", message, LABELS, REQUEST, _FIX)
     elif missing := sorted(set(range(max(numbers))) - numbers):
-        message = f"{_FILE} has no name for class {missing[0]}"
+        message = f"{LABELS} has no name for class {missing[0]}"
         message += f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         effect = after("An image for which the classifier gives that class", REQUEST)
-        yield Finding("labels", f"{message}, and one for class {max(numbers)}.", _FILE, effect, _FIX, "warning")
+        yield Finding("labels", f"{message}, and one for class {max(numbers)}.", LABELS, effect, _FIX, "warning")
 
 
 def _is_classifier(subject: Subject, program: Program) -> bool:
@@ -170,8 +171,8 @@ def _is_classifier(subject: Subject, program: Program) -> bool:
 def _elsewhere(subject: Subject) -> Iterator[Finding]:
     """The mapping in a folder, where BaseHandler does not look."""
     for file in subject.sizes:
-        if file.endswith(f"/{_FILE}"):
-            message = f"{file} is not in the archive's root, where TorchServe's handlers look for {_FILE}."
+        if file.endswith(f"/{LABELS}"):
+            message = f"{file} is not in the archive's root, where TorchServe's handlers look for {LABELS}."
             effect = "Answers have the numbers of classes instead of their names."
             yield Finding("labels", message, file, effect, f"Name the file itself in extra_files: {file}.", "warning")
 

@@ -13,6 +13,7 @@ from handlerkit.check.code.values import Place, place_of
 from handlerkit.check.rules.effects import after, shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.targets import Target
 
 #: Functions that read the file they are given -> the argument, by its position and name.
@@ -323,7 +324,7 @@ def _asked_for(program: Program) -> set[str]:
 def _is_held(name: str, subject: Subject) -> bool:
     return (
         name in subject.sizes
-        or name.split("/")[0] == "MAR-INF"
+        or name.split("/")[0] == facts.ARCHIVE_FOLDER
         or any(file.startswith(f"{name}/") for file in subject.sizes)
     )
 

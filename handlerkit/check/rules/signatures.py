@@ -9,6 +9,7 @@ from handlerkit.check.code.source import Function, Source, dotted
 from handlerkit.check.rules.effects import LOAD, REQUEST
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.targets import Target
 
 #: Methods that TorchServe calls, and what it gives them behind self.
@@ -63,7 +64,7 @@ def _waiting(source: Source, function: Function) -> Iterator[Finding]:
     yield Finding("signature", message, source.place(function), effect, fix)
 
 
-_NO_LIST = "Every request is answered 503 'Invalid model predict output'."
+_NO_LIST = f"Every request is answered 503 '{facts.NO_LIST}'."
 
 
 def _called(source: Source, function: Function, given: tuple[str, ...], effect: str) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.config import Config
 from handlerkit.targets import Target
 
@@ -24,7 +25,7 @@ def sizes(subject: Subject, target: Target) -> Iterator[Finding]:
     yield from _limited("max_request_size", _LIMITS.max_request_size, "A request", requests, _REFUSES)
 
 
-_ENDS = "A longer one ends the worker: 500 'Worker died.' for its whole batch."
+_ENDS = f"A longer one ends the worker: 500 '{facts.DIED}' for its whole batch."
 _REFUSES = "A longer one is answered 413, and the handler is not called."
 
 

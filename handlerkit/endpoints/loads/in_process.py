@@ -21,7 +21,8 @@ from handlerkit.endpoints.loads.staged_model import Refusal, StagedModel
 from handlerkit.messages import Finding, LogLine
 from handlerkit.model import Model
 from handlerkit.serving.config import Config
-from handlerkit.serving.wire import DECODE_INPUT, Buffers
+from handlerkit.serving.torchserve_facts import DECODE_INPUT, RESPONSE_TIMEOUT, STARTUP_TIMEOUT
+from handlerkit.serving.wire import Buffers
 from handlerkit.serving.worker_death import WorkerDied
 from handlerkit.worker_process.assignment import Question
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
@@ -53,8 +54,8 @@ class InProcess:
         batch_size: int,
         gpu_id: int | None,
         refusal: Refusal,
-        response_timeout: int = 120,
-        startup_timeout: int = 120,
+        response_timeout: int = RESPONSE_TIMEOUT,
+        startup_timeout: int = STARTUP_TIMEOUT,
         hear: Hear | None = None,
     ) -> None:
         self._response_timeout = response_timeout
@@ -103,12 +104,12 @@ class InProcess:
         )  # fmt: skip
         if reply is not None and not outcome.died:
             try:
-                self._answers.take(reply, called.timings.total if self._answers.before else 0.0)
+                self._answers.take(reply, called.timings.total if self._answers.intermediate else 0.0)
             except WorkerDied as problem:
                 outcome.died = str(problem)
         if called.timings.total > self._response_timeout or (self._answers.reply is None and not outcome.died):
             outcome.died = late(self._response_timeout)
-        outcome.before, outcome.reply = self._answers.before, self._answers.reply
+        outcome.intermediate, outcome.reply = self._answers.intermediate, self._answers.reply
         return outcome
 
     def explain(self, asked: Question) -> tuple[Finding, ...]:

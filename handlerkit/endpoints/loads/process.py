@@ -17,6 +17,7 @@ from handlerkit.endpoints.loads.staged_model import Refusal, StagedModel
 from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, SideEffect
 from handlerkit.model import Model
 from handlerkit.serving.config import Config
+from handlerkit.serving.torchserve_facts import RESPONSE_TIMEOUT, STARTUP_TIMEOUT
 from handlerkit.serving.wire import Buffers, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDied
 from handlerkit.timing import Timings
@@ -54,8 +55,8 @@ class WorkerProcess:
         batch_size: int,
         gpu_id: int | None,
         refusal: Refusal,
-        response_timeout: int = 120,
-        startup_timeout: int = 120,
+        response_timeout: int = RESPONSE_TIMEOUT,
+        startup_timeout: int = STARTUP_TIMEOUT,
         hear: Hear | None = None,
     ) -> None:
         self._response_timeout = response_timeout
@@ -125,7 +126,7 @@ class WorkerProcess:
         given = self._staged.given
         return why.explain(why.Evidence(
             files=given.own, folder=given.model_dir, died=asked.died, setup=asked.setup, envelope=asked.envelope,
-            requests=asked.requests, jobs=asked.jobs, answer=asked.answer, before=asked.before,
+            requests=asked.requests, jobs=asked.jobs, answer=asked.answer, intermediate=asked.intermediate,
             responses=asked.responses, logs=asked.logs, seconds=asked.seconds, describe=asked.describe, remote=True,
         ))  # fmt: skip
 
@@ -214,8 +215,8 @@ class WorkerProcess:
             self._channel.send(frames.CALL, (bytes((measures_memory, len(named))), named, *message), seconds + 1)
             while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
                 if frame.kind == frames.PIECE:
-                    (after,) = frames.SECONDS.unpack_from(frame.payload)
-                    piece = answers.take(frame.payload[frames.SECONDS.size :], after)
+                    (elapsed,) = frames.SECONDS.unpack_from(frame.payload)
+                    piece = answers.take(frame.payload[frames.SECONDS.size :], elapsed)
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
@@ -234,11 +235,11 @@ class WorkerProcess:
             outcome.died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
             outcome.timings = Timings(time.perf_counter() - begun)
             self._end()
-        outcome.before, outcome.reply, self._unasked = answers.before, answers.reply, answers.unasked
+        outcome.intermediate, outcome.reply, self._unasked = answers.intermediate, answers.reply, answers.unasked
         if outcome.reply is None and not outcome.died:
             outcome.died = slow  # the frontend waits for the rest of the stream, which never comes
-        if outcome.before and outcome.reply is not None:
-            outcome.reply = outcome.reply._replace(after=outcome.timings.total)
+        if outcome.intermediate and outcome.reply is not None:
+            outcome.reply = outcome.reply._replace(elapsed=outcome.timings.total)
         self._channel.answered()
         outcome.logs = self._journal.take()
         return outcome

@@ -17,7 +17,7 @@ from handlerkit.folders import OwnFolder
 from handlerkit.messages import LogLine, Response
 from handlerkit.model import READY_MADE_MODULE, Model
 from handlerkit.serving.config import Config
-from handlerkit.serving.wire import DECODE_INPUT
+from handlerkit.serving.torchserve_facts import DECODE_INPUT
 from handlerkit.shell import UMASK
 from handlerkit.worker_process.assignment import Assignment, Failed
 from handlerkit.worker_process.log_capture import Journal, PlainPaths

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from handlerkit.endpoints.logs.torchserve_log import DIED, error_in
 from handlerkit.messages import ErrorInfo, LogLine
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import WorkerResponse
 from handlerkit.worker_process.outcome import unsendable
 
 _SUGGESTION = re.compile(r"\.? (Did you mean:|(Or did|Did) you forget to import) '.*'\?")
 #: What a worker answers where the returned value is at fault, and nothing was raised.
-_RETURNED = ("Invalid model predict output", "number of batch response mismatched")
-_UNSENDABLE = "Unsupported model output data type."
+_RETURNED = (facts.NO_LIST, facts.WRONG_LENGTH)
 #: The functions of TorchServe's codec whose exceptions end the worker.
 _ENCODERS = {"create_predict_response", "encode_response_headers"}
 
@@ -43,9 +43,9 @@ def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaugh
         return ParseFailure(info, error, died=unsendable(error) if encoding else "")
     if reply.message in _RETURNED:
         return ParseFailure(logged=next((line for line in reversed(stdout) if line.startswith("model: ")), ""))
-    if (reply.code == 200 and reply.message == "Prediction success") or (info := error_in(stdout)) is None:
+    if (reply.code == 200 and reply.message == facts.SUCCEEDED) or (info := error_in(stdout)) is None:
         return ParseFailure()
-    if reply.message == _UNSENDABLE:
+    if reply.message == facts.NOT_JSON:
         return ParseFailure(logged=info.message)
     error = exception_from_log(info)
     if info.type == "PredictionException":

@@ -14,6 +14,7 @@ from handlerkit.endpoints.logs.torchserve_log import worker_lines
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import ErrorInfo, Finding, LogLine, Request, Response
 from handlerkit.messages.rows import decode_predict
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend, QueuedRequest
@@ -22,8 +23,6 @@ from handlerkit.serving.worker_death import too_long
 from handlerkit.unpack import read_manifest
 from handlerkit.worker_process.outcome import late
 
-_WORKERS = "InternalServerException"
-_DIED = "Worker died."
 #: What TorchServe logs of a worker that took too long, and of one whose answer is too long.
 _LATE, _TOO_LONG = "Backend worker did not respond in given time", r"Message size exceed limit: (\d+)"
 #: The line by which a worker begins a call.
@@ -90,7 +89,7 @@ def findings(
         if response.ok or response.status is None:
             continue
         kind, message = why.told(response)
-        if response.header("x-request-id") is None or kind not in ("", _WORKERS):
+        if response.header(facts.REQUEST_ID) is None or kind not in ("", facts.INTERNAL):
             found += why.rejected(request, response, model.setup, config.max_request_size)
         else:
             alike.setdefault((kind, message), []).append((request, response))
@@ -122,7 +121,7 @@ def _of_a_call(
     if not kind:  # the handler's own status
         seen.answer = WorkerResponse(200, "Prediction success", tuple(map(_row, responses)))
         return why.explain(seen)
-    seen.answer = None if message == _DIED else WorkerResponse(responses[0].status or 0, message, ())
+    seen.answer = None if message == facts.DIED else WorkerResponse(responses[0].status or 0, message, ())
     cause = parse_failure(seen.answer, seen.logs)
     seen.error, seen.info, seen.logged, seen.died = cause.error, cause.info, cause.logged, cause.died
     if seen.answer is None and not seen.died:

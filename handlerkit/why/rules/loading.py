@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import LOAD, Evidence, Rule
 from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, signature
@@ -157,7 +158,7 @@ def none_at_load(seen: Evidence) -> Finding | None:
 def not_enough_memory(seen: Evidence) -> Finding | None:
     if not isinstance(seen.error, MemoryError) and not (isinstance(seen.error, RuntimeError) and "CUDA" in seen.text):
         return None
-    served = "Registering the model answers 507 'Failed to start workers'."
+    served = f"Registering the model answers 507 '{facts.NOT_STARTED}'."
     what = f"There is not enough memory to load the model ({seen.name})."
     return Finding("memory", what, seen.where, served, "Use a smaller model or batch, or another device.")
 

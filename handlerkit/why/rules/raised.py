@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import DIED, FAILED, NOTHING, Evidence, Rule
 from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, signature
@@ -91,14 +92,15 @@ def timeout_not_in_force(seen: Evidence) -> Finding | None:
 def _set_aside(seen: Evidence, asked: int, now: int, served: str) -> Finding:
     what = (
         f"The call took {seen.seconds:.1f} s. A response_timeout of {asked} s was asked for, but {now} s is in force: "
-        "the model has a config file, and then only its responseTimeout counts (120 s without one)."
+        "the model has a config file, and then only its responseTimeout counts "
+        f"({facts.RESPONSE_TIMEOUT} s without one)."
     )
     change = f"Write responseTimeout: {asked} into model-config.yaml."
     return Finding("timeout_set_aside", what, "", served, change)
 
 
 def out_of_memory(seen: Evidence) -> Finding | None:
-    served = "Every client of the batch gets 507 'Out of resources'; the worker lives on."
+    served = f"Every client of the batch gets 507 '{facts.OUT_OF_RESOURCES}'; the worker lives on."
     if isinstance(seen.error, MemoryError):
         return Finding("memory", "The handler ran out of memory.", seen.where, served, "Use a smaller batch or input.")
     if isinstance(seen.error, Exception) and "CUDA" in seen.text and not is_prediction(seen.error):
@@ -203,7 +205,7 @@ def no_mapping(seen: Evidence) -> Finding | None:
         return None
     if "self.mapping" not in seen.frame.source or seen.folder is None:
         return None
-    if (seen.folder / "index_to_name.json").exists():
+    if (seen.folder / facts.LABELS).exists():
         return None
     what = "self.mapping is None: the archive has no index_to_name.json, where BaseHandler finds the classes' names."
     change = '--extra-files index_to_name.json, an object such as {"0": "cat", "1": "dog"}.'

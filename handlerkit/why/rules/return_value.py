@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.rules.envelopes import no_instances
 
-TYPE = "Every client of the batch gets 503 'Unsupported model output data type.'."
+TYPE = f"Every client of the batch gets 503 '{facts.NOT_JSON}'."
 
 
 def logged(seen: Evidence) -> Finding | None:
@@ -46,7 +47,7 @@ def _returned_a(seen: Evidence, kind: str) -> Finding:
         "ndarray": "Return [array.tobytes()] or array.tolist().",
         "Tensor": "Return tensor.tolist().",
     }.get(kind, "Put it in a list: return [answer].")
-    served = "Every client of the batch gets 503 'Invalid model predict output'."
+    served = f"Every client of the batch gets 503 '{facts.NO_LIST}'."
     return Finding("not_a_list", what, source_search.answering(seen), served, change)
 
 
@@ -57,7 +58,7 @@ def wrong_length(seen: Evidence) -> Finding | None:
 
 
 def _returned_elements(seen: Evidence, count: int, rows: int) -> Finding:
-    served = "Every client of the batch gets 503 'number of batch response mismatched'."
+    served = f"Every client of the batch gets 503 '{facts.WRONG_LENGTH}'."
     if seen.envelope in ("kserve", "kservev2") and count == 1 < rows:
         what = (
             f"The envelope {seen.envelope} (how TorchServe reads KServe's requests) takes only the first request of a "

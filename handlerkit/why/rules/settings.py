@@ -8,6 +8,7 @@ from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.model import Model
+from handlerkit.serving.torchserve_facts import RESPONSE_TIMEOUT
 from handlerkit.why.rules import config_file
 
 _SILENT = "The model loads, and nothing is said of it."
@@ -35,7 +36,7 @@ def ignored_settings(
 def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: int | None) -> Iterator[Finding]:
     written = model.settings()
     if model.config_file is not None and response_timeout is not None:
-        now = written.get("responseTimeout", 120)
+        now = written.get("responseTimeout", RESPONSE_TIMEOUT)
         if now != response_timeout:
             what = f"response_timeout={response_timeout} does not count: with a config file its responseTimeout does "
             what += f"({now} s here)."

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from handlerkit.messages import Finding, HttpRequest, LogLine, Metric
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Job, Prediction, WorkerResponse
 from handlerkit.why import source_search
 from handlerkit.why.evidence import NOTHING, Evidence, Rule, Setup
@@ -18,9 +19,7 @@ from handlerkit.why.rules.envelopes import QUIET_ENVELOPE_RULES
 from handlerkit.why.rules.raised import timeout_not_in_force
 from handlerkit.why.rules.request import ASKED_RULES, kind_of_body, telling
 
-_OWN = {"x-request-id", "pragma", "cache-control", "expires", "content-length", "connection", "transfer-encoding"}
-#: The metrics that TorchServe's own metrics.yaml declares for models.
-_DECLARED = ("[METRICS]PredictionTime.", "[METRICS]HandlerTime.")
+_DECLARED = tuple(f"{facts.METRIC}{name}." for name in facts.DECLARED_METRICS)
 _NEAR = 0.9
 
 
@@ -28,7 +27,7 @@ def worth_knowing(seen: Evidence) -> list[Finding]:
     """Everything that is worth knowing of a call, whether or not it failed."""
     rules = rules_for(
         seen.setup, seen.envelope, seen.requests, seen.jobs, tuple(map(kind_of_body, seen.rows)), seen.answer,
-        seen.before, bool(seen.noted), seen.logs, seen.describe,
+        seen.intermediate, bool(seen.noted), seen.logs, seen.describe,
     )  # fmt: skip
     return [found for rule in rules if (found := rule(seen)) is not None]
 
@@ -40,7 +39,7 @@ def rules_for(
     jobs: Sequence[Job],
     bodies: Sequence[str],
     answer: WorkerResponse | None,
-    before: Sequence[WorkerResponse],
+    intermediate: Sequence[WorkerResponse],
     noted: bool,
     logs: Sequence[LogLine],
     describe: bool,
@@ -63,13 +62,13 @@ def rules_for(
             if one.status != 200 or one.headers or _is_odd(one.body, setup.max_response_size):
                 rules += ROW_RULES
                 break
-        if before:
+        if intermediate:
             rules.append(late_head)
         if len(jobs) < setup.batch_size and setup.max_batch_delay > 0 and not describe:
             rules.append(batch_waits)
     if not setup.own_metrics:
         for line in logs:
-            if line.text.startswith("[METRICS]") and not line.text.startswith(_DECLARED):
+            if line.text.startswith(facts.METRIC) and not line.text.startswith(_DECLARED):
                 rules += METRIC_RULES
                 break
     if setup.asked_timeout is not None:
@@ -236,7 +235,7 @@ def near_the_limit(seen: Evidence) -> Finding | None:
     if not _NEAR * limit < size <= limit:
         return None
     what = f"The answer has {size} of the {limit} bytes that max_response_size allows."
-    served = "One byte more than that, and every client of the batch gets 500 'Worker died.'."
+    served = f"One byte more than that, and every client of the batch gets 500 '{facts.DIED}'."
     change = "Raise max_response_size in config.properties, or answer with bytes (PNG, JPEG) instead of numbers."
     return Finding("near_the_limit", what, source_search.answering(seen), served, change, "warning")
 
@@ -259,9 +258,10 @@ def odd_status(seen: Evidence) -> Finding | None:
 
 
 def header_in_vain(seen: Evidence) -> Finding | None:
+    owned = facts.STREAM_OWN_HEADERS if seen.intermediate else facts.OWN_HEADERS
     for row in _rows(seen):
         for name, value in row.headers:
-            if name.lower() in _OWN:
+            if name.lower() in owned:
                 what = f"The header {name}: {value} was set in vain: TorchServe writes that one itself."
                 where, change = _setting(seen, "header"), "Leave it out, or use a header of another name."
                 return Finding("header_in_vain", what, where, NOTHING, change, "warning")
@@ -304,10 +304,10 @@ ROW_RULES: tuple[Rule, ...] = (
 
 def late_head(seen: Evidence) -> Finding | None:
     """The first piece of a stream has sent the head."""
-    first = seen.before[0]
+    first = seen.intermediate[0]
     if seen.answer is None or first.code != 200:
         return None
-    pieces = [*seen.before[1:], seen.answer]
+    pieces = [*seen.intermediate[1:], seen.answer]
     for index, row in enumerate(first.predictions):
         head = (row.status, row.reason, _without_mark(row))
         for piece in pieces:
@@ -322,7 +322,7 @@ def late_head(seen: Evidence) -> Finding | None:
 
 
 def _without_mark(row: Prediction) -> dict[str, str]:
-    return {name: value for name, value in row.headers if name != "ts_stream_next"}
+    return {name: value for name, value in row.headers if name != facts.STREAM_NEXT}
 
 
 # --- what it measured -------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from handlerkit.endpoints.lifecycle import BackOff
+from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.loads.fork_server import fork_server
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import LogLine, Request
@@ -24,7 +24,7 @@ from handlerkit.serving.wire import WorkerResponse
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BackOff, "_SECONDS", (0.0,))
+    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 def text(worker: Worker, code: str) -> str:

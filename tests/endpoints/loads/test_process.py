@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.lifecycle import BackOff
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
@@ -49,7 +50,7 @@ def children() -> set[int]:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """One test of its own waits for a restarted worker; the others need not."""
-    monkeypatch.setattr(BackOff, "_SECONDS", (0.0,))
+    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture(scope="module")

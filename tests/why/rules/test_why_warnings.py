@@ -474,6 +474,19 @@ def test_nothing_is_found_where_nothing_is_wrong(in_process: bool, tmp_path: Pat
         assert run.findings == (), source
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_transfer_encoding_is_in_vain_in_a_stream_alone(streamed: bool, tmp_path: Path) -> None:
+    """Elsewhere the frontend sends it as it was set, to whatever effect."""
+    sends = "send_intermediate_predict_response(['a'], context.request_ids, '', 200, context); " if streamed else ""
+    source = "from ts.handler_utils.utils import send_intermediate_predict_response\n" + body(
+        f"context.set_response_header(0, 'Transfer-Encoding', 'identity'); {sends}return ['b']"
+    )
+    with start(Case("header_in_vain", "header_in_vain", source, ""), tmp_path) as worker:
+        run = worker.predict(Request.json(1))
+    assert run.response.header("transfer-encoding") == ("chunked" if streamed else "identity")
+    assert ("header_in_vain" in [finding.name for finding in run.findings]) == streamed
+
+
 def test_describe_in_the_queue_ends_the_wait_of_a_batch(tmp_path: Path) -> None:
     with start(Case("", "", body("return [{}] * len(data)"), "", worker={"batch_size": 4}), tmp_path) as worker:
         run = worker.predict(Request.json(1), Request("GET", "/models/m", query="customized=true"))

@@ -257,7 +257,7 @@ def test_function_inside_of_a_compiled_one_is_compiled_anew(notebook: Notebook) 
 
 
 def test_what_takes_long_to_serialize_is_loaded_anew(notebook: Notebook) -> None:
-    notebook.begins = "from handlerkit.endpoints import serialized\nserialized._LONGEST = -1\n"
+    notebook.begins = "from handlerkit.worker_process.hot_reload import serialized\nserialized._LONGEST = -1\n"
     notebook.load(handler("[0, len(self.s)]", "self.s = pandas.DataFrame({'a': [1]})", "import pandas\n"))
     assert "it takes too long" in notebook.edit("[[0,", "[[1,").reason
 
