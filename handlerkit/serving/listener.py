@@ -103,6 +103,10 @@ class Listener:
             await asyncio.sleep(0.01)
         for connection in [*self.connections]:
             connection.abort()
+        while self.connections:  # asyncio tells of it in the loop's next turn
+            await asyncio.sleep(0)
+        if self._server is not None:
+            await self._server.wait_closed()
         if self._sweeper is not None:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -235,6 +239,9 @@ class _Connection(asyncio.BufferedProtocol):
         if reading.has_head:  # these are a trailer
             return
         reading.has_head = True
+        if self._parser.get_http_version() == "0.9":  # a request line without a version
+            self._refuse(self._application.refuse(400, facts.BAD_REQUEST, facts.INVALID_MESSAGE))
+            return
         reading.method = self._parser.get_method().decode("latin-1")
         for name, value in reading.headers:
             if len(name) == 6 and name.lower() == "expect":

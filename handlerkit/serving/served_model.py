@@ -27,6 +27,8 @@ from handlerkit.serving.worker import Assignment, LoadFailed, Worker
 from handlerkit.serving.worker_death import WorkerDied
 
 _FIRST_WORKER = 9000
+#: What TorchServe's Python code writes for each batch.
+_ROUTINE = "Backend received inference at: "
 
 
 class Client(Protocol):
@@ -272,8 +274,12 @@ class RunningModel:
         """It wrote a line: a metric, or for the log."""
         if line.startswith(facts.METRIC):
             self._metrics.parse(line)
+        elif stream == "stderr":
+            self._logger.warning("%s", line)
+        elif line.startswith(_ROUTINE):
+            self._logger.debug("%s", line)
         else:
-            self._logger.log(logging.INFO if stream == "stdout" else logging.WARNING, "%s", line)
+            self._logger.info("%s", line)
 
     def _send(self, worker: Worker, tickets: list[_Ticket]) -> None:
         now = self._loop.time()
