@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -83,6 +84,24 @@ def bring_causes() -> None:
 
 
 bring_causes()
+
+
+def bring_commands() -> None:
+    """Write commands.md, the help text of each command of the notebook and of the command line."""
+    from handlerkit.cli.commands import COMMANDS as SCRIPTS
+    from handlerkit.notebook.commands import COMMANDS
+
+    os.environ["COLUMNS"] = "100"  # argparse's width
+    lines = ["# Commands", "Each shows its text with `--help`, too.", "## In a notebook"]
+    for command in COMMANDS.values():
+        lines += [f"### {command.magic}", f"```text\n{command.parser().format_help().rstrip()}\n```"]
+    lines.append("## On the command line")
+    for name, script in SCRIPTS.items():
+        lines += [f"### handlerkit {name}", f"```text\n{script.parser().format_help().rstrip()}\n```"]
+    (HERE / "commands.md").write_text("\n\n".join(lines) + "\n")
+
+
+bring_commands()
 
 
 def read_docstring(_: Sphinx, what: str, name: str, __: Any, ___: Any, lines: list[str]) -> None:

@@ -1,20 +1,45 @@
-"""The client's half of TorchServe's request envelopes: what a client of each sends, and where its answer stands.
+"""The client's half of TorchServe's request envelopes: what a client of each sends, and where its answer is.
 
-The server's half is TorchServe's own (`ts.torch_handler.request_envelope`); a Worker runs it when its
-config_properties name a service_envelope.
+The server's half is TorchServe's own (`ts.torch_handler.request_envelope`); a Worker runs it if its config_properties
+name a service_envelope. A new envelope is one more `Envelope` in ENVELOPES: config.properties, the magics and the rules
+of `handlerkit.why` then know its name.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from handlerkit.errors import RequestError
 from handlerkit.messages import Request, Response
-from handlerkit.serving import torchserve_facts as facts
 
-NAMES = facts.ENVELOPES
+
+@dataclass(frozen=True)
+class Envelope:
+    """What a client and the rules know of one envelope.
+
+    Attributes:
+        name: the value of service_envelope.
+        wrap: makes a payload the body of a request: bytes, or a JSON value.
+        unwrap: takes the payload's answer out of a response; raises ValueError for one of another form.
+        takes: a body that it reads, for a finding's fix.
+        returns: what a handler returns to it, for a finding's fix.
+        route: the path of its own protocol, with {} for the model's name; None for /predictions.
+        first_only: whether it reads the first request of a batch alone.
+        flat: whether it answers with flat data, so that a number is the same as a list of one.
+    """
+
+    name: str
+    wrap: Callable[[Any], Any]
+    unwrap: Callable[[Response], Any]
+    takes: str
+    returns: str = "a list of plain numbers, texts, lists and dicts: one element per instance"
+    route: str | None = None
+    first_only: bool = False
+    flat: bool = False
 
 
 def wrap(name: str, payload: Any, *, as_tensor: bool = False, model: str | None = None, **rest: Any) -> Request:
@@ -40,8 +65,7 @@ def wrap(name: str, payload: Any, *, as_tensor: bool = False, model: str | None 
 
     Raises RequestError for an unknown name and for a payload that JSON cannot carry.
     """
-    if name not in facts.ENVELOPES:
-        raise RequestError(f"the envelopes are {', '.join(facts.ENVELOPES)}, not {name!r}")
+    envelope = named(name)
     if isinstance(payload, Request):
         if name == "body" and not as_tensor:
             return payload
@@ -50,37 +74,63 @@ def wrap(name: str, payload: Any, *, as_tensor: bool = False, model: str | None 
             "headers": _without_type(payload), **rest,
         }  # fmt: skip
         payload = _value(payload)
-    if as_tensor:
-        payload = _pixels(payload)
-    if name == "body":
-        return Request(body=payload, **rest) if isinstance(payload, bytes) else Request.json(_plain(payload), **rest)
-    if name == "kservev2":
-        _route(rest, model, "/v2/models/{}/infer")
-        return Request.json({"inputs": [_tensor(payload)]}, **rest)
-    if name == "kserve":
-        _route(rest, model, "/v1/models/{}:predict")
-        if isinstance(payload, bytes | bytearray):
-            payload = {"data": base64.b64encode(payload).decode()}  # KServe's own form for TorchServe
-    return Request.json({"instances": [_plain(payload)]}, **rest)
+    if envelope.route is not None and model is not None and rest.get("path") is None:
+        rest["path"] = envelope.route.format(model)
+    body = envelope.wrap(_pixels(payload) if as_tensor else payload)
+    return Request(body=body, **rest) if isinstance(body, bytes) else Request.json(body, **rest)
 
 
 def unwrap(name: str, response: Response) -> Any:
     """The answer inside a response of this envelope, for the one payload that `wrap` sent.
 
     json and kserve give the first of "predictions" (or "explanations"), kservev2 the data of each output, body the
-    JSON value or, where the body is none, its bytes. Raises ValueError where the response has another form.
+    JSON value or, if the body is none, its bytes. Raises ValueError for a response of another form, and RequestError
+    for an unknown name.
     """
-    if name == "body":
-        try:
-            return response.json()
-        except ValueError:
-            return response.body
+    return named(name).unwrap(response)
+
+
+def named(name: str) -> Envelope:
+    """The envelope of that name. Raises RequestError, which lists them, for an unknown one."""
+    if name not in ENVELOPES:
+        raise RequestError(f"the envelopes are {', '.join(ENVELOPES)}, not {name!r}")
+    return ENVELOPES[name]
+
+
+def _raw(payload: Any) -> Any:
+    return payload if isinstance(payload, bytes) else _plain(payload)
+
+
+def _instances(payload: Any) -> Any:
+    return {"instances": [_plain(payload)]}
+
+
+def _kserve_instances(payload: Any) -> Any:
+    if isinstance(payload, bytes | bytearray):
+        payload = {"data": base64.b64encode(payload).decode()}  # KServe's own form for TorchServe
+    return _instances(payload)
+
+
+def _inputs(payload: Any) -> Any:
+    return {"inputs": [_tensor(payload)]}
+
+
+def _json_or_bytes(response: Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return response.body
+
+
+def _first_prediction(response: Response) -> Any:
     answer = response.json()
-    if name == "kservev2":
-        outputs = [output["data"] for output in _member(answer, "outputs")]
-        return outputs[0] if len(outputs) == 1 else outputs
     key = "explanations" if isinstance(answer, dict) and "explanations" in answer else "predictions"
     return _member(answer, key)[0]
+
+
+def _outputs(response: Response) -> Any:
+    outputs = [output["data"] for output in _member(response.json(), "outputs")]
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
 def _member(answer: Any, key: str) -> Any:
@@ -122,11 +172,6 @@ def _without_type(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in request.headers if pair[0].lower() != "content-type")
 
 
-def _route(rest: dict[str, Any], model: str | None, path: str) -> None:
-    if model is not None and rest.get("path") is None:
-        rest["path"] = path.format(model)
-
-
 def _plain(payload: Any) -> Any:
     """What JSON carries of a payload."""
     if isinstance(payload, bytes | bytearray):
@@ -152,3 +197,25 @@ def _tensor(payload: Any) -> dict[str, Any]:
     bits = "" if array.dtype.kind == "b" else str(array.dtype.itemsize * 8)
     datatype = kinds[array.dtype.kind] + bits
     return {"name": "input-0", "shape": list(array.shape), "datatype": datatype, "data": array.ravel().tolist()}
+
+
+_INSTANCES = '{"instances": [first, second]} with Content-Type: application/json'
+_TENSORS = '{"inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [1, 2]}]} as application/json'
+
+#: Those of TorchServe 0.12, by their names (ts.torch_handler.request_envelope).
+ENVELOPES = {
+    envelope.name: envelope
+    for envelope in (
+        Envelope("body", _raw, _json_or_bytes, takes="a body of any kind"),
+        Envelope("json", _instances, _first_prediction, takes=_INSTANCES),
+        Envelope(
+            "kserve", _kserve_instances, _first_prediction, takes=_INSTANCES,
+            route="/v1/models/{}:predict", first_only=True,
+        ),
+        Envelope(
+            "kservev2", _inputs, _outputs, takes=_TENSORS,
+            returns=f"{Envelope.returns}, and no more of them than inputs",
+            route="/v2/models/{}/infer", first_only=True, flat=True,
+        ),
+    )
+}  # fmt: skip

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handlerkit.formatting import visible
+
 if TYPE_CHECKING:
     from handlerkit.messages import ErrorInfo, Finding, Response, Run
 
@@ -27,7 +29,7 @@ class HandlerkitError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback through the kit's own code."""
-        return [f"{type(self).__name__}: {self}"]
+        return [visible(f"{type(self).__name__}: {self}")]
 
 
 class ModelError(HandlerkitError, ValueError):
@@ -80,7 +82,7 @@ class LoadError(HandlerkitError):
     def _render_traceback_(self) -> list[str]:
         """The handler's own traceback, then the cause in plain words."""
         trace = self.error.traceback.rstrip().split("\n") if self.error else []
-        return [*trace, "", f"{type(self).__name__}: {self}"]
+        return [visible(line) for line in (*trace, "", f"{type(self).__name__}: {self}")]
 
 
 class TargetError(HandlerkitError):

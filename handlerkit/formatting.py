@@ -53,8 +53,7 @@ def shorten(line: str, limit: int = 120) -> str:
 
 
 def plain(text: str) -> str:
-    """Without what differs from run to run or only a terminal understands: addresses, temporary folders, colours."""
-    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    """Without what differs from run to run: addresses and temporary folders."""
     text = re.sub(r"\b0x[0-9a-fA-F]{6,}\b", "0x…", text)
     for root in dict.fromkeys((str(Path.cwd()), sys.prefix, sys.base_prefix)):
         text = text.replace(root.rstrip("/") + "/", "") if root != "/" else text
@@ -62,6 +61,18 @@ def plain(text: str) -> str:
         below = rf"(?<![\w.]){re.escape(root)}(?![\w-])(/[^\s\"'<>|:;,()]*)?"
         text = re.sub(below, lambda found: _last(found[0]), text)
     return text
+
+
+#: Control characters but for tabs and line ends, marks that turn the direction of text, and what takes no room.
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+    "|[\ud800-\udfff]|[\U000e0000-\U000e007f]|\r(?!\n)"
+)
+
+
+def visible(text: str) -> str:
+    """Text that others wrote, with what would steer a terminal or hide in a page as its escape: `\\x1b[31m`."""
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def printable(text: str) -> str:

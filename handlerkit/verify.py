@@ -129,7 +129,7 @@ class Envelopes:
     @property
     def verdicts(self) -> list[str]:
         """Those of the envelopes, sample by sample."""
-        return [sample.answers[name].verdict for sample in self.samples for name in envelope.NAMES]
+        return [sample.answers[name].verdict for sample in self.samples for name in envelope.ENVELOPES]
 
     def __repr__(self) -> str:
         return f"<Envelopes {self.model}: {_counted(self.verdicts)}>"
@@ -158,7 +158,7 @@ def compare_envelopes(
     model = ""
     for number, request in enumerate(requests, start=1):
         answers: dict[str, Enveloped] = {}
-        for name in (None, *envelope.NAMES):
+        for name in (None, *envelope.ENVELOPES):
             reference = answers["none"].run if answers else None
             found = answers[name or "none"] = _enveloped(name, request, endpoint, batch, as_tensor, reference)
             model = found.run.model if found.run else model
@@ -204,7 +204,7 @@ def _contents_differ(name: str | None, ours: Response, theirs: Response) -> Diff
     here, there = _content("body", ours), _content(name or "body", theirs)
     if isinstance(here, bytes) or isinstance(there, bytes):
         return _bytes_differ(here, there)
-    if name == "kservev2" and not isinstance(here, list):
+    if envelope.named(name or "body").flat and not isinstance(here, list):
         here = [here]
     return next(_values_differ("answer", here, there, frozenset(), 0), None)
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from handlerkit import envelope
+from handlerkit.endpoints.config_properties import read_config
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import RequestError
 from handlerkit.messages import Part, Request, Response, Run
@@ -41,7 +42,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def workers(model: Model) -> dict[str, Worker]:
     """That model's worker, by envelope."""
     with Worker(model) as worker:
-        yield {name: worker.with_envelope(name) for name in envelope.NAMES}
+        yield {name: worker.with_envelope(name) for name in envelope.ENVELOPES}
 
 
 def sent(workers: dict[str, Worker], name: str, payload: Any, **options: Any) -> Run:
@@ -50,7 +51,7 @@ def sent(workers: dict[str, Worker], name: str, payload: Any, **options: Any) ->
     return run
 
 
-@pytest.mark.parametrize("name", envelope.NAMES)
+@pytest.mark.parametrize("name", envelope.ENVELOPES)
 @pytest.mark.parametrize("payload", [[1, 2, 3], [[0.5], [1.5]], "text"], ids=str)
 def test_handler_sees_the_payload_and_the_client_the_answer(workers, name: str, payload: Any) -> None:
     run = sent(workers, name, payload)
@@ -165,7 +166,7 @@ def test_scalar_is_a_tensor_without_dimensions(workers) -> None:
     assert run.data[0]["data"] == 1.5
 
 
-@pytest.mark.parametrize("name", envelope.NAMES)
+@pytest.mark.parametrize("name", envelope.ENVELOPES)
 def test_tensor_that_needs_its_gradient(workers, name: str) -> None:
     import torch
 
@@ -270,7 +271,7 @@ def test_several_outputs_are_all_unwrapped() -> None:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("name", envelope.NAMES)
+@pytest.mark.parametrize("name", envelope.ENVELOPES)
 def test_real_torchserve_answers_the_same_bytes(workers, model: Model, name: str, tmp_path: Path) -> None:
     from handlerkit.archive import Archive
     from handlerkit.endpoints.server import Server
@@ -284,3 +285,11 @@ def test_real_torchserve_answers_the_same_bytes(workers, model: Model, name: str
     assert report, report.rows
     left_out = {note for row in report.rows for note in row.volatile}
     assert left_out == ({"the request's id in the body"} if name == "kservev2" else set())
+
+
+def test_one_more_envelope_is_known_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = envelope.Envelope("toy", lambda payload: {"toy": payload}, lambda response: response.json()["toy"], "a toy")
+    monkeypatch.setitem(envelope.ENVELOPES, "toy", toy)
+    assert read_config({"service_envelope": "toy"}).service_envelope == "toy"
+    assert json.loads(envelope.wrap("toy", [1]).body) == {"toy": [1]}
+    assert envelope.unwrap("toy", Response(200, body=b'{"toy": 2}')) == 2

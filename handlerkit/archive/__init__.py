@@ -2,7 +2,10 @@
 
 Names, layout and manifest are torch-model-archiver's (model_archiver/model_packaging_utils.py, 0.12). What differs:
 the order of the files is fixed, nothing is staged, and weights that would not shrink are stored in every `.mar`.
-Nothing here imports or unpickles what it writes.
+
+The classes here write the formats; place.py puts an archive where it belongs, whole or not at all; interrupts.py holds
+Ctrl-C back meanwhile. Nothing here imports or unpickles what it writes. It may import model, serving and below. A new
+format is a writer in this module and its name in SUFFIXES.
 """
 
 from __future__ import annotations

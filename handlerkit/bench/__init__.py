@@ -7,6 +7,15 @@
 
 `measure` and `compare` take Endpoints that answer in turn (a Worker); `measure_clients` has several clients send at the
 same time, as a Server is used. `profile` looks inside one Worker. Importing this imports nothing heavy.
+
+measure.py, compare.py, clients.py, profile.py
+                the four functions
+cases.py        one sample at one batch size: what the first three of them repeat
+results.py      what they return, as plain data
+advice.py       what might help, from the figures; options.py has the changes that it measures
+
+It may import endpoints and below. Another way to measure is a function in a module of its own; another piece of advice
+is a generator in advice.py.
 """
 
 from handlerkit.bench.clients import measure_clients

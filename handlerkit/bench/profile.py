@@ -15,6 +15,7 @@ from typing import Any
 from handlerkit.bench.results import LineTime, Profile
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Request
+from handlerkit.serving.torchserve_facts import ARCHIVE_FOLDER
 
 _OPERATORS = 20  # rows of torch.profiler's table
 _MISSING = "a line-by-line view needs line_profiler, which is not installed: run %pip install line_profiler"
@@ -120,5 +121,5 @@ def _codes(files: Collection[str]) -> Iterator[set[CodeType]]:
 
 def _is_own(path: str, files: Collection[str]) -> bool:
     """Whether it is one of these files; of those that come with the kit, a copy in a model_dir."""
-    copied = Path(path).with_name("MAR-INF").is_dir() and any(Path(file).name == Path(path).name for file in files)
+    copied = Path(path).with_name(ARCHIVE_FOLDER).is_dir() and any(Path(file).name == Path(path).name for file in files)
     return path in files or copied

@@ -12,7 +12,8 @@ there.py        the versions and files of what the target has, where they can be
 rules/          one file for each subject, each with rules: functions (Subject, Target) -> Iterator[Finding]
                 (rules/__init__.py lists them, and says how to add one)
 
-Importing this imports nothing heavy; neither does checking: torch, ts and numpy stay where they are.
+It may import endpoints, targets, why, unpack and below, but no torch, ts or numpy: neither importing this nor checking
+loads them. A new rule goes into rules/, the facts that it needs of the code or the weights into those folders.
 """
 
 from __future__ import annotations

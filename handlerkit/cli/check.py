@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.notebook.parsers import Parser, check_parser
+from handlerkit.notebook.commands import COMMANDS
+from handlerkit.notebook.options import Parser
 
 if TYPE_CHECKING:
     from handlerkit.check import Check
@@ -20,7 +21,8 @@ _EXAMPLES = """examples:
 
 def parser() -> Parser:
     """The options of %check, and --json."""
-    parser = check_parser("handlerkit check", _EXAMPLES)
+    parser = COMMANDS["check"].parser("handlerkit check")
+    parser.epilog = _EXAMPLES
     parser.add_argument(
         "--json", action="store_true", help="write what was found as JSON: a list, also for one archive"
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from handlerkit.cli import check, targets
-from handlerkit.notebook.parsers import Parser
+from handlerkit.notebook.options import Parser
 
 
 class Command(Protocol):

@@ -45,7 +45,7 @@ def _run(words: Sequence[str]) -> int:
 
     from handlerkit.cli.commands import COMMANDS, overview
     from handlerkit.errors import HandlerkitError
-    from handlerkit.notebook.parsers import HelpRequested, WrongOption, did_you_mean
+    from handlerkit.notebook.options import HelpRequested, WrongOption, did_you_mean
 
     if not words or words[0] in ("--help", "-h"):
         if not words:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.notebook.parsers import Parser, named
+from handlerkit.notebook.options import Parser, named
 
 if TYPE_CHECKING:
     from handlerkit.targets.cache import Cached

@@ -1,1 +1,55 @@
-"""Who answers a Request: TorchServe's Python code in a process of its own, and a real TorchServe."""
+"""Who answers a Request. An endpoint is a class with `predict(*requests) -> Run` (`handlerkit.messages.Endpoint`).
+
+- worker: TorchServe's own Python code in a process of its own. loads: one load of its handler. lifecycle: from load to
+  load. file_watch: files of the model that changed on disk since.
+- server: a real TorchServe. torchserve: its process, its HTTP client, and why it answered with an error.
+- logs: what a worker's log says. supervision: processes that end with their owner. config_properties: what both read.
+
+Anything below may be imported: worker_process, targets, why, model, messages, serving; nothing above: bench, verify,
+view, notebook. Importing this imports no endpoint.
+
+To add one: write its class in a module here, with a folder beside it if it takes several. If it serves a model by
+itself, name it in ENDPOINTS, from where commands take it (`%bench --endpoint`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from handlerkit.errors import ConfigError
+from handlerkit.messages import Endpoint
+from handlerkit.model import Model
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An endpoint that commands know by its name.
+
+    Attributes:
+        summary: what it is, for --help.
+        serve: makes one that serves a Model between entering and leaving it as a context manager. Its keyword arguments
+            are those of Server: config_properties, batch_size, max_batch_delay, response_timeout, target and progress.
+    """
+
+    summary: str
+    serve: Callable[..., AbstractContextManager[Endpoint]]
+
+
+def _server(model: Model, **options: Any) -> AbstractContextManager[Endpoint]:
+    from handlerkit.endpoints.server import Server
+
+    return Server(model, **options)
+
+
+#: By name.
+ENDPOINTS = {"server": Registered("a real TorchServe that serves the model", _server)}
+
+
+def serve(name: str, model: Model, **options: Any) -> AbstractContextManager[Endpoint]:
+    """The endpoint of that name for a model; it starts when it is entered. Raises ConfigError for an unknown name."""
+    if name not in ENDPOINTS:
+        raise ConfigError(f"the endpoints that serve a model are {', '.join(ENDPOINTS)}, not {name!r}")
+    return ENDPOINTS[name].serve(model, **options)

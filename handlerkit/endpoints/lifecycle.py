@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from handlerkit import why
+from handlerkit.endpoints.file_watch import FileWatch
 from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.loads.process import WorkerProcess
 from handlerkit.errors import LoadError
+from handlerkit.messages import Finding
 from handlerkit.model import Model
 from handlerkit.serving.torchserve_facts import BACK_OFF
 from handlerkit.worker_process.hot_reload.reload import Reload
@@ -30,9 +33,10 @@ class Lifecycle:
         self.lock = threading.RLock()
         self.loaded: WorkerProcess | InProcess | None = None
         self.labels: Mapping[str, str] | None = None
-        #: The worker's folder was removed from outside, so its handler was loaded again from another; whoever tells of
-        #: that sets it back.
-        self.staged_again = False
+        #: What the next Run is to tell of the files; whoever tells it empties the list.
+        self.news: list[Finding] = []
+        #: The model's files as they were last read; None before the first load.
+        self.files: FileWatch | None = None
         self._model = model
         self._start = start
         self._pauses = pauses
@@ -41,6 +45,7 @@ class Lifecycle:
     def load(self) -> WorkerProcess | InProcess:
         """Load the handler anew; what was loaded before is gone, also where LoadError is raised."""
         self.close(wait=False)
+        self.files = FileWatch(self._model)
         self.loaded = self._start()
         self.labels = self._model.labels()
         return self.loaded
@@ -54,11 +59,12 @@ class Lifecycle:
                     raise ReloadRequired("as asked")
                 if self.loaded is None:
                     raise ReloadRequired("no handler was loaded")
+                self.files = FileWatch(self._model)
                 return Reload(True, self.loaded.swap(batch_size))
             except ReloadRequired as problem:
                 reason = str(problem)
             self.load()
-            self._pause = BackOff()
+            self.forgive()
             return Reload(False, reason)
 
     def ready(self) -> WorkerProcess | InProcess:
@@ -66,7 +72,7 @@ class Lifecycle:
         if self.loaded is not None and self.loaded.alive:
             if self.loaded.model_dir.is_dir():
                 return self.loaded
-            self.staged_again = True
+            self.news.append(why.staged_again())
             return self.load()
         self.close()
         if self._pauses:
@@ -83,6 +89,10 @@ class Lifecycle:
         """The worker died: what it had loaded is gone."""
         self.close()
         self._pause.died()
+
+    def forgive(self) -> None:
+        """Forget how often the worker died: it was another handler."""
+        self._pause = BackOff()
 
     def close(self, wait: bool = True) -> None:
         """Forget the handler and remove what was staged for it, in the background without `wait`."""

@@ -16,7 +16,7 @@ from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.loads.process import Hear, WorkerProcess
 from handlerkit.endpoints.loads.staged_model import notebook
 from handlerkit.errors import LoadError
-from handlerkit.messages import Call, Exchange, Finding, LogLine, Request, Response, Run
+from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model, PathLike
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
@@ -27,7 +27,7 @@ from handlerkit.serving.job_queue import Limits, Queue, simulate_arrivals
 from handlerkit.serving.worker_death import WorkerDied
 from handlerkit.unpack import Unpacked
 from handlerkit.worker_process.assignment import Question
-from handlerkit.worker_process.hot_reload.reload import Reload
+from handlerkit.worker_process.hot_reload.reload import NOTHING_CHANGED, Reload
 from handlerkit.worker_process.outcome import Outcome
 
 
@@ -89,6 +89,9 @@ class Worker:
         #: Whether each Call tells the most memory it took; garbage is collected before each, which takes a tenth of a
         #: second or two.
         self.measures_memory = False
+        #: Whether each request looks first whether a file of the model changed on disk, which takes some microseconds a
+        #: file.
+        self.follows_files = self._unpacked is None
         #: Called with the live exception of a failed call before its Run is made, where the handler is in this process.
         self.on_exception: Callable[[BaseException], None] | None = None
         self._asked = config_properties or {}, batch_size, max_batch_delay, response_timeout
@@ -146,9 +149,12 @@ class Worker:
         """Answer requests that arrive together, in this order; they form batches of up to `batch_size`.
 
         `on_event` is called while the handler works, with each LogLine and each intermediate wire.Answer of a stream.
-        Never raises for what a client would see as an error. Ctrl-C interrupts the handler, and is raised with the line
-        at which it stood; pressed again, it ends the worker.
+        Never raises for what a client would see as an error. Files of the model that changed on disk are read again
+        first (see `refresh`); LoadError is raised where the handler does not load from them. Ctrl-C interrupts the
+        handler, and is raised with the line at which it stood; pressed again, it ends the worker.
         """
+        if self.follows_files:
+            self.refresh()
         served: list[_Served | None] = []
         queued: list[QueuedRequest] = []
         for request in requests:
@@ -166,7 +172,10 @@ class Worker:
 
     def send(self, request: Request) -> Run:
         """Answer one request; blocks until its batch is done. Requests that several threads send meet in the same
-        queue and window, in real time: with a batch_size above 1, a lone one waits for the whole max_batch_delay."""
+        queue and window, in real time: with a batch_size above 1, a lone one waits for the whole max_batch_delay.
+        Raises LoadError as `predict` does."""
+        if self.follows_files:
+            self.refresh()
         received = self._frontend.receive(request)
         if isinstance(received, Response):
             return self._run([request], [self._rejected(request, received)])
@@ -185,6 +194,30 @@ class Worker:
             if batch_size is not None or self.model.settings() != self.settings:
                 self._register()
         return self._lifecycle.reload(force=force, batch_size=self.batch_size)
+
+    def refresh(self) -> Reload | None:
+        """Do as `reload` does if a file of the model changed on disk since it was read; None if none did.
+
+        The findings of the next Run tell of it. The loaded handler is kept where a file is gone or is still being
+        written, which the findings tell as well, and where Python cannot read one, which raises LoadError.
+        """
+        lifecycle = self._lifecycle
+        with lifecycle.lock:
+            if lifecycle.files is None or (change := lifecycle.files.change()) is None:
+                return None
+            if lifecycle.loaded is None:  # the request loads the handler anyway
+                lifecycle.forgive()
+                return None
+            if change.gone or change.unfinished:
+                told = why.files_gone(change.gone) if change.gone else why.files_unfinished(change.changed)
+                lifecycle.news.append(told)
+                return None
+            if (broken := lifecycle.files.broken(change)) is not None:
+                raise self._unreadable(*broken)
+            reloaded = self.reload()
+            if reloaded.reason != NOTHING_CHANGED:
+                lifecycle.news.append(why.files_changed(change.changed, reloaded.kept, reloaded.reason))
+            return reloaded
 
     def with_envelope(self, name: str | None) -> Worker:
         """This worker as one with another service_envelope, or with None, without one.
@@ -240,25 +273,32 @@ class Worker:
     def __repr__(self) -> str:
         return f"<Worker {self.model.name} {self.model.version}>"
 
+    def _unreadable(self, name: str, error: SyntaxError) -> LoadError:
+        """A file that changed is no Python any more."""
+        info = ErrorInfo.of(error)
+        seen = why.Evidence(error, info, loading=True, files=(name,), setup=self._setup)
+        what = f"{self.model.name} does not load; the handler that was loaded before is kept"
+        return LoadError(what, response=self._refusal(500), error=info, findings=why.explain(seen))
+
     @property
     def _loaded(self) -> WorkerProcess | InProcess | None:
         return self._lifecycle.loaded
 
     def _start(self) -> WorkerProcess | InProcess:
-        message = f"{facts.NOT_STARTED} for model {self.model.name} version: {self._frontend.version}"
-
-        def refusal(status: int) -> Response:
-            return self._frontend.error(status, facts.INTERNAL, message)
-
         if self._unpacked is not None:
             self._unpacked.restore()
         if (wrong := why.unusable(self.model)) is not None:
             answer = self._frontend.error(500, wrong.type, wrong.message)
             raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
         return (InProcess if self.in_process else WorkerProcess)(
-            self.model, self.config, self.batch_size, self.gpu_id, refusal, self.response_timeout,
+            self.model, self.config, self.batch_size, self.gpu_id, self._refusal, self.response_timeout,
             self.startup_timeout,
         )  # fmt: skip
+
+    def _refusal(self, status: int) -> Response:
+        """The management API's answer where the handler does not load."""
+        message = f"{facts.NOT_STARTED} for model {self.model.name} version: {self._frontend.version}"
+        return self._frontend.error(status, facts.INTERNAL, message)
 
     def _serve(self, batch: list[QueuedRequest], hear: Hear | None = None) -> list[_Served]:
         with self._lifecycle.lock:
@@ -281,6 +321,9 @@ class Worker:
                 calls.append(one.call)
             if one.findings:
                 findings |= dict.fromkeys(one.findings)
+        if news := self._lifecycle.news:
+            self._lifecycle.news = []
+            findings |= dict.fromkeys(news)
         return Run(
             tuple([Exchange(request, one.response) for request, one in zip(requests, served, strict=True)]),
             tuple(calls),
@@ -323,9 +366,6 @@ class Worker:
             message, outcome.timings, outcome.logs, outcome.error, envelope, self.config.decode_input_request,
             outcome.memory, (*loaded.seen, *outcome.seen),
         )  # fmt: skip
-        if self._lifecycle.staged_again:
-            self._lifecycle.staged_again = False
-            found = (*found, why.staged_again())
         if died:
             self._lifecycle.died()
         elif 0 < self._client_timeout < outcome.timings.total:

@@ -1,7 +1,19 @@
 """What goes to a handler and what comes back: Request, Response, Call, Run, and who answers: Endpoint.
 
-All of it is plain data. A Run holds no worker, handler, context, tensor or exception, so a cell's output
-keeps no model alive.
+All of it is plain data. A Run holds no worker, handler, context, tensor or exception, so a cell's output keeps no
+model alive.
+
+request.py, part.py, curl.py, shell_words.py
+                a Request, and the ways to make one
+response.py     a response in a word or two (serving has the Response itself)
+run.py          an Exchange, a Run, and the Endpoint that answers
+call.py         one call of the handler: its log, metrics and error
+rows.py         the rows of `data` in a worker's message, as TorchServe decodes them
+finding.py, side_effect.py, geometry.py
+                what is told of a call beside its answer
+
+It may import serving, timing, memory and below. What crosses from a worker or an endpoint to a display is a frozen
+dataclass here; how it is drawn is `view`'s.
 """
 
 from handlerkit.messages.call import Call, ErrorInfo, Frame, LogLine, Metric

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from handlerkit.errors import RequestError
@@ -44,10 +44,23 @@ class Part:
     def file(
         cls, name: str, file: str | Path, *, filename: str | None = None, content_type: str | None = GUESS
     ) -> Part:
-        """A file as `curl -F name=@file` sends it; `content_type=None` sends none."""
+        """A file under its name, with the content type of that name as a browser sends it; `content_type=None` sends
+        none."""
         filename = filename or Path(file).name
         kind = guess_type(filename) if content_type == GUESS else content_type
         return cls(name, read_file(file), filename, kind)
+
+    @classmethod
+    def of(cls, name: str, value: Part | str | bytes | Path) -> Part:
+        """The part of this name: text, bytes, a file, or another part under this name. Raises RequestError for anything
+        else, and for a file that cannot be read."""
+        if isinstance(value, Part):
+            return replace(value, name=name)
+        if isinstance(value, Path):
+            return cls.file(name, value)
+        if not isinstance(value, str | bytes):
+            raise RequestError(f"part {name!r} is str, bytes, a Path or a Part, not {type(value).__name__}")
+        return cls(name, value)
 
     def encode(self) -> bytes:
         """The part's head and body, as they stand between two delimiters."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from handlerkit.errors import RequestError
 from handlerkit.messages.curl import read_curl
@@ -22,10 +22,12 @@ class Request(HttpRequest):
     """One HTTP request to a served model.
 
     `path` None means /predictions/<the endpoint's model>. `query` is the raw query string, without "?".
-    Host and Content-Length are added by whoever sends it. `label` names the request in displays only.
+    Host and Content-Length are added by whoever sends it. `label` names the request in displays only; `sent_to` is the
+    URL of the server and the name of the model that `as_curl` and `as_python` send it to.
     """
 
     label: str = field(default="", compare=False)
+    sent_to: tuple[str, str] = field(default=("http://127.0.0.1:8080", "MODEL"), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", pairs(self.headers))
@@ -60,11 +62,17 @@ class Request(HttpRequest):
         return cls._typed(urlencode(fields, doseq=True).encode(), "application/x-www-form-urlencoded", rest)
 
     @classmethod
-    def multipart(cls, *parts: Part, boundary: str | None = None, **rest: Any) -> Request:
-        """multipart/form-data of these parts, in this order (RFC 7578)."""
+    def multipart(
+        cls,
+        *parts: Part | Mapping[str, Part | str | bytes | Path],
+        boundary: str | None = None,
+        **rest: Any,
+    ) -> Request:
+        """multipart/form-data of these parts, in this order (RFC 7578). A mapping names parts: text, bytes, a file or a
+        Part each."""
         mark = boundary or f"handlerkit-{uuid.uuid4().hex}"
         line = b"--" + mark.encode()
-        body = b"".join(line + b"\r\n" + part.encode() + b"\r\n" for part in parts) + line + b"--\r\n"
+        body = b"".join(line + b"\r\n" + part.encode() + b"\r\n" for part in _parts(parts)) + line + b"--\r\n"
         return cls._typed(body, f"multipart/form-data; boundary={mark}", rest)
 
     @classmethod
@@ -79,28 +87,31 @@ class Request(HttpRequest):
 
     @classmethod
     def curl(cls, command: str, /) -> Request:
-        """The request a curl command line would send: -X -H -d --data-binary --data-raw --data-urlencode
-        -F -T -G -I --json -u -A are understood. The URL's host is not used.
+        """The request that a curl command line sends, but for curl's own User-Agent and `Accept: */*`. The options that
+        shape a request are understood: -X -H -d --data-binary --data-raw --data-urlencode --json -F --form-string -T -G
+        -I -u -A -e -b -r --oauth2-bearer --url-query --compressed. The URL's host is not used.
 
         Raises RequestError for an option it does not know, and for a file it cannot read.
         """
         read = read_curl(command)
-        shaped = cls.multipart(*read.parts, headers=read.headers) if read.parts else None
-        return cls(
-            read.method,
-            read.path,
-            shaped.headers if shaped else read.headers,
-            read.query,
-            shaped.body if shaped else read.body,
-            read.label,
-        )
+        headers, body = read.headers, read.body
+        if read.parts:
+            mark = uuid.uuid4().hex
+            headers = tuple(  # curl adds the boundary to the command's own type
+                (name, f"{value}; boundary={mark}" if name.lower() == "content-type" else value)
+                for name, value in headers
+            )
+            shaped = cls.multipart(*read.parts, boundary=mark, headers=headers)
+            headers, body = shaped.headers, shaped.body
+        return cls(read.method, read.path, headers, read.query, body, read.label)
 
     def with_headers(self, headers: HeadersLike) -> Request:
         """The same request with these headers after its own."""
         return replace(self, headers=self.headers + pairs(headers))
 
-    def as_curl(self, url: str = "http://127.0.0.1:8080", model: str = "MODEL") -> str:
-        """A curl command that sends this request byte for byte, bodies of up to 64 KiB inline."""
+    def as_curl(self, url: str = "", model: str = "") -> str:
+        """A curl command that sends this request byte for byte, bodies of up to 64 KiB inline; to `sent_to` unless told
+        otherwise."""
         words = ["curl", "-X", self.method]
         if self.body and self.content_type is None:
             words += ["-H", "Content-Type:"]  # curl would add its own
@@ -109,23 +120,33 @@ class Request(HttpRequest):
         if self.body:
             printable = len(self.body) <= 65536 and _is_printable(self.body)
             words += ["--data-raw", self.body.decode()] if printable else ["--data-binary", f"@{self.label or 'body'}"]
-        words.append(url + self.target(model))
+        words.append((url or self.sent_to[0]) + self.target(model or self.sent_to[1]))
         return shlex.join(words)
 
-    def as_python(self, url: str = "127.0.0.1:8080", model: str = "MODEL") -> str:
-        """A program of the standard library alone that sends this request."""
+    def as_python(self, url: str = "", model: str = "") -> str:
+        """A program of the standard library alone that sends this request, to `sent_to` unless told otherwise."""
+        address = urlsplit(url if "//" in url else f"//{url}" if url else self.sent_to[0])
         inline = len(self.body) <= 65536
         body = repr(self.body) if inline else f"open({self.label or 'body'!r}, 'rb').read()"
+        kind = "HTTPSConnection" if address.scheme == "https" else "HTTPConnection"
         return (
-            "from http.client import HTTPConnection\n\n"
-            f"connection = HTTPConnection({url!r})\n"
+            f"from http.client import {kind}\n\n"
+            f"connection = {kind}({address.netloc!r})\n"
             f"body = {body}\n"
             f"headers = {dict(self.headers)!r}\n"
-            f"connection.request({self.method!r}, {self.target(model)!r}, body, headers)\n"
+            f"connection.request({self.method!r}, {self.target(model or self.sent_to[1])!r}, body, headers)\n"
             "response = connection.getresponse()\n"
             "print(response.status, response.reason)\n"
             "answer = response.read()\n"
         )
+
+
+def _parts(given: Sequence[Part | Mapping[str, Part | str | bytes | Path]]) -> Iterator[Part]:
+    for one in given:
+        if isinstance(one, Part):
+            yield one
+        else:
+            yield from (Part.of(name, value) for name, value in one.items())
 
 
 def _is_printable(body: bytes) -> bool:

@@ -1,7 +1,18 @@
-"""The notebook: one session, and the magics that are doors to it.
+"""The notebook: one session, and the magics that call it.
 
-parsers.py      the options of each magic, which the command line (handlerkit.cli) reads as well; no IPython
-magics.py       the magics, their completion, and what IPython shows by which type
-session.py      what they call; entry, versions, standby and others hold what a session remembers
-results.py      what its functions return beside Runs, Checks and Reports
+commands.py       every command once: its options, its examples, and what it calls. No IPython
+options.py        how a line of options is read, and its mistakes
+magics.py         the commands as IPython's magics, and what IPython shows by which type
+completion.py     what Tab offers
+session.py        what the commands call, `hk.session`
+session_model.py  one model of the session: its worker, archive and last Run; versions.py keeps its earlier handlers
+requests.py       what is sent: files, wildcards, folders and values as Requests
+cell.py           cells as Python files
+exports.py, verify_server.py, bench_runs.py, previews.py
+                  what %export, %verify, %bench and %preview do
+results.py        what a command returns beside Runs, Checks and Reports
+progress.py       what a long command says
+
+It may import everything but cli. To add a magic: its options and a Command in commands.py, and a method of its name in
+session.py.
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from handlerkit import bench
+from handlerkit import bench, endpoints
 from handlerkit.bench import Bench
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Endpoint, Request
@@ -44,15 +44,16 @@ def in_process(plan: Plan, worker: Endpoint, against: tuple[str, AbstractContext
 
 
 def served(plan: Plan, endpoint: Any, model: Model, registered: Mapping[str, Any], concurrency: int | None) -> Bench:
-    """The figures of a running endpoint, or ("server") of a real TorchServe that knows each batch size in turn."""
-    from handlerkit.endpoints.server import Server
+    """The figures of a running endpoint, or of the one of that name, which is served with each batch size in turn.
 
+    Raises ConfigError for a name that no endpoint has.
+    """
     with step("measuring") as say:
 
         def serve(batch: int) -> AbstractContextManager[Endpoint]:
-            if endpoint != "server":
+            if not isinstance(endpoint, str):
                 return nullcontext(endpoint)
-            return Server(model, **{**registered, "batch_size": batch}, progress=say)
+            return endpoints.serve(endpoint, model, **{**registered, "batch_size": batch}, progress=say)
 
         return bench.measure_clients(serve, *plan.samples, **plan.options, concurrency=concurrency, progress=say)
 

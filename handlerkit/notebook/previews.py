@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from handlerkit.errors import RequestError
-from handlerkit.messages import Request
-from handlerkit.messages.part import guess_type
-from handlerkit.notebook.payload import to_request
 from handlerkit.view.preview.preview import Preview
 
 
@@ -26,7 +20,7 @@ class Saved:
 
 
 class Previews:
-    """At most one live preview a model: each holds photographs, here and in the browser."""
+    """At most one live preview a model: each holds pictures, here and in the browser."""
 
     def __init__(self) -> None:
         self._live: dict[str, Preview] = {}
@@ -52,23 +46,6 @@ class Previews:
     def close_all(self) -> None:
         for model in list(self._live):
             self.close(model)
-
-
-def requests(what: Iterable[Any], wrap: Callable[[Request], Request]) -> list[Request]:
-    """The samples: a folder stands for the pictures in it, everything else is what `%request` takes.
-
-    Raises RequestError for a folder without pictures, and for what cannot be sent.
-    """
-    return [wrap(to_request(one)) for each in what for one in _files(each)]
-
-
-def _files(what: Any) -> list[Any]:
-    if not isinstance(what, str | Path) or "\n" in str(what) or not (folder := Path(what).expanduser()).is_dir():
-        return [what]
-    files = sorted(file for file in folder.iterdir() if guess_type(file.name).startswith("image/"))
-    if not files:
-        raise RequestError(f"there is no picture in {str(what)!r}")
-    return files
 
 
 def saved(preview: Preview, file: str | Path, every: bool) -> Saved:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from handlerkit.check import Check
+from handlerkit.formatting import visible
 from handlerkit.messages import Finding
 from handlerkit.model import Model
 from handlerkit.view.html.checks import drawn
@@ -67,15 +68,17 @@ _OPTIONS = {
 
 @dataclass(frozen=True)
 class Awaiting:
-    """A model whose handler is still to be written, and the name of the target that it is to run in."""
+    """A model whose handler is still to be written, the name of the target that it will run in, and a line to add."""
 
     name: str
     files: tuple[str, ...]
     target: str = "declared"
+    note: str = ""
 
     def __repr__(self) -> str:
-        travels = f" with {', '.join(self.files)}" if self.files else ""
-        return f"{self.name}{travels}{_for(self.target)}; its handler is still to come: write it in a %%handler cell"
+        files = f" with {', '.join(self.files)}" if self.files else ""
+        head = f"{self.name}{files}{_for(self.target)}; its handler is still to come: write it in a %%handler cell"
+        return "\n".join(filter(None, [head, self.note]))
 
 
 def _for(target: str) -> str:
@@ -98,7 +101,7 @@ class Ready:
         comma = "," if ":" in self.reason else ""
         head = f"{self.model}: {self.found}, {self.reason}{comma} in {duration(self.seconds)}"
         told = [*_without_warnings(self.logs), *(f"worth knowing: {finding}" for finding in self.findings)]
-        return "\n".join([head, *(f"  {line}" for line in told)])
+        return visible("\n".join([head, *(f"  {line}" for line in told)]))
 
 
 #: A Python warning about a line of an installed package: nothing the handler's author wrote.

@@ -6,55 +6,55 @@ import atexit
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlerkit import envelope as envelopes
-from handlerkit.archive import Archive
 from handlerkit.bench import Bench
 from handlerkit.check import Check, check
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
-from handlerkit.messages import Endpoint, Geometry, HeadersLike, Part, Request, Run
+from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
-from handlerkit.notebook import bench_runs, cell, previews
-from handlerkit.notebook.export_checks import before_export, refuse_errors, requirements_written
-from handlerkit.notebook.payload import to_request
+from handlerkit.notebook import bench_runs, cell, exports, previews
+from handlerkit.notebook.options import did_you_mean
 from handlerkit.notebook.previews import Previews, Saved
-from handlerkit.notebook.progress import bytes_written
+from handlerkit.notebook.requests import display, send, to_requests
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
 from handlerkit.notebook.session_model import SessionModel, envelope_of, fingerprint
 from handlerkit.notebook.verify_server import VerifyServer
 from handlerkit.targets import NAMES, find
 from handlerkit.unpack import Unpacked
-from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
+from handlerkit.verify import Envelopes, Report, verify
 from handlerkit.view.diff.comparison import Comparison, compare
 from handlerkit.view.preview.preview import Preview
 
 if TYPE_CHECKING:
     from handlerkit.endpoints.server import Server
 
-#: What the worker and the server are registered with; the rest of `Session.model`'s options are Model's.
+#: What the worker and the server are registered with.
 _REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id")
 #: The options of `%model NAME` alone.
 _NO_OPTIONS: dict[str, Any] = {
     **dict.fromkeys(("handler", "serialized_file", "model_file", "requirements_file", "config_file")),
     "version": "1.0",
     "extra_files": [],
+    "runtime": "python",
 }
+#: What `Session.export` does if nothing else is said.
+_EXPORT: dict[str, Any] = {"folder": "model_store", "archive_format": "default", "force": False}
 
 
 class Session:
     """What one notebook works on. `%model` chooses a model, the other calls go to it."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, SessionModel] = {}
+        self._models: dict[str, SessionModel] = {}
         self._current: SessionModel | None = None
         self._folder: OwnFolder | None = None
-        self._standby = VerifyServer()
+        self._verify_server = VerifyServer()
         self._previews = Previews()
         #: Called with a model's name after its handler was loaded.
         self.on_load: list[Callable[[str], object]] = [self._previews.again]
@@ -74,20 +74,32 @@ class Session:
         extra_files: str | Iterable[str] = (),
         requirements_file: str | None = None,
         config_file: str | None = None,
+        runtime: str = "python",
         target: PathLike | None = None,
+        export_path: PathLike | None = None,
+        archive_format: str | None = None,
+        force: bool = False,
         **registered: Any,
     ) -> Described | Awaiting:
-        """Choose what the archive will hold, in torch-model-archiver's words; with no argument, show the current model.
+        """Choose what the archive will hold, with torch-model-archiver's options; with no argument, show the current
+        model.
 
-        A Model in the place of the name, or an `archive` (`.mar`, `.tar.gz` or a folder), brings its own name, version
-        and files. An archive is unpacked into a temporary folder, for as long as the session has the model.
-        `target` is the environment that `check`, `export`, `verify` and `bench` mean where they are given none
-        ("declared"), as of handlerkit.Server.
-        `registered`: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
-        A name used before chooses that model again; with a version or files, it starts that model anew. `target` and
-        `registered` alone change a model that is there, the current one without a name, and leave its files. Raises
-        ModelError when the files and names do not fit together, ArchiveError for what is no archive or one that
-        unpack() would refuse, TargetError for a target that is not known.
+        Args:
+            name: a Model brings its own version and files. A name used before chooses that model again; with a version
+                or files, it starts that model anew.
+            archive: a `.mar`, `.tar.gz` or folder that brings its own name, version and files. It is unpacked into a
+                temporary folder, which is kept as long as the session has the model.
+            version, handler, serialized_file, model_file, extra_files, requirements_file, config_file, runtime: as of
+                Model.
+            target: the environment that `check`, `export`, `verify` and `bench` use if they are given none, as of
+                handlerkit.Server ("declared").
+            export_path, archive_format, force: what `export` does if it is not told: its folder, archive_format and
+                force.
+            registered: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
+
+        `target`, the three of `export` and `registered` alone change a model that exists, the current one without a
+        name, and leave its files. Raises ModelError if the files and names do not fit together, ArchiveError for what
+        is no archive or one that unpack() would refuse, TargetError for an unknown target.
         """
         if unknown := set(registered) - set(_REGISTERED):
             raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
@@ -99,31 +111,39 @@ class Session:
             "extra_files": [extra_files] if isinstance(extra_files, str) else list(extra_files),
             "requirements_file": requirements_file,
             "config_file": config_file,
+            "runtime": runtime,
         }
         registered = {key: value for key, value in registered.items() if value is not None}
+        archiver = {"folder": export_path, "archive_format": archive_format, "force": force or None}
+        archiver = {key: value for key, value in archiver.items() if value is not None}
         given = [key for key, value in options.items() if value != _NO_OPTIONS[key]]
         where = _existing_target(target, "declared")
         if (archive is not None or isinstance(name, Model)) and given:
             raise ModelError("a Model and an archive bring their own version and files: leave the other options out")
-        if archive is not None:
-            if isinstance(name, Model):
-                raise ModelError("a Model has its own files: leave the archive out")
-            return self._begin(self._unpacked(archive, name, registered, where))
         if isinstance(name, Model):
-            return self._begin(SessionModel(name.name, name.options(), registered, self._keep, where))
-        if name is None and given:
-            raise ModelError(
-                f"name the model: %model NAME {' '.join(f'--{key} ...' for key in given).replace('_', '-')}"
-            )
-        if name is not None and name.endswith(".mar"):
+            if archive is not None:
+                raise ModelError("a Model has its own files: leave the archive out")
+            model = SessionModel(name.name, name.options(), registered, self._keep, where)
+        elif archive is not None:
+            model = self._unpacked(archive, name, registered, where)
+        elif name is None and given:
+            options_given = " ".join(f"--{key} ..." for key in given).replace("_", "-")
+            raise ModelError(f"name the model: %model NAME {options_given}")
+        elif name is None or (name in self._models and not given):
+            self._current = model = self._chosen() if name is None else self._models[name]
+            model.register(registered, _existing_target(target, model.target))
+            model.archiver |= archiver
+            return model.facts()
+        elif name.endswith(".mar"):
             raise ModelError(f"{name} names an archive: use %model --archive {name}")
-        if name is None or (name in self._entries and not given):
-            self._current = self._chosen() if name is None else self._entries[name]
-            self._current.register(registered, _existing_target(target, self._current.target))
-            return self._current.facts()
-        # a default handler stands in, so that every other slip is found now and not with the handler
-        Model(name, **{**options, "handler": handler or "base_handler"})
-        return self._begin(SessionModel(name, options, registered, self._keep, where))
+        else:
+            # a default handler stands in, so that every other mistake is found now and not with the handler
+            Model(name, **{**options, "handler": handler or "base_handler"})
+            model = SessionModel(name, options, registered, self._keep, where)
+        model.archiver = archiver
+        near = did_you_mean(model.name, [*self._models]) if isinstance(name, str) and not (given or archive) else ""
+        self._begin(model)
+        return model.facts(f"{model.name} is a new model{near}" if near else "")
 
     def use(
         self,
@@ -140,7 +160,7 @@ class Session:
         Args:
             handler: a file, a default handler's name, a ready-made one such as "handlerkit:classifier", or a class of
                 a notebook cell, whose module is then the source of that cell.
-            function: the function that is the entry point, instead of a class or `handle`.
+            function: the function that is the model point, instead of a class or `handle`.
             from_: the ready-made handler that the file was begun with: the module it needs travels along, and a file
                 that is not there yet is written with its source.
             reload: load it anew in any case.
@@ -150,26 +170,26 @@ class Session:
         name = self._write_class(handler) if isinstance(handler, type) else str(handler)
         if self._current is None:
             self.model(re.sub(r"\W", "_", Path(name).stem))
-        entry = self._chosen()
+        model = self._chosen()
         if from_ is not None:
             source = ready_made(from_).read_text()
             if not Path(name).with_suffix(".py").is_file():
                 cell.write(name, "\n" + source)  # as a %%handler cell is written
-            if str(READY_MADE_MODULE) not in entry.options["extra_files"]:
-                entry.options["extra_files"].append(str(READY_MADE_MODULE))
+            if str(READY_MADE_MODULE) not in model.options["extra_files"]:
+                model.options["extra_files"].append(str(READY_MADE_MODULE))
         stem = name.removesuffix(".py")
-        entry.make_room(Path(f"{stem}.py"))
-        return self._load(entry, f"{stem}:{function}" if function else name, force=reload)
+        model.make_room(Path(f"{stem}.py"))
+        return self._load(model, f"{stem}:{function}" if function else name, force=reload)
 
     def module(self, file: str, source: str) -> Written:
         """Write a helper module that travels with the current model as an extra file, and load the handler again."""
-        entry = self._chosen()
+        model = self._chosen()
         path = cell.write(file, source)
-        entry.make_room(path)
-        if str(path) not in entry.options["extra_files"]:
-            entry.options["extra_files"].append(str(path))
-        reloaded = self._load(entry, entry.options["handler"]) if entry.worker else None
-        return Written(str(path), entry.name, reloaded)
+        model.make_room(path)
+        if str(path) not in model.options["extra_files"]:
+            model.options["extra_files"].append(str(path))
+        reloaded = self._load(model, model.options["handler"]) if model.worker else None
+        return Written(str(path), model.name, reloaded)
 
     def request(
         self,
@@ -191,9 +211,10 @@ class Session:
         """Send requests through the current model's worker.
 
         Args:
-            what: Requests, files, or payloads: dict and list go as JSON, str that names no file as text, bytes as
-                they are, a PIL image as PNG, an array as nested lists. They arrive together. With none and no parts,
-                a GET without a body is sent.
+            what: Requests, files, wildcards, folders of pictures, or payloads: dict and list are sent as JSON, a str
+                that names no file as text, bytes as they are, a PIL image as PNG, an array as nested lists. They arrive
+                together. With none and no parts, a GET without a body is sent. A file has the Content-Type of its name,
+                as a browser sends it.
             envelope: wrap each payload for this envelope, and serve with it. "all" sends each payload, one after the
                 other, without an envelope and in every one, and compares the answers; `last` stays as it is.
             as_tensor: an envelope carries an image's pixels instead of its file.
@@ -204,32 +225,26 @@ class Session:
             method, path, query: as of Request.
             against: compare the answers with those of this Run; "previous": of the model's last one.
             shown_as: the name of the view that shows the answers, instead of the one that fits.
-            geometry: what the handler does to a photograph: "stretch", or such as "resize 256 crop 224".
+            geometry: how the handler scales the input image: "stretch", or for example "resize 256 crop 224".
             debug: load the handler in this process for this request, where breakpoint() stops and %debug opens the
                 exception that it raised. Little is isolated then: see Worker's `in_process`.
 
-        Raises RequestError for what cannot be sent, LoadError where the handler does not load.
+        Raises RequestError for what cannot be sent, LoadError if the handler does not load.
         """
-        entry = self._chosen()
+        model = self._chosen()
         if batch < 1:
             raise RequestError(f"batch says how many of each request are sent together, 1 or more, not {batch}")
-        payloads = [*what, *([Request.multipart(*form)] if (form := tuple(parts)) else [])]
         changes = {key: value for key, value in (("method", method), ("path", path), ("query", query)) if value}
-        requests = [to_request(one, content_type, headers, **changes) for one in payloads or [Request("GET")]]
-        shown, before = _shown(shown_as, geometry), entry.compared_with(against)
-        worker = entry.serve_here(batch) if debug else entry.serve(batch)
-        with worker if debug else nullcontext():
-            if envelope == "all":
-                if not payloads:
-                    raise RequestError("there is nothing to send in every envelope: name a file or a variable")
-                return compare_envelopes(requests, worker.with_envelope, batch=batch, as_tensor=as_tensor)
-            asked = worker
-            if envelope is not None:
-                asked = worker.with_envelope(envelope)
-                if payloads:
-                    requests = [envelopes.wrap(envelope, one, as_tensor=as_tensor) for one in requests]
-            run = replace(asked.predict(*(one for one in requests for _ in range(batch))), **shown)
-        entry.last = run
+        form = [Request.multipart(*fields)] if (fields := tuple(parts)) else []
+        options = {"content_type": content_type, "headers": headers, **changes}
+        requests = to_requests([*what, *form], **options)
+        if not requests and envelope != "all":
+            requests = to_requests([Request("GET")], **options)
+        shown, before = display(shown_as, geometry), model.compared_with(against)
+        sent = send(model, requests, batch, envelope, as_tensor, debug)
+        if isinstance(sent, Envelopes):
+            return sent
+        model.last = run = replace(sent, **shown)
         if run.ok:
             self.last_exception = None
         return compare(before, run) if before is not None else run
@@ -247,54 +262,41 @@ class Session:
         where = _existing_target(target, self._current.target if self._current else "declared")
         if archive is not None:
             return check(archive, target=where)
-        entry = self._chosen()
-        return check(entry.build(), target=where, runs=entry.runs)
+        model = self._chosen()
+        return check(model.build(), target=where, runs=model.runs)
 
     def export(
         self,
-        folder: str | Path = "model_store",
+        folder: PathLike | None = None,
         *,
-        archive_format: str = "default",
-        force: bool = False,
+        archive_format: str | None = None,
+        force: bool | None = None,
         strict: bool = False,
         requirements: str | None = None,
         target: PathLike | None = None,
     ) -> Exported:
-        """Check the current model, and write its archive; what was never loaded is loaded to tell whether it does.
+        """Check the current model, and write its archive. A handler that was never loaded is loaded first, to say
+        whether it does.
 
         Args:
-            folder: where to; it is created.
+            folder: the folder to write to, which is created; without it the one that `model` was given, or model_store.
             archive_format: default, zip-store, tgz or no-archive.
-            force: replace an archive that is there.
-            strict: write nothing if the check finds an error, or the handler does not load.
+            force: replace an archive that exists.
+            strict: write nothing if the check finds an error or the handler does not load.
             requirements: "auto" writes the requirements file that the check asks for, with the versions installed here,
                 to NAME-requirements.txt, and puts it into the archive.
             target: the environment it is checked for, as of handlerkit.check; the model's own without it.
 
-        Raises ArchiveError where an archive is there already, and for what `strict` refuses; TargetError for a target
-        that is not known; ModelError where the model has another requirements file than "auto" writes.
+        Raises ArchiveError if the archive exists, and for what `strict` refuses; TargetError for an unknown target;
+        ModelError if the model has another requirements file than "auto" writes.
         """
         if requirements not in (None, "auto"):
             raise ModelError(f"requirements is 'auto' or None, not {requirements!r}: a file is named to the model")
-        entry = self._chosen()
-        target, notes = _existing_target(target, entry.target), []
-        with ExitStack() as stack:
-            if requirements:
-                notes.append(stack.enter_context(requirements_written(entry, target)))
-            model = entry.build()
-            checked = before_export(model, target, entry.runs)
-            if failure := entry.load_failure():
-                notes.append(failure)
-            if strict:
-                refuse_errors(model, checked, failure)
-            progress = stack.enter_context(bytes_written(f"writing {model.name}"))
-            path = Archive(model, archive_format).save(folder, force=force, progress=progress)
-        entry.archive, entry.fingerprint = path, fingerprint(model)
-        written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-        size = sum(file.stat().st_size for file in written)
-        names = tuple(one.name for one in model.entries())
-        notes += filter(None, [checked.problem])
-        return Exported(Path(folder) / path.name, size, names, checked.check, tuple(notes))
+        model = self._chosen()
+        given = {"folder": folder, "archive_format": archive_format, "force": force or None}
+        options = _EXPORT | model.archiver | {key: value for key, value in given.items() if value is not None}
+        where = _existing_target(target, model.target)
+        return exports.export(model, **options, strict=strict, requirements=bool(requirements), target=where)
 
     def verify(
         self,
@@ -317,24 +319,24 @@ class Session:
 
         Raises TargetError for a target that is not known, and where its environment cannot be made.
         """
-        entry = self._chosen()
-        where = _existing_target(target, entry.target)
-        run = run or entry.last
+        model = self._chosen()
+        where = _existing_target(target, model.target)
+        run = run or model.last
         if run is None:
-            raise RequestError(f"nothing to verify yet: send {entry.name} a request first")
+            raise RequestError(model.advice or f"nothing to verify yet: send {model.name} a request first")
         if endpoint is not None and not isinstance(endpoint, str | Path):
             return verify(run, endpoint, ignore, rtol)
-        archive = Path(endpoint) if endpoint is not None else entry.written_archive()
-        registered = entry.served(envelope_of(run)) | {"target": where}
-        if entry.worker is not None:
-            registered["batch_size"] = entry.worker.batch_size  # --batch may have raised it
-        return self._standby.verify(run, archive, registered, ignore, rtol)
+        archive = Path(endpoint) if endpoint is not None else model.written_archive()
+        registered = model.served(envelope_of(run)) | {"target": where}
+        if model.worker is not None:
+            registered["batch_size"] = max(model.worker.batch_size, *(len(call.rows) for call in run.calls), 1)
+        return self._verify_server.verify(run, archive, registered, ignore, rtol)
 
     @property
     def server(self) -> Server:
         """The TorchServe that `verify` keeps up from check to check: `server.log()` tells what it did, and after
         `server.stop()` the next check starts it again. Raises ServerError before the first check."""
-        return self._standby.server
+        return self._verify_server.server
 
     def bench(
         self,
@@ -360,18 +362,20 @@ class Session:
         Ctrl-C ends it, and what was measured until then is returned. Raises RequestError for nothing to send,
         ResponseError where the first answer is no success, ModelError where there is nothing to compare with.
         """
-        entry = self._chosen()
-        replayed = entry.last if not what else None
-        samples = dict.fromkeys(replayed.requests if replayed else map(to_request, what))
+        model = self._chosen()
+        replayed = model.last if not what else None
+        samples = dict.fromkeys(replayed.requests if replayed else to_requests(what))
         envelope = envelope_of(replayed)
         plan = bench_runs.Plan(tuple(samples), tuple(batch_sizes), repeats, warm_up)
         if endpoint is not None:
             if against or profile:
                 raise HandlerkitError("against and profile look into this process: leave them or the endpoint out")
-            return bench_runs.served(plan, endpoint, entry.build(), entry.served(envelope), concurrency)
-        worker = entry.serve(max(plan.batch_sizes, default=1))
+            return bench_runs.served(plan, endpoint, model.build(), model.served(envelope), concurrency)
+        worker = model.serve(max(plan.batch_sizes, default=1))
         asked = worker.with_envelope(envelope) if envelope else worker
-        other = None if against is None else (against, entry.earlier(against, self._entries, envelope))
+        other = (
+            None if against is None else (against, model.earlier(against, self._models, envelope, worker.batch_size))
+        )
         found = bench_runs.in_process(plan, asked, other)
         return bench_runs.profiled(found, plan, asked) if profile else found
 
@@ -393,25 +397,25 @@ class Session:
             envelope, shown_as, geometry: as of `request`.
             save: write a page that works offline: with the answers to `what`, or else those of the live preview.
 
-        Raises RequestError for what cannot be sent, LoadError where the handler does not load.
+        Raises RequestError for what cannot be sent, LoadError if the handler does not load.
         """
-        entry = self._chosen()
-        name, live = entry.name, self._previews.of(entry.name)
+        model = self._chosen()
+        name, live = model.name, self._previews.of(model.name)
         if save is not None and live is not None and not what:
             return previews.saved(live, save, every=False)
-        last = entry.last if not what else None
-        shown, envelope = _shown(shown_as or (last.shown_as if last else ""), geometry), envelope or envelope_of(last)
+        last = model.last if not what else None
+        shown, envelope = display(shown_as or (last.shown_as if last else ""), geometry), envelope or envelope_of(last)
 
         def wrap(request: Request) -> Request:
             return envelopes.wrap(envelope, request) if envelope else request
 
         def predict(request: Request) -> Run:
-            asked = self._entries.get(name, entry)  # %model may have begun it anew
+            asked = self._models.get(name, model)  # %model may have begun it anew
             worker = asked.serve()
             asked.last = replace((worker.with_envelope(envelope) if envelope else worker).predict(request), **shown)
             return asked.last
 
-        samples = dict.fromkeys(last.requests) if last else previews.requests(what, wrap)
+        samples = dict.fromkeys(last.requests) if last else map(wrap, to_requests(what))
         preview = Preview(samples, predict, wrap=wrap, title=name)
         if save is not None:
             return previews.saved(preview, save, every=True)
@@ -429,11 +433,11 @@ class Session:
 
     def close(self) -> None:
         """Forget every model, remove what was staged for them, and end the TorchServe that `verify` keeps up."""
-        self._standby.stop()
+        self._verify_server.stop()
         self._previews.close_all()
-        for entry in self._entries.values():
-            entry.discard()
-        self._entries.clear()
+        for model in self._models.values():
+            model.discard()
+        self._models.clear()
         self._current = None
         if self._folder is not None:
             self._folder.remove()
@@ -451,28 +455,27 @@ class Session:
         unpacked = Unpacked(archive)
         try:
             options = unpacked.model.options()
-            entry = SessionModel(
+            model = SessionModel(
                 name or unpacked.model.name, options, registered, self._keep, target, unpacked=unpacked
             )
-            entry.fingerprint = fingerprint(entry.build())
+            model.fingerprint = fingerprint(model.build())
         except BaseException:
             unpacked.close()
             raise
-        if entry.name == unpacked.model.name:
-            entry.archive = Path(archive).expanduser()
-        return entry
+        if model.name == unpacked.model.name:
+            model.archive = Path(archive).expanduser()
+        return model
 
-    def _begin(self, entry: SessionModel) -> Described | Awaiting:
-        """Take it for the current model, in the place of one of its name."""
-        if (before := self._entries.pop(entry.name, None)) is not None:
+    def _begin(self, model: SessionModel) -> None:
+        """Make it the current model, in place of one of its name."""
+        if (before := self._models.pop(model.name, None)) is not None:
             before.discard()
-        self._entries[entry.name] = self._current = entry
-        return entry.facts()
+        self._models[model.name] = self._current = model
 
-    def _load(self, entry: SessionModel, handler: str, *, force: bool = False) -> Ready:
-        ready = entry.load(handler, force=force)
+    def _load(self, model: SessionModel, handler: str, *, force: bool = False) -> Ready:
+        ready = model.load(handler, force=force)
         for hook in self.on_load:
-            hook(entry.name)
+            hook(model.name)
         return ready
 
     def _keep(self, error: BaseException) -> None:
@@ -499,19 +502,6 @@ def _existing_target(name: PathLike | None, default: PathLike) -> PathLike:
         return default
     find(name)
     return name if name in NAMES else Path(name).expanduser().absolute()
-
-
-def _shown(shown_as: str, geometry: str) -> dict[str, Any]:
-    """What the user says of a Run's display. Raises RequestError for a name or a geometry that is none."""
-    from handlerkit import view
-
-    if shown_as and shown_as not in view.names():
-        raise RequestError(f"there is no view {shown_as!r}: choose one of {', '.join(view.names())}")
-    try:
-        said = {"geometry": Geometry.parse(geometry)} if geometry else {}
-    except ValueError as problem:
-        raise RequestError(str(problem)) from None
-    return {"shown_as": shown_as, **said}
 
 
 #: The one session of this notebook.

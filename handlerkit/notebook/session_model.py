@@ -11,26 +11,43 @@ from typing import Any
 
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
-from handlerkit.messages import Endpoint, Run
+from handlerkit.messages import Endpoint, Request, Run
 from handlerkit.model import Model, PathLike
 from handlerkit.notebook import bench_runs
 from handlerkit.notebook.results import Awaiting, Described, Ready
 from handlerkit.notebook.versions import Versions
+from handlerkit.serving.config import whole_number
+from handlerkit.serving.torchserve_facts import METRIC
 from handlerkit.unpack import Unpacked, read_manifest
 from handlerkit.worker_process.hot_reload.reload import Reload
 
 
 @dataclass
 class SessionModel:
-    """`options` are Model's, `registered` Worker's, `target` is where the archive is to run. `keep` is called with the
-    live exception of a failed call or load. `fingerprint` tells whether the archive is up to date, `failure`
-    what did not load, and why; `unpacked` holds the files of a model that came out of an archive."""
+    """One model.
+
+    Attributes:
+        name: as of Model.
+        options: the other arguments of Model.
+        registered: what Worker takes beside the model.
+        keep: called with the live exception of a failed call or load.
+        target: where the archive will run.
+        archiver: what %model said about %export.
+        worker: the one that serves it, once it was needed.
+        archive: the one that was written, or that it came from.
+        fingerprint: of the files in that archive.
+        failure: the fingerprint of files that did not load, and why.
+        last: its last Run.
+        versions: the handlers that were loaded.
+        unpacked: holds the files of a model that came out of an archive.
+    """
 
     name: str
     options: dict[str, Any]
     registered: dict[str, Any]
     keep: Callable[[BaseException], None]
     target: PathLike = "declared"
+    archiver: dict[str, Any] = field(default_factory=dict)
     worker: Worker | None = None
     archive: Path | None = None
     fingerprint: object = None
@@ -48,17 +65,23 @@ class SessionModel:
         return Model(self.name, **self.options)
 
     @property
+    def address(self) -> tuple[str, str]:
+        """Where clients of a server send its requests: the server's URL, and the model's name."""
+        config = self.registered.get("config_properties") or {}
+        return config.get("inference_address", Request().sent_to[0]), self.name
+
+    @property
     def runs(self) -> tuple[Run, ...]:
         """What was seen of it while it ran: the last Run."""
         return (self.last,) if self.last is not None else ()
 
-    def facts(self) -> Described | Awaiting:
-        """What the archive will hold, and where it is to run."""
+    def facts(self, note: str = "") -> Described | Awaiting:
+        """What the archive will hold, and where it will run."""
         target = Path(self.target).name
         if self.options["handler"] is not None:
             return Described.of(self.build(), target)
         standin = Model(self.name, **{**self.options, "handler": "base_handler"})
-        return Awaiting(self.name, tuple(one.name for one in standin.entries()), target)
+        return Awaiting(self.name, tuple(one.name for one in standin.entries()), target, note)
 
     def register(self, registered: dict[str, Any], target: PathLike) -> None:
         """Change some of what it is registered with, and where it is to run; its files stay as they are."""
@@ -93,22 +116,25 @@ class SessionModel:
                 raise
             self.versions.record(worker.model)
         seconds = time.perf_counter() - begun
-        logs = tuple(line.text for line in worker.load_logs if not line.text.startswith("[METRICS]"))
+        logs = tuple(line.text for line in worker.load_logs if not line.text.startswith(METRIC))
         return Ready(self.name, worker.entry_point, reason, seconds, logs, tuple(worker.load_findings))
 
     def serve(self, batch: int = 1) -> Worker:
-        """The model's worker, which takes batches of at least this size. Raises LoadError."""
-        if self.worker is not None and self.worker.batch_size >= batch:
+        """The model's worker, registered for batches of at least this size. Raises LoadError."""
+        if self.worker is not None:
+            self._follow(self.worker)
+        settings = self.worker.settings if self.worker is not None else self.build().settings()
+        usual = self.registered.get("batch_size") or whole_number(settings, "batchSize")
+        size = max(batch, usual)
+        if self.worker is not None and self.worker.batch_size == size:
             return self.worker
-        options = dict(self.registered)
-        if batch > 1:
-            options["batch_size"] = max(batch, int(options.get("batch_size") or 1))
         try:
             if self.worker is None or self._registers_anew():
                 self.close()
-                self.worker = Worker(self.build(), **options)
+                own = {"batch_size": size} if size != usual else {}
+                self.worker = Worker(self.build(), **self.registered | own)
             else:
-                self.worker.reload(batch_size=batch)
+                self.worker.reload(batch_size=size)
         except LoadError as problem:
             self.close()
             self._failed(problem)
@@ -117,6 +143,18 @@ class SessionModel:
         self.worker.on_exception = self.keep
         self.versions.record(self.worker.model)
         return self.worker
+
+    def _follow(self, worker: Worker) -> None:
+        """Read files again that changed on disk. Raises LoadError; the worker is kept if its handler is."""
+        try:
+            reloaded = worker.refresh() if worker.follows_files else None
+        except LoadError as problem:
+            if not worker.entry_point:
+                self.close()
+            self._failed(problem)
+            raise
+        if reloaded is not None:
+            self.versions.record(worker.model)
 
     def serve_here(self, batch: int = 1) -> Worker:
         """One in this process, for a debugger; the caller closes it. Raises LoadError."""
@@ -130,11 +168,9 @@ class SessionModel:
         return worker
 
     def earlier(
-        self, name: str, models: Mapping[str, SessionModel], envelope: str | None
+        self, name: str, models: Mapping[str, SessionModel], envelope: str | None, batch_size: int
     ) -> AbstractContextManager[Endpoint]:
-        """What opens a worker of an earlier version, or of another of these models, in batches as large as this one's
-        worker takes."""
-        batch_size = self.serve().batch_size
+        """What opens a worker of an earlier version, or of another of these models, for batches of this size."""
         if name in models and models[name] is not self:
             other = models[name].serve(batch_size)
             return nullcontext(other.with_envelope(envelope) if envelope else other)
@@ -152,12 +188,15 @@ class SessionModel:
         return self.last
 
     def written_archive(self) -> Path:
-        """The archive. Raises HandlerkitError where there is none, or one of an earlier model."""
+        """The archive. Raises HandlerkitError if there is none, or one of an earlier model."""
         if self.archive is None:
-            raise HandlerkitError(f"{self.name} is not exported yet: run %export first, or name an archive to verify")
+            raise HandlerkitError(
+                self.advice or f"{self.name} is not exported yet: run %export first, or name an archive to verify"
+            )
         if self.fingerprint != fingerprint(self.build()):
             raise HandlerkitError(
-                f"{self.name} has changed since {self.archive.name} was written: run %export --force again"
+                self.advice
+                or f"{self.name} has changed since {self.archive.name} was written: run %export --force again"
             )
         read_manifest(self.archive)  # one sentence, if it is gone or no archive any more
         return self.archive
@@ -181,11 +220,22 @@ class SessionModel:
 
     def load_failure(self) -> str:
         """The sentence that its files do not load as they are now, "" if they do; they are tried if they never were."""
-        now = fingerprint(self.build())
-        if self.worker is None and (self.failure is None or self.failure[0] != now):
+        if not self._known_failure:
             with suppress(LoadError):  # which is `failure` then
                 self.serve()
-        return self.failure[1] if self.failure is not None and self.failure[0] == now else ""
+        return self._known_failure
+
+    @property
+    def advice(self) -> str:
+        """What to do if its files are known not to load; "" otherwise."""
+        failure = self._known_failure
+        return failure and f"{failure}; correct the handler, run its cell again, then %export --force"
+
+    @property
+    def _known_failure(self) -> str:
+        if self.failure is None or self.failure[0] != fingerprint(self.build()):
+            return ""
+        return self.failure[1]
 
     def _failed(self, problem: LoadError) -> None:
         why = f": {problem.error.type}: {problem.error.message}" if problem.error else ""

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -122,6 +123,8 @@ class Application:
             self._answer(request, client, route(request))
         elif request.method == "GET" and (found := _KSERVE.fullmatch(path)) is not None:
             self._answer(request, client, self._kserve(unquote(found[1])))
+        elif self._is_only and request.method == "POST" and not path:
+            self._running[self.models[0].name].receive(replace(request, path=None), client)
         else:
             self._model_of(request).receive(request, client)
 
@@ -139,7 +142,10 @@ class Application:
         """Whether the request bears the token."""
         scheme, _, given = (first_value(request.headers, "authorization") or "").partition(" ")
         expected = (self._token or "").encode()
-        return hmac.compare_digest(given.strip().encode(), expected) and scheme.lower() == "bearer"
+        return (
+            hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), expected)
+            and scheme.lower() == "bearer"
+        )
 
     def _model_of(self, request: HttpRequest) -> RunningModel:
         """The model that a request names; for one that names none, or one that is not here, the first, whose frontend

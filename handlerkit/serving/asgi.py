@@ -108,7 +108,9 @@ def _request(scope: Message, body: bytes) -> HttpRequest:
     path = raw.partition(b"?")[0].decode("latin-1") if raw else quote(scope["path"])
     if (root := scope.get("root_path", "")) and path.startswith(root):
         path = path[len(root) :] or "/"
-    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    headers = tuple(
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in scope["headers"]
+    )
     return HttpRequest(scope["method"], path, headers, scope.get("query_string", b"").decode("latin-1"), body)
 
 

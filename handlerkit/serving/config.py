@@ -65,9 +65,6 @@ class Config:
         read = {
             key: _READERS.get(cls.__dataclass_fields__[key].type, _text)(key, value) for key, value in given.items()
         }
-        envelope = read.get("service_envelope")
-        if envelope and envelope not in facts.ENVELOPES:
-            raise PropertyError(f"service_envelope is one of {', '.join(facts.ENVELOPES)}, not {envelope!r}")
         return cls(**read)
 
 

@@ -14,12 +14,13 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
 
-from handlerkit.serving import openapi, parameters
+from handlerkit.serving import openapi, parameters, routes
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.config import Config
 from handlerkit.serving.headers import (
     NO_CACHE,
     TOKEN,
+    as_latin_1,
     as_sent,
     content_type_of,
     cors_headers,
@@ -29,6 +30,7 @@ from handlerkit.serving.headers import (
     reason_of,
 )
 from handlerkit.serving.http import Headers, HttpRequest, Response
+from handlerkit.serving.routes import Route, RouteError
 from handlerkit.serving.wire import Job, Parameter, Prediction, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDied, too_long
 
@@ -60,23 +62,13 @@ class RejectedRequest(Exception):
         self.response = response
 
 
-class _Route(NamedTuple):
-    """Where a path leads. `model` is None if a parameter names it; `added`: the headers that a handler gets of it."""
-
-    model: str | None
-    version: str | None
-    takes_query: bool
-    added: Headers
-
-
 class _Head(NamedTuple):
     """All of a request but its body; the headers are those that the worker gets."""
 
-    route: _Route
+    route: Route
     headers: Headers
     query: tuple[Parameter, ...]
     content_type: str | None
-    describe: bool
     names_sequence: bool
 
 
@@ -88,8 +80,9 @@ class Frontend:
         config: config.properties.
         sequences: whether model-config.yaml has sequenceBatching.
         describe: puts a handler's answer to a describe request into the management API's description.
-        is_only: whether the server started with this model alone: /invocations need not name it, and POST / predicts,
-            as SageMaker's adapter asks.
+        is_only: whether the server started with this model alone, which /invocations need not name then.
+        from_wire: whether requests are as they came from the network; to others Host and Content-Length are added, as
+            HTTP clients do.
     """
 
     def __init__(
@@ -100,6 +93,7 @@ class Frontend:
         sequences: bool = False,
         describe: Callable[[bytes], bytes] = bytes,
         is_only: bool = False,
+        from_wire: bool = False,
     ) -> None:
         self.model = model
         self.version = version
@@ -107,6 +101,7 @@ class Frontend:
         self.sequences = sequences
         self._describe = describe
         self._is_only = is_only
+        self._from_wire = from_wire
         #: What follows the handler's headers and the request's id in every answer.
         self._added: Headers = (*cors_headers(config), *NO_CACHE)
         #: Cached, since clients send the same head again and again.
@@ -119,15 +114,15 @@ class Frontend:
             return self._receive(request)
         except RejectedRequest as rejected:
             answer = rejected.response
-        except parameters.FormError as problem:
+        except (parameters.FormError, RouteError) as problem:
             answer = self.error(problem.status, problem.kind, str(problem))
         return as_sent(answer, request.method)
 
     def _receive(self, request: HttpRequest) -> QueuedRequest:
-        """The job. Raises RejectedRequest, and FormError for a query or a body that cannot be decoded."""
+        """The job. Raises RejectedRequest, RouteError, and FormError for a query or a body that cannot be decoded."""
         head = self._head(request.method, request.path, request.query, request.headers, len(request.body))
         route, headers, values = head.route, head.headers, head.query
-        if not head.describe:  # a body is read before the model is looked for
+        if not route.describes:  # a body is read before the model is looked for
             values = (*values, *parameters.from_body(request.body, head.content_type))
         self._check_model(route, values)
         if request.method == "OPTIONS":
@@ -135,10 +130,10 @@ class Frontend:
         if self.sequences and not head.names_sequence:
             headers = (*headers, (facts.SEQUENCE_ID, f"ts-seq-{self._new_id()}"), (facts.SEQUENCE_START, "true"))
         job = Job(self._new_id(), headers, values)
-        return QueuedRequest(job, request, head.describe, route.version is not None)
+        return QueuedRequest(job, request, route.describes, route.version is not None)
 
     def _read_head(self, method: str, path: str | None, query: str, headers: Headers, size: int) -> _Head:
-        """The head of a request whose body has `size` bytes. Raises RejectedRequest and FormError."""
+        """The head of a request whose body has `size` bytes. Raises as `_receive` does."""
         request = HttpRequest(method, path, headers, query)
         target = request.target(self.model)
         if len(f"{method} {target} HTTP/1.1") > facts.LINE_LIMIT or not is_valid(headers):
@@ -149,12 +144,14 @@ class Frontend:
         if size > self.config.max_request_size:
             raise RejectedRequest(TOO_LARGE)
         plain = target.partition("?")[0].partition("#")[0]
-        route = self._route(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
-        describe = (facts.DESCRIBE, "True") in route.added
-        values = tuple(parameters.from_query(query, plain + "?")) if route.takes_query or describe else ()
+        route = routes.find(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
+        reads_query = route.takes_query or route.describes
+        values = tuple(parameters.from_query(query, plain + "?")) if reads_query else ()
         named = any(name.lower() == facts.SEQUENCE_ID for name, _ in headers)
         values = values if route.takes_query else ()  # a description's query is checked and not passed on
-        return _Head(route, _as_map(method, headers, size, route), values, content_type_of(request), describe, named)
+        return _Head(
+            route, _as_map(method, headers, size, route, self._from_wire), values, content_type_of(request), named
+        )
 
     def _new_id(self) -> str:
         """A random UUID (RFC 9562, 5.4). uuid.uuid4 is slower: it asks the system each time."""
@@ -308,66 +305,35 @@ class Frontend:
         names = {name.lower() for name, _ in head}
         return tuple(pair for pair in self._added if pair[0].lower() not in names) if names else self._added
 
-    def _route(self, method: str, path: str, query: str) -> _Route:
-        """The route of a path of the inference API, or of the management API's describe. Raises RejectedRequest."""
-        steps = path.rstrip("/").split("/")[1:]  # a %2F divides like a slash
-
-        def explain(asked: bool) -> tuple[str, str]:
-            return facts.EXPLAIN, str(asked)
-
-        begin, size, last = steps[:1], len(steps), steps[-1] if steps else ""
-        if begin in (["predictions"], ["explanations"]) and size > 1:
-            added = ((facts.URL_PATH, "/".join(steps[3:])), explain(begin == ["explanations"]))
-            return _Route(steps[1], steps[2] if size > 2 else None, False, added)
-        if steps[:2] == ["v1", "models"] and size == 3 and (":predict" in last or ":explain" in last):
-            return _Route(last.partition(":")[0], None, False, (explain(":predict" not in last),))
-        if steps[:2] == ["v2", "models"] and size == 4 and last in ("infer", "explain"):
-            return _Route(steps[2].partition(":")[0], None, False, (explain(last == "explain"),))
-        if begin == ["models"] and size == 3 and last == "invoke":
-            return _Route(steps[1], None, True, ())
-        if begin == ["models"] and size in (2, 3) and method == "GET" and parameters.asks_to_describe(query):
-            return _Route(steps[1], steps[2] if size > 2 else None, False, ((facts.DESCRIBE, "True"),))
-        if steps == ["invocations"]:
-            return _Route(None, None, True, ())
-        if size in (2, 3) and last == "predict":
-            return _Route(steps[0], steps[1] if size > 2 else None, True, ())
-        if not steps and self._is_only and method == "POST":
-            return _Route(self.model, None, False, ((facts.URL_PATH, ""), explain(False)))
-        if not steps and method != "OPTIONS":
-            message = "Requested method is not allowed, please refer to API document."
-            raise RejectedRequest(self.error(405, facts.METHOD_NOT_ALLOWED, message))
-        message = "Requested resource is not found, please refer to API document."
-        raise RejectedRequest(self.error(404, facts.RESOURCE_NOT_FOUND, message))
-
-    def _check_model(self, route: _Route, values: Sequence[Parameter]) -> None:
-        """Raise RejectedRequest for a model or a version that is not registered, and for a request that names none."""
+    def _check_model(self, route: Route, values: Sequence[Parameter]) -> None:
+        """Raise RouteError for a model or a version that is not registered, and for a request that names none."""
         model = route.model
         if model is None:
             named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
             if not named and not self._is_only:
-                raise RejectedRequest(self.error(400, facts.BAD_REQUEST, facts.NO_MODEL_NAME))
+                raise RouteError(400, facts.BAD_REQUEST, facts.NO_MODEL_NAME)
             model = named[0] if named else self.model
         if model != self.model:
-            raise RejectedRequest(self.error(404, facts.MODEL_NOT_FOUND, f"Model not found: {model}"))
+            raise RouteError(404, facts.MODEL_NOT_FOUND, f"Model not found: {model}")
         if route.version is not None and route.version != self.version:
             message = f"Model version: {route.version} does not exist for model: {model}"
-            raise RejectedRequest(self.error(404, facts.VERSION_NOT_FOUND, message))
+            raise RouteError(404, facts.VERSION_NOT_FOUND, message)
 
 
-def _as_map(method: str, headers: Headers, size: int, route: _Route) -> Headers:
+def _as_map(method: str, headers: Headers, size: int, route: Route, from_wire: bool) -> Headers:
     """The headers as the worker gets them: the last of several of one name wins, names keep their casing, values are
     read as latin-1."""
     names = {name.lower() for name, _ in headers}
-    sent = {} if "host" in names else {"Host": HOST}
+    sent = {} if from_wire or "host" in names else {"Host": HOST}
     chunked = False
     for name, value in headers:
         if name.lower() == "transfer-encoding":
             chunked = chunked or value.lower() == "chunked"
         elif name.lower() != "expect":
-            sent[name] = value.strip().encode().decode("latin-1")
+            sent[name] = as_latin_1(value)
     if "content-length" not in names:
         # HTTP clients send the length of a body; if there is none, the frontend adds its own count
-        implied = chunked or (not size and method in ("GET", "HEAD", "DELETE", "OPTIONS"))
+        implied = from_wire or chunked or (not size and method in ("GET", "HEAD", "DELETE", "OPTIONS"))
         sent["content-length" if implied else "Content-Length"] = str(size)
     sent.update(route.added)
     return tuple(sent.items())

@@ -232,7 +232,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._reading.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._reading.headers.append((name.decode("latin-1"), value.decode("latin-1")))
+        self._reading.headers.append((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")))
 
     def on_headers_complete(self) -> None:
         reading = self._reading

@@ -27,8 +27,6 @@ from handlerkit.serving.worker import Assignment, LoadFailed, Worker
 from handlerkit.serving.worker_death import WorkerDied
 
 _FIRST_WORKER = 9000
-#: What TorchServe's Python code writes for each batch.
-_ROUTINE = "Backend received inference at: "
 
 
 class Client(Protocol):
@@ -138,7 +136,7 @@ class RunningModel:
         self._registered = registered = model.registered(config)
         settings = registered.settings
         sequences = bool(settings.get("sequenceBatching"))
-        self.frontend = Frontend(model.name, model.version, config, sequences, self._describe, is_only)
+        self.frontend = Frontend(model.name, model.version, config, sequences, self._describe, is_only, True)
         self._client_timeout = whole_number(settings, "clientTimeoutInMills") / 1000
         self._loop = asyncio.get_running_loop()
         self._metrics = metrics
@@ -276,7 +274,7 @@ class RunningModel:
             self._metrics.parse(line)
         elif stream == "stderr":
             self._logger.warning("%s", line)
-        elif line.startswith(_ROUTINE):
+        elif line.startswith(facts.CALL_BEGINS):
             self._logger.debug("%s", line)
         else:
             self._logger.info("%s", line)

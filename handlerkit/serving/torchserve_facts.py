@@ -82,11 +82,11 @@ SEQUENCE_ID, SEQUENCE_START = "ts_request_sequence_id", "ts_request_sequence_sta
 
 # --- other names ------------------------------------------------------------------------------------------------------
 
-#: The values of service_envelope (ts.torch_handler.request_envelope).
-ENVELOPES = ("body", "json", "kserve", "kservev2")
 #: The variable that holds a worker's decode_input_request: unset or exactly "true" decodes
 #: (ts.protocol.otf_message_handler).
 DECODE_INPUT = "TS_DECODE_INPUT_REQUEST"
+#: How a worker begins to log a call (ts.protocol.otf_message_handler).
+CALL_BEGINS = "Backend received inference at: "
 #: How a worker logs a metric (ts.metrics.caching_metric); of a model's metrics, those that ts/configs/metrics.yaml
 #: declares reach the server's pages.
 METRIC = "[METRICS]"

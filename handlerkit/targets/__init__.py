@@ -12,7 +12,8 @@
     interpreters.py   finds the Python that a target asks for
     cache.py, lock.py keep what was made: whole, shared between processes, bounded
 
-A new target is a class of `Target` in a file of its own, and a word in `find`.
+A new target is a subclass of `Target` in a file of its own, and a word in `find`. Nothing here imports what runs or
+describes a model: archive, unpack, model, messages and below are allowed (import-linter).
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ names.py        where a file of an archive may lie
 manifest.py     MAR-INF/MANIFEST.json
 reader.py       the formats, and how much one may hold
 
-Nothing here imports or unpickles what it reads.
+Nothing here imports or unpickles what it reads. It may import model, serving and below. A new format goes into
+reader.py; a bound that every archive has to keep goes there too, with a case in tests/hostile_archives.py.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.formatting import counted, duration, excerpt, shorten, size
+from handlerkit.formatting import counted, duration, excerpt, shorten, size, visible
 from handlerkit.messages import Call, Exchange, Geometry, Run, describe
 from handlerkit.view.decode.contents import DecodedResponse
 from handlerkit.view.decode.views import read
@@ -26,11 +26,18 @@ _SMALL = 18_000  # bytes of a small picture
 
 @dataclass(frozen=True)
 class View:
-    """A display: `text`, `html`, and the answer's picture (PIL) or None."""
+    """A display: `text`, `html`, and the answer's picture (PIL) or None.
+
+    Characters that would steer a terminal or turn the page's text are shown as their escapes.
+    """
 
     text: str
     html: str
     image: Image.Image | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", visible(self.text))
+        object.__setattr__(self, "html", visible(self.html))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         bundle = {"text/plain": self.text, "text/html": self.html}

@@ -14,6 +14,7 @@ from handlerkit.why.context_probe import note_debug, watch
 from handlerkit.why.evidence import Evidence, Notebook, RecordedCall, Setup, place
 from handlerkit.why.rules import loading, raised
 from handlerkit.why.rules.answers import ANSWER_RULES, broken_off
+from handlerkit.why.rules.changed_files import files_changed, files_gone, files_unfinished
 from handlerkit.why.rules.frontend import client_timeout, no_worker, queue_full, rejected, staged_again, told
 from handlerkit.why.rules.request import kind_of_body
 from handlerkit.why.rules.return_value import REMOTE_RETURN_RULES, RETURN_RULES
@@ -28,6 +29,9 @@ __all__ = [
     "client_timeout",
     "declares_metrics",
     "explain",
+    "files_changed",
+    "files_gone",
+    "files_unfinished",
     "ignored_settings",
     "kind_of_body",
     "no_worker",

@@ -16,8 +16,8 @@ from handlerkit.timing import Timings
 class Outcome:
     """What one predict message led to.
 
-    `reply` is the worker's answer, None where it died: `died` says how, as "kind: sentence". `intermediate` holds
-    those of a stream before it. `bodies` and `noted`: what rules ask of the rows and of the context, as `why.rules_for` takes
+    `reply` is the worker's answer, None where it died: `died` says how, as "kind: sentence". `intermediate` holds those
+    of a stream before it. `bodies` and `noted`: what rules ask of the rows and of the context, as `why.rules_for` takes
     them. `seen`: what the handler did beyond its own files.
     """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from handlerkit import Model
-from handlerkit.notebook.parsers import PARSERS
+from handlerkit.notebook.commands import COMMANDS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 #: Cells whose handler is meant to fail, and is said to.
@@ -39,7 +39,7 @@ def models_of(notebook: Path, folder: Path) -> Iterator[Model]:
             yield _model({"name": handler.stem, **options, "handler": str(handler)}, modules, folder)
         for line in re.findall(r"^ *%model (.*)", source.replace("\\\n", ""), re.MULTILINE):
             words = shlex.split(Template(line).safe_substitute(variables))
-            read = PARSERS["model"]().read(words)
+            read = COMMANDS["model"].parser().read(words)
             if len(words) > 1:
                 options = read
             if len(words) > 1 and read.get("handler"):
@@ -56,7 +56,7 @@ def _model(options: dict[str, object], modules: list[Path], folder: Path) -> Mod
         return str(_standing_in(str(name), folder)) if name else None
 
     handler = str(options["handler"])
-    extra = [_standing_in(name, folder) for name in str(options.get("extra_files") or "").split(",") if name]
+    extra = [_standing_in(name, folder) for name in options.get("extra_files") or ()]
     named = {extra_file.name for extra_file in extra}
     return Model(
         str(options["name"]),

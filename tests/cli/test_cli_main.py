@@ -14,7 +14,7 @@ import pytest
 from cli_runs import FINE, SCRIPT, closed_pipe, imported_by, script
 
 from handlerkit.cli.commands import COMMANDS
-from handlerkit.notebook import parsers
+from handlerkit.notebook import commands
 
 VERSION = f"handlerkit {importlib.metadata.version('handlerkit')}\n"
 HEAVY = {"torch", "torchvision", "ts", "numpy", "PIL", "matplotlib", "IPython", "ipywidgets", "captum"}
@@ -93,7 +93,7 @@ def test_a_slip_is_one_line_and_status_2(command, words: list[str], says: str) -
 def test_both_doors_read_the_same_options() -> None:
     magic, command = (
         {option for action in parser._actions for option in action.option_strings}
-        for parser in (parsers.PARSERS["check"](), COMMANDS["check"].parser())
+        for parser in (commands.COMMANDS["check"].parser(), COMMANDS["check"].parser())
     )
     assert command - magic == {"--json"}
     assert magic <= command

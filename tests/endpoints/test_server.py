@@ -180,7 +180,7 @@ def test_model_that_does_not_load_shows_its_traceback(handlers: Path) -> None:
     assert str(caught.value).startswith(
         "broken does not load: ModuleNotFoundError: No module named 'a_module_nobody_has'"
     )
-    assert 'File "import_missing.py", line 3, in <module>' in str(caught.value)
+    assert 'File "import_missing.py", line 3, in <module>' in caught.value.error.traceback
     assert caught.value.response.status == 500
     assert caught.value.logs
     with pytest.raises(ServerError, match="does not run"):

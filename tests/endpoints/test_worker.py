@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from handlerkit.archive import Archive
 from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, LoadError
@@ -58,6 +61,7 @@ def write(folder: Path, name: str, answer: str) -> Path:
 class TestReload:
     def test_new_source_is_used(self, serve: Serve, tmp_path: Path) -> None:
         worker = serve(write(tmp_path, "h.py", "'old'"))
+        worker.follows_files = False
         write(tmp_path, "h.py", "'new'")
         assert texts(worker.predict(Request())) == ["old"]
         worker.reload()
@@ -94,6 +98,142 @@ class TestReload:
         worker.predict(Request())
         worker.reload()
         assert texts(worker.predict(Request())) == ["1"]
+
+
+class TestFilesOnDisk:
+    def ask(self, worker: Worker) -> tuple[str, list[str]]:
+        """The answer, and what the findings say."""
+        run = worker.predict(Request())
+        return run.response.text, [found.message for found in run.findings]
+
+    def test_edited_handler_is_read_again_and_said_so_once(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'old'"))
+        assert self.ask(worker) == ("old", [])
+        write(tmp_path, "h.py", "'new'")
+        says = "h.py changed on disk, so the loaded model was kept (only H.handle changed) before this request."
+        assert self.ask(worker) == ("new", [says.replace("H.handle", "handle")])
+        assert self.ask(worker) == ("new", [])
+
+    def test_edit_that_loading_runs_loads_the_handler_again(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "str(len(open(__file__).read()) > 0)"))
+        (tmp_path / "h.py").write_text("print('hello')\n" + (tmp_path / "h.py").read_text())
+        answer, (says,) = self.ask(worker)
+        assert answer == "True"
+        assert "h.py changed on disk, so the handler was loaded again (" in says
+        assert [line.text for line in worker.load_logs][:1] == ["hello"]
+
+    def test_edited_helper_and_new_file_of_a_folder(self, serve: Serve, tmp_path: Path) -> None:
+        folder = tmp_path / "extra"
+        folder.mkdir()
+        (folder / "answers_helper.py").write_text("ANSWER = 'old'\n")
+        worker = serve("imports_helper", extra_files=[folder])
+        (folder / "answers_helper.py").write_text("ANSWER = 'new!'\n")
+        answer, (says,) = self.ask(worker)
+        assert (answer, says.split(" changed")[0]) == ("new!", "answers_helper.py")
+        (folder / "more.txt").write_text("x")
+        _, (says,) = self.ask(worker)
+        assert says.startswith("more.txt changed on disk, so the handler was loaded again")
+
+    def test_touched_file_is_not_worth_a_word(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'same'"))
+        os.utime(tmp_path / "h.py", (1, 1))
+        assert self.ask(worker) == ("same", [])
+
+    def test_file_that_is_no_python_any_more_keeps_the_loaded_handler(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'old'"))
+        pid = worker._loaded.pid  # type: ignore[union-attr]
+        (tmp_path / "h.py").write_text("class H:\n  def handle(self, data, c:\n")
+        for _ in range(2):
+            with pytest.raises(LoadError) as caught:
+                worker.predict(Request())
+            assert "h.py, line 2" in str(caught.value)
+            assert str(caught.value).startswith("m does not load; the handler that was loaded before is kept")
+            assert caught.value.error is not None
+            assert caught.value.error.type == "SyntaxError"
+        write(tmp_path, "h.py", "'new'")
+        assert self.ask(worker)[0] == "new"
+        assert worker._loaded.pid == pid  # type: ignore[union-attr]
+
+    def test_module_that_nobody_imports_may_be_no_python(self, serve: Serve, tmp_path: Path) -> None:
+        other = tmp_path / "other.py"
+        other.write_text("x = 1\n")
+        worker = serve(write(tmp_path, "h.py", "'same'"), extra_files=[other])
+        other.write_text("print 'x'\n")
+        assert self.ask(worker)[0] == "same"
+
+    def test_handler_that_does_not_load_any_more_is_a_load_error(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'old'"))
+        (tmp_path / "h.py").write_text("import nobody_has_this\n")
+        with pytest.raises(LoadError, match="nobody_has_this"):
+            worker.predict(Request())
+        write(tmp_path, "h.py", "'new'")
+        assert self.ask(worker) == ("new", [])
+
+    def test_deleted_file_leaves_the_loaded_handler(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'old'"))
+        (tmp_path / "h.py").unlink()
+        says = "h.py is no longer on disk; the handler that was loaded before answers."
+        assert self.ask(worker) == ("old", [says])
+        assert self.ask(worker) == ("old", [says])
+        write(tmp_path, "h.py", "'new'")
+        assert self.ask(worker)[0] == "new"
+
+    def test_file_that_is_being_written_is_waited_for(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'old'"))
+        whole = (tmp_path / "h.py").read_text().replace("old", "new")
+        (tmp_path / "h.py").write_text(whole[:40])
+        writer = threading.Timer(0.01, (tmp_path / "h.py").write_text, [whole])
+        writer.start()
+        assert self.ask(worker)[0] == "new"
+        writer.join()
+
+    def test_file_that_goes_on_being_written_leaves_the_loaded_handler(self, serve: Serve, tmp_path: Path) -> None:
+        weights = tmp_path / "weights.bin"
+        weights.write_bytes(b"0")
+        worker = serve(write(tmp_path, "h.py", "'old'"), extra_files=[weights])
+        done = threading.Event()
+
+        def grow() -> None:
+            with weights.open("ab", buffering=0) as file:
+                while not done.is_set():
+                    file.write(b"0")
+                    time.sleep(0.001)
+
+        weights.write_bytes(b"00")
+        writer = threading.Thread(target=grow)
+        writer.start()
+        try:
+            says = "weights.bin is still being written; the handler that was loaded before answers."
+            assert self.ask(worker) == ("old", [says])
+        finally:
+            done.set()
+            writer.join()
+        assert self.ask(worker)[1][0].startswith("weights.bin changed on disk, so the handler was loaded again")
+
+    def test_config_file_registers_the_model_anew(self, serve: Serve, tmp_path: Path) -> None:
+        config = tmp_path / "model-config.yaml"
+        config.write_text("batchSize: 1\n")
+        worker = serve("mirror", config_file=config)
+        config.write_text("batchSize: 2\n")
+        assert len(worker.predict(Request.text("a"), Request.text("b")).calls) == 1
+
+    def test_every_envelope_sees_it_and_one_says_so(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'old'"))
+        other = worker.with_envelope("body")
+        write(tmp_path, "h.py", "'new'")
+        assert self.ask(other)[0] == "new"
+        assert self.ask(worker) == ("new", [])
+
+    def test_archive_is_not_followed(self, tmp_path: Path) -> None:
+        model = Model("m", handler=write(tmp_path, "h.py", "'old'"))
+        with Worker(Archive(model).save(tmp_path / "store")) as worker:
+            write(tmp_path, "h.py", "'new'")
+            assert self.ask(worker) == ("old", [])
+
+    def test_lone_request_of_a_thread_sees_it(self, serve: Serve, tmp_path: Path) -> None:
+        worker = serve(write(tmp_path, "h.py", "'old'"))
+        write(tmp_path, "h.py", "'new'")
+        assert texts(worker.send(Request())) == ["new"]
 
 
 class TestBatches:

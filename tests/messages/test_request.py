@@ -110,6 +110,20 @@ def test_multipart_bytes() -> None:
     )
 
 
+def test_multipart_of_a_mapping(tmp_path: Path) -> None:
+    (tmp_path / "coin.png").write_bytes(b"png")
+    parts = {"data": tmp_path / "coin.png", "k": "v", "b": b"1", "p": Part("x", "y", content_type="text/plain")}
+    assert Request.multipart(parts, boundary="B") == Request.multipart(
+        Part("data", b"png", "coin.png", "image/png"), Part("k", "v"), Part("b", b"1"),
+        Part("p", "y", content_type="text/plain"), boundary="B",
+    )  # fmt: skip
+
+
+def test_multipart_of_what_is_no_part() -> None:
+    with pytest.raises(RequestError, match="part 'k' is str, bytes, a Path or a Part, not int"):
+        Request.multipart({"k": 1})  # type: ignore[dict-item]
+
+
 def test_boundaries_differ() -> None:
     assert Request.multipart(Part("a", "b")).content_type != Request.multipart(Part("a", "b")).content_type
 
@@ -178,6 +192,14 @@ def test_curl_names_the_file_of_a_body_that_is_no_text(tmp_path: Path, monkeypat
     request = Request.file("coin.png")
     assert shlex.split(request.as_curl())[-3:-1] == ["--data-binary", "@coin.png"]
     assert Request.curl(request.as_curl()).body == request.body
+
+
+def test_curl_and_python_go_to_where_the_request_was_sent() -> None:
+    request = Request(sent_to=("https://host:1", "coins"))
+    assert request.as_curl().endswith(" https://host:1/predictions/coins")
+    assert "HTTPSConnection('host:1')" in request.as_python()
+    assert "'/predictions/coins'" in request.as_python()
+    assert request == Request()
 
 
 def test_curl_goes_to_the_url_that_was_given() -> None:

@@ -10,7 +10,10 @@ import pytest
 from IPython.core.error import UsageError
 
 from handlerkit.bench import Bench
-from handlerkit.errors import HandlerkitError, ModelError, RequestError
+from handlerkit.endpoints import ENDPOINTS, Registered
+from handlerkit.endpoints.worker import Worker
+from handlerkit.errors import ConfigError, HandlerkitError, ModelError, RequestError
+from handlerkit.model import Model
 from handlerkit.notebook.session import Session
 
 ECHO = "def handle(data, context):\n    return ['an answer'] * len(data) if data else None\n"
@@ -113,6 +116,26 @@ def test_another_endpoint_excludes_what_looks_into_this_process(bench, echo: Pat
 def test_an_endpoint_that_runs_already_is_asked_by_clients(echo: Path, session: Session) -> None:
     found = session.bench("sample.txt", endpoint=session.worker, concurrency=2, repeats=6)
     assert (found.rows[0].clients, found.rows[0].requests) == (2, 6)
+
+
+def test_one_more_endpoint_is_measured_by_its_name(
+    bench, echo: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[int] = []
+
+    def serve(model: Model, *, batch_size: int, **_: Any) -> Worker:
+        served.append(batch_size)
+        return Worker(model, batch_size=batch_size)
+
+    monkeypatch.setitem(ENDPOINTS, "toy", Registered("a worker of its own", serve))
+    found = bench("sample.txt", endpoint="toy", batch_sizes=(1, 2), repeats=2, warm_up=1)
+    assert [row.requests for row in found.rows] == [2, 4]
+    assert served == [1, 2]
+
+
+def test_an_endpoint_that_nobody_registered(echo: Path, session: Session) -> None:
+    with pytest.raises(ConfigError, match=r"^the endpoints that serve a model are server, not 'cloud'$"):
+        session.bench("sample.txt", endpoint="cloud")
 
 
 @pytest.mark.server

@@ -12,7 +12,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from handlerkit.errors import LoadError
 from handlerkit.notebook import magics
-from handlerkit.notebook.parsers import PARSERS
+from handlerkit.notebook.commands import COMMANDS
+from handlerkit.notebook.completion import complete
 from handlerkit.notebook.session import Session
 
 MAGICS = ("%model", "%%handler", "%%module", "%request", "%%request", "%check", "%export", "%verify")
@@ -77,6 +78,10 @@ def test_help_on_an_empty_cell(notebook, magic: str) -> None:
         ("%verify declared", "%verify: argument archive: declared is the name of a target; did you mean --target dec"),
         ("%check a.mar b.mar", "%check: unrecognized arguments: b.mar"),
         ("%verify --rtol close", "%verify: argument --rtol: invalid float value: 'close'"),
+        ("%request x --envelope kserv", "; did you mean kserve? (%request --help"),
+        ("%export --archive-format tgzz", "; did you mean tgz? (%export --help"),
+        ("%model m --model-name n", "%model: two names, m and n: leave one out"),
+        ("%export a --export-path b", "%export: two folders, a and b: leave one out"),
     ],
 )
 def test_a_slip_in_the_line_is_one_line(notebook, echo: Session, line: str, says: str) -> None:
@@ -87,11 +92,11 @@ def test_a_slip_in_the_line_is_one_line(notebook, echo: Session, line: str, says
     assert len(cell.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("magic", PARSERS)
+@pytest.mark.parametrize("magic", COMMANDS)
 @pytest.mark.parametrize("comment", ["  # what isn't read", " #", "\t#'"])
 def test_a_comment_behind_a_magic_is_a_comment(magic: str, comment: str) -> None:
     words = WORDS[magic]
-    assert PARSERS[magic]().read_line(words + comment) == PARSERS[magic]().read_line(words)
+    assert COMMANDS[magic].parser().read_line(words + comment) == COMMANDS[magic].parser().read_line(words)
 
 
 def test_a_comment_behind_an_export(notebook, echo: Session, tmp_path: Path) -> None:
@@ -124,6 +129,15 @@ def test_an_error_of_the_kit_is_one_line_too(notebook, line: str) -> None:
 )
 def test_tab_completes_options(notebook, shell: InteractiveShell, line: str, offers: str) -> None:
     assert offers in _completions(shell, line)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_read_by_their_command(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.examples
+    for words in command.examples:
+        command.parser().read_line(words)
+        assert f"  {command.magic} {words}".rstrip() in command.parser().format_help().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -208,6 +222,61 @@ def test_request_part_of_a_file(notebook, echo: Session, tmp_path: Path) -> None
     assert echo.last.rows == [{"data": "hello", "times": bytearray(b"2")}]
 
 
+def test_request_part_of_a_variable(notebook, echo: Session) -> None:
+    notebook("threshold = 0.5\nname = 'coin'\nfrom PIL import Image\npicture = Image.new('L', (2, 2))")
+    notebook("%request -F limit=threshold -F word=name -F data=picture -F other=none")
+    row = echo.last.rows[0]
+    assert (row["limit"], row["word"], row["other"]) == (bytearray(b"0.5"), bytearray(b"coin"), bytearray(b"none"))
+    assert row["data"].startswith(b"\x89PNG")
+    assert echo.last.request_headers[0]["data"] == {"content-type": "image/png"}
+
+
+def test_request_of_a_wildcard(notebook, echo: Session, tmp_path: Path) -> None:
+    for name in ("b.txt", "a.txt", "c.json"):
+        (tmp_path / name).write_text("1")
+    notebook("%request *.txt")
+    assert [request.label for request in echo.last.requests] == ["a.txt", "b.txt"]
+    assert "no file matches 'z*.txt'" in notebook("%request z*.txt").stdout
+
+
+def test_request_of_a_folder_is_of_its_pictures(notebook, echo: Session, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name in ("b.png", "a.jpg", "notes.txt"):
+        (tmp_path / "pictures" / name).write_text("1")
+    notebook("%request pictures")
+    assert [request.label for request in echo.last.requests] == ["a.jpg", "b.png"]
+    (tmp_path / "texts").mkdir()
+    assert "there is no picture in 'texts'" in notebook("%request texts").stdout
+
+
+def test_options_as_torch_model_archiver_spells_them(notebook, tmp_path: Path) -> None:
+    (tmp_path / "net.pt").touch()
+    (tmp_path / "echo.py").write_text(ECHO)
+    (tmp_path / "r.txt").touch()
+    (tmp_path / "c.yaml").write_text("minWorkers: 1\n")
+    notebook(
+        "%model --model-name m -v 2.0 --serialized-file net.pt --handler echo.py --extra-files r.txt -r r.txt "
+        "-c c.yaml --runtime python3 --export-path store --archive-format tgz -f"
+    )
+    for _ in range(2):
+        assert notebook("%export").value.path == Path("store", "m.tar.gz")
+    assert notebook("%export --export-path other --archive-format default -f").value.path == Path("other", "m.mar")
+
+
+def test_curl_line_of_a_request_names_its_model_and_server(notebook, echo: Session) -> None:
+    notebook("%model --config-property inference_address=http://127.0.0.1:9000")
+    notebook("%request echo.py --envelope json")
+    assert echo.last.request.as_curl().endswith(" http://127.0.0.1:9000/predictions/echo")
+
+
+def test_what_a_terminal_would_obey_is_shown(notebook) -> None:
+    cell = notebook("%%handler loud.py\nprint('\\x1b[31mred\\u202e')\ndef handle(data, context): return None")
+    assert "  \\x1b[31mred\\u202e" in cell.stdout
+    cell = notebook("%%handler loud.py\nraise ValueError('\\x1b[2J')")
+    assert "ValueError: \\x1b[2J" in cell.stdout
+    assert "\x1b[2J" not in cell.stdout
+
+
 def test_unload_takes_everything_back(notebook, shell: InteractiveShell) -> None:
     def state() -> object:
         manager = shell.magics_manager
@@ -217,7 +286,8 @@ def test_unload_takes_everything_back(notebook, shell: InteractiveShell) -> None
             list(shell.input_transformers_cleanup),
             sorted(map(str, shell.display_formatter.mimebundle_formatter.deferred_printers)),
             sorted(map(str, shell.display_formatter.mimebundle_formatter.type_printers)),
-            {key: len(list(found)) for key, found in shell.strdispatchers["complete_command"].strs.items()},
+            list(shell.Completer.custom_matchers),
+            sorted(vars(manager.user_magics)),
         )
 
     loaded = state()
@@ -240,15 +310,14 @@ def test_unload_leaves_magics_of_others(notebook, shell: InteractiveShell) -> No
 
 def test_loading_twice_does_no_more_than_once(notebook, echo: Session, shell: InteractiveShell) -> None:
     shell.run_line_magic("reload_ext", "handlerkit")
-    hooks = shell.strdispatchers["complete_command"].strs["%model"]
-    assert len(list(hooks)) == 1
+    assert shell.Completer.custom_matchers.count(complete) == 1
     assert shell.input_transformers_cleanup.count(magics._with_body) == 1
     assert "200" in notebook("%request echo.py").stdout
 
 
 def test_a_run_is_shown_once_and_by_its_view(notebook, echo: Session) -> None:
     shown = notebook("%request echo.py").stdout
-    assert shown.count("POST /predictions/echo  echo.py  ->  200") == 1
+    assert shown.count("POST /predictions/echo  echo.py as text/x-python  ->  200") == 1
 
 
 def test_envelopes_are_shown_by_their_view(notebook, echo: Session) -> None:

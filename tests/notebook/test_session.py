@@ -21,6 +21,7 @@ from handlerkit.errors import ArchiveError, HandlerkitError, LoadError, ModelErr
 from handlerkit.messages import Part, Request
 from handlerkit.model import Model
 from handlerkit.notebook.session import Session
+from handlerkit.view import bundle
 
 ECHO = """
 def handle(data, context):
@@ -131,6 +132,15 @@ def test_registration_alone_changes_the_model_and_keeps_its_files(door, session)
     assert repr(door.model(config_properties={"max_response_size": "5"})).startswith("echo 1.0, handler echo.py")
     assert door.request({}).response.status == 500
     assert session._chosen().registered["response_timeout"] == 50
+
+
+def test_a_name_that_is_near_to_another_says_so(door, tmp_path: Path) -> None:
+    (tmp_path / "net.pt").touch()
+    door.model("other")
+    assert repr(door.model("othr")).splitlines()[1:] == ["othr is a new model; did you mean other?"]
+    assert len(repr(door.model("othr")).splitlines()) == 1
+    assert len(repr(door.model("coins")).splitlines()) == 1
+    assert len(repr(door.model("coin", serialized_file="net.pt")).splitlines()) == 1
 
 
 def test_model_with_files_begins_anew(door, tmp_path: Path) -> None:
@@ -316,6 +326,30 @@ def echo(door):
     return door
 
 
+def test_handler_that_an_editor_saved_answers_the_next_request(echo, tmp_path: Path) -> None:
+    echo.request({"a": 1})
+    (tmp_path / "echo.py").write_text(ECHO.replace("str(row)", "repr(row) + '!'"))
+    run = echo.request({"a": 1})
+    assert run.response.body.endswith(b"!")
+    assert [found.name for found in run.findings] == ["files_changed"]
+    assert "echo.py changed on disk" in bundle(run)["text/plain"]
+    assert "echo.py changed on disk" in bundle(run)["text/html"]
+
+
+def test_handler_that_an_editor_broke_is_a_load_error_and_the_model_is_kept(door, tmp_path: Path) -> None:
+    door.handler("counts.py", COUNTS_CALLS)
+    door.request({"a": 1})
+    (tmp_path / "counts.py").write_text("\n" + COUNTS_CALLS.replace("* len(data)", "* (len(data)"))
+    for _ in range(2):
+        with pytest.raises(LoadError, match=r"counts\.py, line "):
+            door.request({"a": 1})
+    assert any("was never closed" in note for note in door.export().notes)
+    (tmp_path / "counts.py").write_text("\n" + COUNTS_CALLS.replace("+= 1", "+= 2"))
+    run = door.request({"a": 1})
+    assert run.response.body == b"2"
+    assert "the loaded model was kept" in run.findings[0].message
+
+
 def test_request_of_a_file(echo, tmp_path: Path) -> None:
     (tmp_path / "note.json").write_text("[1, 2]")
     run = echo.request("note.json")
@@ -353,6 +387,13 @@ def test_batch_arrives_in_one_call(echo) -> None:
     run = echo.request({"a": 1}, batch=3)
     assert (len(run.exchanges), len(run.rows)) == (3, 3)
     assert run.responses[0].header("x-rows") == "3"
+
+
+def test_batch_is_that_of_one_request(echo, session: Session) -> None:
+    worker = session.worker
+    assert len(echo.request({"a": 1}, batch=3).calls) == 1
+    run = echo.request({"a": 1})
+    assert (session.worker, session.worker.batch_size, run.findings) == (worker, 1, ())
 
 
 def test_headers_are_added(echo) -> None:
@@ -575,6 +616,21 @@ def test_verify_needs_an_archive(echo) -> None:
         echo.verify()
 
 
+def test_verify_after_a_failed_load_says_what_to_do(door) -> None:
+    with pytest.raises(LoadError):
+        door.handler("echo.py", "raise ValueError('boo')")
+    says = "^echo does not load: ValueError: boo; correct the handler, run its cell again, then %export --force$"
+    with pytest.raises(RequestError, match=says):
+        door.verify()
+    door.handler("echo.py", ECHO)
+    door.request({})
+    door.export()
+    with pytest.raises(LoadError):
+        door.handler("echo.py", "raise ValueError('boo')")
+    with pytest.raises(HandlerkitError, match=says):
+        door.verify()
+
+
 @pytest.mark.parametrize("change", ["handler", "module", "function"])
 def test_verify_refuses_a_stale_archive(echo, session: Session, change: str) -> None:
     echo.request({})
@@ -630,10 +686,10 @@ def test_verify_finds_one_changed_byte_of_the_archived_handler(echo, tmp_path: P
 
 @pytest.mark.server
 def test_verify_serves_the_archive_that_is_named(echo, tmp_path: Path) -> None:
-    (tmp_path / "echo.py").write_text(ECHO.replace("str(row)", "repr(row) + '!'"))
-    Archive(Model("echo", handler="echo.py")).save("other")
     run = echo.request({"a": 1})
     assert run.response.body == b"{'body': {'a': 1}}"
+    (tmp_path / "echo.py").write_text(ECHO.replace("str(row)", "repr(row) + '!'"))
+    Archive(Model("echo", handler="echo.py")).save("other")
     (row,) = echo.verify("other/echo.mar").rows
     assert row.verdict == "different"
     assert row.differences[0].where.startswith("body from byte 18") or "18 bytes" in row.differences[0].ours

@@ -36,7 +36,6 @@ def test_value_of_its_own_kind_or_as_text(key: str, given: object, value: object
         ("max_request_size", "big", "max_request_size is a whole number, not 'big'"),
         ("decode_input_request", "no", "decode_input_request is true or false, not 'no'"),
         ("decode_input_request", 1, "true or false, not 1"),
-        ("service_envelope", "jsn", "service_envelope is one of body, json, kserve, kservev2, not 'jsn'"),
         ("max_request_siz", 1, "no config.properties key 'max_request_siz'; did you mean max_request_size?"),
         ("zzzzzz", 1, "no config.properties key 'zzzzzz'$"),
     ],

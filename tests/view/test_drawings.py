@@ -65,7 +65,7 @@ def test_words_stand_apart_where_the_style_is_stripped(send):
     page = view(send(body, **options)).html
     words = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
     words = re.sub(r"<[^>]+>", "", words.replace("<div", "\n<div"))
-    assert "\nPOST /predictions/coins · coins.png 200 no content type" in words
+    assert "\nPOST /predictions/coins · coins.png as image/png 200 no content type" in words
     assert "\ndog 25 %\n" in words.replace("  ", " ")
 
 

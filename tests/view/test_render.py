@@ -297,7 +297,7 @@ def test_a_report_is_a_table_of_verdicts():
         Row("a<b", "different", (Difference("body[0]", "0.98", "0.97"),), ()),
     )
     shown = view(Report("Server", rows, broken(), broken()))
-    assert shown.text.splitlines()[0] == "verified on Server: 1 × identical, 1 × different"
+    assert shown.text.splitlines()[0] == "1 of 2 answers differ on Server"
     assert "  body[0]: 0.98 -> 0.97" in shown.text
     assert "a&lt;b" in shown.html
 
@@ -349,3 +349,14 @@ def test_importing_views_loads_no_picture_library():
     code = "import sys, handlerkit.view; print({'PIL', 'numpy', 'matplotlib', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    "body", [b'"\\u202e\\u001b[31m"', "\u202e\x1b[31m".encode(), b'{"a\\u202e": 0.4, "b\\u001b[31m": 0.6}']
+)
+def test_what_a_terminal_would_obey_is_shown(body: bytes) -> None:
+    run = Run((Exchange(Request(label="\u202ex"), Response(200, body=body)),), ())
+    shown = view(run)
+    for text in (shown.text, shown.html):
+        assert "u202e" in text
+        assert not {"\x1b", "\u202e"} & set(text)

@@ -7,4 +7,6 @@ classes.py      the classes that a file defines, as inspect finds them
 standard_library.py
                 the modules of each version's standard library, and those that every worker has imported
 values.py       what an expression comes to: texts, and paths in model_dir
+
+It knows nothing of rules, targets' packages or weights: what a rule has to know of the code in general goes here.
 """

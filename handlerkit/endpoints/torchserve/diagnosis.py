@@ -25,8 +25,6 @@ from handlerkit.worker_process.outcome import late
 
 #: What TorchServe logs of a worker that took too long, and of one whose answer is too long.
 _LATE, _TOO_LONG = "Backend worker did not respond in given time", r"Message size exceed limit: (\d+)"
-#: The line by which a worker begins a call.
-_BEGINS = "Backend received inference at: "
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def _of_workers(log: str, model_dir: Path) -> tuple[LogLine, ...]:
     """The workers' lines; not those that tell of each call's beginning, which may stand amid those of another call."""
     store = model_dir.parent if model_dir.is_symlink() else model_dir
     lines = worker_lines(log, store.parents[2], model_dir.name)
-    return tuple(line for line in lines if not line.text.startswith(_BEGINS))
+    return tuple(line for line in lines if not line.text.startswith(facts.CALL_BEGINS))
 
 
 def _death(log: str, setup: why.Setup) -> str:

@@ -7,19 +7,22 @@ from collections.abc import Iterable, Sequence
 
 from handlerkit.formatting import MAX_TEXT, duration, percent, plain, size
 from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe
+from handlerkit.serving.torchserve_facts import CALL_BEGINS, METRIC, REQUEST_ID
 from handlerkit.timing import STAGES, Timings
 from handlerkit.view import draw
 from handlerkit.view.html.elements import code, data_uri, details, escape, swatch, table
 
 _SECONDS = {"ms": 1e-3, "milliseconds": 1e-3, "s": 1.0, "seconds": 1.0, "us": 1e-6, "microseconds": 1e-6}
 #: Log lines of TorchServe's own that hold times and ids; a Metric shows the first kind.
-_BOOKKEEPING = ("[METRICS]", "Backend received inference at")
+_BOOKKEEPING = (METRIC, CALL_BEGINS)
 _OTHER = (150, 150, 150)
 
 
 def asked(request: Request, model: str, gap: str) -> str:
-    """`POST /predictions/coins · coins.png`."""
-    return f"{request.method} {request.target(model)}" + (f"{gap}{request.label}" if request.label else "")
+    """`POST /predictions/coins · coins.png as image/png`."""
+    kind = f"as {request.content_type}" if request.content_type else "without a content type"
+    label = f"{gap}{request.label} {kind}" if request.label else ""
+    return f"{request.method} {request.target(model)}{label}"
 
 
 def answered(response: Response, limit: int | None = None) -> str:
@@ -90,7 +93,7 @@ def headers(request: Headers, response: Headers) -> str:
 def _header(pair: tuple[str, str]) -> tuple[str, str]:
     """A header without what differs each time, and without secrets: a notebook is passed on."""
     name, value = pair
-    if name.lower() == "x-request-id":
+    if name.lower() == REQUEST_ID:
         value = "…"
     elif name.lower() == "content-type":
         value = re.sub(r"(boundary=).*", r"\1…", value)

@@ -7,6 +7,7 @@ from collections import Counter
 from handlerkit.errors import LoadError
 from handlerkit.formatting import MAX_TEXT, counted, excerpt, plain, shorten
 from handlerkit.messages import describe
+from handlerkit.serving.torchserve_facts import METRIC
 from handlerkit.verify import Enveloped, Envelopes, Report
 from handlerkit.view.diff.comparison import changed, compare
 from handlerkit.view.html import elements, exchange, findings
@@ -24,7 +25,7 @@ def _(problem: LoadError) -> View:
     if problem.error:
         text += findings.error_text(problem.error)
         parts.append(findings.error(problem.error))
-    lines = [line for line in problem.logs if not line.startswith("[METRICS]")]
+    lines = [line for line in problem.logs if not line.startswith(METRIC)]
     answered = elements.code(excerpt(problem.response.text)) if problem.response.body else ""
     parts.append(
         elements.folds(
@@ -37,10 +38,14 @@ def _(problem: LoadError) -> View:
 
 @view.register
 def _(report: Report) -> View:
-    verdicts = counted(Counter(row.verdict for row in report.rows)) or "nothing compared"
-    head = f"verified on {report.place}"
+    different = [row for row in report.rows if row.verdict == "different"]
+    if different:
+        head, verdicts = f"{len(different)} of {len(report.rows)} answers differ on {report.place}", ""
+    else:
+        head = f"verified on {report.place}"
+        verdicts = counted(Counter(row.verdict for row in report.rows)) or "nothing compared"
     stands_in = report.environment.stands_in if report.environment else ""
-    text, rows = [f"{head}: {verdicts}", *([stands_in] if stands_in else [])], []
+    text, rows = [": ".join(filter(None, [head, verdicts])), *([stands_in] if stands_in else [])], []
     columns = ["request", "verdict"]
     columns += ["here → there"] if any(row.differences for row in report.rows) else []
     columns += ["left out"] if any(row.volatile for row in report.rows) else []

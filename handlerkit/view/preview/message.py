@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.formatting import excerpt, percent, shorten, size
+from handlerkit.formatting import excerpt, percent, shorten, size, visible
 from handlerkit.messages import Exchange, Headers, Run
 from handlerkit.predictions import Detections, SegmentationMap
 from handlerkit.view import draw
@@ -90,7 +90,16 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
         "layers": [],
         **marks,
     }
-    return Message(facts, picture)
+    return Message({key: value if key == "curl" else _visible(value) for key, value in facts.items()}, picture)
+
+
+def _visible(value: Any) -> Any:
+    """With the text of answers, labels and logs as a View shows it. (A curl command is for copying.)"""
+    if isinstance(value, dict):
+        return {key: _visible(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_visible(one) for one in value]
+    return visible(value) if isinstance(value, str) else value
 
 
 def _picture(answer: DecodedResponse) -> tuple[bytes, tuple[int, int]]:

@@ -1,6 +1,7 @@
 """Envelopes: what TorchServe wraps around a handler to read other services' requests, and what that does to them.
 
-service_envelope in config.properties names one: body, json (TensorFlow Serving's form), kserve or kservev2.
+service_envelope in config.properties names one of `handlerkit.envelope.ENVELOPES`, which holds what is known of each;
+the rules here that ask for a name are about what that envelope alone does.
 """
 
 from __future__ import annotations
@@ -8,16 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from handlerkit.envelope import named
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
 from handlerkit.why.evidence import FAILED, NOTHING, Evidence, Rule
-
-_WANTS = {
-    "body": "a body of any kind",
-    "json": '{"instances": [first, second]} with Content-Type: application/json',
-    "kserve": '{"instances": [first, second]} with Content-Type: application/json',
-    "kservev2": '{"inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [1, 2]}]} as application/json',
-}
 
 
 def unreadable_input(seen: Evidence) -> Finding | None:
@@ -30,14 +25,13 @@ def unreadable_input(seen: Evidence) -> Finding | None:
         return Finding("envelope_input", what, "", FAILED, "Serve without an envelope, or with body, to describe.")
     if "parse_input" in inside:
         what = f"The envelope {seen.envelope} cannot read this request ({seen.name}), and the handler was not called."
-        return Finding("envelope_input", what, "", FAILED, f"Send {_WANTS[seen.envelope]}.")
+        return Finding("envelope_input", what, "", FAILED, f"Send {named(seen.envelope).takes}.")
     if seen.functions[-1][1] == "handle" and inside:
         what = f"The handler returned a tensor or an array, and the envelope {seen.envelope} asks whether it is true."
         return Finding("envelope_output", what, source_search.answering(seen), FAILED, "Return tensor.tolist().")
     if "format_output" in inside:
         what = f"The envelope {seen.envelope} cannot wrap what the handler returned ({seen.name})."
-        change = "Return a list of plain numbers, texts, lists and dicts: one element per instance"
-        change += ", and no more of them than inputs." if seen.envelope == "kservev2" else "."
+        change = f"Return {named(seen.envelope).returns}."
         return Finding("envelope_output", what, source_search.answering(seen), FAILED, change)
     return None
 
@@ -62,7 +56,7 @@ def no_instances(seen: Evidence) -> Finding | None:
             continue
         if isinstance(read, dict) and "instances" not in read:
             what = 'The body has no "instances", so the envelope kserve gave the handler None for data.'
-            return Finding("envelope_input", what, seen.where, FAILED, f"Send {_WANTS['kserve']}.")
+            return Finding("envelope_input", what, seen.where, FAILED, f"Send {named('kserve').takes}.")
     return None
 
 

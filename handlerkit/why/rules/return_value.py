@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from handlerkit.envelope import named
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
@@ -59,7 +60,7 @@ def wrong_length(seen: Evidence) -> Finding | None:
 
 def _returned_elements(seen: Evidence, count: int, rows: int) -> Finding:
     served = f"Every client of the batch gets 503 '{facts.WRONG_LENGTH}'."
-    if seen.envelope in ("kserve", "kservev2") and count == 1 < rows:
+    if seen.envelope and named(seen.envelope).first_only and count == 1 < rows:
         what = (
             f"The envelope {seen.envelope} (how TorchServe reads KServe's requests) takes only the first request of a "
             f"batch, and this batch holds {rows}."

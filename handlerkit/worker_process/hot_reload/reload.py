@@ -49,6 +49,8 @@ _CHANGE_VOCABULARY = {
     "model",
 }  # fmt: skip
 _NAME = re.compile(r"\w+")
+#: The summary where every file has the contents that are loaded.
+NOTHING_CHANGED = "nothing changed"
 _DOCSTRINGS = {"__doc__", "getdoc", "help"}
 
 
@@ -173,7 +175,7 @@ class Swap:
             self._snapshot = self._shoot(self._snapshot)
         summary = self._summary(written, edited)
         if batch_size is not None:
-            summary = f"{'' if summary == 'nothing changed' else f'{summary}, and '}the batch size is {batch_size}"
+            summary = f"{'' if summary == NOTHING_CHANGED else f'{summary}, and '}the batch size is {batch_size}"
         return summary, structural
 
     def _read(self, ran: set[CodeType]) -> dict[str, Source]:
@@ -323,5 +325,5 @@ class Swap:
         if len(told) > 3:
             told = [*told[:2], f"{len(told) - 2} more"]
         if not told:
-            return "only comments changed" if edits else "nothing changed"
+            return "only comments changed" if edits else NOTHING_CHANGED
         return f"only {', '.join(told[:-1])}{' and ' * (len(told) > 1)}{told[-1]} changed"

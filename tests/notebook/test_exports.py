@@ -9,7 +9,7 @@ import pytest
 import handlerkit as hk
 from handlerkit.check import Check
 from handlerkit.errors import ArchiveError, HandlerkitError, LoadError, ModelError, TargetError
-from handlerkit.notebook import export_checks
+from handlerkit.notebook import exports
 from handlerkit.notebook.session import Session
 
 FINE = """
@@ -151,7 +151,7 @@ def broken_check(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ValueError("not\na number")
 
-    monkeypatch.setattr(export_checks, "check", fail)
+    monkeypatch.setattr(exports, "check", fail)
 
 
 @pytest.mark.usefixtures("broken_check")
@@ -174,7 +174,9 @@ def test_export_of_what_did_not_load_says_so(door, tmp_path: Path) -> None:
         door.handler("h.py", f"raise ValueError('boo')\n{FINE}")
     with pytest.raises(ArchiveError, match="h is not written, as --strict asks: h does not load: ValueError: boo"):
         door.export(strict=True)
-    assert repr(door.export()).splitlines()[1:] == ["h does not load: ValueError: boo"]
+    assert repr(door.export()).splitlines()[1:] == [
+        "h does not load: ValueError: boo; correct the handler, run its cell again, then %export --force"
+    ]
     (tmp_path / "h.py").write_text(FINE)  # this one is tried now
     assert len(repr(door.export(force=True)).splitlines()) == 1
     door.handler("h.py", FINE)
@@ -186,13 +188,17 @@ def test_export_of_what_was_never_loaded_says_whether_it_does(door, session, tmp
     session.model("m", handler=str(tmp_path / "h.py"))
     with pytest.raises(ArchiveError, match="m is not written, as --strict asks: m does not load: ValueError: boo"):
         door.export(strict=True)
-    assert repr(door.export()).splitlines()[1:] == ["m does not load: ValueError: boo"]
+    assert repr(door.export()).splitlines()[1:] == [
+        "m does not load: ValueError: boo; correct the handler, run its cell again, then %export --force"
+    ]
 
 
 def test_export_of_what_was_changed_and_did_not_load_says_so(fine) -> None:
     with pytest.raises(LoadError):
         fine.handler("h.py", f"raise ValueError('boo')\n{FINE}")
-    assert repr(fine.export()).splitlines()[1:] == ["h does not load: ValueError: boo"]
+    assert repr(fine.export()).splitlines()[1:] == [
+        "h does not load: ValueError: boo; correct the handler, run its cell again, then %export --force"
+    ]
 
 
 # --- %export --requirements auto --------------------------------------------------------------------------------------
@@ -280,7 +286,7 @@ def test_code_that_cannot_be_read_for_requirements(undeclared, monkeypatch, tmp_
     def fail(*_: object, **__: object) -> None:
         raise ValueError("no")
 
-    monkeypatch.setattr(export_checks, "requirements", fail)
+    monkeypatch.setattr(exports, "requirements", fail)
     with pytest.raises(HandlerkitError, match=r"could not be read from its code \(ValueError: no\): write the file"):
         undeclared.export(requirements="auto")
     assert not (tmp_path / "model_store").exists()

@@ -1,19 +1,21 @@
-"""What happens before an archive is written: the check, which stops no export if it fails itself, and the requirements
-file that it would ask for."""
+"""%export: the check, the requirements file that it asks for, and the archive."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from handlerkit.archive import Archive
 from handlerkit.check import Check, check
 from handlerkit.check.requirements import requirements
 from handlerkit.errors import ArchiveError, HandlerkitError, ModelError, TargetError
 from handlerkit.messages import Run
 from handlerkit.model import Model, PathLike
-from handlerkit.notebook.session_model import SessionModel
+from handlerkit.notebook.progress import bytes_written
+from handlerkit.notebook.results import Exported
+from handlerkit.notebook.session_model import SessionModel, fingerprint
 from handlerkit.targets import find
 
 _WRITTEN_BY = "# Written by %export --requirements auto"
@@ -23,9 +25,40 @@ _HEAD = f"""{_WRITTEN_BY}: what the handler imports and the target does not brin
 """
 
 
+def export(
+    session_model: SessionModel,
+    folder: PathLike,
+    archive_format: str,
+    *,
+    force: bool,
+    strict: bool,
+    requirements: bool,
+    target: PathLike,
+) -> Exported:
+    """Write the archive of what the model is now. Raises as Session.export."""
+    notes: list[str] = []
+    with ExitStack() as stack:
+        if requirements:
+            notes.append(stack.enter_context(requirements_written(session_model, target)))
+        model = session_model.build()
+        checked = before_export(model, target, session_model.runs)
+        if failure := session_model.load_failure():
+            notes.append(session_model.advice)
+        if strict:
+            refuse_errors(model, checked, failure)
+        progress = stack.enter_context(bytes_written(f"writing {model.name}"))
+        path = Archive(model, archive_format).save(folder, force=force, progress=progress)
+    session_model.archive, session_model.fingerprint = path, fingerprint(model)
+    written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in written)
+    notes += filter(None, [checked.problem])
+    names = tuple(one.name for one in model.entries())
+    return Exported(Path(folder) / path.name, size, names, checked.check, tuple(notes))
+
+
 @dataclass(frozen=True)
 class Checked:
-    """A Check, or None where it failed: `problem` is then the line that says so."""
+    """A Check, or None if the check failed: `problem` is then the line that says so."""
 
     check: Check | None
     problem: str = ""
@@ -55,7 +88,7 @@ def refuse_errors(model: Model, checked: Checked, failure: str) -> None:
 
 
 @contextmanager
-def requirements_written(entry: SessionModel, target: PathLike) -> Iterator[str]:
+def requirements_written(model: SessionModel, target: PathLike) -> Iterator[str]:
     """Give a model the requirements file that a check for the target asks for, NAME-requirements.txt in the current
     folder; where nothing is needed, it has none. Gives the line that says so.
 
@@ -63,20 +96,20 @@ def requirements_written(entry: SessionModel, target: PathLike) -> Iterator[str]
     another requirements file, and where that file is the user's own; TargetError.
     """
     name = find(target).name
-    path, given = Path(f"{entry.name}-requirements.txt"), entry.options["requirements_file"]
+    path, given = Path(f"{model.name}-requirements.txt"), model.options["requirements_file"]
     before = path.read_text() if path.is_file() else None
-    _refuse_own(entry.name, given, path, before)
+    _refuse_own(model.name, given, path, before)
     try:
-        entry.options["requirements_file"] = None
-        lines = _asked_for(entry.build(), target)
+        model.options["requirements_file"] = None
+        lines = _asked_for(model.build(), target)
         if lines:
             path.write_text(_HEAD + "\n".join([*lines, ""]))
-            entry.options["requirements_file"] = str(path.absolute())
+            model.options["requirements_file"] = str(path.absolute())
         else:
             path.unlink(missing_ok=True)
-        yield f"{path} is written: {', '.join(lines)}" if lines else f"{name} brings all that {entry.name} imports"
+        yield f"{path} is written: {', '.join(lines)}" if lines else f"{name} brings all that {model.name} imports"
     except BaseException:
-        entry.options["requirements_file"] = given
+        model.options["requirements_file"] = given
         if before is not None:
             path.write_text(before)
         else:

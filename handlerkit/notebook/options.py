@@ -1,0 +1,161 @@
+"""A command's options, read from a magic's line or from the words of the command line. No IPython here."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, NoReturn
+
+from handlerkit.messages.shell_words import split_words
+
+#: What Tab offers for the value of an option that has no choices.
+Suggestions = Callable[[], Iterable[str]]
+
+
+class HelpRequested(Exception):
+    """--help is among the words; its text is shown instead of anything else."""
+
+
+class WrongOption(Exception):
+    """The words do not fit the command's options; the text is one line that says why."""
+
+
+class Parser(argparse.ArgumentParser):
+    """The options of one command. It prints nothing and does not exit: a mistake and --help are raised."""
+
+    def __init__(self, prog: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=False,
+            allow_abbrev=False,
+        )
+        #: By option: what Tab offers for its value.
+        self.suggestions: dict[str, Suggestions] = {}
+        #: By option of another command: the end of a sentence that says whose it is.
+        self.belongs_to: Callable[[str], str] = lambda option: ""
+        self.add_argument("--help", "-h", action="store_true", help="show this text")
+
+    def error(self, message: str) -> NoReturn:
+        raise WrongOption(f"{self.prog}: {message} ({self.prog} --help shows the options)")
+
+    def read_line(self, line: str) -> dict[str, Any]:
+        """The options in a line, which is split as a shell does, without its comment. Raises as `read` does."""
+        try:
+            words = split_words(line)
+        except ValueError as problem:
+            self.error(str(problem).lower())
+        return self.read(words)
+
+    def read(self, words: Sequence[str]) -> dict[str, Any]:
+        """The options in these words. Raises WrongOption for a mistake and HelpRequested for --help."""
+        if {"--help", "-h"} & set(words):
+            raise HelpRequested(self.format_help())
+        if strange := [word for word in takewhile("--".__ne__, words) if self._is_unknown(word)]:
+            self.error(f"unrecognized arguments: {' '.join(strange)}{self._meant(strange[0].partition('=')[0])}")
+        read, unknown = self.parse_known_args(words)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        options = vars(read)
+        del options["help"]
+        return options
+
+    def spellings(self) -> dict[str, argparse.Action]:
+        """By each spelling of an option, in the order of the help text."""
+        return {option: action for action in self._actions for option in action.option_strings}
+
+    def values(self, option: str) -> tuple[str, ...]:
+        """What the option's value can be, as far as it is known; nothing for one without a value."""
+        action = self.spellings().get(option)
+        if action is None:
+            return ()
+        named = next((self.suggestions[name] for name in action.option_strings if name in self.suggestions), None)
+        return tuple(action.choices or (named() if named else ()))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse, and says which choice is near."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as problem:
+            near = did_you_mean(str(value), tuple(map(str, action.choices or ())))
+            raise argparse.ArgumentError(action, f"{problem.message}{near}") from None
+
+    def _is_unknown(self, word: str) -> bool:
+        """Whether it looks like an option, without a space in it, and is none of this command's. Asked before the
+        option's value can be taken for something else."""
+        return word.startswith("--") and " " not in word and word.partition("=")[0] not in self._option_string_actions
+
+    def _meant(self, option: str) -> str:
+        """The end of a sentence about an option that this command does not have: whose it is, or which one is near."""
+        near = did_you_mean(option, [known for known in self._option_string_actions if known.startswith("--")])
+        return self.belongs_to(option) or near
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """The end of a sentence about an unknown word: "; did you mean check?", or "" if none of these is near. The dashes
+    of options do not count."""
+    bare = {one.lstrip("-"): one for one in known}
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.7)
+    return f"; did you mean {bare[near[0]]}?" if near else ""
+
+
+def named(text: str) -> str:
+    """A name or path as it is; "", such as a variable of a script that is not set, does not ask for the default."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name")
+    return text
+
+
+def archive(text: str) -> str:
+    """An archive's path. The name of a target is refused, unless there is a file of that name."""
+    from handlerkit.targets import NAMES
+
+    if text in NAMES and not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text} is the name of a target; did you mean --target {text}?")
+    return named(text)
+
+
+def pair(separator: str, form: str) -> Callable[[str], tuple[str, str]]:
+    """A type for `key separator value`; `form` shows it in the message."""
+
+    def split(text: str) -> tuple[str, str]:
+        key, found, value = text.partition(separator)
+        if not found or not key:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {form}")
+        return key.strip(), value.strip()
+
+    return split
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def counts(text: str) -> list[int]:
+    """Whole numbers, separated by commas."""
+    return [count(one) for one in text.split(",")]
+
+
+def names(text: str) -> list[str]:
+    """Names, separated by commas."""
+    return [name for name in text.split(",") if name]
+
+
+class Mapped(argparse.Action):
+    """Collects the pairs of an option that may be repeated into a dict."""
+
+    def __call__(self, parser: Any, namespace: Any, pair: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), pair[0]: pair[1]})
+
+
+def repeats(action: argparse.Action) -> bool:
+    """Whether the option may be given more than once."""
+    return isinstance(action, Mapped | argparse._AppendAction)
