@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
         models, properties = read(asked.models)
         return serve(models, properties, host=asked.host, port=asked.port, token=token, grace=asked.grace, say=_say)
     except LoadFailed as failed:
-        print(failed, *failed.log[-30:], sep="\n", file=sys.stderr)
+        print(failed, file=sys.stderr)  # what the worker wrote is in the log above
     except (OSError, ValueError, KeyError, TypeError, PropertyError) as problem:
         print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
     return 1

@@ -298,9 +298,10 @@ class Worker:
         """What was sent gets no answer any more."""
         if self._connection is None:
             return
-        loading = self._loaded is not None
-        self._end()
-        if not loading:
+        if self._loaded is not None:  # its process says why before it ends by itself
+            self._connection.close()
+        else:
+            self._end()
             self._owner.died(self, reason)
 
     def _end(self) -> None:

@@ -98,7 +98,7 @@ class TestRequests:
                 assert connection.receive().body == body
 
     def test_casing_order_and_repetition_of_headers_are_kept(self) -> None:
-        headers = (("X-b", "1"), ("x-A", "2"), ("X-B", "3"), ("Empty", ""), ("latin", "\xe9"))
+        headers = (("X-b", "1"), ("x-A", "2"), ("X-B", "3"), ("Empty", ""), ("utf-8", "é"), ("latin", "\udce9"))
         with listening() as app, app.connect() as connection:
             connection.send(f"GET {PATH} HTTP/1.1\r\n".encode() + lines(headers))
             connection.receive()
@@ -453,7 +453,7 @@ def test_stopping_waits_no_longer_than_it_may() -> None:
 
 
 def lines(headers: tuple[tuple[str, str], ...]) -> bytes:
-    return "".join([*(f"{name}: {value}\r\n" for name, value in headers), "\r\n"]).encode("latin-1")
+    return "".join([*(f"{name}: {value}\r\n" for name, value in headers), "\r\n"]).encode("utf-8", "surrogateescape")
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
