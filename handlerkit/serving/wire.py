@@ -158,7 +158,7 @@ def decode_answer(message: bytes | bytearray) -> WorkerResponse:
     return answer
 
 
-def take_answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse, int] | None:
+def take_answer(message: bytes | bytearray | memoryview, limit: int) -> tuple[WorkerResponse, int] | None:
     """The first answer in what a worker has sent so far, and how many bytes it takes; None if more must come.
 
     Raises ProtocolError as decode_answer does, and for any length above `limit` (max_response_size), as soon as it is
@@ -170,7 +170,7 @@ def take_answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse,
         return None
 
 
-def _answer(message: bytes | bytearray, limit: int) -> tuple[WorkerResponse, int]:
+def _answer(message: bytes | bytearray | memoryview, limit: int) -> tuple[WorkerResponse, int]:
     """The answer, and the index at which it ends."""
     view, whole, at = memoryview(message), len(message), 0
 

@@ -329,6 +329,8 @@ class _Connection:
         self._hear = hear
         self._lost = lost
         self._loop = asyncio.get_running_loop()
+        #: What a worker sends is read into the same place again and again; a part of an answer waits in `_received`.
+        self._buffer = memoryview(bytearray(_READ))
         self._received = bytearray()
         self._unsent: deque[memoryview] = deque()
         self._closed = False
@@ -382,17 +384,17 @@ class _Connection:
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(_READ)
+            size = self._socket.recv_into(self._buffer)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        if not data:
+            size = 0
+        if not size:
             self._lost("exit: The worker closed the connection.")
             return
-        received: bytes | bytearray = data
+        received: bytearray | memoryview = self._buffer[:size]
         if self._received:
-            self._received += data
+            self._received += received
             received = self._received
         try:
             while received and (taken := wire.take_answer(received, self._limit)) is not None:
@@ -406,7 +408,7 @@ class _Connection:
         except ProtocolError as problem:
             self._lost(f"header: The frontend cannot read the worker's answer ({problem}).")
         else:
-            self._received = received if isinstance(received, bytearray) else bytearray(received)
+            self._received = bytearray(received) if isinstance(received, memoryview) else received
 
 
 def _from(buffers: Buffers, begin: int) -> Buffers:
