@@ -164,7 +164,13 @@ class Worker:
         return self._connection is not None and self._loaded is None
 
     async def run(self) -> None:
-        """Start the worker, and again whenever it died, until it has failed for too long."""
+        """Start the worker, and again whenever it died, until it has failed for too long, or this is cancelled."""
+        try:
+            await self._run()
+        finally:
+            self._end()
+
+    async def _run(self) -> None:
         deaths, failing_since = 0, None
         while True:
             try:
