@@ -1,4 +1,4 @@
-"""HTTP to worker messages and back: what TorchServe's Java frontend does, for the kit's endpoints and as an application.
+"""HTTP to worker messages and back: what TorchServe's Java frontend does, for endpoints and as an application.
 
 The frontend of one model, without input and output of its own:
 
@@ -23,6 +23,6 @@ For both:
   from here.
 
 The folder is copied into every exported app, so it imports the standard library, httptools and itself alone
-(import-linter), and runs on Python 3.9. What
-the frontend does to a request or an answer goes here; what the worker does is TorchServe's own code, which is called.
+(import-linter), and runs on Python 3.9. What the frontend does to a request or an answer goes here; what the worker
+does is TorchServe's own code, which is called.
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from handlerkit.serving.served_model import Client, RunningModel, ServedModel
 #: Seconds that what runs may take to end, when the application stops.
 GRACE = 30.0
 _TICK = 0.02
+_FIRST_WORKER = 9000
 _UNAUTHORIZED = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
 #: The model's name in a path.
 _NAMED = re.compile(
@@ -91,10 +93,11 @@ class Application:
     async def start(self) -> None:
         """Start the workers; returns when all have loaded their models. Raises LoadFailed where one does not."""
         self._supervisor = Supervisor()
+        numbers = itertools.count(_FIRST_WORKER)
         try:
             for model in self.models:
                 self._running[model.name] = RunningModel(
-                    model, self.config, self._supervisor, self._metrics, self._is_only, self._any_casing
+                    model, self.config, self._supervisor, self._metrics, self._is_only, self._any_casing, numbers
                 )
             for running in self._running.values():
                 running.start()

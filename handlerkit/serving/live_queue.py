@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from handlerkit.serving.job_queue import Limits
@@ -23,11 +23,16 @@ W = TypeVar("W")
 
 
 class LiveQueue(Generic[J, W]):
-    """Jobs that wait, and workers that wait for jobs. `send` hands a batch to a worker."""
+    """Jobs that wait, and workers that wait for jobs. `send` hands a batch to a worker.
+
+    Attributes:
+        ahead: how many jobs were sent before their worker can begin them, which count as waiting.
+    """
 
     def __init__(self, limits: Limits, send: Callable[[W, list[J]], None]) -> None:
         self._limits = limits
         self._send = send
+        self.ahead = 0
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[J] = deque()
         self._idle: deque[W] = deque()
@@ -36,12 +41,12 @@ class LiveQueue(Generic[J, W]):
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._forming)
+        return len(self._waiting) + len(self._forming) + self.ahead
 
     def put(self, job: J) -> bool:
         """Queue a job; False where the queue is full."""
         limits = self._limits
-        if len(self._waiting) >= limits.size:
+        if len(self._waiting) + self.ahead >= limits.size:
             return False
         if limits.ticket and len(self._waiting) >= len(self._idle) - bool(self._forming):
             return False
@@ -49,15 +54,19 @@ class LiveQueue(Generic[J, W]):
         self._form()
         return True
 
+    def put_back(self, jobs: Iterable[J]) -> None:
+        """Jobs that were sent and not begun, in their order: they are the next."""
+        self._waiting.extendleft(reversed([*jobs]))
+        self._form()
+
     def offer(self, worker: W) -> None:
-        """A worker can take a batch."""
+        """A worker can take a batch; it may be offered again before it has had one."""
         self._idle.append(worker)
         self._form()
 
     def withdraw(self, worker: W) -> None:
-        """A worker that was offered can take no batch after all."""
-        if worker in self._idle:
-            self._idle.remove(worker)
+        """A worker can take no batch after all, however often it was offered."""
+        self._idle = deque(one for one in self._idle if one != worker)
 
     def take(self) -> list[J]:
         """The next batch as it is now, for nobody to run; what forms comes first."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,7 +27,9 @@ from handlerkit.serving.wire import WorkerResponse
 from handlerkit.serving.worker import Assignment, LoadFailed, Worker
 from handlerkit.serving.worker_death import WorkerDied
 
-_FIRST_WORKER = 9000
+#: Batches that a worker gets before it can begin them, so that it need not wait for the next: only where that changes
+#: nothing else, with one worker and batches of one.
+_AHEAD = 3
 
 
 class Client(Protocol):
@@ -105,7 +108,7 @@ class _Ticket:
     received: QueuedRequest
     client: Client
     came: float
-    sent: float = 0.0
+    began: float = 0.0
 
     @property
     def describe(self) -> bool:
@@ -119,6 +122,11 @@ class _Batch:
         self.tickets = tickets
         self.streams = False
 
+    def begin(self, now: float) -> None:
+        """The worker begins it."""
+        for ticket in self.tickets:
+            ticket.began = now
+
 
 class RunningModel:
     """A served model with its queue and its workers.
@@ -130,7 +138,7 @@ class RunningModel:
 
     def __init__(
         self, model: ServedModel, config: Config, supervisor: Supervisor, metrics: Metrics, is_only: bool,
-        any_casing: bool,
+        any_casing: bool, numbers: Iterator[int],
     ) -> None:  # fmt: skip
         self.model = model
         self._registered = registered = model.registered(config)
@@ -149,7 +157,7 @@ class RunningModel:
         )  # fmt: skip
         gpus = model.gpu_ids
         self.workers = [
-            Worker(_FIRST_WORKER + index, given, supervisor, self, gpus[index % len(gpus)] if gpus else None)
+            Worker(next(numbers), given, supervisor, self, gpus[index % len(gpus)] if gpus else None)
             for index in range(registered.min_workers)
         ]
         self._left = len(self.workers)
@@ -157,7 +165,9 @@ class RunningModel:
         ticket = bool(settings.get("useJobTicket"))
         limits = Limits(registered.batch_size, delay, registered.job_queue_size, ticket)
         self._queue: LiveQueue[_Ticket, Worker] = LiveQueue(limits, self._send)
-        self._running: dict[Worker, _Batch] = {}
+        self._ahead = _AHEAD if len(self.workers) == registered.batch_size == 1 and not ticket else 0
+        #: What each worker was sent, in order: it has begun the first.
+        self._running: dict[Worker, deque[_Batch]] = {worker: deque() for worker in self.workers}
         self._tasks: list[asyncio.Task[None]] = []
         self.loads: asyncio.Future[None] = self._loop.create_future()
 
@@ -174,7 +184,7 @@ class RunningModel:
     @property
     def busy(self) -> bool:
         """Whether a request waits for its answer."""
-        return bool(self._queue or self._running)
+        return bool(self._queue or any(self._running.values()))
 
     def start(self) -> None:
         """Start the workers."""
@@ -196,9 +206,10 @@ class RunningModel:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for batch in self._running.values():
-            self._fail(batch)
-        self._running.clear()
+        for batches in self._running.values():
+            for batch in batches:
+                self._fail(batch)
+            batches.clear()
         self._fail(_Batch(self._queue.take_all()))
         if not self.loads.done():
             self.loads.cancel()
@@ -212,11 +223,13 @@ class RunningModel:
         self._logger.info("%s serves, process %d", name, worker.pid)
         if self.healthy and not self.loads.done():
             self.loads.set_result(None)
-        self._queue.offer(worker)
+        for _ in range(1 + self._ahead):
+            self._queue.offer(worker)
 
     def answered(self, worker: Worker, answer: WorkerResponse) -> None:
         """It answers its batch, or a part of a stream. Raises WorkerDied."""
-        batch = self._running[worker]
+        batches = self._running[worker]
+        batch = batches[0]
         tickets, rows = batch.tickets, answer.predictions
         if answer.code == 200 and [row.request_id for row in rows] != [one.received.job.request_id for one in tickets]:
             raise WorkerDied("stale: The worker's answer belongs to no request of the batch: its stream was over.")
@@ -228,10 +241,13 @@ class RunningModel:
             responses = [self.frontend.respond(one.received, answer, row) for row, one in enumerate(tickets)]
         elif answer.code == 200:
             chunks = [self.frontend.chunk(answer, row) for row in range(len(tickets))]
-        del self._running[worker]
-        worker.rest()
-        self._queue.offer(worker)  # it has its next batch before this one's clients have their answers
         now = self._loop.time()
+        batches.popleft()
+        worker.rest()
+        if batches:
+            batches[0].begin(now)
+        self._count_ahead()
+        self._queue.offer(worker)  # it has its next batch before this one's clients have their answers
         for index, ticket in enumerate(tickets):
             if not batch.streams:
                 self._count(ticket, now)
@@ -247,9 +263,13 @@ class RunningModel:
         """It is gone, with what it had been sent."""
         self._logger.warning("worker %d died: %s", worker.number, reason)
         self._queue.withdraw(worker)
-        batch = self._running.pop(worker, None)
-        if batch is not None:
-            self._fail(batch)
+        batches = self._running[worker]
+        if batches:
+            self._fail(batches.popleft())
+        tickets = [ticket for batch in batches for ticket in batch.tickets]
+        batches.clear()
+        self._count_ahead()
+        self._queue.put_back(tickets)
 
     def not_loaded(self, worker: Worker, failed: LoadFailed) -> None:
         """It did not load the model. One that says so itself takes a batch with it; the others leave it waiting."""
@@ -280,11 +300,16 @@ class RunningModel:
             self._logger.info("%s", line)
 
     def _send(self, worker: Worker, tickets: list[_Ticket]) -> None:
-        now = self._loop.time()
-        for ticket in tickets:
-            ticket.sent = now
-        self._running[worker] = _Batch(tickets)
+        batches = self._running[worker]
+        batches.append(_Batch(tickets))
+        if len(batches) == 1:
+            batches[0].begin(self._loop.time())
+        self._count_ahead()
         worker.send(wire.encode_predict([ticket.received.job for ticket in tickets]))
+
+    def _count_ahead(self) -> None:
+        if self._ahead:
+            self._queue.ahead = sum(max(0, len(batches) - 1) for batches in self._running.values())
 
     def _go_on(self, batch: _Batch, answer: WorkerResponse) -> None:
         """An intermediate answer: the first one has the heads. Raises WorkerDied."""
@@ -320,7 +345,7 @@ class RunningModel:
 
     def _count(self, ticket: _Ticket, now: float) -> None:
         if not ticket.describe:
-            self._counted.predicted(self._version(ticket.received), ticket.sent - ticket.came, now - ticket.came)
+            self._counted.predicted(self._version(ticket.received), ticket.began - ticket.came, now - ticket.came)
 
     def _version(self, received: QueuedRequest) -> str:
         return self.model.version if received.versioned else "default"

@@ -126,7 +126,7 @@ class Worker:
     """One worker of a model.
 
     Attributes:
-        number: 9000 for the first one, as TorchServe numbers them.
+        number: 9000 for the first one of an app, as TorchServe numbers them.
         since: when its process was started.
         gpu_id: the device it is given; None on a CPU.
     """
@@ -147,7 +147,8 @@ class Worker:
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._listens: asyncio.Future[None] | None = None
         self._loaded: asyncio.Future[WorkerResponse] | None = None
-        self._busy = False
+        #: Batches that were sent and not answered: the worker has begun the first of them.
+        self._sent = 0
         #: Answers that no batch waited for: the next one gets them.
         self._early: deque[WorkerResponse] = deque()
         self._deadline = 0.0
@@ -191,12 +192,14 @@ class Worker:
             deaths += 1
 
     def send(self, message: Buffers) -> None:
-        """Hand over a batch; the owner gets its answers. Only for a worker that serves and has no other batch."""
+        """Hand over a batch, which the worker begins when it has answered those before; the owner gets the answers.
+        Only for a worker that serves."""
         assert self._connection is not None
-        self._busy = True
-        self.expect()
+        self._sent += 1
+        if self._sent == 1:
+            self.expect()
         self._connection.send(message)
-        while self._early and self._busy:
+        while self._early and self._sent:
             self._answer(self._early.popleft())
 
     def expect(self) -> None:
@@ -206,8 +209,10 @@ class Worker:
             self._timer = self._loop.call_at(self._deadline, self._look)
 
     def rest(self) -> None:
-        """No more answers are to come."""
-        self._busy = False
+        """The first batch is answered."""
+        self._sent -= 1
+        if self._sent:
+            self.expect()
 
     def kill(self) -> None:
         """End the process."""
@@ -219,7 +224,7 @@ class Worker:
         given = self._given
         self._log.clear()
         self._early.clear()
-        self._busy = False
+        self._sent = 0
         begun = self._loop.time()
         self.since = datetime.now(timezone.utc)
         name = os.path.join(self._supervisor.folder, f".ts.sock.{self.number}")
@@ -284,7 +289,7 @@ class Worker:
         if self._loaded is not None:
             if not self._loaded.done():
                 self._loaded.set_result(answer)
-        elif not self._busy:
+        elif not self._sent:
             self._early.append(answer)
         else:
             try:
@@ -294,7 +299,7 @@ class Worker:
 
     def _look(self) -> None:
         self._timer = None
-        if self._busy and self._connection is not None:
+        if self._sent and self._connection is not None:
             if self._loop.time() >= self._deadline:
                 self._die(f"timeout: The handler took longer than {self._given.response_timeout} s.")
             else:
@@ -311,7 +316,7 @@ class Worker:
             self._owner.died(self, reason)
 
     def _end(self) -> None:
-        self._busy = False
+        self._sent = 0
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -99,6 +99,22 @@ class TestDeaths:
         assert app.application.running[0].workers[0].pid != before
         assert psutil.pid_exists(before) is False
 
+    def test_what_waits_is_answered_by_the_next_one(self, app: App) -> None:
+        codes = ["time.sleep(0.5); os._exit(1)", "answers = ['1']", "answers = ['2']", "os._exit(1)", "answers = ['3']"]
+        with ThreadPoolExecutor(8) as pool:
+            sent = []
+            for code in codes:
+                sent.append(pool.submit(run, app, code))
+                time.sleep(0.05)
+            answers = [one.result() for one in sent]
+        assert [answer.status for answer in answers] == [500, 200, 200, 500, 200]
+        assert [answer.body for answer in answers if answer.status == 200] == [b"1", b"2", b"3"]
+
+    def test_each_has_the_whole_response_time_out(self, app: App) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            answers = [*pool.map(lambda _: run(app, "time.sleep(1)"), range(4))]  # the time-out is 2 s
+        assert [answer.body for answer in answers] == [b"ok"] * 4
+
     def test_the_other_models_go_on(self, app: App) -> None:
         with ThreadPoolExecutor(1) as pool:
             slow = pool.submit(run, app, "time.sleep(1.0)")

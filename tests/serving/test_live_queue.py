@@ -114,6 +114,7 @@ def test_with_tickets_a_job_needs_an_idle_worker() -> None:
 def test_a_withdrawn_worker_gets_nothing() -> None:
     async def do(queue: LiveQueue[Job, str]) -> None:
         queue.offer("a")
+        queue.offer("a")
         queue.withdraw("a")
         queue.put(Job(0))
         queue.offer("b")
@@ -131,6 +132,28 @@ def test_a_batch_whose_worker_is_withdrawn_while_it_forms_goes_to_the_next() -> 
         await asyncio.sleep(0.1)
 
     assert run(Limits(2, 0.03, 100), do) == [("b", [0])]
+
+
+def test_jobs_that_were_sent_ahead_count_as_waiting() -> None:
+    async def do(queue: LiveQueue[Job, str]) -> None:
+        queue.offer("a")
+        queue.offer("a")
+        queue.put(Job(0))
+        queue.put(Job(1))
+        queue.ahead = 1
+        assert (queue.put(Job(2)), queue.put(Job(3)), len(queue)) == (True, False, 2)
+
+    assert run(Limits(1, 0.0, 2), do) == [("a", [0]), ("a", [1])]
+
+
+def test_jobs_that_come_back_are_the_next() -> None:
+    async def do(queue: LiveQueue[Job, str]) -> None:
+        queue.put(Job(3))
+        queue.put_back([Job(1), Job(2)])
+        for _ in range(3):
+            queue.offer("a")
+
+    assert run(Limits(1, 0.0, 100), do) == [("a", [1]), ("a", [2]), ("a", [3])]
 
 
 def test_take_gives_the_next_batch_and_no_more() -> None:
