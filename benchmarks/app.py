@@ -7,6 +7,9 @@ one and on the other alternate. Load: so many connections, each of which sends i
 to its last one, from this process, which waits for all of them in one loop and does nothing else. A rate is the
 requests of all blocks by their time, a p99 that of all their requests. The start is timed from the command to the first
 answer of the model, the memory is what the processes do not share with others, and their part of what they share.
+
+On a machine with other work the rates say more of who gets the processor than of either server: TorchServe's Java spreads
+over more threads. As root, `chrt -r 1 python benchmarks/app.py` lets both go before all else.
 """
 
 from __future__ import annotations
@@ -223,7 +226,7 @@ def application(folder: Path, model: Model, **asked: int) -> Iterator[App]:
         command = [sys.executable, "-m", "handlerkit.serving.serve", f"{name}/models.json", "--port", "0"]
         with (
             open(f"{name}/log", "w") as log,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True) as process,
         ):
             assert process.stdout is not None
             line = process.stdout.readline()

@@ -27,9 +27,9 @@ from handlerkit.serving.wire import WorkerResponse
 from handlerkit.serving.worker import Assignment, LoadFailed, Worker
 from handlerkit.serving.worker_death import WorkerDied
 
-#: Batches that a worker gets before it can begin them, so that it need not wait for the next: only where that changes
-#: nothing else, with one worker and batches of one.
-_AHEAD = 3
+#: Requests that a worker gets before it can begin them, so that it need not wait for the next one while this process
+#: waits for a processor: only where that changes nothing else, with one worker and batches of one.
+_AHEAD = 32
 
 
 class Client(Protocol):
