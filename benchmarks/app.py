@@ -8,8 +8,8 @@ to its last one, from this process, which waits for all of them in one loop and 
 requests of all blocks by their time, a p99 that of all their requests. The start is timed from the command to the first
 answer of the model, the memory is what the processes do not share with others, and their part of what they share.
 
-On a machine with other work the rates say more of who gets the processor than of either server: TorchServe's Java spreads
-over more threads. As root, `chrt -r 1 python benchmarks/app.py` lets both go before all else.
+On a machine with other work the rates say more of who gets the processor than of either server: TorchServe's Java
+spreads over more threads. As root, `chrt -r 1 python benchmarks/app.py` lets both go before all else.
 """
 
 from __future__ import annotations
