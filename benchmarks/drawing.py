@@ -147,7 +147,7 @@ def peers(rounds: int) -> dict[str, float]:
 
     image, classes, masks = photograph(), class_map(), ellipses()
     pixels = np.asarray(image)
-    flat = [channel for colour in draw.palette() for channel in colour]
+    flat = [channel for color in draw.palette() for channel in color]
     table = np.array(draw.palette(), np.uint8)[None]
     corners = np.array([draw.bounds(mask) for mask in masks], np.float32)
     found = supervision.Detections(xyxy=corners, mask=masks, class_id=np.arange(20))

@@ -27,7 +27,7 @@ from table import Row, render
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "view"))
 from preview_answers import boxes, class_map, indexed_png, photograph, preview, run
 
-from handlerkit.view.preview import Preview
+from handlerkit.view.preview.preview import Preview
 
 LIMIT = 55  # frames a second
 #: Counts what a drag of the slider named `name` sends, and when frames came while it lasted.
@@ -90,7 +90,7 @@ def message_row() -> Row:
     shown.close()
     parts = shown.answers["second"]
     ours = sum(len(json.dumps(data)) + sum(len(bytes(one)) for one in buffers) for data, buffers in sent)
-    least = len(parts.photograph) + sum(len(layer["png"]) for layer in parts.facts["layers"])
+    least = len(parts.picture) + sum(len(layer["png"]) for layer in parts.facts["layers"])
     ratio = ours / least
     return Row(
         "message of a new answer", ours / 1e3, least / 1e3, "KB", ratio, "at most 1.3 × JPEG and PNG", ratio <= 1.3

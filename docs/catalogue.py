@@ -29,24 +29,24 @@ are those of a run.
 SECTIONS = {
     "LOADING": ("The handler does not load", "Registering the model fails."),
     "SET_ASIDE": ("A setting does not count", "The model loads, but not as it was meant to."),
-    "CALLING": ("A request fails", "The client gets an error."),
-    "QUIET": ("Nothing fails", "The client gets a success, and not what was meant."),
+    "RAISED": ("A request fails", "The client gets an error."),
+    "WARNINGS": ("Nothing fails", "The client gets a success, and not what was meant."),
 }
 
 
 def write(page: Path) -> None:
     """Run every case and write the page."""
-    sys.path.insert(0, str(CASES))
-    import test_why_calling
+    sys.path[:0] = str(CASES), str(CASES / "rules")
     import test_why_loading
-    import test_why_quiet
+    import test_why_raised
     import test_why_settings
+    import test_why_warnings
 
     cases = {
         "LOADING": test_why_loading.LOADING,
         "SET_ASIDE": test_why_settings.SET_ASIDE,
-        "CALLING": test_why_calling.CALLING,
-        "QUIET": test_why_quiet.QUIET,
+        "RAISED": test_why_raised.RAISED,
+        "WARNINGS": test_why_warnings.WARNINGS,
     }
     lines = [HEAD]
     for key, (title, introduction) in SECTIONS.items():

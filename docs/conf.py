@@ -75,7 +75,7 @@ def bring_causes() -> None:
     made_of = [
         HERE / "catalogue.py",
         *(ROOT / "handlerkit" / "why").rglob("*.py"),
-        *(ROOT / "tests" / "why").glob("*.py"),
+        *(ROOT / "tests" / "why").rglob("*.py"),
     ]
     if not page.exists() or page.stat().st_mtime < max(file.stat().st_mtime for file in made_of):
         import catalogue

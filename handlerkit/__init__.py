@@ -14,6 +14,7 @@ import handlerkit.shell as _shell  # noqa: F401  # it notes the umask, before a 
 if _typing.TYPE_CHECKING:
     from handlerkit import envelope, errors, view
     from handlerkit.archive import Archive
+    from handlerkit.bench.results import Bench
     from handlerkit.check import Check, check
     from handlerkit.context import mock_context
     from handlerkit.endpoints.server import Server
@@ -22,6 +23,7 @@ if _typing.TYPE_CHECKING:
     from handlerkit.model import Model
     from handlerkit.notebook.magics import load_ipython_extension, unload_ipython_extension
     from handlerkit.notebook.session import session
+    from handlerkit.predictions import Classifications, Detections, SegmentationMap
     from handlerkit.unpack import unpack
     from handlerkit.verify import Report, verify
     from handlerkit.view.diff.comparison import compare
@@ -30,8 +32,11 @@ if _typing.TYPE_CHECKING:
 
 __all__ = [
     "Archive",
+    "Bench",
     "Call",
     "Check",
+    "Classifications",
+    "Detections",
     "Endpoint",
     "Exchange",
     "Finding",
@@ -41,6 +46,7 @@ __all__ = [
     "Request",
     "Response",
     "Run",
+    "SegmentationMap",
     "Server",
     "Worker",
     "__version__",
@@ -60,8 +66,11 @@ __all__ = [
 #: Where each public name stands. `envelope`, `errors` and `view` are missing: they are modules of their own.
 _HOMES = {
     "Archive": "archive",
+    "Bench": "bench.results",
     "Call": "messages",
     "Check": "check",
+    "Classifications": "predictions",
+    "Detections": "predictions",
     "Endpoint": "messages",
     "Exchange": "messages",
     "Finding": "messages",
@@ -71,6 +80,7 @@ _HOMES = {
     "Request": "messages",
     "Response": "messages",
     "Run": "messages",
+    "SegmentationMap": "predictions",
     "Server": "endpoints.server",
     "Worker": "endpoints.worker",
     "check": "check",

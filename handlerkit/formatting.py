@@ -26,7 +26,7 @@ def duration(seconds: float) -> str:
     return f"{value:.0f} {unit}" if value >= 99.95 else f"{round(value, 1):g} {unit}"
 
 
-def size(count: int) -> str:
+def byte_size(count: int) -> str:
     """`89 B`, `12.4 KB`, `6.6 MB`: decimal units, as in max_response_size's 6553500."""
     value, unit = float(count), "B"
     for name in ("KB", "MB", "GB"):
@@ -44,7 +44,7 @@ def percent(share: float) -> str:
 def excerpt(text: str, limit: int = MAX_TEXT, whole: int | None = None) -> str:
     """The text's beginning and how much was left out; `whole` is its length where `text` is only a part."""
     whole = len(text) if whole is None else whole
-    return text if whole <= limit else f"{text[:limit]}\n… {size(whole - limit)} more"
+    return text if whole <= limit else f"{text[:limit]}\n… {byte_size(whole - limit)} more"
 
 
 def shorten(line: str, limit: int = 120) -> str:

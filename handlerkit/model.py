@@ -1,4 +1,4 @@
-"""A model to be served: its handler, its weights and the files that travel with them, in the manifest's words."""
+"""A model to be served: its handler, its weights and the files beside them, in the words of the manifest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from handlerkit.errors import ModelError
 from handlerkit.serving import torchserve_facts as facts
 
-#: Names torch-model-archiver does not copy: modules of `ts.torch_handler` (model_packaging_utils.py).
+#: Handlers that torch-model-archiver does not copy: modules of `ts.torch_handler` (model_packaging_utils.py).
 DEFAULT_HANDLERS = (
     "base_handler",
     "text_classifier",
@@ -27,7 +27,7 @@ DEFAULT_HANDLERS = (
     "vllm_handler",
     "trt_llm_handler",
 )
-#: Handlers that come with the kit, in handlerkit/handlers/, and the module that travels beside each of them.
+#: The kit's own handlers, in handlerkit/handlers/, and the module that each of them needs beside it.
 READY_MADE = ("background_cutout", "classifier", "detection_boxes", "segmentation_overlay")
 READY_MADE_MODULE = Path(__file__).parent / "handlers" / "image_requests.py"
 #: What the manifest's runtime can be.
@@ -40,7 +40,7 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of an archive: its name inside, the file it comes from, and which option named it."""
+    """A file of an archive: its name there, the file it is copied from, and the option that named it."""
 
     name: str
     source: Path
@@ -48,7 +48,7 @@ class Entry:
 
 
 class Model:
-    """What the archive will hold, in the words of torch-model-archiver's options.
+    """What an archive will hold, in the words of torch-model-archiver's options.
 
     Args:
         name: letters, digits, "_", "-" and ".", beginning with a letter or digit.
@@ -62,8 +62,8 @@ class Model:
         config_file: model-config.yaml.
         runtime: python, python3 or LSP.
 
-    Relative paths are looked up from the current folder, now. Raises ModelError, in one sentence, when a file is
-    missing, a name is not allowed, or two files would land on the same place.
+    Relative paths are resolved now, from the current folder. Raises ModelError, in one sentence, if a file is missing,
+    a name is not allowed, or two files would have the same name in the archive.
     """
 
     def __init__(
@@ -106,12 +106,20 @@ class Model:
         return f"<Model {self.name} {self.version}: handler {self.handler}>"
 
     def entries(self) -> list[Entry]:
-        """The archive's files but for the manifest, sorted by name. Folders are read anew each time."""
+        """The archive's files without the manifest, sorted by name. Folders are read anew each time. Raises ModelError
+        if one is gone or cannot be read."""
+        entries = self.named_entries()
+        for entry in entries:
+            _check_readable(entry.option, entry.source, os.fspath(entry.source))
+        return entries
+
+    def named_entries(self) -> list[Entry]:
+        """As `entries`, whether the files are there or not."""
         first = {entry.name: entry for entry in reversed(list(self._entries()))}
         return sorted(first.values(), key=lambda entry: entry.name)
 
     def options(self) -> dict[str, Any]:
-        """The arguments that make this model again, but for its name; paths are absolute."""
+        """The arguments that make this model again, without its name; paths are absolute."""
         word, colon, function = self.handler.partition(":")
         file = self.handler_file
         return {
@@ -144,19 +152,22 @@ class Model:
         }
 
     def settings(self) -> dict[str, Any]:
-        """model-config.yaml as PyYAML reads it (YAML 1.1); empty where there is none, or where it is no mapping."""
+        """model-config.yaml as PyYAML reads it (YAML 1.1); empty if there is none, or if it is no mapping. Raises
+        ModelError if the file is gone or cannot be read."""
         if self.config_file is None:
             return {}
         import yaml
 
+        _check_readable("config_file", self.config_file, os.fspath(self.config_file))
+
         try:
             read = yaml.safe_load(self.config_file.read_text())
         except (yaml.YAMLError, ValueError, RecursionError):  # no YAML, no UTF-8, nested too deeply
-            return {}  # the loader meets it again, and says so
+            return {}  # the worker that loads it reports it
         return read if isinstance(read, dict) else {}
 
     def labels(self) -> dict[str, str] | None:
-        """index_to_name.json of the archive as TorchServe reads it; None where there is none or it cannot be read."""
+        """The archive's index_to_name.json as TorchServe reads it; None if there is none, or if it cannot be read."""
         found = next((entry for entry in self._entries() if entry.name == facts.LABELS), None)
         if found is None:
             return None
@@ -169,10 +180,10 @@ class Model:
             return None
 
     def stage(self, folder: PathLike) -> Path:
-        """Lay the files out in `folder` as TorchServe unpacks the archive; the folder is created.
+        """Write the files into `folder`, which is created, as TorchServe unpacks the archive.
 
-        Weights are linked, everything else is copied, so that a handler which writes into its model_dir cannot
-        harm the user's files. Returns the folder's resolved path.
+        Weights are linked, everything else is copied, so that a handler that writes into its model_dir does not
+        change the user's files. Returns the folder's resolved path.
         """
         root = Path(folder).resolve()
         for entry in self.entries():
@@ -188,7 +199,7 @@ class Model:
         return root
 
     def _read_handler(self, handler: str) -> tuple[Path | None, str]:
-        """The handler's file (None for a default handler) and the manifest's word for it."""
+        """The handler's file (None for a default handler), and what the manifest calls it."""
         if handler in DEFAULT_HANDLERS:
             return None, handler
         _refuse_archive("handler", handler)
@@ -214,13 +225,11 @@ class Model:
             return None
         _refuse_archive(option, given)
         path = Path(given).expanduser().absolute()
-        if not path.is_file():
-            problem = "is a folder, not a file" if path.is_dir() else "does not exist"
-            raise ModelError(f"{option} {os.fspath(given)!r} {problem}")
+        _check_readable(option, path, os.fspath(given))
         return path
 
     def _expand(self, given: str) -> Iterator[Path]:
-        """torch-model-archiver's reading of one of --extra-files; an empty one stands for nothing."""
+        """The paths that torch-model-archiver reads one of --extra-files as; none for an empty one."""
         given = os.path.expanduser(given)
         if not given:
             return
@@ -252,7 +261,7 @@ class Model:
                 yield Entry(extra.name, extra, "extra_files")
 
     def _check_places(self) -> None:
-        """torch-model-archiver lets the later file silently overwrite the earlier one; here it is an error."""
+        """Raise ModelError for two files of one name: torch-model-archiver silently keeps the later one."""
         taken: dict[str, Entry] = {}
         for entry in self._entries():
             if (other := taken.setdefault(entry.name, entry)) is not entry and other.source != entry.source:
@@ -269,8 +278,18 @@ class Model:
                 raise ModelError(f"{clash!r} would be both a file and a folder in the archive: rename one of them")
 
 
+def _check_readable(option: str, path: Path, given: str) -> None:
+    if not path.is_file():
+        problem = "is a folder, not a file" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+    elif not os.access(path, os.R_OK):
+        problem = "cannot be read: this user may not"
+    else:
+        return
+    raise ModelError(f"{option} {given!r} {problem}")
+
+
 def _refuse_dots(kind: str, file: Path) -> None:
-    """TorchServe imports what stands before the first dot."""
+    """TorchServe imports the part of the name before the first dot."""
     if "." in file.stem:
         raise ModelError(f"TorchServe cannot import a {kind} named {file.name!r}: take the dots out of its name")
 
@@ -284,7 +303,7 @@ def _refuse_archive(option: str, given: PathLike) -> None:
 
 
 def ready_made(name: str) -> Path:
-    """The file of a handler of the kit. Raises ModelError, which lists them, for a name that is none."""
+    """The file of one of the kit's handlers. Raises ModelError, which lists them, for an unknown name."""
     if name not in READY_MADE:
         raise ModelError(f"there is no ready-made handler {name!r}: choose one of {', '.join(READY_MADE)}")
     return READY_MADE_MODULE.with_name(f"{name}.py")

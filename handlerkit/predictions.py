@@ -1,4 +1,4 @@
-"""What a response says, as plain data: Detections, SegmentationMap, Classes.
+"""What a response says, as plain data: Detections, SegmentationMap, Classifications.
 
 Each class has a `read` that takes the response's JSON and returns None when its shape is not one that the class knows,
 and a `from_*` constructor for each shape. The shapes are those of TorchServe's default handlers
@@ -36,9 +36,9 @@ class Detections:
 
     Attributes:
         boxes: float32 [N, 4], (x1, y1, x2, y2) in pixels, x2 and y2 exclusive.
-        scores: float32 [N], or None where the answer holds none.
-        labels: N names, "" where the answer names no class.
-        image_size: (width, height) of the picture the boxes lie on, where known.
+        scores: float32 [N], or None if the answer holds none.
+        labels: N names, "" if the answer names no class.
+        image_size: (width, height) of the picture the boxes lie on, if known.
     """
 
     boxes: npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ class Detections:
 
     @classmethod
     def read(cls, answer: Any, labels: Labels = None, image_size: tuple[int, int] | None = None) -> Detections | None:
-        """The boxes in a JSON answer; None where it holds no boxes in a shape known here."""
+        """The boxes in a JSON answer; None if it holds no boxes in a shape known here."""
         for body in bodies(answer):
             for constructor in (cls.from_columns, cls.from_rows, cls.from_object_detector):
                 if (found := constructor(body, labels, image_size)) is not None:
@@ -133,7 +133,7 @@ class SegmentationMap:
     Attributes:
         classes: uint8 or uint16 [H, W], class indexes.
         names: class index to name; an index may be missing.
-        probabilities: float32 [H, W], of the class at each pixel; None where the answer holds none.
+        probabilities: float32 [H, W], of the class at each pixel; None if the answer holds none.
     """
 
     classes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -157,7 +157,7 @@ class SegmentationMap:
 
     @classmethod
     def read(cls, answer: Any, labels: Labels = None) -> SegmentationMap | None:
-        """The map in a JSON answer; None where it holds none in a shape known here."""
+        """The map in a JSON answer; None if it holds none in a shape known here."""
         for body in bodies(answer):
             for constructor in (
                 cls.from_image_segmenter,
@@ -273,7 +273,7 @@ class Classifications:
 
     @classmethod
     def read(cls, answer: Any, labels: Labels = None) -> Classifications | None:
-        """The classes in a JSON answer; None where it holds none in a shape known here."""
+        """The classes in a JSON answer; None if it holds none in a shape known here."""
         for body in bodies(answer):
             for constructor in (cls.from_image_classifier, cls.from_columns, cls.from_rows, cls.from_probabilities):
                 if (found := constructor(body, labels)) is not None:
@@ -370,7 +370,7 @@ def _mask_names(answer: Mapping[str, Any]) -> dict[int, str]:
 
 
 def table_of(value: Any, dimensions: int) -> Any:
-    """Nested lists of numbers, or an array, as an array of that many dimensions; None where they are not."""
+    """Nested lists of numbers, or an array, as an array of that many dimensions; None if they are not."""
     import numpy as np
 
     probe = value

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: What Worker takes; every other keyword of `handler_worker` is Model's.
 _WORKER_OPTIONS = frozenset(
-    {"config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id", "in_process"}
+    {"config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id", "environment", "in_process"}
 )
 
 

@@ -81,7 +81,7 @@ def first_line(source: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Without the escape sequences that colour a terminal."""
+    """Without the escape sequences that color a terminal."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 

@@ -330,7 +330,7 @@ def test_space_is_checked_before_anything_is_written(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive_format: str
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 600_000))
-    with pytest.raises(ArchiveError, match=r"needs 0\.7 MB and the disk has 0\.6 MB free: free some space"):
+    with pytest.raises(ArchiveError, match=r"needs 700\.\d KB and the disk has 600 KB free: free some space"):
         Archive(model, archive_format).save(tmp_path / "store")
     assert list((tmp_path / "store").iterdir()) == []
 

@@ -19,8 +19,11 @@ API = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
 HEAVY = ("torch", "torchvision", "ts", "numpy", "PIL", "matplotlib", "IPython", "ipywidgets")
 PUBLIC = [
     "Archive",
+    "Bench",
     "Call",
     "Check",
+    "Classifications",
+    "Detections",
     "Endpoint",
     "Exchange",
     "Finding",
@@ -30,6 +33,7 @@ PUBLIC = [
     "Request",
     "Response",
     "Run",
+    "SegmentationMap",
     "Server",
     "Worker",
     "__version__",

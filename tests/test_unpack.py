@@ -231,7 +231,7 @@ def test_space_is_checked_before_anything_is_unpacked(
 ) -> None:
     archive = Archive(model).save(tmp_path / "store")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10))
-    with pytest.raises(ArchiveError, match=r"and the disk has 0\.0 MB free: free some space, or unpack elsewhere"):
+    with pytest.raises(ArchiveError, match=r"and the disk has 10 B free: free some space, or unpack elsewhere"):
         unpack(archive, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
@@ -276,7 +276,7 @@ def test_zip_within_an_archive_is_read_in_place(tmp_path: Path) -> None:
 
 def test_pipe_among_a_model_s_files(model: Model, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "extra" / "pipe")
-    with pytest.raises(ArchiveError, match=r"^cannot read pipe: 'pipe' is neither a file nor a folder"):
+    with pytest.raises(ModelError, match=r"^extra_files '.*/pipe' is no file$"):
         open_archive(model)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Exchange, Request, Response, Run
 from handlerkit.model import Model
 from handlerkit.targets import Environment
-from handlerkit.verify import Envelopes, Report, compare_envelopes, verify
+from handlerkit.verify import ComparedResponse, Envelopes, Report, compare_envelopes, verify
 from handlerkit.view import bundle
 
 ID = ("x-request-id", "one")
@@ -192,6 +193,87 @@ def test_long_values_are_shortened_and_many_differences_cut() -> None:
     differences = told(ours, theirs)
     assert len(differences) == 20
     assert max(map(len, differences)) < 200
+
+
+HERE = {"/tmp/here/1": "<model_dir>", "/home/me/h.py": "<model_dir>/h.py"}
+THERE = {"/tmp/there/store/m": "<model_dir>", "/tmp/there/models/2/m": "<model_dir>"}
+DESCRIBE = Request("GET", "/models/m", query="customized=true")
+
+
+def row(ours: Response, theirs: Response, request: Request = DESCRIBE) -> ComparedResponse:
+    """The comparison of two answers whose endpoints tell their paths."""
+
+    class Other(Answers):
+        def predict(self, *requests: Request) -> Run:
+            return replace(super().predict(*requests), paths=THERE)
+
+    return verify(Run((Exchange(request, ours),), model="m", paths=HERE), Other(theirs)).rows[0]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ('File "/home/me/h.py", line 3', 'File "/tmp/there/store/m/h.py", line 3'),
+        (["/tmp/here/1", "/tmp/here/1/labels.json"], ["/tmp/there/models/2/m", "/tmp/there/store/m/labels.json"]),
+        (b"in /tmp/here/1/h.py", b"in /tmp/there/models/2/m/h.py"),
+    ],
+)
+def test_paths_of_the_model_s_files_are_named_as_volatile(ours: object, theirs: object) -> None:
+    found = row(answer(ours), answer(theirs), Request())
+    assert (found.verdict, found.volatile) == ("equal", ("paths of <model_dir>",))
+
+
+def test_path_in_a_header_is_named_as_volatile() -> None:
+    found = row(answer(b"", ("X-At", "/tmp/here/1")), answer(b"", ("X-At", "/tmp/there/store/m")), Request())
+    assert (found.verdict, found.volatile) == ("equal", ("paths of <model_dir>",))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "where"),
+    [
+        ({"t": "/tmp/here/1/h.py", "n": 1}, {"t": "/tmp/there/store/m/h.py", "n": 2}, "body.n"),
+        ({"t": "/tmp/here/1/h.py"}, {"t": "/tmp/there/store/m/other.py"}, "body.t"),
+        ({"t": "/tmp/elsewhere"}, {"t": "/tmp/there/store/m"}, "body.t"),
+        (b'["/tmp/here/1",1]', b'["/tmp/there/store/m", 1]', "body from byte"),
+        (b'{"a": "/tmp/here/1", "b": 1}', b'{"b": 1, "a": "/tmp/there/store/m"}', "body from byte"),
+    ],
+)
+def test_any_difference_beside_a_path_is_told(ours: object, theirs: object, where: str) -> None:
+    found = row(answer(ours), answer(theirs), Request())
+    assert found.verdict == "different"
+    assert found.differences[0].where.startswith(where)
+
+
+def described(**changes: object) -> Response:
+    worker = {"id": "9000", "startTime": "1", "status": "READY", "memoryUsage": 0, "pid": 1, "gpu": False}
+    queue = {"remainingCapacity": 100, "pendingRequests": 0}
+    model = {"modelName": "m", "modelUrl": "m.mar", "workers": [worker], "jobQueueStatus": queue}
+    for name, value in changes.items():
+        next(one for one in (worker, queue, model) if name in one)[name] = value
+    return answer([model])
+
+
+def test_what_a_description_tells_of_one_worker_is_named_as_volatile() -> None:
+    theirs = described(
+        id="9001", startTime="2", memoryUsage=7, pid=2, modelUrl="m", remainingCapacity=98, pendingRequests=2
+    )
+    found = row(described(), theirs)
+    assert (found.verdict, found.differences) == ("equal", ())
+    assert found.volatile == (
+        "modelUrl", "workers[0].id", "workers[0].startTime", "workers[0].memoryUsage", "workers[0].pid",
+        "jobQueueStatus",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "UNLOADING"}, {"gpu": True}, {"modelName": "n"}, {"remainingCapacity": 10}]
+)
+def test_anything_else_in_a_description_is_a_difference(change: dict[str, object]) -> None:
+    assert row(described(), described(pid=2, **change)).verdict == "different"
+
+
+def test_answer_of_a_handler_is_no_description() -> None:
+    assert row(described(), described(pid=2), Request()).verdict == "different"
 
 
 def test_report_counts_verdicts() -> None:

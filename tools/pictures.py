@@ -68,7 +68,7 @@ td, th { height: 22px; white-space: nowrap !important }
 
 SHOTS = {
     "quickstart": Shot("%request coins.png", "img.hk-picture", bare=True),
-    "gallery": Shot("before = hk.session.request(", ".hk-wipe", 440, bare=True),
+    "gallery": Shot("before = hk.session.request(", ".hk-slider", 440, bare=True),
     "where_time_goes": Shot("lists = %bench", ".hk-finding table", 305, style=NO_NOTES),
     "01_digits_classifier": Shot("%model digits\n", ".hk-grid", 310, style=TWO_CARDS),
     "02_sequences": Shot("import handlerkit as hk\n\n%model languages", ".hk-grid", 250),

@@ -32,6 +32,7 @@ from typing import Any
 from handlerkit.archive.interrupts import interrupts_deferred
 from handlerkit.archive.place import beside
 from handlerkit.errors import ArchiveError
+from handlerkit.formatting import byte_size
 from handlerkit.model import Entry, Model, PathLike
 from handlerkit.serving.torchserve_facts import MANIFEST
 
@@ -327,6 +328,6 @@ def _check_space(target: Path, members: list[_Member]) -> None:
     free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise ArchiveError(
-            f"{target.name} needs {needed / 1e6:,.1f} MB and the disk has {free / 1e6:,.1f} MB free: "
+            f"{target.name} needs {byte_size(needed)} and the disk has {byte_size(free)} free: "
             "free some space, or save elsewhere"
         )

@@ -22,7 +22,7 @@ from handlerkit.bench.clients import measure_clients
 from handlerkit.bench.compare import compare
 from handlerkit.bench.measure import measure
 from handlerkit.bench.profile import profile
-from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Option, Profile, Row
+from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Measurement, Option, Profile
 from handlerkit.memory import Memory
 
 __all__ = [
@@ -31,10 +31,10 @@ __all__ = [
     "Bench",
     "Change",
     "LineTime",
+    "Measurement",
     "Memory",
     "Option",
     "Profile",
-    "Row",
     "compare",
     "measure",
     "measure_clients",

@@ -10,7 +10,7 @@ from typing import Any
 
 from handlerkit.bench.cases import Case
 from handlerkit.bench.options import decodings, encodings
-from handlerkit.bench.results import Advice, Option, Row
+from handlerkit.bench.results import Advice, Measurement, Option
 
 _PAYS = 1.1  # a batch that answers so many times as many requests a second is worth its delay
 _WORTH = 1e-3  # seconds; what takes less is left alone
@@ -19,9 +19,9 @@ _READING, _ANSWERING = {"preprocess"}, {"postprocess", "envelope out", "encode"}
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
-def advise(cases: Sequence[Case], rows: Sequence[Row]) -> Iterator[Advice]:
+def advise(cases: Sequence[Case], rows: Sequence[Measurement]) -> Iterator[Advice]:
     """All advice there is for the cases of a Worker and their rows. Each sample is looked at in its smallest batch."""
-    smallest: dict[str, tuple[Case, Row]] = {}
+    smallest: dict[str, tuple[Case, Measurement]] = {}
     for case, row in zip(cases, rows, strict=True):
         if row.sample not in smallest or row.batch < smallest[row.sample][1].batch:
             smallest[row.sample] = case, row
@@ -37,13 +37,13 @@ def advise(cases: Sequence[Case], rows: Sequence[Row]) -> Iterator[Advice]:
     yield from batches(rows)
 
 
-def dominating(row: Row) -> set[str]:
+def dominating(row: Measurement) -> set[str]:
     """The stages that take most of the time, of reading, answering, and each other one."""
     alone = [{name} for name in row.shares if name not in _READING | _ANSWERING]
     return max([_READING, _ANSWERING, *alone], key=lambda group: sum(row.shares.get(name, 0.0) for name in group))
 
 
-def batches(rows: Sequence[Row]) -> Iterator[Advice]:
+def batches(rows: Sequence[Measurement]) -> Iterator[Advice]:
     """Where larger batches do not answer more requests a second: seconds a request, batch size by batch size."""
     for sample in dict.fromkeys(row.sample for row in rows):
         own = sorted((row for row in rows if row.sample == sample), key=lambda row: row.batch)
@@ -54,14 +54,14 @@ def batches(rows: Sequence[Row]) -> Iterator[Advice]:
             yield Advice("batches", sample, "time a request", 1 / own[0].throughput, own[0].median, options)
 
 
-def _encode(case: Case, row: Row, seconds: float) -> Iterator[Advice]:
+def _encode(case: Case, row: Measurement, seconds: float) -> Iterator[Advice]:
     assert case.last is not None
     about, options = encodings(case.last.responses[0].body)
     if options:
         yield Advice("encode", row.sample, about, seconds, row.median, options)
 
 
-def _decode(case: Case, row: Row, seconds: float) -> Iterator[Advice]:
+def _decode(case: Case, row: Measurement, seconds: float) -> Iterator[Advice]:
     assert case.last is not None
     for data in pictures(case.last.calls[0].rows[0]):
         about, options = decodings(data)

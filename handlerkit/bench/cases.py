@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from handlerkit.bench.results import Row
+from handlerkit.bench.results import Measurement
 from handlerkit.errors import RequestError
 from handlerkit.memory import Memory, peak_memory
 from handlerkit.messages import Endpoint, Request, Run
 
-#: Is told in a few words what is going on.
+#: Called with a few words on what is going on.
 Progress = Callable[[str], object]
 
 
@@ -32,7 +32,7 @@ class Case:
     memory: Memory = field(default_factory=Memory)
 
     def warm_up(self) -> None:
-        """Call once. Raises ResponseError where the answer is no success: the time of a failure is of no use."""
+        """Call once. Raises ResponseError if the answer is no success: the time of a failure says nothing."""
         self.last = self._ask().raise_for_status()
 
     def call(self, repeat: int) -> None:
@@ -52,11 +52,11 @@ class Case:
         self.seconds[repeat] = sum(call.timings.total for call in run.calls) if run.calls else seconds
         self.last = run
 
-    def row(self) -> Row:
+    def row(self) -> Measurement:
         """The figures so far."""
         names = dict.fromkeys(name for stages in self.stages.values() for name in stages)
         answers = self.last.responses if self.last else ()
-        return Row(
+        return Measurement(
             self.label,
             self.batch,
             seconds=tuple(self.seconds.values()),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from handlerkit.bench.advice import batches
 from handlerkit.bench.cases import Progress, check, counter, label
-from handlerkit.bench.results import Bench, Row
+from handlerkit.bench.results import Bench, Measurement
 from handlerkit.errors import RequestError
 from handlerkit.messages import Endpoint, Request, Run
 
@@ -40,7 +40,7 @@ def measure_clients(
         repeats: batches of each case that are timed: with a batch size of 8, 50 of them are 400 requests.
         warm_up: batches of each case before; at least one.
         concurrency: clients, the same for every batch size; as many as the largest batch holds.
-        progress: is told in a few words what is going on.
+        progress: called with a few words on what is going on.
 
     Ctrl-C and errors as of `measure`; RequestError too for fewer clients than a batch holds, which would have to wait
     for its delay each time.
@@ -52,7 +52,7 @@ def measure_clients(
             f"a batch of {max(batch_sizes)} is filled by as many clients: concurrency is {max(batch_sizes)} or more, "
             f"not {clients}"
         )
-    rows: dict[tuple[int, int], Row] = {}
+    rows: dict[tuple[int, int], Measurement] = {}
     last: Run | None = None
     interrupted = False
     done = counter(progress, repeats * sum(batch_sizes) * len(samples))
@@ -88,7 +88,7 @@ def _send(
 ) -> None:
     """Send that many from so many threads. Those under way when Ctrl-C comes are waited for, and none is begun.
 
-    Raises ResponseError where not one is answered with a success.
+    Raises ResponseError if none is answered with a success.
     """
 
     def ask() -> _Answered:
@@ -109,9 +109,9 @@ def _send(
         answered[0].run.raise_for_status()
 
 
-def _row(sample: str, batch: int, clients: int, answered: Sequence[_Answered]) -> Row:
+def _row(sample: str, batch: int, clients: int, answered: Sequence[_Answered]) -> Measurement:
     good = [one for one in answered if one.run.ok]
-    return Row(
+    return Measurement(
         sample,
         batch,
         clients,

@@ -53,7 +53,7 @@ def change(sample: str, batch: int, ours: Sequence[float], theirs: Sequence[floa
 
     The interval is the sign test turned round (Conover, Practical Nonparametric Statistics, 3.2): each pair's ratio
     lies above the true median ratio with probability 1/2, so the k-th smallest and k-th largest of n ratios enclose it
-    with at least 95 % confidence where a binomial (n, 1/2) is below k with at most 2.5 %. All that this assumes is
+    with at least 95 % confidence if a binomial (n, 1/2) is below k with at most 2.5 %. All that this assumes is
     that pairs do not depend on each other. Fewer than six pairs enclose nothing: no interval, and no difference seen.
     """
     ratios = sorted(one / other for one, other in zip(ours, theirs, strict=True))
@@ -68,7 +68,7 @@ def change(sample: str, batch: int, ours: Sequence[float], theirs: Sequence[floa
 
 
 def _rank(pairs: int, error: float = 0.05) -> int:
-    """The largest k with P(binomial(pairs, 1/2) < k) at most error / 2; 0 where there is none."""
+    """The largest k with P(binomial(pairs, 1/2) < k) at most error / 2; 0 if there is none."""
     below, k = 0, 0
     while k < pairs and (below := below + math.comb(pairs, k)) <= error / 2 * 2**pairs:
         k += 1

@@ -29,17 +29,17 @@ def measure(
         repeats: calls of each case that are timed.
         warm_up: calls of each case before; at least one.
         advice: measure what might save time, too.
-        progress: is told in a few words what is going on.
+        progress: called with a few words on what is going on.
 
-    Ctrl-C ends it early: what was measured until then is returned, and it is raised only where there is nothing yet.
-    Raises ResponseError where a sample's first answer, or every one, is no success, RequestError for nothing to send.
+    Ctrl-C ends it early: what was measured until then is returned, and it is raised only if there is nothing yet.
+    Raises ResponseError if a sample's first answer, or every one, is no success, RequestError for nothing to send.
     """
     measured = run([endpoint], samples, batch_sizes, repeats, warm_up, progress)
     return bench_of(measured, repeats, warm_up, advice, progress)
 
 
 def bench_of(measured: Measured, repeats: int, warm_up: int, advice: bool, progress: Progress) -> Bench:
-    """The figures of the first endpoint, with advice from them where that is asked for and Ctrl-C was not pressed."""
+    """The figures of the first endpoint, with advice from them if that is asked for and Ctrl-C was not pressed."""
     cases = [case for case in measured.sides[0] if case.seconds]
     if not cases and (refused := measured.sides[0][0].refused):
         refused.raise_for_status()

@@ -26,10 +26,10 @@ def profile(worker: Worker, request: Request, *, batch: int = 1, calls: int = 5,
 
     Args:
         worker: whose model is loaded once more, in this process, since neither looks into another one.
-        trace: the chrome trace's file, which is written anew.
+        trace: the chrome trace's file, which is overwritten.
 
     Both slow down what they look at: the figures tell where the time goes, not how much it is. Raises ResponseError
-    where the first answer is no success.
+    if the first answer is no success.
     """
     batched = [request] * batch
     files = [str(entry.source) for entry in worker.model.entries() if entry.name.endswith(".py")]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handlerkit.errors import HandlerkitError
+from handlerkit.formatting import duration
 from handlerkit.memory import Memory
 
 Verdict = Literal["faster", "slower", "no difference seen"]
@@ -27,7 +28,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """One case: one sample at one batch size.
 
     Attributes:
@@ -108,7 +109,7 @@ class Against:
     """The version that a handler was compared with: its figures, and a Change for each case."""
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[Measurement, ...]
     changes: tuple[Change, ...]
 
 
@@ -176,12 +177,12 @@ class Profile:
 
 @dataclass(frozen=True)
 class Bench:
-    """The figures of a model at an endpoint, a Row for each case. `repeats` is how many were asked for; fewer are
-    there where Ctrl-C ended it."""
+    """The figures of a model at an endpoint, a Measurement for each case. `repeats` is how many were asked for; fewer
+    are there if Ctrl-C ended it."""
 
     model: str
     endpoint: str
-    rows: tuple[Row, ...]
+    rows: tuple[Measurement, ...]
     repeats: int
     warm_up: int
     interrupted: bool = False
@@ -190,7 +191,7 @@ class Bench:
     profile: Profile | None = None
 
     def __repr__(self) -> str:
-        cases = ", ".join(f"{row.sample} × {row.batch}: {row.median * 1e3:.3g} ms" for row in self.rows[:4])
+        cases = ", ".join(f"{row.sample} × {row.batch}: {duration(row.median)}" for row in self.rows[:4])
         more = ", ..." if len(self.rows) > 4 else ""
         return f"<Bench {self.model}: {cases}{more}>"
 
@@ -221,12 +222,12 @@ class Bench:
 _FIGURES = ("median", "p90", "p99", "throughput")
 
 
-def _told(row: Row) -> dict[str, Any]:
+def _told(row: Measurement) -> dict[str, Any]:
     figures = {name: getattr(row, name) for name in (*_FIGURES, "shares")}
     return {**asdict(row), "stages": dict(row.stages), **figures}
 
 
-def _flat(version: str, row: Row) -> dict[str, Any]:
+def _flat(version: str, row: Measurement) -> dict[str, Any]:
     plain = {name: getattr(row, name) for name in ("sample", "batch", "clients", "requests", "failed")}
     figures = {name: getattr(row, name) for name in _FIGURES}
     stages = {name: row.stage(name) for name in row.stages}

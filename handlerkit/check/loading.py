@@ -9,7 +9,7 @@ from functools import cached_property
 
 from packaging.version import Version
 
-from handlerkit.check.code.source import Source, dotted, keyword, text_of
+from handlerkit.check.code.source import SourceFile, dotted, keyword, text_of
 from handlerkit.check.subject import Subject
 from handlerkit.check.weights import Kind
 from handlerkit.check.weights.operators import WEIGHTS_ONLY_SINCE
@@ -176,7 +176,7 @@ class Loading:
         last = file.rpartition("/")[2]
         return any(isinstance(node.value, str) and last in node.value for _, node in self.program.nodes(ast.Constant))
 
-    def _reaches_base(self, source: Source, found: ast.ClassDef, seen: tuple[ast.ClassDef, ...]) -> bool:
+    def _reaches_base(self, source: SourceFile, found: ast.ClassDef, seen: tuple[ast.ClassDef, ...]) -> bool:
         if found in seen:
             return False
         methods = {node.name: node for node in found.body if isinstance(node, ast.FunctionDef)}
@@ -192,7 +192,7 @@ class Loading:
                 return self._reaches_base(other, node, (*seen, found))
         return False
 
-    def _classes(self, name: str) -> Iterator[tuple[Source, ast.ClassDef]]:
+    def _classes(self, name: str) -> Iterator[tuple[SourceFile, ast.ClassDef]]:
         for source in self.program.sources.values():
             for node in source.tree.body:
                 if isinstance(node, ast.ClassDef) and node.name == name:
@@ -208,7 +208,7 @@ class Loading:
         )
 
 
-def _calls_base(source: Source, initialize: ast.FunctionDef) -> bool:
+def _calls_base(source: SourceFile, initialize: ast.FunctionDef) -> bool:
     """Whether an initialize calls the one that it overrides, and lets its exceptions pass."""
     for node in ast.walk(initialize):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "initialize":
@@ -225,7 +225,7 @@ def _ends(text: str, file: str) -> bool:
     return f"/{text}".endswith(f"/{file}") or f"/{file}".endswith(f"/{text}")
 
 
-def _replaces(source: Source, function: str) -> bool:
+def _replaces(source: SourceFile, function: str) -> bool:
     """Whether a file defines the name itself, so that it means something else there."""
     return "." not in function and any(
         isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == function for node in ast.walk(source.tree)
@@ -243,7 +243,7 @@ def _weights_only(call: ast.Call) -> bool | str:
     return "default" if isinstance(given, ast.Constant) and given.value is None else "unknown"
 
 
-def _takes_load(source: Source, module: str) -> bool:
+def _takes_load(source: SourceFile, module: str) -> bool:
     """Whether a file says `from module import load`."""
     return any(
         isinstance(node, ast.ImportFrom)
@@ -253,7 +253,7 @@ def _takes_load(source: Source, module: str) -> bool:
     )
 
 
-def _imported_as(source: Source, name: str) -> str:
+def _imported_as(source: SourceFile, name: str) -> str:
     """What a name that an import binds was called there."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.ImportFrom):

@@ -10,7 +10,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Source
+from handlerkit.check.code.source import SourceFile
 from handlerkit.check.packages import Packages
 from handlerkit.check.weights import LFS_POINTER, Weights, read, read_beginning
 from handlerkit.errors import TargetError
@@ -49,7 +49,7 @@ class Subject:
         self.runs = tuple(runs)
         self.name = str(self.said.get("modelName") or archive.name.partition(".")[0])
         self._archive = archive
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, SourceFile] = {}
         self._programs: dict[tuple[int, int], Program] = {}
         self._packages: dict[str, Packages] = {}
 
@@ -145,10 +145,10 @@ class Subject:
         with self.open(name) as file:
             return file.read(most)
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> SourceFile:
         """A Python file, parsed once. Raises KeyError for a name that is not in `sizes`."""
         if name not in self._sources:
-            self._sources[name] = Source(name, self.read(name))
+            self._sources[name] = SourceFile(name, self.read(name))
         return self._sources[name]
 
     def program(self, python: tuple[int, int]) -> Program:

@@ -57,8 +57,8 @@ def _as_json(found: Mapping[str, Check]) -> str:
 
 
 def _as_text(found: Mapping[str, Check]) -> str:
-    """Under the archives' names, where there are several: models of the same name may be in them."""
-    from handlerkit.view.render import view
+    """Under the archives' names if there are several, since they may hold models of the same name."""
+    from handlerkit.view.displays import view
 
     if len(found) == 1:
         return "".join(str(view(one)) for one in found.values())

@@ -31,7 +31,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `handlerkit ... | head`
         status = _BROKEN_PIPE
     except OSError as problem:
-        status = _fail(f"handlerkit: {_told(problem)}", _WRONG)
+        status = _fail(f"handlerkit: {_line(problem)}", _WRONG)
     _give_up_output()
     return status
 
@@ -63,13 +63,13 @@ def _run(words: Sequence[str]) -> int:
     except HelpRequested as text:
         print(text)
         return 0
-    except WrongOption as slip:
-        return _fail(str(slip), _WRONG)
+    except WrongOption as mistake:
+        return _fail(str(mistake), _WRONG)
     except HandlerkitError as problem:
         return _fail(f"handlerkit {name}: {problem}", _WRONG)
 
 
-def _told(problem: OSError) -> str:
+def _line(problem: OSError) -> str:
     """What the system says, and of which file."""
     said = problem.strerror or str(problem)
     return f"{problem.filename}: {said}" if problem.filename else said

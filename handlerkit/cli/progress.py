@@ -11,7 +11,7 @@ _CLEAR = "\r\x1b[K"
 
 @contextmanager
 def steps() -> Iterator[Callable[[str], None]]:
-    """A function that is told in a few words what is going on; the terminal's line is gone afterwards."""
+    """Gives a function to call with a few words on what is going on; the terminal's line is cleared afterwards."""
     stream = sys.stderr
     terminal, said = stream is not None and stream.isatty(), ""
 

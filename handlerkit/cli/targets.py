@@ -84,10 +84,11 @@ def _table(kept: Sequence[Cached]) -> list[str]:
 
 
 def _row(one: Cached) -> tuple[str, ...]:
-    from handlerkit.formatting import size
+    from handlerkit.formatting import byte_size
 
     environment = one.environment
     used = datetime.fromtimestamp(one.last_used).strftime("%Y-%m-%d %H:%M")
     torch = environment.packages.get("torch", "")
     notes = [*(["in use"] if one.in_use else []), *filter(None, [environment.stands_in])]
-    return one.name, environment.python_version, torch, size(one.size), size(one.frees), used, "; ".join(notes)
+    sizes = byte_size(one.size), byte_size(one.frees)
+    return one.name, environment.python_version, torch, *sizes, used, "; ".join(notes)

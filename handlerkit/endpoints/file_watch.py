@@ -69,7 +69,7 @@ class FileWatch:
     def broken(self, change: Change) -> tuple[str, SyntaxError] | None:
         """The first Python file among those that changed which Python cannot read, and which loading reads: the
         handler's, the model's, or one that another of them names."""
-        sources = {one.name: _read(one.source) for one in self._model.entries() if one.name.endswith(".py")}
+        sources = {one.name: _read(one.source) for one in self._model.named_entries() if one.name.endswith(".py")}
         for name in change.changed:
             if (source := sources.get(name)) is None or (error := _syntax_error(source, name)) is None:
                 continue
@@ -81,10 +81,10 @@ class FileWatch:
 
     def _look(self) -> _Look:
         try:
-            entries = self._model.entries()
+            entries = self._model.named_entries()
         except OSError:  # a folder that goes away meanwhile
             entries = []
-        files = {one.name: _identity(str(one.source)) for one in entries}
+        files = {one.name: _identity(str(one.source)) if one.source.is_file() else None for one in entries}
         paths = [(str(one.source), files[one.name]) for one in entries]
         return _Look(files, [*paths, *((path, _identity(path)) for path in _folders(self._model, entries))])
 

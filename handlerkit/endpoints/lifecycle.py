@@ -1,4 +1,4 @@
-"""A worker's handler from load to load."""
+"""A worker's handler over its loads: loaded, reloaded, and loaded again after the worker died."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.loads.process import WorkerProcess
 from handlerkit.errors import LoadError
 from handlerkit.messages import Finding
+from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
 from handlerkit.serving.torchserve_facts import BACK_OFF
 from handlerkit.worker_process.hot_reload.reload import Reload
@@ -19,13 +20,13 @@ from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 
 
 class Lifecycle:
-    """What holds the loaded handler, and loads it again after the worker died. Workers of several envelopes share it
-    where they share the handler.
+    """Holds the loaded handler, and loads it again after the worker died. Workers that differ in their envelope alone
+    share one.
 
     Args:
-        model: whose labels are read at each load.
+        model: its labels are read at each load.
         start: loads the handler; raises LoadError.
-        pauses: whether a worker that died stays away as long as TorchServe keeps one away.
+        pauses: whether a dead worker stays away as long as on TorchServe.
     """
 
     def __init__(self, model: Model, start: Callable[[], WorkerProcess | InProcess], *, pauses: bool) -> None:
@@ -33,6 +34,8 @@ class Lifecycle:
         self.lock = threading.RLock()
         self.loaded: WorkerProcess | InProcess | None = None
         self.labels: Mapping[str, str] | None = None
+        #: What answers hold instead of TorchServe's paths, and what they stand for; as of Run.
+        self.paths: Mapping[str, str] = {}
         #: What the next Run is to tell of the files; whoever tells it empties the list.
         self.news: list[Finding] = []
         #: The model's files as they were last read; None before the first load.
@@ -43,16 +46,20 @@ class Lifecycle:
         self._pause = BackOff()
 
     def load(self) -> WorkerProcess | InProcess:
-        """Load the handler anew; what was loaded before is gone, also where LoadError is raised."""
+        """Load the handler anew. What was loaded before is gone, even if LoadError is raised."""
         self.close(wait=False)
         self.files = FileWatch(self._model)
         self.loaded = self._start()
         self.labels = self._model.labels()
+        python = [entry for entry in self._model.entries() if entry.name.endswith(".py")]
+        self.paths = {str(self.loaded.model_dir): MODEL_DIR} | {
+            str(entry.source): f"{MODEL_DIR}/{entry.name}" for entry in python
+        }
         return self.loaded
 
     def reload(self, *, force: bool = False, batch_size: int | None = None) -> Reload:
-        """Read the model's files again: keep the loaded handler where that answers as a new one would, with batches of
-        this size, else, or with `force`, load anew. Raises LoadError."""
+        """Read the model's files again. Keep the loaded handler if it then answers as a new one would, with batches of
+        this size; otherwise, or with `force`, load it anew. Raises LoadError."""
         with self.lock:
             try:
                 if force:
@@ -68,7 +75,7 @@ class Lifecycle:
             return Reload(False, reason)
 
     def ready(self) -> WorkerProcess | InProcess:
-        """The loaded handler; loaded anew where the worker is gone. Raises LoadError."""
+        """The loaded handler, loaded anew if the worker is gone. Raises LoadError."""
         if self.loaded is not None and self.loaded.alive:
             if self.loaded.model_dir.is_dir():
                 return self.loaded
@@ -86,7 +93,7 @@ class Lifecycle:
         return loaded
 
     def died(self) -> None:
-        """The worker died: what it had loaded is gone."""
+        """Note that the worker died; what it had loaded is gone."""
         self.close()
         self._pause.died()
 
@@ -109,14 +116,14 @@ class BackOff:
         self._until = 0.0
 
     def died(self) -> None:
-        """The worker died, or did not load."""
+        """Note that the worker died, or did not load."""
         self._until = time.monotonic() + BACK_OFF[min(self._deaths, len(BACK_OFF) - 1)]
         self._deaths += 1
 
     def loaded(self) -> None:
-        """The worker is there again."""
+        """Note that the worker is loaded again."""
         self._deaths = 0
 
     def wait(self) -> None:
-        """Until the worker is to be started again."""
+        """Sleep until the worker is to be started again."""
         time.sleep(max(0.0, self._until - time.monotonic()))

@@ -6,32 +6,36 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from handlerkit.endpoints.config_properties import read_config
+from handlerkit.endpoints.config_properties import checked_environment, read_config
 from handlerkit.endpoints.logs.torchserve_log import last_error, worker_lines
 from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, load_findings
 from handlerkit.endpoints.torchserve.http_client import ADDRESS, Client, Prepared
+from handlerkit.endpoints.torchserve.model_store import existing, name_of, place, unpacked
 from handlerkit.endpoints.torchserve.process import TorchServe, check_owned, failure
-from handlerkit.errors import LoadError, ServerError, TargetError
-from handlerkit.messages import Exchange, Finding, Headers, Request, Response, Run, describe
+from handlerkit.errors import LoadError, ModelError, ServerError, TargetError
+from handlerkit.messages import ErrorInfo, Exchange, Finding, Headers, Request, Response, Run, describe_response
+from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
 from handlerkit.serving.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
+from handlerkit.targets.overlay import has_more
 from handlerkit.targets.requirements import lines_of_archive
-from handlerkit.unpack import open_archive, read_manifest
+from handlerkit.unpack import Unpacked, read_manifest
 
-#: Seconds in which what a worker logged of a failure reaches the log, and how such lines begin.
-_PATIENCE, _CAUSES = 0.5, ("Traceback (most recent call last):", "model: ")
-#: Seconds a client waits beyond the time after which TorchServe itself gives a worker up.
+#: Seconds that a client waits after TorchServe itself has given a worker up.
 MARGIN = 30
+#: Seconds in which an exception reaches the log after Java has answered, on a busy machine.
+_LATE_LINES = 3
 
 #: The management API's descriptions; /models/<model>/invoke is the inference API's.
 _DESCRIBED = re.compile(r"/models/[^/]+(/(?!invoke/?$)[^/]+)?/?")
@@ -46,20 +50,23 @@ class Server:
 
     Args:
         paths_or_models: archives (.mar, .tgz, no-archive folders) and Models, one or several.
-        config_properties: keys of config.properties beside those the server sets itself; values may be Python's.
+        config_properties: keys of config.properties but for those that Server sets itself; values may be Python's.
         batch_size, max_batch_delay (ms), response_timeout (s), startup_timeout (s): parameters of the register call;
             None leaves them to model-config.yaml and TorchServe's defaults.
-        initial_workers: workers a model; a parameter of the register call too.
+        initial_workers: the workers of each model; a parameter of the register call too.
         token_auth: TorchServe's token authorization. Requests without an Authorization header are sent with the token.
-        progress: is told in a few words what is going on while the server starts.
+        environment: variables that TorchServe and its workers have beside those of the shell that this process was
+            started from; what `os.environ` was given since does not reach them.
+        progress: called with a few words on what happens while the server starts.
         target: the environment of the workers, as handlerkit.targets.find takes it: "declared" (this one, but only what
             the target base and the models' requirements files declare), "torchserve-0.12.0-cpu",
             "torchserve-0.12.0-gpu", "here" (this one whole), or the path of a requirements or lock file. There is one
             for all models, as on every TorchServe. A target that installs has TorchServe install the models'
             requirements, and so has install_py_dep_per_model in `config_properties`.
 
-    Raises ConfigError for a key that the server sets itself or TorchServe does not know, ArchiveError for a path
-    that does not exist or an archive that unpack() would refuse, TargetError for a target that is not known.
+    Raises ConfigError for a key that Server sets itself or TorchServe does not know and for an environment that no
+    process can have, ArchiveError for a path that does not exist or an archive that unpack() would refuse, TargetError
+    for an unknown target.
     """
 
     def __init__(
@@ -73,14 +80,16 @@ class Server:
         initial_workers: int = 1,
         token_auth: bool = True,
         startup_timeout: int | None = None,
+        environment: Mapping[str, str] | None = None,
         progress: Callable[[str], None] | None = None,
         target: str | os.PathLike[str] | Target = "declared",
     ) -> None:
         given = [paths_or_models] if isinstance(paths_or_models, str | os.PathLike | Model) else list(paths_or_models)
-        self._sources = [item if isinstance(item, Model) else _existing(item) for item in given]
+        self._sources = [item if isinstance(item, Model) else existing(item) for item in given]
         self._properties = dict(config_properties or {})
-        check_owned(self._properties)
-        self._config = read_config(self._properties)
+        self._variables = checked_environment(environment)
+        check_owned(self._properties, self._variables)
+        self._config = read_config(self._properties, self._variables)
         parameters = {
             "initial_workers": initial_workers,
             "batch_size": batch_size,
@@ -101,12 +110,13 @@ class Server:
         self._names: list[str] = []
         self._registered: dict[str, Registration] = {}
         self._requirements_of: dict[str, list[str]] = {}
+        self._paths: dict[str, dict[str, str]] = {}
         self._placed = 0
         self._patience = 0.0
         self._log = ""
 
     def start(self) -> Server:
-        """Start TorchServe and load the models; returns when their workers wait for requests, at once where it runs.
+        """Start TorchServe and load the models. Returns when their workers wait for requests; at once if it runs.
 
         Raises LoadError when a model does not load, with the worker's traceback, ServerError when TorchServe does not
         start, and TargetError when the target's environment cannot be made. Nothing is left running then, nor after
@@ -140,14 +150,14 @@ class Server:
     def predict(self, *requests: Request) -> Run:
         """Send the requests a few milliseconds apart, each on a connection of its own, and wait for all answers.
 
-        The Run's findings say why an answer is an error, as far as the answer and the server's log tell.
-        What TorchServe does not answer within its own timeouts and a margin is a Response whose status is None.
-        Describe requests (GET /models/<model>?customized=true) go to the management API. Raises RequestError for a
-        request that is not HTTP, and ServerError when TorchServe does not run. Ctrl-C stops the server: what a worker
-        has begun cannot be called off.
+        The Run's findings say why an answer is an error, as far as the answer and the server's log show. If TorchServe
+        does not answer within its own time-outs and a margin, the Response's status is None. Describe requests
+        (GET /models/<model>?customized=true) go to the management API. Raises RequestError for a request that is not
+        HTTP, and ServerError if TorchServe does not run. Ctrl-C stops the server, since a worker's call cannot be
+        cancelled.
         """
         process = self._running()
-        timeout = self._patience * max(1, len(requests))  # the last one may have to wait for all the others
+        timeout = self._patience * max(1, len(requests))  # the last one may wait for all the others
         try:
             begin = process.logged()
             sent = [self._prepare(process, request, timeout) for request in requests]
@@ -156,7 +166,7 @@ class Server:
                     time.sleep(ARRIVAL_INTERVAL)
                 self._client.send(prepared)
             responses = [self._client.receive(prepared) for prepared in sent]
-            if len(sent) > 1:  # they were read one after the other, whenever their chunks came
+            if len(sent) > 1:  # read one after the other, so nothing is known of when their chunks came
                 responses = [replace(response, arrivals=None) for response in responses]
         except KeyboardInterrupt:
             self.stop()
@@ -166,41 +176,50 @@ class Server:
             findings=self._findings(process, begin, requests, responses),
             endpoint=f"TorchServe {self.environment.packages['torchserve']}",
             model=self._default,
+            paths={path: told for paths in self._paths.values() for path, told in paths.items()},
             max_response_size=self._config.max_response_size,
         )
 
     def register(self, path_or_model: PathOrModel, **parameters: int) -> None:
-        """Load one more model, or one in the place of those of its name, as DELETE and POST /models do.
+        """Load one more model, as DELETE and POST /models do: it replaces those of its name.
 
         `parameters`: batch_size, max_batch_delay and the others of the register call, for this model instead of those
-        that the server was made with. A server without models starts again where this one's requirements ask for
-        another environment. Raises LoadError when it does not load; what had its name is gone then. Raises TargetError
-        where the models that are registered leave no other environment.
+        that the server was made with. A server without models starts again if this one's requirements need another
+        environment. Raises LoadError if it does not load; the model that had its name is gone then. Raises TargetError
+        if it needs another environment than the registered models.
         """
-        source = path_or_model if isinstance(path_or_model, Model) else _existing(path_or_model)
+        source = path_or_model if isinstance(path_or_model, Model) else existing(path_or_model)
         self._running()
-        self.unregister(
-            source.name if isinstance(source, Model) else read_manifest(source)["model"].get("modelName", "")
-        )
+        name = source.name if isinstance(source, Model) else read_manifest(source)["model"].get("modelName", "")
+        self.unregister(name)
         self._enter_environment(source)
-        self._register(source, self._parameters | parameters)
+        try:
+            self._register(source, self._parameters | parameters)
+        except Exception:
+            self._manage("DELETE", f"/models/{name}")  # TorchServe keeps some of those that it could not load
+            raise
 
     def unregister(self, name: str) -> None:
-        """Forget the models of that name, as DELETE /models/NAME does; their workers end."""
+        """Remove the models of that name, as DELETE /models/NAME does; their workers end."""
         while name in self._names:
             self._manage("DELETE", f"/models/{name}")
             self._names.remove(name)
 
     @property
     def environment(self) -> Environment:
-        """Where the workers run, since the last start. Raises ServerError before the first."""
+        """The environment of the workers, as of the last start. Raises ServerError before the first."""
         if self._environment is None:
             raise ServerError("this server was not started yet: call start(), or use it in a `with` block")
         return self._environment
 
     @property
+    def has_more_packages(self) -> bool:
+        """Whether its workers have installed something since it was started; that goes when it stops."""
+        return self._process is not None and has_more(self._process.environment)
+
+    @property
     def running(self) -> bool:
-        """Whether it was started, and has not ended since."""
+        """Whether it was started and has not ended since."""
         return self._process is not None and not self._process.has_ended()
 
     @property
@@ -210,7 +229,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The inference API's address, such as http://127.0.0.1:40001. Raises ServerError when it does not run."""
+        """The inference API's address, such as http://127.0.0.1:40001. Raises ServerError if it does not run."""
         return f"http://{ADDRESS}:{self._running().ports.inference}"
 
     @property
@@ -219,29 +238,29 @@ class Server:
         return self._running().keys.get("inference")
 
     def metrics(self) -> str:
-        """The metrics API's page, in Prometheus's text format. Raises ServerError when the server does not run."""
+        """The metrics API's page, in Prometheus's text format. Raises ServerError if the server does not run."""
         process = self._running()
         return self._client.request(
             process.ports.metrics, "GET", "/metrics", _bearer(process, "management"), timeout=MARGIN
         ).text
 
     def log(self) -> str:
-        """TorchServe's console log since the last start, with what the workers wrote; also of a stopped server."""
+        """TorchServe's console log since the last start, with the workers' lines; also of a stopped server."""
         return self._log if self._process is None else self._process.log()
 
     def _start(self, requirements: Sequence[str]) -> None:
-        """Start TorchServe without models, in an environment that holds what the lines require."""
+        """Start TorchServe without models, in an environment with these requirements."""
         self.stop()
         self._names, self._patience = [], float(MARGIN)
         self._environment = self._target.build(requirements, self._say)
         self._held = self._environment.hold()
         with self._stopping():
             self._say("starting TorchServe")
-            self._process = TorchServe.start(self._properties, self._token_auth, self._environment)
+            self._process = TorchServe.start(self._properties, self._token_auth, self._environment, self._variables)
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:
-        """What does not end well leaves nothing running."""
+        """Stop the server after an error."""
         try:
             yield
         except BaseException:
@@ -249,19 +268,19 @@ class Server:
             raise
 
     def _requirements(self, source: Model | Path) -> list[str]:
-        """What the environment has to hold for this model; not its requirements where TorchServe installs them."""
+        """What the environment needs for this model: not its requirements, if TorchServe installs them."""
         if str(self._properties.get("install_py_dep_per_model", False)).lower() == "true":
             return [] if self._target.installs else ["pip"]  # which TorchServe calls
         return [line.text for line in lines_of_archive(source)]
 
     def _enter_environment(self, source: Model | Path) -> None:
-        """Have the workers run where this model's requirements are declared, and those of the registered ones."""
+        """See that the environment has this model's requirements, and those of the registered models."""
         asked = [line for name in self._names for line in self._requirements_of[name]] + self._requirements(source)
         if self._target.build(asked, self._say) == self._environment:
             return
         if self._names:
             raise TargetError(
-                f"{_named(source)} asks for another environment than the one in which {', '.join(self.models)} runs:"
+                f"{name_of(source)} asks for another environment than the one in which {', '.join(self.models)} runs:"
                 " name all the models when the server is made"
             )
         self._start(asked)
@@ -289,17 +308,17 @@ class Server:
         return self._client.prepare(port, request.method, target, headers, request.body, timeout)
 
     def _manage(self, method: str, target: str) -> Response:
-        """A call of the management API; it is waited for as long as the server lives, since loading may take long."""
+        """A call of the management API, without a time-out, since loading may take long."""
         process = self._running()
         return self._client.request(process.ports.management, method, target, _bearer(process, "management"))
 
     def _register(self, source: Model | Path, parameters: Mapping[str, int]) -> None:
-        """POST /models, synchronously: a model that does not load is reported, and not tried again and again."""
+        """POST /models, synchronously: TorchServe then reports a model that does not load, instead of trying again."""
         process = self._running()
-        name = _named(source)
+        name = name_of(source)
         self._say(f"loading {name}")
         self._placed += 1
-        url = _place(self._placed, source, process.folder / "store").name
+        url = place(self._placed, source, process.folder / "store").name
         before = len(process.log())
         response = self._manage("POST", "/models?" + urlencode({"url": url, "synchronous": "true", **parameters}))
         registered = re.search(r'Model \\"(.+)\\" Version: (.+) registered', response.text)
@@ -308,17 +327,17 @@ class Server:
         name, version = registered.groups()
         self._names.append(name)
         (known,) = self._manage("GET", f"/models/{name}/{version}").json()
-        # Config files and defaults have their say in these, so the server is asked.
+        # config files and defaults decide these as well, so the server is asked
         self._patience = max(self._patience, known["responseTimeout"] + known["maxBatchDelay"] / 1000 + MARGIN)
         self._requirements_of[name] = self._requirements(source)
-        self._registered[name] = Registration.of(
-            name, version, known, _unpacked(process, url), self._config, self._undeclared
-        )
+        folder = unpacked(process.folder / "tmp", url)
+        self._paths[name] = dict.fromkeys((str(folder), str(process.folder / "store" / url)), MODEL_DIR)
+        self._registered[name] = Registration.of(name, version, known, folder, self._config, self._undeclared)
 
     def _findings(
         self, process: TorchServe, begin: int, requests: Sequence[Request], responses: Sequence[Response]
     ) -> tuple[Finding, ...]:
-        """Why those that failed did; the worker's part stands in the log from byte `begin` on."""
+        """Why requests failed; the worker's lines on it are in the log from byte `begin` on."""
         if all(response.ok for response in responses):
             return ()
         found: list[Finding] = []
@@ -328,87 +347,50 @@ class Server:
             exchanges = [
                 pair for pair, one in zip(zip(requests, responses, strict=True), asked, strict=True) if one == name
             ]
-            found += findings(exchanges, model, self._config, partial(_log_of_failure, process, begin))
+            found += findings(exchanges, model, self._config, partial(process.log_of_failure, begin))
         return tuple(dict.fromkeys(found))
 
     def _model_of(self, request: Request) -> str:
-        """The model that a request's path names; the first one where it names none."""
+        """The model that a request's path names; the first one if it names none."""
         steps = re.split("[/:]", request.path or "")
         return next((name for name in self._names if name in steps), self._default)
 
     def _load_error(self, source: Model | Path, url: str, response: Response, before: int) -> LoadError:
-        """Why a model did not load, from what was logged since `before`, a length of the log."""
+        """Why a model did not load, from the log after its first `before` characters."""
         process = self._running()
-        log = _settled(process)[before:]
+        log, until = process.settled_log()[before:], time.monotonic() + _LATE_LINES
+        while (error := last_error(log, process.folder, url)) is None and facts.NOT_STARTED in response.text:
+            if time.monotonic() > until:
+                break  # the worker ended without an exception
+            log = process.settled_log()[before:]
         lines = tuple(map(str, worker_lines(log, process.folder, url)))
-        error = last_error(log, process.folder, url)
         if error is not None:
-            reason = f"{error.type}: {error.message}\n{error.traceback}"
+            reason = f"{error.type}: {error.message}"
         else:
-            reason = "\n".join([describe(response), *lines[-20:]])
-        with open_archive(source) as archive:
-            found = load_findings(error, archive.sizes, self._undeclared())
+            reason = "\n".join([describe_response(response), *lines[-20:]])
+        found = self._why_not_loaded(source, error, response, log, process.folder / "store" / url)
         return LoadError(
-            f"{_named(source)} does not load: {reason}", response=response, error=error, findings=found, logs=lines
+            f"{name_of(source)} does not load: {reason}", response=response, error=error, findings=found, logs=lines
         )
 
+    def _why_not_loaded(
+        self, source: Model | Path, error: ErrorInfo | None, response: Response, log: str, staged: Path
+    ) -> tuple[Finding, ...]:
+        """The cause; TorchServe has removed the files of most models that do not load. `staged`: those of a Model."""
+        if isinstance(source, Model):
+            return load_findings(error, response, log, source, staged, self._undeclared())
+        try:
+            archive = Unpacked(source)
+        except ModelError as problem:  # the manifest names a file that is not there
+            return (Finding("archive", f"{problem}."),)
+        with closing(archive):
+            return load_findings(error, response, log, archive.model, archive.folder, self._undeclared())
+
     def _undeclared(self) -> dict[str, str]:
-        """Modules that are installed here and not in the workers' environment, with their distribution's name."""
+        """Modules that are installed here and not in the workers' environment, with their distributions' names."""
         there = self.environment.modules()
         return {module: name for module, name in find("here").build().modules().items() if module not in there}
 
 
-def _named(source: Model | Path) -> str:
-    """What it is called before it is registered."""
-    return source.name if isinstance(source, Model) else source.name.partition(".")[0]
-
-
-def _existing(path: str | os.PathLike[str]) -> Path:
-    with open_archive(path) as archive:
-        archive.check()  # Java unpacks whatever it is given
-    return Path(path).expanduser().absolute()
-
-
-def _place(number: int, source: Model | Path, store: Path) -> Path:
-    """Put the model into the model store without copying weights: archives are linked, Models staged."""
-    target = store / source.name
-    if target.exists():  # another version, or an archive of that name in another folder
-        target = store / f"{number}-{source.name}"
-    if isinstance(source, Model):
-        source.stage(target)
-    else:
-        target.symlink_to(source)
-    return target
-
-
 def _bearer(process: TorchServe, api: str) -> Headers:
     return (("Authorization", f"Bearer {process.keys[api]}"),) if process.keys else ()
-
-
-def _unpacked(process: TorchServe, url: str) -> Path:
-    """Where TorchServe put the files of the model that it loaded last; a folder of the model store is linked there."""
-    folder = max((process.folder / "tmp" / "models").iterdir(), key=lambda path: path.stat().st_mtime)
-    return folder / url if (folder / url).is_dir() else folder
-
-
-def _log_of_failure(process: TorchServe, begin: int) -> str:
-    """What stands in the log from that byte on. A worker's lines may come a moment after the answer: they are waited
-    for until an exception, or a word on what the handler returned, is there as a whole."""
-    deadline, log = time.monotonic() + _PATIENCE, ""
-    while time.monotonic() < deadline:
-        before, log = log, process.log(begin)
-        if log == before and any(f"MODEL_LOG - {cause}" in log for cause in _CAUSES):
-            break
-        time.sleep(0.02)
-    return log
-
-
-def _settled(process: TorchServe) -> str:
-    """The log once nothing came for a moment: a dying worker's last lines arrive after the answer."""
-    log, deadline = process.log(), time.monotonic() + 2
-    while time.monotonic() < deadline:
-        time.sleep(0.15)
-        if len(later := process.log()) == len(log):
-            break
-        log = later
-    return log

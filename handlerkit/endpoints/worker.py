@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from handlerkit import why
-from handlerkit.endpoints.config_properties import read_config
+from handlerkit.endpoints.config_properties import checked_environment, read_config
 from handlerkit.endpoints.lifecycle import Lifecycle
 from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.loads.process import Hear, WorkerProcess
-from handlerkit.endpoints.loads.staged_model import notebook
-from handlerkit.errors import LoadError
+from handlerkit.endpoints.loads.staged_model import WorkerSpec, notebook
+from handlerkit.errors import LoadError, ModelError
 from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, LogLine, Request, Response, Run
 from handlerkit.model import Model, PathLike
 from handlerkit.serving import torchserve_facts as facts
@@ -24,9 +23,8 @@ from handlerkit.serving.config import whole_number
 from handlerkit.serving.describe_model import Registered
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.job_queue import Limits, Queue, simulate_arrivals
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied
 from handlerkit.unpack import Unpacked
-from handlerkit.worker_process.assignment import Question
 from handlerkit.worker_process.hot_reload.reload import NOTHING_CHANGED, Reload
 from handlerkit.worker_process.outcome import Outcome
 
@@ -56,12 +54,15 @@ class Worker:
         batch_size, max_batch_delay, response_timeout: the register call's; model-config.yaml's values stand behind
             them, but its responseTimeout before (with a config file TorchServe ignores the register call's).
         gpu_id: the device a GPU worker is given; None on a CPU.
+        environment: variables that the worker has beside those of the shell that this process was started from; what
+            `os.environ` was given since does not reach it. On a server they are set in the shell that starts it.
         in_process: for a debugger, run the handler in this process, where breakpoint() stops, prompts are seen, and
             `on_exception` gets live exceptions. What the notebook changed (torch's modes, patched functions, variables
             of the environment) then reaches the handler, what the handler changes stays changed, sys.exit and a crash
             end the notebook's kernel, and a call is not ended when it takes too long.
 
-    Raises LoadError when the handler does not load, ConfigError for a key TorchServe does not know, ArchiveError for a
+    Raises LoadError when the handler does not load, ModelError where a file of the model is gone or cannot be read,
+    ConfigError for a key TorchServe does not know and for an environment that no process can have, ArchiveError for a
     path that holds no archive or one that unpack() would refuse, WorkerError where no process can be started.
     After the worker died, the next request loads the handler anew, after the pause that TorchServe makes.
     """
@@ -75,9 +76,12 @@ class Worker:
         max_batch_delay: int | None = None,
         response_timeout: int | None = None,
         gpu_id: int | None = None,
+        environment: Mapping[str, str] | None = None,
         in_process: bool = False,
     ) -> None:
-        self.config = read_config(config_properties)
+        #: The variables of the environment that the worker has beside those of the shell.
+        self.environment = checked_environment(environment)
+        self.config = read_config(config_properties, self.environment)
         self._unpacked: Unpacked | None = None
         if not isinstance(model, Model):
             self._unpacked = Unpacked(model)
@@ -95,6 +99,7 @@ class Worker:
         #: Called with the live exception of a failed call before its Run is made, where the handler is in this process.
         self.on_exception: Callable[[BaseException], None] | None = None
         self._asked = config_properties or {}, batch_size, max_batch_delay, response_timeout
+        self._find_files()
         self._register()
         self._lifecycle = Lifecycle(model, self._start, pauses=not in_process)
         try:
@@ -166,7 +171,7 @@ class Worker:
                 queued.append(received)
         answers = simulate_arrivals(queued, self.limits, lambda batch: self._serve(batch, on_event), self._full)
         if len(queued) > 1 and any(one.describe for one in queued):  # closes the batch before it, which waits no longer
-            answers = [one._replace(findings=tuple(why.without_waits(one.findings))) for one in answers]
+            answers = [one._replace(findings=why.without_batch_waits(one.findings)) for one in answers]
         following = iter(answers)
         return self._run(requests, [one or next(following) for one in served])
 
@@ -187,12 +192,13 @@ class Worker:
         With `batch_size`, or where the config file has other settings now, the model is registered anew with them.
         Functions that are not reached while loading get their new code in place, and what requests changed is put
         back. In every other case, and with `force`, the handler is loaded anew. Raises LoadError when it does not load;
-        the next request then tries again.
+        the next request then tries again. Raises ModelError where one of the files is gone or cannot be read; the
+        loaded model stays as it is then.
         """
+        self._find_files()
         self._asked = (self._asked[0], batch_size or self._asked[1], *self._asked[2:])
-        with suppress(OSError):  # a config file that is gone, as the load says
-            if batch_size is not None or self.model.settings() != self.settings:
-                self._register()
+        if batch_size is not None or self.model.settings() != self.settings:
+            self._register()
         return self._lifecycle.reload(force=force, batch_size=self.batch_size)
 
     def refresh(self) -> Reload | None:
@@ -276,24 +282,37 @@ class Worker:
     def _unreadable(self, name: str, error: SyntaxError) -> LoadError:
         """A file that changed is no Python any more."""
         info = ErrorInfo.of(error)
-        seen = why.Evidence(error, info, loading=True, files=(name,), setup=self._setup)
-        what = f"{self.model.name} does not load; the handler that was loaded before is kept"
-        return LoadError(what, response=self._refusal(500), error=info, findings=why.explain(seen))
+        attempt = why.Attempt(self._setup, loading=True)
+        findings = why.explain(why.Evidence(attempt, why.Source((name,)), error, info))
+        message = f"{self.model.name} does not load; the handler that was loaded before is kept"
+        return LoadError(message, response=self._refusal(500), error=info, findings=findings)
 
     @property
     def _loaded(self) -> WorkerProcess | InProcess | None:
         return self._lifecycle.loaded
 
-    def _start(self) -> WorkerProcess | InProcess:
+    def _find_files(self) -> None:
+        """Unpack an archive's files where they were removed. Raises ModelError for a file that is gone."""
         if self._unpacked is not None:
             self._unpacked.restore()
-        if (wrong := why.unusable(self.model)) is not None:
-            answer = self._frontend.error(500, wrong.type, wrong.message)
-            raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
-        return (InProcess if self.in_process else WorkerProcess)(
-            self.model, self.config, self.batch_size, self.gpu_id, self._refusal, self.response_timeout,
-            self.startup_timeout,
+        self.model.entries()
+
+    def _start(self) -> WorkerProcess | InProcess:
+        spec = WorkerSpec(
+            self.model, self.config, self.batch_size, self.gpu_id, self.environment, self.response_timeout,
+            self.startup_timeout, self._refusal,
         )  # fmt: skip
+        try:
+            self._find_files()
+            if (wrong := why.unusable_config(self.model)) is not None:
+                answer = self._frontend.error(500, wrong.type, wrong.message)
+                raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
+            return (InProcess if self.in_process else WorkerProcess)(spec)
+        except ModelError as problem:
+            gone = why.file_gone(str(problem))
+            raise LoadError(
+                f"{self.model.name} does not load", response=self._refusal(500), findings=(gone,)
+            ) from problem
 
     def _refusal(self, status: int) -> Response:
         """The management API's answer where the handler does not load."""
@@ -332,7 +351,7 @@ class Worker:
             self.model.name,
             self._lifecycle.labels,
             self.config.max_response_size,
-            getattr(self._loaded, "geometry", None),
+            paths=self._lifecycle.paths,
         )
 
     def _call(
@@ -346,32 +365,34 @@ class Worker:
         message = wire.encode_predict(jobs)
         envelope = self.config.service_envelope
         outcome = loaded.call(message, envelope, self.measures_memory, hear)
-        died, responses = self._respond(batch, outcome)
-        if self.on_exception is not None and isinstance(loaded, InProcess) and loaded.raised is not None:
+        called = outcome.called
+        death, responses = self._respond(batch, outcome)
+        if self.on_exception is not None and loaded.raised is not None:
             self.on_exception(loaded.raised)
-        requests, describe = [received.request for received in batch], batch[0].describe
-        found: tuple[Finding, ...] = ()
-        failed = outcome.error is not None or died or outcome.reply is None or outcome.reply.code != 200
-        if failed or why.rules_for(
-            self._setup, envelope, requests, jobs, outcome.bodies, outcome.reply, outcome.intermediate, outcome.noted,
-            outcome.logs, describe,
-        ):  # fmt: skip
-            found = loaded.explain(Question(
-                self._setup, envelope, requests, jobs, responses, outcome.reply, outcome.intermediate, outcome.logs,
-                died, outcome.timings.total, describe, notebook() if failed else why.Notebook(),
-            ))  # fmt: skip
-        else:
-            loaded.forget()
-        call = Call(
-            message, outcome.timings, outcome.logs, outcome.error, envelope, self.config.decode_input_request,
-            outcome.memory, (*loaded.seen, *outcome.seen),
+        attempt = why.Attempt(
+            self._setup, death=death, envelope=envelope, requests=[received.request for received in batch], jobs=jobs,
+            describe=batch[0].describe, answer=outcome.reply, intermediate=outcome.intermediate, responses=responses,
+            logs=outcome.logs, seconds=called.timings.total, raised=called.error is not None, bodies=called.bodies,
+            recorded=called.recorded,
         )  # fmt: skip
-        if died:
+        findings = self._explain(loaded, attempt)
+        call = Call(
+            message, called.timings, outcome.logs, called.error, envelope, self.config.decode_input_request,
+            called.memory, (*loaded.seen, *called.seen), loaded.geometry,
+        )  # fmt: skip
+        if death is not None:
             self._lifecycle.died()
-        elif 0 < self._client_timeout < outcome.timings.total:
+        elif 0 < self._client_timeout < called.timings.total:
             responses = [Response(None, complete=False) for _ in batch]
-            found = (*found, why.client_timeout(self._client_timeout))
-        return call, responses, found
+            findings = (*findings, why.client_timeout(self._client_timeout))
+        return call, responses, findings
+
+    def _explain(self, loaded: WorkerProcess | InProcess, attempt: why.Attempt) -> tuple[Finding, ...]:
+        """The causes of what a call led to. The worker is asked only if there can be any."""
+        if not why.may_explain(attempt):
+            loaded.forget()
+            return ()
+        return loaded.explain(attempt._replace(notebook=notebook(self.environment)) if attempt.failed else attempt)
 
     def _refuse(self, batch: list[QueuedRequest], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
         """The answers where the worker does not load again. One that reports the failure takes a batch from the queue
@@ -380,15 +401,14 @@ class Worker:
             return [self._frontend.died(received) for received in batch], problem.findings
         return [Response(None) for _ in batch], (why.no_worker(), *problem.findings)
 
-    def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[str, list[Response]]:
-        """How the worker died ("" where it lives), and the answer to each request."""
-        frontend, died, intermediate = self._frontend, outcome.died, outcome.intermediate
+    def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[WorkerDeath | None, list[Response]]:
+        """Why the worker is gone, None if it lives, and the answer to each request."""
+        frontend, death, answer, before = self._frontend, outcome.death, outcome.reply, outcome.intermediate
         try:
-            if outcome.reply is not None:
-                answer, numbered = outcome.reply, enumerate(batch)
-                return died, [frontend.respond(received, answer, row, intermediate) for row, received in numbered]
+            if answer is not None:
+                return death, [frontend.respond(received, answer, row, before) for row, received in enumerate(batch)]
         except WorkerDied as problem:
-            died = str(problem)
-        if intermediate and intermediate[0].code == 200:
-            return died, [frontend.broken(received, row, intermediate) for row, received in enumerate(batch)]
-        return died, [frontend.died(received) for received in batch]
+            death = problem.death
+        if before and before[0].code == 200:
+            return death, [frontend.broken(received, row, before) for row, received in enumerate(batch)]
+        return death, [frontend.died(received) for received in batch]

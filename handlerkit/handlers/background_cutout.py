@@ -28,7 +28,7 @@ from PIL import Image, ImageColor
 from torch import Tensor
 
 MASK = "image/png; mask=alpha"
-COLOUR_OR_FILE = optional(("a colour or an image file of the archive", lambda value: isinstance(value, str)))
+COLOR_OR_FILE = optional(("a color or an image file of the archive", lambda value: isinstance(value, str)))
 
 
 class BackgroundCutout(ImageHandler):
@@ -42,7 +42,7 @@ class BackgroundCutout(ImageHandler):
         application/octet-stream    the cut-out's pixels, row by row, red, green, blue and alpha:
                                     Image.frombytes("RGBA", (width, height), response.content)
         image/png                   the cut-out as a file
-        image/png; mask=alpha       the mask alone, grey: 255 is in front
+        image/png; mask=alpha       the mask alone, gray: 255 is in front
                                     each in the image's size, with the headers image-width and image-height
         application/json            {"size": [height, width], "png": "..."}, the cut-out's file in base64; behind an
                                     envelope of TorchServe ask for this one, for they carry no bytes
@@ -52,7 +52,7 @@ class BackgroundCutout(ImageHandler):
         resize        [320, 320]    what the model sees: [height, width], the shorter side, or null for the image's own
         mean, std     ImageNet's    a number for each of the model's channels, one or three, for pixels from 0 to 1
         stretch       true          each map of a [N, 1, H, W] is stretched to 0..1, as U²-Net's own code does it
-        background    null          what comes behind it: a colour such as white or "#00ff00", or an image file of the
+        background    null          what comes behind it: a color such as white or "#00ff00", or an image file of the
                                     archive; null leaves it transparent
 
     max_response_size is 6553500 bytes; say it in that section too where config.properties has another.
@@ -64,7 +64,7 @@ class BackgroundCutout(ImageHandler):
         mean=(IMAGENET_MEAN, CHANNELS),
         std=(IMAGENET_STD, CHANNELS),
         stretch=(True, ("true or false", lambda value: isinstance(value, bool))),
-        background=(None, COLOUR_OR_FILE),
+        background=(None, COLOR_OR_FILE),
     )
 
     def initialize(self, context: Any) -> None:
@@ -82,7 +82,7 @@ class BackgroundCutout(ImageHandler):
         try:
             return Image.open(model_dir / given).convert("RGB")
         except OSError:
-            raise wrong_setting(f"background is {COLOUR_OR_FILE[0]}, not {given!r}") from None
+            raise wrong_setting(f"background is {COLOR_OR_FILE[0]}, not {given!r}") from None
 
     def prepare(self, image: Image.Image) -> Tensor:
         return self.to_tensor(resized(image, self.settings.resize))
@@ -109,7 +109,7 @@ class BackgroundCutout(ImageHandler):
         return cutout
 
     def alpha(self, scores: Tensor, image: Image.Image) -> Image.Image:
-        """[C, H', W'] -> how much of each of the image's pixels is in front: grey, 0 to 255."""
+        """[C, H', W'] -> how much of each of the image's pixels is in front: gray, 0 to 255."""
         front = 1 - scores.softmax(0)[0] if len(scores) > 1 else scores[0]
         low, high = front.min(), front.max()
         if len(scores) == 1 and self.settings.stretch and low < high:

@@ -15,7 +15,7 @@ from image_requests import (
     SIZE,
     ImageHandler,
     Settings,
-    colour,
+    class_color,
     main_output,
     one_of,
     optional,
@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import batched_nms, box_convert
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 CLASSES = ("a list of labels or class indexes", lambda value: isinstance(value, list) and len(value) > 0)
 
 
@@ -110,7 +110,7 @@ class DetectionBoxes(ImageHandler):
             "scores": found["scores"].cpu().double().numpy().round(4).tolist(),
         }
         if form != JSON:
-            return draw(image, answer, masks, [colour(index + 1) for index in found["labels"].tolist()])
+            return draw(image, answer, masks, [class_color(index + 1) for index in found["labels"].tolist()])
         return {**answer, "masks": [run_length(one) for one in masks]} if "masks" in found else answer
 
     def read(self, returned: Any) -> list[dict[str, Tensor]]:
@@ -157,22 +157,22 @@ def takes_list(model: Any) -> bool:
     return "list" in str(first.annotation).lower()
 
 
-def draw(image: Image.Image, answer: dict[str, Any], masks: list[NDArray[Any]], colours: list[Colour]) -> Image.Image:
+def draw(image: Image.Image, answer: dict[str, Any], masks: list[NDArray[Any]], colors: list[Color]) -> Image.Image:
     """The image with what was found drawn on it, the best on top."""
     image = image.copy()
-    for mask, ink in reversed(list(zip(masks, colours))):
-        painted = Image.blend(image, Image.new("RGB", image.size, ink), 0.5)
+    for mask, color in reversed(list(zip(masks, colors))):
+        painted = Image.blend(image, Image.new("RGB", image.size, color), 0.5)
         image = Image.composite(painted, image, Image.fromarray(mask))
     pen, line = ImageDraw.Draw(image), max(2, max(image.size) // 400)
     font = ImageFont.load_default(6 * line)
-    rows = list(zip(answer["boxes"], answer["labels"], answer["scores"], colours))
-    for box, label, score, ink in reversed(rows):
-        pen.rectangle(box, outline=ink, width=line)
+    rows = list(zip(answer["boxes"], answer["labels"], answer["scores"], colors))
+    for box, label, score, color in reversed(rows):
+        pen.rectangle(box, outline=color, width=line)
         text = f"{label} {score:.2f}"
         width, height = pen.textbbox((0, 0), text, font=font)[2:]
         # above the box, or as near to that as the image reaches
         x, y = max(0, min(box[0], image.width - width)), max(0, box[1] - height)
-        pen.rectangle((x, y, x + width, y + height), fill=ink)
-        bright = 0.3 * ink[0] + 0.6 * ink[1] + 0.1 * ink[2] > 150
+        pen.rectangle((x, y, x + width, y + height), fill=color)
+        bright = 0.3 * color[0] + 0.6 * color[1] + 0.1 * color[2] > 150
         pen.text((x, y), text, fill="black" if bright else "white", font=font)
     return image

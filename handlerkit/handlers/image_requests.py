@@ -435,8 +435,8 @@ def encode(answer: Image.Image | str, form: str) -> tuple[dict[str, str], bytes]
     return headers, file.getvalue()
 
 
-def colour(index: int) -> tuple[int, int, int]:
-    """A class's colour: black for 0, then hues a golden section apart, which never come again."""
+def class_color(index: int) -> tuple[int, int, int]:
+    """A class's color: black for 0, then hues a golden section apart, which never come again."""
     red, green, blue = colorsys.hsv_to_rgb(0.618034 * index % 1, 0.8, 1 if index else 0)
     return round(255 * red), round(255 * green), round(255 * blue)
 

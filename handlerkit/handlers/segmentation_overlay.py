@@ -15,7 +15,7 @@ from image_requests import (
     SIZE,
     ImageHandler,
     Settings,
-    colour,
+    class_color,
     main_output,
     resized,
     run_length,
@@ -97,8 +97,8 @@ class SegmentationOverlay(ImageHandler):
     def indexed(self, mask: NDArray[Any]) -> Image.Image:
         image = Image.fromarray(mask)
         if image.mode == "L":
-            # the pixels stay class indexes, and viewers show colours
-            image.putpalette([part for index in range(256) for part in colour(index)])
+            # the pixels stay class indexes, and viewers show colors
+            image.putpalette([part for index in range(256) for part in class_color(index)])
         return image
 
     def overlay(self, image: Image.Image, mask: NDArray[Any]) -> Image.Image:

@@ -21,7 +21,7 @@ from handlerkit.messages.finding import Finding, Severity
 from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.part import GUESS, Part
 from handlerkit.messages.request import Request
-from handlerkit.messages.response import describe
+from handlerkit.messages.response import describe_response
 from handlerkit.messages.run import Endpoint, Exchange, Run
 from handlerkit.messages.side_effect import SideEffect, SideEffectKind
 from handlerkit.serving.http import Headers, HeadersLike, HttpRequest, Response
@@ -47,5 +47,5 @@ __all__ = [
     "Severity",
     "SideEffect",
     "SideEffectKind",
-    "describe",
+    "describe_response",
 ]

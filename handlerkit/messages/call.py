@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from handlerkit.memory import Memory
+from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.rows import decode_predict, unwrap
 from handlerkit.messages.side_effect import SideEffect
 from handlerkit.serving import wire
@@ -77,7 +78,7 @@ class Metric:
 
     @classmethod
     def parse(cls, line: str) -> Metric | None:
-        """The sample in a log line; None where the line holds none."""
+        """The sample in a log line; None if the line holds none."""
         if (found := cls.PATTERN.match(line)) is None:
             return None
         name, unit, value, dims, kind = found.groups()
@@ -89,7 +90,8 @@ class Metric:
 class Call:
     """One call of the handler: what went in, how long it took, what it logged, what it raised; and the most memory it
     took, where that was asked for (Worker.measures_memory). `seen` is what the handler did beyond its own files, in
-    this call and while it was loaded.
+    this call and while it was loaded; `geometry` what it does to an input image, where it says so as TorchServe's
+    vision handlers do.
 
     Handlers change what they are given, so `rows`, `data` and `request_headers` are decoded anew from the worker
     message each time they are asked for.
@@ -103,6 +105,7 @@ class Call:
     decode_input: bool = True
     memory: Memory | None = None
     seen: tuple[SideEffect, ...] = ()
+    geometry: Geometry | None = field(default=None, repr=False)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

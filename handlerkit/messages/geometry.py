@@ -1,4 +1,4 @@
-"""Where on the photograph the picture lay that a handler gave to its network."""
+"""Where on the input image the picture lay that a handler gave to its network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IN_PLACE = {"ToTensor", "PILToTensor", "ToImage", "ToDtype", "ConvertImageDtype
 
 @dataclass(frozen=True)
 class Geometry:
-    """torchvision's Resize and then CenterCrop, as TorchServe's vision handlers use them; neither: the photograph is
+    """torchvision's Resize and then CenterCrop, as TorchServe's vision handlers use them; neither: the input image is
     stretched to whatever the network takes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Geometry:
 
     @classmethod
     def of(cls, transform: Any) -> Geometry | None:
-        """The geometry of a torchvision transform, such as a handler's `image_processing`; None where it holds steps
+        """The geometry of a torchvision transform, such as a handler's `image_processing`; None if it holds steps
         that are not known here, or in another order."""
         resize = crop = None
         for step in getattr(transform, "transforms", [transform]):
@@ -55,8 +55,8 @@ class Geometry:
                 return None
         return cls(resize, crop)
 
-    def frame(self, size: Size) -> tuple[float, float, float, float]:
-        """Where the network's picture lies on a photograph of that (width, height): (x1, y1, x2, y2) in its pixels.
+    def region(self, size: Size) -> tuple[float, float, float, float]:
+        """Where the network's picture lies on an input image of that (width, height): (x1, y1, x2, y2) in its pixels.
 
         The roundings are those of torchvision's functional.resize and functional.center_crop.
         """
@@ -69,7 +69,7 @@ class Geometry:
         return left * across, top * down, (left + self.crop[1]) * across, (top + self.crop[0]) * down
 
     def network_size(self, size: Size) -> Size:
-        """(width, height) of the network's picture, made of a photograph of that (width, height)."""
+        """(width, height) of the network's picture, made of an input image of that (width, height)."""
         height, width = self.crop or self._resized(size)
         return width, height
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlerkit.serving.http import Response
 
 
-def describe(response: Response) -> str:
+def describe_response(response: Response) -> str:
     """`200`, `503 Prediction failed`, `no answer`: an answer in a word or two."""
     if response.status is None:
         return "no answer"

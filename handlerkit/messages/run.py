@@ -10,14 +10,16 @@ from typing import Any, Protocol, TypeVar
 from handlerkit.errors import ResponseError
 from handlerkit.messages.call import Call, ErrorInfo, LogLine, Metric
 from handlerkit.messages.finding import Finding
-from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.request import Request
-from handlerkit.messages.response import describe
+from handlerkit.messages.response import describe_response
 from handlerkit.serving.http import Response
 from handlerkit.serving.torchserve_facts import MAX_RESPONSE_SIZE
 from handlerkit.timing import Timings
 
 Item = TypeVar("Item")
+
+#: What the folder of the model's files is called instead of its path, which is another one on each endpoint.
+MODEL_DIR = "<model_dir>"
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Run:
     """What an endpoint answered: `exchanges` in the requests' order, and the calls of the handler where they
     were seen (none on a remote endpoint).
 
-    `geometry` is what the handler did to a photograph, None where that is not known; `shown_as` names the view of its
-    answers, "" for the one that fits. Both are for displays only.
+    `paths` are the paths of the model's files on this endpoint, with what to call them instead: other endpoints have
+    other paths.
     """
 
     exchanges: tuple[Exchange, ...]
@@ -44,8 +46,7 @@ class Run:
     model: str = ""
     labels: Mapping[str, str] | None = field(default=None, repr=False)
     max_response_size: int = MAX_RESPONSE_SIZE
-    geometry: Geometry | None = field(default=None, repr=False, compare=False)
-    shown_as: str = field(default="", repr=False, compare=False)
+    paths: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def requests(self) -> tuple[Request, ...]:
@@ -116,14 +117,14 @@ class Run:
         """This Run, or ResponseError with the causes in plain words and the handler's traceback."""
         if self.ok:
             return self
-        answers = ", ".join(sorted({describe(response) for response in self.responses if not response.ok}))
+        answers = ", ".join(sorted({describe_response(response) for response in self.responses if not response.ok}))
         lines = [f"{self.model} answered {answers}", *map(str, self.findings)]
         if self.error:
             lines.append(self.error.traceback.rstrip())
         raise ResponseError("\n".join(lines), self)
 
     def __repr__(self) -> str:
-        answers = ", ".join(describe(response) for response in self.responses[:4])
+        answers = ", ".join(describe_response(response) for response in self.responses[:4])
         more = ", ..." if len(self.responses) > 4 else ""
         return f"<Run {self.model}: {answers}{more}>"
 

@@ -15,7 +15,7 @@ class SideEffect(NamedTuple):
     Attributes:
         kind: what kind of thing.
         what: the file's path, "host:port", the program with its arguments, or the module's name.
-        where: the line of the handler's code that led to it, such as "handler.py, line 3"; "" where none of the
+        where: the line of the handler's code that led to it, such as "handler.py, line 3"; "" if none of the
             model's own did.
         loading: whether it was done while the handler was loaded, and not for a request.
     """

@@ -5,6 +5,7 @@ options.py        how a line of options is read, and its mistakes
 magics.py         the commands as IPython's magics, and what IPython shows by which type
 completion.py     what Tab offers
 session.py        what the commands call, `hk.session`
+models.py         its models, and what %model does with them
 session_model.py  one model of the session: its worker, archive and last Run; versions.py keeps its earlier handlers
 requests.py       what is sent: files, wildcards, folders and values as Requests
 cell.py           cells as Python files

@@ -30,7 +30,7 @@ def write(file: str | Path, source: str) -> Path:
 def module_source(kind: type) -> str:
     """The source of the cell that `kind` stands in, without handlerkit calls and magics.
 
-    What is left out becomes empty lines, so that line N of the module is line N of the cell. Raises ModelError where
+    What is left out becomes empty lines, so that line N of the module is line N of the cell. Raises ModelError if
     the class was not defined in a cell.
     """
     lines, statements = _cell_of(kind)

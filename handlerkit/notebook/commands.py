@@ -8,6 +8,7 @@ To add one: a parser and a Command below, and a method of the same name in sessi
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from handlerkit.endpoints import ENDPOINTS
 from handlerkit.envelope import ENVELOPES
 from handlerkit.model import DEFAULT_HANDLERS, READY_MADE, RUNTIMES, ready_made
-from handlerkit.notebook.options import Mapped, Parser, WrongOption, archive, count, counts, named, names, pair
+from handlerkit.notebook.options import (
+    Mapped,
+    Parser,
+    WrongOption,
+    archive,
+    count,
+    counts,
+    did_you_mean,
+    named,
+    names,
+    pair,
+    variable,
+)
 
 if TYPE_CHECKING:
     from handlerkit.notebook.session import Session
@@ -43,7 +56,8 @@ class Line:
         if word in self.variables:
             return self.variables[word]
         if word.isidentifier() and not Path(word).exists():
-            raise self.wrong(f"there is no variable and no file {word!r}")
+            near = did_you_mean(word, [name for name in self.variables if not name.startswith("_")])
+            raise self.wrong(f"there is no variable and no file {word!r}{near}")
         return Path(word)
 
     def code(self) -> str:
@@ -124,6 +138,9 @@ def model_parser(prog: str) -> Parser:
     add("--max-batch-delay", type=int, metavar="N", help="milliseconds that a batch waits for more requests")
     add("--response-timeout", type=count, metavar="N", help="seconds that a call may take")
     add("--gpu-id", type=int, metavar="N", help="the device that a GPU worker gets")
+    add("--env", dest="environment", action=Mapped, type=variable, metavar="NAME[=VALUE]", help="a variable of the "
+        "worker's environment, beside the shell's; without a value, the one it has here; may be repeated")  # fmt: skip
+    parser.suggestions["--env"] = lambda: sorted(os.environ)
     add("--config-property", dest="config_properties", action=Mapped, type=pair("=", "KEY=VALUE"), metavar="KEY=VALUE",
         help="a line of config.properties; may be repeated")  # fmt: skip
     _add_target(parser, "the environment that the archive will run in", "declared")

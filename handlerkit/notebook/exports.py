@@ -65,17 +65,17 @@ class Checked:
 
 
 def before_export(model: Model, target: PathLike, runs: Sequence[Run]) -> Checked:
-    """Check a model that is about to be written. Raises TargetError for a target that is not known."""
+    """Check a model that is about to be written. Raises TargetError for an unknown target."""
     try:
         return Checked(check(model, target=target, runs=runs))
     except TargetError:
         raise
     except Exception as problem:
-        return Checked(None, f"not checked: the check itself failed ({_told(problem)})")
+        return Checked(None, f"not checked: the check itself failed ({_line(problem)})")
 
 
 def refuse_errors(model: Model, checked: Checked, failure: str) -> None:
-    """Raises ArchiveError, which says what to change, for an error that was found, where nothing was checked, and for
+    """Raises ArchiveError, which says what to change, for an error that was found, if nothing was checked, and for
     a `failure` to load."""
     if failure:
         raise ArchiveError(f"{model.name} is not written, as --strict asks: {failure}")
@@ -90,10 +90,10 @@ def refuse_errors(model: Model, checked: Checked, failure: str) -> None:
 @contextmanager
 def requirements_written(model: SessionModel, target: PathLike) -> Iterator[str]:
     """Give a model the requirements file that a check for the target asks for, NAME-requirements.txt in the current
-    folder; where nothing is needed, it has none. Gives the line that says so.
+    folder; if nothing is needed, it has none. Gives the line that says so.
 
     Where the block raises, the file and the model are as they were before. Raises ModelError for a model that has
-    another requirements file, and where that file is the user's own; TargetError.
+    another requirements file, and if that file is the user's own; TargetError.
     """
     name = find(target).name
     path, given = Path(f"{model.name}-requirements.txt"), model.options["requirements_file"]
@@ -125,7 +125,7 @@ def _refuse_own(name: str, given: str | None, path: Path, before: str | None) ->
         )
     if before is not None and not before.startswith(_WRITTEN_BY):
         raise ModelError(
-            f"{path} is there already, and not from --requirements auto: name it to %model with --requirements-file, "
+            f"{path} exists, and not from --requirements auto: name it to %model with --requirements-file, "
             "or move it away"
         )
 
@@ -137,10 +137,10 @@ def _asked_for(model: Model, target: PathLike) -> tuple[str, ...]:
         raise
     except Exception as problem:
         raise HandlerkitError(
-            f"what {model.name} requires could not be read from its code ({_told(problem)}): write the file yourself, "
+            f"what {model.name} requires could not be read from its code ({_line(problem)}): write the file yourself, "
             "and name it with --requirements-file"
         ) from problem
 
 
-def _told(problem: Exception) -> str:
+def _line(problem: Exception) -> str:
     return " ".join(f"{type(problem).__name__}: {problem}".split())

@@ -11,19 +11,11 @@ from handlerkit.endpoints.loads.fork_server import fork_server
 from handlerkit.notebook.commands import COMMANDS, Command, Line
 from handlerkit.notebook.completion import complete
 from handlerkit.notebook.options import HelpRequested, WrongOption
+from handlerkit.view import bundle
+from handlerkit.view.displays import DISPLAYS
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-#: What IPython shows as text, html and picture, by module and class; their views load when one is shown. A result of
-#: the notebook's own draws itself.
-_SHOWN = (
-    ("handlerkit.messages.run", "Run"),
-    ("handlerkit.verify", "Report"),
-    ("handlerkit.check", "Check"),
-    ("handlerkit.verify", "Envelopes"),
-    ("handlerkit.bench.results", "Bench"),
-)
 
 
 class Magic:
@@ -55,12 +47,6 @@ def _with_body(lines: list[str]) -> list[str]:
     return [*lines, "\n"] if first and first[0].startswith("%%") and first[0][2:] in COMMANDS else lines
 
 
-def _bundle(shown: object, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    from handlerkit import view
-
-    return view.bundle(shown, include, exclude)
-
-
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """What %load_ext handlerkit does: adds the magics, their completion and the displays, and starts the process that
     imports torch for the workers."""
@@ -72,8 +58,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         shell.magics_manager.register_function(Magic(command, shell), kind, command.name)
     shell.input_transformers_cleanup.append(_with_body)
     shell.Completer.custom_matchers.append(complete)
-    for module, name in _SHOWN:
-        _formatter(shell).for_type_by_name(module, name, _bundle)
+    for module, name in DISPLAYS:
+        _formatter(shell).for_type_by_name(module, name, bundle)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
@@ -87,7 +73,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
         shell.input_transformers_cleanup.remove(_with_body)
     if complete in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.remove(complete)
-    for module, name in _SHOWN:
+    for module, name in DISPLAYS:
         _formatter(shell).pop(f"{module}.{name}", None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -159,3 +160,11 @@ class Mapped(argparse.Action):
 def repeats(action: argparse.Action) -> bool:
     """Whether the option may be given more than once."""
     return isinstance(action, Mapped | argparse._AppendAction)
+
+
+def variable(text: str) -> tuple[str, str]:
+    """A variable of the environment; one without a value has that of this process, as `docker run --env` takes it."""
+    name, found, value = text.partition("=")
+    if not found and name not in os.environ:
+        raise argparse.ArgumentTypeError(f"{name!r} is not set here; write {name}=VALUE")
+    return name, value if found else os.environ[name]

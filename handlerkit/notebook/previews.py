@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from handlerkit import envelope as envelopes
+from handlerkit.messages import Request, Run
+from handlerkit.notebook.models import Models
+from handlerkit.notebook.requests import display, to_requests
+from handlerkit.notebook.session_model import envelope_of
 from handlerkit.view.preview.preview import Preview
+from handlerkit.view.shown_run import ShownRun, shown_as_of
 
 
 @dataclass(frozen=True)
@@ -25,14 +33,42 @@ class Previews:
     def __init__(self) -> None:
         self._live: dict[str, Preview] = {}
 
-    def open(self, model: str, preview: Preview) -> Preview:
+    def show(
+        self,
+        models: Models,
+        what: Sequence[Any],
+        envelope: str | None,
+        shown_as: str,
+        geometry: str,
+        save: str | Path | None,
+    ) -> Preview | Saved:
+        """The preview of the current model, or the page that it is saved as, as of Session.preview."""
+        model = models.current
+        name, live = model.name, self._live.get(model.name)
+        if save is not None and live is not None and not what:
+            return _saved(live, save, every=False)
+        last = model.last if not what else None
+        shown = display(shown_as or (shown_as_of(last) if last else ""), geometry)
+        envelope = envelope or envelope_of(last)
+
+        def wrap(request: Request) -> Request:
+            return envelopes.wrap(envelope, request) if envelope else request
+
+        def predict(request: Request) -> Run:
+            now = models.by_name.get(name, model)  # %model may have started it anew
+            worker = now.serve()
+            now.last = ShownRun.of((worker.with_envelope(envelope) if envelope else worker).predict(request), **shown)
+            return now.last
+
+        samples = dict.fromkeys(last.requests) if last else map(wrap, to_requests(what))
+        preview = Preview(samples, predict, wrap=wrap, title=name)
+        return self._open(name, preview) if save is None else _saved(preview, save, every=True)
+
+    def _open(self, model: str, preview: Preview) -> Preview:
         """Put this one in the place of the model's last, which shows its static display from now on."""
         self.close(model)
         self._live[model] = preview
         return preview
-
-    def of(self, model: str) -> Preview | None:
-        return self._live.get(model)
 
     def again(self, model: str) -> None:
         """Send the model's current sample again."""
@@ -48,8 +84,8 @@ class Previews:
             self.close(model)
 
 
-def saved(preview: Preview, file: str | Path, every: bool) -> Saved:
-    """Write the preview's answers as a page, after asking for every sample's where that is wanted."""
+def _saved(preview: Preview, file: str | Path, every: bool) -> Saved:
+    """Write the preview's answers as a page, after asking for every sample's if `every`."""
     for name in preview.samples if every else ():
         if name not in preview.answers:
             preview.ask(name)

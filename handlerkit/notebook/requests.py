@@ -80,8 +80,8 @@ def send(
 
 
 def display(shown_as: str, geometry: str) -> dict[str, Any]:
-    """What the user says of a Run's display, as fields of the Run. Raises RequestError for an unknown view and for what
-    is no geometry."""
+    """What the user says of a Run's display, as ShownRun.of takes it. Raises RequestError for an unknown view and for
+    what is no geometry."""
     from handlerkit import view
 
     if shown_as and shown_as not in view.names():

@@ -9,27 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from handlerkit.check import Check
-from handlerkit.formatting import visible
+from handlerkit.formatting import byte_size, duration, visible
 from handlerkit.messages import Finding
 from handlerkit.model import Model
+from handlerkit.view.displays import View, view
 from handlerkit.view.html.checks import drawn
 from handlerkit.view.html.elements import escape, page
-from handlerkit.view.render import View, view
-
-
-def file_size(size: int) -> str:
-    """Bytes as people read them, in powers of 1000 as the limits of TorchServe are."""
-    value, unit = float(size), "bytes"
-    for bigger in ("kB", "MB", "GB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, bigger
-    return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.3g} {unit}"
-
-
-def duration(seconds: float) -> str:
-    """A time as the displays tell it, so that a saved notebook's times are told apart from its facts."""
-    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 @dataclass(frozen=True)
@@ -50,9 +35,8 @@ class Described:
 
     def __repr__(self) -> str:
         lines = [f"{self.name} {self.version}, handler {self.handler}{_for(self.target)}"]
-        lines += [
-            f"  {_OPTIONS.get(option, option):12} {name} ({file_size(size)})" for option, name, size in self.files
-        ]
+        for option, name, size in self.files:
+            lines.append(f"  {_OPTIONS.get(option, option):12} {name} ({byte_size(size)})")
         return "\n".join(lines)
 
 
@@ -100,7 +84,7 @@ class Ready:
     def __repr__(self) -> str:
         comma = "," if ":" in self.reason else ""
         head = f"{self.model}: {self.found}, {self.reason}{comma} in {duration(self.seconds)}"
-        told = [*_without_warnings(self.logs), *(f"worth knowing: {finding}" for finding in self.findings)]
+        told = [*_without_warnings(self.logs), *(f"note: {finding}" for finding in self.findings)]
         return visible("\n".join([head, *(f"  {line}" for line in told)]))
 
 
@@ -158,7 +142,7 @@ class Exported:
         return bundle if self._found() else {kind: said for kind, said in bundle.items() if kind == "text/plain"}
 
     def _lines(self) -> list[str]:
-        return [f"{self.path} ({file_size(self.size)}): {', '.join(self.files)}", *self.notes]
+        return [f"{self.path} ({byte_size(self.size)}): {', '.join(self.files)}", *self.notes]
 
     def _found(self) -> bool:
         """A check that found nothing gets no word."""

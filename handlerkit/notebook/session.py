@@ -6,11 +6,9 @@ import atexit
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handlerkit import envelope as envelopes
 from handlerkit.bench import Bench
 from handlerkit.check import Check, check
 from handlerkit.endpoints.worker import Worker
@@ -18,31 +16,23 @@ from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
-from handlerkit.notebook import bench_runs, cell, exports, previews
-from handlerkit.notebook.options import did_you_mean
+from handlerkit.notebook import bench_runs, cell, exports
+from handlerkit.notebook.models import Models
 from handlerkit.notebook.previews import Previews, Saved
 from handlerkit.notebook.requests import display, send, to_requests
 from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
-from handlerkit.notebook.session_model import SessionModel, envelope_of, fingerprint
+from handlerkit.notebook.session_model import SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
-from handlerkit.targets import NAMES, find
-from handlerkit.unpack import Unpacked
 from handlerkit.verify import Envelopes, Report, verify
 from handlerkit.view.diff.comparison import Comparison, compare
 from handlerkit.view.preview.preview import Preview
+from handlerkit.view.shown_run import ShownRun
 
 if TYPE_CHECKING:
     from handlerkit.endpoints.server import Server
 
 #: What the worker and the server are registered with.
-_REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id")
-#: The options of `%model NAME` alone.
-_NO_OPTIONS: dict[str, Any] = {
-    **dict.fromkeys(("handler", "serialized_file", "model_file", "requirements_file", "config_file")),
-    "version": "1.0",
-    "extra_files": [],
-    "runtime": "python",
-}
+_REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id", "environment")
 #: What `Session.export` does if nothing else is said.
 _EXPORT: dict[str, Any] = {"folder": "model_store", "archive_format": "default", "force": False}
 
@@ -51,8 +41,7 @@ class Session:
     """What one notebook works on. `%model` chooses a model, the other calls go to it."""
 
     def __init__(self) -> None:
-        self._models: dict[str, SessionModel] = {}
-        self._current: SessionModel | None = None
+        self._models = Models(self._keep)
         self._folder: OwnFolder | None = None
         self._verify_server = VerifyServer()
         self._previews = Previews()
@@ -95,7 +84,8 @@ class Session:
                 handlerkit.Server ("declared").
             export_path, archive_format, force: what `export` does if it is not told: its folder, archive_format and
                 force.
-            registered: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, as Worker takes them.
+            registered: config_properties, batch_size, max_batch_delay, response_timeout, gpu_id, environment, as Worker
+                takes them.
 
         `target`, the three of `export` and `registered` alone change a model that exists, the current one without a
         name, and leave its files. Raises ModelError if the files and names do not fit together, ArchiveError for what
@@ -113,37 +103,15 @@ class Session:
             "config_file": config_file,
             "runtime": runtime,
         }
-        registered = {key: value for key, value in registered.items() if value is not None}
         archiver = {"folder": export_path, "archive_format": archive_format, "force": force or None}
-        archiver = {key: value for key, value in archiver.items() if value is not None}
-        given = [key for key, value in options.items() if value != _NO_OPTIONS[key]]
-        where = _existing_target(target, "declared")
-        if (archive is not None or isinstance(name, Model)) and given:
-            raise ModelError("a Model and an archive bring their own version and files: leave the other options out")
-        if isinstance(name, Model):
-            if archive is not None:
-                raise ModelError("a Model has its own files: leave the archive out")
-            model = SessionModel(name.name, name.options(), registered, self._keep, where)
-        elif archive is not None:
-            model = self._unpacked(archive, name, registered, where)
-        elif name is None and given:
-            options_given = " ".join(f"--{key} ..." for key in given).replace("_", "-")
-            raise ModelError(f"name the model: %model NAME {options_given}")
-        elif name is None or (name in self._models and not given):
-            self._current = model = self._chosen() if name is None else self._models[name]
-            model.register(registered, _existing_target(target, model.target))
-            model.archiver |= archiver
-            return model.facts()
-        elif name.endswith(".mar"):
-            raise ModelError(f"{name} names an archive: use %model --archive {name}")
-        else:
-            # a default handler stands in, so that every other mistake is found now and not with the handler
-            Model(name, **{**options, "handler": handler or "base_handler"})
-            model = SessionModel(name, options, registered, self._keep, where)
-        model.archiver = archiver
-        near = did_you_mean(model.name, [*self._models]) if isinstance(name, str) and not (given or archive) else ""
-        self._begin(model)
-        return model.facts(f"{model.name} is a new model{near}" if near else "")
+        return self._models.choose(
+            name,
+            archive,
+            options,
+            registered={key: value for key, value in registered.items() if value is not None},
+            archiver={key: value for key, value in archiver.items() if value is not None},
+            target=target,
+        )
 
     def use(
         self,
@@ -155,7 +123,7 @@ class Session:
     ) -> Ready:
         """Load a handler into the current model by TorchServe's own rule, and say what was found.
 
-        Where it is loaded already, the loaded model is kept if that answers as a new load would (Worker.reload).
+        A model that is loaded already is kept if it answers as a new load would (Worker.reload).
 
         Args:
             handler: a file, a default handler's name, a ready-made one such as "handlerkit:classifier", or a class of
@@ -168,9 +136,9 @@ class Session:
         Without a model one is made, named after the file. Raises LoadError when the handler does not load.
         """
         name = self._write_class(handler) if isinstance(handler, type) else str(handler)
-        if self._current is None:
+        if not self._models:
             self.model(re.sub(r"\W", "_", Path(name).stem))
-        model = self._chosen()
+        model = self._models.current
         if from_ is not None:
             source = ready_made(from_).read_text()
             if not Path(name).with_suffix(".py").is_file():
@@ -183,7 +151,7 @@ class Session:
 
     def module(self, file: str, source: str) -> Written:
         """Write a helper module that travels with the current model as an extra file, and load the handler again."""
-        model = self._chosen()
+        model = self._models.current
         path = cell.write(file, source)
         model.make_room(path)
         if str(path) not in model.options["extra_files"]:
@@ -231,7 +199,7 @@ class Session:
 
         Raises RequestError for what cannot be sent, LoadError if the handler does not load.
         """
-        model = self._chosen()
+        model = self._models.current
         if batch < 1:
             raise RequestError(f"batch says how many of each request are sent together, 1 or more, not {batch}")
         changes = {key: value for key, value in (("method", method), ("path", path), ("query", query)) if value}
@@ -244,7 +212,7 @@ class Session:
         sent = send(model, requests, batch, envelope, as_tensor, debug)
         if isinstance(sent, Envelopes):
             return sent
-        model.last = run = replace(sent, **shown)
+        model.last = run = ShownRun.of(sent, **shown)
         if run.ok:
             self.last_exception = None
         return compare(before, run) if before is not None else run
@@ -256,13 +224,13 @@ class Session:
             archive: instead of the current model, whose last Run says what was seen while it ran.
             target: the environment it is checked for, as of handlerkit.check; the model's own without it.
 
-        Raises ModelError where there is neither, ArchiveError for what is no archive, TargetError for a target that is
-        not known.
+        Raises ModelError if there is neither, ArchiveError for what is no archive, TargetError for an unknown
+        target.
         """
-        where = _existing_target(target, self._current.target if self._current else "declared")
+        where = self._models.target(target)
         if archive is not None:
             return check(archive, target=where)
-        model = self._chosen()
+        model = self._models.current
         return check(model.build(), target=where, runs=model.runs)
 
     def export(
@@ -292,10 +260,10 @@ class Session:
         """
         if requirements not in (None, "auto"):
             raise ModelError(f"requirements is 'auto' or None, not {requirements!r}: a file is named to the model")
-        model = self._chosen()
+        model = self._models.current
         given = {"folder": folder, "archive_format": archive_format, "force": force or None}
         options = _EXPORT | model.archiver | {key: value for key, value in given.items() if value is not None}
-        where = _existing_target(target, model.target)
+        where = self._models.target(target)
         return exports.export(model, **options, strict=strict, requirements=bool(requirements), target=where)
 
     def verify(
@@ -317,10 +285,10 @@ class Session:
             ignore, rtol: as of handlerkit.verify.
             target: the environment that TorchServe runs in, as of handlerkit.Server; the model's own without it.
 
-        Raises TargetError for a target that is not known, and where its environment cannot be made.
+        Raises TargetError for an unknown target, and if its environment cannot be made.
         """
-        model = self._chosen()
-        where = _existing_target(target, model.target)
+        model = self._models.current
+        where = self._models.target(target)
         run = run or model.last
         if run is None:
             raise RequestError(model.advice or f"nothing to verify yet: send {model.name} a request first")
@@ -360,9 +328,9 @@ class Session:
             profile: look inside: torch's operators, a chrome trace, and the lines of the handler's code.
 
         Ctrl-C ends it, and what was measured until then is returned. Raises RequestError for nothing to send,
-        ResponseError where the first answer is no success, ModelError where there is nothing to compare with.
+        ResponseError if the first answer is no success, ModelError if there is nothing to compare with.
         """
-        model = self._chosen()
+        model = self._models.current
         replayed = model.last if not what else None
         samples = dict.fromkeys(replayed.requests if replayed else to_requests(what))
         envelope = envelope_of(replayed)
@@ -374,7 +342,9 @@ class Session:
         worker = model.serve(max(plan.batch_sizes, default=1))
         asked = worker.with_envelope(envelope) if envelope else worker
         other = (
-            None if against is None else (against, model.earlier(against, self._models, envelope, worker.batch_size))
+            None
+            if against is None
+            else (against, model.earlier(against, self._models.by_name, envelope, worker.batch_size))
         )
         found = bench_runs.in_process(plan, asked, other)
         return bench_runs.profiled(found, plan, asked) if profile else found
@@ -399,78 +369,26 @@ class Session:
 
         Raises RequestError for what cannot be sent, LoadError if the handler does not load.
         """
-        model = self._chosen()
-        name, live = model.name, self._previews.of(model.name)
-        if save is not None and live is not None and not what:
-            return previews.saved(live, save, every=False)
-        last = model.last if not what else None
-        shown, envelope = display(shown_as or (last.shown_as if last else ""), geometry), envelope or envelope_of(last)
-
-        def wrap(request: Request) -> Request:
-            return envelopes.wrap(envelope, request) if envelope else request
-
-        def predict(request: Request) -> Run:
-            asked = self._models.get(name, model)  # %model may have begun it anew
-            worker = asked.serve()
-            asked.last = replace((worker.with_envelope(envelope) if envelope else worker).predict(request), **shown)
-            return asked.last
-
-        samples = dict.fromkeys(last.requests) if last else map(wrap, to_requests(what))
-        preview = Preview(samples, predict, wrap=wrap, title=name)
-        if save is not None:
-            return previews.saved(preview, save, every=True)
-        return self._previews.open(name, preview)
+        return self._previews.show(self._models, what, envelope, shown_as, geometry, save)
 
     @property
     def worker(self) -> Worker:
         """The worker of the current model."""
-        return self._chosen().serve()
+        return self._models.current.serve()
 
     @property
     def last(self) -> Run | None:
         """The last Run of the current model."""
-        return self._chosen().last
+        return self._models.current.last
 
     def close(self) -> None:
         """Forget every model, remove what was staged for them, and end the TorchServe that `verify` keeps up."""
         self._verify_server.stop()
         self._previews.close_all()
-        for model in self._models.values():
-            model.discard()
         self._models.clear()
-        self._current = None
         if self._folder is not None:
             self._folder.remove()
             self._folder = None
-
-    def _chosen(self) -> SessionModel:
-        if self._current is None:
-            raise ModelError("there is no model yet: name one with %model NAME, or write a %%handler cell")
-        return self._current
-
-    def _unpacked(
-        self, archive: PathLike, name: str | None, registered: dict[str, Any], target: PathLike
-    ) -> SessionModel:
-        """The model of an archive, which `name` may name anew; the archive is up to date with it."""
-        unpacked = Unpacked(archive)
-        try:
-            options = unpacked.model.options()
-            model = SessionModel(
-                name or unpacked.model.name, options, registered, self._keep, target, unpacked=unpacked
-            )
-            model.fingerprint = fingerprint(model.build())
-        except BaseException:
-            unpacked.close()
-            raise
-        if model.name == unpacked.model.name:
-            model.archive = Path(archive).expanduser()
-        return model
-
-    def _begin(self, model: SessionModel) -> None:
-        """Make it the current model, in place of one of its name."""
-        if (before := self._models.pop(model.name, None)) is not None:
-            before.discard()
-        self._models[model.name] = self._current = model
 
     def _load(self, model: SessionModel, handler: str, *, force: bool = False) -> Ready:
         ready = model.load(handler, force=force)
@@ -493,15 +411,6 @@ class Session:
             self._folder = OwnFolder()
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
         return str(cell.write(Path(self._folder.path, f"{name}.py"), cell.module_source(kind)))
-
-
-def _existing_target(name: PathLike | None, default: PathLike) -> PathLike:
-    """A target's name, or its file wherever this process goes; the default one without a name. Raises TargetError for
-    one that is not known."""
-    if name is None:
-        return default
-    find(name)
-    return name if name in NAMES else Path(name).expanduser().absolute()
 
 
 #: The one session of this notebook.

@@ -84,7 +84,7 @@ class SessionModel:
         return Awaiting(self.name, tuple(one.name for one in standin.entries()), target, note)
 
     def register(self, registered: dict[str, Any], target: PathLike) -> None:
-        """Change some of what it is registered with, and where it is to run; its files stay as they are."""
+        """Change some of what it is registered with, and where it will run; its files stay as they are."""
         if (changed := self.registered | registered) != self.registered:
             self.close()
         self.registered, self.target = changed, target
@@ -98,7 +98,7 @@ class SessionModel:
         return kept | {"config_properties": config, "target": self.target}
 
     def load(self, handler: str, *, force: bool = False) -> Ready:
-        """Load the handler, or put what changed into the loaded one; where it does not load, the one before is gone.
+        """Load the handler, or put what changed into the loaded one; if it does not load, the one before is gone.
         Raises LoadError."""
         begun = time.perf_counter()
         self.options["handler"] = handler
@@ -178,7 +178,7 @@ class SessionModel:
         return bench_runs.earlier(self.versions.find(name), self.build(), options, envelope)
 
     def compared_with(self, against: Run | str | None) -> Run | None:
-        """The Run that answers are compared with. Raises RequestError where there is none."""
+        """The Run that answers are compared with. Raises RequestError if there is none."""
         if against != "previous":
             if against is not None and not isinstance(against, Run):
                 raise RequestError(f"answers are compared with a Run, or with 'previous', not with {against!r}")

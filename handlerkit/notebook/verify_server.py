@@ -21,7 +21,7 @@ class VerifyServer:
     """Starts with the first check. Between checks it has no model, so it holds Java's memory and no weights.
 
     What TorchServe has when it starts, config.properties, the environment and the target, is not the same for every
-    check: where that has changed, another one takes its place.
+    check: if that has changed, or a model has installed packages, another one takes its place.
     """
 
     def __init__(self) -> None:
@@ -33,18 +33,19 @@ class VerifyServer:
     def server(self) -> Server:
         """The one of the last check. Raises ServerError before the first."""
         if self._server is None:
-            raise ServerError("no TorchServe is kept up yet: %verify starts one")
+            raise ServerError("no TorchServe is running yet: %verify starts one")
         return self._server
 
     def verify(
         self, run: Run, archive: Path, registered: Mapping[str, Any], ignore: Collection[str], rtol: float
     ) -> Report:
         """Serve the archive, registered with these arguments of Server, and compare its answers with `run`'s, as
-        handlerkit.verify does. Raises LoadError where the archive does not load, TargetError where the target's
+        handlerkit.verify does. Raises LoadError if the archive does not load, TargetError if the target's
         environment cannot be made."""
         parameters = dict(registered)
         properties, target = parameters.pop("config_properties"), parameters.pop("target", "declared")
-        server, loading = self._kept(properties, find(target)), f"loading {archive.name.partition('.')[0]}"
+        server = self._kept(properties, parameters.pop("environment", {}), find(target))
+        loading = f"loading {archive.name.partition('.')[0]}"
         with step(loading if server.running else "starting TorchServe") as progress:
             self._progress = progress
             try:
@@ -67,14 +68,16 @@ class VerifyServer:
             self._server.stop()
             self._server = None
 
-    def _kept(self, properties: Mapping[str, Any], target: Target) -> Server:
-        """The one that is up, where it was started with the same; else a new one, not started yet."""
+    def _kept(self, properties: Mapping[str, Any], environment: Mapping[str, str], target: Target) -> Server:
+        """The one that is up, if it was started with the same; else a new one, not started yet."""
         from handlerkit.endpoints.server import Server
         from handlerkit.endpoints.supervision.supervised_process import shell_environment
 
-        started_with = dict(properties), shell_environment(), target.key
-        if self._server is None or started_with != self._started_with:
+        started_with = dict(properties), shell_environment() | dict(environment), target.key
+        if self._server is None or started_with != self._started_with or self._server.has_more_packages:
             self.stop()
-            self._server = Server([], properties, target=target, progress=lambda what: self._progress(what))
+            self._server = Server(
+                [], properties, environment=environment, target=target, progress=lambda what: self._progress(what)
+            )
             self._started_with = started_with
         return self._server

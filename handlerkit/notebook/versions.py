@@ -71,7 +71,7 @@ class Versions:
 
     def find(self, name: str) -> Version:
         """The one before the present one ("previous"), or else the last one of a handler file of that name. Raises
-        ModelError where there is none, in a sentence that names those there are."""
+        ModelError if there is none, in a sentence that names those there are."""
         earlier = self.loaded[:-1]
         if name == "previous":
             found = earlier[-1:]

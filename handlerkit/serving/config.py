@@ -35,6 +35,11 @@ _KEYS = frozenset(
     """.split()
 )
 
+#: Variables that its workers have whatever the shell says.
+_SET_BY_TORCHSERVE = {
+    "PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION", "TS_DECODE_INPUT_REQUEST", "TS_IPEX_ENABLE", "TS_IPEX_GPU_ENABLE",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Config:
@@ -54,13 +59,15 @@ class Config:
     cors_allowed_headers: str | None = None
 
     @classmethod
-    def read(cls, properties: Mapping[str, Any] | None) -> Config:
-        """What these properties set. A value has its own type, or is the text that a file would hold.
+    def read(cls, properties: Mapping[str, Any] | None, environment: Mapping[str, str] | None = None) -> Config:
+        """What these properties set. A value has its own type, or is the text that a file would hold. `environment`:
+        that of TorchServe's process; this one's if it is None.
 
         Raises PropertyError for a key that TorchServe does not know and for a value of the wrong type.
         """
         check_keys(properties or {})
-        asked = {**(properties or {}), **_from_environment(properties or {}, cls.__dataclass_fields__)}
+        variables = os.environ if environment is None else environment
+        asked = {**(properties or {}), **_from_environment(properties or {}, cls.__dataclass_fields__, variables)}
         given = {key: value for key, value in asked.items() if key in cls.__dataclass_fields__}
         read = {
             key: _READERS.get(cls.__dataclass_fields__[key].type, _text)(key, value) for key, value in given.items()
@@ -77,12 +84,13 @@ def check_keys(properties: Mapping[str, Any]) -> None:
             raise PropertyError(f"TorchServe knows no config.properties key {key!r}{hint}")
 
 
-def _from_environment(properties: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
+def _from_environment(
+    properties: Mapping[str, Any], keys: Iterable[str], environment: Mapping[str, str]
+) -> dict[str, str]:
     """With enable_envvars_config, a variable such as TS_JOB_QUEUE_SIZE overrides the file's job_queue_size."""
     if property_text(properties.get("enable_envvars_config", False)).lower() != "true":
         return {}
-    variables = {key: os.environ.get(variable(key)) for key in keys}
-    return {key: value for key, value in variables.items() if value is not None}
+    return {key: environment[name] for key in keys if (name := variable(key)) in environment}
 
 
 def variable(key: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from handlerkit.serving import gson
 from handlerkit.serving.torchserve_facts import DEFAULTS
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDied, no_description
 
 #: Keys that the description repeats from model-config.yaml, with their defaults.
 _DEFAULTS: dict[str, Any] = {
@@ -116,5 +116,5 @@ def _object(answered: str) -> Any:
     except gson.JsonError:
         return {}
     except gson.EscapeError as problem:
-        raise WorkerDied(f"describe: The frontend cannot read {problem} in the answer to describe.") from None
+        raise WorkerDied(no_description(problem)) from None
     return read if isinstance(read, dict) else {}

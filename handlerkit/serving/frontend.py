@@ -32,7 +32,7 @@ from handlerkit.serving.headers import (
 from handlerkit.serving.http import Headers, HttpRequest, Response
 from handlerkit.serving.routes import Route, RouteError
 from handlerkit.serving.wire import Job, Parameter, Prediction, WorkerResponse
-from handlerkit.serving.worker_death import WorkerDied, too_long
+from handlerkit.serving.worker_death import WorkerDied, too_long, unsendable_header, unsendable_reason
 
 #: The Host header of a request that has none, on every endpoint, so that handlers see the same one.
 HOST = "127.0.0.1:8080"
@@ -281,10 +281,10 @@ class Frontend:
     def _check(self, row: Prediction) -> None:
         self._check_size(row.body)
         if row.reason and (not row.reason.isascii() or re.search(r"[\r\n]", row.reason)):
-            raise WorkerDied(f"header: The reason phrase {row.reason!r} is not one line of ASCII.")
+            raise WorkerDied(unsendable_reason(row.reason))
         for name, value in row.headers:
             if not TOKEN.fullmatch(name) or re.search("[\0\v\f\r\n]", value):
-                raise WorkerDied(f"header: {name!r}: {value!r} is not an HTTP header.")
+                raise WorkerDied(unsendable_header(name, value))
 
     def _check_size(self, text: bytes) -> None:
         if len(text) > (limit := self.config.max_response_size):

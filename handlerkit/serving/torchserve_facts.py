@@ -65,6 +65,9 @@ FORM_ERROR = "ErrorDataDecoderException"
 #: Messages of BAD_REQUEST.
 INVALID_MESSAGE, NO_MODEL_NAME = "Invalid HTTP message.", "Parameter model_name is required."
 
+#: Where the exception whose code and message reach the client is defined, and its name.
+PREDICTION_EXCEPTION = "ts.utils.util", "PredictionException"
+
 # --- headers ----------------------------------------------------------------------------------------------------------
 
 #: The request's id, on every answer of a worker.

@@ -146,7 +146,7 @@ def _received(buffers: Buffers) -> Generator[bytes | memoryview, int, None]:
         yield b""
 
 
-def decode_answer(message: bytes | bytearray) -> WorkerResponse:
+def decode_answer(message: bytes | bytearray | memoryview) -> WorkerResponse:
     """A worker's answer to a predict message.
 
     Raises ProtocolError for one that the frontend cannot read: a status is negative, or a length is wrong, as that of a

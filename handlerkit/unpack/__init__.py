@@ -20,6 +20,7 @@ from pathlib import Path
 
 from handlerkit.errors import ArchiveError, ModelError
 from handlerkit.folders import OwnFolder
+from handlerkit.formatting import byte_size
 from handlerkit.model import DEFAULT_HANDLERS, Model, PathLike
 from handlerkit.serving.torchserve_facts import MODEL_VERSION
 from handlerkit.unpack.names import quoted
@@ -69,23 +70,24 @@ class Unpacked:
         self._own = OwnFolder()
         try:
             #: Its files are there until `close`.
-            self.model = unpack(self._path, self._files)
+            self.model = unpack(self._path, self.folder)
         except BaseException:
             self.close()
             raise
 
     @property
-    def _files(self) -> Path:
+    def folder(self) -> Path:
+        """Where its files are."""
         return self._own.path / "model"
 
     def restore(self) -> None:
         """Lay the files out again where they were removed."""
         if self._own.restore():
-            unpack(self._path, self._files)
+            unpack(self._path, self.folder)
 
     def give_way(self, file: Path) -> None:
         """Remove the file of this name, unless it is that one: another is to take its place."""
-        own = self._files / file.name
+        own = self.folder / file.name
         if own.is_file() and not own.samefile(file):
             own.unlink()
 
@@ -158,7 +160,7 @@ def _check_space(archive: ArchiveReader, folder: Path) -> None:
     needed, free = sum(archive.sizes.values()), shutil.disk_usage(folder).free
     if needed > free:
         raise ArchiveError(
-            f"{archive.name} unpacks to {needed / 1e6:,.1f} MB and the disk has {free / 1e6:,.1f} MB free: "
+            f"{archive.name} unpacks to {byte_size(needed)} and the disk has {byte_size(free)} free: "
             "free some space, or unpack elsewhere"
         )
 

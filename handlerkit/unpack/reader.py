@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from handlerkit.errors import ArchiveError
+from handlerkit.formatting import byte_size
 from handlerkit.model import Model, PathLike
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.unpack import manifest as manifests
@@ -82,7 +83,7 @@ class Bounds:
         if files > self.max_files:
             raise Refusal(f"it holds more than {self.max_files:,} files: allow more with unpack(..., max_files=N)")
         if unpacked > (most := self.bytes_of(size)):
-            raise Refusal(f"it grows to more than {most / 1e6:,.0f} MB: allow more with unpack(..., max_bytes=N)")
+            raise Refusal(f"it grows to more than {byte_size(most)}: allow more with unpack(..., max_bytes=N)")
 
 
 class ArchiveReader:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
-from handlerkit.formatting import counted, duration, excerpt, shorten, size, visible
-from handlerkit.messages import Call, Exchange, Geometry, Run, describe
-from handlerkit.view.decode.contents import DecodedResponse
-from handlerkit.view.decode.views import read
+from handlerkit.formatting import byte_size, counted, duration, excerpt, shorten
+from handlerkit.messages import Call, Exchange, Geometry, Run, describe_response
+from handlerkit.view.decode.response import DecodedResponse
+from handlerkit.view.displays import View
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange, findings
-
-if TYPE_CHECKING:
-    from PIL import Image
+from handlerkit.view.shown_run import ShownRun, geometry_of, shown_as_of
+from handlerkit.view.views import VIEWS
 
 PAGE = 12  # exchanges on a page
 _FEW = 5  # classes in a small drawing
@@ -24,53 +21,23 @@ _CALLS = 3  # calls whose times are shown unfolded
 _SMALL = 18_000  # bytes of a small picture
 
 
-@dataclass(frozen=True)
-class View:
-    """A display: `text`, `html`, and the answer's picture (PIL) or None.
-
-    Characters that would steer a terminal or turn the page's text are shown as their escapes.
-    """
-
-    text: str
-    html: str
-    image: Image.Image | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "text", visible(self.text))
-        object.__setattr__(self, "html", visible(self.html))
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        bundle = {"text/plain": self.text, "text/html": self.html}
-        wanted = set(include or bundle) - set(exclude or ())
-        return {kind: data for kind, data in bundle.items() if kind in wanted}
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-@singledispatch
-def view(shown: object, *, shown_as: str = "", geometry: Geometry | None = None, page: int = 1) -> View:
-    """The display of a Run, a LoadError, a Report, a Check, Envelopes, a Comparison or a Bench.
+def run_view(run: Run, *, shown_as: str = "", geometry: Geometry | None = None, page: int = 1) -> View:
+    """The display of a Run.
 
     Args:
-        shown_as: of a Run: the name of the view to read its answers with; "" for the one that fits.
-        geometry: of a Run: what the handler did to the photograph, instead of what is known of it.
-        page: of a Run with many exchanges: which dozen of them, from 1 on. Only these are read and drawn.
+        shown_as: the name of the view to read its answers with; "" for the one that fits.
+        geometry: what the handler did to the input image, instead of what is known of it.
+        page: of many exchanges: which dozen of them, from 1 on. Only these are read and drawn.
 
-    Raises TypeError for anything else, ValueError for a view or a page that is not there.
+    Raises ValueError for a view or a page that is not there.
     """
-    raise TypeError(f"a view shows a Run, a LoadError, a Report, a Check or a comparison, not a {type(shown).__name__}")
-
-
-@view.register
-def _(run: Run, *, shown_as: str = "", geometry: Geometry | None = None, page: int = 1) -> View:
-    run = replace(run, shown_as=shown_as or run.shown_as, geometry=geometry or run.geometry)
+    run = ShownRun.of(run, shown_as, geometry)
     return _single(run) if len(run.exchanges) == 1 else _several(run, page)
 
 
-def answer(run: Run, one: Exchange) -> DecodedResponse:
-    """What an exchange of this Run says."""
-    return read(one, run.labels, run.geometry, run.shown_as)
+def answer(run: Run, one: Exchange, shown_as: str = "") -> DecodedResponse:
+    """What an exchange of this Run says, read with that view, or else with the one that the Run is to be shown with."""
+    return VIEWS.read(one, run.labels, geometry_of(run), shown_as or shown_as_of(run))
 
 
 def _single(run: Run) -> View:
@@ -102,7 +69,7 @@ def _single(run: Run) -> View:
 
 
 def shown(drawn: Drawing, budget: int) -> str:
-    """The picture, its key and its facts, beside each other where the picture is the request's."""
+    """The picture, its key and its facts, beside each other if the picture is the request's."""
     facts = "".join(f"<div>{elements.escape(line)}</div>" for line in drawn.facts)
     said = f"<div>{facts}{elements.key(drawn.keys)}</div>" if facts or drawn.keys else ""
     image = elements.picture(drawn.image, budget, "; ".join(drawn.lines)[:300]) if drawn.image else ""
@@ -116,12 +83,12 @@ def _several(run: Run, page: int) -> View:
     if not 1 <= page <= pages:
         raise ValueError(f"page {page} is not there: this run has {pages} page{'s' * (pages != 1)}, from 1 on")
     first = (page - 1) * PAGE
-    answers = counted(Counter(describe(response) for response in run.responses)) or "no exchanges"
+    answers = counted(Counter(describe_response(response) for response in run.responses)) or "no exchanges"
     count = f"{len(run.exchanges)} request{'s' * (len(run.exchanges) != 1)} to {run.model}"
     text, cards = [f"{count}  ->  {answers}", *_causes_text(run)], []
     image = None
     for number, one in enumerate(run.exchanges[first : first + PAGE], start=first + 1):
-        drawn = drawing(replace(answer(run, one), labelled=False))
+        drawn = drawing(replace(answer(run, one), labeled=False))
         image = image or drawn.image
         name = one.request.label or f"request {number}"
         said = "; ".join(drawn.lines) or shorten(" ".join(drawn.text.split()))
@@ -150,7 +117,7 @@ def _card(name: str, one: Exchange, drawn: Drawing) -> str:
     body = elements.code(excerpt(drawn.text, 400)) if told else "" if drawn.text else drawn.html
     return (
         f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.badge(one.response)}'
-        f'<span class="hk-soft">{size(len(one.response.body))}</span></div>'
+        f'<span class="hk-soft">{byte_size(len(one.response.body))}</span></div>'
         f"{image}{elements.key(drawn.keys[:_FEW])}{lines}{body}</div>"
     )
 

@@ -1,8 +1,8 @@
 """Causes in plain words: what happened, where, what TorchServe logs and answers, and what to change.
 
-One catalogue. Each rule looks at the live evidence of one load or one call, not at a message, and gives a Finding or
-None. Of the rules for a failure the first that fits explains it; the quiet ones tell, also of a success, what was lost
-or changed without an error. What the frontend answers without asking the worker has its sentences in `frontend`.
+One catalogue. Each rule looks at the evidence of one load or one call while its objects are alive, not at a message,
+and gives a Finding or None. Of the rules for a failure the first that fits explains it; the warnings say, also of a
+success, what was lost or changed without an error. For a new rule, add its function to a list of its file in `rules`.
 """
 
 from __future__ import annotations
@@ -10,69 +10,79 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handlerkit.messages import Finding
-from handlerkit.why.context_probe import note_debug, watch
-from handlerkit.why.evidence import Evidence, Notebook, RecordedCall, Setup, place
-from handlerkit.why.rules import loading, raised
-from handlerkit.why.rules.answers import ANSWER_RULES, broken_off
-from handlerkit.why.rules.changed_files import files_changed, files_gone, files_unfinished
-from handlerkit.why.rules.frontend import client_timeout, no_worker, queue_full, rejected, staged_again, told
+from handlerkit.why import warnings
+from handlerkit.why.context_probe import record_calls, record_debug
+from handlerkit.why.evidence import Attempt, Evidence, Notebook, RecordedCall, Returned, Rule, Setup, Source, place
+from handlerkit.why.rules import answers, loading, raised, return_value
+from handlerkit.why.rules.changed_files import file_gone, files_changed, files_gone, files_unfinished
+from handlerkit.why.rules.frontend import client_timeout, error_body, no_worker, queue_full, rejected, staged_again
 from handlerkit.why.rules.request import kind_of_body
-from handlerkit.why.rules.return_value import REMOTE_RETURN_RULES, RETURN_RULES
-from handlerkit.why.rules.settings import declares_metrics, ignored_settings, unusable
-from handlerkit.why.rules.warnings import rules_for, without_waits, worth_knowing
+from handlerkit.why.rules.settings import declares_metrics, ignored_settings, unusable_config
+from handlerkit.why.rules.timing import without_batch_waits
 
 __all__ = [
+    "Attempt",
     "Evidence",
     "Notebook",
     "RecordedCall",
+    "Returned",
     "Setup",
+    "Source",
     "client_timeout",
     "declares_metrics",
+    "error_body",
     "explain",
+    "file_gone",
     "files_changed",
     "files_gone",
     "files_unfinished",
     "ignored_settings",
     "kind_of_body",
+    "may_explain",
     "no_worker",
-    "note_debug",
     "place",
     "queue_full",
+    "record_calls",
+    "record_debug",
     "rejected",
-    "rules_for",
     "staged_again",
-    "told",
-    "unusable",
-    "watch",
-    "without_waits",
+    "unusable_config",
+    "without_batch_waits",
 ]
 
 
-def explain(seen: Evidence) -> tuple[Finding, ...]:
-    """The cause of a failure, if there is one, and what is worth knowing beside it; nothing where all is well."""
+def may_explain(attempt: Attempt) -> bool:
+    """Whether `explain` can have anything to say. This is asked after every call, and takes microseconds; only if it is
+    true is the evidence gathered, which is in the worker's process."""
+    return attempt.failed or warnings.may_warn(attempt)
+
+
+def explain(evidence: Evidence) -> tuple[Finding, ...]:
+    """The cause of a failure, if there is one, and the warnings; nothing if all is well."""
     try:
-        return _explain(seen)
+        cause = _cause(evidence)
+        beside = [found for found in warnings.warn(evidence) if cause is None or found.name != cause.name]
     except RecursionError:  # a body or an answer that is nested deeper than JSON is read
         return ()
-
-
-def _explain(seen: Evidence) -> tuple[Finding, ...]:
-    if seen.loading:
-        return next(((found,) for rule in loading.LOAD_RULES if (found := rule(seen)) is not None), ())
-    if seen.error is None and not seen.died and all(response.ok for response in seen.responses):
-        return tuple(worth_knowing(seen)) if seen.responses else ()
-    cause = _cause(seen)
-    beside = [found for found in worth_knowing(seen) if cause is None or found.name != cause.name]
     return tuple(beside) if cause is None else (cause, *beside)
 
 
-def _cause(seen: Evidence) -> Finding | None:
-    rules = raised.RAISE_RULES
-    if seen.error is None and not seen.died:
-        refused = REMOTE_RETURN_RULES if seen.remote else RETURN_RULES
-        taken = seen.answer is not None and (seen.answer.code == 200 or seen.answer.is_intermediate)
-        rules = ANSWER_RULES if taken else refused
-    for rule in rules:
-        if (found := rule(seen)) is not None:
-            return replace(found, effect=broken_off(seen) or found.effect)
+def _cause(evidence: Evidence) -> Finding | None:
+    for rule in _rules(evidence):
+        if (found := rule(evidence)) is not None:
+            return replace(found, effect=answers.cut_stream(evidence) or found.effect)
     return None
+
+
+def _rules(evidence: Evidence) -> tuple[Rule, ...]:
+    """The rules for a failure of this kind; none for a success."""
+    attempt = evidence.attempt
+    if attempt.loading:
+        return loading.RULES
+    if evidence.error is not None or attempt.death is not None:
+        return raised.RULES
+    if all(response.ok for response in attempt.responses):
+        return ()
+    answer = attempt.answer
+    taken = answer is not None and (answer.code == 200 or answer.is_intermediate)
+    return answers.RULES if taken else return_value.RULES

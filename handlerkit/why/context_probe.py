@@ -1,4 +1,4 @@
-"""What a handler asks its context for, where that may be a mistake."""
+"""Records what a handler asks its context for, and tells it, where that may be a mistake."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from typing import Any
 from handlerkit.why.evidence import RecordedCall
 
 
-def watch(context: Any) -> list[RecordedCall]:
-    """Let a `ts.context.Context` note the calls that rules ask about, in the list returned; the caller empties it.
+def record_calls(context: Any) -> list[RecordedCall]:
+    """Let a `ts.context.Context` record the calls that rules look at, in the list returned; the caller empties it.
 
-    Noted are headers that were "found" or, for another casing, "missed" (the value is the name as sent); `explain` and
-    `describe` as "asked", where they matter; and "set_response_status".
-    The context stays what it is to a handler: its attributes, its class's name and its answers are the same.
+    To a handler the context stays what it is: its attributes, its class's name and its answers are the same.
     """
-    notes: list[RecordedCall] = []
+    calls: list[RecordedCall] = []
     kind = type(context)
 
-    class Watched(kind):  # type: ignore[misc, valid-type]
+    class Recording(kind):  # type: ignore[misc, valid-type]
         @functools.wraps(kind.get_request_header)
         def get_request_header(self, idx: int, key: str) -> Any:
             value = super().get_request_header(idx, key)
@@ -29,26 +27,29 @@ def watch(context: Any) -> list[RecordedCall]:
                 sent = self._request_processor[idx].get_request_properties()
                 wanted = key.lower() if isinstance(key, str) else key
                 if (other := next((name for name in sent if name.lower() == wanted), None)) is not None:
-                    _note("missed", (idx, key), other)
+                    calls.append(RecordedCall("header_missed", (idx, key), other, *_caller()))
             elif key not in ("explain", "describe"):
-                _note("found", (idx, key), value)
+                calls.append(RecordedCall("header_found", (idx, key), value, *_caller()))
             elif value != "False" or len(self._request_processor) > 1 or not _from_package():
-                _note("asked", (idx, key), value)
+                calls.append(RecordedCall("explain_or_describe", (idx, key), value, *_caller()))
             return value
 
         @functools.wraps(kind.set_response_status)
         def set_response_status(self, *arguments: Any, **named: Any) -> None:
             values = dict(zip(("code", "phrase", "idx"), arguments, strict=False)) | named
-            _note("set_response_status", (values.get("code", 200), values.get("phrase", ""), values.get("idx")), None)
+            given = (values.get("code", 200), values.get("phrase", ""), values.get("idx"))
+            calls.append(RecordedCall("set_response_status", given, None, *_caller()))
             super().set_response_status(*arguments, **named)
 
-    def _note(method: str, arguments: tuple[Any, ...], value: Any) -> None:
-        frame = sys._getframe(2)
-        notes.append(RecordedCall(method, arguments, value, frame.f_code.co_filename, frame.f_lineno))
+    Recording.__name__, Recording.__qualname__, Recording.__module__ = kind.__name__, kind.__qualname__, kind.__module__
+    context.__class__ = Recording
+    return calls
 
-    Watched.__name__, Watched.__qualname__, Watched.__module__ = kind.__name__, kind.__qualname__, kind.__module__
-    context.__class__ = Watched
-    return notes
+
+def _caller() -> tuple[str, int]:
+    """The file and line that called the context."""
+    frame = sys._getframe(2)
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _from_package() -> bool:
@@ -56,8 +57,8 @@ def _from_package() -> bool:
     return "/site-packages/" in sys._getframe(2).f_code.co_filename
 
 
-def note_debug(notes: list[RecordedCall], files: Iterable[str]) -> None:
-    """Note that the root logger, or one named after a file of the model, was asked to log at DEBUG, which a worker
+def record_debug(calls: list[RecordedCall], files: Iterable[str]) -> None:
+    """Record whether the root logger, or one named after a file of the model, was asked to log at DEBUG, which a worker
     does not: loggers keep their answer to that question."""
     asked = logging.root._cache.pop(logging.DEBUG, True) is False  # type: ignore[attr-defined]
     loggers = logging.root.manager.loggerDict
@@ -65,4 +66,4 @@ def note_debug(notes: list[RecordedCall], files: Iterable[str]) -> None:
         if isinstance(logger := loggers.get(file[:-3]), logging.Logger):
             asked |= logger._cache.pop(logging.DEBUG, True) is False  # type: ignore[attr-defined]
     if asked:
-        notes.append(RecordedCall("debug", (), None, "", 0))
+        calls.append(RecordedCall("debug"))

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from handlerkit.messages import ErrorInfo, Finding, Frame, HttpRequest, LogLine, Response
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Job, WorkerResponse
+from handlerkit.serving.worker_death import WorkerDeath
 
-LOAD = f"Registering the model answers 500 '{facts.NOT_STARTED}'; the cause stands only in the server's log."
-FAILED = f"Every client of the batch gets 503 '{facts.FAILED}'; the exception stands only in the server's log."
+LOAD = f"Registering the model answers 500 '{facts.NOT_STARTED}'; only the server's log has the cause."
+FAILED = f"Every client of the batch gets 503 '{facts.FAILED}'; only the server's log has the exception."
 DIED = f"Every client of the batch gets 500 '{facts.DIED}', and the worker is started again."
-NOTHING = "Nothing is logged, and the client is told nothing of it."
+NOTHING = "Nothing is logged, and the client is not told."
 
 
 class Setup(NamedTuple):
-    """How the model is registered. Delay in ms, timeouts in seconds, sizes in bytes; `asked_timeout` is the
-    response_timeout that was asked for where a config file sets it aside."""
+    """How the model is registered. Delay in ms, timeouts in seconds, sizes in bytes.
+
+    Attributes:
+        overridden_timeout: the register call's response_timeout where a config file takes its place.
+        declares_metrics: the server takes metrics that TorchServe's own metrics.yaml does not declare.
+    """
 
     model: str = ""
     version: str = ""
@@ -28,35 +33,101 @@ class Setup(NamedTuple):
     batch_size: int = facts.DEFAULTS["batchSize"]
     max_batch_delay: int = facts.DEFAULTS["maxBatchDelay"]
     response_timeout: int = facts.RESPONSE_TIMEOUT
-    asked_timeout: int | None = None
+    overridden_timeout: int | None = None
     max_response_size: int = facts.MAX_RESPONSE_SIZE
     decode_input: bool = True
-    own_metrics: bool = False
-
-
-_NO_SETUP = Setup()
-
-
-class RecordedCall(NamedTuple):
-    """A call of one of the context's methods that a rule may want to know of: which method, its arguments, what it
-    gave back, and the line that called it."""
-
-    method: str
-    arguments: tuple[Any, ...]
-    value: Any
-    file: str
-    line: int
+    declares_metrics: bool = False
 
 
 class Notebook(NamedTuple):
-    """What the notebook has and a worker has not: its modules, by their top-level names, and its variables. A handler
-    that misses one of them is told so."""
+    """What this process has and the worker may not have: its modules, by their top-level names, its variables, and the
+    variables that its environment was given since it started. If a handler misses one of them, the finding says so.
+
+    Attributes:
+        undeclared: modules that are installed here and not where the handler runs, with their distribution's name.
+    """
 
     modules: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    undeclared: Mapping[str, str] = {}
+    environment: frozenset[str] = frozenset()
 
 
-_NO_NOTEBOOK = Notebook()
+class Attempt(NamedTuple):
+    """A load, or the call of a worker with a batch of requests, as the frontend knows it: plain data.
+
+    The fields after `notebook` stay empty for a load.
+
+    Attributes:
+        death: why the worker is gone; None if it lives.
+        requests, jobs, responses: one of each for every request of the batch; the jobs are as the frontend queued them.
+        describe: the batch is a describe request.
+        answer: the worker's last answer; None if it gave none.
+        intermediate: those of a stream before it.
+        seconds: how long the call took.
+        raised: the handler raised.
+        bodies: `kind_of_body` of each row.
+        recorded: the handler made a call of its context that is in Evidence.calls.
+    """
+
+    setup: Setup = Setup()
+    loading: bool = False
+    death: WorkerDeath | None = None
+    notebook: Notebook = Notebook()
+    envelope: str | None = None
+    requests: Sequence[HttpRequest] = ()
+    jobs: Sequence[Job] = ()
+    describe: bool = False
+    answer: WorkerResponse | None = None
+    intermediate: Sequence[WorkerResponse] = ()
+    responses: Sequence[Response] = ()
+    logs: Sequence[LogLine] = ()
+    seconds: float = 0.0
+    raised: bool = False
+    bodies: Sequence[str] = ()
+    recorded: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the call failed as a whole; one request may have an error status of its own though it did not."""
+        return self.raised or self.death is not None or self.answer is None or self.answer.code != 200
+
+
+class Source(NamedTuple):
+    """The model's own code: the names of its Python files, the folder they are in, and the classes that TorchServe's
+    loader found in the handler's file."""
+
+    files: tuple[str, ...] = ()
+    folder: Path | None = None
+    classes: tuple[type, ...] = ()
+
+
+class Returned(NamedTuple):
+    """What came back from the entry point, and, inside an envelope, from the handler itself."""
+
+    value: Any
+    inner: Any = None
+
+
+class RecordedCall(NamedTuple):
+    """A call of the context that a rule looks at, and the line that made it.
+
+    Attributes:
+        kind: what it did: read a header, asked for one that was sent in another casing, read `explain` or `describe`,
+            set a status; or asked whether DEBUG is logged.
+        value: what it gave back; for "header_missed", the header's name as it was sent.
+    """
+
+    kind: Literal["header_found", "header_missed", "explain_or_describe", "set_response_status", "debug"]
+    arguments: tuple[Any, ...] = ()
+    value: Any = None
+    file: str = ""
+    line: int = 0
+
+    @property
+    def file_name(self) -> str:
+        """The name of that line's file."""
+        return self.file.rpartition("/")[2]
 
 
 @dataclass(slots=True, eq=False)
@@ -64,51 +135,28 @@ class Evidence:
     """What is known of a load or a call while its objects are still alive; never kept.
 
     Attributes:
-        error, info: the exception, live and as plain data.
-        files: the names of the model's own Python files; `folder` is the model_dir they stand in.
-        classes: those the loader found in the handler module.
-        returned: what came back from the entry point; `result` what the handler itself returned, inside an envelope.
-        rows: what the handler was given, perhaps changed by it since; `jobs` are as the frontend queued them.
-        died: how the worker process ended, as "kind: sentence"; "" where it lives.
-        logged: what a worker in another process said of the returned value, which is not at hand then.
-        answer, intermediate: the worker's answer, and those of a stream before it.
-        noted: the calls of the context that `watch` kept.
-        remote: the call ran in a server; returned, result and noted are not at hand.
-        undeclared: modules that are installed here, and not where the handler runs, with their distribution's name.
-        notebook: what a notebook has that the worker has not.
+        attempt: what the frontend knows.
+        error, info: the exception, alive and as plain data.
+        rows: what the handler was given; it may have changed them since.
+        returned: None where that is not at hand, as it is not if a server ran the handler.
+        calls: those of the context that `record_calls` kept.
+        logged: what a server's worker logged of the returned value; "" elsewhere.
     """
 
+    attempt: Attempt
+    source: Source
     error: BaseException | None = None
     info: ErrorInfo | None = None
-    loading: bool = False
-    files: tuple[str, ...] = ()
-    classes: tuple[type, ...] = ()
-    returned: Any = None
     rows: Sequence[Any] = ()
-    died: str = ""
+    returned: Returned | None = None
+    calls: Sequence[RecordedCall] = ()
     logged: str = ""
-    setup: Setup = _NO_SETUP
-    folder: Path | None = None
-    envelope: str | None = None
-    requests: Sequence[HttpRequest] = ()
-    jobs: Sequence[Job] = ()
-    answer: WorkerResponse | None = None
-    intermediate: Sequence[WorkerResponse] = ()
-    responses: Sequence[Response] = ()
-    result: Any = None
-    noted: Sequence[RecordedCall] = ()
-    logs: Sequence[LogLine] = ()
-    seconds: float = 0.0
-    describe: bool = False
-    remote: bool = False
-    notebook: Notebook = _NO_NOTEBOOK
-    undeclared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def frame(self) -> Frame | None:
         """The innermost line of the model's own files."""
         frames = self.info.frames if self.info else ()
-        return next((frame for frame in reversed(frames) if frame.file in self.files), None)
+        return next((frame for frame in reversed(frames) if frame.file in self.source.files), None)
 
     @property
     def where(self) -> str:
@@ -117,7 +165,12 @@ class Evidence:
         return place(frame.file, frame.line, frame.function, frame.source) if frame else ""
 
     @property
-    def name(self) -> str:
+    def effect(self) -> str:
+        """What TorchServe does about an exception."""
+        return LOAD if self.attempt.loading else FAILED
+
+    @property
+    def error_line(self) -> str:
         """The exception's class and text on one line."""
         text = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", " ".join(self.text.split()))
         text = text.removesuffix(".") if len(text) <= 300 else text[:299] + "…"

@@ -11,49 +11,49 @@ from handlerkit.why.evidence import Evidence, RecordedCall, place
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def text(seen: Evidence, file: str) -> str:
+def text(evidence: Evidence, file: str) -> str:
     """A file of the model as it was loaded; empty where it cannot be read."""
     try:
-        return (seen.folder / file).read_text("utf-8") if seen.folder else ""
+        return (evidence.source.folder / file).read_text("utf-8") if evidence.source.folder else ""
     except (OSError, UnicodeDecodeError):
         return ""
 
 
-def tree(seen: Evidence, file: str) -> ast.Module:
+def tree(evidence: Evidence, file: str) -> ast.Module:
     """The file's syntax tree; an empty one where Python cannot read it."""
     try:
-        return ast.parse(text(seen, file))
+        return ast.parse(text(evidence, file))
     except (SyntaxError, ValueError):
         return ast.Module([], [])
 
 
-def handler_file(seen: Evidence) -> str:
+def handler_file(evidence: Evidence) -> str:
     """The name of the handler's file: `handler.py` for handler.py and for handler:function."""
-    return seen.setup.handler.partition(":")[0].removesuffix(".py") + ".py"
+    return evidence.attempt.setup.handler.partition(":")[0].removesuffix(".py") + ".py"
 
 
-def line(seen: Evidence, file: str, number: int, function: str) -> str:
+def line(evidence: Evidence, file: str, number: int, function: str) -> str:
     """A line of a file, as a reader finds it."""
-    lines = text(seen, file).splitlines()
+    lines = text(evidence, file).splitlines()
     source = lines[number - 1].strip() if 0 < number <= len(lines) else ""
     return place(file, number, function, source)
 
 
-def correct(seen: Evidence) -> str:
-    """What to do about the line that raised: nothing where it was meant to, with a raise of its own."""
-    if seen.frame is None:
-        return "The line is none of the model's files: look at what it is given."
-    return "" if seen.frame.source.startswith("raise ") else "Correct that line."
+def fix_of_line(evidence: Evidence) -> str:
+    """What to do about the line that raised; "" for a raise statement, which meant to."""
+    if evidence.frame is None:
+        return "The exception comes from a library: look at what the handler passes to it."
+    return "" if evidence.frame.source.startswith("raise ") else "Correct that line."
 
 
-def answering(seen: Evidence) -> str:
+def return_line(evidence: Evidence) -> str:
     """The only return statement of the handler's entry point that gives a value, else its first line. Where the entry
     point is inherited, that of postprocess, whose value it returns."""
-    file = handler_file(seen)
-    if file not in seen.files:
+    file = handler_file(evidence)
+    if file not in evidence.source.files:
         return ""
-    module = tree(seen, file)
-    wanted = seen.setup.handler.partition(":")[2] or "handle"
+    module = tree(evidence, file)
+    wanted = evidence.attempt.setup.handler.partition(":")[2] or "handle"
     outer = {node.name: node for node in module.body if isinstance(node, Function)}
     inner = {
         node.name: node
@@ -66,43 +66,39 @@ def answering(seen: Evidence) -> str:
     if function is None:
         return ""
     returns = [node for node in _returns(function) if not _is_none(node.value)]
-    return line(seen, file, returns[0].lineno if len(returns) == 1 else function.lineno, function.name)
+    return line(evidence, file, returns[0].lineno if len(returns) == 1 else function.lineno, function.name)
 
 
 def _is_none(value: ast.expr | None) -> bool:
     return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
-def name(note: RecordedCall) -> str:
-    """The name of the file that asked."""
-    return note.file.rpartition("/")[2]
-
-
-def noted(seen: Evidence, note: RecordedCall) -> str:
-    """The line that asked, where it is one of the model's own."""
-    if name(note) not in seen.files or seen.folder is None or not note.file.startswith(str(seen.folder)):
+def call_line(evidence: Evidence, call: RecordedCall) -> str:
+    """The line that called the context, if it is one of the model's own; else ""."""
+    files, folder, _ = evidence.source
+    if call.file_name not in files or folder is None or not call.file.startswith(str(folder)):
         return ""
-    around = enclosing(tree(seen, name(note)), note.line)
-    return line(seen, name(note), note.line, around.name if around else "<module>")
+    around = enclosing(tree(evidence, call.file_name), call.line)
+    return line(evidence, call.file_name, call.line, around.name if around else "<module>")
 
 
-def find(seen: Evidence, pattern: str) -> str:
+def find(evidence: Evidence, pattern: str) -> str:
     """The first line of the model's own files that the pattern matches; empty where there is none."""
-    for file in seen.files:
-        for number, source in enumerate(text(seen, file).splitlines(), 1):
+    for file in evidence.source.files:
+        for number, source in enumerate(text(evidence, file).splitlines(), 1):
             if not source.lstrip().startswith("#") and re.search(pattern, source):
                 return f"{file}, line {number}: {source.strip()}"
     return ""
 
 
-def methods(seen: Evidence, kind: str, name: str) -> Iterator[str]:
+def methods(evidence: Evidence, kind: str, name: str) -> Iterator[str]:
     """The first lines of the methods of this name, in classes of that name."""
-    for file in seen.files:
-        for node in ast.walk(tree(seen, file)):
+    for file in evidence.source.files:
+        for node in ast.walk(tree(evidence, file)):
             if isinstance(node, ast.ClassDef) and node.name == kind:
                 for method in node.body:
                     if isinstance(method, Function) and method.name == name:
-                        header = text(seen, file).splitlines()[method.lineno - 1].strip()
+                        header = text(evidence, file).splitlines()[method.lineno - 1].strip()
                         yield f"{file}, line {method.lineno}: {header}"
 
 
@@ -116,12 +112,12 @@ def enclosing(module: ast.Module, number: int) -> Function | None:
     return max(around, key=lambda node: node.lineno, default=None)
 
 
-def asked_of_rows(seen: Evidence) -> list[tuple[str, ast.expr]]:
+def row_lookups(evidence: Evidence) -> list[tuple[str, ast.expr]]:
     """(key, expression) of the lookups in rows of `data` in the failing function, up to the line that failed:
     data[0][key], and row[key] or row.get(key) where row is data[0], or goes through data in a loop. Not where an `or`
     says what to take instead."""
-    frame = seen.frame
-    function = enclosing(tree(seen, frame.file), frame.line) if frame else None
+    frame = evidence.frame
+    function = enclosing(tree(evidence, frame.file), frame.line) if frame else None
     if frame is None or function is None:
         return []
     nodes = list(ast.walk(function))
@@ -156,13 +152,13 @@ def asked_of_rows(seen: Evidence) -> list[tuple[str, ast.expr]]:
     return found
 
 
-def returned_in_place(seen: Evidence) -> tuple[str, int] | None:
+def in_place_call(evidence: Evidence) -> tuple[str, int] | None:
     """(method, line) of a method that works in place and returns None, where its value is used on the failing line or
     returned by a function that is called there."""
-    frame = seen.frame
+    frame = evidence.frame
     if frame is None:
         return None
-    module = tree(seen, frame.file)
+    module = tree(evidence, frame.file)
     functions = {node.name: node for node in ast.walk(module) if isinstance(node, Function)}
     for node in ast.walk(module):
         if not isinstance(node, ast.Call) or not node.lineno <= frame.line <= (node.end_lineno or node.lineno):
@@ -203,9 +199,9 @@ def _returns(function: ast.AST) -> Iterator[ast.Return]:
             yield from _returns(node)
 
 
-def tests_text(seen: Evidence, file: str, number: int) -> bool:
-    """Whether the header read on this line is tested for being true, in a function that compares it with no text."""
-    module = tree(seen, file)
+def is_tested_for_truth(evidence: Evidence, file: str, number: int) -> bool:
+    """Whether the header read on this line is used as a condition, in a function that compares it with no text."""
+    module = tree(evidence, file)
     function = enclosing(module, number)
     if function is None:
         return False
@@ -220,15 +216,15 @@ def tests_text(seen: Evidence, file: str, number: int) -> bool:
         if isinstance(node, ast.Assign) and node.value in read
         for target in node.targets
     }
-    for test in _tests(function):
+    for test in _conditions(function):
         value = test.id if isinstance(test, ast.Name) else test.attr if isinstance(test, ast.Attribute) else None
         if test in read or (value is not None and value in names):
             return True
     return False
 
 
-def _tests(function: ast.AST) -> Iterator[ast.AST]:
-    """What stands where only true or false counts."""
+def _conditions(function: ast.AST) -> Iterator[ast.AST]:
+    """The expressions that are only tested for being true."""
     for node in ast.walk(function):
         if isinstance(node, ast.If | ast.IfExp | ast.While):
             yield from node.test.values if isinstance(node.test, ast.BoolOp) else (node.test,)

@@ -1,18 +1,18 @@
-"""What a worker is told at its start, what it is asked of a call, and what comes back: plain data."""
+"""What a worker is told at its start, and what comes back of a load and of a call: plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from handlerkit import why
 from handlerkit.memory import Memory
-from handlerkit.messages import ErrorInfo, Finding, Geometry, HttpRequest, LogLine, Response, SideEffect
+from handlerkit.messages import ErrorInfo, Finding, Geometry, SideEffect
 from handlerkit.model import Model
 from handlerkit.serving.config import Config
-from handlerkit.serving.wire import Job, WorkerResponse
+from handlerkit.serving.worker_death import WorkerDeath
 from handlerkit.timing import Timings
 from handlerkit.worker_process.model_files import ModelFiles
 
@@ -48,7 +48,7 @@ class Assignment:
 
 
 class Loaded(NamedTuple):
-    """A handler that loaded: what TorchServe's loader found ("class Name"), what it does to a photograph, and what it
+    """A handler that loaded: what TorchServe's loader found ("class Name"), what it does to an input image, and what it
     did beyond its own files."""
 
     entry_point: str
@@ -72,35 +72,29 @@ class Called(NamedTuple):
     Attributes:
         timings: where its time went.
         error: what was raised.
-        died: why the worker cannot send its answer, as "kind: sentence"; "" where it can.
+        death: why the worker cannot send its answer; None where it can.
         bodies: what each row holds as "body" (why.kind_of_body).
-        noted: whether the handler asked its context for something that a rule may want to know of.
-        memory: the most it took, where that was asked for.
+        recorded: whether the handler made a call of its context that a rule may look at (why.record_calls).
+        memory: the most it took, if that was measured.
         seen: what the handler did beyond its own files.
+        holds_much: whether what is kept of the call for `explain` may be large, so that it is to be let go of at once.
+
+    `plain` is what `of` makes one of: of classes in it there is none where the call went well, which are slow to read.
     """
 
     timings: Timings
-    error: ErrorInfo | None
-    died: str
-    bodies: tuple[str, ...]
-    noted: bool
-    memory: Memory | None
-    seen: tuple[SideEffect, ...]
+    error: ErrorInfo | None = None
+    death: WorkerDeath | None = None
+    bodies: tuple[str, ...] = ()
+    recorded: bool = False
+    memory: Memory | None = None
+    seen: tuple[SideEffect, ...] = ()
+    holds_much: bool = False
 
+    def plain(self) -> tuple[Any, ...]:
+        return (self.timings.total, self.timings.stages, *self[1:])
 
-@dataclass(frozen=True)
-class Question:
-    """Why the last call went as it did: what the frontend knows of it."""
-
-    setup: why.Setup
-    envelope: str | None
-    requests: Sequence[HttpRequest]
-    jobs: Sequence[Job]
-    responses: Sequence[Response]
-    answer: WorkerResponse | None
-    intermediate: Sequence[WorkerResponse]
-    logs: Sequence[LogLine]
-    died: str
-    seconds: float
-    describe: bool
-    notebook: why.Notebook
+    @classmethod
+    def of(cls, plain: tuple[Any, ...]) -> Called:
+        total, stages, *rest = plain
+        return cls(Timings(total, stages), *rest)

@@ -32,6 +32,7 @@ import subprocess
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 NUMBER = struct.Struct("!q")
@@ -106,6 +107,7 @@ class Server:
         self._owner_id = owner_id
         self._owner = owner
         self._workers: dict[int, _Worker] = {}
+        self._imports = False
         self._spare: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._woken, self._waker = os.pipe()
         for end in (self._woken, self._waker):
@@ -119,8 +121,7 @@ class Server:
         """Until the owner is gone."""
         try:
             if self._mode == "fork":
-                preload()
-                _freeze()
+                self._import(preload)
             else:
                 self._prepare()
             more = self._mode == "fork"
@@ -133,12 +134,12 @@ class Server:
                     self._start(request)
                 elif more:
                     more = False
-                    preload_more()
-                    _freeze()
+                    self._import(preload_more)
                 if self._woken in ready:
                     os.read(self._woken, 4096)
                     self._reap()
         finally:
+            self._imports = False
             self._end()
 
     def _start(self, request: Request) -> None:
@@ -181,9 +182,16 @@ class Server:
         finally:
             os._exit(1)
 
+    def _import(self, preload: Callable[[], None]) -> None:
+        self._imports = True
+        preload()
+        _freeze()
+        self._imports = False
+
     def _on_owners_end(self, number: int, frame: object) -> None:
-        """Amid imports, too. What the system sends when the thread ends that started this process is no end."""
-        if os.getppid() != self._owner_id:
+        """Amid imports, too; elsewhere `run` looks itself, and must not be stopped from ending the workers. What the
+        system sends when the thread ends that started this process is no end."""
+        if self._imports and os.getppid() != self._owner_id:
             raise SystemExit
 
     @staticmethod

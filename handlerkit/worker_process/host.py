@@ -19,6 +19,7 @@ from handlerkit.worker_process.assignment import Assignment
 from handlerkit.worker_process.frames import Connection
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
+from handlerkit.worker_process.log_capture import hide_kit
 
 
 class Host:
@@ -36,6 +37,7 @@ class Host:
         """Until the Worker is gone."""
         signal.signal(signal.SIGINT, self._interrupt)
         streams.install(self._turns)
+        hide_kit()
         self._connection.send((frames.HELLO, ()))
         while (frame := self._connection.receive()) is not None:
             self._serve(frame)
@@ -72,17 +74,16 @@ class Host:
             self._end()
             self._done(tuple(self._handler.loaded))
 
-    def _call(self, payload: bytearray) -> None:
+    def _call(self, payload: memoryview) -> None:
         measures_memory, size = payload[0], payload[1]
-        envelope = payload[2 : 2 + size].decode() or None
-        message = (memoryview(payload)[2 + size :],)
+        envelope = str(payload[2 : 2 + size], "utf-8") or None
+        message = (payload[2 + size :],)
         self._begin()
         try:
             reply, called = self._loaded.call(message, envelope, bool(measures_memory))
         finally:
             self._end()
-        answer = [(frames.ANSWER, (reply,))] if reply is not None else []
-        self._connection.send(*answer, (frames.DONE, (frames.pack(tuple(called)),)))
+        self._connection.send((frames.ANSWER, frames.pack_answer(called.plain(), reply or b"")))
 
     def _swap(self, batch_size: int | None) -> None:
         try:

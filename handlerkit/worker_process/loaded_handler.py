@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import itertools
 import sys
@@ -17,20 +18,22 @@ from handlerkit.context import metrics_cache
 from handlerkit.memory import peak_memory
 from handlerkit.messages import ErrorInfo, Finding, Geometry
 from handlerkit.serving.wire import Buffers, Reader
+from handlerkit.serving.worker_death import not_encoded
 from handlerkit.timing import Stopwatch, Timings
 from handlerkit.worker_process import process_state
-from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded, Question
+from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded
 from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
 from handlerkit.worker_process.hot_reload.reload import Swap
 from handlerkit.worker_process.hot_reload.state_snapshot import RngStates
 from handlerkit.worker_process.log_capture import PlainPaths, without_kit
-from handlerkit.worker_process.outcome import unsendable
 from handlerkit.worker_process.side_effects import Recorder
 from handlerkit.worker_process.user_files import UserFiles
 
 #: Methods that TorchServe's own handlers have, beside those a handler has of its own.
 _STAGES = ("preprocess", "inference", "postprocess", "explain_handle", "describe_handle")
 _MISSING = object()
+#: Bytes that a call's objects may take up to the next call, and how many objects are looked at to tell.
+_MUCH, _LOOKED_AT = 1 << 20, 128
 _EntryPoint = Callable[[list[Any], Any], Any]
 
 
@@ -68,7 +71,7 @@ class LoadedHandler:
         self._users = UserFiles(str(given.model_dir), given.sources)
         self._paths = PlainPaths(given.model_dir, self._users)
         self._inside: AbstractContextManager[object] = inside if inside is not None else nullcontext()
-        self._recorder = Recorder(str(given.model_dir), self._name_of)
+        self._recorder = Recorder(str(given.model_dir), self._name_of, given.sources.values())
         self._called = False
         self._last = next(reversed(sys.modules))  # the modules that came since follow it
         self._ends: list[Callable[[], object]] = [self._users.install()]
@@ -92,8 +95,9 @@ class LoadedHandler:
             except BaseException as error:
                 self.close()
                 raise NotLoadedError(self._failed(error)) from error
+            record.read |= self._recorder.opened
             self._seen = self._recorder.take()
-            self._noted = why.watch(self._service.context)
+            self._calls = why.record_calls(self._service.context)
             self._handle = self._service._entry_point
             self._timed_handle = self._watch.handle(self._handle)
             self._service._entry_point = self._behind(config.service_envelope)
@@ -136,25 +140,28 @@ class LoadedHandler:
             (reply, timings), memory = peak_memory(lambda: self._call(message, envelope))
         else:
             (reply, timings), memory = self._call(message, envelope), None
-        error = self._raised
-        info = self.describe_error(error) if error is not None else None
-        died = unsendable(error) if reply is None and error is not None else ""
+        # no name of this frame's own for the exception: its traceback leads here, and both would stay for each other
+        info = self.describe_error(self._raised) if self._raised is not None else None
+        death = not_encoded(self._raised) if reply is None and self._raised is not None else None
         bodies = tuple(map(why.kind_of_body, self._rows))
-        return reply, Called(timings, info, died, bodies, bool(self._noted), memory, self._recorder.take())
+        much = len(reply or b"") + sum(map(len, message)) > _MUCH or _is_much(self._rows, self._returned, self._result)
+        return reply, Called(timings, info, death, bodies, bool(self._calls), memory, self._recorder.take(), much)
 
-    def explain(self, asked: Question) -> tuple[Finding, ...]:
-        """The causes of what the last call led to, while its objects are alive."""
+    def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
+        """The causes of what the last call led to, while its objects are alive; to be asked once."""
         error = self._raised
+        calls = [call._replace(file=self._users.staged(call.file)) for call in self._calls]
         found = why.explain(why.Evidence(
-            error, self.describe_error(error) if error is not None else None, files=self._given.own,
-            returned=self._returned, rows=self._rows, died=asked.died, setup=asked.setup, folder=self._given.model_dir,
-            envelope=asked.envelope, requests=asked.requests, jobs=asked.jobs, answer=asked.answer,
-            intermediate=asked.intermediate, responses=asked.responses, result=self._result, logs=asked.logs,
-            noted=[note._replace(file=self._users.staged(note.file)) for note in self._noted],
-            seconds=asked.seconds, describe=asked.describe, notebook=asked.notebook,
+            attempt, why.Source(self._given.own, self._given.model_dir), error,
+            self.describe_error(error) if error is not None else None, self._rows,
+            why.Returned(self._returned, self._result), calls,
         ))  # fmt: skip
         if inspect.iscoroutine(self._returned):
-            self._returned.close()  # said in `found`; Python's own warning would come at some later time
+            self._returned.close()  # `found` says so; Python's own warning would come at some later time
+        del error
+        self._forget()
+        if attempt.failed:
+            gc.collect(1)  # an exception, and json's encoder that met one, may be in cycles with what they were about
         return found
 
     def forget(self) -> None:
@@ -192,7 +199,7 @@ class LoadedHandler:
         self._called = True
         self._service.set_cl_socket(self._socket)
         self._forget()
-        self._noted.clear()
+        self._calls.clear()
         reply, timings = None, Timings(0.0)
         try:
             with self._inside, self._recorder, self._clocked:
@@ -204,7 +211,7 @@ class LoadedHandler:
                     reply = self._service.predict(batch)
                 finally:
                     timings = self._watch.stop()
-                    why.note_debug(self._noted, self._given.own)
+                    why.record_debug(self._calls, self._given.own)
         except BaseException as problem:
             self._raised = problem
         return reply, timings
@@ -259,7 +266,7 @@ class LoadedHandler:
         #: What TorchServe's loader found: "class Name" or "function name".
         self.entry_point = f"{'function' if handler is None else 'class'} {name}"
         self._ends += [_ending(groups) for groups in _micro_batching(inner)]
-        #: What the handler does to a photograph, where it says so as TorchServe's vision handlers do.
+        #: What the handler does to an input image, where it says so as TorchServe's vision handlers do.
         self.geometry = Geometry.of(inspect.getattr_static(handler, "image_processing", None))
         kind = type(handler)
         timed = [(kind, name, self._watch.time(name, stage)) for name, stage in self._methods(kind)]
@@ -305,10 +312,10 @@ class LoadedHandler:
             cause = cause.__context__  # the loader tried the default handlers next; the first failure is the real one
         info = self.describe_error(cause)
         given, model = self._given, self._given.model
-        findings = why.explain(why.Evidence(
-            cause, info, loading=True, classes=self._classes(), files=given.own, folder=given.model_dir,
-            setup=why.Setup(model.name, model.version, model.handler), notebook=given.notebook,
-        ))  # fmt: skip
+        setup = why.Setup(model.name, model.version, model.handler)
+        attempt = why.Attempt(setup, loading=True, notebook=given.notebook)
+        source = why.Source(given.own, given.model_dir, self._classes())
+        findings = why.explain(why.Evidence(attempt, source, cause, info))
         memory = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
         return Failed(info, findings, memory, isinstance(error, RuntimeError | MemoryError))
 
@@ -345,6 +352,21 @@ def _timed_threads(watch: Stopwatch) -> Callable[..., None]:
         execute_call(in_queue, out_queue, watch.time(handle.__name__, handle), *rest)
 
     return execute
+
+
+def _is_much(*kept: Any) -> bool:
+    """Whether objects may take much memory: all but a few numbers and short texts in lists and dicts may."""
+    size, unseen = 0, list(kept)
+    for one in unseen:  # which grows meanwhile
+        if type(one) in (str, bytes, bytearray):
+            size += len(one)
+        elif type(one) in (list, dict):
+            if len(unseen) + len(one) > _LOOKED_AT:
+                return True
+            unseen += one if type(one) is list else one.values()
+        elif type(one) not in (int, float, bool, type(None)):
+            return True
+    return size > _MUCH
 
 
 def _synchronize() -> Callable[[], object] | None:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from handlerkit.messages import LogLine
+from handlerkit.messages.run import MODEL_DIR
 
 if TYPE_CHECKING:
     from handlerkit.worker_process.user_files import UserFiles
@@ -35,7 +36,7 @@ class PlainPaths:
             return text
         if self._users is not None:
             text = self._users.plain(text)
-        text = text.replace(f'File "{self._model_dir}/', 'File "').replace(self._model_dir, "<model_dir>")
+        text = text.replace(f'File "{self._model_dir}/', 'File "').replace(self._model_dir, MODEL_DIR)
         return _PACKAGED.sub(r"\1", text)
 
 
@@ -45,7 +46,7 @@ class Journal:
 
     def __init__(self, paths: PlainPaths) -> None:
         self.plain = paths.plain
-        self.hear: Callable[[LogLine], object] | None = None
+        self._hear: Callable[[LogLine], object] | None = None
         self._lines: list[LogLine] = []
         self.handler: logging.Handler = _RecordHandler(self)
         self._files = _Lines(self, "INFO"), _Lines(self, "WARN")
@@ -53,19 +54,35 @@ class Journal:
         self.write_out, self.write_err = (file.write for file in self._files)
         self.stdout, self.stderr = map(_text, self._files)
 
+    @property
+    def hear(self) -> Callable[[LogLine], object] | None:
+        """Is told of the lines that are there already, too."""
+        return self._hear
+
+    @hear.setter
+    def hear(self, hear: Callable[[LogLine], object] | None) -> None:
+        self._hear = hear
+        if hear is not None:
+            for line in self._lines:
+                hear(line)
+
     def add(self, level: str, text: str) -> None:
         """One record; a text of several lines becomes several lines, as in TorchServe's log."""
         for line in self.plain(text).split("\n"):
             self._lines.append(told := LogLine(level, line))
-            if self.hear is not None:
-                self.hear(told)
+            if self._hear is not None:
+                self._hear(told)
 
     def take(self) -> tuple[LogLine, ...]:
         """The lines since the last call."""
-        for file in self._files:
-            file.end_line()
+        self.end_lines()
         lines, self._lines = self._lines, []
         return tuple(lines)
+
+    def end_lines(self) -> None:
+        """What was written to the two streams since their last line's end is a line."""
+        for file in self._files:
+            file.end_line()
 
 
 _PACKAGED = re.compile(r"(?<![\w/])/[^\s\"']*?/(?:site-packages|lib/python3\.\d+)/((?!site-packages)[^\s\"']+)")
@@ -113,11 +130,12 @@ class _Lines(io.RawIOBase):
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        first, *lines = bytes(data).split(b"\n")
-        self._rest.append(first)
-        for line in lines:
+        lines, end, rest = bytes(data).rpartition(b"\n")
+        if end:
+            self._rest.append(lines)
             self._add()
-            self._rest.append(line)
+        if rest:
+            self._rest.append(rest)
         return len(data)
 
     def flush(self) -> None:
@@ -126,12 +144,12 @@ class _Lines(io.RawIOBase):
 
     def end_line(self) -> None:
         """Hand over what was written since the last line's end."""
-        if any(self._rest):
+        if self._rest:
             self._add()
 
     def _add(self) -> None:
-        line, self._rest = b"".join(self._rest), []
-        self._journal.add(self._level, line.decode(errors="replace"))
+        lines, self._rest = b"".join(self._rest), []
+        self._journal.add(self._level, lines.decode(errors="replace"))
 
 
 def _text(lines: _Lines) -> TextIO:
@@ -143,11 +161,25 @@ def _text(lines: _Lines) -> TextIO:
 _HIDDEN = (_KIT, "<frozen importlib", importlib.__file__)
 
 
+def hide_kit() -> None:
+    """Have the tracebacks that a handler writes hold no frames of this package, as on the server."""
+    made = traceback.TracebackException.__init__
+
+    def make(self: Any, kind: Any, error: Any, trace: TracebackType | None, **options: Any) -> None:
+        made(self, kind, error, _without(trace, (f"{_KIT}/",)) or trace, **options)
+
+    traceback.TracebackException.__init__ = make  # type: ignore[assignment,method-assign]
+
+
 def without_kit(trace: TracebackType | None) -> TracebackType | None:
     """The traceback without this package's own frames: what stands on the server."""
+    return _without(trace, _HIDDEN)
+
+
+def _without(trace: TracebackType | None, hidden: tuple[str, ...]) -> TracebackType | None:
     frames = []
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_HIDDEN):
+        if not trace.tb_frame.f_code.co_filename.startswith(hidden):
             frames.append(trace)
         trace = trace.tb_next
     kept: TracebackType | None = None

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handlerkit.errors import ModelError
 from handlerkit.model import Entry, Model
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 
@@ -78,6 +79,8 @@ class ModelFiles:
                 edited[self._folder + name] = source
             self._entries = now
             return edited
+        except ModelError as problem:
+            raise ReloadRequired(str(problem)) from problem
         except OSError as problem:
             raise ReloadRequired(f"{Path(problem.filename or '').name} cannot be read") from problem
 

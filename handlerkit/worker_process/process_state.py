@@ -77,8 +77,9 @@ def keep() -> Callable[[], None]:
         sys.modules.update(since)
         sys.stdout, sys.stderr = streams
         root.handlers = list(handlers)
-        root.setLevel(levels[0])
-        logging.disable(levels[1])
+        if (root.level, root.manager.disable) != levels:  # each of these looks through all the loggers there are
+            root.setLevel(levels[0])
+            logging.disable(levels[1])
         warnings.filters[:] = filters  # type: ignore[index]
         warnings.showwarning = show
 

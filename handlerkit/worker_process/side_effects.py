@@ -12,7 +12,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
@@ -36,13 +36,19 @@ class Recorder:
     Args:
         model_dir: where the handler's files are: what is opened there is its own.
         name_of: gives the name in the archive of the file that code comes from, None for code of other files.
+        sources: the files whose name that code carries, where it is another one.
+
+    Attributes:
+        opened: those of `sources` that were opened.
     """
 
     #: The one that is recording: handlers are called one at a time.
     _recording: ClassVar[Recorder | None] = None
     _has_hook: ClassVar[bool] = False
 
-    def __init__(self, model_dir: str, name_of: Callable[[str], str | None]) -> None:
+    def __init__(self, model_dir: str, name_of: Callable[[str], str | None], sources: Iterable[str] = ()) -> None:
+        self.opened: set[str] = set()
+        self._sources = {path: source for source in sources for path in (source, os.path.realpath(source))}
         self._own = os.path.join(model_dir, "")
         self._known = (self._own, *_SYSTEM, *_environment())
         self._name_of = name_of
@@ -107,6 +113,8 @@ class Recorder:
         if not isinstance(path, str | bytes | os.PathLike):
             return None  # a file that is open already
         full = os.path.abspath(os.fsdecode(path))
+        if full in self._sources:
+            self.opened.add(self._sources[full])
         if full.startswith(self._known) or any(part in full for part in _MADE_ANEW):
             return None
         writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) if isinstance(flags, int) else False

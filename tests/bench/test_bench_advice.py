@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from handlerkit import Model, Request, Worker
-from handlerkit.bench import Bench, Row, measure
+from handlerkit.bench import Bench, Measurement, measure
 from handlerkit.bench.advice import batches, dominating, pictures
 
 ANSWERS_LISTS = """
@@ -60,9 +60,9 @@ def photograph(kind: str = "JPEG") -> bytes:
     return file.getvalue()
 
 
-def row(batch: int, throughput: float, **stages: float) -> Row:
+def row(batch: int, throughput: float, **stages: float) -> Measurement:
     parts = {name: (seconds,) for name, seconds in stages.items()}
-    return Row("coins.png", batch, seconds=(1.0,), stages=parts, requests=1, elapsed=1 / throughput)
+    return Measurement("coins.png", batch, seconds=(1.0,), stages=parts, requests=1, elapsed=1 / throughput)
 
 
 def test_where_encoding_dominates_the_forms_of_this_answer_are_measured(bench_of) -> None:
@@ -90,7 +90,7 @@ def test_batches_that_do_not_pay_are_told_with_their_figures() -> None:
 
 
 @pytest.mark.parametrize("rows", [[row(1, 100), row(8, 300)], [row(8, 100)]])
-def test_batches_that_pay_or_were_not_compared_are_not_told(rows: list[Row]) -> None:
+def test_batches_that_pay_or_were_not_compared_are_not_told(rows: list[Measurement]) -> None:
     assert list(batches(rows)) == []
 
 

@@ -10,7 +10,7 @@ from itertools import chain, repeat
 import numpy as np
 import pytest
 
-from handlerkit.bench import Bench, Row, measure
+from handlerkit.bench import Bench, Measurement, measure
 from handlerkit.bench.results import percentile
 from handlerkit.errors import HandlerkitError, RequestError, ResponseError
 from handlerkit.messages import Request
@@ -111,6 +111,6 @@ def test_to_pandas_has_a_line_for_each_row(monkeypatch: pytest.MonkeyPatch) -> N
         DataFrame = staticmethod(list)
 
     monkeypatch.setitem(sys.modules, "pandas", Pandas)
-    row = Row("coins.png", 4, seconds=(0.01,), stages={"encode": (0.004,)}, requests=4, elapsed=0.01)
+    row = Measurement("coins.png", 4, seconds=(0.01,), stages={"encode": (0.004,)}, requests=4, elapsed=0.01)
     (line,) = Bench("coins", "here", (row,), 1, 1).to_pandas()
     assert (line["sample"], line["batch"], line["throughput"], line["encode"]) == ("coins.png", 4, 400, 0.004)

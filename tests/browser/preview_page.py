@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 class PreviewPage:
@@ -42,15 +42,15 @@ class PreviewPage:
     def frame(self) -> None:
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
-    def pixel(self, x: float, y: float) -> Colour:
+    def pixel(self, x: float, y: float) -> Color:
         """The canvas's pixel at these shares of its width and height."""
         red, green, blue, _ = self.canvas.evaluate(
             "(it, [x, y]) => [...it.getContext('2d').getImageData(x * it.width, y * it.height, 1, 1).data]", [x, y]
         )
         return red, green, blue
 
-    def count(self, ink: Colour) -> int:
-        """How many pixels of the canvas have exactly this colour."""
+    def count(self, color: Color) -> int:
+        """How many pixels of the canvas have exactly this color."""
         return int(
             self.canvas.evaluate(
                 """(it, [r, g, b]) => {
@@ -58,7 +58,7 @@ class PreviewPage:
                   let n = 0;
                   for (let i = 0; i < data.length; i += 4) n += data[i] === r && data[i+1] === g && data[i+2] === b;
                   return n; }""",
-                list(ink),
+                list(color),
             )
         )
 

@@ -13,7 +13,7 @@ from preview_page import PreviewPage
 
 from handlerkit.view import draw
 
-COIN = draw.colour(1)  # index 1 of models/index_to_name.json
+COIN = draw.color(1)  # index 1 of models/index_to_name.json
 DETECTOR = '''%%handler detector.py
 """The coins in a photograph, as boxes."""
 import io
@@ -87,7 +87,7 @@ def test_answer_is_drawn(preview: PreviewPage) -> None:
     assert preview.count(COIN) > 5000
 
 
-def test_box_has_its_class_s_colour_at_its_edge(preview: PreviewPage) -> None:
+def test_box_has_its_class_s_color_at_its_edge(preview: PreviewPage) -> None:
     preview.el.get_by_role("tab", name="Wire").click()
     box = re.search(r'"box": \[([^\]]+)\]', preview.el.locator("[aria-label=Response] pre").inner_text())
     preview.el.get_by_role("tab", name="Look").click()
@@ -231,7 +231,7 @@ def test_handler_that_is_run_again_changes_the_preview(book: Any, preview: Previ
     assert preview.el.bounding_box()["height"] == height
 
 
-def test_wipe_shows_the_answer_before_beside_it(preview: PreviewPage) -> None:
+def test_slider_shows_the_answer_before_beside_it(preview: PreviewPage) -> None:
     alone = preview.count(COIN)
     preview.el.get_by_label("Before / after").check()
     handle = preview.slider("before and after")
@@ -272,12 +272,12 @@ def test_dark_theme(book: Any, preview: PreviewPage) -> None:
     book.page.evaluate(theme, "JupyterLab Dark")
     book.page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
     numbers = "it => getComputedStyle(it).{}.match(/[\\d.]+/g).map(Number)"
-    ink = preview.el.get_by_role("tab", name="Look").evaluate(numbers.format("color"))
+    color = preview.el.get_by_role("tab", name="Look").evaluate(numbers.format("color"))
     ground = preview.el.locator("select").evaluate(numbers.format("backgroundColor"))
     if folder := os.environ.get("HANDLERKIT_SCREENSHOTS"):
         preview.el.screenshot(path=f"{folder}/preview-dark.png")
     book.page.evaluate(theme, "JupyterLab Light")
-    assert min(ink[:3]) > 180
+    assert min(color[:3]) > 180
     assert max(ground[:3]) < 80
 
 

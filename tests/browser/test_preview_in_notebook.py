@@ -10,15 +10,15 @@ from preview_page import PreviewPage
 
 from handlerkit.view import draw
 
-GREY = (200, 200, 200)
+GRAY = (200, 200, 200)
 CELLS = [
     "%load_ext handlerkit",
-    f"from PIL import Image\nImage.new('RGB', (120, 100), {GREY}).save('grey.png')",
+    f"from PIL import Image\nImage.new('RGB', (120, 100), {GRAY}).save('gray.png')",
     "%model halves",
     "%%handler halves.py\ndef handle(data, context):\n"
     "    return data and [[[1] * 60 + [2] * 60] * 100 for _ in data]  # a class map: 1 on the left, 2 on the right",
     *["pass"] * 40,  # so that the preview is out of sight when the notebook is opened
-    "%preview grey.png",
+    "%preview gray.png",
 ]
 # Notebook 7.6 logs it on every page, also without the kit: https://github.com/jupyter/notebook/issues/7862
 ITS_OWN = "Cannot read properties of undefined (reading 'schema')"
@@ -41,8 +41,8 @@ def test_slider_blends_the_mask_without_a_message_to_the_kernel(book: Any) -> No
     preview.slide("Mask opacity", 1)
     whole = preview.pixel(0.25, 0.5)
     preview.slide("Mask opacity", 0)
-    assert half == pytest.approx([(200 + each) / 2 for each in draw.colour(1)], abs=2)
-    assert (whole, preview.pixel(0.25, 0.5)) == (draw.colour(1), GREY)
+    assert half == pytest.approx([(200 + each) / 2 for each in draw.color(1)], abs=2)
+    assert (whole, preview.pixel(0.25, 0.5)) == (draw.color(1), GRAY)
     assert len(book.sent) == messages > 0
 
 
@@ -51,7 +51,7 @@ def test_preview_that_comes_to_the_page_late_is_live(book: Any) -> None:
     book.page.wait_for_selector(".hk-preview[data-answer]", state="attached", timeout=20_000)
     preview = PreviewPage(book.page)
     preview.slide("Mask opacity", 1)
-    assert preview.pixel(0.25, 0.5) == draw.colour(1)
+    assert preview.pixel(0.25, 0.5) == draw.color(1)
 
 
 def test_console_has_no_error(book: Any) -> None:

@@ -19,15 +19,15 @@ from handlerkit.messages import Run
 from handlerkit.view import draw
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "view"))
-from preview_answers import boxes, class_map, indexed_png, photograph, preview, run
+from preview_answers import boxes, class_map, indexed_png, input_image, preview, run
 
 Show = Callable[..., PreviewPage]
 
 
-def flat(ink: tuple[int, int, int], width: int = 200, height: int = 100) -> bytes:
-    """A photograph of one colour, as PNG, small enough to go over as one."""
+def flat(color: tuple[int, int, int], width: int = 200, height: int = 100) -> bytes:
+    """An input image of one color, as PNG, small enough to go over as one."""
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height), ink).save(buffer, "PNG")
+    Image.new("RGB", (width, height), color).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -66,9 +66,9 @@ def show(chromium: Any, tmp_path: Path) -> Iterator[Show]:
     assert wrong == []
 
 
-def test_opacity_blends_the_class_s_colour(show: Show) -> None:
+def test_opacity_blends_the_class_s_color(show: Show) -> None:
     shown = show(run(halves().tolist(), flat((200, 200, 200), 120, 100)))
-    first, second = draw.colour(1), draw.colour(2)
+    first, second = draw.color(1), draw.color(2)
     assert near(shown.pixel(0.25, 0.5), [(200 + each) / 2 for each in first])
     shown.slide("Mask opacity", 1)
     assert (shown.pixel(0.25, 0.5), shown.pixel(0.75, 0.5)) == (first, second)
@@ -76,13 +76,13 @@ def test_opacity_blends_the_class_s_colour(show: Show) -> None:
     assert near(shown.pixel(0.25, 0.5), (200, 200, 200))
 
 
-def test_class_that_is_switched_off_shows_the_photograph(show: Show) -> None:
+def test_class_that_is_switched_off_shows_the_input_image(show: Show) -> None:
     shown = show(run(halves().tolist(), flat((200, 200, 200), 120, 100), labels={"1": "cat", "2": "dog"}))
     shown.slide("Mask opacity", 1)
     shown.el.get_by_role("checkbox", name="cat").uncheck()
     shown.frame()
     assert near(shown.pixel(0.25, 0.5), (200, 200, 200))
-    assert shown.pixel(0.75, 0.5) == draw.colour(2)
+    assert shown.pixel(0.75, 0.5) == draw.color(2)
 
 
 def test_all_and_none_switch_every_class(show: Show) -> None:
@@ -90,10 +90,10 @@ def test_all_and_none_switch_every_class(show: Show) -> None:
     shown.slide("Mask opacity", 1)
     shown.el.get_by_role("button", name="none", exact=True).click()
     shown.frame()
-    assert shown.count(draw.colour(2)) == 0
+    assert shown.count(draw.color(2)) == 0
     shown.el.get_by_role("button", name="all", exact=True).click()
     shown.frame()
-    assert shown.count(draw.colour(2)) > 1000
+    assert shown.count(draw.color(2)) > 1000
 
 
 def test_hover_says_class_probability_and_pixel(show: Show) -> None:
@@ -112,7 +112,7 @@ def test_hover_says_a_heat_map_s_value(show: Show) -> None:
     assert shown.hover(0.1, 0.5).startswith("value 0.00\n")
 
 
-def test_zoom_shows_the_photograph_s_own_pixels(show: Show) -> None:
+def test_zoom_shows_the_input_image_s_own_pixels(show: Show) -> None:
     pixels = np.zeros((1000, 2000, 3), np.uint8)
     pixels[500:, 1000:] = 255
     pixels[500, 1000] = (255, 0, 0)
@@ -138,10 +138,10 @@ def test_dragging_moves_what_is_zoomed(show: Show) -> None:
     shown.page.mouse.move(middle[0] + 100, middle[1], steps=4)
     shown.page.mouse.up()
     shown.frame()
-    assert shown.pixel(0.52, 0.5) == draw.colour(1)
+    assert shown.pixel(0.52, 0.5) == draw.color(1)
     shown.el.get_by_role("button", name="show all of it").click()
     shown.frame()
-    assert shown.pixel(0.52, 0.5) == draw.colour(2)
+    assert shown.pixel(0.52, 0.5) == draw.color(2)
 
 
 def test_wheel_scrolls_the_page_and_zooms_with_control(show: Show) -> None:
@@ -150,32 +150,32 @@ def test_wheel_scrolls_the_page_and_zooms_with_control(show: Show) -> None:
     shown.hover(0.6, 0.5)
     shown.page.mouse.wheel(0, -300)
     shown.frame()
-    assert shown.pixel(0.48, 0.5) == draw.colour(1)
+    assert shown.pixel(0.48, 0.5) == draw.color(1)
     shown.page.keyboard.down("Control")
     shown.page.mouse.wheel(0, -300)
     shown.page.keyboard.up("Control")
     shown.frame()
-    assert shown.pixel(0.35, 0.5) == draw.colour(2) or shown.pixel(0.1, 0.5) == draw.colour(1)
+    assert shown.pixel(0.35, 0.5) == draw.color(2) or shown.pixel(0.1, 0.5) == draw.color(1)
 
 
-def test_wipe_shows_both_answers(show: Show) -> None:
+def test_slider_shows_both_answers(show: Show) -> None:
     picture = flat((200, 200, 200), 120, 100)
     before, after = run(halves().tolist(), picture), run((3 - halves()).tolist(), picture)
     shown = show(before, again=after)
     shown.slide("Mask opacity", 1)
     shown.el.get_by_label("Before / after").check()
     shown.frame()
-    assert shown.pixel(0.25, 0.5) == shown.pixel(0.75, 0.5) == draw.colour(1)
+    assert shown.pixel(0.25, 0.5) == shown.pixel(0.75, 0.5) == draw.color(1)
     handle = shown.slider("before and after").bounding_box()
     shown.page.mouse.move(handle["x"] + 12, handle["y"] + 20)
     shown.page.mouse.down()
     shown.page.mouse.move(handle["x"] - 900, handle["y"] + 20, steps=3)
     shown.page.mouse.up()
     shown.frame()
-    assert shown.pixel(0.25, 0.5) == draw.colour(2)
+    assert shown.pixel(0.25, 0.5) == draw.color(2)
 
 
-def test_wipe_shows_what_a_returned_picture_was_made_of(show: Show) -> None:
+def test_slider_shows_what_a_returned_picture_was_made_of(show: Show) -> None:
     shown = show(run(flat((0, 0, 200)), flat((200, 0, 0))))
     assert near(shown.pixel(0.25, 0.5), (0, 0, 200))
     shown.el.get_by_label("Sent / answered").check()
@@ -190,28 +190,28 @@ def test_masks_follow_the_score(show: Show) -> None:
     answer = {"masks": masks.tolist(), "labels": ["1", "2"], "scores": [0.5, 0.9]}
     shown = show(run(answer, flat((200, 200, 200), 120, 100), labels={"1": "cat", "2": "dog"}))
     shown.slide("Mask opacity", 1)
-    assert (shown.pixel(0.2, 0.5), shown.pixel(0.5, 0.5)) == (draw.colour(1), draw.colour(2))
+    assert (shown.pixel(0.2, 0.5), shown.pixel(0.5, 0.5)) == (draw.color(1), draw.color(2))
     shown.slide("Score from", 0.7)
     assert near(shown.pixel(0.2, 0.5), (200, 200, 200))
-    assert shown.pixel(0.5, 0.5) == draw.colour(2)
+    assert shown.pixel(0.5, 0.5) == draw.color(2)
 
 
 def test_labels_can_be_hidden(show: Show) -> None:
-    ink = draw.colour(1)
+    color = draw.color(1)
     answer = [{"label": "cat", "box": [20, 40, 100, 90], "score": 0.5}]
     shown = show(run(answer, flat((255, 255, 255)), labels={"1": "cat"}))
-    labelled = shown.count(ink)
+    labeled = shown.count(color)
     shown.el.get_by_label("Labels").uncheck()
     shown.frame()
-    assert 0 < shown.count(ink) < labelled
+    assert 0 < shown.count(color) < labeled
 
 
 def test_other_answer_moves_nothing_below(show: Show) -> None:
     shown = show(
-        run(boxes(3, 320, 240), photograph(), label="a"),
-        run(boxes(3, 240, 400), photograph(240, 400), label="tall"),
-        run({"code": 503, "message": "Prediction failed"}, photograph(), status=503, label="failed"),
-        run({"tabby": 0.9, "lynx": 0.1}, photograph(), label="classes"),
+        run(boxes(3, 320, 240), input_image(), label="a"),
+        run(boxes(3, 240, 400), input_image(240, 400), label="tall"),
+        run({"code": 503, "message": "Prediction failed"}, input_image(), status=503, label="failed"),
+        run({"tabby": 0.9, "lynx": 0.1}, input_image(), label="classes"),
     )
     heights = set()
     for number, name in enumerate(("a", "tall", "failed", "classes"), start=1):
@@ -231,13 +231,13 @@ def test_html_in_a_label_is_text(show: Show) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        run({"boxes": [], "labels": [], "scores": []}, photograph(), label="no boxes"),
-        run(boxes(500, 320, 240), photograph(), label="500 boxes"),
-        run([{"label": "out", "box": [-900, -900, 5000, -20], "score": 0.5}], photograph(), label="a box outside"),
-        run([{"label": "a", "box": [1, 2, 30, 40], "score": float("nan")}], photograph(), label="NaN"),
-        run([{"label": "a", "box": [0, 0, 1, 1], "score": 0.5}], photograph(1, 1, "PNG"), label="one pixel"),
-        run(class_map(40, 30, 3).tolist(), label="a map without a photograph"),
-        run(photograph(kind="WEBP"), label="WebP"),
+        run({"boxes": [], "labels": [], "scores": []}, input_image(), label="no boxes"),
+        run(boxes(500, 320, 240), input_image(), label="500 boxes"),
+        run([{"label": "out", "box": [-900, -900, 5000, -20], "score": 0.5}], input_image(), label="a box outside"),
+        run([{"label": "a", "box": [1, 2, 30, 40], "score": float("nan")}], input_image(), label="NaN"),
+        run([{"label": "a", "box": [0, 0, 1, 1], "score": 0.5}], input_image(1, 1, "PNG"), label="one pixel"),
+        run(class_map(40, 30, 3).tolist(), label="a map without an input image"),
+        run(input_image(kind="WEBP"), label="WebP"),
         run(b"", label="an empty body"),
     ],
     ids=lambda answer: answer.request.label,
@@ -250,9 +250,9 @@ def test_odd_answer_is_shown_without_an_error(show: Show, answer: Run) -> None:
     assert shown.el.get_by_role("tab", name="Look").is_visible()
 
 
-def test_large_photograph_is_shown_at_once_and_in_full(show: Show) -> None:
+def test_large_input_image_is_shown_at_once_and_in_full(show: Show) -> None:
     classes = class_map(4000, 3000)
-    shown = show(run(indexed_png(classes), photograph(4000, 3000)))
+    shown = show(run(indexed_png(classes), input_image(4000, 3000)))
     said = shown.hover(0.5, 0.5)
     assert said.startswith(f"class {classes[1500, 2000]}\nrgb ")
     assert re.match(r"\((199|200)\d, (149|150)\d\)", shown.el.locator(".hk-read").inner_text())

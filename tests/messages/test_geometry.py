@@ -1,4 +1,4 @@
-"""Where a handler's picture lies on the photograph, held against torchvision itself."""
+"""Where a handler's picture lies on the input image, held against torchvision itself."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ def test_anything_else_is_refused_in_a_sentence(text):
 
 
 @pytest.mark.parametrize("size", [(640, 480), (301, 403), (256, 256)])
-def test_the_frame_is_where_torchvision_cuts(size):
+def test_the_region_is_where_torchvision_cuts(size):
     from PIL import Image
     from torchvision import transforms
 
     steps = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()])
     geometry = Geometry.of(steps)
     assert geometry == Geometry(256, (224, 224))
-    # each pixel says where it stands, so what is left of the photograph says what was cut
+    # each pixel says where it stands, so what is left of the input image says what was cut
     across = np.tile(np.arange(size[0], dtype=np.float32), (size[1], 1))
     down = np.tile(np.arange(size[1], dtype=np.float32)[:, None], (1, size[0]))
     seen = [np.asarray(steps.transforms[1](steps.transforms[0](Image.fromarray(one)))) for one in (across, down)]
-    x1, y1, x2, y2 = geometry.frame(size)
+    x1, y1, x2, y2 = geometry.region(size)
     step = 1.5 * max(size) / 256
     found = (seen[0].min(), seen[1].min(), seen[0].max() + 1, seen[1].max() + 1)
     assert (x1, y1, x2, y2) == pytest.approx(found, abs=step)
     assert geometry.network_size(size) == (224, 224)
 
 
-def test_without_steps_the_frame_is_the_whole_photograph():
-    assert Geometry().frame((640, 480)) == (0, 0, 640, 480)
-    assert Geometry(256).frame((640, 480)) == (0, 0, 640, 480)
+def test_without_steps_the_region_is_the_whole_input_image():
+    assert Geometry().region((640, 480)) == (0, 0, 640, 480)
+    assert Geometry(256).region((640, 480)) == (0, 0, 640, 480)
     assert Geometry(256).network_size((640, 480)) == (341, 256)
 
 
 def test_a_crop_larger_than_the_picture_reaches_beyond_it():
-    assert Geometry(None, (100, 100)).frame((50, 60)) == (-25, -20, 75, 80)
+    assert Geometry(None, (100, 100)).region((50, 60)) == (-25, -20, 75, 80)
 
 
 def test_transforms_that_are_not_known_say_nothing():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlerkit.messages import Response, describe
+from handlerkit.messages import Response, describe_response
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ JSON = (("content-type", "application/json"),)
     ],
 )  # fmt: skip
 def test_describe(response: Response, words: str) -> None:
-    assert describe(response) == words
+    assert describe_response(response) == words
 
 
 def test_bodies_stay_out_of_the_repr() -> None:

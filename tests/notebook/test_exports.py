@@ -94,7 +94,7 @@ def test_a_check_is_drawn(notebook, session: Session, shell) -> None:
     notebook(f"%%handler h.py{UNDECLARED}")
     shown = shell.display_formatter.format(notebook("%check").value)[0]
     assert shown["text/plain"].startswith("checked h for declared (Python 3.")
-    assert '<span class="hk-pill hk-bad">error</span>' in shown["text/html"]
+    assert '<span class="hk-badge hk-bad">error</span>' in shown["text/html"]
 
 
 # --- %export ----------------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_export_shows_what_was_found_below_the_archive(undeclared, tmp_path: Pat
     shown = exported._repr_mimebundle_()
     assert shown["text/plain"] == repr(exported)
     assert "model_store/h.mar (" in shown["text/html"]
-    assert '<span class="hk-pill hk-bad">error</span>' in shown["text/html"]
+    assert '<span class="hk-badge hk-bad">error</span>' in shown["text/html"]
 
 
 def test_export_for_another_target(undeclared) -> None:
@@ -272,7 +272,7 @@ def test_requirements_of_the_user_are_left_alone(door, tmp_path: Path) -> None:
 
 def test_a_file_of_that_name_is_left_alone(undeclared, tmp_path: Path) -> None:
     (tmp_path / "h-requirements.txt").write_text("pandas\n")
-    with pytest.raises(ModelError, match=r"h-requirements\.txt is there already, and not from --requirements auto"):
+    with pytest.raises(ModelError, match=r"h-requirements\.txt exists, and not from --requirements auto"):
         undeclared.export(requirements="auto")
     assert (tmp_path / "h-requirements.txt").read_text() == "pandas\n"
 

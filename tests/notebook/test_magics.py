@@ -56,6 +56,7 @@ def test_help_on_an_empty_cell(notebook, magic: str) -> None:
         ("%model m --unknown x", "%model: unrecognized arguments: --unknown ("),
         ("%model m --batch-size many", "--batch-size: 'many' is not a whole number from 1 on"),
         ("%model m --config-property decode", "'decode' is not KEY=VALUE"),
+        ("%model m --env NOBODY_SET_THIS", "'NOBODY_SET_THIS' is not set here; write NOBODY_SET_THIS=VALUE"),
         ("%model m 'unfinished", "%model: no closing quotation"),
         ("%%handler", "%%handler: the cell is empty"),
         ("%handler", "%%handler: the cell is empty"),
@@ -148,6 +149,7 @@ def test_examples_are_read_by_their_command(name: str) -> None:
         ("%check --target he", "here"),
         ("%verify", "%verify"),
         ("%request x --envelope kse", "kservev2"),
+        ("%model m --env PA", "PATH"),
     ],
 )
 def test_tab_completes_values(notebook, shell: InteractiveShell, line: str, offers: str) -> None:
@@ -162,6 +164,16 @@ def test_tab_completes_files_of_a_target(notebook, shell: InteractiveShell, tmp_
 def test_tab_completes_files(notebook, shell: InteractiveShell, tmp_path: Path) -> None:
     (tmp_path / "coins.png").touch()
     assert "coins.png" in _completions(shell, "%request coi")
+
+
+def test_environment_of_the_worker(notebook, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "a=b")
+    notebook("%model m --env MY_TOKEN --env 'MY_TEXT=two words' --env MY_EMPTY=")
+    read = "[str([os.environ.get(name) for name in ('MY_TOKEN', 'MY_TEXT', 'MY_EMPTY')])] * len(data or ())"
+    notebook(f"%%handler h.py\nimport os\ndef handle(data, context): return {read}\n")
+    assert session.request("a").response.text == "['a=b', 'two words', '']"
+    notebook("%model --env MY_TOKEN=other")
+    assert session.request("a").response.text == "['other', None, None]"
 
 
 def test_handler_file_begins_with_an_empty_line(notebook, tmp_path: Path) -> None:
@@ -229,6 +241,11 @@ def test_request_part_of_a_variable(notebook, echo: Session) -> None:
     assert (row["limit"], row["word"], row["other"]) == (bytearray(b"0.5"), bytearray(b"coin"), bytearray(b"none"))
     assert row["data"].startswith(b"\x89PNG")
     assert echo.last.request_headers[0]["data"] == {"content-type": "image/png"}
+
+
+def test_a_variable_that_is_near_is_named(notebook, echo: Session) -> None:
+    notebook("my_payload = 1")
+    assert str(notebook("%request my_paylod").error).endswith("no file 'my_paylod'; did you mean my_payload?")
 
 
 def test_request_of_a_wildcard(notebook, echo: Session, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_archive_under_another_name(session: Session, archive: Path) -> None:
 
 def test_archive_is_verified_as_it_is(session: Session, archive: Path) -> None:
     session.model(archive=archive)
-    assert session._chosen().written_archive() == archive
+    assert session._models.current.written_archive() == archive
 
 
 def test_handler_of_an_archive_is_written_anew(notebook, archive: Path, tmp_path: Path) -> None:

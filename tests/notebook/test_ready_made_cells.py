@@ -46,7 +46,7 @@ def test_another_file_of_that_name_is_not_overwritten(notebook: Any, filled: lis
     Path("detection_boxes.py").write_text("mine = True\n")
     error = notebook("%%handler --from detection_boxes").error
     assert isinstance(error, UsageError)
-    assert str(error) == "%%handler: detection_boxes.py is there already and is another one; name another file to write"
+    assert str(error) == "%%handler: detection_boxes.py exists and holds another handler; name another file to write"
     assert (filled, Path("detection_boxes.py").read_text()) == ([], "mine = True\n")
 
 

@@ -72,7 +72,7 @@ def test_a_geometry_is_written_in_torchvision_s_words(session):
         session.request(b"1", geometry="256")
 
 
-def test_the_worker_knows_what_a_vision_handler_does_to_a_photograph(session):
+def test_the_worker_knows_what_a_vision_handler_does_to_an_input_image(session):
     Path("looks.py").write_text(
         "from torchvision import transforms\n\n\n"
         "class Looks:\n"
@@ -83,7 +83,7 @@ def test_the_worker_knows_what_a_vision_handler_does_to_a_photograph(session):
         "        return [[[1] * 48] * 48 for _ in data]\n"
     )
     session.use("looks.py")
-    assert session.request(b"any").geometry == Geometry(64, (48, 48))
+    assert session.request(b"any").call.geometry == Geometry(64, (48, 48))
 
 
 def test_the_magic_passes_them_on(notebook):

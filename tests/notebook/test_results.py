@@ -6,35 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from handlerkit.notebook.results import Awaiting, Exported, Ready, Written, duration, file_size
+from handlerkit.notebook.results import Awaiting, Exported, Ready, Written
 
 TORCH_WARNS = "torch/jit/_serialization.py:176: FutureWarning: `torch.jit.load` is deprecated."
 
 
-@pytest.mark.parametrize(
-    ("size", "said"),
-    [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (1000, "1 kB"),
-        (12_345, "12.3 kB"),
-        (123_456, "123 kB"),
-        (2_500_000_000, "2.5 GB"),
-        (3_000_000_000_000, "3000 GB"),
-    ],
-)
-def test_file_sizes(size: int, said: str) -> None:
-    assert file_size(size) == said
-
-
-@pytest.mark.parametrize(("seconds", "said"), [(0.00012, "0.1 ms"), (0.25, "250.0 ms"), (1.26, "1.3 s")])
-def test_durations(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
-
-
 def test_ready_tells_what_the_handler_logged() -> None:
     ready = Ready("m", "class H", "loaded", 0.1, ("loading the weights", "ready"))
-    assert repr(ready) == "m: class H, loaded in 100.0 ms\n  loading the weights\n  ready"
+    assert repr(ready) == "m: class H, loaded in 100 ms\n  loading the weights\n  ready"
 
 
 def test_ready_leaves_out_warnings_of_installed_packages() -> None:
@@ -54,12 +33,12 @@ def test_ready_keeps_what_the_handler_says(line: str) -> None:
 def test_written_tells_of_the_load_it_caused() -> None:
     ready = Ready("m", "class H", "loaded again: initialize changed", 0.1)
     assert repr(Written("words.py", "m")) == "words.py travels with m"
-    loaded = "m: class H, loaded again: initialize changed, in 100.0 ms"
+    loaded = "m: class H, loaded again: initialize changed, in 100 ms"
     assert repr(Written("words.py", "m", ready)) == f"words.py travels with m\n{loaded}"
 
 
 def test_exported_names_the_files() -> None:
-    assert repr(Exported(Path("store/m.mar"), 573, ("a.py", "b.pt"))) == "store/m.mar (573 bytes): a.py, b.pt"
+    assert repr(Exported(Path("store/m.mar"), 573, ("a.py", "b.pt"))) == "store/m.mar (573 B): a.py, b.pt"
 
 
 def test_awaiting_without_files() -> None:

@@ -59,9 +59,9 @@ def test_model_tells_what_the_archive_will_hold(door, tmp_path: Path) -> None:
     options = {"handler": "coins.py", "serialized_file": "net.pt", "extra_files": ["names.json"], "version": "2.0"}
     assert repr(door.model("coins", **options)) == (
         "coins 2.0, handler coins.py\n"
-        f"  handler      coins.py ({len(ECHO)} bytes)\n"
-        "  extra file   names.json (2 bytes)\n"
-        "  weights      net.pt (1.5 kB)"
+        f"  handler      coins.py ({len(ECHO)} B)\n"
+        "  extra file   names.json (2 B)\n"
+        "  weights      net.pt (1.5 KB)"
     )
 
 
@@ -131,7 +131,7 @@ def test_registration_alone_changes_the_model_and_keeps_its_files(door, session)
     assert session.worker.batch_size == 3
     assert repr(door.model(config_properties={"max_response_size": "5"})).startswith("echo 1.0, handler echo.py")
     assert door.request({}).response.status == 500
-    assert session._chosen().registered["response_timeout"] == 50
+    assert session._models.current.registered["response_timeout"] == 50
 
 
 def test_a_name_that_is_near_to_another_says_so(door, tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_file_that_is_not_there(echo) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("payload", [print, object(), {1, 2}, Session], ids=repr)
+@pytest.mark.parametrize("payload", [print, object(), {1, 2}, Session], ids=["function", "object", "set", "class"])
 def test_what_cannot_be_sent(echo, payload) -> None:
     with pytest.raises(RequestError):
         echo.request(payload)
@@ -574,7 +574,7 @@ def test_last_run_is_the_model_s_own(door, session: Session) -> None:
 
 def test_export_writes_an_archive_as_the_archiver_lays_it_out(echo, tmp_path: Path) -> None:
     exported = echo.export("store")
-    assert repr(exported) == f"store/echo.mar ({exported.size} bytes): echo.py"
+    assert repr(exported) == f"store/echo.mar ({exported.size} B): echo.py"
     with zipfile.ZipFile(tmp_path / "store" / "echo.mar") as archive:
         assert archive.namelist() == ["echo.py", "MAR-INF/MANIFEST.json"]
         manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))

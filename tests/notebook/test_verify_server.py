@@ -61,7 +61,7 @@ def checks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checks]:
 
 
 def test_no_server_before_the_first_check() -> None:
-    with pytest.raises(ServerError, match="no TorchServe is kept up yet: %verify starts one"):
+    with pytest.raises(ServerError, match="no TorchServe is running yet: %verify starts one"):
         _ = VerifyServer().server
 
 

@@ -137,8 +137,8 @@ def test_raw_pixels_over_the_limit_are_refused_and_the_mask_is_not(front: Any) -
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"background": "nowhere.png"}, "background is a colour or an image file of the archive, or null, not 'nowh"),
-        ({"background": 7}, "background is a colour or an image file of the archive, or null, not 7"),
+        ({"background": "nowhere.png"}, "background is a color or an image file of the archive, or null, not 'nowh"),
+        ({"background": 7}, "background is a color or an image file of the archive, or null, not 7"),
         ({"stretch": "yes"}, "stretch is true or false, not 'yes'"),
     ],
 )

@@ -23,7 +23,7 @@ from handlerkit.handlers.image_requests import (
     RAW,
     Refusal,
     Settings,
-    colour,
+    class_color,
     middle,
     negotiate,
     pack,
@@ -105,7 +105,7 @@ def test_rgba_lies_on_white() -> None:
     assert (only({"body": rgba.tolist()}) == expected).all()
 
 
-def test_transparent_colour_of_a_palette_lies_on_white() -> None:
+def test_transparent_color_of_a_palette_lies_on_white() -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((1, 0), 1)
@@ -277,9 +277,9 @@ def test_several_pictures_are_parts_of_a_multipart_body() -> None:
     assert [(part["image-width"], part["image-height"]) for part in parts] == [("2", "3"), ("5", "4")]
 
 
-def test_colours_of_classes_are_apart() -> None:
-    colours = np.array([colour(index) for index in range(21)], dtype=int)
-    distances = np.abs(colours[:, None] - colours[None]).sum(axis=2) + 999 * np.eye(21, dtype=int)
+def test_colors_of_classes_are_apart() -> None:
+    colors = np.array([class_color(index) for index in range(21)], dtype=int)
+    distances = np.abs(colors[:, None] - colors[None]).sum(axis=2) + 999 * np.eye(21, dtype=int)
     assert distances.min() > 30
 
 

@@ -58,12 +58,12 @@ def test_property_text(value: object, text: str) -> None:
     assert property_text(value) == text
 
 
-def test_environment_counts_only_where_it_is_let(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TS_DECODE_INPUT_REQUEST", "false")
-    assert Config.read({}).decode_input_request
-    assert not Config.read({"enable_envvars_config": True}).decode_input_request
+def test_environment_counts_only_where_it_is_let() -> None:
+    environment = {"TS_DECODE_INPUT_REQUEST": "false"}
+    assert Config.read({}, environment).decode_input_request
+    assert not Config.read({"enable_envvars_config": True}, environment).decode_input_request
 
 
-def test_environment_stands_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TS_JOB_QUEUE_SIZE", "7")
-    assert Config.read({"enable_envvars_config": "true", "job_queue_size": 3}).job_queue_size == 7
+def test_environment_stands_before_the_file() -> None:
+    environment = {"TS_JOB_QUEUE_SIZE": "7"}
+    assert Config.read({"enable_envvars_config": "true", "job_queue_size": 3}, environment).job_queue_size == 7

@@ -258,12 +258,13 @@ class TestRespond:
         ids=["size", "phrase", "lines", "name", "value"],
     )
     def test_what_the_frontend_cannot_send_ends_the_worker(self, row: Prediction, kind: str) -> None:
-        with pytest.raises(WorkerDied, match=f"^{kind}: "):
+        with pytest.raises(WorkerDied) as raised:
             respond(row, max_response_size=10)
+        assert raised.value.death.kind == kind
 
     def test_message_longer_than_an_answer_may_be_ends_the_worker(self) -> None:
         front = frontend(max_response_size=10)
-        with pytest.raises(WorkerDied, match=r"^size: The answer has 11 bytes"):
+        with pytest.raises(WorkerDied, match="The answer has 11 bytes"):
             front.respond(received(), WorkerResponse(400, "m" * 11, ()), 0)
 
     @pytest.mark.parametrize(

@@ -111,16 +111,55 @@ def test_environment_of_the_caller_does_not_leak_in(telling: Model, monkeypatch:
     with Server(telling) as server:
         environment = server.environment
         found = told(server.predict(Request.text("x")))
-    assert found["prefix"] == str(environment.folder)
+    assert found["prefix"].endswith("/environment")
+    assert any(path.startswith(str(environment.folder)) for path in found["path"])
     assert [name for name, value in found["environment"].items() if "/the/callers/own" in value] == []
-    assert found["environment"]["PATH"].split(":")[0] == str(environment.path)
-    assert found["environment"]["VIRTUAL_ENV"] == str(environment.folder)
+    assert found["environment"]["PATH"].split(":")[0] == f"{found['prefix']}/bin"
+    assert found["environment"]["VIRTUAL_ENV"] == found["prefix"]
 
 
 def test_python3_runtime_is_that_of_the_target_too(tmp_path: Path) -> None:
     (tmp_path / "tells.py").write_text(TELLS)
     with Server(Model("tells", handler=tmp_path / "tells.py", runtime="python3")) as server:
-        assert told(server.predict(Request.text("x")))["prefix"] == str(server.environment.folder)
+        found = told(server.predict(Request.text("x")))
+        assert any(path.startswith(str(server.environment.folder)) for path in found["path"])
+
+
+INSTALLS = """
+import importlib, os, subprocess, sys
+
+def install(words):
+    program = os.path.join(sys.prefix, "bin", words[0])  # and no other's, where it is not there
+    subprocess.run([program, *words[1:], "--no-index", "--find-links", WHEELS, "tiny"], check=True)
+
+def handle(data, context):
+    if data is None:
+        if HOW:
+            install(HOW)
+            subprocess.run([sys.executable, "-m", "pip", "uninstall", "--yes", "packaging"], check=True)
+        return None
+    importlib.invalidate_caches()
+    import packaging
+    return [importlib.util.find_spec("tiny") is not None and __import__("tiny").NAME] * len(data)
+"""
+
+
+@pytest.mark.parametrize("how", [["pip", "install"], ["python", "-m", "pip", "install", "--upgrade"]], ids=" ".join)
+def test_what_a_handler_installs_goes_with_the_server(tmp_path: Path, wheels: Path, how: list[str]) -> None:
+    def served(how: list[str]) -> tuple[str, bool, Path]:
+        (tmp_path / "h.py").write_text(f"HOW, WHEELS = {how!r}, {str(wheels)!r}\n{INSTALLS}")
+        (tmp_path / "requirements.txt").write_text("pip\npackaging\n")
+        model = Model("m", handler=tmp_path / "h.py", requirements_file=tmp_path / "requirements.txt")
+        with Server(model) as server:
+            folder = server.environment.folder
+            assert folder is not None
+            return server.predict(Request.text("x")).response.text, server.has_more_packages, folder
+
+    assert served([])[:2] == ("false", False)
+    answer, has_more_packages, folder = served(how)
+    assert (answer, has_more_packages) == ("tiny", True)
+    assert not list(folder.rglob("tiny*"))
+    assert served([])[:2] == ("false", False)
 
 
 def test_models_of_one_server_share_its_environment(model: Model, declaring: Model) -> None:

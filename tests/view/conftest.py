@@ -1,4 +1,4 @@
-"""Exchanges with photographs, for every view."""
+"""Exchanges with input images, for every view."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from handlerkit.messages import Exchange, Request, Response, Run
+from handlerkit.view.shown_run import ShownRun
 
-GREY = (90, 90, 90)
+GRAY = (90, 90, 90)
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -24,14 +25,14 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 
 @pytest.fixture
 def send() -> Callable[..., Run]:
-    """Makes a Run of one exchange: an answer (bytes, an image or JSON) to a grey photograph of that size."""
+    """Makes a Run of one exchange: an answer (bytes, an image or JSON) to a gray input image of that size."""
 
     def make(
         answer: Any, size: tuple[int, int] = (100, 80), *, chunks: Any = None, headers: Any = (), **rest: Any
     ) -> Run:
-        photograph = rest.pop("photograph", None) or encoded(Image.new("RGB", size, GREY))
+        input_image = rest.pop("input_image", None) or encoded(Image.new("RGB", size, GRAY))
         asked = {"path": rest.pop("path", None), "query": rest.pop("query", "")}
-        request = Request(body=photograph, headers=(("Content-Type", "image/png"),), label="coins.png", **asked)
+        request = Request(body=input_image, headers=(("Content-Type", "image/png"),), label="coins.png", **asked)
         if isinstance(answer, Image.Image):
             answer = encoded(answer)
         elif isinstance(answer, np.ndarray):
@@ -42,6 +43,7 @@ def send() -> Callable[..., Run]:
             answer = json.dumps(answer).encode()
         arrivals = rest.pop("arrivals", None)
         response = Response(rest.pop("status", 200), "", headers, answer, chunks, arrivals=arrivals)
-        return Run((Exchange(request, response),), model="coins", **rest)
+        shown = {"shown_as": rest.pop("shown_as", ""), "geometry": rest.pop("geometry", None)}
+        return ShownRun.of(Run((Exchange(request, response),), model="coins", **rest), **shown)
 
     return make

@@ -14,8 +14,8 @@ from handlerkit.messages import Exchange, Request, Response, Run
 from handlerkit.view.preview.preview import Preview
 
 
-def photograph(width: int = 320, height: int = 240, kind: str = "JPEG") -> bytes:
-    """A picture with some structure, so that its JPEG is as large as a photograph's."""
+def input_image(width: int = 320, height: int = 240, kind: str = "JPEG") -> bytes:
+    """A picture with some structure, so that its JPEG is as large as that of a photograph."""
     y, x = np.mgrid[0:height, 0:width]
     waves = np.stack([np.sin(x / 23 + y / 31), np.sin(x / 11 - y / 47), np.cos(x / 37 + y / 17)], axis=2)
     noise = np.random.default_rng(1).normal(0, 6, (height, width, 1))

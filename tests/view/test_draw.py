@@ -6,31 +6,31 @@ from PIL import Image
 
 from handlerkit.view import draw
 
-GREY = (90, 90, 90)
+GRAY = (90, 90, 90)
 
 
 def plain(width: int = 100, height: int = 80) -> Image.Image:
-    return Image.new("RGB", (width, height), GREY)
+    return Image.new("RGB", (width, height), GRAY)
 
 
 def test_a_box_ends_one_pixel_before_x2_and_y2():
     picture = draw.boxes(plain(), [[10, 20, 50, 60]], width=2)
-    ink = draw.colour("")
-    assert [picture.getpixel(at) for at in ((10, 20), (11, 40), (49, 59), (48, 40))] == [ink] * 4
-    assert [picture.getpixel(at) for at in ((9, 40), (12, 40), (50, 40), (30, 60), (30, 40))] == [GREY] * 5
+    color = draw.color("")
+    assert [picture.getpixel(at) for at in ((10, 20), (11, 40), (49, 59), (48, 40))] == [color] * 4
+    assert [picture.getpixel(at) for at in ((9, 40), (12, 40), (50, 40), (30, 60), (30, 40))] == [GRAY] * 5
 
 
 def test_small_boxes_lie_on_large_ones():
-    inks = [(255, 0, 0), (0, 0, 255)]
-    picture = draw.boxes(plain(), [[20, 20, 40, 40], [20, 10, 90, 70]], colours=inks, width=2)
-    assert picture.getpixel((20, 30)) == inks[0]
+    colors = [(255, 0, 0), (0, 0, 255)]
+    picture = draw.boxes(plain(), [[20, 20, 40, 40], [20, 10, 90, 70]], colors=colors, width=2)
+    assert picture.getpixel((20, 30)) == colors[0]
 
 
 def test_the_image_itself_stays_as_it_is():
     image = plain()
     draw.boxes(image, [[10, 10, 40, 40]], ["coin"])
     draw.overlay(image, np.ones((80, 100), np.uint8))
-    assert image.getcolors() == [(8000, GREY)]
+    assert image.getcolors() == [(8000, GRAY)]
 
 
 def test_what_cannot_be_drawn_is_counted():
@@ -42,26 +42,26 @@ def test_what_cannot_be_drawn_is_counted():
 
 def test_a_box_whose_score_is_no_number_is_drawn_and_says_so():
     picture = draw.boxes(plain(), [[10, 30, 60, 60]], ["coin"], [float("nan")], width=2)
-    assert picture.getpixel((10, 50)) == draw.colour("coin")
+    assert picture.getpixel((10, 50)) == draw.color("coin")
     assert picture.tobytes() != draw.boxes(plain(), [[10, 30, 60, 60]], ["coin"], [0.5], width=2).tobytes()
 
 
 def test_a_label_stays_inside_the_picture():
     picture = np.asarray(draw.boxes(plain(), [[90, 70, 100, 80]], ["a coin"], font_size=11))
-    filled = (picture == draw.colour("a coin")).all(axis=2)
+    filled = (picture == draw.color("a coin")).all(axis=2)
     assert filled[:, 50:].sum() > 300
 
 
 def test_a_taken_place_moves_the_label():
     one = np.asarray(draw.boxes(plain(), [[20, 30, 80, 70]], ["coin"], font_size=11))
     two = np.asarray(draw.boxes(plain(), [[20, 30, 80, 70]] * 2, ["coin"] * 2, font_size=11))
-    ink = draw.colour("coin")
-    assert ((two == ink).all(axis=2)[32:48]).sum() > ((one == ink).all(axis=2)[32:48]).sum() + 100
+    color = draw.color("coin")
+    assert ((two == color).all(axis=2)[32:48]).sum() > ((one == color).all(axis=2)[32:48]).sum() + 100
 
 
-@pytest.mark.parametrize(("ground", "ink"), [((240, 228, 66), (0, 0, 0)), ((0, 114, 178), (255, 255, 255))])
-def test_text_contrasts_with_its_ground(ground, ink):
-    assert draw.text_colour(ground) == ink
+@pytest.mark.parametrize(("ground", "color"), [((240, 228, 66), (0, 0, 0)), ((0, 114, 178), (255, 255, 255))])
+def test_text_contrasts_with_its_ground(ground, color):
+    assert draw.text_color(ground) == color
 
 
 def test_five_hundred_boxes_and_none():
@@ -72,14 +72,14 @@ def test_five_hundred_boxes_and_none():
 
 def test_a_label_never_leaves_a_picture_that_is_too_small_for_it():
     picture = draw.boxes(plain(20, 8), [[1, 1, 6, 6]], ["a long name"], width=1)
-    assert (np.asarray(picture) == draw.colour("a long name")).all(axis=2).sum() <= 4 * 5
+    assert (np.asarray(picture) == draw.color("a long name")).all(axis=2).sum() <= 4 * 5
 
 
 def test_labels_do_not_cover_each_other():
-    from handlerkit.view.draw.labels import Labels
+    from handlerkit.view.draw.labels import LabelPainter
 
-    labels = Labels(plain(100, 140), 11)
-    assert [labels.add("coin", (20, 30, 60, 70), GREY) for _ in range(5)] == [True] * 4 + [False]
+    labels = LabelPainter(plain(100, 140), 11)
+    assert [labels.add("coin", (20, 30, 60, 70), GRAY) for _ in range(5)] == [True] * 4 + [False]
 
 
 def disc(x: int, y: int, radius: int) -> np.ndarray:
@@ -87,28 +87,28 @@ def disc(x: int, y: int, radius: int) -> np.ndarray:
     return (down - y) ** 2 + (across - x) ** 2 <= radius**2
 
 
-def test_a_mask_is_half_its_colour_inside_and_all_of_it_at_its_edge():
-    ink = (200, 10, 50)
-    picture = draw.masks(plain(), [disc(50, 40, 20)], colours=[ink], width=1)
-    assert picture.getpixel((30, 40)) == ink
+def test_a_mask_is_half_its_color_inside_and_all_of_it_at_its_edge():
+    color = (200, 10, 50)
+    picture = draw.masks(plain(), [disc(50, 40, 20)], colors=[color], width=1)
+    assert picture.getpixel((30, 40)) == color
     # 128 of 255, as PIL rounds
-    half = [(90 * 127 + channel * 128) / 255 for channel in ink]
+    half = [(90 * 127 + channel * 128) / 255 for channel in color]
     assert picture.getpixel((50, 40)) == pytest.approx(half, abs=0.6)
-    assert [picture.getpixel(at) for at in ((29, 40), (71, 40), (50, 61))] == [GREY] * 3
+    assert [picture.getpixel(at) for at in ((29, 40), (71, 40), (50, 61))] == [GRAY] * 3
 
 
 def test_small_masks_lie_on_large_ones():
-    inks = [(255, 0, 0), (0, 0, 255)]
-    picture = draw.masks(plain(), [disc(50, 40, 8), disc(50, 40, 30)], colours=inks, opacity=1)
-    assert picture.getpixel((50, 40)) == inks[0]
-    assert picture.getpixel((70, 40)) == inks[1]
+    colors = [(255, 0, 0), (0, 0, 255)]
+    picture = draw.masks(plain(), [disc(50, 40, 8), disc(50, 40, 30)], colors=colors, opacity=1)
+    assert picture.getpixel((50, 40)) == colors[0]
+    assert picture.getpixel((70, 40)) == colors[1]
 
 
 def test_masks_of_another_size_are_stretched_without_blending():
     small = np.zeros((8, 10), bool)
     small[2:4, 5:7] = True
-    picture = draw.masks(plain(), [small], colours=[(1, 2, 3)], opacity=1)
-    assert sorted(picture.getcolors()) == sorted([(8000 - 400, GREY), (400, (1, 2, 3))])
+    picture = draw.masks(plain(), [small], colors=[(1, 2, 3)], opacity=1)
+    assert sorted(picture.getcolors()) == sorted([(8000 - 400, GRAY), (400, (1, 2, 3))])
     assert [picture.getpixel(at) for at in ((50, 20), (69, 39))] == [(1, 2, 3)] * 2
 
 
@@ -125,21 +125,21 @@ def test_bounds_of_a_mask(shape):
     assert draw.mask_to_xyxy(mask) == (shape[1] // 2, shape[0] - 1, shape[1], shape[0])
 
 
-def test_heat_leaves_cold_pixels_grey_and_ends_in_bright_yellow():
+def test_heat_leaves_cold_pixels_gray_and_ends_in_bright_yellow():
     values = np.zeros((80, 100))
     values[:, 50:] = 1
     picture = draw.heat(Image.new("RGB", (100, 80), (10, 200, 60)), values, opacity=1)
-    grey = Image.new("RGB", (1, 1), (10, 200, 60)).convert("L").getpixel((0, 0))
-    assert picture.getpixel((10, 10)) == (grey,) * 3
+    gray = Image.new("RGB", (1, 1), (10, 200, 60)).convert("L").getpixel((0, 0))
+    assert picture.getpixel((10, 10)) == (gray,) * 3
     assert picture.getpixel((90, 10)) == (252, 255, 164)
 
 
 def test_heat_takes_what_is_not_finite_for_nothing():
     picture = draw.heat(plain(4, 4), np.array([[float("nan")] * 4] * 4))
-    assert picture.getcolors() == [(16, GREY)]
+    assert picture.getcolors() == [(16, GRAY)]
 
 
-def test_highlight_colours_the_pixels_and_pales_the_rest():
+def test_highlight_colors_the_pixels_and_pales_the_rest():
     where = np.zeros((80, 100), bool)
     where[10, 10] = True
     picture = draw.highlight(plain(), where)
@@ -164,40 +164,40 @@ def test_overlay_is_the_same_in_strips_and_at_once():
 def test_overlay_blends_by_class_and_leaves_the_background():
     classes = np.array([[0, 1], [1, 2]], np.uint8).repeat(4, 0).repeat(4, 1)
     picture = draw.overlay(plain(8, 8), classes, opacity=0.5)
-    half = [tuple((90 + channel) // 2 for channel in draw.colour(index)) for index in (1, 2)]
-    assert picture.getpixel((0, 0)) == GREY
+    half = [tuple((90 + channel) // 2 for channel in draw.color(index)) for index in (1, 2)]
+    assert picture.getpixel((0, 0)) == GRAY
     assert np.abs(np.subtract(picture.getpixel((7, 0)), half[0])).max() <= 1
     assert np.abs(np.subtract(picture.getpixel((7, 7)), half[1])).max() <= 1
 
 
 def test_overlay_without_a_background_covers_all():
     picture = draw.overlay(plain(4, 4), np.zeros((4, 4), int), opacity=1, background=None)
-    assert picture.getcolors() == [(16, draw.colour(0))]
+    assert picture.getcolors() == [(16, draw.color(0))]
 
 
 def test_overlay_stretches_a_map_of_another_size_without_blending():
     picture = draw.overlay(plain(100, 80), np.array([[False, True]]), opacity=1)
-    assert sorted(picture.getcolors()) == sorted([(4000, GREY), (4000, draw.colour(1))])
+    assert sorted(picture.getcolors()) == sorted([(4000, GRAY), (4000, draw.color(1))])
 
 
 def test_classes_beyond_the_palette_are_not_background():
-    assert draw.overlay(plain(4, 4), np.full((4, 4), 510), opacity=1).getpixel((0, 0)) != GREY
+    assert draw.overlay(plain(4, 4), np.full((4, 4), 510), opacity=1).getpixel((0, 0)) != GRAY
 
 
 def test_overlay_writes_a_legend():
     picture = draw.overlay(plain(200, 100), np.zeros((100, 200), np.uint8) + 1, {1: "coin"}, opacity=0)
-    assert picture.getpixel((5, 8)) == draw.colour(1)
+    assert picture.getpixel((5, 8)) == draw.color(1)
 
 
-def test_colours_follow_the_class_alone():
-    assert draw.colour("1") == draw.colour(1) == (230, 159, 0)
-    assert draw.colour("coin") == draw.colour("coin")
-    assert len({draw.colour(index) for index in range(64)}) == 64
+def test_colors_follow_the_class_alone():
+    assert draw.color("1") == draw.color(1) == (230, 159, 0)
+    assert draw.color("coin") == draw.color("coin")
+    assert len({draw.color(index) for index in range(64)}) == 64
 
 
 def test_bars_are_as_long_as_their_values():
     picture = np.asarray(draw.bars(["aa", "aa"], [1.0, 0.5]))
-    lengths = [(row == draw.colour(0)).all(axis=1).sum() for row in (picture[8], picture[picture.shape[0] // 2 + 8])]
+    lengths = [(row == draw.color(0)).all(axis=1).sum() for row in (picture[8], picture[picture.shape[0] // 2 + 8])]
     assert lengths[0] == pytest.approx(2 * lengths[1], abs=1)
 
 

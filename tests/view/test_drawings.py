@@ -101,17 +101,17 @@ def test_what_an_answer_says_is_never_markup(send, name):
 def test_a_class_map_is_placed_on_the_part_that_the_handler_cut_out(send):
     pairs = np.stack([np.ones((224, 224)), np.full((224, 224), 0.9)], axis=2).tolist()
     run = send(pairs, (640, 480))
-    blend = [(90 + channel) / 2 for channel in draw.colour(1)]
+    blend = [(90 + channel) / 2 for channel in draw.color(1)]
     assert pixel(run, (320, 240)) == pytest.approx(blend, abs=1)
     # what was cropped away is pale
     assert pixel(run, (20, 20)) == pytest.approx([90 + 0.55 * 165] * 3, abs=1)
 
 
-def test_boxes_are_drawn_where_a_shrunk_photograph_has_them(send):
+def test_boxes_are_drawn_where_a_shrunk_input_image_has_them(send):
     run = send([{"box": [400, 400, 3600, 2600], "label": "coin"}], (4000, 3000))
     image = view(run).image
     scale = image.width / 4000
-    assert image.getpixel((round(400 * scale), round(1500 * scale))) == draw.colour("coin")
+    assert image.getpixel((round(400 * scale), round(1500 * scale))) == draw.color("coin")
     assert image.getpixel((round(2000 * scale), round(1500 * scale))) == (90, 90, 90)
 
 
@@ -122,8 +122,8 @@ def test_heat_glows_where_the_values_are_high(send):
     assert right[0] > 200
 
 
-def test_a_heat_map_without_a_photograph_is_drawn_alone(send):
-    run = send([RAMP.tolist()], path="/explanations/coins", photograph=b"no picture")
+def test_a_heat_map_without_an_input_image_is_drawn_alone(send):
+    run = send([RAMP.tolist()], path="/explanations/coins", input_image=b"no picture")
     assert view(run).image.size == (300, 240)
 
 
@@ -137,7 +137,7 @@ def test_five_hundred_boxes_are_drawn_counted_and_small(send):
 
 @pytest.mark.parametrize("size", [(1, 1), (4000, 3000), (3, 4000)])
 @pytest.mark.parametrize("name", ["boxes", "segmentation", "masks", "heat", "classes"])
-def test_photographs_of_odd_sizes(send, name, size):
+def test_input_images_of_odd_sizes(send, name, size):
     body, options = CASES[name]
     shown = view(send(body, size, **options))
     assert shown.image is not None
@@ -147,10 +147,10 @@ def test_photographs_of_odd_sizes(send, name, size):
 def test_boxes_that_are_nowhere_are_said_to_be(send):
     rows = [{"label": "coin", "box": [float("nan"), 0, float("inf"), 9]}]
     assert "coin (nan,0)-(inf,9)" in view(send(rows)).text
-    assert "1 not drawn: outside the photograph, or not finite" in view(send(rows)).text
+    assert "1 not drawn: outside the input image, or not finite" in view(send(rows)).text
 
 
-def test_two_classes_of_one_model_never_share_a_colour(send):
+def test_two_classes_of_one_model_never_share_a_color(send):
     labels = {str(i): name for i, name in enumerate(("cat", "dog", "cow", "hen"))}
     rows = [{"label": name, "box": [10 * i, 0, 10 * i + 9, 9]} for i, name in enumerate(labels.values())]
     page = view(send(rows, labels=labels)).html
@@ -168,7 +168,7 @@ def test_deep_json_is_shown_as_far_as_it_goes(send):
 
 
 @pytest.mark.parametrize(("image", "kind"), [(Image.new("RGB", (400, 400)), "png"), (None, "jpeg")])
-def test_flat_pictures_are_png_and_photographs_jpeg(image, kind):
+def test_flat_pictures_are_png_and_input_images_jpeg(image, kind):
     noise = np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8)
     assert elements.encode(image or Image.fromarray(noise))[0] == kind
 
@@ -176,8 +176,8 @@ def test_flat_pictures_are_png_and_photographs_jpeg(image, kind):
 def test_names_are_written_into_a_picture_only_where_they_can_be_read(send):
     run = send([{"label": "coin", "box": [10, 40, 60, 70]}])
     one, several = view(run).image, view(type(run)(run.exchanges * 2, model="coins")).image
-    ink = [int((np.asarray(image) == draw.colour("coin")).all(axis=2).sum()) for image in (one, several)]
-    assert ink[0] > ink[1] > 0
+    count = [int((np.asarray(image) == draw.color("coin")).all(axis=2).sum()) for image in (one, several)]
+    assert count[0] > count[1] > 0
 
 
 def test_masks_lie_where_the_handler_cut_out(send):
@@ -185,8 +185,8 @@ def test_masks_lie_where_the_handler_cut_out(send):
     mask[:24] = 1
     run = send({"masks": [mask.tolist()], "labels": ["coin"]}, (640, 480), geometry=Geometry(64, (48, 48)))
     shown = view(run)
-    # 64 x 85 scaled, the middle 48 x 48 of it: (136,60)-(497,420) of the photograph
+    # 64 x 85 scaled, the middle 48 x 48 of it: (136,60)-(497,420) of the input image
     assert "coin (136,60)-(497,240)" in shown.text
-    assert shown.image.getpixel((320, 150)) == pytest.approx([(90 + c) / 2 for c in draw.colour("coin")], abs=1.5)
+    assert shown.image.getpixel((320, 150)) == pytest.approx([(90 + c) / 2 for c in draw.color("coin")], abs=1.5)
     assert shown.image.getpixel((320, 300)) == (90, 90, 90)
     assert shown.image.getpixel((20, 150)) == pytest.approx([181] * 3, abs=1)

@@ -1,4 +1,4 @@
-"""Displays in a real browser: the slider that wipes, what is left without scripts, both themes, narrow pages."""
+"""Displays in a real browser: the slider, what is left without scripts, both themes, narrow pages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def show(chromium):
 
 
 def pixel(page, selector: str, x: float, y: float) -> tuple[int, ...]:
-    """The colour at that share of an element's width and height."""
+    """The color at that share of an element's width and height."""
     picture = Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB")
     return picture.getpixel((round(x * picture.width), round(y * picture.height)))
 
@@ -49,22 +49,22 @@ def compared(send) -> str:
 
 def test_the_slider_wipes_from_before_to_after(show, compared):
     page = show(compared)
-    page.wait_for_selector(".hk-wipe")
-    assert pixel(page, ".hk-wipe", 0.25, 0.2)[0] > 150
-    assert pixel(page, ".hk-wipe", 0.75, 0.2)[2] > 150
-    page.locator(".hk-wipe input").fill("90")
-    assert pixel(page, ".hk-wipe", 0.75, 0.2)[0] > 150
-    assert pixel(page, ".hk-wipe", 0.97, 0.2)[2] > 150
+    page.wait_for_selector(".hk-slider")
+    assert pixel(page, ".hk-slider", 0.25, 0.2)[0] > 150
+    assert pixel(page, ".hk-slider", 0.75, 0.2)[2] > 150
+    page.locator(".hk-slider input").fill("90")
+    assert pixel(page, ".hk-slider", 0.75, 0.2)[0] > 150
+    assert pixel(page, ".hk-slider", 0.97, 0.2)[2] > 150
 
 
 def test_the_pictures_can_be_dragged_and_the_keys_move_the_slider(show, compared):
     page = show(compared)
-    page.wait_for_selector(".hk-wipe")
-    box = page.locator(".hk-wipe").bounding_box()
+    page.wait_for_selector(".hk-slider")
+    box = page.locator(".hk-slider").bounding_box()
     page.mouse.click(box["x"] + 0.2 * box["width"], box["y"] + 60)
-    assert pixel(page, ".hk-wipe", 0.3, 0.2)[2] > 150
+    assert pixel(page, ".hk-slider", 0.3, 0.2)[2] > 150
     page.keyboard.press("End")
-    assert pixel(page, ".hk-wipe", 0.9, 0.2)[0] > 150
+    assert pixel(page, ".hk-slider", 0.9, 0.2)[0] > 150
 
 
 def test_without_scripts_the_two_stand_side_by_side(show, compared):
@@ -85,8 +85,8 @@ def test_without_styles_both_pictures_are_there(show, compared):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable_in_both_themes(show, send, scheme):
     page = show(view(send({"cat": 0.7, "dog": 0.3})).html, color_scheme=scheme)
-    ink = page.evaluate("getComputedStyle(document.querySelector('.hk-name')).color")
-    light = np.mean([int(channel) for channel in ink.removeprefix("rgb(").rstrip(")").split(",")])
+    color = page.evaluate("getComputedStyle(document.querySelector('.hk-name')).color")
+    light = np.mean([int(channel) for channel in color.removeprefix("rgb(").rstrip(")").split(",")])
     assert light < 80 if scheme == "light" else light > 180
 
 

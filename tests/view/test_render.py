@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from handlerkit import formatting, view
+from handlerkit import view
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, Frame, LogLine, Part, Request, Response, Run
 from handlerkit.timing import Timings
 from handlerkit.view import draw, render
-from handlerkit.view.decode import views
 from handlerkit.view.html import elements
+from handlerkit.view.views import VIEWS
 
 BOXES = [{"coin": [10, 20, 50, 60], "score": 0.98}, {"ring": [60, 5, 90, 30], "score": 0.5}]
 FAILED = b'{\n  "code": 503,\n  "type": "InternalServerException",\n  "message": "Prediction failed"\n}\n'
@@ -32,7 +32,7 @@ def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def photograph(width: int = 100, height: int = 80) -> bytes:
+def input_image(width: int = 100, height: int = 80) -> bytes:
     return encoded(Image.new("RGB", (width, height), (90, 90, 90)))
 
 
@@ -48,7 +48,7 @@ def answered(body: object, kind: str | None = None, status: int = 200) -> Respon
 
 
 def run(response: Response, request: Request | None = None, calls: tuple[Call, ...] = (call(),), **rest: object) -> Run:
-    request = request or Request(body=photograph(), headers=(("Content-Type", "image/png"),), label="coins.png")
+    request = request or Request(body=input_image(), headers=(("Content-Type", "image/png"),), label="coins.png")
     return Run((Exchange(request, response),), calls, model="coins", **rest)
 
 
@@ -78,35 +78,11 @@ def steady(text: str) -> str:
 # --- text and its figures ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "0 ns"),
-        (84e-6, "84 µs"),
-        (1.2e-3, "1.2 ms"),
-        (12.34e-3, "12.3 ms"),
-        (0.1234, "123 ms"),
-        (0.9996, "1 s"),
-        (3.4, "3.4 s"),
-        (59.99, "1 min"),
-        (90, "1.5 min"),
-    ],
-)
-def test_durations(seconds, said):
-    assert formatting.duration(seconds) == said
-    assert TIMES.fullmatch(said)
-
-
-def test_sizes():
-    counts = (0, 89, 12_400, 999_960, 6_553_500)
-    assert [formatting.size(count) for count in counts] == ["0 B", "89 B", "12.4 KB", "1 MB", "6.6 MB"]
-
-
 def test_text_of_a_picture():
     body = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (303, 384, 3), np.uint8)))
     lines = view(run(answered(body, "image/png"))).text.splitlines()
     size = r"3\d\d(\.\d)? KB \(5(\.\d)? % of max_response_size\)"
-    assert re.fullmatch(rf"POST /predictions/coins  coins\.png  ->  200 image/png, {size}", lines[0])
+    assert re.fullmatch(rf"POST /predictions/coins  coins\.png as image/png  ->  200 image/png, {size}", lines[0])
     assert lines[1] == (
         "decode 84 µs  preprocess 1.2 ms  inference 5.3 ms  postprocess 2 ms  encode 90 µs  other 50 µs  total 8.7 ms"
     )
@@ -116,37 +92,37 @@ def test_text_of_a_picture():
 # --- which drawing fits -----------------------------------------------------------------------------------------------
 
 
-def test_boxes_are_drawn_on_the_request_s_photograph():
+def test_boxes_are_drawn_on_the_request_s_input_image():
     shown = view(run(answered(BOXES)))
     assert "2 boxes: coin 0.98 (10,20)-(50,60), ring 0.50 (60,5)-(90,30)" in shown.text
     # 100 pixels wide: drawn four times as large
     assert shown.image.size == (400, 320)
-    assert shown.image.getpixel((40, 200)) == draw.colour("coin")
+    assert shown.image.getpixel((40, 200)) == draw.color("coin")
     assert shown.image.getpixel((120, 200)) == (90, 90, 90)
 
 
-def test_the_model_s_labels_decide_names_and_colours():
+def test_the_model_s_labels_decide_names_and_colors():
     shown = view(run(answered([{"1": [10, 20, 50, 60], "score": 0.98}]), labels={"1": "coin"}))
     assert "coin 0.98" in shown.text
-    assert shown.image.getpixel((40, 200)) == draw.colour(1)
+    assert shown.image.getpixel((40, 200)) == draw.color(1)
 
 
-def test_a_class_map_is_laid_over_the_photograph():
+def test_a_class_map_is_laid_over_the_input_image():
     classes = np.zeros((80, 100), int)
     classes[:20] = 1
     shown = view(run(answered(classes.tolist()), labels={"0": "background", "1": "coin"}))
     assert "background 75 % (6 000 px), coin 25 % (2 000 px)" in shown.text
     assert shown.image.getpixel((5, 50)) == (90, 90, 90)
-    blend = [(90 + channel) / 2 for channel in draw.colour(1)]
+    blend = [(90 + channel) / 2 for channel in draw.color(1)]
     assert shown.image.getpixel((5, 5)) == pytest.approx(blend, abs=1)
 
 
 def test_a_class_map_of_another_size_says_so():
     shown = view(run(answered(np.ones((10, 10), int).tolist())))
-    assert "class map 10x10\nstretched to the photograph's 100x80" in shown.text
+    assert "class map 10x10\nstretched to the input image's 100x80" in shown.text
 
 
-def test_an_indexed_png_as_large_as_the_photograph_is_a_class_map():
+def test_an_indexed_png_as_large_as_the_input_image_is_a_class_map():
     body = encoded(Image.new("L", (100, 80), 1))
     shown = view(run(answered(body, "image/png"), labels={"1": "coin"}))
     assert "coin 100 % (8 000 px)" in shown.text
@@ -165,7 +141,7 @@ def test_a_cutout_lies_on_a_board():
     assert "image 30x20 PNG, RGBA" in shown.text
 
 
-def test_classes_are_bars_beside_the_photograph():
+def test_classes_are_bars_beside_the_input_image():
     shown = view(run(answered({"tabby <cat>": 0.75, "dog": 0.0004})))
     assert shown.text.splitlines()[-1] == "tabby <cat> 75 %, dog <0.1 %"
     assert 'style="width:75.0%' in shown.html
@@ -182,10 +158,10 @@ def test_short_json_is_shown_and_long_json_is_folded():
 
 
 def test_bytes_are_counted():
-    assert "5 B of bytes: 80 02 ff 00 2e" in view(run(answered(b"\x80\x02\xff\x00."), calls=())).text
+    assert "5 B: 80 02 ff 00 2e" in view(run(answered(b"\x80\x02\xff\x00."), calls=())).text
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"boxes": 3}', photograph()[:60], b"\x89PNG\r\n\x1a\n", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b'{"boxes": 3}', input_image()[:60], b"\x89PNG\r\n\x1a\n", b"[" * 100_000])
 def test_odd_answers_never_raise(body):
     assert view(run(answered(body))).image is None
 
@@ -193,19 +169,19 @@ def test_odd_answers_never_raise(body):
 @pytest.mark.parametrize(
     "request_",
     [
-        Request.json({"data": base64.b64encode(photograph()).decode()}),
-        Request.json({"instances": [{"b64": base64.b64encode(photograph()).decode()}]}),
-        Request.json("data:image/png;base64," + base64.b64encode(photograph()).decode()),
-        Request.multipart(Part("note", "hello"), Part("data", photograph(), "a.png", "image/png")),
+        Request.json({"data": base64.b64encode(input_image()).decode()}),
+        Request.json({"instances": [{"b64": base64.b64encode(input_image()).decode()}]}),
+        Request.json("data:image/png;base64," + base64.b64encode(input_image()).decode()),
+        Request.multipart(Part("note", "hello"), Part("data", input_image(), "a.png", "image/png")),
     ],
     ids=["data", "instances", "data URI", "multipart"],
 )
-def test_the_photograph_is_found_in_the_request(request_):
+def test_the_input_image_is_found_in_the_request(request_):
     assert view(run(answered(BOXES), request_)).image is not None
 
 
-@pytest.mark.parametrize("body", [b"", b"hello", photograph()[:60], b'{"data": "####"}'])
-def test_without_a_photograph_the_facts_stay(body):
+@pytest.mark.parametrize("body", [b"", b"hello", input_image()[:60], b'{"data": "####"}'])
+def test_without_an_input_image_the_facts_stay(body):
     shown = view(run(answered(BOXES), Request(body=body)))
     assert shown.image is None
     assert "2 boxes" in shown.text
@@ -255,7 +231,7 @@ def test_the_times_of_many_calls_are_folded():
 
 def test_a_page_reads_its_own_exchanges_alone(monkeypatch):
     read = []
-    monkeypatch.setattr(render, "answer", lambda run, one: read.append(one) or views.read(one))
+    monkeypatch.setattr(render, "answer", lambda run, one: read.append(one) or VIEWS.read(one))
     exchanges = tuple(run(answered([number])).exchanges[0] for number in range(5000))
     shown = view(Run(exchanges, (), model="coins"), page=417)
     assert read == list(exchanges[4992:])
@@ -284,17 +260,18 @@ def test_a_load_error_shows_its_cause_and_the_answer_to_registering():
     response = answered({"code": 500, "message": "Failed to start workers"}, "application/json", 500)
     problem = LoadError("coins does not load", response=response, error=failed.error, findings=failed.findings)
     shown = view(problem)
-    assert shown.text.splitlines()[:2] == ["coins does not load", "registering it answers 500 Failed to start workers"]
+    answers = "registering the model answers 500 Failed to start workers"
+    assert shown.text.splitlines()[:2] == ["coins does not load", answers]
     assert "KeyError" in shown.text
     assert "Read &#x27;data&#x27;." in shown.html
 
 
 def test_a_report_is_a_table_of_verdicts():
-    from handlerkit.verify import Difference, Report, Row
+    from handlerkit.verify import ComparedResponse, Difference, Report
 
     rows = (
-        Row("coins.png", "identical", (), ("x-request-id",)),
-        Row("a<b", "different", (Difference("body[0]", "0.98", "0.97"),), ()),
+        ComparedResponse("coins.png", "identical", (), ("x-request-id",)),
+        ComparedResponse("a<b", "different", (Difference("body[0]", "0.98", "0.97"),), ()),
     )
     shown = view(Report("Server", rows, broken(), broken()))
     assert shown.text.splitlines()[0] == "1 of 2 answers differ on Server"

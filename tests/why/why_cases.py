@@ -12,26 +12,16 @@ from handlerkit import why
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Finding, Request
 from handlerkit.model import Model
-from handlerkit.why.rules import loading, raised, warnings
+from handlerkit.why import warnings
+from handlerkit.why.evidence import Rule
+from handlerkit.why.rules import answers, loading, raised, return_value
 
 CLASS = "class H:\n    def initialize(self, context): pass\n    def handle(self, data, context):\n        "
 BASE = "from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler): pass\n"
 NET = Path(__file__).parents[1] / "golden" / "nets"
 
-#: Where each list of rules is looked up, and the rules that stand alone.
-LISTS = [
-    (loading, "LOAD_RULES"),
-    (raised, "RAISE_RULES"),
-    (why, "ANSWER_RULES"),
-    (why, "RETURN_RULES"),
-    (why, "REMOTE_RETURN_RULES"),
-    (warnings, "ASKED_RULES"),
-    (warnings, "NOTED_RULES"),
-    (warnings, "ROW_RULES"),
-    (warnings, "METRIC_RULES"),
-    (warnings, "QUIET_ENVELOPE_RULES"),
-]
-ALONE = ["batch_waits", "late_head", "timeout_not_in_force"]
+#: The files whose rules explain a failure.
+CAUSES = (loading, raised, answers, return_value)
 
 
 @dataclass(frozen=True)
@@ -41,16 +31,16 @@ class Case:
     rule: str
     name: str
     source: str
-    what: str
+    message: str
     where: str = ""
-    change: str = ""
+    fix: str = ""
     request: Request | tuple[Request, ...] = field(default_factory=lambda: Request.json({"a": 1}))
     model: dict[str, Any] = field(default_factory=dict)
     worker: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.rule}-{self.what[:30]}"
+        return f"{self.rule}-{self.message[:30]}"
 
 
 def body(statement: str) -> str:
@@ -73,29 +63,29 @@ def start(case: Case, folder: Path) -> Worker:
 
 
 def watched(names: list[str]) -> Iterator[tuple[Any, str, Any]]:
-    """(module, attribute, value): the catalogue with rules that tell their name when they give a finding."""
+    """(module, attribute, value): the catalogue with rules that add their name to `names` when they give a finding."""
 
-    def telling(rule: Any) -> Any:
+    def telling(rule: Rule) -> Rule:
         @functools.wraps(rule)
-        def rule_that_tells(seen: why.Evidence) -> Finding | None:
-            found: Finding | None = rule(seen)
+        def rule_that_tells(evidence: why.Evidence) -> Finding | None:
+            found = rule(evidence)
             names.extend([rule.__name__] if found else [])
             return found
 
         return rule_that_tells
 
-    for module, attribute in LISTS:
-        yield module, attribute, tuple(map(telling, getattr(module, attribute)))
-    for attribute in ALONE:
-        yield warnings, attribute, telling(getattr(warnings, attribute))
+    for module in CAUSES:
+        yield module, "RULES", tuple(map(telling, module.RULES))
+    subjects = [subject._replace(rules=tuple(map(telling, subject.rules))) for subject in warnings.SUBJECTS]
+    yield warnings, "SUBJECTS", subjects
 
 
 def check(case: Case, finding: Finding) -> None:
     """The finding is the case's, names a place where there is one, and is made of whole sentences."""
     assert finding.name == case.name
-    assert case.what in finding.message
+    assert case.message in finding.message
     assert finding.where.startswith(case.where)
     assert bool(finding.where) == bool(case.where)
-    assert case.change in finding.fix
+    assert case.fix in finding.fix
     assert all(text.endswith((".", "?")) for text in (finding.message, finding.fix or ".", finding.effect)), finding
     assert "0x7" not in finding.message

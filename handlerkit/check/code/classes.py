@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from handlerkit.check.code.source import Source, dotted
+from handlerkit.check.code.source import SourceFile, dotted
 
 
-def classes(source: Source) -> list[str]:
+def classes(source: SourceFile) -> list[str]:
     """The names of the classes that a file is sure to define, one for each name under which a class is found."""
     found: list[str] = []
     for node in source.tree.body:
@@ -32,7 +32,7 @@ def _makes_class(call: ast.Call) -> bool:
 _MAKERS = {"namedtuple", "NamedTuple", "Enum", "IntEnum", "StrEnum", "Flag"}
 
 
-def may_have_more(source: Source) -> bool:
+def may_have_more(source: SourceFile) -> bool:
     """Whether it may define a class in another way: in a condition, by a call, a decorator that gives another, or a
     name that is not seen."""
     if source.is_open or source.problem is not None:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from handlerkit.check.code.conditions import verdict
-from handlerkit.check.code.source import Function, Source, argument, dotted, text_of
+from handlerkit.check.code.source import Function, SourceFile, argument, dotted, text_of
 
 #: Bytes of code that are looked into, which takes some seconds; an archive from elsewhere may hold any number.
 _MOST = 1 << 20
@@ -56,7 +56,7 @@ class Import:
         level: the dots before it.
     """
 
-    source: Source
+    source: SourceFile
     node: ast.AST
     module: str
     name: str = ""
@@ -87,14 +87,14 @@ class Program:
     def __init__(
         self,
         files: Mapping[str, int],
-        read: Callable[[str], Source],
+        read: Callable[[str], SourceFile],
         roots: Collection[str],
         entry: str,
         python: tuple[int, int],
     ) -> None:
         self.python = python
         #: The files that are reached, by name.
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[str, SourceFile] = {}
         #: The files that are reached and not looked into, as there is too much code.
         self.unread: list[str] = []
         #: Every import that can run.
@@ -104,14 +104,14 @@ class Program:
         #: Whether the code unpacks an archive, in which modules may be.
         self.unpacks = False
         #: The calls that run pip install, each with its words.
-        self.pip_calls: list[tuple[Source, ast.Call, list[str]]] = []
+        self.pip_calls: list[tuple[SourceFile, ast.Call, list[str]]] = []
         self._files = files
         self._read = read
         self._left = _MOST
         self._used = set(ENTRY_POINTS | {entry})
         self._modules: dict[str, str] = {}  # file -> the module as which it is imported
         self._live: dict[str, dict[ast.AST, None]] = {}
-        self._waiting: list[tuple[Source, Function]] = []
+        self._waiting: list[tuple[SourceFile, Function]] = []
         for root in roots:
             self._reach(root.removesuffix(".py").replace("/", "."), root)
         self._run()
@@ -134,25 +134,25 @@ class Program:
                 for statement in function.body:
                     self._visit(source, statement)
 
-    def nodes(self, *kinds: type[_Node]) -> Iterator[tuple[Source, _Node]]:
+    def nodes(self, *kinds: type[_Node]) -> Iterator[tuple[SourceFile, _Node]]:
         """The nodes of these kinds that can run, each with its file."""
         for source in self.sources.values():
             yield from ((source, node) for node in self.nodes_of(source, *kinds))
 
-    def nodes_of(self, source: Source, *kinds: type[_Node]) -> Iterator[_Node]:
+    def nodes_of(self, source: SourceFile, *kinds: type[_Node]) -> Iterator[_Node]:
         """Those of one file."""
         return (node for node in self._live[source.file] if isinstance(node, kinds))
 
-    def runs(self, source: Source, node: ast.AST) -> bool:
+    def runs(self, source: SourceFile, node: ast.AST) -> bool:
         """Whether a node can run."""
         return node in self._live.get(source.file, ())
 
-    def loading(self, source: Source, node: ast.AST) -> bool:
+    def loading(self, source: SourceFile, node: ast.AST) -> bool:
         """Whether a node runs while the handler is loaded, as far as the name of its function says."""
         function = source.function(node)
         return function is None or function.name in _LOADING
 
-    def asked(self, source: Source, node: ast.AST) -> bool:
+    def asked(self, source: SourceFile, node: ast.AST) -> bool:
         """Whether it runs only where a condition has asked for what is there: find_spec, hasattr, HAS_CV2."""
         tests = [outer.test for outer in source.around(node) if isinstance(outer, ast.If | ast.IfExp)]
         return any(_ASKING.search(ast.unparse(test)) for test in tests if verdict(test, self.python) is None)
@@ -245,7 +245,7 @@ class Program:
 
     # --- what runs ---------------------------------------------------------------------------------------------------
 
-    def _visit(self, source: Source, node: ast.AST) -> None:
+    def _visit(self, source: SourceFile, node: ast.AST) -> None:
         """Take a node, and those in it, for running; the bodies of functions wait until they are used."""
         live = self._live[source.file]
         waiting = [node]
@@ -255,7 +255,7 @@ class Program:
             self._note(source, node)
             waiting += reversed(list(self._parts(source, node)))
 
-    def _parts(self, source: Source, node: ast.AST) -> Iterator[ast.AST]:
+    def _parts(self, source: SourceFile, node: ast.AST) -> Iterator[ast.AST]:
         if isinstance(node, Function):
             self._waiting.append((source, node))
             yield from node.decorator_list
@@ -269,7 +269,7 @@ class Program:
         else:
             yield from ast.iter_child_nodes(node)
 
-    def _note(self, source: Source, node: ast.AST) -> None:
+    def _note(self, source: SourceFile, node: ast.AST) -> None:
         if isinstance(node, ast.Name):
             self._used.add(node.id)
         elif isinstance(node, ast.Attribute):
@@ -288,7 +288,7 @@ class Program:
         elif isinstance(node, ast.Call):
             self._note_call(source, node)
 
-    def _note_call(self, source: Source, node: ast.Call) -> None:
+    def _note_call(self, source: SourceFile, node: ast.Call) -> None:
         self.unpacks |= isinstance(node.func, ast.Attribute | ast.Name) and _last(node.func) in _UNPACKERS
         name = text_of(argument(node, 0, "name")) if dotted(node.func) in _IMPORTERS else None
         if name and not name.startswith("."):
@@ -303,7 +303,7 @@ class Program:
         self.imports.append(found)
         self._import(found)
 
-    def _from(self, source: Source, node: ast.ImportFrom, name: str) -> Import:
+    def _from(self, source: SourceFile, node: ast.ImportFrom, name: str) -> Import:
         module, level = node.module or "", node.level
         if not level:
             return Import(source, node, module, name)
@@ -316,7 +316,7 @@ class Program:
             return Import(source, node, f"{'.' * level}{module}", name, level)
         return Import(source, node, absolute, name, level)
 
-    def _is_used(self, source: Source, function: Function) -> bool:
+    def _is_used(self, source: SourceFile, function: Function) -> bool:
         name = function.name
         if name in self._used or (name.startswith("__") and name.endswith("__")):
             return True

@@ -10,7 +10,7 @@ from functools import cached_property
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-class Source:
+class SourceFile:
     """A Python file.
 
     Attributes:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from handlerkit.check.code.source import Function, Source, text_of
+from handlerkit.check.code.source import Function, SourceFile, text_of
 
 Root = Literal["model_dir", "cwd", "absolute", "home"]
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
@@ -48,7 +48,7 @@ class Place:
         )
 
 
-def place_of(source: Source, node: ast.AST | None, depth: int = 0) -> Place | None:
+def place_of(source: SourceFile, node: ast.AST | None, depth: int = 0) -> Place | None:
     """The path that an expression gives; None where that is not known."""
     if node is None or depth > _DEPTH:
         return None
@@ -72,7 +72,7 @@ def place_of(source: Source, node: ast.AST | None, depth: int = 0) -> Place | No
     return None
 
 
-def default_of(source: Source, node: ast.expr) -> ast.expr | None:
+def default_of(source: SourceFile, node: ast.expr) -> ast.expr | None:
     """The default of an environment variable that an expression, or the name that stands for it, asks for."""
     if isinstance(node, ast.Name) and (value := _assigned(source, node)) is not None:
         return default_of(source, value)
@@ -95,7 +95,7 @@ def _put_together(left: Place, text: str, root: Root) -> Place | None:
     return Place(left.root, left.text + text)
 
 
-def _of_parts(source: Source, node: ast.JoinedStr, depth: int) -> Place | None:
+def _of_parts(source: SourceFile, node: ast.JoinedStr, depth: int) -> Place | None:
     found: Place | None = None
     for part in node.values:
         value = part.value if isinstance(part, ast.FormattedValue) else part
@@ -108,7 +108,7 @@ def _of_parts(source: Source, node: ast.JoinedStr, depth: int) -> Place | None:
     return found
 
 
-def _of_name(source: Source, node: ast.Name, depth: int) -> Place | None:
+def _of_name(source: SourceFile, node: ast.Name, depth: int) -> Place | None:
     if node.id == "__file__":
         return Place("model_dir", source.file)
     value = _assigned(source, node)
@@ -117,7 +117,7 @@ def _of_name(source: Source, node: ast.Name, depth: int) -> Place | None:
     return Place("model_dir", "") if node.id == "model_dir" and node.id not in source.names else None
 
 
-def _of_attribute(source: Source, node: ast.Attribute, depth: int) -> Place | None:
+def _of_attribute(source: SourceFile, node: ast.Attribute, depth: int) -> Place | None:
     if node.attr == "parent":
         inner = place_of(source, node.value, depth + 1)
         return inner.parent() if inner is not None else None
@@ -128,7 +128,7 @@ def _of_attribute(source: Source, node: ast.Attribute, depth: int) -> Place | No
     return Place("model_dir", "") if node.attr == "model_dir" else None
 
 
-def _of_call(source: Source, node: ast.Call, depth: int) -> Place | None:
+def _of_call(source: SourceFile, node: ast.Call, depth: int) -> Place | None:
     name, arguments = source.name(node.func), node.args
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if name in ("os.getcwd", "pathlib.Path.cwd"):
@@ -151,7 +151,7 @@ def _of_call(source: Source, node: ast.Call, depth: int) -> Place | None:
     return None
 
 
-def _joined(source: Source, nodes: list[ast.expr], depth: int) -> Place | None:
+def _joined(source: SourceFile, nodes: list[ast.expr], depth: int) -> Place | None:
     found: Place | None = None
     for node in nodes:
         one = place_of(source, node, depth + 1)
@@ -161,7 +161,7 @@ def _joined(source: Source, nodes: list[ast.expr], depth: int) -> Place | None:
     return found
 
 
-def _assigned(source: Source, node: ast.Name) -> ast.expr | None:
+def _assigned(source: SourceFile, node: ast.Name) -> ast.expr | None:
     """The value of a name that is assigned once, in the function around the use or else in the file."""
     function = source.function(node)
     while function is not None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Source, dotted, keyword, text_of
+from handlerkit.check.code.source import SourceFile, dotted, keyword, text_of
 from handlerkit.check.rules.effects import shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
@@ -34,7 +34,7 @@ def newer_arguments(subject: Subject, target: Target) -> Iterator[Finding]:
         yield Finding("newer_python", message, source.place(node), when(program, source, node), fix)
 
 
-def _newer(source: Source, node: ast.Call) -> tuple[tuple[int, int], str, str] | None:
+def _newer(source: SourceFile, node: ast.Call) -> tuple[tuple[int, int], str, str] | None:
     """The version that takes a call's arguments, what that is about, and what to write; None for one that all take."""
     name = source.name(node.func)
     text = text_of(node.args[0]) if node.args else None
@@ -70,7 +70,7 @@ def type_hints(subject: Subject, target: Target) -> Iterator[Finding]:
             break
 
 
-def _hinted(program: Program, name: str) -> Iterator[tuple[Source, ast.BinOp]]:
+def _hinted(program: Program, name: str) -> Iterator[tuple[SourceFile, ast.BinOp]]:
     """The unions in the annotations of a class's attributes."""
     for source in program.sources.values():
         for kind in source.tree.body:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from handlerkit.check.code.source import Function, Source
+from handlerkit.check.code.source import Function, SourceFile
 from handlerkit.check.rules.effects import shown
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
@@ -36,7 +36,7 @@ def one_answer(subject: Subject, target: Target) -> Iterator[Finding]:
             return
 
 
-def _answering(source: Source, entry: str) -> list[Function]:
+def _answering(source: SourceFile, entry: str) -> list[Function]:
     """The functions whose lists TorchServe gives to the clients."""
     for node in source.tree.body:
         if isinstance(node, Function) and node.name == entry:
@@ -48,14 +48,14 @@ def _answering(source: Source, entry: str) -> list[Function]:
     return [methods[name] for name in ("handle", "postprocess") if name == "handle" or name in calls & methods.keys()]
 
 
-def _reading(source: Source) -> list[Function]:
+def _reading(source: SourceFile) -> list[Function]:
     """The functions that are given the requests."""
     methods = _methods(source)
     functions = [node for node in source.tree.body if isinstance(node, Function) and node.name == "handle"]
     return functions or [methods[name] for name in ("handle", "preprocess") if name in methods]
 
 
-def _methods(source: Source) -> dict[str, Function]:
+def _methods(source: SourceFile) -> dict[str, Function]:
     """Those of the one class that the file defines."""
     kinds = [node for node in source.tree.body if isinstance(node, ast.ClassDef)]
     return {node.name: node for node in kinds[0].body if isinstance(node, Function)} if len(kinds) == 1 else {}
@@ -71,7 +71,7 @@ def _is_one(value: ast.expr | None) -> bool:
     return isinstance(over, ast.Subscript) and ast.unparse(over.slice) == ":1"
 
 
-def _is_always(source: Source, node: ast.Return, function: Function) -> bool:
+def _is_always(source: SourceFile, node: ast.Return, function: Function) -> bool:
     """Whether it is what the function returns whatever it is given, and not an inner function's."""
     return source.function(node) is function and not source.conditional(node)
 

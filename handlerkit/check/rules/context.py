@@ -6,7 +6,7 @@ import ast
 import difflib
 from collections.abc import Iterator
 
-from handlerkit.check.code.source import Function, Source, dotted
+from handlerkit.check.code.source import Function, SourceFile, dotted
 from handlerkit.check.rules.effects import when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
@@ -53,7 +53,7 @@ def context_names(subject: Subject, target: Target) -> Iterator[Finding]:
         yield Finding("context_name", message, source.place(node), when(program, source, node), fix)
 
 
-def _is_context(source: Source, node: ast.expr) -> bool:
+def _is_context(source: SourceFile, node: ast.expr) -> bool:
     """Whether it is the last argument of initialize(self, context) or handle(self, data, context), or self.context if
     nothing else is stored there."""
     if dotted(node) == "self.context":

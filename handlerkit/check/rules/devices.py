@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Function, Source, dotted, text_of
+from handlerkit.check.code.source import Function, SourceFile, dotted, text_of
 from handlerkit.check.rules.effects import after, shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
@@ -69,7 +69,7 @@ def _device(call: ast.Call) -> str | None:
     return None
 
 
-def _is_asked(program: Program, source: Source, node: ast.AST) -> bool:
+def _is_asked(program: Program, source: SourceFile, node: ast.AST) -> bool:
     """Whether some condition around it, or a way out before it, asks for a device."""
     for outer in source.around(node):
         tests = [test for test in _tests(outer) if all(inner is not node for inner in ast.walk(test))]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Source, argument, keyword, text_of
+from handlerkit.check.code.source import SourceFile, argument, keyword, text_of
 from handlerkit.check.code.values import default_of, place_of
 from handlerkit.check.rules.effects import after, listed, shown, when
 from handlerkit.check.subject import Subject
@@ -59,7 +59,7 @@ def pip_installs(subject: Subject, target: Target) -> Iterator[Finding]:
         yield Finding("download", message, source.place(node), effect, fix, "warning")
 
 
-def _fetched(subject: Subject, program: Program, source: Source, node: ast.Call) -> str | None:
+def _fetched(subject: Subject, program: Program, source: SourceFile, node: ast.Call) -> str | None:
     """What a call fetches; None for one that fetches nothing, as far as its text says."""
     name = source.name(node.func)
     last = name.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
@@ -75,19 +75,19 @@ def _fetched(subject: Subject, program: Program, source: Source, node: ast.Call)
     return None
 
 
-def _hub_name(subject: Subject, source: Source, node: ast.Call) -> str | None:
+def _hub_name(subject: Subject, source: SourceFile, node: ast.Call) -> str | None:
     """The name of a model of the hub: a text that is no folder of the archive."""
     given = argument(node, 0, "pretrained_model_name_or_path") or keyword(node, "model") or keyword(node, "repo_id")
     return _named(subject, source, given)
 
 
-def _pipelines(source: Source) -> tuple[str, ...]:
+def _pipelines(source: SourceFile) -> tuple[str, ...]:
     """How a file names torchaudio.pipelines."""
     names = [name for name, meant in source.aliases.items() if meant == "torchaudio.pipelines"]
     return ("torchaudio.pipelines.", *(f"{name}." for name in names))
 
 
-def _dataset(subject: Subject, source: Source, node: ast.Call) -> str | None:
+def _dataset(subject: Subject, source: SourceFile, node: ast.Call) -> str | None:
     """The name of a data set of the hub; names of formats read local files."""
     found = _named(subject, source, argument(node, 0, "path"))
     return None if found is None or found.strip("'") in _FORMATS else f"the data set {found}"
@@ -96,13 +96,13 @@ def _dataset(subject: Subject, source: Source, node: ast.Call) -> str | None:
 _FORMATS = {"csv", "json", "parquet", "text", "arrow", "pandas", "imagefolder", "audiofolder", "webdataset", "xml"}
 
 
-def _encoding(subject: Subject, source: Source, node: ast.Call) -> str | None:
+def _encoding(subject: Subject, source: SourceFile, node: ast.Call) -> str | None:
     if b"TIKTOKEN_CACHE_DIR" in source.text:
         return None
     return f"the encoding {text_of(argument(node, 0, 'encoding_name')) or 'that is named'}"
 
 
-def _named(subject: Subject, source: Source, node: ast.expr | None) -> str | None:
+def _named(subject: Subject, source: SourceFile, node: ast.expr | None) -> str | None:
     if node is None:
         return None
     if (value := default_of(source, node)) is not None:
@@ -114,28 +114,28 @@ def _named(subject: Subject, source: Source, node: ast.expr | None) -> str | Non
     return None if held else repr(place.text)
 
 
-def _first(*names: str) -> Callable[[Subject, Source, ast.Call], str | None]:
+def _first(*names: str) -> Callable[[Subject, SourceFile, ast.Call], str | None]:
     """What the first argument names, or one of these keywords."""
 
-    def fetched(subject: Subject, source: Source, node: ast.Call) -> str | None:
+    def fetched(subject: Subject, source: SourceFile, node: ast.Call) -> str | None:
         given = node.args[0] if node.args else next((one.value for one in node.keywords if one.arg in names), None)
         return _named(subject, source, given)
 
     return fetched
 
 
-def _url(subject: Subject, source: Source, node: ast.Call) -> str | None:
+def _url(subject: Subject, source: SourceFile, node: ast.Call) -> str | None:
     place = place_of(source, node.args[0] if node.args else keyword(node, "url"))
     return repr(place.text) if place is not None and _URL.match(place.text) else "what a URL names"
 
 
-def _torch_hub(subject: Subject, source: Source, node: ast.Call) -> str | None:
+def _torch_hub(subject: Subject, source: SourceFile, node: ast.Call) -> str | None:
     if text_of(keyword(node, "source")) == "local":
         return None
     return repr(text_of(argument(node, 0, "repo_or_dir")) or "a model")
 
 
-def _pipeline(subject: Subject, source: Source, node: ast.Call) -> str | None:
+def _pipeline(subject: Subject, source: SourceFile, node: ast.Call) -> str | None:
     model = argument(node, 1, "model")
     if model is None:
         task = text_of(argument(node, 0, "task"))
@@ -143,7 +143,7 @@ def _pipeline(subject: Subject, source: Source, node: ast.Call) -> str | None:
     return _named(subject, source, model)
 
 
-def _pretrained(subject: Subject, source: Source, node: ast.Call) -> str | None:
+def _pretrained(subject: Subject, source: SourceFile, node: ast.Call) -> str | None:
     given = keyword(node, "pretrained")
     named = text_of(given)
     if isinstance(given, ast.Constant) and given.value is True:
@@ -151,7 +151,7 @@ def _pretrained(subject: Subject, source: Source, node: ast.Call) -> str | None:
     return _named(subject, source, given) if named else None
 
 
-def _always(what: str) -> Callable[[Subject, Source, ast.Call], str | None]:
+def _always(what: str) -> Callable[[Subject, SourceFile, ast.Call], str | None]:
     return lambda subject, source, node: what
 
 

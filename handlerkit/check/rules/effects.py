@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Source
+from handlerkit.check.code.source import SourceFile
 from handlerkit.check.subject import Subject
 from handlerkit.why.evidence import LOAD
 
@@ -15,7 +15,7 @@ __all__ = ["LOAD", "REQUEST", "fails", "listed", "when"]
 REQUEST = "The request that comes to this line is answered 503, with every request of its batch."
 
 
-def when(program: Program, source: Source, node: ast.AST) -> str:
+def when(program: Program, source: SourceFile, node: ast.AST) -> str:
     """What comes of an exception on this line."""
     return LOAD if program.loading(source, node) else REQUEST
 

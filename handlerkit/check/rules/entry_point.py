@@ -10,7 +10,7 @@ from handlerkit.check.code.source import dotted
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
-from handlerkit.why.rules.loading import counted, lacking
+from handlerkit.why.rules.loading import class_count_finding, missing_method
 from handlerkit.why.rules.settings import entry_point
 
 
@@ -30,7 +30,7 @@ def class_count(subject: Subject, target: Target) -> Iterator[Finding]:
         return
     found = classes(source)
     if len(found) > 1 or (not found and not may_have_more(source)):
-        yield counted(found)
+        yield class_count_finding(found)
 
 
 def methods(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -54,7 +54,7 @@ def methods(subject: Subject, target: Target) -> Iterator[Finding]:
         return
     for method in ("handle", "initialize"):
         if method not in names:
-            yield lacking(method)
+            yield missing_method(method)
             return
 
 

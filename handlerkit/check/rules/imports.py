@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from handlerkit.check.code import standard_library
 from handlerkit.check.code.program import Import, Program
-from handlerkit.check.code.source import Source, dotted, text_of
+from handlerkit.check.code.source import SourceFile, dotted, text_of
 from handlerkit.check.packages import Packages, Verdict
 from handlerkit.check.rules.effects import when
 from handlerkit.check.rules.shadows import lacks, stands_before
@@ -313,7 +313,7 @@ def _has_other(attempt: _Attempt, program: Program, packages: Packages) -> bool:
     return False
 
 
-def _unguarded_use(program: Program, source: Source, attempt: _Attempt, name: str) -> ast.AST | None:
+def _unguarded_use(program: Program, source: SourceFile, attempt: _Attempt, name: str) -> ast.AST | None:
     """The first use of a name that may be missing, if nothing in the program asks whether it is there: a condition on
     the name itself, or on a flag that the try statement sets."""
     flags = {name}

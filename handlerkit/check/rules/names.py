@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from symtable import SymbolTable, symtable
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Function, Source
+from handlerkit.check.code.source import Function, SourceFile
 from handlerkit.check.rules.effects import when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
@@ -47,7 +47,7 @@ def undefined_names(subject: Subject, target: Target) -> Iterator[Finding]:
                 yield Finding("undefined_name", message, place, effect, fix, severity)
 
 
-def _undefined(program: Program, source: Source) -> Iterator[tuple[str, ast.Name]]:
+def _undefined(program: Program, source: SourceFile) -> Iterator[tuple[str, ast.Name]]:
     """The names, each with its uses that can run, in the order in which they stand."""
     known = {name for name in dir(builtins) if name not in _OF_NOTEBOOKS} | _OF_MODULES | _OF_SITE | _NEWER
     known |= source.names
@@ -87,7 +87,7 @@ def _globals(scope: SymbolTable) -> Iterator[str]:
             yield symbol.get_name()
 
 
-def _is_local(source: Source, node: ast.Name) -> bool:
+def _is_local(source: SourceFile, node: ast.Name) -> bool:
     """Whether a scope around the use binds the name, where another scope lacks it."""
     for outer in source.around(node):
         if any(getattr(one, "name", "") == node.id for one in getattr(outer, "type_params", ())):  # def first[T](x: T)
@@ -110,7 +110,7 @@ def _is_local(source: Source, node: ast.Name) -> bool:
     return False
 
 
-def _is_annotation(source: Source, node: ast.AST) -> bool:
+def _is_annotation(source: SourceFile, node: ast.AST) -> bool:
     """Whether it stands in an annotation that is not evaluated: of a local variable, or postponed."""
     inner, postponed = node, source.postponed
     for outer in source.around(node):
@@ -124,7 +124,7 @@ def _is_annotation(source: Source, node: ast.AST) -> bool:
     return False
 
 
-def _is_set_from_outside(program: Program, source: Source) -> bool:
+def _is_set_from_outside(program: Program, source: SourceFile) -> bool:
     """Whether other code puts names into the module: setattr(helper, ...), helper.NAME = ..."""
     module = source.file.removesuffix(".py").rpartition("/")[2]
     for other, node in program.nodes(ast.Attribute, ast.Call):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from handlerkit.check.code.source import Source
+from handlerkit.check.code.source import SourceFile
 from handlerkit.check.rules.effects import when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
@@ -139,8 +139,8 @@ def _has_module(folder: Path, name: str) -> bool:
 
 
 @cache
-def _source(file: Path, changed: int) -> Source:
-    return Source(file.name, file.read_bytes())
+def _source(file: Path, changed: int) -> SourceFile:
+    return SourceFile(file.name, file.read_bytes())
 
 
 def _lacks(file: Path, name: str, making: tuple[bytes, ...] = _MAKING) -> bool:

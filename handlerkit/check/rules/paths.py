@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Source, argument, dotted, text_of
+from handlerkit.check.code.source import SourceFile, argument, dotted, text_of
 from handlerkit.check.code.values import Place, place_of
 from handlerkit.check.rules.effects import after, shown, when
 from handlerkit.check.subject import Subject
@@ -83,7 +83,7 @@ _SETTERS = {"os.getenv", "os.environ.get", "os.environ.setdefault", "os.environ.
 class _Reading(NamedTuple):
     """A call that reads a file, for sure or as it seems, and the file that it reads as far as that is known."""
 
-    source: Source
+    source: SourceFile
     node: ast.Call
     place: Place
     is_sure: bool = True
@@ -93,7 +93,7 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
     """Paths of a person's machine, and files that are read outside the archive."""
     program = subject.program(target.python)
     asked = _asked_for(program)
-    seen: dict[str, tuple[Source, ast.expr]] = {}
+    seen: dict[str, tuple[SourceFile, ast.expr]] = {}
     for reading in _readings(program):
         if reading.place.root == "absolute" and not _OF_SYSTEM.match(reading.place.text):
             seen.setdefault(reading.place.text, (reading.source, reading.node))
@@ -246,7 +246,7 @@ def _given(program: Program) -> Iterator[_Reading]:
             yield _Reading(source, node, place, is_sure=False)
 
 
-def _handed(program: Program) -> Iterator[tuple[Source, ast.Call, Place]]:
+def _handed(program: Program) -> Iterator[tuple[SourceFile, ast.Call, Place]]:
     """Calls of functions that may do anything with a path in model_dir that they are given."""
     for source, node in program.nodes(ast.Call):
         name, method = source.name(node.func), _method(node)
@@ -275,7 +275,7 @@ def _makings(program: Program) -> Iterator[_Reading]:
             yield _Reading(source, node, place)
 
 
-def _is_path(source: Source, node: ast.expr) -> bool:
+def _is_path(source: SourceFile, node: ast.expr) -> bool:
     """Whether an expression is a pathlib.Path, as far as its text says; zip files have an open() too."""
     place = place_of(source, node)
     return place is not None and not isinstance(node, ast.Constant)
@@ -336,7 +336,7 @@ def _method(node: ast.Call) -> str:
 # --- what is written down ---------------------------------------------------------------------------------------------
 
 
-def _names_file(source: Source, node: ast.Constant, text: str) -> bool:
+def _names_file(source: SourceFile, node: ast.Constant, text: str) -> bool:
     """Whether a text that looks like a path is one: by its own form, by the function that it is given to, or by the
     name that it is given to. Routes and patterns are none."""
     if re.search(r"\w\.\w{1,11}$", text) or text.startswith("~") or _WINDOWS.match(text):
@@ -359,7 +359,7 @@ def _names_file(source: Source, node: ast.Constant, text: str) -> bool:
     return False
 
 
-def _is_setting(source: Source, node: ast.AST) -> bool:
+def _is_setting(source: SourceFile, node: ast.AST) -> bool:
     """Whether a path is where something may be kept: the value or the default of an environment variable, a cache."""
     if isinstance(source.parents.get(node), ast.Compare):
         return True
@@ -375,11 +375,11 @@ def _is_setting(source: Source, node: ast.AST) -> bool:
     return False
 
 
-def _is_environ(source: Source, node: ast.expr) -> bool:
+def _is_environ(source: SourceFile, node: ast.expr) -> bool:
     return isinstance(node, ast.Subscript) and source.name(node.value) == "os.environ"
 
 
-def _asks_for_home(source: Source, node: ast.expr) -> bool:
+def _asks_for_home(source: SourceFile, node: ast.expr) -> bool:
     if isinstance(node, ast.Subscript):
         return source.name(node.value) == "os.environ" and text_of(node.slice) in ("HOME", "USERPROFILE")
     if not isinstance(node, ast.Call):

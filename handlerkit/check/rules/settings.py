@@ -30,7 +30,7 @@ def config(subject: Subject, target: Target) -> Iterator[Finding]:
     if not isinstance(name, str) or name not in subject.sizes:
         return
     text = subject.read(name)
-    if (problem := config_file.broken(text, name)) is not None:
+    if (problem := config_file.not_readable(text, name)) is not None:
         yield problem
     elif (wrong := config_file.unusable(text, name)) is not None:
         yield wrong.finding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from handlerkit.check.code.source import Function, Source, dotted
+from handlerkit.check.code.source import Function, SourceFile, dotted
 from handlerkit.check.rules.effects import LOAD, REQUEST
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
@@ -47,7 +47,7 @@ def signatures(subject: Subject, target: Target) -> Iterator[Finding]:
 _ANSWERING = ("handle", *_OF_BASE)
 
 
-def _waiting(source: Source, function: Function) -> Iterator[Finding]:
+def _waiting(source: SourceFile, function: Function) -> Iterator[Finding]:
     """Functions that give a coroutine or a generator, which TorchServe neither awaits nor goes through."""
     if function.decorator_list or function.name not in ("initialize", "handle"):
         return
@@ -67,7 +67,7 @@ def _waiting(source: Source, function: Function) -> Iterator[Finding]:
 _NO_LIST = f"Every request is answered 503 '{facts.NO_LIST}'."
 
 
-def _called(source: Source, function: Function, given: tuple[str, ...], effect: str) -> Iterator[Finding]:
+def _called(source: SourceFile, function: Function, given: tuple[str, ...], effect: str) -> Iterator[Finding]:
     arguments = function.args
     if function.decorator_list:
         return  # whatever these make of it

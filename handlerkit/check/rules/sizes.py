@@ -33,7 +33,7 @@ def _limited(key: str, limit: int, what: str, seen: Sequence[int], effect: str) 
     largest = max(seen, default=0)
     if largest <= _NEAR * limit:
         return
-    message = f"{what} took {largest / 1e6:.2f} MB; a server takes {limit / 1e6:.2f} MB unless {key} says otherwise."
+    message = f"{what} took {largest} bytes; a server takes {limit} unless {key} says otherwise."
     if largest > limit:
         fix = (
             f"Set {key} in the config.properties of the server it goes to: that file does not travel with the archive."

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Source, argument, text_of
+from handlerkit.check.code.source import SourceFile, argument, text_of
 from handlerkit.check.rules.effects import shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
@@ -80,7 +80,7 @@ def _are_set(subject: Subject, program: Program) -> set[str]:
     return {*_THERE, *_variables(program), *(_OF_TORCHRUN if of_torchrun else ())}
 
 
-def _is_used_at_once(source: Source, node: ast.Call) -> bool:
+def _is_used_at_once(source: SourceFile, node: ast.Call) -> bool:
     """Whether it asks for a variable without a default, in an expression that fails with None."""
     if source.name(node.func) not in ("os.getenv", "os.environ.get") or node.keywords:
         return False
@@ -114,7 +114,7 @@ def programs(subject: Subject, target: Target) -> Iterator[Finding]:
         yield Finding("system_program", message, source.place(node), when(program, source, node), fix, "warning")
 
 
-def _program(source: Source, node: ast.Call) -> str | None:
+def _program(source: SourceFile, node: ast.Call) -> str | None:
     """The program that a call runs, where it is one of those that containers lack."""
     if not source.name(node.func).startswith(("subprocess.", "os.system", "os.popen", "asyncio.create_subprocess")):
         return None
@@ -125,7 +125,7 @@ def _program(source: Source, node: ast.Call) -> str | None:
     return name if name in _PROGRAMS else None
 
 
-def _library(source: Source, node: ast.Call, subject: Subject) -> str | None:
+def _library(source: SourceFile, node: ast.Call, subject: Subject) -> str | None:
     """The library of the system that a call loads."""
     loads = ("ctypes.CDLL", "ctypes.cdll.LoadLibrary", "ctypes.PyDLL")
     name = text_of(node.args[0]) if node.args and source.name(node.func) in loads else None

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from handlerkit.check.code.program import Program
-from handlerkit.check.code.source import Source, dotted
+from handlerkit.check.code.source import SourceFile, dotted
 from handlerkit.check.code.standard_library import SINCE
 from handlerkit.check.rules.effects import LOAD, when
 from handlerkit.check.subject import Subject
@@ -95,7 +95,9 @@ def union_types(subject: Subject, target: Target) -> Iterator[Finding]:
 # --- what vermin sees -------------------------------------------------------------------------------------------------
 
 
-def _features(program: Program, source: Source, python: tuple[int, int]) -> Iterator[tuple[tuple[int, int], int, str]]:
+def _features(
+    program: Program, source: SourceFile, python: tuple[int, int]
+) -> Iterator[tuple[tuple[int, int], int, str]]:
     """(the first version that has it, line, what) of each that this Python does not have: syntax wherever it stands, as
     the whole file is parsed, and names where they are asked for."""
     seen = [one for one in _seen(source, _pruned(program, source)) if not _is_syntax(one[2])]
@@ -111,7 +113,7 @@ def _is_syntax(what: str) -> bool:
     return not what.startswith(("'", "dict union", "builtin generic"))
 
 
-def _seen(source: Source, tree: ast.Module) -> Iterator[tuple[tuple[int, int], int, str]]:
+def _seen(source: SourceFile, tree: ast.Module) -> Iterator[tuple[tuple[int, int], int, str]]:
     """What vermin sees in a tree."""
     import vermin
     from vermin.formats import ParsableFormat
@@ -130,7 +132,7 @@ def _seen(source: Source, tree: ast.Module) -> Iterator[tuple[tuple[int, int], i
             yield (int(found[2]), int(found[3])), int(found[1] or 1), found[4]
 
 
-def _pruned(program: Program, source: Source) -> ast.Module:
+def _pruned(program: Program, source: SourceFile) -> ast.Module:
     """The file's tree without the statements that do not run, or may fail."""
     copy = ast.parse(source.text)
     left = set()
@@ -152,7 +154,7 @@ def _pruned(program: Program, source: Source) -> ast.Module:
 # --- unions -----------------------------------------------------------------------------------------------------------
 
 
-def _unions(program: Program, source: Source) -> Iterator[tuple[ast.BinOp, bool]]:
+def _unions(program: Program, source: SourceFile) -> Iterator[tuple[ast.BinOp, bool]]:
     """The unions that are evaluated, and whether each is an annotation."""
     annotations: set[ast.AST] = set()
     for node in program.nodes_of(source, ast.arg, ast.AnnAssign, ast.FunctionDef, ast.AsyncFunctionDef):
@@ -170,7 +172,7 @@ def _unions(program: Program, source: Source) -> Iterator[tuple[ast.BinOp, bool]
                 yield union, False
 
 
-def _is_evaluated(source: Source, node: ast.AST) -> bool:
+def _is_evaluated(source: SourceFile, node: ast.AST) -> bool:
     """Whether an annotation is evaluated when its statement runs. Those of local variables never are, and pydantic's
     models evaluate theirs in any case."""
     if isinstance(node, ast.AnnAssign):
@@ -185,7 +187,7 @@ def _is_union(node: ast.BinOp) -> bool:
     return isinstance(node.op, ast.BitOr)
 
 
-def _names_type(node: ast.BinOp, source: Source) -> bool:
+def _names_type(node: ast.BinOp, source: SourceFile) -> bool:
     """Whether one side is None, or a type that is built in."""
     sides = [node.left, node.right]
     for side in sides:
@@ -202,7 +204,7 @@ def _names_type(node: ast.BinOp, source: Source) -> bool:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _line(source: Source, number: int) -> str:
+def _line(source: SourceFile, number: int) -> str:
     lines = source.text.decode("utf-8", "replace").splitlines()
     return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 

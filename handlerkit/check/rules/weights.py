@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from handlerkit.check.code.classes import classes, may_have_more
-from handlerkit.check.code.source import Source, dotted
+from handlerkit.check.code.source import SourceFile, dotted
 from handlerkit.check.loading import Loading
 from handlerkit.check.rules.effects import LOAD, fails, listed
 from handlerkit.check.subject import Subject
@@ -217,7 +217,7 @@ def state_keys(subject: Subject, target: Target) -> Iterator[Finding]:
         yield Finding("state_dict", message, "", LOAD, fix)
 
 
-def _words(source: Source) -> set[str] | None:
+def _words(source: SourceFile) -> set[str] | None:
     """The names in a file that defines one plain module; None where modules may get their names in another way."""
     classes = [node for node in source.tree.body if isinstance(node, ast.ClassDef)]
     if len(classes) != 1 or source.problem is not None or source.is_open:

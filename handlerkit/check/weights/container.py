@@ -20,6 +20,7 @@ from handlerkit.check.weights import onnx, pickled, script
 from handlerkit.check.weights.onnx import Onnx
 from handlerkit.check.weights.pickled import Global, Pickled
 from handlerkit.check.weights.script import Script
+from handlerkit.formatting import byte_size
 
 Kind = Literal[
     "torch",  # torch.save: a zip with data.pkl
@@ -196,7 +197,7 @@ def _guarded(kind: Kind, reading: Callable[[], Weights]) -> Weights:
 def _unpack_pickle(archive: zipfile.ZipFile, name: str) -> Pickled:
     info = archive.getinfo(name)
     if info.file_size > _MOST_UNZIPPED:
-        raise ValueError(f"{name} holds more than {_MOST_UNZIPPED >> 20} MB")
+        raise ValueError(f"{name} holds more than {byte_size(_MOST_UNZIPPED)}")
     return pickled.read(io.BytesIO(archive.read(info)))
 
 
@@ -286,7 +287,7 @@ def _compressed(file: IO[bytes], decompressor: Any) -> Weights:
         if unzipped and unzipped[0] != 0x80:
             return Weights("unknown")
         if len(unzipped) > _MOST_UNZIPPED:
-            return Weights("pickle", problem=f"it holds more than {_MOST_UNZIPPED >> 20} MB")
+            return Weights("pickle", problem=f"it holds more than {byte_size(_MOST_UNZIPPED)}")
     return Weights("pickle", tuple(pickled.read_all(io.BytesIO(unzipped))))
 
 

@@ -7,19 +7,22 @@ import os
 import select
 import signal
 import socket
+import struct
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from handlerkit.endpoints.loads.fork_server import fork_server
+from handlerkit.endpoints.loads.stream_reader import StreamReader
 from handlerkit.errors import WorkerError
 from handlerkit.folders import remove_folder
+from handlerkit.messages import LogLine
 from handlerkit.serving.wire import Buffers
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, exited
 from handlerkit.worker_process import frames
 from handlerkit.worker_process.fork_server import NUMBER, Request
 from handlerkit.worker_process.frames import DRAIN, Frame
@@ -27,9 +30,8 @@ from handlerkit.worker_process.log_capture import Journal
 
 #: Seconds the process may take to go, once its connection is closed, and once it is killed.
 _GRACE, _LAST_WORDS = 0.5, 5.0
-_PIECE = 1 << 18
-#: Pieces read after an answer: a thread that writes without end must not hold it up.
-_PIECES = 64
+#: Bytes read of a stream at once: what a pipe holds.
+_PIECE = 1 << 16
 #: Seconds for which an answer is waited for alone, before the streams are looked at too; and between looks at Ctrl-C.
 _QUICK, _SLOW = 0.02, 0.5
 #: Buffers that one sendmsg takes.
@@ -37,19 +39,20 @@ _AT_ONCE = 512
 
 
 class Channel:
-    """A new worker process; what it writes goes to the journal. `status` is its exit status (minus the number of the
-    signal that ended it) once that is known.
+    """A new worker process, with these variables of the environment beside the shell's; what it writes goes to the
+    journal. `status` is its exit status (minus the number of the signal that ended it) once that is known.
 
     `close()` ends the process, waits for that and removes `folder`; so does the end of this process, in whatever way.
     Raises WorkerError where no process can be started.
     """
 
-    def __init__(self, folder: Path, journal: Journal, *, fresh: bool = False) -> None:
+    def __init__(
+        self, folder: Path, journal: Journal, environment: Mapping[str, str] | None = None, *, fresh: bool = False
+    ) -> None:
         self.status: int | None = None
         self._told = bytearray()
         self._hung_up = self._given_up = False
         self._heard_slowly = False
-        self._journal = journal
         held: list[socket.socket | io.FileIO] = []
         try:
             self._socket, theirs = socket.socketpair()
@@ -62,7 +65,8 @@ class Channel:
                 pipes.append((read, write))
             (out, out_end), (err, err_end), (status, status_end) = pipes
             files = (theirs.fileno(), out_end.fileno(), err_end.fileno(), status_end.fileno())
-            fork_server().make_worker(Request(fresh, str(folder), files))
+            self._server = fork_server(environment)  # which lives as long as this
+            self._server.make_worker(Request(fresh, str(folder), files))
         except OSError as problem:
             for one in held:
                 one.close()
@@ -70,14 +74,15 @@ class Channel:
         for end in (theirs, out_end, err_end, status_end):
             end.close()
         self._status_pipe = status
-        self._streams = ((out, journal.write_out), (err, journal.write_err))
-        self._socket.setblocking(False)
+        self._streams = StreamReader(journal, out, err)
+        self._socket.setblocking(True)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(_QUICK * 1e6)))
         frames.widen(self._socket)
         self._inbox = frames.Inbox(self._socket)
         for pipe in (out, err, status):
             os.set_blocking(pipe.fileno(), False)
         self._process = _Process()
-        self._held = (self._process, self._socket, status, (out, err), self._told)
+        self._held = (self._process, self._socket, status, self._streams, self._told)
         self._close = weakref.finalize(self, _close, *self._held, folder, os.getpid())
         self._quick, self._slow = select.poll(), select.poll()
         for poll in (self._quick, self._slow):
@@ -89,50 +94,63 @@ class Channel:
     @property
     def alive(self) -> bool:
         """Whether the process runs, as far as that was heard of."""
-        if self._close.alive and not self._hung_up:
-            self._look(self._quick.poll(0))
-        return self._close.alive and not self._hung_up
+        if self._hung_up or not self._close.alive:
+            return False
+        if events := self._quick.poll(0):
+            self._look(events)
+        return not self._hung_up
 
     def send(self, kind: bytes, payload: Buffers = (), seconds: float = 60.0) -> None:
         """Send a frame. Raises WorkerDied where it cannot be sent."""
-        size = sum(map(len, payload))
-        buffers: tuple[bytes | memoryview, ...] = (frames.header(kind, size), *payload)
+        buffers: Buffers = (frames.header(kind, size := sum(map(len, payload))), *payload)
+        sent = self._sent(buffers[:_AT_ONCE])
+        if sent == len(buffers[0]) + size:
+            return
         unsent = deque([memoryview(buffer) for buffer in buffers if len(buffer)])
         until = time.monotonic() + seconds
-        while unsent:
-            try:
-                sent = self._socket.sendmsg(list(islice(unsent, _AT_ONCE)))
-            except BlockingIOError:
-                self._wait(until - time.monotonic(), writing=True)
-                if self._hung_up or time.monotonic() > until:
-                    raise self._gone() from None
-                continue
-            except OSError:
-                raise self._gone() from None
+        while True:
             while unsent and sent >= len(unsent[0]):
                 sent -= len(unsent.popleft())
-            if sent:
-                unsent[0] = unsent[0][sent:]
+            if not unsent:
+                return
+            unsent[0] = unsent[0][sent:]
+            if not (sent := self._sent(list(islice(unsent, _AT_ONCE)))):
+                self._wait(until - time.monotonic(), writing=True)
+                if self._hung_up or time.monotonic() > until:
+                    raise self._gone()
 
-    def receive(self, until: float, late: str) -> Frame:
-        """The next frame, waited for until then (time.monotonic()). Raises WorkerDied, with the text `late` where there
+    def _sent(self, buffers: Sequence[bytes | memoryview]) -> int:
+        """How many of these bytes the connection takes now. Raises WorkerDied where it is closed."""
+        try:
+            return self._socket.sendmsg(buffers, (), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            raise self._gone() from None
+
+    def receive(self, until: float, late: WorkerDeath) -> Frame:
+        """The next frame, waited for until then (time.monotonic()). Raises WorkerDied, of `late` where there
         is none in time."""
-        while True:
-            if (frame := self._inbox.take()) is not None:
-                if frame.kind != DRAIN:
-                    return frame
-                self.drain()
-            elif self._hung_up:
-                raise self._gone()
-            elif (left := until - time.monotonic()) < 0:
-                raise WorkerDied(late)
-            else:
-                self._wait(left)
+        self._streams.awaited = True
+        try:
+            while True:
+                if (frame := self._inbox.take()) is not None:
+                    if frame.kind != DRAIN:
+                        return frame
+                    self._streams.drain()
+                elif self._hung_up:
+                    raise self._gone()
+                elif (left := until - time.monotonic()) < 0:
+                    raise WorkerDied(late)
+                else:
+                    self._wait(left)
+        finally:
+            self._streams.awaited = False
 
-    def answered(self) -> None:
-        """The call is over: read what the worker wrote meanwhile."""
+    def answered(self) -> tuple[LogLine, ...]:
+        """The call is over: what the worker wrote meanwhile, and since the call before."""
         self._heard_slowly = False
-        self.drain()
+        return self._streams.take()
 
     def interrupt(self) -> None:
         """Ctrl-C for the process."""
@@ -163,33 +181,21 @@ class Channel:
         self._hung_up = True
         self._close()
 
-    def drain(self) -> None:
-        """Read what the worker has written to its streams."""
-        for stream, write in self._streams:
-            for _ in range(_PIECES):
-                if not (piece := stream.read(_PIECE)):
-                    break
-                write(piece)
-                if len(piece) < _PIECE:
-                    break
-
     def _wait(self, seconds: float, writing: bool = False) -> None:
         """Take in what comes first, if anything comes until then."""
         if self._given_up:
             self._hung_up = True
             return
+        if not (writing or self._heard_slowly) and seconds > _QUICK:
+            self._heard_slowly = not self._receive(0)
+            return
         if writing:
             self._slow.modify(self._socket, select.POLLIN | select.POLLOUT)
         try:
-            slowly = writing or self._heard_slowly
-            events = (self._slow if slowly else self._quick).poll(
-                max(0.0, min(seconds, _SLOW if slowly else _QUICK)) * 1000
-            )
+            self._look(self._slow.poll(max(0.0, min(seconds, _SLOW)) * 1000))
         finally:
             if writing:
                 self._slow.modify(self._socket, select.POLLIN)
-        self._heard_slowly = self._heard_slowly or not events
-        self._look(events)
 
     def _look(self, events: Sequence[tuple[int, int]]) -> None:
         for file, event in events:
@@ -199,14 +205,14 @@ class Channel:
             elif file == self._status_pipe.fileno():
                 self._hear_status()
             else:
-                self.drain()
+                self._streams.drain()
                 if event & select.POLLHUP and not event & select.POLLIN:
                     self._slow.unregister(file)
 
-    def _receive(self) -> bool:
-        """Take in what is there. Whether more can come."""
+    def _receive(self, flags: int = socket.MSG_DONTWAIT) -> bool:
+        """Take in what is there; without flags, what comes first. Whether something did."""
         try:
-            if self._inbox.read():
+            if self._inbox.read(flags):
                 return True
         except BlockingIOError:
             return False
@@ -242,19 +248,19 @@ class Channel:
                 break
             self._heard_slowly = True
             self._wait(left)
-        self.drain()
+        self._streams.drain()
         status = self.status
         if status is None:
             if self._process.pid is None:
-                return WorkerDied(f"exit: The worker process did not start. {fork_server().said()}".rstrip())
-            return WorkerDied("exit: The worker closed its connection.")
+                return WorkerDied(exited(f"The worker process did not start. {self._server.said()}".rstrip()))
+            return WorkerDied(exited("The worker closed its connection."))
         if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
             killed = "was killed (SIGKILL)" if status < 0 else f"ended with status {status}"
             also = "as for lack of memory; the server answers 507 instead of 500 when it notices in time"
-            return WorkerDied(f"exit: The worker process {killed}, {also}.")
+            return WorkerDied(exited(f"The worker process {killed}, {also}."))
         if status < 0:
-            return WorkerDied(f"exit: The worker process was ended by {signal.Signals(-status).name}.")
-        return WorkerDied(f"exit: The worker process ended with status {status}.")
+            return WorkerDied(exited(f"The worker process was ended by {signal.Signals(-status).name}."))
+        return WorkerDied(exited(f"The worker process ended with status {status}."))
 
 
 class _Process:
@@ -284,7 +290,7 @@ def _close(
     process: _Process,
     connection: socket.socket,
     status: io.FileIO,
-    streams: Sequence[io.FileIO],
+    streams: StreamReader,
     told: bytearray,
     folder: Path | None,
     owner: int,
@@ -296,12 +302,12 @@ def _close(
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
     for seconds, act in ((_GRACE, process.kill), (_LAST_WORDS, lambda: None)):
-        if not _ended(process, status, streams, told, seconds):
+        if not _ended(process, status, streams.files, told, seconds):
             act()
         if process.pid is None:
             break  # it did not start, and when it does it finds nobody
-    for file in (status, *streams):
-        file.close()
+    status.close()
+    streams.close()
     if folder is not None:
         remove_folder(folder)
 
@@ -320,7 +326,8 @@ def _ended(process: _Process, status: io.FileIO, streams: Sequence[io.FileIO], t
                 piece = status.read(2 * NUMBER.size)
                 told += piece or b""
                 process.hear(told)
-                if piece == b"":
+                if piece == b"" and not process.has_ended:  # the fork server was killed, and ends nothing any more
+                    process.kill()
                     process.has_ended = True
             else:
                 stream = next(one for one in streams if one.fileno() == ready)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO
 
@@ -22,12 +23,19 @@ from handlerkit.worker_process.fork_server import Request
 _CHOICE = "HANDLERKIT_START"
 #: Seconds that it may take to go.
 _GOES = 5
+#: How many are kept, for as many environments; one with workers stays in any case.
+_KEPT = 3
 
 
 class ForkServer:
-    """A process that makes workers. It ends when this one does, in whatever way, and takes its workers along."""
+    """A process that makes workers. It ends when this one does, in whatever way, and takes its workers along.
 
-    def __init__(self) -> None:
+    `environment`: its variables beside the shell's. Libraries read some when they are imported, so that workers with
+    others come from another such process.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
         self._lock = threading.Lock()
         self._running: _Running | None = None
 
@@ -60,14 +68,14 @@ class ForkServer:
 
     def _ensure(self, anew: bool = False) -> _Running:
         if anew or self._running is None or not self._running.is_alive():
-            self._running = _Running()
+            self._running = _Running(self._environment)
         return self._running
 
 
 class _Running:
     """One fork server."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         mode = os.environ.get(_CHOICE) or ("fork" if sys.platform == "linux" else "spawn")
         self._owner = os.getpid()
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
@@ -77,8 +85,8 @@ class _Running:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-u", script.__file__, mode, str(self._owner)],
-                stdin=theirs.fileno(), stdout=self.log, stderr=self.log, env=shell_environment(), cwd="/",
-                start_new_session=True, umask=UMASK,
+                stdin=theirs.fileno(), stdout=self.log, stderr=self.log, cwd="/", start_new_session=True, umask=UMASK,
+                env=shell_environment() | dict(environment),
             )  # fmt: skip
         self.end = weakref.finalize(self, _end, self.process, self.connection, self.log, self._owner)
 
@@ -101,7 +109,11 @@ def _end(process: subprocess.Popen[bytes], connection: socket.socket, log: IO[by
         process.wait()
 
 
-@functools.cache
-def fork_server() -> ForkServer:
-    """This process's own."""
-    return ForkServer()
+def fork_server(environment: Mapping[str, str] | None = None) -> ForkServer:
+    """This process's own, with these variables beside the shell's. The last few are kept."""
+    return _fork_server(tuple(sorted((environment or {}).items())))
+
+
+@functools.lru_cache(_KEPT)
+def _fork_server(environment: tuple[tuple[str, str], ...]) -> ForkServer:
+    return ForkServer(dict(environment))

@@ -16,19 +16,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
+from handlerkit import why
 from handlerkit.endpoints.loads.process import Hear
-from handlerkit.endpoints.loads.staged_model import Refusal, StagedModel
+from handlerkit.endpoints.loads.staged_model import StagedModel, WorkerSpec
 from handlerkit.messages import Finding, LogLine
-from handlerkit.model import Model
-from handlerkit.serving.config import Config
-from handlerkit.serving.torchserve_facts import DECODE_INPUT, RESPONSE_TIMEOUT, STARTUP_TIMEOUT
 from handlerkit.serving.wire import Buffers
-from handlerkit.serving.worker_death import WorkerDied
-from handlerkit.worker_process.assignment import Question
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, too_slow
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 from handlerkit.worker_process.log_capture import Journal, without_kit
-from handlerkit.worker_process.outcome import Answers, Outcome, late
+from handlerkit.worker_process.outcome import Answers, Outcome
 
 #: One handler call at a time in a process: what is borrowed belongs to the process.
 _LOCK = threading.RLock()
@@ -47,23 +44,12 @@ class InProcess:
     alive = True
     pid = os.getpid()
 
-    def __init__(
-        self,
-        model: Model,
-        config: Config,
-        batch_size: int,
-        gpu_id: int | None,
-        refusal: Refusal,
-        response_timeout: int = RESPONSE_TIMEOUT,
-        startup_timeout: int = STARTUP_TIMEOUT,
-        hear: Hear | None = None,
-    ) -> None:
-        self._response_timeout = response_timeout
-        self._limit = config.max_response_size
-        self._answers = Answers(self._limit)
-        self._broken = ""
+    def __init__(self, spec: WorkerSpec, hear: Hear | None = None) -> None:
+        self._spec = spec
+        self._answers = Answers(spec.config.max_response_size)
+        self._broken: WorkerDeath | None = None
         self._hear: Hear | None = None
-        self._staged = StagedModel(model, config, batch_size, gpu_id)
+        self._staged = StagedModel(spec)
         self.model_dir: Path = self._staged.model_dir
         self._journal = self._staged.journal
         self._journal.hear = hear
@@ -77,7 +63,7 @@ class InProcess:
             if isinstance(live, KeyboardInterrupt):
                 raise live from None
             failed = self._staged.refused(
-                problem.failed, self._journal.take(), refusal(507 if problem.failed.memory else 500)
+                problem.failed, self._journal.take(), spec.refusal(507 if problem.failed.memory else 500)
             )
             # with the handler's own frames, so that a debugger opens in them
             raise failed.with_traceback(without_kit(live.__traceback__ if live else None)) from live
@@ -89,7 +75,7 @@ class InProcess:
     def call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
         """Let TorchServe's worker code answer a predict message, with this envelope around the handler. Raises
         KeyboardInterrupt."""
-        self._answers, self._broken = Answers(self._limit), ""
+        self._answers, self._broken = Answers(self._spec.config.max_response_size), None
         self._hear = self._journal.hear = hear
         try:
             reply, called = self._handler.call(message, envelope, measures_memory)
@@ -98,23 +84,21 @@ class InProcess:
         self.raised = self._handler.raised
         if isinstance(self.raised, KeyboardInterrupt) and reply is None:
             raise self.raised
-        outcome = Outcome(
-            called.timings, error=called.error, bodies=called.bodies, noted=called.noted, memory=called.memory,
-            logs=self._journal.take(), died=self._broken or called.died, seen=called.seen,
-        )  # fmt: skip
-        if reply is not None and not outcome.died:
+        outcome = Outcome(called, logs=self._journal.take(), death=self._broken or called.death)
+        if reply is not None and not outcome.death:
             try:
                 self._answers.take(reply, called.timings.total if self._answers.intermediate else 0.0)
             except WorkerDied as problem:
-                outcome.died = str(problem)
-        if called.timings.total > self._response_timeout or (self._answers.reply is None and not outcome.died):
-            outcome.died = late(self._response_timeout)
+                outcome.death = problem.death
+        seconds = self._spec.response_timeout
+        if called.timings.total > seconds or (self._answers.reply is None and not outcome.death):
+            outcome.death = too_slow(seconds)
         outcome.intermediate, outcome.reply = self._answers.intermediate, self._answers.reply
         return outcome
 
-    def explain(self, asked: Question) -> tuple[Finding, ...]:
+    def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
         """The causes of what the last call led to."""
-        found = self._handler.explain(asked)
+        found = self._handler.explain(attempt)
         self.forget()
         return found
 
@@ -137,19 +121,20 @@ class InProcess:
             try:
                 answer = self._answers.take(piece, seconds)
             except WorkerDied as problem:
-                self._broken = str(problem)
+                self._broken = problem.death
             else:
                 if self._hear is not None:
                     self._hear(answer)
 
 
 class Borrowed:
-    """Around the handler's code: the working directory, sys.path, the variables that TorchServe adds, the modules of
+    """Around the handler's code: the working directory, sys.path, the variables that it is given, the modules of
     model_dir, and the root logger's handler; what is printed is shown and kept. Nothing else is a worker's.
     """
 
     def __init__(self, staged: StagedModel, journal: Journal) -> None:
         self._given = staged.given
+        self._variables = staged.borrowed
         self._journal = journal
         self._modules: dict[str, ModuleType] = {}
         self._undo: list[Callable[[], object]] = []
@@ -162,12 +147,12 @@ class Borrowed:
             return
         folder, path, streams = os.getcwd(), list(sys.path), (sys.stdout, sys.stderr)
         root, level, handlers = logging.root, logging.root.level, logging.root.handlers
-        variable = os.environ.get(DECODE_INPUT)
+        before = {name: os.environ.get(name) for name in self._variables}
         hidden = {name: sys.modules.pop(name) for name in self._own_names() if name in sys.modules}
         sys.modules.update(self._modules)
         sys.path[:0] = self._given.path
         os.chdir(self._given.model_dir)
-        os.environ[DECODE_INPUT] = self._given.environment[DECODE_INPUT]
+        os.environ.update(self._variables)
         root.handlers = [self._journal.handler]
         root.setLevel(min(level, logging.INFO))
         sys.stdout, sys.stderr = _Tee(streams[0], self._journal.stdout), _Tee(streams[1], self._journal.stderr)
@@ -176,10 +161,11 @@ class Borrowed:
             sys.stdout, sys.stderr = streams
             root.handlers = handlers
             root.setLevel(level)
-            if variable is None:
-                os.environ.pop(DECODE_INPUT, None)
-            else:
-                os.environ[DECODE_INPUT] = variable
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
             os.chdir(folder)
             sys.path[:] = path
             own = f"{self._given.model_dir}{os.sep}"

@@ -13,26 +13,22 @@ from typing import Any
 
 from handlerkit import why
 from handlerkit.endpoints.loads.channel import Channel
-from handlerkit.endpoints.loads.staged_model import Refusal, StagedModel
+from handlerkit.endpoints.loads.staged_model import StagedModel, WorkerSpec
 from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, SideEffect
-from handlerkit.model import Model
-from handlerkit.serving.config import Config
-from handlerkit.serving.torchserve_facts import RESPONSE_TIMEOUT, STARTUP_TIMEOUT
 from handlerkit.serving.wire import Buffers, WorkerResponse
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale, timed_out, too_slow
 from handlerkit.timing import Timings
 from handlerkit.worker_process import frames
-from handlerkit.worker_process.assignment import Called, Failed, Loaded, Question
+from handlerkit.worker_process.assignment import Called, Failed, Loaded
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
-from handlerkit.worker_process.outcome import Answers, Outcome, late
+from handlerkit.worker_process.outcome import Answers, Outcome
 
 #: Seconds a worker may take until it can be asked to load (org.pytorch.serve.wlm.WorkerLifeCycle waits as long).
 _START = 120
 #: Seconds that the causes, and a swap, may take: no code of the handler runs meanwhile, but its objects are looked at.
 _EXPLAINS, _SWAPS = 20, 120
-#: Bytes of a call's message and answers from which on its objects are not kept until the next call.
-_LARGE = 1 << 20
 _INTERRUPT = int(signal.SIGINT)
+_SILENT = timed_out("The worker does not tell.")
 
 #: Called with log lines and intermediate answers while the handler works.
 Hear = Callable[[LogLine | WorkerResponse], object]
@@ -45,28 +41,19 @@ class WorkerProcess:
     the model_dir; so does the end of this process, in whatever way.
     """
 
+    #: The exception of the last call stays in its process.
+    raised: BaseException | None = None
     #: A worker that died stays away for some time, as TorchServe has it.
     pauses = True
 
-    def __init__(
-        self,
-        model: Model,
-        config: Config,
-        batch_size: int,
-        gpu_id: int | None,
-        refusal: Refusal,
-        response_timeout: int = RESPONSE_TIMEOUT,
-        startup_timeout: int = STARTUP_TIMEOUT,
-        hear: Hear | None = None,
-    ) -> None:
-        self._response_timeout = response_timeout
-        self._limit = config.max_response_size
+    def __init__(self, spec: WorkerSpec, hear: Hear | None = None) -> None:
+        self._spec = spec
         self._lock = threading.Lock()
         #: An answer is still to come that no request asked for.
         self._unasked = False
         self._alive = True
-        self._is_large = False
-        self._staged = StagedModel(model, config, batch_size, gpu_id)
+        self._holds_much = False
+        self._staged = StagedModel(spec)
         self._journal = self._staged.journal
         self.logs: tuple[LogLine, ...] = ()
         self.entry_point = ""
@@ -75,7 +62,7 @@ class WorkerProcess:
         self.seen: tuple[SideEffect, ...] = ()
         self._journal.hear = hear
         try:
-            self._start(startup_timeout, refusal)
+            self._start()
         except BaseException:
             self.close()
             raise
@@ -113,27 +100,23 @@ class WorkerProcess:
                 self._interrupted(outcome)
             return outcome
 
-    def explain(self, asked: Question) -> tuple[Finding, ...]:
-        """The causes of what the last call led to, told by the worker while the objects are alive; where it is gone, by
+    def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
+        """The causes of what the last call led to: from the worker, while its objects are alive; if it is gone, from
         what is known here."""
         if self.alive:
             try:
-                self._channel.send(frames.EXPLAIN, (frames.pack(asked),))
+                self._channel.send(frames.EXPLAIN, (frames.pack(attempt),))
                 found: tuple[Finding, ...] = self._done(_EXPLAINS)
                 return found
-            except (WorkerDied, frames.BadFrameError):
+            except WorkerDied:
                 self._end()
         given = self._staged.given
-        return why.explain(why.Evidence(
-            files=given.own, folder=given.model_dir, died=asked.died, setup=asked.setup, envelope=asked.envelope,
-            requests=asked.requests, jobs=asked.jobs, answer=asked.answer, intermediate=asked.intermediate,
-            responses=asked.responses, logs=asked.logs, seconds=asked.seconds, describe=asked.describe, remote=True,
-        ))  # fmt: skip
+        return why.explain(why.Evidence(attempt, why.Source(given.own, given.model_dir)))
 
     def forget(self) -> None:
         """Nobody asks why: the worker lets go of the last call's objects, now if they are large, else with the next
         call."""
-        if not self._is_large:
+        if not self._holds_much:
             return
         try:
             self._channel.send(frames.FORGET)
@@ -149,11 +132,10 @@ class WorkerProcess:
             try:
                 self._channel.send(frames.SWAP, (frames.pack(batch_size),))
                 changed, reason, self.entry_point, self.geometry, self.seen = self._done(_SWAPS)
-            except (WorkerDied, frames.BadFrameError, ValueError):
+            except (WorkerDied, ValueError):
                 raise ReloadRequired("the worker did not answer") from None
             finally:
                 self._channel.answered()
-                self._journal.take()
             if reason:
                 raise ReloadRequired(str(reason))
             return str(changed)
@@ -168,89 +150,85 @@ class WorkerProcess:
         else:
             threading.Thread(target=end, name="handlerkit ends a worker").start()
 
-    def _start(self, seconds: int, refusal: Refusal) -> None:
+    def _start(self) -> None:
         loaded = None
         for fresh in (False, True):
-            self._channel = Channel(self._staged.folder, self._journal, fresh=fresh)
+            self._channel = Channel(self._staged.folder, self._journal, self._spec.environment, fresh=fresh)
             with _CtrlC(self._channel) as ctrl_c:
                 try:
-                    loaded = self._load(seconds)
-                except (WorkerDied, frames.BadFrameError) as problem:
-                    died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
-                    loaded = self._staged.died(died, self._journal.take())
-                finally:
-                    self._channel.answered()
+                    loaded = self._load(self._spec.startup_timeout)
+                except WorkerDied as problem:
+                    self.logs += self._channel.answered()
+                    loaded = self._staged.died(problem.death, self.logs)
+                else:
+                    self.logs += self._channel.answered()
             if loaded is not None:
                 break
             self._channel.end()
-        self.logs = self._journal.take()
         if ctrl_c.pressed and (not isinstance(loaded, Loaded)):
             raise KeyboardInterrupt(_place(loaded.error if loaded else None, self._staged.given.own))
         if isinstance(loaded, Failed):
-            raise self._staged.refused(loaded, self.logs, refusal(507 if loaded.memory else 500))
+            raise self._staged.refused(loaded, self.logs, self._spec.refusal(507 if loaded.memory else 500))
         assert loaded is not None
         self.entry_point, self.geometry, self.seen = loaded
 
     def _load(self, seconds: int) -> Loaded | Failed | None:
         """What came of it; None where a new process is needed."""
-        slow = f"timeout: The worker process did not start within {_START} s."
+        slow = timed_out(f"The worker process did not start within {_START} s.")
         self._channel.receive(time.monotonic() + _START, slow)
         self._channel.send(frames.LOAD, (frames.pack(self._staged.given),))
-        slow = f"timeout: The handler did not load within the startup timeout of {seconds} s."
+        slow = timed_out(f"The handler did not load within the startup timeout of {seconds} s.")
         told = self._done(seconds, slow)
         if told is None:
             return None
         return Loaded(*told) if len(told) == len(Loaded._fields) else Failed(*told)
 
     def _call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
-        outcome = Outcome(Timings(0.0))
-        answers = Answers(self._limit)
+        outcome = Outcome(Called(Timings(0.0)))
+        answers = Answers(self._spec.config.max_response_size)
         begun = time.perf_counter()
-        seconds, slow = self._response_timeout, late(self._response_timeout)
+        seconds, slow = self._spec.response_timeout, too_slow(self._spec.response_timeout)
         until = time.monotonic() + seconds
-        named, size = (envelope or "").encode(), sum(map(len, message))
+        named = (envelope or "").encode()
         try:
             if self._unasked:
-                raise WorkerDied("stale: The worker's last answer belongs to no request: its stream was over.")
+                raise WorkerDied(stale())
             self._channel.send(frames.CALL, (bytes((measures_memory, len(named))), named, *message), seconds + 1)
-            while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
+            while (frame := self._channel.receive(until, slow)).kind != frames.ANSWER:
                 if frame.kind == frames.PIECE:
                     (elapsed,) = frames.SECONDS.unpack_from(frame.payload)
                     piece = answers.take(frame.payload[frames.SECONDS.size :], elapsed)
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
-                elif not outcome.died:
-                    try:
-                        answers.take(frame.payload, 0.0)
-                    except WorkerDied as problem:
-                        outcome.died = str(problem)
-                size += len(frame.payload)
-            self._is_large = size > _LARGE
-            called = Called(*frames.read_plain(frame.payload))
-            outcome.timings, outcome.error, outcome.memory = called.timings, called.error, called.memory
-            outcome.bodies, outcome.noted, outcome.seen = called.bodies, called.noted, called.seen
-            outcome.died = outcome.died or called.died
-        except (WorkerDied, frames.BadFrameError) as problem:
-            outcome.died = str(problem) if isinstance(problem, WorkerDied) else f"exit: {problem}"
-            outcome.timings = Timings(time.perf_counter() - begun)
+            plain, answer = frames.read_answer(frame.payload)
+            outcome.called = Called.of(plain)
+            self._holds_much = outcome.called.holds_much
+            outcome.death = outcome.called.death
+            if answer:
+                try:
+                    answers.take(answer, 0.0)
+                except WorkerDied as problem:
+                    outcome.death = problem.death
+        except WorkerDied as problem:
+            outcome.death = problem.death
+            outcome.called = Called(Timings(time.perf_counter() - begun))
             self._end()
         outcome.intermediate, outcome.reply, self._unasked = answers.intermediate, answers.reply, answers.unasked
-        if outcome.reply is None and not outcome.died:
-            outcome.died = slow  # the frontend waits for the rest of the stream, which never comes
+        if outcome.reply is None and not outcome.death:
+            outcome.death = slow  # the frontend waits for the rest of the stream, which never comes
         if outcome.intermediate and outcome.reply is not None:
-            outcome.reply = outcome.reply._replace(elapsed=outcome.timings.total)
-        self._channel.answered()
-        outcome.logs = self._journal.take()
+            outcome.reply = outcome.reply._replace(elapsed=outcome.called.timings.total)
+        outcome.logs = self._channel.answered()
         return outcome
 
     def _interrupted(self, outcome: Outcome) -> None:
         """Raise KeyboardInterrupt, unless the handler swallowed it and answered."""
-        error = outcome.error
-        if outcome.died and (error is None or error.type == "KeyboardInterrupt"):
+        error = outcome.called.error
+        if outcome.death and (error is None or error.type == "KeyboardInterrupt"):
             raise KeyboardInterrupt(_place(error, self._staged.given.own))
 
-    def _done(self, seconds: float, slow: str = "timeout: The worker does not tell.") -> Any:
+    def _done(self, seconds: float, slow: WorkerDeath = _SILENT) -> Any:
         """What the worker says when it is done with anything but a call."""
         until = time.monotonic() + seconds
         while (frame := self._channel.receive(until, slow)).kind != frames.DONE:

@@ -6,18 +6,20 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
 from handlerkit import why
-from handlerkit.endpoints.supervision.supervised_process import shell_environment
-from handlerkit.errors import LoadError
+from handlerkit.endpoints.supervision.supervised_process import set_here, shell_environment
+from handlerkit.errors import LoadError, WorkerError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import LogLine, Response
 from handlerkit.model import READY_MADE_MODULE, Model
 from handlerkit.serving.config import Config
 from handlerkit.serving.torchserve_facts import DECODE_INPUT
+from handlerkit.serving.worker_death import WorkerDeath
 from handlerkit.shell import UMASK
 from handlerkit.worker_process.assignment import Assignment, Failed
 from handlerkit.worker_process.log_capture import Journal, PlainPaths
@@ -28,33 +30,64 @@ from handlerkit.worker_process.user_files import UserFiles
 Refusal = Callable[[int], Response]
 
 
+@dataclass(frozen=True)
+class WorkerSpec:
+    """The worker that is asked for: what it loads, and how that is registered.
+
+    Attributes:
+        gpu_id: the device it gets; None on a CPU.
+        environment: variables beside the shell's.
+        response_timeout, startup_timeout: in seconds.
+        refusal: what the management API answers if the model does not load.
+    """
+
+    model: Model
+    config: Config
+    batch_size: int
+    gpu_id: int | None
+    environment: Mapping[str, str]
+    response_timeout: int
+    startup_timeout: int
+    refusal: Refusal
+
+
 class StagedModel:
     """A model laid out as TorchServe unpacks it.
 
     Attributes:
         folder: a new temporary one; `remove()` removes it, and so does the interpreter's end.
         model_dir: where the model's files are, in it.
+        borrowed: the variables of its environment that a worker in this process is given.
         given: what a worker is told of it.
         journal: what the worker logs, with this model_dir's paths told as the user knows them.
+
+    Raises ModelError where a file of the model is gone or cannot be read, WorkerError where there is no place for it.
     """
 
-    def __init__(self, model: Model, config: Config, batch_size: int, gpu_id: int | None) -> None:
-        files = ModelFiles(model)
-        self._own = OwnFolder()
-        self.folder, self.remove = self._own.path, self._own.remove
+    def __init__(self, spec: WorkerSpec) -> None:
+        model, config = spec.model, spec.config
         try:
-            self.model_dir = model.stage(self.folder / uuid.uuid4().hex)
-        except BaseException:
-            self.remove()
-            raise
+            files = ModelFiles(model)
+            self._own = OwnFolder()
+            self.folder, self.remove = self._own.path, self._own.remove
+            try:
+                self.model_dir = model.stage(self.folder / uuid.uuid4().hex)
+            except BaseException:
+                self.remove()
+                raise
+        except OSError as problem:
+            raise WorkerError(f"the files of {model.name} cannot be staged: {problem.strerror or problem}") from problem
         python = [entry for entry in model.entries() if entry.name.endswith(".py")]
         kit = str(READY_MADE_MODULE.parents[1]) + os.sep  # whose frames tracebacks leave out
         sources = {entry.name: str(entry.source) for entry in python if not str(entry.source).startswith(kit)}
         self.journal = Journal(PlainPaths(self.model_dir, UserFiles(str(self.model_dir), sources)))
         path = _python_path(model, self.model_dir)
+        shell = shell_environment() | dict(spec.environment)
+        added = variables(config, self.folder) | {"PYTHONPATH": os.pathsep.join(path)}
+        self.borrowed = {**spec.environment, DECODE_INPUT: added[DECODE_INPUT]}
         self.given = Assignment(
-            model, files, self.model_dir, tuple(entry.name for entry in python), sources, config, batch_size, gpu_id,
-            notebook(), shell_environment() | variables(config, self.folder) | {"PYTHONPATH": os.pathsep.join(path)},
+            model, files, self.model_dir, tuple(entry.name for entry in python), sources, config,
+            spec.batch_size, spec.gpu_id, notebook(spec.environment), shell | added,
             _command(self.folder, config), _absolute(path, self.model_dir), UMASK,
         )  # fmt: skip
 
@@ -69,13 +102,12 @@ class StagedModel:
             logs=tuple(line.text for line in logs), reported=failed.reported,
         )  # fmt: skip
 
-    def died(self, died: str, logs: Sequence[LogLine]) -> Failed:
+    def died(self, death: WorkerDeath, logs: Sequence[LogLine]) -> Failed:
         """The worker ended while it loaded the model."""
         model = self.given.model
         setup = why.Setup(model.name, model.version, model.handler)
-        found = why.explain(why.Evidence(
-            loading=True, died=died, files=self.given.own, folder=self.model_dir, setup=setup, logs=logs,
-        ))  # fmt: skip
+        attempt = why.Attempt(setup, loading=True, death=death, logs=logs)
+        found = why.explain(why.Evidence(attempt, why.Source(self.given.own, self.model_dir)))
         return Failed(None, found, False, False)
 
 
@@ -91,10 +123,11 @@ def variables(config: Config, folder: Path) -> dict[str, str]:
     }
 
 
-def notebook() -> why.Notebook:
-    """This process's modules and variables."""
+def notebook(environment: Mapping[str, str]) -> why.Notebook:
+    """What this process has and a worker with these variables beside the shell's has not."""
     modules = frozenset(name for name in sys.modules if "." not in name)
-    return why.Notebook(modules, frozenset(vars(sys.modules["__main__"])))
+    names, variables_set = frozenset(vars(sys.modules["__main__"])), set_here() - environment.keys()
+    return why.Notebook(modules, names, environment=variables_set)
 
 
 def worker_script() -> Path:

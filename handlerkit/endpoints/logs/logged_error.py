@@ -12,7 +12,7 @@ from handlerkit.endpoints.logs.torchserve_log import DIED, error_in
 from handlerkit.messages import ErrorInfo, LogLine
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import WorkerResponse
-from handlerkit.worker_process.outcome import unsendable
+from handlerkit.serving.worker_death import WorkerDeath, not_encoded
 
 _SUGGESTION = re.compile(r"\.? (Did you mean:|(Or did|Did) you forget to import) '.*'\?")
 #: What a worker answers where the returned value is at fault, and nothing was raised.
@@ -23,12 +23,12 @@ _ENCODERS = {"create_predict_response", "encode_response_headers"}
 
 class ParseFailure(NamedTuple):
     """What is known of a call from its worker's log: the exception as plain data and made anew, or the worker's words
-    for what was returned; `died` where an answer that cannot be encoded ended it."""
+    for what was returned; `death` where an answer that cannot be encoded ended it."""
 
     info: ErrorInfo | None = None
     error: BaseException | None = None
     logged: str = ""
-    died: str = ""
+    death: WorkerDeath | None = None
 
 
 def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaught: bool = True) -> ParseFailure:
@@ -40,7 +40,7 @@ def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaugh
             return ParseFailure()
         error = exception_from_log(info, Exception if DIED in stdout else BaseException)
         encoding = _ENCODERS & {frame.function for frame in info.frames}
-        return ParseFailure(info, error, died=unsendable(error) if encoding else "")
+        return ParseFailure(info, error, death=not_encoded(error) if encoding else None)
     if reply.message in _RETURNED:
         return ParseFailure(logged=next((line for line in reversed(stdout) if line.startswith("model: ")), ""))
     if (reply.code == 200 and reply.message == facts.SUCCEEDED) or (info := error_in(stdout)) is None:
@@ -48,7 +48,9 @@ def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaugh
     if reply.message == facts.NOT_JSON:
         return ParseFailure(logged=info.message)
     error = exception_from_log(info)
-    if info.type == "PredictionException":
+    module, name = facts.PREDICTION_EXCEPTION
+    if info.type == name:
+        type(error).__module__ = module
         vars(error)["error_code"] = reply.code
     return ParseFailure(info, error)
 

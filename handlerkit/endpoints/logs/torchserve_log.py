@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from handlerkit.messages import ErrorInfo, Frame, LogLine
+from handlerkit.serving.torchserve_facts import CALL_BEGINS
 from handlerkit.worker_process.log_capture import PlainPaths
 
 #: 2026-11-21T21:11:17,153 [INFO ] W-9000-echo_1.0-stdout MODEL_LOG - the line
@@ -40,6 +41,24 @@ def worker_lines(log: str, folder: Path, url: str) -> tuple[LogLine, ...]:
     return tuple(LogLine(line.level, line.text) for line in _lines(log, folder, url))
 
 
+def calls(log: str, folder: Path, url: str, model: str) -> list[tuple[LogLine, ...]]:
+    """What the workers of a model, named as in NAME_VERSION, logged in each call, as `worker_lines` has it: from the
+    line by which the worker begins it to the next such line."""
+    begun: list[list[LogLine]] = []
+    current: dict[str, list[LogLine]] = {}
+    for line in _lines(log, folder, url):
+        worker = line.stream.rpartition("-std")[0]
+        if not model.startswith(worker.split("-", 2)[-1]):  # TorchServe shortens long names
+            continue
+        begins = line.text.startswith(CALL_BEGINS)
+        if begins or worker not in current:
+            current[worker] = []
+            begun.append(current[worker])
+        if not begins:
+            current[worker].append(LogLine(line.level, line.text))
+    return [tuple(lines) for lines in begun if lines]
+
+
 def last_error(log: str, folder: Path, url: str) -> ErrorInfo | None:
     """The exception the last worker died of; its traceback holds the ones it came from. None where there is none."""
     lines = list(_lines(log, folder, url))
@@ -53,10 +72,10 @@ def error_in(texts: Sequence[str]) -> ErrorInfo | None:
     An ImportError's fallback stands in the traceback, but it is not the error.
     """
     parts = "\n".join(texts).split("\n" + DIED + "\n")
-    told = [chain for part in parts if (chain := _last_chain(part.split("\n")))]
-    if not told:
+    chains = [chain for part in parts if (chain := _last_chain(part.split("\n")))]
+    if not chains:
         return None
-    chain = told[-2] if len(told) > 1 and told[-1][-1] in _REPORTED else told[-1]
+    chain = chains[-2] if len(chains) > 1 and chains[-1][-1] in _REPORTED else chains[-1]
     errors = [list(error) for error in _split(chain)]
     error = errors[-2] if len(errors) > 1 and any(_FALLBACK in line for line in errors[-1]) else errors[-1]
     head = next((at for at, line in enumerate(error[1:], 1) if not line.startswith(" ")), len(error) - 1)

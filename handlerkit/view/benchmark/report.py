@@ -9,18 +9,18 @@ import io
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Profile, Row
-from handlerkit.formatting import duration, size
+from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Measurement, Profile
+from handlerkit.formatting import byte_size, duration
+from handlerkit.view.displays import View
 from handlerkit.view.html.elements import code, data_uri, details, escape, folds, page
-from handlerkit.view.render import View, view
 
 _WIDTH, _SHARP = 960, 160  # of the plot: pixels it takes, and dots an inch, more than are needed for that
 _TIME = 8  # characters of the longest time
 _VERDICTS = {"faster": "ok", "slower": "bad"}
 
 
-@view.register
-def _(bench: Bench) -> View:
+def bench_view(bench: Bench) -> View:
+    """The display of a Bench."""
     from handlerkit.view.benchmark.plot import plot
 
     head, note = _head(bench)
@@ -76,22 +76,22 @@ def _columns(bench: Bench) -> list[str]:
     return names + ["peak memory"] * any(row.memory.process or row.memory.cuda for row in bench.rows)
 
 
-def _cells(row: Row, bench: Bench) -> list[str]:
+def _cells(row: Measurement, bench: Bench) -> list[str]:
     cells = [row.sample, str(row.batch), duration(row.median), duration(row.p90), duration(row.p99)]
-    return [*cells, _about(row.throughput), size(row.answer), _memory(row)][: len(_columns(bench))]
+    return [*cells, _about(row.throughput), byte_size(row.answer), _memory(row)][: len(_columns(bench))]
 
 
 def _about(figure: float) -> str:
     return f"≈{figure:.3g}" if figure < 1000 else f"≈{figure:.0f}"
 
 
-def _memory(row: Row) -> str:
+def _memory(row: Measurement) -> str:
     """`≈812 MB (≈45 MB of it added), CUDA ≈3.1 GB`."""
     told = []
     if row.memory.process is not None:
-        told.append(f"≈{size(row.memory.process)} (≈{size(row.memory.added or 0)} of it by the call)")
+        told.append(f"≈{byte_size(row.memory.process)} (≈{byte_size(row.memory.added or 0)} of it by the call)")
     if row.memory.cuda is not None:
-        told.append(f"CUDA ≈{size(row.memory.cuda)}")
+        told.append(f"CUDA ≈{byte_size(row.memory.cuda)}")
     return ", ".join(told)
 
 
@@ -102,12 +102,12 @@ def _stages(bench: Bench) -> str:
     return details("stages", _table(["sample", "batch", *names], rows)) if names else ""
 
 
-def _stage(row: Row, name: str) -> str:
+def _stage(row: Measurement, name: str) -> str:
     """`1.2 ms (≈31.0 %)`."""
     return f"{duration(row.stage(name))} (≈{100 * row.shares.get(name, 0.0):.1f} %)"
 
 
-def _stages_text(row: Row) -> str:
+def _stages_text(row: Measurement) -> str:
     told = [f"{name} {_stage(row, name)}" for name in row.stages]
     return f"{row.sample}, batch {row.batch}:  " + "  ".join(told)
 
@@ -132,7 +132,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     kind = _VERDICTS.get(text)
-    return f'<td><span class="hk-pill hk-{kind}">{text}</span></td>' if kind else f"<td>{escape(text)}</td>"
+    return f'<td><span class="hk-badge hk-{kind}">{text}</span></td>' if kind else f"<td>{escape(text)}</td>"
 
 
 # --- the other version ----------------------------------------------------------------------------------------------
@@ -150,14 +150,14 @@ def _compared(bench: Bench, against: Against) -> tuple[list[str], list[list[str]
 
 
 def _ratio(change: Change) -> str:
-    """`≈3.1 × as fast (≈2.9 to ≈3.3)`, else `≈1.04 × the time (≈0.99 to ≈1.08)`; the interval where there is one."""
+    """`≈3.1 × as fast (≈2.9 to ≈3.3)`, else `≈1.04 × the time (≈0.99 to ≈1.08)`; the interval if there is one."""
     faster = change.verdict == "faster"
     mask_to_xyxy = sorted(1 / bound if faster else bound for bound in change.interval or ())
     within = f" ({_about(mask_to_xyxy[0])} to {_about(mask_to_xyxy[1])})" if mask_to_xyxy else ""
     return f"{_about(1 / change.ratio if faster else change.ratio)} × {'as fast' if faster else 'the time'}{within}"
 
 
-def _moved(ours: Row, theirs: Row) -> str:
+def _moved(ours: Measurement, theirs: Measurement) -> str:
     """The stage that changed most: `, most of it in encode: 498 ms → 12.3 ms`."""
     names = dict.fromkeys([*theirs.stages, *ours.stages])
     name = max(names, key=lambda name: abs(theirs.stage(name) - ours.stage(name)), default=None)
@@ -185,7 +185,7 @@ def _advised(advice: Advice) -> tuple[str, list[str], list[list[str]]]:
     for option in advice.options:
         name = f"{option.name} (now)" if option.now and advice.name in ("encode", "decode") else option.name
         cells = [name, duration(option.seconds)]
-        rows.append(cells + [size(option.size or 0)] * sized + [option.note] * noted)
+        rows.append(cells + [byte_size(option.size or 0)] * sized + [option.note] * noted)
     return _SAID[advice.name](advice), columns, rows
 
 
@@ -197,8 +197,8 @@ def _encode(advice: Advice) -> str:
         return (
             f"{taken}. Of the forms measured on it ({advice.about}), none without loss is faster than what it has now."
         )
-    told = f"as {best.name}: {duration(best.seconds)} and {size(best.size or 0)}"
-    instead = f" instead of {duration(now.seconds)} and {size(now.size or 0)}" if now else ""
+    told = f"as {best.name}: {duration(best.seconds)} and {byte_size(best.size or 0)}"
+    instead = f" instead of {duration(now.seconds)} and {byte_size(now.size or 0)}" if now else ""
     return f"{taken}. Measured on it ({advice.about}), {told}{instead}."
 
 

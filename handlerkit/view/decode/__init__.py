@@ -1,7 +1,7 @@
-"""What an answer holds: from bytes to contents that can be drawn.
+"""What a view is given, and what it gives.
 
 - source: one exchange, each thing in it unpacked once.
-- contents: what views read, beside `handlerkit.predictions`.
-- views: which view fits an answer. A new view is registered there.
-- masks, arrays: readers of instance masks, and of numbers.
+- response: what a view read out of it, with its place on the request's image.
+- placing: where boxes, maps and masks lie on that image.
+- arrays: nested lists of numbers as arrays.
 """

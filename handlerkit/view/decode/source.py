@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 #: Formats that PIL reads by itself; EPS, for one, would start Ghostscript on bytes that came over the network. Its
 #: names are those of PIL's openers: a name that has none would end the search.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-#: How wide a photograph is drawn at most; larger ones shrink by a whole number, which is quick and leaves masks sharp.
+#: How wide an input image is drawn at most; a larger one shrinks by a whole number: it is quick, and masks stay sharp.
 SHOWN_WIDTH = 1600
 _ROTATED = {3: 180, 6: 90, 8: 270}  # EXIF's Orientation, in degrees clockwise
 _SIDES = re.compile(r"(?:x-)?(?:image-)?(width|height|size)")
 
 
 @dataclass(frozen=True, eq=False)
-class Photograph:
+class InputImage:
     """The picture a request carries.
 
     Its pixels are those that PIL gives: like most handlers, it leaves an EXIF rotation be; `upright()` does not.
@@ -39,7 +39,7 @@ class Photograph:
     Attributes:
         data: the file as it was sent.
         size: its (width, height).
-        shown: it in RGB, a whole number of times smaller where it is wider or higher than SHOWN_WIDTH.
+        shown: it in RGB, a whole number of times smaller if it is wider or higher than SHOWN_WIDTH.
         rotated: the degrees by which EXIF asks to turn it clockwise.
     """
 
@@ -49,8 +49,8 @@ class Photograph:
     rotated: int = 0
 
     @classmethod
-    def read(cls, data: bytes) -> Photograph | None:
-        """The picture in these bytes; None where there is none, or it is broken."""
+    def read(cls, data: bytes) -> InputImage | None:
+        """The picture in these bytes; None if there is none, or it is broken."""
         from handlerkit.view import draw
 
         if (image := _opened(data)) is None:
@@ -74,7 +74,7 @@ class Photograph:
         """(width, height) as EXIF says it is to be seen."""
         return self.size[::-1] if self.rotated in (90, 270) else self.size
 
-    def upright(self) -> Photograph:
+    def upright(self) -> InputImage:
         """It as EXIF says it is to be seen."""
         return replace(self, size=self.upright_size, shown=self.shown.rotate(-self.rotated, expand=True), rotated=0)
 
@@ -85,7 +85,7 @@ class Source:
 
     Attributes:
         labels: index_to_name.json of the model, or None.
-        geometry: what the handler did to the photograph, or None where that is not known.
+        geometry: what the handler did to the input image, or None if that is not known.
     """
 
     exchange: Exchange
@@ -102,13 +102,13 @@ class Source:
 
     @cached_property
     def json(self) -> Any:
-        """The answer's JSON; None where it is none."""
+        """The answer's JSON; None if it is none."""
         body = self.response.body
         return _json(body) if body.lstrip()[:1] in (b"[", b"{") else None
 
     @cached_property
     def array(self) -> npt.NDArray[Any] | None:
-        """The array of an answer in numpy's .npy format; None where it is none. Nothing is unpickled."""
+        """The array of an answer in numpy's .npy format; None if it is none. Nothing is unpickled."""
         import numpy as np
 
         if not self.response.body.startswith(b"\x93NUMPY"):
@@ -120,7 +120,7 @@ class Source:
 
     @cached_property
     def text(self) -> str | None:
-        """The answer as UTF-8; None where it is none."""
+        """The answer as UTF-8; None if it is none."""
         try:
             text = self.response.body.decode()
         except UnicodeDecodeError:
@@ -129,13 +129,13 @@ class Source:
 
     @cached_property
     def picture(self) -> Image.Image | None:
-        """The answer's picture, unpacked; None where it is none."""
+        """The answer's picture, unpacked; None if it is none."""
         return open_picture(self.response.body)
 
     @cached_property
-    def photograph(self) -> Photograph | None:
+    def input_image(self) -> InputImage | None:
         """The picture that the request carries: its body, a part of it, or base64 in its JSON."""
-        return next((found for data in _bodies(self.request) if (found := Photograph.read(data))), None)
+        return next((found for data in _bodies(self.request) if (found := InputImage.read(data))), None)
 
     @cached_property
     def is_explanation(self) -> bool:
@@ -158,7 +158,7 @@ class Source:
 
 
 def open_picture(data: bytes) -> Image.Image | None:
-    """The picture in these bytes, unpacked; None where there is none, or it is broken."""
+    """The picture in these bytes, unpacked; None if there is none, or it is broken."""
     if (image := _opened(data)) is None:
         return None
     try:
@@ -169,7 +169,7 @@ def open_picture(data: bytes) -> Image.Image | None:
 
 
 def _opened(data: bytes) -> Image.Image | None:
-    """The picture's head; None where there is none, or the picture is too large to unpack without worry."""
+    """The picture's head; None if there is none, or the picture is too large to unpack without worry."""
     from PIL import Image
 
     try:
@@ -196,7 +196,7 @@ def _bodies(request: Request) -> Iterator[bytes]:
 
 
 def from_base64(text: str) -> bytes | None:
-    """What a text holds in base64, also as a data URI; None where it is no base64."""
+    """What a text holds in base64, also as a data URI; None if it is no base64."""
     try:
         return base64.b64decode(text.partition("base64,")[2] or text, validate=True)
     except (binascii.Error, ValueError):

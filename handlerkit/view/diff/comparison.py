@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.formatting import counted, plain, shorten
-from handlerkit.messages import Exchange, Request, Run, describe
-from handlerkit.verify import Row, verify
+from handlerkit.formatting import plain, shorten
+from handlerkit.messages import Exchange, Request, Run, describe_response
+from handlerkit.verify import ComparedResponse, verify
 from handlerkit.view.diff.changes import Changes, changes
+from handlerkit.view.displays import View
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange
-from handlerkit.view.render import View, answer, view
+from handlerkit.view.render import answer
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,7 +28,7 @@ class Comparison:
 
     before: Run
     after: Run
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedResponse, ...]
 
     @property
     def same(self) -> bool:
@@ -36,10 +37,10 @@ class Comparison:
         return alike and all(row.verdict != "different" for row in self.rows)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return view(self)._repr_mimebundle_(include, exclude)
+        return comparison_view(self)._repr_mimebundle_(include, exclude)
 
     def __repr__(self) -> str:
-        return view(self).text
+        return comparison_view(self).text
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class _Recorded:
 
 
 def compare(before: Run, after: Run) -> Comparison:
-    """What changed from one Run to another, answer by answer in their order: drawn with a slider to wipe from one to
+    """What changed from one Run to another, answer by answer in their order: drawn with a slider from one to
     the other, and in words. Boxes are paired by their overlap (IoU), pixels counted, classes held against each other.
 
     Raises TypeError for what is no Run.
@@ -72,8 +73,8 @@ def _cut(run: Run, count: int) -> Run:
     return replace(run, exchanges=run.exchanges[:count])
 
 
-@view.register
-def _(shown: Comparison) -> View:
+def comparison_view(shown: Comparison) -> View:
+    """The display of a Comparison."""
     head = _head(shown)
     lines, parts, image = _pairs(shown)
     line = f'<div class="hk-line"><b>{elements.escape(head)}</b></div>'
@@ -87,7 +88,7 @@ def changed(shown: Comparison) -> tuple[list[str], str]:
 
 
 def _pairs(shown: Comparison) -> tuple[list[str], list[str], Image.Image | None]:
-    """The first answers that differ, or the first answer where none does."""
+    """The first answers that differ, or the first answer if none does."""
     pairs = list(zip(shown.before.exchanges, shown.after.exchanges, shown.rows, strict=False))
     different = [pair for pair in pairs if pair[2].verdict == "different"]
     drawn = different[:_MOST] or pairs[:1]
@@ -104,8 +105,11 @@ def _pairs(shown: Comparison) -> tuple[list[str], list[str], Image.Image | None]
 
 
 def _head(shown: Comparison) -> str:
-    verdicts = [row.verdict for row in shown.rows]
-    said = counted({word: verdicts.count(word) for word in dict.fromkeys(verdicts)}) or "nothing to compare"
+    count, differing = len(shown.rows), sum(row.verdict == "different" for row in shown.rows)
+    if not differing:
+        said = ("nothing to compare", "the same answer", f"{count} answers, all the same")[min(count, 2)]
+    else:
+        said = "the answer differs" if count == 1 else f"{differing} of {count} answers differ"
     counts = [len(run.exchanges) for run in (shown.before, shown.after)]
     uneven = f"; {counts[0]} answers before, {counts[1]} after" if counts[0] != counts[1] else ""
     models = dict.fromkeys((shown.before.model, shown.after.model))
@@ -113,7 +117,7 @@ def _head(shown: Comparison) -> str:
 
 
 def _pair(
-    shown: Comparison, one: Exchange, other: Exchange, row: Row, room: int
+    shown: Comparison, one: Exchange, other: Exchange, row: ComparedResponse, room: int
 ) -> tuple[list[str], str, Image.Image | None]:
     """One answer before and after."""
     answers = answer(shown.before, one), answer(shown.after, other)
@@ -121,29 +125,29 @@ def _pair(
     before, after = map(drawing, answers)
     lines = [row.label, *(f"  {line}" for line in found.lines)]
     said = "".join(f"<div>{elements.escape(shorten(line, 300).replace(' -> ', ' → '))}</div>" for line in found.lines)
-    pills = " → ".join(dict.fromkeys(exchange.badge(each.response) for each in (one, other)))
-    head = f'<div class="hk-line"><b>{elements.escape(row.label)}</b>{pills}</div>'
+    badges = " → ".join(dict.fromkeys(exchange.badge(each.response) for each in (one, other)))
+    head = f'<div class="hk-line"><b>{elements.escape(row.label)}</b>{badges}</div>'
     pictures = _pictures(before, after, found.image, room)
     bytes_ = [(found.where, f"{found.ours} → {found.theirs}") for found in row.differences]
-    wire = elements.details("on the wire", elements.table("", bytes_), str(len(bytes_))) if bytes_ else ""
+    wire = elements.details("differences", elements.table("", bytes_), str(len(bytes_))) if bytes_ else ""
     return lines, f"<div>{head}{pictures}<div>{said}</div>{elements.folds(wire)}</div>", found.image or after.image
 
 
-def _found(one: Exchange, other: Exchange, row: Row, drawn: Changes) -> Changes:
+def _found(one: Exchange, other: Exchange, row: ComparedResponse, drawn: Changes) -> Changes:
     """The changes, or else the first of the differing bytes."""
     if drawn.lines:
         return drawn
     if row.verdict != "different":
         return Changes(("the same answer",))
     if one.response.status != other.response.status:
-        return Changes((f"was {describe(one.response)}, is {describe(other.response)}",))
+        return Changes((f"was {describe_response(one.response)}, is {describe_response(other.response)}",))
     lines = [f"{found.where}: {found.ours} -> {found.theirs}" for found in row.differences[:6]]
     more = [f"and {len(row.differences) - 6} more"] * (len(row.differences) > 6)
     return Changes((*lines, *more))
 
 
 def _pictures(before: Drawing, after: Drawing, difference: Image.Image | None, room: int) -> str:
-    """Both pictures, one over the other where they have one shape, with a slider to wipe; and the difference."""
+    """Both pictures, one over the other if they have one shape, with a slider between them; and the difference."""
     if before.image is None or after.image is None or before.aside or after.aside:
         sides = "".join(
             f"<div><b>{name}</b>{elements.key(one.keys)}{one.html}</div>"

@@ -9,14 +9,14 @@ from handlerkit.view.draw.canvas import checkerboard, fit, is_transparent, rgb
 from handlerkit.view.draw.charts import bars
 from handlerkit.view.draw.maps import heat, highlight, overlay, palette_indexes
 from handlerkit.view.draw.marks import boxes, mask_to_xyxy, masks
-from handlerkit.view.draw.palette import Colour, colour, palette, text_colour
+from handlerkit.view.draw.palette import Color, color, palette, text_color
 
 __all__ = [
-    "Colour",
+    "Color",
     "bars",
     "boxes",
     "checkerboard",
-    "colour",
+    "color",
     "fit",
     "heat",
     "highlight",
@@ -27,5 +27,5 @@ __all__ = [
     "palette",
     "palette_indexes",
     "rgb",
-    "text_colour",
+    "text_color",
 ]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def checkerboard(rgba: ImageLike, *, square: int = 8) -> Image.Image:
-    """A cut-out on a board of light grey squares of that many pixels, which shows where it is transparent."""
+    """A cut-out on a board of light gray squares of that many pixels, which shows where it is transparent."""
     import numpy as np
     from PIL import Image
 
@@ -25,7 +25,7 @@ def checkerboard(rgba: ImageLike, *, square: int = 8) -> Image.Image:
 
 
 def fit(image: ImageLike, max_width: int = 1600, max_height: int = 1600) -> Image.Image:
-    """The image, made smaller where it is wider or higher than that; its proportions and mode stay."""
+    """The image, made smaller if it is wider or higher than that; its proportions and mode stay."""
     from PIL import Image
 
     picture = opened(image)
@@ -33,7 +33,7 @@ def fit(image: ImageLike, max_width: int = 1600, max_height: int = 1600) -> Imag
     if scale == 1:
         return picture
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    # blending would make up colours that an indexed picture's palette lacks
+    # blending would make up colors that an indexed picture's palette lacks
     method = Image.Resampling.NEAREST if picture.mode in ("1", "P") else Image.Resampling.LANCZOS
     return picture.resize(size, method, reducing_gap=2)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def bars(names: Sequence[str], values: Sequence[float], *, width: int = 480) -> Image.Image:
-    """Horizontal bars, one a name; the longest reaches the end, or 1 does where every value lies from 0 to 1.
+    """Horizontal bars, one a name; the longest reaches the end, or 1 does if every value lies from 0 to 1.
 
     Negative values and such as are not finite get no bar and are counted.
     """

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from handlerkit.view.draw.palette import Colour, text_colour
+from handlerkit.view.draw.palette import Color, text_color
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 Box = tuple[int, int, int, int]
 
 
-class Labels:
-    """Draws labels on a picture, each where none of those before it lies."""
+class LabelPainter:
+    """Draws labels on a picture, each if none of those before it lies."""
 
     def __init__(self, canvas: Image.Image, font_size: int | None = None) -> None:
         from PIL import ImageDraw
@@ -26,10 +26,10 @@ class Labels:
         self._size = canvas.size
         self._taken: list[Box] = []
 
-    def add(self, text: str, box: Sequence[int], ink: Colour) -> bool:
+    def add(self, text: str, box: Sequence[int], color: Color) -> bool:
         """Draw the text above the box (x1, y1, x2, y2, inclusive), else inside it, below it, or at its lower edge.
 
-        False where each of these places is taken, or the picture is too small for it.
+        False if each of these places is taken, or the picture is too small for it.
         """
         wide, high = round(self.font.getlength(text)) + 6, self.height
         if wide > self._size[0] or high > self._size[1]:
@@ -40,8 +40,8 @@ class Labels:
             place = (x, y, x + wide, y + high)
             if not any(_meet(place, other) for other in self._taken):
                 self._taken.append(place)
-                self._draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=ink)
-                self._draw.text((x + 3, y + 1), text, fill=text_colour(ink), font=self.font)
+                self._draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=color)
+                self._draw.text((x + 3, y + 1), text, fill=text_color(color), font=self.font)
                 return True
         return False
 
@@ -61,4 +61,4 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     """PIL's own font, at that many pixels."""
     from PIL import ImageFont
 
-    return ImageFont.load_default(size)  # type: ignore[return-value]  # a bitmap only where PIL lacks FreeType
+    return ImageFont.load_default(size)  # type: ignore[return-value]  # a bitmap only if PIL lacks FreeType

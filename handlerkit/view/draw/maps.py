@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.view.draw.canvas import rgb
-from handlerkit.view.draw.labels import Labels, line
-from handlerkit.view.draw.palette import Colour, colour, flat, heat_palette, palette
+from handlerkit.view.draw.labels import LabelPainter, line
+from handlerkit.view.draw.palette import Color, color, flat, heat_palette, palette
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +28,10 @@ def overlay(
     *,
     background: int | None = 0,
 ) -> Image.Image:
-    """A class map laid over an image, each class in its index's colour.
+    """A class map laid over an image, each class in its index's color.
 
     Args:
-        classes: int or bool [H, W], class indexes; stretched to the image's size, without blending, where it differs.
+        classes: int or bool [H, W], class indexes; stretched to the image's size, without blending, if it differs.
         names: class index to name; drawn as a legend in the corner.
         opacity: 0 shows the image alone, 1 the map alone.
         background: the class that leaves the image as it is; None for no such class.
@@ -56,19 +56,19 @@ def overlay(
             strip = layer.crop(box)
             canvas.paste(Image.blend(ground.crop(box), strip.convert("RGB"), opacity), box, strip.point(painted, "1"))
     if names:
-        lettering, top = Labels(canvas), 4
+        labels, top = LabelPainter(canvas), 4
         for index in (index for index in np.unique(indexes).tolist() if index in names and index != background):
-            top += lettering.height
-            lettering.add(line(names[index]), (4, top, 4, top), colour(index))
+            top += labels.height
+            labels.add(line(names[index]), (4, top, 4, top), color(index))
             top += 4
     return canvas
 
 
 def heat(image: ImageLike, values: npt.NDArray[Any], opacity: float = 0.8) -> Image.Image:
-    """Values from 0 to 1 laid over the image in grey: nothing at 0, dark red to bright yellow towards 1.
+    """Values from 0 to 1 laid over the image in gray: nothing at 0, dark red to bright yellow towards 1.
 
     Args:
-        values: float [H, W]; stretched to the image's size, with blending, where it differs. Such as are not finite
+        values: float [H, W]; stretched to the image's size, with blending, if it differs. Such as are not finite
             count as 0.
         opacity: of the value 1; lower values are as much weaker.
     """
@@ -76,34 +76,34 @@ def heat(image: ImageLike, values: npt.NDArray[Any], opacity: float = 0.8) -> Im
     from PIL import Image
 
     levels = (np.nan_to_num(np.asarray(values, np.float32), posinf=1) * 255).clip(0, 255).astype(np.uint8)
-    photograph = rgb(image)
+    ground = rgb(image)
     layer = Image.fromarray(np.ascontiguousarray(levels))
-    if layer.size != photograph.size:
-        layer = layer.resize(photograph.size, Image.Resampling.BILINEAR)
-    canvas = photograph.convert("L").convert("RGB")
+    if layer.size != ground.size:
+        layer = layer.resize(ground.size, Image.Resampling.BILINEAR)
+    canvas = ground.convert("L").convert("RGB")
     alpha = layer.point([round(255 * min(1.0, max(0.0, opacity)) * (i / 255) ** 0.5) for i in range(256)])
     layer.putpalette(flat(heat_palette()))
     canvas.paste(layer.convert("RGB"), mask=alpha)
     return canvas
 
 
-def highlight(image: ImageLike, where: npt.NDArray[np.bool_], ink: Colour = (213, 94, 0)) -> Image.Image:
-    """The image pale and grey, but for the pixels of the bool [H, W] `where`, which have the colour."""
+def highlight(image: ImageLike, where: npt.NDArray[np.bool_], color: Color = (213, 94, 0)) -> Image.Image:
+    """The image pale and gray, but for the pixels of the bool [H, W] `where`, which have the color."""
     import numpy as np
     from PIL import Image
 
-    grey = rgb(image).convert("L")
-    canvas = grey.point([178 + i * 77 // 255 for i in range(256)]).convert("RGB")
+    gray = rgb(image).convert("L")
+    canvas = gray.point([178 + i * 77 // 255 for i in range(256)]).convert("RGB")
     mask = Image.fromarray(np.asarray(where, bool))
     if mask.size != canvas.size:
         # a single pixel stays visible in a picture that is smaller
         mask = mask.convert("L").resize(canvas.size, Image.Resampling.BOX).point([255 * (i > 0) for i in range(256)])
-    canvas.paste(ink, (0, 0), mask)
+    canvas.paste(color, (0, 0), mask)
     return canvas
 
 
 def palette_indexes(classes: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Class indexes as the palette's: it holds 256 colours, so higher classes share them, but never become class 0."""
+    """Class indexes as the palette's: it holds 256 colors, so higher classes share them, but never become class 0."""
     import numpy as np
 
     indexes = np.asarray(classes)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.view.draw.canvas import rgb
-from handlerkit.view.draw.labels import Box, Labels, line
-from handlerkit.view.draw.palette import Colour, colour
+from handlerkit.view.draw.labels import Box, LabelPainter, line
+from handlerkit.view.draw.palette import Color, color
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from handlerkit.view.draw.canvas import ImageLike
 
-_LABELLED = 100  # things that get a label; more would hide the picture
+_LABELED = 100  # things that get a label; more would hide the picture
 
 
 def boxes(
@@ -25,7 +25,7 @@ def boxes(
     labels: Sequence[str] | None = None,
     scores: npt.ArrayLike | None = None,
     *,
-    colours: Sequence[Colour] | None = None,
+    colors: Sequence[Color] | None = None,
     width: int | None = None,
     font_size: int | None = None,
 ) -> Image.Image:
@@ -34,7 +34,7 @@ def boxes(
     Args:
         boxes: float [N, 4], (x1, y1, x2, y2) in pixels, x2 and y2 exclusive.
         labels: N names. scores: float [N].
-        colours: N colours; by default each label's own.
+        colors: N colors; by default each label's own.
         width, font_size: of the lines and the letters in pixels; by default they follow the picture's size.
 
     Boxes that lie outside, and those with a coordinate that is not finite, are skipped.
@@ -52,11 +52,11 @@ def boxes(
     order = [i for i in np.argsort((x1 - x2) * (y2 - y1), kind="stable").tolist() if shown[i]]
     places = np.stack([x1, y1, np.maximum(x1, x2 - 1), np.maximum(y1, y2 - 1)], axis=1).round().astype(int).tolist()
 
-    ink = _inks(labels, colours)
+    color_of = _colors(labels, colors)
     draw = ImageDraw.Draw(canvas)
     for i in order:
-        draw.rectangle(places[i], outline=ink(i), width=width)
-    _write(canvas, {i: places[i] for i in order}, labels, scores, ink, font_size)
+        draw.rectangle(places[i], outline=color_of(i), width=width)
+    _write(canvas, {i: places[i] for i in order}, labels, scores, color_of, font_size)
     canvas.info["skipped"] = len(corners) - len(order)
     return canvas
 
@@ -67,17 +67,17 @@ def masks(
     labels: Sequence[str] | None = None,
     scores: npt.ArrayLike | None = None,
     *,
-    colours: Sequence[Colour] | None = None,
+    colors: Sequence[Color] | None = None,
     opacity: float = 0.5,
     width: int | None = None,
     font_size: int | None = None,
 ) -> Image.Image:
-    """Instance masks, each with an outline in its full colour, the largest first so that small ones stay visible.
+    """Instance masks, each with an outline in its full color, the largest first so that small ones stay visible.
 
     Args:
-        masks: N bool [H, W]; stretched to the image's size, without blending, where theirs differs.
+        masks: N bool [H, W]; stretched to the image's size, without blending, if theirs differs.
         labels: N names. scores: float [N].
-        colours: N colours; by default each label's own.
+        colors: N colors; by default each label's own.
         opacity: of the inside of a mask; 0 shows the outline alone.
         width, font_size: of the outline and the letters in pixels; by default they follow the picture's size.
 
@@ -93,23 +93,23 @@ def masks(
     for i, mask in enumerate(masks):
         if (found := _cut(np.asarray(mask, bool), canvas.size)) is not None:
             cuts.append((-int(np.count_nonzero(found[1])), i, *found))
-    ink = _inks(labels, colours)
+    color_of = _colors(labels, colors)
     for _, i, (left, top, _, _), cut in sorted(cuts, key=lambda one: one[:2]):
         # one paste a mask, within its bounds: its alpha is `fill` inside and 255 at the outline
         alpha = cut.view(np.uint8) * np.uint8(255) - _inside(cut, width).view(np.uint8) * np.uint8(255 - fill)
-        canvas.paste(ink(i), (left, top), Image.fromarray(alpha))
+        canvas.paste(color_of(i), (left, top), Image.fromarray(alpha))
     places = {i: (left, top, right - 1, low - 1) for _, i, (left, top, right, low), _ in cuts}
-    _write(canvas, places, labels, scores, ink, font_size)
+    _write(canvas, places, labels, scores, color_of, font_size)
     canvas.info["skipped"] = len(masks) - len(cuts)
     return canvas
 
 
 def mask_to_xyxy(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """(x1, y1, x2, y2) of the True pixels of a bool [H, W], x2 and y2 exclusive; None where there are none."""
+    """(x1, y1, x2, y2) of the True pixels of a bool [H, W], x2 and y2 exclusive; None if there are none."""
     import numpy as np
 
     mask = np.ascontiguousarray(mask)
-    # eight pixels at a time where the width allows it
+    # eight pixels at a time if the width allows it
     words = mask.view(np.uint64 if mask.shape[1] % 8 == 0 else np.uint8)
     rows = np.flatnonzero(np.max(words, axis=1))
     if not len(rows):
@@ -120,7 +120,7 @@ def mask_to_xyxy(mask: npt.NDArray[np.bool_]) -> Box | None:
 
 
 def _cut(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> tuple[Box, npt.NDArray[np.bool_]] | None:
-    """A mask's bounds on a picture of that size, and what lies in them; None where it has no pixel there."""
+    """A mask's bounds on a picture of that size, and what lies in them; None if it has no pixel there."""
     import math
 
     import numpy as np
@@ -158,13 +158,13 @@ def _inside(mask: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bool_]:
     return inner
 
 
-def _inks(labels: Sequence[str] | None, colours: Sequence[Colour] | None) -> Callable[[int], Colour]:
-    def ink(i: int) -> Colour:
-        if colours is not None and i < len(colours):
-            return colours[i]
-        return colour(str(labels[i]) if labels is not None and i < len(labels) else "")
+def _colors(labels: Sequence[str] | None, colors: Sequence[Color] | None) -> Callable[[int], Color]:
+    def color_of(i: int) -> Color:
+        if colors is not None and i < len(colors):
+            return colors[i]
+        return color(str(labels[i]) if labels is not None and i < len(labels) else "")
 
-    return ink
+    return color_of
 
 
 def _write(
@@ -172,19 +172,19 @@ def _write(
     places: dict[int, Any],
     labels: Sequence[str] | None,
     scores: npt.ArrayLike | None,
-    ink: Callable[[int], Colour],
+    color_of: Callable[[int], Color],
     font_size: int | None,
 ) -> None:
-    """Labels and scores, the best first, since one that finds no free place is left out."""
+    """LabelPainter and scores, the best first, since one that finds no free place is left out."""
     import numpy as np
 
     marks = [] if scores is None else np.asarray(scores, np.float64).tolist()
-    lettering = Labels(canvas, font_size)
+    written = LabelPainter(canvas, font_size)
 
     def worst(i: int) -> float:
         return -marks[i] if i < len(marks) and marks[i] == marks[i] else 0.0
 
-    for i in sorted(places, key=worst)[:_LABELLED]:
+    for i in sorted(places, key=worst)[:_LABELED]:
         name = str(labels[i]) if labels is not None and i < len(labels) else ""
         if text := line(f"{name} {marks[i]:.2f}" if i < len(marks) else name):
-            lettering.add(text, places[i], ink(i))
+            written.add(text, places[i], color_of(i))

@@ -1,4 +1,4 @@
-"""Colours: of classes, of letters on a ground, of heat."""
+"""Colors: of classes, of letters on a ground, of heat."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import functools
 import math
 import zlib
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-#: Okabe and Ito's colours that colour-blind readers tell apart (https://jfly.uni-koeln.de/color/), without black.
-_OKABE_ITO: tuple[Colour, ...] = (
+#: Okabe and Ito's colors that color-blind readers tell apart (https://jfly.uni-koeln.de/color/), without black.
+_OKABE_ITO: tuple[Color, ...] = (
     (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (213, 94, 0), (240, 228, 66),
 )  # fmt: skip
-_NAMED = 32  # names without an index share the first colours: further ones are hard to tell apart
+_NAMED = 32  # names without an index share the first colors: further ones are hard to tell apart
 #: Matplotlib's "inferno" at nine even steps (CC0): its lightness only grows, so every eye sees the same order.
-_INFERNO: tuple[Colour, ...] = (
+_INFERNO: tuple[Color, ...] = (
     (0, 0, 4), (31, 12, 72), (85, 15, 109), (136, 34, 106), (186, 54, 85), (227, 89, 51), (249, 140, 10),
     (249, 201, 50), (252, 255, 164),
 )  # fmt: skip
 
 
-def colour(of: int | str) -> Colour:
-    """A class's colour, by its index or else its name alone: the same in every picture."""
+def color(of: int | str) -> Color:
+    """A class's color, by its index or else its name alone: the same in every picture."""
     if isinstance(of, str):
         of = int(of) if of.isdecimal() and len(of) < 9 else zlib.crc32(of.encode()) % _NAMED
     return palette()[of % 256]
 
 
-def text_colour(ground: Colour) -> Colour:
+def text_color(ground: Color) -> Color:
     """Black or white, whichever contrasts more with that ground (WCAG 2.2, relative luminance)."""
     red, green, blue = (
         value / 255 / 12.92 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in ground
@@ -36,30 +36,30 @@ def text_colour(ground: Colour) -> Colour:
 
 
 @functools.cache
-def palette() -> tuple[Colour, ...]:
-    """256 colours: Okabe and Ito's, then hues a golden angle apart in OKLCH, in three steps of lightness."""
+def palette() -> tuple[Color, ...]:
+    """256 colors: Okabe and Ito's, then hues a golden angle apart in OKLCH, in three steps of lightness."""
     more = [_oklch((0.72, 0.58, 0.84)[i % 3], 0.14, 30 + i * 137.508) for i in range(256 - len(_OKABE_ITO))]
     return (*_OKABE_ITO, *more)
 
 
 @functools.cache
-def heat_palette() -> tuple[Colour, ...]:
-    """256 colours from dark to bright, for values from low to high."""
-    colours = []
+def heat_palette() -> tuple[Color, ...]:
+    """256 colors from dark to bright, for values from low to high."""
+    colors = []
     for i in range(256):
         step, share = divmod(i / 255 * (len(_INFERNO) - 1), 1)
         low, high = _INFERNO[int(step)], _INFERNO[min(int(step) + 1, len(_INFERNO) - 1)]
         red, green, blue = (round(a + share * (b - a)) for a, b in zip(low, high, strict=True))
-        colours.append((red, green, blue))
-    return tuple(colours)
+        colors.append((red, green, blue))
+    return tuple(colors)
 
 
-def flat(colours: tuple[Colour, ...]) -> list[int]:
-    """The colours as PIL's putpalette takes them."""
-    return [channel for colour in colours for channel in colour]
+def flat(colors: tuple[Color, ...]) -> list[int]:
+    """The colors as PIL's putpalette takes them."""
+    return [channel for color in colors for channel in color]
 
 
-def _oklch(lightness: float, chroma: float, hue: float) -> Colour:
+def _oklch(lightness: float, chroma: float, hue: float) -> Color:
     """OKLCH to sRGB (https://bottosson.github.io/posts/oklab/), clipped."""
     a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3

@@ -12,8 +12,8 @@ from typing import get_args
 from handlerkit.check import Check
 from handlerkit.formatting import printable
 from handlerkit.messages import Finding, Severity
+from handlerkit.view.displays import View
 from handlerkit.view.html import elements, findings
-from handlerkit.view.render import View, view
 
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _BADGES = {"error": "bad", "warning": "odd", "info": "note"}
@@ -21,8 +21,8 @@ _UNFOLDED = 12  # findings
 _MOST = 200  # findings of a display; an archive from elsewhere may hold any number
 
 
-@view.register
-def _(check: Check) -> View:
+def check_view(check: Check) -> View:
+    """The display of a Check."""
     return View("\n".join(_lines(check)), elements.page(*drawn(check)))
 
 
@@ -49,14 +49,14 @@ def _head(check: Check) -> str:
 
 
 def _last(check: Check) -> list[str]:
-    """What was looked at, where nothing was found; how much is left out, where that is too much."""
+    """What was looked at, if nothing was found; how much is left out, if that is too much."""
     if more := len(check.findings[_MOST:]):
         return [f"… {more} more in .findings"]
     looked = ", ".join(word.replace("_", " ") for word in check.subjects)
     return [f"looked at: {looked}"] if looked and not check.findings else []
 
 
-_NOTHING = '<span class="hk-pill hk-ok">nothing found</span>'
+_NOTHING = '<span class="hk-badge hk-ok">nothing found</span>'
 
 
 def _boxes(found: tuple[Finding, ...]) -> str:
@@ -76,4 +76,4 @@ def _counts(check: Check) -> dict[Severity, str]:
 
 
 def _badge(severity: Severity, word: str) -> str:
-    return f'<span class="hk-pill hk-{_BADGES[severity]}">{elements.escape(word)}</span>'
+    return f'<span class="hk-badge hk-{_BADGES[severity]}">{elements.escape(word)}</span>'

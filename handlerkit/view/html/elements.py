@@ -21,7 +21,7 @@ escape = html.escape
 
 #: An html output stays below this many bytes; the text around a picture is cut so that room for one is left.
 MAX_HTML = 300_000
-_FLAT = 64  # colours that a picture without shades has at most
+_FLAT = 64  # colors that a picture without shades has at most
 #: A transparent picture of one pixel.
 _DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
@@ -40,7 +40,7 @@ def picture(image: Image.Image, budget: int, alt: str = "", kind: str = "hk-pict
 
 
 def encode(image: Image.Image, quality: int = 85) -> tuple[str, bytes]:
-    """JPEG, but PNG where JPEG would lose something that is seen: transparency, flat colours, small pictures."""
+    """JPEG, but PNG if JPEG would lose something that is seen: transparency, flat colors, small pictures."""
     buffer = io.BytesIO()
     few = image.width * image.height <= 128 * 128 or image.getcolors(_FLAT) is not None
     if few or image.mode in ("1", "P", "RGBA", "LA", "PA"):
@@ -54,19 +54,19 @@ def data_uri(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def swatch(ink: str) -> str:
-    return f'<span class="hk-swatch" style="background:{ink}"></span>'
+def swatch(color: str) -> str:
+    return f'<span class="hk-swatch" style="background:{color}"></span>'
 
 
 def key(rows: Iterable[tuple[str, str, tuple[int, int, int], float | None]]) -> str:
-    """(name, value, colour, share) rows: a bar each where there are shares, otherwise swatches on a line."""
+    """(name, value, color, share) rows: a bar each if there are shares, otherwise swatches on a line."""
     bars, items = [], []
-    for name, value, colour, share in rows:
-        ink = f"rgb{colour}".replace(" ", "")
+    for name, value, color, share in rows:
+        rgb = f"rgb{color}".replace(" ", "")
         if share is None:
-            items.append(f'<span class="hk-item">{swatch(ink)}{escape(name)} <b>{escape(value)}</b></span>')
+            items.append(f'<span class="hk-item">{swatch(rgb)}{escape(name)} <b>{escape(value)}</b></span>')
         else:
-            bar = f'<span class="hk-bar" style="width:{max(0.3, 100 * min(1.0, share)):.1f}%;background:{ink}"></span>'
+            bar = f'<span class="hk-bar" style="width:{max(0.3, 100 * min(1.0, share)):.1f}%;background:{rgb}"></span>'
             name_of = f'<span class="hk-name">{escape(name)}</span>'
             bars.append(f'<div>{name_of}<span class="hk-track">{bar}</span><b>{escape(value)}</b></div>')
     whole = f'<div class="hk-bars">{"".join(bars)}</div>' if bars else ""
@@ -94,7 +94,7 @@ def folds(*parts: str) -> str:
 
 
 def slider(before: str, after: str, *, live: bool = True) -> str:
-    """Two figures side by side; where scripts run, one over the other with a slider that wipes between them.
+    """Two figures side by side; if scripts run, one over the other with a slider between them.
 
     The slider lies over the pictures, so that they can be dragged anywhere, and the arrow keys move it. It is switched
     on by a script of its own, so that what strips scripts leaves the two side by side, and no slider.
@@ -102,7 +102,7 @@ def slider(before: str, after: str, *, live: bool = True) -> str:
     if not live:
         return f'<div class="hk-sides">{before}{after}</div>'
     move = "this.parentNode.style.setProperty('--hk-at',this.value+'%')"
-    start = "this.closest('.hk-sides').classList.add('hk-wipe')"
+    start = "this.closest('.hk-sides').classList.add('hk-slider')"
     return (
         f'<div class="hk-sides">{before}{after}'
         '<input type="range" hidden min="0" max="100" step="any" value="50" aria-label="before and after"'

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from handlerkit.formatting import MAX_TEXT, duration, percent, plain, size
-from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe
+from handlerkit.formatting import MAX_TEXT, byte_size, duration, percent, plain
+from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe_response
 from handlerkit.serving.torchserve_facts import CALL_BEGINS, METRIC, REQUEST_ID
 from handlerkit.timing import STAGES, Timings
 from handlerkit.view import draw
@@ -27,27 +27,27 @@ def asked(request: Request, model: str, gap: str) -> str:
 
 def answered(response: Response, limit: int | None = None) -> str:
     """`200 image/png, 110.2 KB (1.7 % of max_response_size)`."""
-    status = describe(response)
+    status = describe_response(response)
     kind = response.content_type or "no content type"
     pieces = f", {len(response.chunks)} chunks" if response.chunks is not None else ""
     share = f" ({percent(len(response.body) / limit)} of max_response_size)" if limit else ""
-    return f"{status}{',' * (' ' in status)} {kind}, {size(len(response.body))}{pieces}{share}"
+    return f"{status}{',' * (' ' in status)} {kind}, {byte_size(len(response.body))}{pieces}{share}"
 
 
 def badge(response: Response) -> str:
-    """The status, coloured by whether it is a success."""
+    """The status, colored by whether it is a success."""
     kind = "ok" if response.ok else "bad" if response.status is None or response.status >= 400 else "odd"
-    return f'<span class="hk-pill hk-{kind}">{escape(describe(response))}</span>'
+    return f'<span class="hk-badge hk-{kind}">{escape(describe_response(response))}</span>'
 
 
 def status_line(request: Request, response: Response, model: str, limit: int) -> str:
     share = len(response.body) / limit if limit else 0
-    of_limit = f"{escape(percent(share))} of max_response_size {size(limit)}"
+    of_limit = f"{escape(percent(share))} of max_response_size {byte_size(limit)}"
     meter = f'<span class="hk-meter"><span style="width:{min(100, 100 * share):.1f}%"></span></span>'
     pieces = f" · {len(response.chunks)} chunks" if response.chunks is not None else ""
     return (
         f'<div class="hk-line"><span class="hk-asked">{escape(asked(request, model, " · "))}</span>{badge(response)}'
-        f'<span class="hk-soft">{escape(response.content_type or "no content type")} · {size(len(response.body))}'
+        f'<span class="hk-soft">{escape(response.content_type or "no content type")} · {byte_size(len(response.body))}'
         f"{pieces} · {of_limit}</span>{meter if share >= 0.05 else ''}</div>"
     )
 
@@ -60,13 +60,13 @@ def times(timings: Timings) -> str:
 
 def stages(timings: Timings) -> str:
     """A bar of the stages, as a picture since its widths are times, and their names and times below."""
-    inks = stage_inks(timings.stages)
+    colors = stage_colors(timings.stages)
     x, rects, legend = 0.0, [], []
     for name, seconds in timings:
-        ink = f"rgb{inks[name]}".replace(" ", "")
+        color = f"rgb{colors[name]}".replace(" ", "")
         width = 1000 * seconds / timings.total if timings.total else 0.0
-        rects.append(f'<rect x="{x:.1f}" width="{width:.1f}" height="10" fill="{ink}"/>')
-        legend.append(f"{swatch(ink)}{escape(name)} <b>{duration(seconds)}</b>")
+        rects.append(f'<rect x="{x:.1f}" width="{width:.1f}" height="10" fill="{color}"/>')
+        legend.append(f"{swatch(color)}{escape(name)} <b>{duration(seconds)}</b>")
         x += width
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="10" viewBox="0 0 1000 10" '
@@ -79,10 +79,10 @@ def stages(timings: Timings) -> str:
     )
 
 
-def stage_inks(stages: Iterable[str]) -> dict[str, draw.Colour]:
-    """The colour of each stage: a handler's own have those that the usual ones leave, in their order."""
+def stage_colors(stages: Iterable[str]) -> dict[str, draw.Color]:
+    """The color of each stage: a handler's own have those that the usual ones leave, in their order."""
     own = [name for name in stages if name not in STAGES]
-    return {name: draw.colour(place) for place, name in enumerate((*STAGES, *own))} | {"other": _OTHER}
+    return {name: draw.color(place) for place, name in enumerate((*STAGES, *own))} | {"other": _OTHER}
 
 
 def headers(request: Headers, response: Headers) -> str:

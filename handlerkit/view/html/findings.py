@@ -10,14 +10,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handlerkit.formatting import MAX_TEXT, excerpt, file_name, plain
-from handlerkit.messages import ErrorInfo, Finding, Frame
+from handlerkit.messages import ErrorInfo, Finding, Frame, Severity
 from handlerkit.view.html.elements import code, details, escape
+
+_HEADS: dict[Severity, str] = {"error": "cause", "warning": "warning", "info": "note"}
+_MARKS: dict[Severity, str] = {
+    severity: "" if severity == "error" else f'<span class="hk-soft">{head}</span> '
+    for severity, head in _HEADS.items()
+}
 
 
 def findings(causes: Sequence[Finding]) -> str:
-    """Those of an answer: what is no error is marked as worth knowing."""
-    mark = '<span class="hk-soft">worth knowing</span> '
-    return "".join(box(cause, mark if cause.severity != "error" else "") for cause in causes)
+    """Those of an answer: what is no error is marked with its severity."""
+    return "".join(box(cause, _MARKS[cause.severity]) for cause in causes)
 
 
 def box(finding: Finding, mark: str = "", said: Callable[[str], str] = plain) -> str:
@@ -29,7 +34,7 @@ def box(finding: Finding, mark: str = "", said: Callable[[str], str] = plain) ->
 
 def findings_text(causes: Sequence[Finding]) -> list[str]:
     """Those of an answer, as lines."""
-    return [line for one in causes for line in lines(one, "cause" if one.severity == "error" else "worth knowing")]
+    return [line for one in causes for line in lines(one, _HEADS[one.severity])]
 
 
 def lines(finding: Finding, head: str, indent: str = "", said: Callable[[str], str] = plain) -> list[str]:
@@ -39,12 +44,12 @@ def lines(finding: Finding, head: str, indent: str = "", said: Callable[[str], s
 
 
 def _rows(finding: Finding) -> list[tuple[str, str]]:
-    rows = [("where", finding.where), ("TorchServe", finding.effect), ("change", finding.fix)]
+    rows = [("where", finding.where), ("TorchServe", finding.effect), ("fix", finding.fix)]
     return [(name, text) for name, text in rows if text]
 
 
 def own_frames(error: ErrorInfo) -> tuple[Frame, ...]:
-    """The frames in the handler's own files; the last one where there are none."""
+    """The frames in the handler's own files; the last one if there are none."""
     foreign = ("site-packages", "dist-packages", "<frozen", f"{sys.base_prefix}/lib/", str(Path(__file__).parents[2]))
     own = tuple(
         frame

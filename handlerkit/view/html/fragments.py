@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.formatting import MAX_TEXT, duration, excerpt, shorten, size
+from handlerkit.formatting import MAX_TEXT, byte_size, duration, excerpt, shorten
 from handlerkit.view.html.elements import code, escape
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _leaf(value: Any) -> str:
 
 
 def words(tokens: Sequence[str], weights: Sequence[float]) -> str:
-    """A text whose words are coloured by their weight: orange for, blue against, the strongest in full."""
+    """A text whose words are colored by their weight: orange for, blue against, the strongest in full."""
     top = max((abs(weight) for weight in weights if weight == weight), default=0) or 1
     spans = []
     for token, weight in zip(tokens[:2000], weights, strict=False):
@@ -138,7 +138,7 @@ def stream(chunks: Sequence[bytes], arrivals: Sequence[float] | None = None) -> 
 def _pieces(chunks: Sequence[bytes], arrivals: Sequence[float] | None) -> Iterator[str]:
     for number, chunk in enumerate(chunks[:_MANY]):
         after = f"after {duration(arrivals[number])} · " if arrivals is not None else ""
-        yield f'{code(excerpt(piece(chunk), 600))}<span class="hk-soft">{after}{size(len(chunk))}</span>'
+        yield f'{code(excerpt(piece(chunk), 600))}<span class="hk-soft">{after}{byte_size(len(chunk))}</span>'
     if len(chunks) > _MANY:
         yield f'<span class="hk-soft">… {len(chunks) - _MANY} more</span>'
 

@@ -6,18 +6,18 @@ from collections import Counter
 
 from handlerkit.errors import LoadError
 from handlerkit.formatting import MAX_TEXT, counted, excerpt, plain, shorten
-from handlerkit.messages import describe
+from handlerkit.messages import describe_response
 from handlerkit.serving.torchserve_facts import METRIC
 from handlerkit.verify import Enveloped, Envelopes, Report
 from handlerkit.view.diff.comparison import changed, compare
+from handlerkit.view.displays import View
 from handlerkit.view.html import elements, exchange, findings
-from handlerkit.view.render import View, view
 
 
-@view.register
-def _(problem: LoadError) -> View:
-    answer = describe(problem.response)
-    text = [problem.args[0], f"registering it answers {answer}", *findings.findings_text(problem.findings)]
+def load_error_view(problem: LoadError) -> View:
+    """The display of a LoadError."""
+    answer = describe_response(problem.response)
+    text = [problem.args[0], f"registering the model answers {answer}", *findings.findings_text(problem.findings)]
     parts = [
         f'<div class="hk-line"><b>{elements.escape(problem.args[0])}</b>{exchange.badge(problem.response)}</div>',
         findings.findings(problem.findings),
@@ -29,15 +29,15 @@ def _(problem: LoadError) -> View:
     answered = elements.code(excerpt(problem.response.text)) if problem.response.body else ""
     parts.append(
         elements.folds(
-            elements.details("registering it answers", answered, answer) if answered else "",
+            elements.details("registering the model answers", answered, answer) if answered else "",
             elements.details("log", elements.code(plain("\n".join(lines))[-2 * MAX_TEXT :])) if lines else "",
         )
     )
     return View(plain("\n".join(text)), elements.page(*parts))
 
 
-@view.register
-def _(report: Report) -> View:
+def report_view(report: Report) -> View:
+    """The display of a Report."""
     different = [row for row in report.rows if row.verdict == "different"]
     if different:
         head, verdicts = f"{len(different)} of {len(report.rows)} answers differ on {report.place}", ""
@@ -58,7 +58,7 @@ def _(report: Report) -> View:
             f"<code>{elements.escape(one.theirs)}</code></div>"
             for one in row.differences
         )
-        verdict = f'<span class="hk-pill hk-{kind}">{elements.escape(row.verdict)}</span>'
+        verdict = f'<span class="hk-badge hk-{kind}">{elements.escape(row.verdict)}</span>'
         cells = [elements.escape(row.label), verdict]
         cells += [found] if "here → there" in columns else []
         cells += [elements.escape(", ".join(row.volatile))] if "left out" in columns else []
@@ -71,8 +71,8 @@ def _(report: Report) -> View:
     return View(plain("\n".join(text + apart)), elements.page(line, plain(table) if rows else "", drawn))
 
 
-@view.register
-def _(compared: Envelopes) -> View:
+def envelopes_view(compared: Envelopes) -> View:
+    """The display of Envelopes."""
     count = len(compared.samples)
     head = f"{count} sample{'s' * (count != 1)} to {compared.model} in each envelope"
     verdicts = counted(Counter(compared.verdicts)) or "nothing compared"
@@ -96,7 +96,7 @@ def _(compared: Envelopes) -> View:
 
 def _verdict(found: Enveloped, word: str, status: str) -> str:
     kind = {"same": "ok", "different": "odd"}.get(found.verdict, "bad")
-    badge = f'<span class="hk-pill hk-{kind}">{elements.escape(word or status)}</span>'
+    badge = f'<span class="hk-badge hk-{kind}">{elements.escape(word or status)}</span>'
     beside = f' <span class="hk-soft">{elements.escape(status)}</span>' if word else ""
     why = f"<div>{elements.escape(shorten(found.why, 300))}</div>" if found.why else ""
     return f'<div class="hk-item">{badge}{beside}</div>{why}'

@@ -1,18 +1,18 @@
 /* The live display of answers: handlerkit.view.preview_message says what stands in one.
  *
- * Everything that is played with (threshold, opacity, switches, hover, zoom, wipe) happens here, without the kernel.
+ * Everything that is played with (threshold, opacity, switches, hover, zoom, slider) happens here, without the kernel.
  * The same module serves a notebook, through anywidget, and a saved page, through showPage at its end.
  *
- *   Photo, Layer   pixels, unpacked once
- *   Shown          one answer: its photo, its layers, its boxes
+ *   Picture, Layer   pixels, unpacked once
+ *   Shown          one answer: its picture, its layers, its boxes
  *   Stage          the canvas: what is drawn, where, and what lies under the pointer
  *   Panel          the controls and the wire beside it
  *   Preview        all of them for one host: the kernel, or a page that holds its answers
  */
 
-const LABELLED = 100; // boxes that get a label; more would hide the picture
+const LABELED = 100; // boxes that get a label; more would hide the picture
 const SHEET = 600; // boxes whose labels are made ready
-const NEAR = 2; // canvas pixels a pixel of the photograph has before it is shown as a square
+const NEAR = 2; // canvas pixels a pixel of the picture has before it is shown as a square
 const KEYS = "+ and - zoom, 0 shows all, arrows move, . and , step through the boxes";
 const STEP = 1.3; // of a zoom by key or button
 const PIECE = 4 << 20; // bytes of an upload that go over at a time: servers refuse messages above 10 MB
@@ -32,10 +32,10 @@ function h(tag, props = {}, ...children) {
 }
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const rgb = (ink) => `rgb(${ink.join(",")})`;
+const rgb = (color) => `rgb(${color.join(",")})`;
 
 /** Black or white, whichever contrasts more with that ground (WCAG 2.2, relative luminance). */
-function inkOn(ground) {
+function textColor(ground) {
   const [red, green, blue] = ground.map((v) => (v <= 10 ? v / 3294.6 : ((v / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
 }
@@ -49,10 +49,10 @@ function bytesOf(value) {
 
 // --- pixels ---------------------------------------------------------------------------------------------------------
 
-/** A photograph at its full size, at the size it is shown at, and in halves between, for zooming. */
-class Photo {
+/** A picture at its full size, at the size it is shown at, and in halves between, for zooming. */
+class Picture {
   static async open(bytes) {
-    return new Photo(await createImageBitmap(new Blob([bytes])));
+    return new Picture(await createImageBitmap(new Blob([bytes])));
   }
 
   constructor(full) {
@@ -111,7 +111,7 @@ function resized(bitmap, width, height) {
   });
 }
 
-/** The indexes in a PNG whose colour i is (i, i, i): {width, height, data}. */
+/** The indexes in a PNG whose color i is (i, i, i): {width, height, data}. */
 async function indexesOf(bytes) {
   const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), { colorSpaceConversion: "none" });
   const { width, height } = bitmap;
@@ -128,7 +128,7 @@ async function indexesOf(bytes) {
   return { width, height, data };
 }
 
-/** A map on the photograph: an index for each of its pixels, and what each index looks like. */
+/** A map on the picture: an index for each of its pixels, and what each index looks like. */
 class Layer {
   static async open(packed) {
     const map = await indexesOf(bytesOf(packed.png));
@@ -143,29 +143,29 @@ class Layer {
 
   draw(ctx, view, opacity, seen) {
     const { canvas } = ctx;
-    const [x1, y1, x2, y2] = this.packed.frame;
+    const [x1, y1, x2, y2] = this.packed.region;
     const left = view.left + x1 * view.scale;
     const top = view.top + y1 * view.scale;
     const across = ((x2 - x1) * view.scale) / this.map.width; // canvas pixels a pixel of the map
     const down = ((y2 - y1) * view.scale) / this.map.height;
     ctx.globalAlpha = opacity;
     if (this.packed.smooth && across > 1) {
-      this.colour(seen, this.map.width, this.map.height, 0, 0, 1, 1);
+      this.color(seen, this.map.width, this.map.height, 0, 0, 1, 1);
       ctx.drawImage(this.bitmap, left, top, across * this.map.width, down * this.map.height);
     } else {
-      this.colour(seen, canvas.width, canvas.height, left, top, across, down);
+      this.color(seen, canvas.width, canvas.height, left, top, across, down);
       ctx.drawImage(this.bitmap, 0, 0);
     }
     ctx.globalAlpha = 1;
   }
 
-  /** The map's colours at a canvas's pixels; made anew only where its place or what is seen of it has changed. */
-  colour(seen, width, height, left, top, across, down) {
+  /** The map's colors at a canvas's pixels; made anew only where its place or what is seen of it has changed. */
+  color(seen, width, height, left, top, across, down) {
     const place = [width, height, left, top, across, down].join();
     const mine = this.packed.things ? seen.boxes : seen.classes; // a threshold concerns masks, not maps
     if (place === this.place && mine.join() === this.seen) return;
     Object.assign(this, { place, seen: mine.join() });
-    const lut = this.colours(seen);
+    const lut = this.colors(seen);
     const columns = new Int32Array(width);
     for (let x = 0; x < width; x++) columns[x] = Math.floor((x + 0.5 - left) / across);
     const from = Math.max(0, columns.findIndex((column) => column >= 0));
@@ -185,8 +185,8 @@ class Layer {
     this.bitmap = canvas.transferToImageBitmap();
   }
 
-  /** Each index's colour, nothing for those that are switched off. */
-  colours(seen) {
+  /** Each index's color, nothing for those that are switched off. */
+  colors(seen) {
     const lut = new Uint32Array(256);
     new Uint8Array(lut.buffer).set(this.lut);
     const { classes, things } = this.packed;
@@ -195,9 +195,9 @@ class Layer {
     return lut;
   }
 
-  /** The index at a point of the photograph, and the value beside it; undefined outside. */
+  /** The index at a point of the picture, and the value beside it; undefined outside. */
   at(x, y) {
-    const [x1, y1, x2, y2] = this.packed.frame;
+    const [x1, y1, x2, y2] = this.packed.region;
     if (x < x1 || y < y1 || x >= x2 || y >= y2) return undefined;
     const read = ({ width, height, data }) =>
       data[Math.floor(((y - y1) / (y2 - y1)) * height) * width + Math.floor(((x - x1) / (x2 - x1)) * width)];
@@ -208,20 +208,20 @@ class Layer {
 /** One answer, unpacked. */
 class Shown {
   static async open(answer, bytes) {
-    const photo = answer.photograph ? await Photo.open(bytes) : null;
-    return new Shown(answer, photo, await Promise.all(answer.layers.map(Layer.open)));
+    const picture = answer.picture ? await Picture.open(bytes) : null;
+    return new Shown(answer, picture, await Promise.all(answer.layers.map(Layer.open)));
   }
 
   /** What an answer that is a picture was made of, or null where the request had no picture of that size. */
   static async sent(answer) {
     const bytes = bytesOf(answer.sent);
     if (!bytes.length) return null;
-    const photo = await Photo.open(bytes);
-    return new Shown({ ...answer, boxes: [], classes: [], layers: [], isSent: true }, photo, []);
+    const picture = await Picture.open(bytes);
+    return new Shown({ ...answer, boxes: [], classes: [], layers: [], isSent: true }, picture, []);
   }
 
-  constructor(answer, photo, layers) {
-    Object.assign(this, { answer, photo, layers });
+  constructor(answer, picture, layers) {
+    Object.assign(this, { answer, picture, layers });
     [this.width, this.height] = answer.size;
     this.isPicture = this.width > 0;
     this.masked = layers.some((layer) => layer.packed.things); // masks stand for their boxes
@@ -240,8 +240,8 @@ class Shown {
   }
 
   /** The labels of the best boxes on one sheet: to copy one from there costs a fraction of setting its letters. */
-  lettering(ratio) {
-    if (this.letters?.ratio === ratio) return this.letters;
+  labelSheet(ratio) {
+    if (this.sheet?.ratio === ratio) return this.sheet;
     const high = Math.round(17 * ratio);
     const widest = Math.round(320 * ratio);
     const best = this.byScore.slice(0, SHEET);
@@ -250,17 +250,17 @@ class Shown {
     Object.assign(pen, { font: `600 ${Math.round(12 * ratio)}px system-ui, sans-serif`, textBaseline: "middle" });
     const places = new Map();
     best.forEach((i, row) => {
-      const { ink } = this.answer.classes[this.answer.boxes[i][5]];
+      const { color } = this.answer.classes[this.answer.boxes[i][5]];
       const text = this.label(i);
       const wide = Math.min(widest, Math.ceil(pen.measureText(text).width + 8 * ratio));
-      pen.fillStyle = rgb(ink);
+      pen.fillStyle = rgb(color);
       pen.fillRect(0, row * high, wide, high);
-      pen.fillStyle = inkOn(ink);
+      pen.fillStyle = textColor(color);
       pen.fillText(text, 4 * ratio, row * high + (high + ratio) / 2, widest - 8 * ratio);
       places.set(i, { from: row * high, wide });
     });
-    this.letters = { ratio, high, places, sheet: canvas.transferToImageBitmap() };
-    return this.letters;
+    this.sheet = { ratio, high, places, sheet: canvas.transferToImageBitmap() };
+    return this.sheet;
   }
 
   label(i) {
@@ -275,7 +275,7 @@ class Shown {
 
 class Stage {
   constructor(settings, onRead) {
-    Object.assign(this, { settings, onRead, after: null, before: null, wiped: null, marked: -1, asked: 0 });
+    Object.assign(this, { settings, onRead, after: null, before: null, sliderAt: null, marked: -1, asked: 0 });
     this.view = { scale: 1, left: 0, top: 0 };
     this.fits = true; // whether all of the picture is shown
     this.canvas = h("canvas", {
@@ -306,7 +306,7 @@ class Stage {
     this.canvas.classList.toggle("hk-board", shown.answer.view === "picture" || shown.answer.view === "pixels");
     this.names[0].textContent = before?.answer.isSent ? "sent" : "before";
     this.names[1].textContent = before?.answer.isSent ? "answered" : "after";
-    if (!before) this.wipe(null);
+    if (!before) this.slider(null);
     if (!alike || this.fits) this.fit();
     else this.redraw();
   }
@@ -332,8 +332,8 @@ class Stage {
     const scale = Math.min(width / this.after.width, height / this.after.height, 64);
     const middle = (room, size) => Math.round((room - size * scale) / 2);
     this.view = { scale, left: middle(width, this.after.width), top: middle(height, this.after.height) };
-    this.after.photo?.prepare(scale).then(() => this.redraw());
-    this.before?.photo?.prepare(scale).then(() => this.redraw());
+    this.after.picture?.prepare(scale).then(() => this.redraw());
+    this.before?.picture?.prepare(scale).then(() => this.redraw());
     this.redraw();
   }
 
@@ -364,7 +364,7 @@ class Stage {
     this.redraw();
   }
 
-  /** The point of the photograph below a pointer. */
+  /** The point of the picture below a pointer. */
   under(event) {
     const box = this.canvas.getBoundingClientRect();
     const x = ((event.clientX - box.left) * this.canvas.width) / box.width;
@@ -382,11 +382,11 @@ class Stage {
   }
 
   draw() {
-    const { ctx, canvas, before, after, wiped } = this;
+    const { ctx, canvas, before, after, sliderAt } = this;
     ctx.clearRect(0, 0, canvas.width, canvas.height);
     if (!after?.isPicture) return;
-    if (wiped === null || !before) return this.paint(after);
-    const edge = Math.round(canvas.width * wiped);
+    if (sliderAt === null || !before) return this.paint(after);
+    const edge = Math.round(canvas.width * sliderAt);
     this.within(0, edge, () => this.paint(before));
     this.within(edge, canvas.width - edge, () => this.paint(after));
   }
@@ -403,16 +403,16 @@ class Stage {
   paint(shown) {
     const { ctx, view, settings } = this;
     const seen = shown.seen(settings);
-    if (shown.photo) shown.photo.draw(ctx, view);
+    if (shown.picture) shown.picture.draw(ctx, view);
     else this.fill(shown, "#fff");
-    if (shown.answer.grey) this.fill(shown, "#808080", "saturation"); // heat is read best on a grey photograph
+    if (shown.answer.gray) this.fill(shown, "#808080", "saturation"); // heat is read best on a gray picture
     for (const layer of shown.layers) layer.draw(ctx, view, settings.opacity, seen);
     this.boxes(shown, seen);
   }
 
-  fill(shown, ink, how = "source-over") {
+  fill(shown, color, how = "source-over") {
     const { ctx, view } = this;
-    Object.assign(ctx, { globalCompositeOperation: how, fillStyle: ink });
+    Object.assign(ctx, { globalCompositeOperation: how, fillStyle: color });
     ctx.fillRect(view.left, view.top, shown.width * view.scale, shown.height * view.scale);
     ctx.globalCompositeOperation = "source-over";
   }
@@ -426,7 +426,7 @@ class Stage {
       if (!seen.boxes[i] || (shown.masked && !marked)) continue;
       const [x, y, width, high] = this.corners(boxes[i]);
       ctx.lineWidth = (marked ? 4 : 2) * ratio;
-      ctx.strokeStyle = rgb(classes[boxes[i][5]].ink);
+      ctx.strokeStyle = rgb(classes[boxes[i][5]].color);
       ctx.strokeRect(x + ratio, y + ratio, Math.max(1, width - 2 * ratio), Math.max(1, high - 2 * ratio));
     }
     if (this.settings.labels) this.labels(shown, seen);
@@ -442,9 +442,9 @@ class Stage {
   /** Each label above its box, else inside, below, or at its lower edge: where none of those before it lies. */
   labels(shown, seen) {
     const { ctx, canvas } = this;
-    const { high, sheet, places } = shown.lettering(this.ratio ?? 1);
+    const { high, sheet, places } = shown.labelSheet(this.ratio ?? 1);
     const taken = [];
-    let left = LABELLED;
+    let left = LABELED;
     for (const i of shown.byScore) {
       if (!seen.boxes[i]) continue;
       if (--left < 0) break;
@@ -477,7 +477,7 @@ class Stage {
 
   /** What is known of a pixel, a line each. */
   values(x, y) {
-    const { answer, layers, photo } = this.after;
+    const { answer, layers, picture } = this.after;
     const lines = [];
     for (const layer of layers) {
       const found = layer.at(x + 0.5, y + 0.5);
@@ -487,8 +487,8 @@ class Stage {
       const share = found.value === undefined ? "" : ` ${found.value.toFixed(2)}`;
       if (of) lines.push(of.name + share);
     }
-    if (photo) {
-      const [red, green, blue, alpha] = photo.at(x, y);
+    if (picture) {
+      const [red, green, blue, alpha] = picture.at(x, y);
       lines.push(`rgb ${red} ${green} ${blue}${alpha < 255 ? `, alpha ${alpha}` : ""}`);
     }
     return lines;
@@ -538,8 +538,8 @@ class Stage {
     this.onRead(`${this.after.label(next)}  (${edges[0]}, ${edges[1]}) - (${edges[2]}, ${edges[3]})`);
   }
 
-  wipe(share) {
-    this.wiped = share;
+  slider(share) {
+    this.sliderAt = share;
     for (const each of [this.handle, ...this.names]) each.hidden = share === null;
     this.handle.style.left = `${100 * share}%`;
     this.handle.setAttribute("aria-valuenow", Math.round(100 * share));
@@ -585,13 +585,13 @@ class Stage {
     handle.addEventListener("pointermove", (event) => {
       if (!handle.hasPointerCapture(event.pointerId)) return;
       const box = this.el.getBoundingClientRect();
-      this.wipe(clamp((event.clientX - box.left) / box.width, 0, 1));
+      this.slider(clamp((event.clientX - box.left) / box.width, 0, 1));
     });
     handle.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -0.02, ArrowDown: -0.02, ArrowRight: 0.02, ArrowUp: 0.02, Home: -1, End: 1 }[event.key];
       if (by === undefined) return;
       event.preventDefault();
-      this.wipe(clamp(this.wiped + by, 0, 1));
+      this.slider(clamp(this.sliderAt + by, 0, 1));
     });
   }
 }
@@ -605,7 +605,7 @@ class Panel {
     this.threshold = slider("Score from", 0, 1, 0.01, (value) => value.toFixed(2), (value) => this.set({ threshold: value }));
     this.opacity = slider("Mask opacity", 0, 1, 0.01, (value) => `${Math.round(100 * value)} %`, (value) => this.set({ opacity: value }));
     this.labels = h("input", { type: "checkbox", checked: true, onchange: () => this.set({ labels: this.labels.checked }) });
-    this.wipe = h("input", { type: "checkbox", disabled: true, onchange: () => this.set({ wipe: this.wipe.checked }) });
+    this.slider = h("input", { type: "checkbox", disabled: true, onchange: () => this.set({ slider: this.slider.checked }) });
     this.count = h("span", { class: "hk-soft" });
     this.list = h("ul", { class: "hk-classes" });
     const every = (on) => () => {
@@ -616,12 +616,12 @@ class Panel {
     this.many = h("span", {}, h("button", { type: "button", class: "hk-link", onclick: every(true) }, "all"),
       h("button", { type: "button", class: "hk-link", onclick: every(false) }, "none"));
     this.classes = h("fieldset", {}, h("legend", {}, "Classes ", this.many), this.list);
-    this.labelled = check(this.labels, "Labels");
+    this.labeled = check(this.labels, "Labels");
     this.times = h("div");
     this.notes = h("div", { class: "hk-notes" });
     this.log = h("div");
     const controls = h("div", {}, this.threshold.el, this.opacity.el,
-      h("div", { class: "hk-checks" }, this.labelled, check(this.wipe, "Before / after")),
+      h("div", { class: "hk-checks" }, this.labeled, check(this.slider, "Before / after")),
       this.classes, this.notes, this.times, this.log);
     this.copy = h("button", { type: "button", class: "hk-button", onclick: () => this.copied() }, "Copy as curl");
     this.wire = h("div");
@@ -643,11 +643,11 @@ class Panel {
     this.threshold.input.max = top;
     this.opacity.el.hidden = !shown.layers.length;
     if (fresh) this.opacity.set(answer.opacity);
-    this.labelled.hidden = !answer.boxes.length;
-    this.wipe.disabled = !before;
-    this.wipe.parentElement.title = before ? "" : "compares with the last answer once the handler is loaded again";
-    this.wipe.nextSibling.textContent = before?.answer.isSent ? "Sent / answered" : "Before / after";
-    if (!before) this.wipe.checked = this.settings.wipe = false;
+    this.labeled.hidden = !answer.boxes.length;
+    this.slider.disabled = !before;
+    this.slider.parentElement.title = before ? "" : "compares with the last answer once the handler is loaded again";
+    this.slider.nextSibling.textContent = before?.answer.isSent ? "Sent / answered" : "Before / after";
+    if (!before) this.slider.checked = this.settings.slider = false;
     this.many.hidden = answer.classes.length < 3;
     this.classes.hidden = !answer.classes.length;
     this.list.replaceChildren(...answer.classes.map((one) => {
@@ -657,7 +657,7 @@ class Panel {
         this.settings.switches.set(one.name, box.checked);
         this.set({});
       });
-      const swatch = h("span", { class: "hk-swatch", style: `background:${rgb(one.ink)}` });
+      const swatch = h("span", { class: "hk-swatch", style: `background:${rgb(one.color)}` });
       return h("li", {}, h("label", {}, box, swatch, h("span", { class: "hk-name" }, one.name), h("b", {}, one.said)));
     }));
     // what the switches and counts say already is left out
@@ -710,7 +710,7 @@ function slider(name, min, max, step, written, onInput) {
     onInput(+input.value);
   };
   input.addEventListener("input", () => set(+input.value));
-  return { el: h("label", { class: "hk-slider" }, h("span", {}, name), value, input), input, set, write: (number) => {
+  return { el: h("label", { class: "hk-range" }, h("span", {}, name), value, input), input, set, write: (number) => {
     input.value = number;
     value.textContent = written(number);
   } };
@@ -750,7 +750,7 @@ function tabs(pages) {
 class Preview {
   constructor(host) {
     this.host = host;
-    this.settings = { threshold: 0, opacity: 0.5, labels: true, wipe: false, switches: new Map() };
+    this.settings = { threshold: 0, opacity: 0.5, labels: true, slider: false, switches: new Map() };
     this.stage = new Stage(this.settings, (text) => (this.read.textContent = text));
     this.panel = new Panel(this.settings, (change) => this.changed(change));
     this.choice = h("select", { "aria-label": "sample", onchange: () => this.ask(this.choice.value) });
@@ -783,17 +783,17 @@ class Preview {
 
   /** Show what the host has, if it is not shown yet. */
   async update() {
-    const { answer, photograph, before: held } = this.host.current();
+    const { answer, picture, before: held } = this.host.current();
     this.samples(this.host.samples(), answer?.sample);
     if (!answer?.number) return this.failed();
     if (this.number === answer.number || !this.el.isConnected) return;
     this.number = answer.number;
-    const same = this.pictured?.answer.photograph === answer.photograph && this.pictured;
-    const shown = await this.opened(answer, photograph, same);
-    const last = held ? await this.opened(held, photograph, held.photograph === answer.photograph && shown) : this.pictured;
+    const same = this.pictured?.answer.picture === answer.picture && this.pictured;
+    const shown = await this.opened(answer, picture, same);
+    const last = held ? await this.opened(held, picture, held.picture === answer.picture && shown) : this.pictured;
     if (this.number !== answer.number) return; // another came in the meantime
     const sized = last?.width === shown.width && last?.height === shown.height;
-    const news = !answer.sent || last?.answer.photograph !== answer.photograph; // a picture that is not the last one again
+    const news = !answer.sent || last?.answer.picture !== answer.picture; // a picture that is not the last one again
     const alike = last?.answer.sample === answer.sample && sized && news;
     const before = alike && shown.isPicture ? last : await Shown.sent(answer);
     if (this.number !== answer.number) return;
@@ -811,9 +811,9 @@ class Preview {
     this.el.dataset.answer = answer.number;
   }
 
-  async opened(answer, photograph, same) {
-    const shown = await Shown.open(same ? { ...answer, photograph: "" } : answer, bytesOf(photograph));
-    return same ? Object.assign(shown, { answer, photo: same.photo }) : shown;
+  async opened(answer, picture, same) {
+    const shown = await Shown.open(same ? { ...answer, picture: "" } : answer, bytesOf(picture));
+    return same ? Object.assign(shown, { answer, picture: same.picture }) : shown;
   }
 
   samples(names, chosen) {
@@ -826,7 +826,7 @@ class Preview {
   }
 
   changed(change) {
-    if ("wipe" in change) this.stage.wipe(change.wipe ? 0.5 : null);
+    if ("slider" in change) this.stage.slider(change.slider ? 0.5 : null);
     this.stage.redraw();
   }
 
@@ -888,7 +888,7 @@ function shape(shown) {
 function kernel(model) {
   return {
     samples: () => model.get("samples"),
-    current: () => ({ answer: model.get("answer"), photograph: model.get("photograph").data }),
+    current: () => ({ answer: model.get("answer"), picture: model.get("picture").data }),
     problem: () => model.get("problem"),
     listen: (onAnswer, onProblem) => {
       model.on("change:answer", onAnswer);
@@ -939,7 +939,7 @@ function render({ model, el }) {
   el.append(new Preview(kernel(model)).el);
 }
 
-/** A saved page: [{answer, photograph, before}, ...]. */
+/** A saved page: [{answer, picture, before}, ...]. */
 export function showPage(el, answers) {
   let chosen = answers[0];
   let told = () => {};

@@ -20,9 +20,10 @@ from handlerkit.errors import HandlerkitError, RequestError
 from handlerkit.messages import Request, Run
 from handlerkit.messages.part import guess_type
 from handlerkit.view import draw
+from handlerkit.view.displays import View
 from handlerkit.view.html import elements
 from handlerkit.view.preview.message import Message, message
-from handlerkit.view.render import View, view
+from handlerkit.view.render import run_view
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -92,7 +93,7 @@ class Preview:
         return tuple(self._samples)
 
     def ask(self, name: str) -> Run:
-        """Send the sample of that name, and show its answer. Raises RequestError where there is none of that name."""
+        """Send the sample of that name, and show its answer. Raises RequestError if there is none of that name."""
         if name not in self._samples:
             raise RequestError(f"there is no sample {name!r}: choose one of {', '.join(self._samples)}")
         self._current = name
@@ -106,7 +107,7 @@ class Preview:
         return run
 
     def add(self, name: str, data: bytes) -> str:
-        """Add a file as a sample; its name there, which is another one where that is taken."""
+        """Add a file as a sample; its name there, which is another one if that is taken."""
         return self._add(self._wrap(Request(body=data, headers=(("Content-Type", guess_type(name)),), label=name)))
 
     def _add(self, request: Request) -> str:
@@ -124,7 +125,7 @@ class Preview:
     def save(self, file: str | Path) -> Path:
         """Write one page that works offline, with the same interactions, for the answers held.
 
-        Raises RequestError where there is no answer yet, or the file cannot be written.
+        Raises RequestError if there is no answer yet, or the file cannot be written.
         """
         from handlerkit.view.preview.widget import script, style
 
@@ -133,7 +134,7 @@ class Preview:
         answers = [
             {
                 "answer": {**one.facts, "number": number},
-                "photograph": one.photograph,
+                "picture": one.picture,
                 "before": before.facts if (before := self.before.get(name)) and _alike(before, one) else None,
             }
             for number, (name, one) in enumerate(self.answers.items(), start=1)
@@ -164,7 +165,7 @@ class Preview:
         """Text, html and a picture of the first answer; the html carries the anchor that the widget looks for.
 
         JupyterLab and Notebook prefer a widget view to html, and show "model not found" for a saved one, so they get
-        none; where models without a view are not made, the view is added.
+        none; if models without a view are not made, the view is added.
         """
         shown = self._still()
         bundle: dict[str, Any] = {"text/plain": shown.text, "text/html": self._anchored(shown.html)}
@@ -185,7 +186,7 @@ class Preview:
 
     def _still(self) -> View:
         if self._static is None and self.run is not None:
-            self._static = view(self.run)
+            self._static = run_view(self.run)
         return self._static or View("no sample yet", elements.page('<div class="hk-soft">no sample yet</div>'))
 
     def _anchored(self, page: str) -> str:
@@ -203,13 +204,13 @@ class Preview:
         return self._widget
 
     def _told(self, widget: PreviewWidget | None) -> dict[str, Any]:
-        """The traits after an answer; the photograph is left out where the browser has it."""
+        """The traits after an answer; the picture is left out if the browser has it."""
         told: dict[str, Any] = {"samples": list(self._samples), "problem": ""}
         if (last := self.answers.get(self._current)) is not None:
             number = widget.answer.get("number", 0) + 1 if widget else 1
             told["answer"] = {**last.facts, "number": number}
-            if widget is None or widget.photograph["id"] != last.facts["photograph"]:
-                told["photograph"] = {"id": last.facts["photograph"], "data": last.photograph}
+            if widget is None or widget.picture["id"] != last.facts["picture"]:
+                told["picture"] = {"id": last.facts["picture"], "data": last.picture}
         return told
 
     # --- what the browser asks --------------------------------------------------------------------------------------
@@ -248,7 +249,7 @@ def _needs_view() -> bool:
 
 
 def _fallback(image: Image.Image, room: int) -> str:
-    """A small PNG in base64 for what shows no html, as LaTeX; "" where it would be larger than that."""
+    """A small PNG in base64 for what shows no html, as LaTeX; "" if it would be larger than that."""
     buffer = BytesIO()
     draw.rgb(draw.fit(image, _FALLBACK_WIDTH, _FALLBACK_WIDTH)).quantize(64).save(buffer, "PNG")
     packed = base64.b64encode(buffer.getvalue()).decode()
@@ -256,8 +257,8 @@ def _fallback(image: Image.Image, room: int) -> str:
 
 
 def _alike(one: Message, other: Message) -> bool:
-    """Whether both are drawn on the same photograph."""
-    return bool(one.facts["photograph"] == other.facts["photograph"])
+    """Whether both are drawn on the same picture."""
+    return bool(one.facts["picture"] == other.facts["picture"])
 
 
 def _without_bytes(value: Any) -> Any:

@@ -39,8 +39,8 @@ class PreviewWidget(anywidget.AnyWidget):
     samples = traitlets.List(traitlets.Unicode()).tag(sync=True)
     #: The last answer, as handlerkit.view.preview.message packs it; "number" counts them.
     answer = traitlets.Dict().tag(sync=True)
-    #: The last answer's photograph: its digest and its bytes. It stays as it is while the same one is sent.
-    photograph = traitlets.Dict({"id": "", "data": b""}).tag(sync=True)
+    #: The last answer's picture: its digest and its bytes. It stays as it is while the same one is sent.
+    picture = traitlets.Dict({"id": "", "data": b""}).tag(sync=True)
     #: Why there is no answer, in a sentence.
     problem = traitlets.Unicode().tag(sync=True)
 

@@ -4,74 +4,103 @@ from __future__ import annotations
 
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
+from handlerkit.serving.wire import Prediction
 from handlerkit.why import source_search
-from handlerkit.why.evidence import Evidence, Rule
+from handlerkit.why.evidence import NOTHING, Attempt, Evidence, Rule
 
-_BROKEN = "The client has the status and the pieces sent so far; then the connection is cut, without an error."
+_CUT = "The client gets the status and the pieces sent so far; then the connection is cut, without an error."
+_SET_STATUS = r"set_response_status|set_all_response_status"
 
 
-def stream_code(seen: Evidence) -> Finding | None:
+def may_warn(attempt: Attempt) -> bool:
+    """Whether a rule of WARNINGS can have something to say."""
+    return bool(attempt.intermediate) and attempt.answer is not None and attempt.answer.code == 200
+
+
+def stream_code(evidence: Evidence) -> Finding | None:
     """An intermediate answer that carries an error."""
-    bad = seen.answer
-    if bad is None or bad.code == 200:
+    answer = evidence.attempt.answer
+    if answer is None or answer.code == 200:
         return None
-    what = f"The handler sent an intermediate answer with code {bad.code}, which ends the request as an error."
-    served = (
-        f"The client gets {bad.code} with its text as the message. The handler's last answer then belongs to no "
+    message = f"The handler sent an intermediate answer with code {answer.code}, which ends the request as an error."
+    effect = (
+        f"The client gets {answer.code} with its text as the message. The handler's last answer then belongs to no "
         f"request, and the next client, who did nothing wrong, can get 500 '{facts.DIED}'."
     )
-    where = source_search.find(seen, "send_intermediate_predict_response")
-    return Finding("stream_code", what, where, served, "Send intermediate answers with code 200; to fail, raise.")
+    where = source_search.find(evidence, "send_intermediate_predict_response")
+    return Finding("stream_code", message, where, effect, "Send intermediate answers with code 200; to fail, raise.")
 
 
-def stream_header(seen: Evidence) -> Finding | None:
-    if not any(response.status is None for response in seen.responses) or not _set(seen, facts.STREAM_NEXT):
+def stream_header(evidence: Evidence) -> Finding | None:
+    attempt = evidence.attempt
+    rows = attempt.answer.predictions if attempt.answer is not None else ()
+    if not any(name.lower() == facts.STREAM_NEXT for row in rows for name, _ in row.headers):
         return None
-    what = f"The handler set the header {facts.STREAM_NEXT}, by which TorchServe itself marks the pieces of a stream."
-    served = "The frontend waits for further pieces that never come: the client gets no answer."
-    change = "Leave that header out; send pieces with ts.handler_utils.utils.send_intermediate_predict_response."
-    return Finding("stream_header", what, source_search.find(seen, facts.STREAM_NEXT), served, change)
-
-
-def stream_status(seen: Evidence) -> Finding | None:
-    if not seen.intermediate or not any(row.status >= 400 for row in seen.intermediate[0].predictions):
+    if not any(response.status is None for response in attempt.responses):
         return None
-    status = max(row.status for row in seen.intermediate[0].predictions)
-    what = f"The handler began a stream with status {status}; from 400 on, TorchServe closes the connection at once."
-    served = "The client gets the status and no piece of the stream."
-    where = source_search.find(seen, "set_response_status|set_all_response_status")
-    return Finding("stream_status", what, where, served, "Answer an error in one piece, without a stream.")
+    message = (
+        f"The handler set the header {facts.STREAM_NEXT}, which TorchServe itself uses to mark the pieces of a stream."
+    )
+    effect = "The frontend waits for further pieces that never come: the client gets no answer."
+    fix = "Leave that header out; send pieces with ts.handler_utils.utils.send_intermediate_predict_response."
+    return Finding("stream_header", message, source_search.find(evidence, facts.STREAM_NEXT), effect, fix)
 
 
-def own_status(seen: Evidence) -> Finding | None:
-    """The handler said so itself, by context.set_response_status."""
-    if seen.answer is None or seen.answer.code != 200 or seen.error is not None:
+def stream_status(evidence: Evidence) -> Finding | None:
+    intermediate = evidence.attempt.intermediate
+    status = max((row.status for row in intermediate[0].predictions), default=0) if intermediate else 0
+    if status < 400:
         return None
-    rows = seen.answer.predictions
+    message = f"The handler began a stream with status {status}; from 400 on, TorchServe closes the connection at once."
+    effect = "The client gets the status and no piece of the stream."
+    where = source_search.find(evidence, _SET_STATUS)
+    return Finding("stream_status", message, where, effect, "Answer an error in one piece, without a stream.")
+
+
+def own_status(evidence: Evidence) -> Finding | None:
+    """The handler set it itself, with context.set_response_status."""
+    answer = evidence.attempt.answer
+    if answer is None or answer.code != 200 or evidence.error is not None:
+        return None
+    rows = answer.predictions
     index = next((index for index, row in enumerate(rows) if row.status >= 400), None)
     if index is None:
         return None
     row = rows[index]
-    said = f"{row.status} {row.reason}".rstrip()
-    which = f" for request {index + 1} of {len(rows)}" if len(rows) > 1 else ""
-    what = f"The handler itself set the status {said}{which}; the body is the row it returned."
-    where = source_search.find(seen, r"set_response_status|set_all_response_status")
-    served = "The client gets that status, and the connection closes; the other requests of the batch are not affected."
-    change = "" if row.reason else 'A phrase tells the client more: context.set_response_status(404, "Not found", 0).'
-    return Finding("own_status", what, where, served, change, severity="warning")
+    status = f"{row.status} {row.reason}".rstrip()
+    request = f" for request {index + 1} of {len(rows)}" if len(rows) > 1 else ""
+    message = f"The handler itself set the status {status}{request}; the body is the row it returned."
+    effect = "The client gets that status, and the connection closes; the other requests of the batch are not affected."
+    fix = "" if row.reason else 'A phrase tells the client more: context.set_response_status(404, "Not found", 0).'
+    return Finding("own_status", message, source_search.find(evidence, _SET_STATUS), effect, fix, severity="warning")
 
 
-def _set(seen: Evidence, name: str) -> bool:
-    return seen.answer is not None and any(
-        key.lower() == name for row in seen.answer.predictions for key, _ in row.headers
-    )
+def cut_stream(evidence: Evidence) -> str:
+    """What a client gets in place of an error, once a piece of a stream is out; "" if there is none."""
+    attempt = evidence.attempt
+    return _CUT if attempt.failed and attempt.intermediate and attempt.intermediate[0].code == 200 else ""
 
 
-def broken_off(seen: Evidence) -> str:
-    """What a client has in place of an error, once a piece of a stream is out; "" where none is."""
-    failed = seen.error is not None or seen.died or seen.answer is None or seen.answer.code != 200
-    return _BROKEN if failed and seen.intermediate and seen.intermediate[0].code == 200 else ""
+def late_head(evidence: Evidence) -> Finding | None:
+    """The first piece of a stream has sent the head."""
+    attempt = evidence.attempt
+    if attempt.answer is None or attempt.intermediate[0].code != 200:
+        return None
+    first, *later = *attempt.intermediate, attempt.answer
+    for index, row in enumerate(first.predictions):
+        if any(_head(piece.predictions[index]) != _head(row) for piece in later if index < len(piece.predictions)):
+            message = "A status or header was set after the first piece of the stream; the client never sees it."
+            fix = "Set it before the first send_intermediate_predict_response."
+            where = source_search.find(evidence, "set_(all_)?response_(status|header|content_type)")
+            return Finding("late_head", message, where, NOTHING, fix, "warning")
+    return None
 
 
-#: Asked where nothing was raised and the worker took what came back.
-ANSWER_RULES: tuple[Rule, ...] = (stream_code, stream_header, stream_status, own_status)
+def _head(row: Prediction) -> tuple[int, str, dict[str, str]]:
+    return row.status, row.reason, {name: value for name, value in row.headers if name != facts.STREAM_NEXT}
+
+
+#: Asked if nothing was raised and the worker took what the handler returned; the first that fits explains the answer.
+RULES: tuple[Rule, ...] = (stream_code, stream_header, stream_status, own_status)
+#: Asked if a stream succeeded.
+WARNINGS: tuple[Rule, ...] = (late_head,)

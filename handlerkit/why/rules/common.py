@@ -8,13 +8,13 @@ import sys
 
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
-from handlerkit.why.evidence import FAILED, LOAD, Evidence
+from handlerkit.why.evidence import Evidence
 
 BASE = "from ts.torch_handler.base_handler import BaseHandler"
 _HANDLE = "def handle(self, data, context)"
 _INITIALIZE = "def initialize(self, context)"
 
-#: The import that people mean by a name which they use without one.
+#: The import that a name stands for if it is used without one.
 _IMPORTS = {
     "np": "import numpy as np",
     "plt": "import matplotlib.pyplot as plt",
@@ -30,107 +30,144 @@ _IMPORTS = {
     "BytesIO": "from io import BytesIO",
     "Path": "from pathlib import Path",
 }
+_NOT_IN_SHELL = "the notebook's process has set it, but a worker has the environment of the shell, as on a server."
 _PACKAGES = {"torch", "torchvision", "numpy", "PIL"}
 
 
-def missing_import(seen: Evidence) -> Finding | None:
-    if not isinstance(seen.error, ImportError):
+def missing_import(evidence: Evidence) -> Finding | None:
+    if not isinstance(evidence.error, ImportError):
         return None
-    name = seen.error.name or ""
+    name = evidence.error.name or ""
     root = name.partition(".")[0]
-    served = (LOAD if seen.loading else FAILED) + (
-        " The log ends in \"No module named 'ts.torch_handler...'\"; the line above it is the real one."
-        if seen.loading
+    effect = (evidence.effect) + (
+        " The log ends in \"No module named 'ts.torch_handler...'\"; the cause is the exception above it."
+        if evidence.attempt.loading
         else ""
     )
-    if "relative import" in seen.text:
-        what = "An import begins with a dot, but a handler's file belongs to no package."
-        change = "Leave the dot out (from helper import x): the archive's files stand beside each other."
-        return Finding("import", what, seen.where, served, change)
-    if not isinstance(seen.error, ModuleNotFoundError):
-        change = f"Write: {BASE}." if "'BaseHandler'" in seen.text else "Correct the name, or the version installed."
-        return Finding("import", f"An import fails: {seen.text}.", seen.where, served, change)
+    if "relative import" in evidence.text:
+        message = "An import begins with a dot, but a handler's file belongs to no package."
+        fix = "Leave the dot out (from helper import x): the archive's files are in one folder."
+        return Finding("import", message, evidence.where, effect, fix)
+    if not isinstance(evidence.error, ModuleNotFoundError):
+        fix = (
+            f"Write: {BASE}."
+            if "'BaseHandler'" in evidence.text
+            else "Correct the name, or install the version that has it."
+        )
+        return Finding("import", f"An import fails: {evidence.text}.", evidence.where, effect, fix)
     if _never_existed(name):
-        what = f"There is no module {name!r}: TorchServe's package is called ts, and its handler class BaseHandler."
-        change = f"Write: {BASE}, and derive your class from BaseHandler."
-        return Finding("import", what, seen.where, served, change)
-    if (distribution := seen.undeclared.get(root)) is not None:
-        what = f"{root!r} is installed here, by {distribution}, and not where the model runs: nothing declares it."
-        change = f"Name {distribution} in the requirements file (%model --requirements-file)."
-        return Finding("undeclared", what, seen.where, served, change)
-    if root in seen.notebook.modules:
-        what = f"The notebook has a module {root!r}, but the archive does not hold it."
-        change = f"Let it travel: %%module {root}.py, or --extra-files {root}.py."
-        return Finding("notebook_only", what, seen.where, served, change)
-    what = f"There is no module {name!r}, neither installed nor in the archive."
-    change = f"Install it and name it in the requirements file, or let it travel as an extra file ({root}.py)."
-    return Finding("import", what, seen.where, served, change)
+        message = f"There is no module {name!r}: TorchServe's package is called ts, and its handler class BaseHandler."
+        fix = f"Write: {BASE}, and derive your class from BaseHandler."
+        return Finding("import", message, evidence.where, effect, fix)
+    if (distribution := evidence.attempt.notebook.undeclared.get(root)) is not None:
+        message = f"{root!r} is installed here, by {distribution}, but not where the model runs: no requirements file "
+        message += "names it."
+        fix = f"Name {distribution} in the requirements file (%model --requirements-file)."
+        return Finding("undeclared", message, evidence.where, effect, fix)
+    if root in evidence.attempt.notebook.modules:
+        message = f"The notebook has a module {root!r}, but the archive does not hold it."
+        fix = f"Add it to the archive: %%module {root}.py, or --extra-files {root}.py."
+        return Finding("notebook_only", message, evidence.where, effect, fix)
+    message = f"There is no module {name!r}, neither installed nor in the archive."
+    fix = f"Install it and name it in the requirements file, or add it as an extra file ({root}.py)."
+    return Finding("import", message, evidence.where, effect, fix)
 
 
 def _never_existed(name: str) -> bool:
-    """Imports that stand in many texts about TorchServe and in none of its versions."""
+    """Imports that many texts about TorchServe have, and none of its versions."""
     root, _, rest = name.partition(".")
     if root == "ts":
         return rest.rpartition(".")[2] in ("model_handler", "handler", "base_handler", "torch_handlers")
     return root in ("torchserve", "torch_handler", "base_handler", "model_handler", "torch_serve")
 
 
-def missing_name(seen: Evidence) -> Finding | None:
-    if not isinstance(seen.error, NameError) or not seen.error.name:
+def missing_name(evidence: Evidence) -> Finding | None:
+    if not isinstance(evidence.error, NameError) or not evidence.error.name:
         return None
-    name = seen.error.name
-    served = LOAD if seen.loading else FAILED
+    name = evidence.error.name
+    effect = evidence.effect
     known = _IMPORTS.get(name) or (f"import {name}" if name in _PACKAGES | sys.stdlib_module_names else "")
-    if name in seen.notebook.names and not hasattr(builtins, name):
-        what = f"{name!r} is defined in the notebook, not in the handler's file."
-        change = f"Write at the top of the handler's file: {known}." if known else (
+    if name in evidence.attempt.notebook.names and not hasattr(builtins, name):
+        message = f"{name!r} is defined in the notebook, not in the handler's file."
+        fix = f"Write at the top of the handler's file: {known}." if known else (
             "Define or import it in the %%handler cell or in a %%module."
         )  # fmt: skip
-        return Finding("notebook_name", what, seen.where, served, change)
-    what = f"The name {name!r} is not defined in the handler's file."
-    change = f"Write at the top of the file: {known}." if known else "Import it, or give it a value before this line."
-    return Finding("name", what, seen.where, served, change)
+        return Finding("notebook_name", message, evidence.where, effect, fix)
+    message = f"The name {name!r} is not defined in the handler's file."
+    fix = f"Write at the top of the file: {known}." if known else "Import it, or give it a value before this line."
+    return Finding("name", message, evidence.where, effect, fix)
 
 
-def signature(seen: Evidence) -> Finding | None:
-    if not isinstance(seen.error, TypeError) or not re.search(r"(positional|keyword-only) argument", seen.text):
+def missing_variable(evidence: Evidence) -> Finding | None:
+    """A variable of the environment that the worker does not have."""
+    error, effect, set_here = evidence.error, evidence.effect, evidence.attempt.notebook.environment
+    if isinstance(error, KeyError) and evidence.functions and error.args:
+        file, function = evidence.functions[-1]
+        if file.rpartition("/")[2] not in ("os.py", "<frozen os>") or function not in ("__getitem__", "__delitem__"):
+            return None
+        name = str(error.args[0])
+        if name not in set_here:
+            message = f"The worker's environment has no variable {name!r}."
+            fix = f"Set it where TorchServe is started, here with {_given(name, '=...')}; or use os.environ.get."
+            return Finding("environment", message, evidence.where, effect, fix)
+        message = f"The worker's environment has no variable {name!r}: {_NOT_IN_SHELL}"
+        return Finding("environment", message, evidence.where, effect, f"Give it to the worker: {_given(name)}.")
+    if isinstance(error, TypeError | AttributeError) and "NoneType" in evidence.text:
+        for name in sorted(set_here):
+            read = rf"(environ\.get|getenv)\(\s*['\"]{re.escape(name)}['\"]\s*\)"
+            if where := source_search.find(evidence, read):
+                message = f"The handler reads the variable {name!r}, which is None for it: {_NOT_IN_SHELL}"
+                return Finding("environment", message, where, effect, f"Give it to the worker: {_given(name)}.")
+    return None
+
+
+def signature(evidence: Evidence) -> Finding | None:
+    if not isinstance(evidence.error, TypeError) or not re.search(r"(positional|keyword-only) argument", evidence.text):
         return None
-    trace = seen.info.frames if seen.info else ()
-    if seen.frame is not None and trace and trace[-1].file in seen.files:
+    trace = evidence.info.frames if evidence.info else ()
+    if evidence.frame is not None and trace and trace[-1].file in evidence.source.files:
         return None  # raised inside the handler, so its own call is wrong
-    served = LOAD if seen.loading else FAILED
-    called = re.search(r"(\w+)\(\)", seen.text)
-    where = source_search.find(seen, rf"def {called[1]}\(") if called else ""
-    if (kind := re.search(r"(\w+)\.__init__\(\)", seen.text)) and _makes_model(seen):
-        where = next(iter(source_search.methods(seen, kind[1], "__init__")), "")
+    effect = evidence.effect
+    called = re.search(r"(\w+)\(\)", evidence.text)
+    where = source_search.find(evidence, rf"def {called[1]}\(") if called else ""
+    if (kind := re.search(r"(\w+)\.__init__\(\)", evidence.text)) and _makes_model(evidence):
+        where = next(iter(source_search.methods(evidence, kind[1], "__init__")), "")
         file = where.partition(",")[0] or "the model file"
-        what = f"BaseHandler makes the model without arguments, and {kind[1]} in {file} wants some: {seen.text}."
-        return Finding("model_file", what, where, served, f"Give the arguments of __init__ in {file} default values.")
-    if "__init__()" in seen.text:
-        what = f"TorchServe makes the handler object without arguments, and this class wants some: {seen.text}."
-        return Finding("signature", what, where, served, "Give __init__ no arguments; read the model in initialize.")
-    if "initialize()" in seen.text:
-        change = f"Write: {_INITIALIZE}. The context tells where the model's files are."
-    elif "handle()" in seen.text and "3 were given" in seen.text:
-        change = f"Write: {_HANDLE}. The context carries headers, metrics and the answer's status."
+        message = f"BaseHandler calls {kind[1]} in {file} without arguments, but it requires some: {evidence.text}."
+        fix = f"Give the arguments of __init__ in {file} default values."
+        return Finding("model_file", message, where, effect, fix)
+    if "__init__()" in evidence.text:
+        message = f"TorchServe creates the handler without arguments, but its class requires some: {evidence.text}."
+        return Finding("signature", message, where, effect, "Give __init__ no arguments; load the model in initialize.")
+    if "initialize()" in evidence.text:
+        fix = f"Write: {_INITIALIZE}. The context says where the model's files are."
+    elif "handle()" in evidence.text and "3 were given" in evidence.text:
+        fix = f"Write: {_HANDLE}. The context holds headers, metrics and the answer's status."
     else:
-        change = f"Write {_HANDLE[4:]} and {_INITIALIZE[4:]}; a function is handle(data, context)."
-    what = f"TorchServe calls the handler with other arguments than it takes: {seen.text}."
-    return Finding("signature", what, where, served, change)
+        fix = f"Write {_HANDLE[4:]} and {_INITIALIZE[4:]}; a function is handle(data, context)."
+    message = f"TorchServe calls the handler with other arguments than it takes: {evidence.text}."
+    return Finding("signature", message, where, effect, fix)
 
 
-def _makes_model(seen: Evidence) -> bool:
+def _given(name: str, value: str = "") -> str:
+    """How a worker is given a variable; %model knows the value where the notebook has it."""
+    return f"%model --env {name}{value}, or environment={{{name!r}: ...}} of Worker and Server"
+
+
+def _makes_model(evidence: Evidence) -> bool:
     """Whether BaseHandler was making the class of the model file."""
-    return bool(seen.functions) and seen.functions[-1][1] == "_load_pickled_model"
+    return bool(evidence.functions) and evidence.functions[-1][1] == "_load_pickled_model"
 
 
-def attribute_not_set(seen: Evidence) -> Finding | None:
+def attribute_not_set(evidence: Evidence) -> Finding | None:
     """An attribute of the handler itself that no method has set."""
-    error = seen.error
-    if not isinstance(error, AttributeError) or not error.name or seen.frame is None:
+    error = evidence.error
+    if not isinstance(error, AttributeError) or not error.name or evidence.frame is None:
         return None
-    if f"self.{error.name}" not in seen.frame.source or type(error.obj).__module__ in ("builtins", "torch"):
+    if f"self.{error.name}" not in evidence.frame.source or type(error.obj).__module__ in ("builtins", "torch"):
         return None
-    what = f"The handler has no {error.name}: it is no method, and nothing set self.{error.name} before this line."
-    change = f"Set self.{error.name} in initialize; super().initialize(context) sets what BaseHandler has (self.model)."
-    return Finding("attribute", what, seen.where, LOAD if seen.loading else FAILED, change)
+    message = (
+        f"The handler has no {error.name}: there is no such method, and nothing set self.{error.name} before this line."
+    )
+    fix = f"Set self.{error.name} in initialize; super().initialize(context) sets what BaseHandler has (self.model)."
+    return Finding("attribute", message, evidence.where, evidence.effect, fix)

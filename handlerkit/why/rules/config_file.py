@@ -1,4 +1,4 @@
-"""What the server makes of model-config.yaml: the frontend reads its own keys with SnakeYAML, the worker all of it with
+"""How the server reads model-config.yaml: the frontend reads its own keys with SnakeYAML, the worker all of it with
 PyYAML (org.pytorch.serve.archive.model.ModelConfig, ts.model_loader)."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why.evidence import LOAD
 
 _LOGGED = "The model loads; only the server's own log says so."
-_SILENT = "The model loads, and nothing is said of it."
+_SILENT = "The model loads, and nothing is logged."
 
 _MOST = (1 << 31) - 1  # Java's int
 _WORDS = {"deviceType": ("cpu", "gpu"), "parallelType": ("pp", "tp", "pptp", "custom")}
@@ -40,27 +40,27 @@ class Unusable(NamedTuple):
     finding: Finding
 
 
-def unusable(text: str | bytes, name: str) -> Unusable | None:
+def unusable(content: str | bytes, name: str) -> Unusable | None:
     """What the frontend says to a file that is empty or no mapping, before any worker is started."""
     import yaml
 
     try:
-        read = yaml.safe_load(text)
+        read = yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, RecursionError):
-        return None  # the worker meets it again, and says so
+        return None  # the worker fails on it, and says so
     if isinstance(read, dict):
         return None
-    what = f"{name} is empty." if read is None else f"{name} holds a {type(read).__name__}, not key: value lines."
+    message = f"{name} is empty." if read is None else f"{name} holds a {type(read).__name__}, not key: value lines."
     if read is None:
         thrown = "NullPointerException"
-        message = 'Cannot invoke "java.util.Map.forEach(java.util.function.BiConsumer)" because "yamlMap" is null'
+        text = 'Cannot invoke "java.util.Map.forEach(java.util.function.BiConsumer)" because "yamlMap" is null'
     else:
         thrown, kind = "ClassCastException", _JAVA.get(type(read), "java.lang.Object")
-        message = f"class {kind} cannot be cast to class java.util.Map ({kind} and java.util.Map are in module "
-        message += "java.base of loader 'bootstrap')"
-    served = f"Registering the model answers 500, with a {thrown} of the server's own."
-    change = "Write key: value lines into it, such as batchSize: 4, or leave the file out."
-    return Unusable(thrown, message, Finding("config_file", what, "", served, change))
+        text = f"class {kind} cannot be cast to class java.util.Map ({kind} and java.util.Map are in module "
+        text += "java.base of loader 'bootstrap')"
+    effect = f"Registering the model answers 500, with a {thrown} of the server's own."
+    fix = "Write key: value lines into it, such as batchSize: 4, or leave the file out."
+    return Unusable(thrown, text, Finding("config_file", message, "", effect, fix))
 
 
 def not_yaml(problem: str, where: str = "") -> Finding:
@@ -69,8 +69,8 @@ def not_yaml(problem: str, where: str = "") -> Finding:
     return Finding("config_file", message, where, LOAD, "Correct that line; indent with spaces, not with tabs.")
 
 
-def broken(text: str | bytes, name: str) -> Finding | None:
-    """A file that is no YAML at all."""
+def not_readable(text: str | bytes, name: str) -> Finding | None:
+    """For a file that is not YAML."""
     import yaml
 
     try:
@@ -107,60 +107,62 @@ def ignored_settings(text: str | bytes, name: str, is_read: Callable[[str], bool
 
     for key, lines in places.items():
         if len(lines) > 1:
-            what = (
-                f"{key} stands {len(lines)} times in {name} (lines {', '.join(map(str, lines))}); the last one counts."
+            message = (
+                f"{key} is set {len(lines)} times in {name} (lines {', '.join(map(str, lines))}); the last one counts."
             )
-            yield Finding("config_twice", what, at(key), _SILENT, "Keep one of them.", "warning")
+            yield Finding("config_twice", message, at(key), _SILENT, "Keep one of them.", "warning")
     for key, value in written.items():
-        if (change := _not_taken(key, value)) is not None:
-            what = f"{key}: {_shown(value)} in the config file is {change[0]}, and is ignored."
-            yield Finding("config_value", what, at(key), _LOGGED, change[1], "warning")
+        if (problem := _not_taken(key, value)) is not None:
+            reason, fix = problem
+            message = f"{key}: {_shown(value)} in the config file is {reason}, and is ignored."
+            yield Finding("config_value", message, at(key), _LOGGED, fix, "warning")
         elif isinstance(key, str) and (near := _meant(key, written)) and not is_read(key):
-            what = f"{key} in the config file is no key of TorchServe's, and the handler does not read it."
-            yield Finding("config_key", what, at(key), _SILENT, f"Did you mean {near}?", "warning")
+            message = f"{key} in the config file is not a key of TorchServe, and the handler does not read it."
+            yield Finding("config_key", message, at(key), _SILENT, f"Did you mean {near}?", "warning")
     for key, value in written.items():
         below = [one for one in value if one in _KEYS and one not in written] if isinstance(value, dict) else []
         if below and key not in (*_KEYS, *_PYTHON_KEYS) and not is_read(str(key)):
-            what = f"{', '.join(map(str, below))} in the config file is below {key}, where TorchServe does not look."
+            message = f"{', '.join(map(str, below))} in the config file is below {key}, where TorchServe does not look."
             yield Finding(
-                "config_key", what, at(key), _SILENT, f"Write {below[0]} at the beginning of a line.", "warning"
+                "config_key", message, at(key), _SILENT, f"Write {below[0]} at the beginning of a line.", "warning"
             )
     if "service_envelope" in written:
         yield envelope(str(written["service_envelope"]), "service_envelope in the config file", at("service_envelope"))
     least, most = written.get("minWorkers"), written.get("maxWorkers")
     if (least is None) != (most is None) or (isinstance(least, int) and isinstance(most, int) and least > most):
-        what = "minWorkers and maxWorkers count only together, and only where maxWorkers is not the smaller one."
+        message = "minWorkers and maxWorkers count only together, and only if maxWorkers is not the smaller one."
         where = at("minWorkers") or at("maxWorkers")
-        yield Finding("worker_counts", what, where, _SILENT, "Write both: minWorkers: 1 and maxWorkers: 1.", "warning")
+        fix = "Write both: minWorkers: 1 and maxWorkers: 1."
+        yield Finding("worker_counts", message, where, _SILENT, fix, "warning")
 
 
 def compiling(written: Mapping[str, Any]) -> Iterator[Finding]:
-    """What BaseHandler makes of `pt2`, which tells it how to compile the model."""
+    """How BaseHandler reads `pt2`, which says how to compile the model."""
     if "pt2" not in written:
         return
     said = written["pt2"]
     if not isinstance(said, str | dict):
-        what = f"pt2: {_shown(said)} in the config file is neither a backend's name nor a mapping."
-        yield Finding("config_pt2", what, "", LOAD, "Write pt2: {compile: {enable: true, backend: inductor}}.")
+        message = f"pt2: {_shown(said)} in the config file is neither a backend's name nor a mapping."
+        yield Finding("config_pt2", message, "", LOAD, "Write pt2: {compile: {enable: true, backend: inductor}}.")
         return
     options = said.get("compile", said) if isinstance(said, dict) else {"backend": said}
     if isinstance(said, dict) and "compile" in said and not (isinstance(options, dict) and "enable" in options):
-        what = "pt2: compile in the config file does not say whether to compile: it needs enable."
-        yield Finding("config_pt2", what, "", LOAD, "Write pt2: {compile: {enable: true, backend: inductor}}.")
+        message = "pt2: compile in the config file does not say whether to compile: it needs enable."
+        yield Finding("config_pt2", message, "", LOAD, "Write pt2: {compile: {enable: true, backend: inductor}}.")
         return
     backend = options.get("backend") if isinstance(options, dict) else None
     if backend is not None and "export" not in options and backend not in _BACKENDS:
         near = difflib.get_close_matches(str(backend), _BACKENDS, 1)
-        what = f"{_shown(backend)} is no backend that TorchServe lets torch.compile use, so the model is not compiled."
-        change = f"Did you mean {near[0]}?" if near else f"Write one of {', '.join(_BACKENDS[:3])}."
-        yield Finding("config_pt2", what, "", _LOGGED, change, "warning")
+        message = f"{_shown(backend)} is not a backend that TorchServe knows, so the model is not compiled."
+        fix = f"Did you mean {near[0]}?" if near else f"Write one of {', '.join(_BACKENDS[:3])}."
+        yield Finding("config_pt2", message, "", _LOGGED, fix, "warning")
 
 
 def envelope(value: str, said: str, where: str = "") -> Finding:
-    """An envelope that is named where it does not count."""
-    what = f"{said} does not count: only config.properties can set it, for all models."
-    change = f"Write service_envelope={value} into config.properties."
-    return Finding("envelope_setting", what, where, _SILENT, change, "warning")
+    """For an envelope that is set where it does not count."""
+    message = f"{said} does not count: only config.properties can set it, for all models."
+    fix = f"Write service_envelope={value} into config.properties."
+    return Finding("envelope_setting", message, where, _SILENT, fix, "warning")
 
 
 def reads(code: bytes, key: str) -> bool:

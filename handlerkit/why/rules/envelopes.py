@@ -12,93 +12,104 @@ from typing import Any
 from handlerkit.envelope import named
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
-from handlerkit.why.evidence import FAILED, NOTHING, Evidence, Rule
+from handlerkit.why.evidence import FAILED, NOTHING, Attempt, Evidence, Rule
 
 
-def unreadable_input(seen: Evidence) -> Finding | None:
+def unreadable_input(evidence: Evidence) -> Finding | None:
     """The envelope itself raised, before the handler was called or after it."""
-    if seen.error is None or seen.envelope is None or not seen.functions or seen.frame is not None:
+    envelope = evidence.attempt.envelope
+    if evidence.error is None or envelope is None or not evidence.functions or evidence.frame is not None:
         return None
-    inside = [function for file, function in seen.functions if "request_envelope/" in file]
-    if "parse_input" in inside and seen.describe:
-        what = f"The envelope {seen.envelope} cannot read a describe request, which has no body."
-        return Finding("envelope_input", what, "", FAILED, "Serve without an envelope, or with body, to describe.")
+    inside = [function for file, function in evidence.functions if "request_envelope/" in file]
+    if "parse_input" in inside and evidence.attempt.describe:
+        message = f"The envelope {envelope} cannot read a describe request, which has no body."
+        return Finding("envelope_input", message, "", FAILED, "Serve without an envelope, or with body, to describe.")
     if "parse_input" in inside:
-        what = f"The envelope {seen.envelope} cannot read this request ({seen.name}), and the handler was not called."
-        return Finding("envelope_input", what, "", FAILED, f"Send {named(seen.envelope).takes}.")
-    if seen.functions[-1][1] == "handle" and inside:
-        what = f"The handler returned a tensor or an array, and the envelope {seen.envelope} asks whether it is true."
-        return Finding("envelope_output", what, source_search.answering(seen), FAILED, "Return tensor.tolist().")
+        message = (
+            f"The envelope {envelope} cannot read this request ({evidence.error_line}); the handler was not called."
+        )
+        return Finding("envelope_input", message, "", FAILED, f"Send {named(envelope).takes}.")
+    where = source_search.return_line(evidence)
+    if evidence.functions[-1][1] == "handle" and inside:
+        message = f"The handler returned a tensor or an array, and the envelope {envelope} tests whether it is true."
+        return Finding("envelope_output", message, where, FAILED, "Return tensor.tolist().")
     if "format_output" in inside:
-        what = f"The envelope {seen.envelope} cannot wrap what the handler returned ({seen.name})."
-        change = f"Return {named(seen.envelope).returns}."
-        return Finding("envelope_output", what, source_search.answering(seen), FAILED, change)
+        message = f"The envelope {envelope} cannot wrap what the handler returned ({evidence.error_line})."
+        return Finding("envelope_output", message, where, FAILED, f"Return {named(envelope).returns}.")
     return None
 
 
-def rows_unwrapped(seen: Evidence) -> Finding | None:
+def rows_unwrapped(evidence: Evidence) -> Finding | None:
     """Behind an envelope the rows are the payloads themselves."""
-    if not isinstance(seen.error, AttributeError) or "has no attribute 'get'" not in seen.text or not seen.envelope:
+    envelope = evidence.attempt.envelope
+    if not isinstance(evidence.error, AttributeError) or "has no attribute 'get'" not in evidence.text or not envelope:
         return None
-    what = f"The envelope {seen.envelope} hands the values themselves to the handler, not dicts with 'data' or 'body'."
-    change = "Use each element of data as it is, or serve the model without service_envelope."
-    return Finding("envelope_rows", what, seen.where, FAILED, change)
+    message = f"The envelope {envelope} gives the handler the values themselves, not dicts with 'data' or 'body'."
+    fix = "Use each element of data as it is, or serve the model without service_envelope."
+    return Finding("envelope_rows", message, evidence.where, FAILED, fix)
 
 
-def no_instances(seen: Evidence) -> Finding | None:
+def no_instances(evidence: Evidence) -> Finding | None:
     """The kserve envelope hands None to the handler where the body has no "instances"."""
-    if seen.envelope != "kserve" or not seen.jobs:
+    if evidence.attempt.envelope != "kserve" or not evidence.attempt.jobs:
         return None
-    for parameter in seen.jobs[0].parameters:
+    for parameter in evidence.attempt.jobs[0].parameters:
         try:
             read = json.loads(bytes(parameter.value))
         except ValueError:
             continue
         if isinstance(read, dict) and "instances" not in read:
-            what = 'The body has no "instances", so the envelope kserve gave the handler None for data.'
-            return Finding("envelope_input", what, seen.where, FAILED, f"Send {named('kserve').takes}.")
+            message = 'The body has no "instances", so the envelope kserve gave the handler None for data.'
+            return Finding("envelope_input", message, evidence.where, FAILED, f"Send {named('kserve').takes}.")
     return None
 
 
-#: Asked where a call failed.
-ENVELOPE_RULES: tuple[Rule, ...] = (unreadable_input, no_instances, rows_unwrapped)
+#: Asked if a call failed.
+RULES: tuple[Rule, ...] = (unreadable_input, no_instances, rows_unwrapped)
 
 
-def _answers(seen: Evidence) -> list[Any]:
+def may_warn(attempt: Attempt) -> bool:
+    """Whether a rule of WARNINGS can have something to say."""
+    return attempt.envelope is not None and attempt.answer is not None and attempt.answer.code == 200
+
+
+def _answers(evidence: Evidence) -> list[Any]:
     """The answers as JSON; none where one is not."""
     try:
-        return [json.loads(row.body) for row in seen.answer.predictions] if seen.answer else []
+        return [json.loads(row.body) for row in evidence.attempt.answer.predictions] if evidence.attempt.answer else []
     except ValueError:
         return []
 
 
-def cut_or_filled(seen: Evidence) -> Finding | None:
+def cut_or_filled(evidence: Evidence) -> Finding | None:
     """The json envelope cuts the result by the numbers of instances, and does not ask whether they fit."""
-    if seen.envelope != "json" or seen.describe:
+    if evidence.attempt.envelope != "json" or evidence.attempt.describe:
         return None
-    answers = _answers(seen)
+    answers = _answers(evidence)
     if not answers or any(not isinstance(answer, dict) or "predictions" not in answer for answer in answers):
         return None
-    asked = [_instances(seen, index) for index in range(len(answers))]
-    where, wanted = source_search.answering(seen), sum(asked)
+    wanted = sum(_instances(evidence, index) for index in range(len(answers)))
+    where = source_search.return_line(evidence)
     if isinstance(answers[0]["predictions"], str):
-        what = "The handler returned a str, and the json envelope cut it into pieces: one letter for each instance."
-        return Finding(
-            "envelope_letters", what, where, NOTHING, "Return [answer]: one element per instance.", "warning"
-        )
-    told = sum(len(answer["predictions"]) for answer in answers)
-    given = len(seen.result) if not seen.remote and hasattr(seen.result, "__len__") else told
+        message = "The handler returned a str, and the json envelope cut it into pieces: one letter for each instance."
+        fix = "Return [answer]: one element per instance."
+        return Finding("envelope_letters", message, where, NOTHING, fix, "warning")
+    given = sum(len(answer["predictions"]) for answer in answers)
+    if evidence.returned is not None and hasattr(evidence.returned.inner, "__len__"):
+        given = len(evidence.returned.inner)
     if given == wanted:
         return None
-    what = f"The handler returned {given} element(s) for {wanted} instance(s), and the json envelope "
-    what += "dropped those at the end." if given > wanted else "left the last ones without an answer."
-    return Finding("envelope_length", what, where, NOTHING, "Return one element for each element of data.", "warning")
+    message = f"The handler returned {given} element(s) for {wanted} instance(s), and the json envelope "
+    message += "dropped those at the end." if given > wanted else "left the last ones without an answer."
+    return Finding(
+        "envelope_length", message, where, NOTHING, "Return one element for each element of data.", "warning"
+    )
 
 
-def _instances(seen: Evidence, index: int) -> int:
+def _instances(evidence: Evidence, index: int) -> int:
     """How many instances a request asked for, read anew: handlers and envelopes change the rows."""
     for name in ("data", "body"):
-        for parameter in seen.jobs[index].parameters:
+        for parameter in evidence.attempt.jobs[index].parameters:
             if parameter.name == name and parameter.value:
                 try:
                     return len(json.loads(bytes(parameter.value))["instances"])
@@ -107,44 +118,50 @@ def _instances(seen: Evidence, index: int) -> int:
     return 0
 
 
-def flattened(seen: Evidence) -> Finding | None:
+def flattened(evidence: Evidence) -> Finding | None:
     """The kservev2 envelope answers with flat data and a flat shape."""
-    if seen.envelope != "kservev2" or seen.remote or seen.describe or not isinstance(seen.result, list | tuple):
+    if evidence.attempt.envelope != "kservev2" or evidence.attempt.describe or evidence.returned is None:
+        return None
+    if not isinstance(evidence.returned.inner, list | tuple):
         return None
     import numpy as np
 
     try:
-        shapes = [np.shape(item) for item in seen.result]
+        shapes = [np.shape(item) for item in evidence.returned.inner]
     except ValueError:
         return None
     shape = next((shape for shape in shapes if len(shape) > 1), None)
     if shape is None:
         return None
     flat = int(np.prod(shape))
-    what = f"The kservev2 envelope answers with the shape [{flat}]; the handler returned {list(shape)}, which is lost."
-    change = "Let the client put it back into shape, or answer with the shape as a second output."
-    return Finding("envelope_shape", what, source_search.answering(seen), NOTHING, change, "warning")
+    message = (
+        f"The kservev2 envelope answers with the shape [{flat}]; the handler returned {list(shape)}, which is lost."
+    )
+    fix = "Let the client put it back into shape, or answer with the shape as a second output."
+    return Finding("envelope_shape", message, source_search.return_line(evidence), NOTHING, fix, "warning")
 
 
-def stale_id(seen: Evidence) -> Finding | None:
+def stale_id(evidence: Evidence) -> Finding | None:
     """The kservev2 envelope keeps the id of a request that failed, for the next one without an id."""
-    if seen.envelope != "kservev2" or not seen.jobs or seen.describe:
+    if evidence.attempt.envelope != "kservev2" or not evidence.attempt.jobs or evidence.attempt.describe:
         return None
-    answers = _answers(seen)
+    answers = _answers(evidence)
     if not answers or not isinstance(answers[0], dict):
         return None
-    told, job = answers[0].get("id"), seen.jobs[0]
-    if told == job.request_id:
+    answered, job = answers[0].get("id"), evidence.attempt.jobs[0]
+    if answered == job.request_id:
         return None
     for parameter in job.parameters:
         try:
-            if json.loads(bytes(parameter.value)).get("id") == told:
+            if json.loads(bytes(parameter.value)).get("id") == answered:
                 return None
         except (ValueError, AttributeError):
             continue
-    what = f"The answer carries the id {told!r}, which belongs to an earlier request that failed; this one sent none."
-    return Finding("envelope_id", what, "", NOTHING, "Send an id with every request.", "warning")
+    message = (
+        f"The answer carries the id {answered!r}, which belongs to an earlier request that failed; this one sent none."
+    )
+    return Finding("envelope_id", message, "", NOTHING, "Send an id with every request.", "warning")
 
 
-#: Asked where a call with an envelope succeeded.
-QUIET_ENVELOPE_RULES: tuple[Rule, ...] = (cut_or_filled, flattened, stale_id)
+#: Asked if a call with an envelope succeeded.
+WARNINGS: tuple[Rule, ...] = (cut_or_filled, flattened, stale_id)

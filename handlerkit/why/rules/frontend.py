@@ -1,4 +1,4 @@
-"""What TorchServe's frontend answers by itself, without asking the worker, and what it does with its queue."""
+"""What TorchServe's frontend answers itself, without the worker, and what it does with its queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from handlerkit.messages import Finding, HttpRequest, Response
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why.evidence import NOTHING, Setup
 
-_ALONE = "The worker is not asked, and nothing is logged of it."
+_ALONE = "The worker is not called, and nothing is logged."
 _ROUTES = ("predictions", "explanations", "invocations", "v1", "v2", "models")
 
 
@@ -16,58 +16,56 @@ def rejected(request: HttpRequest, response: Response, setup: Setup, max_request
     """Why the frontend answered this request itself; nothing for an answer that is a success."""
     if response.ok:
         return ()
-    served = f"The client gets {response.status} {response.reason}. {_ALONE}"
-    name, what, change = _reason(request, response, setup, max_request_size)
-    return (Finding(name, what, "", served, change),)
+    effect = f"The client gets {response.status} {response.reason}. {_ALONE}"
+    name, message, fix = _reason(request, response, setup, max_request_size)
+    return (Finding(name, message, "", effect, fix),)
 
 
 def _reason(request: HttpRequest, response: Response, setup: Setup, limit: int) -> tuple[str, str, str]:
     """The finding's name, what happened, what to change."""
     target = request.target(setup.model)
     if response.status == 413:
-        what = f"The body has {len(request.body)} bytes; max_request_size allows {limit}."
-        return "too_large", what, "Send less, such as a JPEG instead of numbers, or raise max_request_size."
+        message = f"The body has {len(request.body)} bytes; max_request_size allows {limit}."
+        return "too_large", message, "Send less, such as a JPEG instead of numbers, or raise max_request_size."
     if response.status == 417:
         return "expect", "The header Expect asks for something the server cannot do.", "Leave the header Expect out."
-    kind, message = told(response)
+    kind, text = error_body(response)
     if kind == facts.MODEL_NOT_FOUND:
-        asked = message.removeprefix("Model not found: ")
-        what = f"There is no model {asked!r}; this one is called {setup.model!r}."
+        asked = text.removeprefix("Model not found: ")
+        message = f"There is no model {asked!r}; this one is called {setup.model!r}."
         near = bool(difflib.get_close_matches(asked.lower(), [setup.model.lower()], 1))
         question = f"Did you mean /predictions/{setup.model}?" if near else f"Send it to /predictions/{setup.model}."
-        return "unknown_model", what, question
+        return "unknown_model", message, question
     if kind == facts.VERSION_NOT_FOUND:
-        what = f"{message.rstrip('.')}; the version served is {setup.version}."
-        change = f"Send it to /predictions/{setup.model}, or to /predictions/{setup.model}/{setup.version}."
-        return "unknown_version", what, change
+        message = f"{text.rstrip('.')}; the version served is {setup.version}."
+        fix = f"Send it to /predictions/{setup.model}, or to /predictions/{setup.model}/{setup.version}."
+        return "unknown_version", message, fix
     if kind == facts.METHOD_NOT_ALLOWED:
         return "method", f"{request.method} is not allowed at {target}.", f"Send it to /predictions/{setup.model}."
     if kind == facts.RESOURCE_NOT_FOUND:
         return "unknown_route", f"The inference API has no {target!r}.", _nearest(request, setup)
-    if message == facts.NO_MODEL_NAME:
-        what = "/invocations does not say in its path which model is meant, and no parameter model_name does."
-        return "model_name", what, f"Add ?model_name={setup.model}, or send it to /predictions/{setup.model}."
-    if message == facts.INVALID_MESSAGE:
+    if text == facts.NO_MODEL_NAME:
+        message = "The path /invocations names no model, and the request has no parameter model_name."
+        return "model_name", message, f"Add ?model_name={setup.model}, or send it to /predictions/{setup.model}."
+    if text == facts.INVALID_MESSAGE:
         return _unreadable(request, target)
     if kind == facts.UNAVAILABLE:
-        what = f"No worker takes requests to {setup.model}: it has none, or its queue is full."
-        return "unavailable", what, "Give it a worker (initial_workers=1), send fewer at once, or raise job_queue_size."
+        message = f"No worker takes requests to {setup.model}: it has none, or its queue is full."
+        fix = "Give it a worker (initial_workers=1), send fewer at once, or raise job_queue_size."
+        return "unavailable", message, fix
     if kind == "InvalidKeyException":
-        what = "TorchServe's token authorization is on, and the token sent is wrong or too old."
-        return (
-            "token",
-            what,
-            "Send no Authorization header, and Server adds its own, or take the token of Server.token.",
-        )
+        message = "TorchServe's token authorization is on, and the token in the request is wrong or has expired."
+        fix = "Send no Authorization header, and Server adds its own; or send Server.token."
+        return "token", message, fix
     if kind == facts.FORM_ERROR or "IllegalArgument" in kind or "IndexOutOfBounds" in kind:
-        what = f"The frontend cannot take the form apart: {message}."
-        change = "Let an HTTP library write form and Content-Type together, or send the bytes as a plain body."
-        return "form", what, change
-    what = f"TorchServe's frontend answered by itself: {message or response.reason}."
-    return "frontend", what, "Correct the request."
+        message = f"The frontend cannot read the form: {text}."
+        fix = "Let an HTTP library write form and Content-Type together, or send the bytes as a plain body."
+        return "form", message, fix
+    message = f"TorchServe's frontend answered itself: {text or response.reason}."
+    return "frontend", message, "Correct the request."
 
 
-def told(response: Response) -> tuple[str, str]:
+def error_body(response: Response) -> tuple[str, str]:
     """The type and message of an error that the frontend wrote; empty where the answer is none."""
     try:
         body = response.json()
@@ -99,27 +97,29 @@ def _unreadable(request: HttpRequest, target: str) -> tuple[str, str, str]:
     line = len(f"{request.method} {target} HTTP/1.1")
     head = sum(len(name) + len(value) + 4 for name, value in request.headers)
     if line > facts.LINE_LIMIT:
-        what = f"The first line of the request, with path and query, has {line} characters; "
-        what += f"{facts.LINE_LIMIT} are allowed."
-        return "line_too_long", what, "Send what the query says in the body."
+        message = f"The first line of the request, with path and query, has {line} characters; "
+        message += f"{facts.LINE_LIMIT} are allowed."
+        return "line_too_long", message, "Send the query's values in the body."
     if head > facts.HEAD_LIMIT:
-        what = f"The headers have {head} bytes together; {facts.HEAD_LIMIT} are allowed."
-        return "header_too_long", what, "Send less in headers and cookies; large values belong into the body."
+        message = f"All headers together have {head} bytes; {facts.HEAD_LIMIT} are allowed."
+        return "header_too_long", message, "Send less in headers and cookies; large values belong in the body."
     length = request.header("content-length")
     if length is not None and not length.strip().isdecimal():
-        return "not_http", f"The header Content-Length is {length!r}, which is no number.", "Let the client count."
-    return "not_http", "A header's name is not HTTP.", "Write names of letters, digits and hyphens alone."
+        return "not_http", f"The header Content-Length is {length!r}, which is no number.", "Let the client set it."
+    return "not_http", "The name of a header is not valid HTTP.", "Use names of letters, digits and hyphens only."
 
 
 def staged_again() -> Finding:
-    """The worker's folder was removed by somebody else."""
-    what = "The worker's folder of the model's files was removed from outside, so they were laid out and loaded again."
-    change = "Leave the folders hk-* in the temporary folder alone; a cleaner of old files there may be told to."
-    return Finding("staged_again", what, "", NOTHING, change, "warning")
+    """The worker's folder was removed by something else."""
+    message = (
+        "The worker's folder with the model's files was removed from outside, so they were copied and loaded again."
+    )
+    fix = "Exclude the folders hk-* in the temporary folder from whatever removes old files there."
+    return Finding("staged_again", message, "", NOTHING, fix, "warning")
 
 
 def queue_full(size: int) -> Finding:
-    """No place is left among the jobs that wait for the worker."""
+    """Too many jobs wait for the worker."""
     return Finding(
         "queue_full",
         f"The queue is full: it holds {size} request(s), and the worker is busy.",
@@ -132,8 +132,8 @@ def no_worker() -> Finding:
     """The worker died and does not load again."""
     return Finding(
         "no_worker",
-        "The worker does not load again, and dies each time: the request waits, and the client gets no answer.",
-        effect="TorchServe starts the worker again and again, for longer and longer pauses.",
+        "The worker fails to load each time it is restarted: the request waits, and the client gets no answer.",
+        effect="TorchServe restarts the worker again and again, with longer and longer pauses.",
         fix="Correct what keeps the handler from loading.",
     )
 

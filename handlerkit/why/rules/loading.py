@@ -5,126 +5,133 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
+from pathlib import PurePath
 
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import LOAD, Evidence, Rule
-from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, signature
+from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, missing_variable, signature
 from handlerkit.why.rules.config_file import not_yaml
 from handlerkit.why.rules.input_mismatch import missing_file
 from handlerkit.why.rules.weights import labels, model_class, weights
 
 
-def died(seen: Evidence) -> Finding | None:
+def died(evidence: Evidence) -> Finding | None:
     """The process ended, or took too long, and no exception is known."""
-    if not seen.died or seen.error is not None:
+    death = evidence.attempt.death
+    if death is None or evidence.error is not None:
         return None
-    kind, _, what = seen.died.partition(": ")
-    changes = {
+    fixes = {
         "timeout": "Load less in initialize, or raise startupTimeout (model-config.yaml) or default_startup_timeout.",
         "exit": "Find what ends the process: sys.exit, os._exit, a crash in native code, or too little memory.",
     }
-    return Finding(f"worker_{kind}", what, effect=LOAD, fix=changes.get(kind, ""))
+    return Finding(f"worker_{death.kind}", death.message, effect=LOAD, fix=fixes.get(death.kind, ""))
 
 
-def shadowed(seen: Evidence) -> Finding | None:
-    """The archive's folder stands before the standard library when Python looks for a module."""
-    if seen.error is None:
+def shadowed(evidence: Evidence) -> Finding | None:
+    """Python looks for a module in the archive's folder before it looks in the standard library."""
+    if evidence.error is None:
         return None
-    own = {file.removesuffix(".py") for file in seen.files if "/" not in file} & sys.stdlib_module_names
-    inside = {file.removesuffix(".py") for file, function in seen.functions if function == "<module>"}
-    hit = own & inside or {name for name in own if f"'{name}'" in seen.text}
+    own = {file.removesuffix(".py") for file in evidence.source.files if "/" not in file} & sys.stdlib_module_names
+    inside = {file.removesuffix(".py") for file, function in evidence.functions if function == "<module>"}
+    hit = own & inside or {name for name in own if f"'{name}'" in evidence.text}
     if not hit:
         return None
     name = sorted(hit)[0]
-    what = f"{name}.py in the archive stands in the place of Python's own module {name}, and what needs that one fails."
-    return Finding("shadowed", what, seen.where, LOAD, f"Give {name}.py another name.")
+    message = f"{name}.py in the archive hides Python's own module {name}, and code that needs that one fails."
+    return Finding("shadowed", message, evidence.where, LOAD, f"Give {name}.py another name.")
 
 
-def config_file(seen: Evidence) -> Finding | None:
+def config_file(evidence: Evidence) -> Finding | None:
     """The worker reads model-config.yaml with PyYAML."""
-    if seen.error is None or not any(file.startswith("yaml/") for file, _ in seen.functions):
+    if evidence.error is None or not any(file.startswith("yaml/") for file, _ in evidence.functions):
         return None
-    if not any(function == "get_yaml_config" for _, function in seen.functions):
+    if not any(function == "get_yaml_config" for _, function in evidence.functions):
         return None
-    return not_yaml(seen.text)
+    mark, problem = getattr(evidence.error, "problem_mark", None), getattr(evidence.error, "problem", None)
+    where = f"{PurePath(mark.name).name}, line {mark.line + 1}" if mark is not None else ""
+    return not_yaml(problem or evidence.text, where)
 
 
-def class_count(seen: Evidence) -> Finding | None:
-    if not (isinstance(seen.error, ValueError) and "Expected only one class in custom" in seen.text):
+def class_count(evidence: Evidence) -> Finding | None:
+    if not (isinstance(evidence.error, ValueError) and "Expected only one class in custom" in evidence.text):
         return None
-    return counted([kind.__name__ for kind in seen.classes])
+    return class_count_finding([kind.__name__ for kind in evidence.source.classes])
 
 
-def counted(names: list[str]) -> Finding:
-    """A handler file with these names of classes, which are not one, and without a function."""
+def class_count_finding(names: list[str]) -> Finding:
+    """For a handler file that defines no function, and not one class, but these."""
     if not names:
-        what = "The handler file defines no class and no function named handle; an imported class does not count."
-        change = "Define the handler class in this file, or a function handle(data, context)."
+        message = "The handler file defines no class and no function named handle; an imported class does not count."
+        fix = "Define the handler class in this file, or a function handle(data, context)."
     elif twice := [name for name, count in Counter(names).items() if count > 1]:
-        what = f"The class {twice[0]} has two names in the handler file, and TorchServe counts it as two classes."
-        change = f"Remove the second name (Other = {twice[0]})."
+        message = f"The class {twice[0]} has two names in the handler file, and TorchServe counts it as two classes."
+        fix = f"Remove the second name (Other = {twice[0]})."
     else:
         listed = ", ".join(sorted(names))
-        what = f"The handler file defines {len(names)} classes ({listed}); TorchServe takes one, or a function."
-        change = "Move the others to a helper module (%%module, --extra-files) and import them from there."
-    return Finding("class_count", what, effect=LOAD, fix=change)
+        message = f"The handler file defines {len(names)} classes ({listed}); TorchServe takes one, or a function."
+        fix = "Move the others to a helper module (%%module, --extra-files) and import them from there."
+    return Finding("class_count", message, effect=LOAD, fix=fix)
 
 
-def syntax(seen: Evidence) -> Finding | None:
-    error = seen.error
+def syntax(evidence: Evidence) -> Finding | None:
+    error = evidence.error
     if not isinstance(error, SyntaxError):
         return None
     file = (error.filename or "").rsplit("/", 1)[-1]
     line = f": {error.text.strip()}" if error.text else ""
-    text = source_search.text(seen, file).splitlines()
+    text = source_search.text(evidence, file).splitlines()
     if not line and error.lineno and 0 < error.lineno <= len(text):
         line = f": {text[error.lineno - 1].strip()}"
     said = str(error.msg)
-    change = next((change for words, change in _SYNTAX if words in said), "Correct that line.")
+    fix = next((fix for words, fix in _SYNTAX if words in said), "Correct that line.")
     place = f"{file}, line {error.lineno}{line}"
-    return Finding("syntax", f"Python cannot read the file: {said}.", place, LOAD, change)
+    return Finding("syntax", f"Python cannot read the file: {said}.", place, LOAD, fix)
 
 
 _SYNTAX = (
     ("was never closed", "Close the bracket that this line opens."),
-    ("unmatched", "Remove that bracket, or open it before."),
-    ("expected an indented block", "Indent what belongs to the line before, by four spaces."),
+    ("unmatched", "Remove that bracket, or add the one that opens it."),
+    ("expected an indented block", "Indent the lines that belong to the line before, by four spaces."),
     ("unexpected indent", "Indent the line as the ones around it."),
     ("unindent does not match", "Indent the line as the ones around it."),
     ("inconsistent use of tabs", "Indent with spaces only."),
     ("expected ':'", "End the line with a colon."),
     ("unterminated", "Close the quotation mark."),
-    ("outside function", "Indent the line, so that it stands in its function."),
+    ("outside function", "Indent the line, so that it is in its function."),
     ("invalid syntax", "Complete or correct that line; a listing copied from a page may have lost a part of it."),
 )
 
 
-def no_method(seen: Evidence) -> Finding | None:
-    error = seen.error
-    if isinstance(error, ValueError) and "Expect handle method" in seen.text:
-        lacks = "handle"
-    elif isinstance(error, AttributeError) and error.name == "initialize" and isinstance(error.obj, seen.classes):
-        lacks = "initialize"
+def no_method(evidence: Evidence) -> Finding | None:
+    error = evidence.error
+    if isinstance(error, ValueError) and "Expect handle method" in evidence.text:
+        missing = "handle"
+    elif (
+        isinstance(error, AttributeError)
+        and error.name == "initialize"
+        and isinstance(error.obj, evidence.source.classes)
+    ):
+        missing = "initialize"
     else:
         return None
-    return lacking(lacks)
+    return missing_method(missing)
 
 
-def lacking(method: str) -> Finding:
+def missing_method(method: str) -> Finding:
     """A handler class without `handle` or `initialize`."""
     sign = "handle(self, data, context)" if method == "handle" else "initialize(self, context)"
-    what = f"The handler class has no method {method}; TorchServe needs both initialize and handle."
-    return Finding("no_method", what, effect=LOAD, fix=f"Add {sign}, or derive from BaseHandler, which has it.")
+    message = f"The handler class has no method {method}; TorchServe needs both initialize and handle."
+    return Finding("no_method", message, effect=LOAD, fix=f"Add {sign}, or derive from BaseHandler, which has it.")
 
 
-def entry_point(seen: Evidence) -> Finding | None:
-    """What stands under the entry point's name is called once with (None, context), and this is no function of two."""
-    if not isinstance(seen.error, TypeError) or seen.frame is not None:
+def entry_point(evidence: Evidence) -> Finding | None:
+    """What has the entry point's name is called once with (None, context), and this is no function of two."""
+    if not isinstance(evidence.error, TypeError) or evidence.frame is not None:
         return None
-    wanted = seen.setup.handler.partition(":")[2] or "handle"
-    module = source_search.tree(seen, source_search.handler_file(seen))
+    wanted = evidence.attempt.setup.handler.partition(":")[2] or "handle"
+    module = source_search.tree(evidence, source_search.handler_file(evidence))
     kinds = {node.name for node in module.body if isinstance(node, ast.ClassDef)}
     values = {
         target.id
@@ -134,43 +141,53 @@ def entry_point(seen: Evidence) -> Finding | None:
         if isinstance(target, ast.Name)
     }
     if wanted in kinds:
-        what = f"The handler is named as a function, {seen.setup.handler!r}, but {wanted} is a class."
-        change = (
-            f"Name the file alone: TorchServe finds the class in it (--handler {source_search.handler_file(seen)})."
+        message = f"The handler is named as a function, {evidence.attempt.setup.handler!r}, but {wanted} is a class."
+        fix = (
+            f"Name the file alone: TorchServe finds the class in it (--handler {source_search.handler_file(evidence)})."
         )
-        return Finding("entry_point", what, effect=LOAD, fix=change)
+        return Finding("entry_point", message, effect=LOAD, fix=fix)
     if wanted in values:
-        what = f"{wanted} in the handler's file is a value and cannot be called; TorchServe takes it for the handler."
-        return Finding("entry_point", what, effect=LOAD, fix=f"Give that variable another name than {wanted}.")
+        message = (
+            f"{wanted} in the handler's file is a value and cannot be called; TorchServe takes it for the handler."
+        )
+        return Finding("entry_point", message, effect=LOAD, fix=f"Give that variable another name than {wanted}.")
     return None
 
 
-def none_at_load(seen: Evidence) -> Finding | None:
+def none_at_load(evidence: Evidence) -> Finding | None:
     """A function handler is called once with data=None when the worker starts."""
-    if seen.frame is None or seen.classes or seen.frame.function == "<module>":
+    if evidence.frame is None or evidence.source.classes or evidence.frame.function == "<module>":
         return None
-    if not isinstance(seen.error, TypeError | AttributeError) or "None" not in seen.text:
+    if not isinstance(evidence.error, TypeError | AttributeError) or "None" not in evidence.text:
         return None
-    what = "A function handler is called once with data=None when it is loaded, and this one fails then."
-    return Finding("none_at_load", what, seen.where, LOAD, "Begin it with: if data is None: return None.")
+    message = "A function handler is called once with data=None when it is loaded, and this one fails then."
+    return Finding("none_at_load", message, evidence.where, LOAD, "Begin it with: if data is None: return None.")
 
 
-def not_enough_memory(seen: Evidence) -> Finding | None:
-    if not isinstance(seen.error, MemoryError) and not (isinstance(seen.error, RuntimeError) and "CUDA" in seen.text):
+def not_enough_memory(evidence: Evidence) -> Finding | None:
+    if not isinstance(evidence.error, MemoryError) and not (
+        isinstance(evidence.error, RuntimeError) and "CUDA" in evidence.text
+    ):
         return None
-    served = f"Registering the model answers 507 '{facts.NOT_STARTED}'."
-    what = f"There is not enough memory to load the model ({seen.name})."
-    return Finding("memory", what, seen.where, served, "Use a smaller model or batch, or another device.")
+    effect = f"Registering the model answers 507 '{facts.NOT_STARTED}'."
+    message = f"There is not enough memory to load the model ({evidence.error_line})."
+    return Finding("memory", message, evidence.where, effect, "Use a smaller model or batch, or another device.")
 
 
-def any_exception(seen: Evidence) -> Finding | None:
-    if seen.error is None:
+def any_exception(evidence: Evidence) -> Finding | None:
+    if evidence.error is None:
         return None
-    return Finding("load", f"Loading the handler raised {seen.name}.", seen.where, LOAD, source_search.correct(seen))
+    return Finding(
+        "load",
+        f"Loading the handler raised {evidence.error_line}.",
+        evidence.where,
+        LOAD,
+        source_search.fix_of_line(evidence),
+    )
 
 
-LOAD_RULES: tuple[Rule, ...] = (
-    died, config_file, shadowed, class_count, missing_import, syntax, no_method, entry_point, labels,
+RULES: tuple[Rule, ...] = (
+    died, config_file, shadowed, class_count, missing_import, missing_variable, syntax, no_method, entry_point, labels,
     model_class, weights, signature, none_at_load, missing_name, missing_file,
     not_enough_memory, attribute_not_set, any_exception,
 )  # fmt: skip

@@ -17,71 +17,72 @@ from handlerkit.why.rules.envelopes import no_instances
 TYPE = f"Every client of the batch gets 503 '{facts.NOT_JSON}'."
 
 
-def logged(seen: Evidence) -> Finding | None:
-    """The three that follow, where only the worker's words for the returned value are at hand."""
-    if not seen.logged:
+def logged(evidence: Evidence) -> Finding | None:
+    """The three that follow, if only the worker's log of the returned value is at hand."""
+    if not evidence.logged:
         return None
-    if found := re.search(r"Invalid return type: <class '(?:.+\.)?(\w+)'>", seen.logged):
-        return _returned_a(seen, found[1])
-    if found := re.search(r"expect: (\d+), got: (\d+)", seen.logged):
-        return _returned_elements(seen, int(found[2]), int(found[1]))
-    kind = re.search(r"Object of type (\w+)", seen.logged)
-    change = _AS_JSON.get(kind[1] if kind else "", "Turn it into numbers, text, lists or bytes first.")
-    what = f"JSON cannot carry what the handler returned: {seen.logged}."
-    return Finding("not_serialisable", what, source_search.answering(seen), TYPE, change)
+    if found := re.search(r"Invalid return type: <class '(?:.+\.)?(\w+)'>", evidence.logged):
+        return _returned_a(evidence, found[1])
+    if found := re.search(r"expect: (\d+), got: (\d+)", evidence.logged):
+        return _returned_elements(evidence, int(found[2]), int(found[1]))
+    kind = re.search(r"Object of type (\w+)", evidence.logged)
+    fix = _AS_JSON.get(kind[1] if kind else "", "Turn it into numbers, text, lists or bytes first.")
+    message = f"JSON has no form for what the handler returned: {evidence.logged}."
+    return Finding("not_serialisable", message, source_search.return_line(evidence), TYPE, fix)
 
 
-def not_a_list(seen: Evidence) -> Finding | None:
-    if isinstance(seen.returned, list):
+def not_a_list(evidence: Evidence) -> Finding | None:
+    if evidence.returned is None or isinstance(evidence.returned.value, list):
         return None
-    return _returned_a(seen, type(seen.returned).__name__)
+    return _returned_a(evidence, type(evidence.returned.value).__name__)
 
 
-def _returned_a(seen: Evidence, kind: str) -> Finding:
+def _returned_a(evidence: Evidence, kind: str) -> Finding:
     returned = "None" if kind == "NoneType" else f"a {kind}"
-    what = f"The handler returned {returned}; TorchServe takes a list with one element per request."
-    change = {
+    message = f"The handler returned {returned}; TorchServe takes a list with one element per request."
+    fix = {
         "tuple": "Return list(...) of it.",
-        "NoneType": "Return the list: a return is missing, or what stands behind it.",
+        "NoneType": "Return the list: the return statement or its value is missing.",
         "coroutine": "Write handle as a plain function: TorchServe does not await it.",
         "generator": "Return list(...) of it: a function with yield gives its values one by one.",
         "ndarray": "Return [array.tobytes()] or array.tolist().",
         "Tensor": "Return tensor.tolist().",
     }.get(kind, "Put it in a list: return [answer].")
-    served = f"Every client of the batch gets 503 '{facts.NO_LIST}'."
-    return Finding("not_a_list", what, source_search.answering(seen), served, change)
+    effect = f"Every client of the batch gets 503 '{facts.NO_LIST}'."
+    return Finding("not_a_list", message, source_search.return_line(evidence), effect, fix)
 
 
-def wrong_length(seen: Evidence) -> Finding | None:
-    if len(seen.returned) == len(seen.rows):
+def wrong_length(evidence: Evidence) -> Finding | None:
+    if evidence.returned is None or len(evidence.returned.value) == len(evidence.rows):
         return None
-    return _returned_elements(seen, len(seen.returned), len(seen.rows))
+    return _returned_elements(evidence, len(evidence.returned.value), len(evidence.rows))
 
 
-def _returned_elements(seen: Evidence, count: int, rows: int) -> Finding:
-    served = f"Every client of the batch gets 503 '{facts.WRONG_LENGTH}'."
-    if seen.envelope and named(seen.envelope).first_only and count == 1 < rows:
-        what = (
-            f"The envelope {seen.envelope} (how TorchServe reads KServe's requests) takes only the first request of a "
-            f"batch, and this batch holds {rows}."
+def _returned_elements(evidence: Evidence, count: int, rows: int) -> Finding:
+    effect = f"Every client of the batch gets 503 '{facts.WRONG_LENGTH}'."
+    envelope, jobs = evidence.attempt.envelope, len(evidence.attempt.jobs)
+    if envelope and named(envelope).first_only and count == 1 < rows:
+        message = (
+            f"The envelope {envelope} (for KServe's form of requests) takes only the first request of a batch, "
+            f"and this batch holds {rows}."
         )
-        return Finding("kserve_batch", what, effect=served, fix="Register the model with batch_size=1.")
-    what = f"The handler returned {count} element(s) for {rows} request(s); there must be one each."
-    if seen.jobs and rows != len(seen.jobs):
-        what += f" The handler changed data itself: {len(seen.jobs)} request(s) came, and {rows} row(s) are left in it."
-    change = "Answer every row of data; to answer one request with a list, put it in a list: return [[...]]."
-    return Finding("wrong_length", what, source_search.answering(seen), served, change)
+        return Finding("kserve_batch", message, effect=effect, fix="Register the model with batch_size=1.")
+    message = f"The handler returned {count} element(s) for {rows} request(s); there must be one each."
+    if jobs and rows != jobs:
+        message += f" The handler changed data itself: it had {jobs} row(s), and has {rows} now."
+    fix = "Answer every row of data; to answer a request with a list, put that list in another: return [[...]]."
+    return Finding("wrong_length", message, source_search.return_line(evidence), effect, fix)
 
 
-def not_serialisable(seen: Evidence) -> Finding | None:
-    for index, row in enumerate(seen.returned):
+def not_serialisable(evidence: Evidence) -> Finding | None:
+    for index, row in enumerate(evidence.returned.value if evidence.returned is not None else ()):
         if type(row).__name__ == "Tensor" or isinstance(row, bytes | bytearray | str):
             continue
         for path, value in _misfits(row, f"row {index}"):
             kind = type(value).__name__
-            what = f"JSON cannot carry a {kind}, at {path} of what the handler returned."
-            change = _AS_JSON.get(kind, f"Turn the {kind} into numbers, text, lists or bytes first.")
-            return Finding("not_serialisable", what, source_search.answering(seen), TYPE, change)
+            message = f"JSON has no form for a {kind}, at {path} of what the handler returned."
+            fix = _AS_JSON.get(kind, f"Turn the {kind} into numbers, text, lists or bytes first.")
+            return Finding("not_serialisable", message, source_search.return_line(evidence), TYPE, fix)
     return None
 
 
@@ -97,7 +98,7 @@ _AS_JSON = {
     "Image": "Save the image into a BytesIO and return its bytes.",
     "set": "Use sorted(value).",
     "Decimal": "Use float(value) or str(value).",
-    "date": "Use value.isoformat(); YAML makes a date of a text such as 2020-01-02.",
+    "date": "Use value.isoformat(); YAML reads a text such as 2020-01-02 as a date.",
     "datetime": "Use value.isoformat().",
 }
 
@@ -113,7 +114,7 @@ def _fits_json(value: Any) -> bool:
 
 
 def _misfits(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """(path, value) of what JSON cannot carry inside lists and dicts, in order."""
+    """(path, value) of what JSON has no form for, inside lists and dicts, in order."""
     if isinstance(value, dict) and depth < 20:
         for key, inner in value.items():
             if not isinstance(key, str | int | float | bool | None):
@@ -126,7 +127,5 @@ def _misfits(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any]]
         yield path, value
 
 
-#: Asked where nothing was raised and the worker refused what came back.
-RETURN_RULES: tuple[Rule, ...] = (no_instances, logged, not_a_list, wrong_length, not_serialisable)
-#: Those that need not see what came back.
-REMOTE_RETURN_RULES: tuple[Rule, ...] = (no_instances, logged)
+#: Asked if nothing was raised and the worker refused what came back; the first that fits explains it.
+RULES: tuple[Rule, ...] = (no_instances, logged, not_a_list, wrong_length, not_serialisable)

@@ -1,4 +1,4 @@
-"""What a registration sets aside without a word: settings that do not count, files that are not used."""
+"""What a registration ignores without a message: settings that do not count, files that are not used."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from handlerkit.model import Model
 from handlerkit.serving.torchserve_facts import RESPONSE_TIMEOUT
 from handlerkit.why.rules import config_file
 
-_SILENT = "The model loads, and nothing is said of it."
+_SILENT = "The model loads, and nothing is logged."
 
 
-def unusable(model: Model) -> config_file.Unusable | None:
+def unusable_config(model: Model) -> config_file.Unusable | None:
     """What the frontend says to a config file that is empty or no mapping, before any worker is started."""
     text = _config(model)
     return None if text is None or model.config_file is None else config_file.unusable(text, model.config_file.name)
@@ -29,7 +29,7 @@ def declares_metrics(properties: Mapping[str, Any]) -> bool:
 def ignored_settings(
     model: Model, properties: Mapping[str, Any], *, response_timeout: int | None
 ) -> tuple[Finding, ...]:
-    """What is worth knowing of a model that loaded: all of it quiet. `response_timeout` is the register call's."""
+    """The warnings about a model that loaded. `response_timeout` is the register call's."""
     return tuple(_set_aside(model, properties, response_timeout))
 
 
@@ -38,16 +38,16 @@ def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: in
     if model.config_file is not None and response_timeout is not None:
         now = written.get("responseTimeout", RESPONSE_TIMEOUT)
         if now != response_timeout:
-            what = f"response_timeout={response_timeout} does not count: with a config file its responseTimeout does "
-            what += f"({now} s here)."
-            change = f"Write responseTimeout: {response_timeout} into {model.config_file.name}."
-            yield Finding("timeout_set_aside", what, "", _SILENT, change, "warning")
+            message = f"response_timeout={response_timeout} does not count: the config file's responseTimeout does "
+            message += f"({now} s here)."
+            fix = f"Write responseTimeout: {response_timeout} into {model.config_file.name}."
+            yield Finding("timeout_set_aside", message, "", _SILENT, fix, "warning")
     if model.config_file is not None and (text := _config(model)) is not None:
         yield from config_file.ignored_settings(text, model.config_file.name, lambda key: _is_read(model, key))
     if model.requirements_file is not None and str(properties.get("install_py_dep_per_model", "")).lower() != "true":
-        what = f"{model.requirements_file.name} travels with the model, but the server installs nothing from it."
-        change = "Set install_py_dep_per_model=true in config.properties."
-        yield Finding("requirements", what, "", _SILENT, change, "warning")
+        message = f"{model.requirements_file.name} is in the archive, but the server installs nothing from it."
+        fix = "Set install_py_dep_per_model=true in config.properties."
+        yield Finding("requirements", message, "", _SILENT, fix, "warning")
     if model.handler_file is not None:
         try:
             yield from entry_point(model.handler_file.read_bytes(), model.handler)
@@ -59,7 +59,7 @@ def _config(model: Model) -> bytes | None:
     try:
         return None if model.config_file is None else model.config_file.read_bytes()
     except OSError:
-        return None  # the worker meets it again, and says so
+        return None  # the worker fails on it, and says so
 
 
 def _is_read(model: Model, key: str) -> bool:
@@ -74,7 +74,7 @@ def _is_read(model: Model, key: str) -> bool:
 
 
 def entry_point(text: bytes, handler: str) -> Iterator[Finding]:
-    """What of a handler's file TorchServe takes in the place of something else; `handler` is the manifest's word."""
+    """Where TorchServe takes another entry point than was meant. `handler` is the manifest's entry."""
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -86,15 +86,15 @@ def entry_point(text: bytes, handler: str) -> Iterator[Finding]:
     values = {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets
               if isinstance(target, ast.Name)}  # fmt: skip
     if wanted and classes and wanted not in functions | names | values | set(classes):
-        what = f"The handler's file has no function {wanted}, so TorchServe takes its class {classes[0]} instead."
-        change = f"Define {wanted}, or name the file alone as the handler."
-        yield Finding("no_function", what, "", _SILENT, change, "warning")
+        message = f"The handler's file has no function {wanted}, so TorchServe uses its class {classes[0]} instead."
+        fix = f"Define {wanted}, or name the file alone as the handler."
+        yield Finding("no_function", message, "", _SILENT, fix, "warning")
     used = wanted or "handle"
     if used in functions and len(classes) == 1 and _has_handle(body):
-        what = f"The handler's file has a function {used} and a class {classes[0]}; TorchServe takes the function, and "
-        what += "the class is not used by it."
-        change = f"Remove or rename one of them, {used} or {classes[0]}."
-        yield Finding("function_wins", what, "", _SILENT, change, "warning")
+        message = f"The handler's file has a function {used} and a class {classes[0]}; TorchServe uses the function, "
+        message += "not the class."
+        fix = f"Remove or rename one of them, {used} or {classes[0]}."
+        yield Finding("function_wins", message, "", _SILENT, fix, "warning")
 
 
 def _has_handle(body: list[ast.stmt]) -> bool:

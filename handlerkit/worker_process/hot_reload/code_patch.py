@@ -34,7 +34,7 @@ _FUTURE = sum({getattr(__future__, name).compiler_flag for name in __future__.al
 
 
 @dataclass
-class Source:
+class LoadedSource:
     """A loaded module, its code, and which of it ran while the handler was loaded."""
 
     module: ModuleType
@@ -79,7 +79,7 @@ def holders(functions: Iterable[FunctionType]) -> Holders:
     return found
 
 
-def replace(source: Source, edit: Edit, users: Holders) -> None:
+def replace(source: LoadedSource, edit: Edit, users: Holders) -> None:
     """Put an edit that was checked into the loaded module."""
     for path, code in source.tree.items():
         if (new := edit.tree.get(path)) is None:
@@ -115,7 +115,7 @@ def _check_class(kind: object, method: str) -> None:
     raise ReloadRequired(f"{method} came or went, and its class may look for methods")
 
 
-def _function(source: Source, edit: Edit, path: Node, node: Function) -> FunctionType:
+def _function(source: LoadedSource, edit: Edit, path: Node, node: Function) -> FunctionType:
     """A function as its `def` makes it in the module, or in the class."""
     body: list[ast.stmt] = [node]
     if len(path) > 1:

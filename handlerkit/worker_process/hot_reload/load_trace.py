@@ -26,7 +26,7 @@ class LoadRecord:
     Attributes:
         codes: the code that ran; None where that is not known, because another profiler is at work.
         read: the Python files of model_dir that were opened otherwise than to import them or to quote a line of theirs,
-            and all files in which the source of a function or class was looked for.
+            and all files in which the source of a function or class was looked for, or whose lines linecache gave.
         knows_opens: whether the system told which files were opened.
     """
 
@@ -43,6 +43,8 @@ class LoadRecord:
         self._opens.__enter__()
         self._findsource: Any = inspect.findsource
         inspect.findsource = self._find  # type: ignore[assignment]
+        self._getlines: Any = linecache.getlines
+        linecache.getlines = self._lines
         self._before = threading.getprofile()
         if sys.getprofile() is None and self._before is None:
             profiler = cProfile.Profile(subcalls=False, builtins=False)
@@ -57,6 +59,8 @@ class LoadRecord:
     def __exit__(self, *_: object) -> None:
         self._over = True
         inspect.findsource = self._findsource
+        if linecache.getlines == self._lines:  # torch.fx puts another there, which calls this one
+            linecache.getlines = self._getlines
         if self._profiler is not None:
             threading.setprofile(None)
             lost = sys.version_info < (3, 12) and id(sys.getprofile()) != id(self._profiler)
@@ -78,11 +82,24 @@ class LoadRecord:
                 self.read.add(inspect.getfile(thing))
         return self._findsource(thing)
 
+    def _lines(self, filename: str, module_globals: dict[str, Any] | None = None) -> Any:
+        """linecache.getlines, which also holds files that nobody opens: the sources of what was imported."""
+        if not self._over and not _quotes(sys._getframe(1)):
+            self.read.add(filename)
+        return self._getlines(filename, module_globals)
+
     def _note(self, frame: FrameType, event: str, argument: Any) -> None:
         if self._over:
             sys.setprofile(None)  # of that thread
         elif event == "call":
             self._of_threads.add(frame.f_code)
+
+
+def _quotes(frame: FrameType | None) -> bool:
+    """Whether lines are asked for to show one of them beside its number."""
+    while frame is not None and frame.f_globals.get("__name__") == "linecache":
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") in ("traceback", "warnings", "inspect", "tracemalloc")
 
 
 def _explained(file: str) -> int:

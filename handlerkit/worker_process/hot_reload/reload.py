@@ -17,7 +17,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from handlerkit.worker_process.hot_reload.code_patch import Source, holders, replace
+from handlerkit.worker_process.hot_reload.code_patch import LoadedSource, holders, replace
 from handlerkit.worker_process.hot_reload.compiled import forget, scripted
 from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
 from handlerkit.worker_process.hot_reload.source_diff import Edit, Node, ReloadRequired, difference, tree
@@ -178,7 +178,7 @@ class Swap:
             summary = f"{'' if summary == NOTHING_CHANGED else f'{summary}, and '}the batch size is {batch_size}"
         return summary, structural
 
-    def _read(self, ran: set[CodeType]) -> dict[str, Source]:
+    def _read(self, ran: set[CodeType]) -> dict[str, LoadedSource]:
         """The code of every own module, by its file."""
         own: dict[str, list[CodeType]] = {}
         for code in ran:
@@ -202,7 +202,7 @@ class Swap:
                     self._trouble = self._trouble or f"loading runs code that is not in {Path(file).name}"
                 else:
                     reached.add(path)
-            sources[file] = Source(module, nodes, reached)
+            sources[file] = LoadedSource(module, nodes, reached)
         if own:
             self._trouble = self._trouble or f"loading runs {Path(min(own)).name} as more than a module"
         return sources

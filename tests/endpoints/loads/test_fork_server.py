@@ -195,6 +195,6 @@ def test_where_the_standard_streams_are_closed(handlers: Path, tmp_path: Path) -
 def test_large_requests_and_answers(handlers: Path) -> None:
     body = os.urandom(3_000_000)
     with Worker(Model("m", handler=handlers / "runs_code.py")) as worker:
-        for size in (0, 65_527, 65_536, 65_537, 3_000_000):
+        for size in (0, 65_536, 1_048_000, 1_048_576, 3_000_000, 400_000, 700_000, 5):
             run = worker.predict(Request(body=body[:size], headers={"x-py": "out = [data[0].get('body', b'')]"}))
             assert run.response.body == body[:size]

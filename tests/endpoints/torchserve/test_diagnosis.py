@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,9 +66,63 @@ def test_exception_is_told_with_its_line_of_the_handler(model: Registration) -> 
     assert found.where == 'handler.py, line 4, in handle: return [row["image"] for row in data]'
 
 
+def test_prediction_exception_in_the_log_is_torchserves_own(model: Registration) -> None:
+    log = logged(
+        "Invoking custom service failed.",
+        "Traceback (most recent call last):",
+        f'  File "{model.folder}/handler.py", line 4, in handle',
+        '    raise PredictionException("bad", 422)',
+        "ts.utils.util.PredictionException: message : bad error_code : 422",
+    )
+    found = cause(model, error(422, "bad"), log)
+    assert (found.name, found.message) == (
+        "prediction_exception",
+        "The handler raised PredictionException with code 422.",
+    )
+
+
 def test_line_of_the_next_call_is_no_part_of_the_exception(model: Registration) -> None:
     log = logged("Traceback (most recent call last):", "ValueError: bad", "Backend received inference at: 1795307416")
     assert cause(model, error(503, "Prediction failed"), log).message == "The handler raised ValueError: bad."
+
+
+def failed_call(*message: str, worker: str = "W-9000-m_1.0") -> str:
+    text = logged("Backend received inference at: 1795307415", "Traceback (most recent call last):", *message)
+    return text.replace("W-9000-m_1.0", worker)
+
+
+def test_two_failures_have_two_causes(model: Registration) -> None:
+    log = failed_call("KeyError: 'a'") + failed_call("ZeroDivisionError: division by zero")
+    both = [(REQUEST, error(503, "Prediction failed")), (Request.text("y"), error(503, "Prediction failed"))]
+    found = findings(both, model, Config(), lambda: log + logged("Backend received inference at: 1", "printed later"))
+    assert [one.message.split(":")[0] for one in found] == [
+        "The handler raised KeyError", "The handler raised ZeroDivisionError",
+    ]  # fmt: skip
+    assert "printed later" not in found[1].message
+
+
+def test_calls_of_two_workers_and_of_other_models_are_kept_apart(model: Registration) -> None:
+    lines = [
+        failed_call("ValueError: one").splitlines(),
+        failed_call("ValueError: two", worker="W-9001-m_1.0").splitlines(),
+        failed_call("ValueError: not ours", worker="W-9002-other_1.0").splitlines(),
+    ]
+    mixed = "".join(f"{line}\n" for three in zip(*lines, strict=True) for line in three)
+    both = [(REQUEST, error(503, "Prediction failed"))] * 2
+    found = findings(both, model, Config(), lambda: mixed)
+    assert [one.message for one in found] == [
+        "The handler raised ValueError: one.",
+        "The handler raised ValueError: two.",
+    ]
+
+
+@pytest.mark.parametrize(("answers", "waits"), [((200, 400, 200), False), ((400,), True), ((400, 400, 400), False)])
+def test_batch_that_may_have_been_full_did_not_wait(model: Registration, answers: tuple[int, ...], waits: bool) -> None:
+    batched = replace(model, setup=model.setup._replace(batch_size=3))
+    exchanges = [(REQUEST, Response(status, "", (("x-request-id", "1"),), b"own")) for status in answers]
+    names = [one.name for one in findings(exchanges, batched, Config(), str)]
+    assert ("batch_waits" in names) == waits
+    assert "own_status" in names
 
 
 def test_what_was_returned_is_told_in_the_workers_words(model: Registration) -> None:

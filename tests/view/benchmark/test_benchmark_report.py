@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handlerkit import view
-from handlerkit.bench import Advice, Against, Bench, Change, LineTime, Memory, Option, Profile, Row
+from handlerkit.bench import Advice, Against, Bench, Change, LineTime, Measurement, Memory, Option, Profile
 from handlerkit.view.benchmark.plot import plot
 
 CONFIG = Path(__file__).parents[3] / "notebooks" / "sanitize.cfg"
@@ -17,11 +17,11 @@ CONFIG = Path(__file__).parents[3] / "notebooks" / "sanitize.cfg"
 RULES = re.findall(r"^regex: (.*)$", CONFIG.read_text(), re.MULTILINE)
 
 
-def row(factor: float = 1.0, sample: str = "coins.png", batch: int = 1) -> Row:
+def row(factor: float = 1.0, sample: str = "coins.png", batch: int = 1) -> Measurement:
     seconds = tuple(factor * one for one in (0.010, 0.011, 0.012))
     stages = {"preprocess": tuple(0.2 * one for one in seconds), "encode": tuple(0.8 * one for one in seconds)}
     memory = Memory(int(812e6 * factor), int(45e6 * factor))
-    return Row(sample, batch, 1, seconds, stages, 3 * batch, sum(seconds), 0, 465408, memory)
+    return Measurement(sample, batch, 1, seconds, stages, 3 * batch, sum(seconds), 0, 465408, memory)
 
 
 def bench(factor: float = 1.0, **rest: object) -> Bench:

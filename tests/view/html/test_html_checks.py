@@ -31,7 +31,7 @@ def test_text_says_all_of_each_finding() -> None:
         "error: The handler imports pandas, which is not in the target.",
         "  where: handler.py, line 3",
         "  TorchServe: The worker does not start.",
-        "  change: Add pandas==2.2.3 to the requirements file.",
+        "  fix: Add pandas==2.2.3 to the requirements file.",
         "warning: The path ~/coins.pt is of this machine.",
         "  where: handler.py, line 9",
         "info: A wheel travels along.",
@@ -44,7 +44,7 @@ def test_nothing_found_says_what_was_looked_at() -> None:
         "looked at: imports, config file",
     ]
     html = view(checked()).html
-    assert '<span class="hk-pill hk-ok">nothing found</span>' in html
+    assert '<span class="hk-badge hk-ok">nothing found</span>' in html
     assert "looked at: imports, config file" in html
 
 
@@ -54,7 +54,7 @@ def test_what_was_looked_at_is_no_word_beside_findings() -> None:
 
 @pytest.mark.parametrize(("finding", "kind"), [(MISSING, "bad"), (HOME, "odd"), (NOTED, "note")])
 def test_html_tells_the_severity_in_a_word_beside_the_message(finding: Finding, kind: str) -> None:
-    badge = f'<span class="hk-pill hk-{kind}">{finding.severity}</span>'
+    badge = f'<span class="hk-badge hk-{kind}">{finding.severity}</span>'
     assert re.search(rf"<p>{badge} {re.escape(finding.message)}</p>", view(checked(finding)).html)
 
 

@@ -15,7 +15,7 @@ import pytest
 from comm.base_comm import BaseComm
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from preview_answers import boxes, photograph, preview, run
+from preview_answers import boxes, input_image, preview, run
 
 from handlerkit.errors import HandlerkitError, RequestError
 from handlerkit.messages import Request, Run
@@ -42,7 +42,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, dict[str, 
 
 
 def one(count: int = 3, label: str = "a.jpg") -> Run:
-    return run(boxes(count, 320, 240), photograph(), label=label)
+    return run(boxes(count, 320, 240), input_image(), label=label)
 
 
 def test_first_sample_is_sent_at_once_and_the_others_are_not() -> None:
@@ -74,7 +74,7 @@ def test_display_is_html_with_the_answer_s_picture_and_no_widget_view() -> None:
 
 
 def test_display_stays_within_an_output_s_size() -> None:
-    bundle = preview(run(boxes(50, 1920, 1080), photograph(1920, 1080)))._repr_mimebundle_()
+    bundle = preview(run(boxes(50, 1920, 1080), input_image(1920, 1080)))._repr_mimebundle_()
     assert len(bundle["text/html"]) + len(bundle.get("image/png", "")) < 302_000
 
 
@@ -110,14 +110,14 @@ def test_nbconvert_shows_the_picture() -> None:
     assert "model not found" not in page
 
 
-def test_photograph_goes_over_as_a_buffer_once(sent: list[Any]) -> None:
+def test_input_image_goes_over_as_a_buffer_once(sent: list[Any]) -> None:
     shown = preview(one())
     shown._repr_mimebundle_()
     opened = b"".join(bytes(buffer) for _, _, buffers in sent for buffer in buffers)
     sent.clear()
     shown.ask("a.jpg")
     (update,) = sent
-    assert photograph() in opened
+    assert input_image() in opened
     assert update[1]["state"]["answer"]["number"] == 2
     assert update[2] == []
 
@@ -212,7 +212,7 @@ def test_page_holds_every_answer_and_the_one_before(tmp_path: Path) -> None:
 
 
 def test_page_cannot_be_broken_out_of(tmp_path: Path) -> None:
-    answer = run([{"label": "</script><b>", "box": [1, 2, 3, 4], "score": 1}], photograph())
+    answer = run([{"label": "</script><b>", "box": [1, 2, 3, 4], "score": 1}], input_image())
     text = preview(answer, title="<x>").save(tmp_path / "page.html").read_text()
     assert "</script><b>" not in text
     assert "<title>&lt;x&gt;</title>" in text

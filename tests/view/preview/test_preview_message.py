@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from preview_answers import boxes, class_map, indexed_png, photograph, run
+from preview_answers import boxes, class_map, indexed_png, input_image, run
 
 from handlerkit.messages import Run
 from handlerkit.view import draw
@@ -32,17 +32,17 @@ def flat(width: int, height: int) -> bytes:
 
 
 def test_jpeg_goes_over_as_it_is() -> None:
-    picture = photograph()
-    assert told(run(boxes(3, 320, 240), picture)).photograph == picture
+    picture = input_image()
+    assert told(run(boxes(3, 320, 240), picture)).picture == picture
 
 
 def test_png_goes_over_as_jpeg() -> None:
-    assert told(run(boxes(3, 320, 240), photograph(kind="PNG"))).photograph.startswith(b"\xff\xd8")
+    assert told(run(boxes(3, 320, 240), input_image(kind="PNG"))).picture.startswith(b"\xff\xd8")
 
 
 def turned(width: int = 320, height: int = 240) -> bytes:
     """A JPEG that EXIF asks to turn by a quarter."""
-    image = Image.open(io.BytesIO(photograph(width, height)))
+    image = Image.open(io.BytesIO(input_image(width, height)))
     exif = image.getexif()
     exif[0x0112] = 6
     buffer = io.BytesIO()
@@ -52,128 +52,128 @@ def turned(width: int = 320, height: int = 240) -> bytes:
 
 def test_jpeg_that_exif_turns_goes_over_unturned() -> None:
     sent = told(run(boxes(3, 320, 240), turned()))
-    assert 0x0112 not in Image.open(io.BytesIO(sent.photograph)).getexif()
-    assert sent.facts["size"] == [320, 240] == list(Image.open(io.BytesIO(sent.photograph)).size)
+    assert 0x0112 not in Image.open(io.BytesIO(sent.picture)).getexif()
+    assert sent.facts["size"] == [320, 240] == list(Image.open(io.BytesIO(sent.picture)).size)
 
 
 def test_jpeg_that_is_drawn_upright_goes_over_upright() -> None:
     sent = told(run(class_map(240, 320, 3).tolist(), turned()))
-    assert 0x0112 not in Image.open(io.BytesIO(sent.photograph)).getexif()
-    assert sent.facts["size"] == [240, 320] == list(Image.open(io.BytesIO(sent.photograph)).size)
+    assert 0x0112 not in Image.open(io.BytesIO(sent.picture)).getexif()
+    assert sent.facts["size"] == [240, 320] == list(Image.open(io.BytesIO(sent.picture)).size)
 
 
 def test_picture_that_came_back_goes_over_as_it_came() -> None:
-    picture = photograph(kind="PNG")
-    assert told(run(picture, photograph())).photograph == picture
+    picture = input_image(kind="PNG")
+    assert told(run(picture, input_image())).picture == picture
 
 
-def test_picture_that_came_back_brings_the_photograph_of_its_size() -> None:
-    sent = photograph()
-    assert told(run(photograph(kind="PNG"), sent)).facts["sent"] == sent
+def test_picture_that_came_back_brings_the_input_image_of_its_size() -> None:
+    sent = input_image()
+    assert told(run(input_image(kind="PNG"), sent)).facts["sent"] == sent
     assert told(run(flat(10, 10), sent)).facts["sent"] is None
 
 
-def test_photograph_behind_a_picture_is_turned_as_that_is() -> None:
+def test_input_image_behind_a_picture_is_turned_as_that_is() -> None:
     sent = told(run(flat(240, 320), turned())).facts["sent"]
     assert Image.open(io.BytesIO(sent)).size == (240, 320)
 
 
-def test_same_photograph_has_the_same_name() -> None:
-    picture = photograph()
+def test_same_input_image_has_the_same_name() -> None:
+    picture = input_image()
     one, other = told(run(boxes(3, 320, 240), picture)), told(run(boxes(9, 320, 240), picture))
-    assert one.facts["photograph"] == other.facts["photograph"] != ""
+    assert one.facts["picture"] == other.facts["picture"] != ""
 
 
-def test_boxes_name_their_class_in_the_static_display_s_colour() -> None:
+def test_boxes_name_their_class_in_the_static_display_s_color() -> None:
     answer = [{"label": "coin", "box": [1, 2, 30, 40], "score": 0.9}]
-    facts = told(run(answer, photograph(), labels={"1": "coin"})).facts
+    facts = told(run(answer, input_image(), labels={"1": "coin"})).facts
     assert facts["boxes"] == [[1, 2, 30, 40, 0.9, 0]]
-    assert facts["classes"] == [{"name": "coin", "ink": draw.colour(1), "said": "1", "on": True}]
+    assert facts["classes"] == [{"name": "coin", "color": draw.color(1), "said": "1", "on": True}]
 
 
 def test_numbers_that_are_not_finite_are_none() -> None:
     answer = [{"label": "a", "box": [1, 2, float("inf"), 40], "score": float("nan")}]
-    facts = told(run(answer, photograph())).facts
+    facts = told(run(answer, input_image())).facts
     assert facts["boxes"] == [[1, 2, None, 40, None, 0]]
     json.dumps(facts["boxes"], allow_nan=False)
 
 
-def test_empty_list_after_boxes_keeps_the_photograph() -> None:
-    empty = run([], photograph())
-    sent = message(empty, empty.exchanges[0], "sample", told(run(boxes(3, 320, 240), photograph())))
+def test_empty_list_after_boxes_keeps_the_input_image() -> None:
+    empty = run([], input_image())
+    sent = message(empty, empty.exchanges[0], "sample", told(run(boxes(3, 320, 240), input_image())))
     assert (sent.facts["view"], sent.facts["boxes"], sent.facts["size"]) == ("boxes", [], [320, 240])
     assert told(empty).facts["view"] == "json"
 
 
 def test_class_map_goes_over_as_its_indexes() -> None:
     classes = class_map(320, 240)
-    (layer,) = told(run(indexed_png(classes), photograph())).facts["layers"]
+    (layer,) = told(run(indexed_png(classes), input_image())).facts["layers"]
     assert Image.open(io.BytesIO(layer["png"])).mode == "P"
     assert (indexes(layer["png"]) == classes).all()
 
 
-def test_colours_of_a_class_map_are_those_of_the_static_display() -> None:
-    (layer,) = told(run(indexed_png(class_map(320, 240)), photograph())).facts["layers"]
-    assert layer["lut"][4 * 7 : 4 * 8] == bytes((*draw.colour(7), 255))
+def test_colors_of_a_class_map_are_those_of_the_static_display() -> None:
+    (layer,) = told(run(indexed_png(class_map(320, 240)), input_image())).facts["layers"]
+    assert layer["lut"][4 * 7 : 4 * 8] == bytes((*draw.color(7), 255))
 
 
 def test_background_is_switched_off_at_first() -> None:
-    facts = told(run(class_map(320, 240, 3).tolist(), photograph(), labels={"0": "ground"})).facts
+    facts = told(run(class_map(320, 240, 3).tolist(), input_image(), labels={"0": "ground"})).facts
     assert {one["name"]: one["on"] for one in facts["classes"]} == {"ground": False, "class 1": True, "class 2": True}
 
 
 def test_index_leads_to_its_class() -> None:
-    facts = told(run(class_map(320, 240, 5).tolist(), photograph(), labels={"3": "cat"})).facts
+    facts = told(run(class_map(320, 240, 5).tolist(), input_image(), labels={"3": "cat"})).facts
     place = facts["layers"][0]["classes"][3]
     assert facts["classes"][place]["name"] == "cat"
 
 
 def test_map_lies_where_the_handler_s_geometry_put_it() -> None:
-    facts = told(run([[[1, 0.5]] * 224] * 224, photograph(320, 240))).facts
-    left, top, right, low = facts["layers"][0]["frame"]
+    facts = told(run([[[1, 0.5]] * 224] * 224, input_image(320, 240))).facts
+    left, top, right, low = facts["layers"][0]["region"]
     assert (left + right, top + low) == pytest.approx((320, 240), abs=1)  # a centre crop
     assert right - left == pytest.approx(224 / 256 * 240, abs=1)
 
 
 def test_probabilities_are_read_under_the_pointer() -> None:
-    (layer,) = told(run([[[1, 0.5]] * 224] * 224, photograph())).facts["layers"]
+    (layer,) = told(run([[[1, 0.5]] * 224] * 224, input_image())).facts["layers"]
     assert set(indexes(layer["values"]).ravel()) == {128}
 
 
-def test_map_without_a_photograph_is_a_picture_of_its_own() -> None:
+def test_map_without_an_input_image_is_a_picture_of_its_own() -> None:
     facts = told(run(class_map(40, 30, 3).tolist())).facts
-    assert (facts["size"], facts["layers"][0]["frame"], facts["photograph"]) == ([40, 30], [0, 0, 40, 30], "")
+    assert (facts["size"], facts["layers"][0]["region"], facts["picture"]) == ([40, 30], [0, 0, 40, 30], "")
 
 
 def test_masks_that_overlap_lie_in_layers_of_their_own() -> None:
     masks = np.zeros((3, 48, 64), int)
     masks[0, :40, :40], masks[1, 10:20, 10:20], masks[2, 42:, 42:] = 1, 1, 1
     answer = {"masks": masks.tolist(), "labels": ["a", "b", "c"], "scores": [0.9, 0.8, 0.7]}
-    layers = told(run(answer, photograph(64, 48))).facts["layers"]
+    layers = told(run(answer, input_image(64, 48))).facts["layers"]
     assert [layer["things"] for layer in layers] == [[-1, 0, 2], [-1, 1]]
     assert (indexes(layers[0]["png"])[12, 12], indexes(layers[1]["png"])[12, 12]) == (1, 1)
 
 
 def test_html_in_a_label_stays_text() -> None:
-    facts = told(run({"<b>x</b>": 0.9, "y": 0.1}, photograph())).facts
+    facts = told(run({"<b>x</b>": 0.9, "y": 0.1}, input_image())).facts
     assert "&lt;b&gt;x" in facts["html"]
     assert "<b>x" not in facts["html"]
 
 
 def test_secrets_do_not_go_over() -> None:
-    answer = run({"a": 1}, photograph())
+    answer = run({"a": 1}, input_image())
     request = answer.request.with_headers({"Authorization": "Bearer t0ken"})
     facts = told(Run((type(answer.exchanges[0])(request, answer.response),), model="m")).facts
     assert "t0ken" not in json.dumps({key: value for key, value in facts.items() if key != "layers"})
 
 
 def test_body_that_is_no_text_is_told_by_its_size() -> None:
-    facts = told(run(boxes(1, 320, 240), photograph())).facts
+    facts = told(run(boxes(1, 320, 240), input_image())).facts
     assert "KB: ff d8 ff" in facts["request"]
 
 
 def test_message_is_hardly_more_than_its_pictures() -> None:
-    sent = told(run(indexed_png(class_map(960, 540)), photograph(960, 540)))
-    pictures = len(sent.photograph) + len(sent.facts["layers"][0]["png"])
+    sent = told(run(indexed_png(class_map(960, 540)), input_image(960, 540)))
+    pictures = len(sent.picture) + len(sent.facts["layers"][0]["png"])
     rest = {key: value for key, value in sent.facts.items() if key != "layers"}
     assert len(json.dumps(rest)) < 0.3 * pictures

@@ -27,9 +27,9 @@ TURNED_AWAY = [
     (413, Case("", "too_large", "", "has 101 bytes; max_request_size allows 100", request=Request(body=b"x" * 101))),
     (400, Case("", "line_too_long", "", "4096 are allowed", request=Request(query="a=" + "x" * 4096))),
     (400, Case("", "header_too_long", "", "8192 are allowed", request=Request(headers={"a": "x" * 8200}))),
-    (400, Case("", "not_http", "", "header's name is not HTTP", request=Request(headers={"a b": "x"}))),
+    (400, Case("", "not_http", "", "name of a header is not valid HTTP", request=Request(headers={"a b": "x"}))),
     (400, Case("", "not_http", "", "'ten', which is no number", request=Request(headers={"Content-Length": "ten"}))),
-    (400, Case("", "model_name", "", "no parameter model_name does", request=Request(path="/invocations"))),
+    (400, Case("", "model_name", "", "has no parameter model_name", request=Request(path="/invocations"))),
     (417, Case("", "expect", "", "asks for something", request=Request(headers={"Expect": "the worst"}))),
     (
         500,
@@ -37,7 +37,7 @@ TURNED_AWAY = [
             "",
             "form",
             "",
-            "cannot take the form apart",
+            "cannot read the form",
             request=Request.multipart(headers={"Content-Type": "multipart/form-data; boundary"}),
         ),
     ),
@@ -105,7 +105,7 @@ def test_answer_later_than_the_client_timeout(tmp_path: Path) -> None:
 
 def test_worker_that_does_not_load_again(tmp_path: Path) -> None:
     source = "import os\n" + body("os._exit(1)")
-    case = Case("", "no_worker", source, "dies each time", worker={"in_process": False})
+    case = Case("", "no_worker", source, "fails to load each time", worker={"in_process": False})
     with start(case, tmp_path) as worker:
         worker.predict(Request())
         (tmp_path / "h.py").write_text("raise ValueError\n")

@@ -10,7 +10,7 @@ from why_cases import BASE, CLASS, Case, body, check, start
 from handlerkit import why
 from handlerkit.messages import Part, Request, Response
 from handlerkit.serving.wire import WorkerResponse
-from handlerkit.why.rules import raised
+from handlerkit.why.rules import answers, raised, return_value
 
 JSON = {"config_properties": {"service_envelope": "json"}}
 TWO = Request.json({"instances": [1, 2]})
@@ -21,7 +21,7 @@ VISION = (
     "class H(VisionHandler):\n    def initialize(self, context): self.device = 'cpu'\n"
 )
 
-CALLING = [
+RAISED = [
     Case(
         "died",
         "worker_exit",
@@ -35,7 +35,7 @@ CALLING = [
         "worker_timeout",
         body("import time; time.sleep(0.01)"),
         "longer than the response_timeout of 0 s",
-        change="response_timeout",
+        fix="response_timeout",
         worker={"response_timeout": 0},
     ),
     Case(
@@ -64,7 +64,12 @@ CALLING = [
         "plain ASCII",
     ),
     Case(
-        "died", "worker_encode", body("a = []; a.append(a); return [a]"), "Circular reference", "h.py, line 4", "cycle"
+        "died",
+        "worker_encode",
+        body("a = []; a.append(a); return [a]"),
+        "Circular reference",
+        "h.py, line 4",
+        "circular",
     ),
     Case("out_of_memory", "memory", body("raise MemoryError"), "out of memory", "h.py, line 4", "smaller"),
     Case(
@@ -84,6 +89,14 @@ CALLING = [
         body("import a_module_nobody_has"),
         "no module 'a_module_nobody_has'",
         "h.py, line 4",
+    ),
+    Case(
+        "missing_variable",
+        "environment",
+        body("import os; return [os.environ['NOBODY_SET_THIS']]"),
+        "no variable 'NOBODY_SET_THIS'",
+        "h.py, line 4, in handle",
+        "os.environ.get",
     ),
     Case("missing_name", "notebook_name", body("return [A_NOTEBOOK_NAME]"), "defined in the notebook", "h.py, line 4"),
     Case("missing_name", "name", body("return [nowhere]"), "'nowhere' is not defined", "h.py, line 4"),
@@ -133,7 +146,7 @@ CALLING = [
         body("import json; return [json.loads(row['body']) for row in data]"),
         "comes parsed, here as a dict",
         "h.py, line 4",
-        "Take it as it is",
+        "Use it as it is",
     ),
     Case(
         "decoded_already",
@@ -217,7 +230,7 @@ CALLING = [
         body("pass"),
         "returned None",
         "h.py, line 3, in handle: def handle",
-        "return is missing",
+        "return statement or its value is missing",
     ),
     Case(
         "not_a_list",
@@ -271,7 +284,7 @@ CALLING = [
         "status_index",
         "status_arguments",
         body("context.set_response_status(404, 'gone', 3); return ['x']"),
-        "there is no request of that index",
+        "the batch has no request of that index",
         "h.py, line 4, in handle",
         "counted from 0",
     ),
@@ -286,7 +299,7 @@ CALLING = [
         "response_index",
         "context_index",
         body("context.set_response_header(1, 'a', 'b'); return ['x']"),
-        "context.set_response_header was asked for a request that is not there",
+        "context.set_response_header was called with an index that no request has",
         "h.py, line 4, in handle",
         "enumerate(data)",
     ),
@@ -294,7 +307,7 @@ CALLING = [
         "died",
         "worker_header",
         body("context.set_response_header(0, 'a', 1); return ['x']"),
-        "header's name or value is no text",
+        "name or value of a response header is not a string",
         "h.py, line 4",
         "str(value)",
     ),
@@ -327,15 +340,15 @@ CALLING = [
         "    def preprocess(self, data):\n"
         "        raise ValueError('nobody hears this')\n",
         "A stage of micro-batching raised in its thread",
-        change="Catch exceptions inside preprocess",
+        fix="Catch exceptions inside preprocess",
         worker={"in_process": False, "response_timeout": 1},
     ),
     Case(
         "timeout_set_aside",
         "timeout_set_aside",
         body("import time; time.sleep(1.05)"),
-        "A response_timeout of 9 s was asked for, but 1 s is in force",
-        change="responseTimeout: 9",
+        "registered with a response_timeout of 9 s, but 1 s is in force",
+        fix="responseTimeout: 9",
         model={"config_file": "model-config.yaml"},
         extra={"model-config.yaml": "responseTimeout: 1\n"},
         worker={"response_timeout": 9},
@@ -345,14 +358,14 @@ CALLING = [
         "undecoded",
         body("return [row['body'].get('a') for row in data]"),
         "JSON without a Content-Type: the handler gets bytes",
-        change="Content-Type: application/json",
+        fix="Content-Type: application/json",
         request=Request(body=b'{"a": 1}'),
     ),
     Case(
         "header_key",
         "header_casing",
         body("return [context.get_all_request_header(0)['content-type']]"),
-        "'content-type', the client sent it as 'Content-Type'",
+        "'content-type', the client sent 'Content-Type'",
         "h.py, line 4",
         "name.lower()",
     ),
@@ -377,7 +390,7 @@ CALLING = [
         "data_as_dict",
         "data_is_a_list",
         body("return [data.get('body')]"),
-        "asks it as if it were one request",
+        "uses it as if it were one request",
         "h.py, line 4",
         "for row in data",
     ),
@@ -386,7 +399,7 @@ CALLING = [
         "envelope_input",
         body("return data"),
         "cannot read this request (KeyError: 'instances')",
-        change='{"instances": [first, second]}',
+        fix='{"instances": [first, second]}',
         worker=JSON,
     ),
     Case(
@@ -394,7 +407,7 @@ CALLING = [
         "envelope_input",
         body("return data"),
         "cannot read a describe request",
-        change="without an envelope",
+        fix="without an envelope",
         request=Request("GET", "/models/m", query="customized=true"),
         worker=JSON,
     ),
@@ -423,14 +436,14 @@ CALLING = [
         "envelope_input",
         body("return data"),
         'The body has no "instances"',
-        change="Send",
+        fix="Send",
         worker={"config_properties": {"service_envelope": "kserve"}},
     ),
     Case(
         "rows_unwrapped",
         "envelope_rows",
         body("return [row.get('body') for row in data]"),
-        "hands the values themselves to the handler",
+        "gives the handler the values themselves",
         "h.py, line 4",
         "each element of data as it is",
         request=TWO,
@@ -441,7 +454,7 @@ CALLING = [
         "kserve_batch",
         body("return [1] * len(data)"),
         "takes only the first request of a batch, and this batch holds 2",
-        change="batch_size=1",
+        fix="batch_size=1",
         request=(TWO, TWO),
         worker={"config_properties": {"service_envelope": "kserve"}, "batch_size": 2},
     ),
@@ -449,7 +462,7 @@ CALLING = [
         "wrong_length",
         "wrong_length",
         body("data.append({}); return [1]"),
-        "The handler changed data itself: 1 request(s) came, and 2 row(s) are left",
+        "The handler changed data itself: it had 1 row(s), and has 2 now",
         "h.py, line 4",
     ),
     Case(
@@ -457,13 +470,13 @@ CALLING = [
         "rows_as_tensor",
         BASE.replace(" pass", "\n    def initialize(self, context): self.device = 'cpu'\n"),
         "data is a list of dicts",
-        change="service_envelope=body",
+        fix="service_envelope=body",
     ),
     Case(
         "too_few_classes",
         "topk",
         "import torch\n" + body("return torch.topk(torch.ones(1, 3), 5)[0].tolist()"),
-        "More best classes are asked for than the model has",
+        "the 5 best classes, and the model has fewer",
         "h.py, line 5",
         "topk = 3",
     ),
@@ -486,8 +499,8 @@ CALLING = [
             "self.model = torch.jit.script(forward)\n"
             "    def preprocess(self, data): return torch.ones(1, 3)\n",
         ),
-        "hands over one stacked tensor",
-        change="list(data)",
+        "gives it one stacked tensor",
+        fix="list(data)",
     ),
     Case(
         "image_channels",
@@ -510,7 +523,7 @@ CALLING = [
         "not_an_image",
         "not_an_image",
         "import io\nfrom PIL import Image\n" + body("return [Image.open(io.BytesIO(b'x')).size]"),
-        "no image that PIL can read",
+        "cannot read the bytes as an image",
         "h.py, line 6",
         "curl -T image.png",
     ),
@@ -519,14 +532,14 @@ CALLING = [
         "image_row",
         VISION,
         "got a JSON object",
-        change="curl -T image.png",
+        fix="curl -T image.png",
     ),
     Case(
         "image_row",
         "image_row",
         VISION,
         "the request has 'picture'",
-        change="-F data=@image.png",
+        fix="-F data=@image.png",
         request=Request.multipart(Part("picture", b"x", "x.png")),
     ),
     Case(
@@ -552,7 +565,7 @@ CALLING = [
         "metric_arguments",
         "metric_arguments",
         body("context.metrics.add_time('Mine', 1, None, 'minutes'); return ['x']"),
-        "given something it does not take",
+        "does not take what it was given",
         "h.py, line 4",
         'add_time("Mine"',
     ),
@@ -592,7 +605,7 @@ CALLING = [
 ]
 
 
-@pytest.mark.parametrize("case", CALLING, ids=str)
+@pytest.mark.parametrize("case", RAISED, ids=str)
 def test_why_a_call_fails(case: Case, tmp_path: Path, fired: list[str]) -> None:
     requests = case.request if isinstance(case.request, tuple) else (case.request,)
     with start(case, tmp_path) as worker:
@@ -604,25 +617,21 @@ def test_why_a_call_fails(case: Case, tmp_path: Path, fired: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "name", "what", "change"),
+    ("said", "name", "message", "fix"),
     [
         ("model: m, Invalid return type: <class 'dict'>.", "not_a_list", "returned a dict", "answer]"),
         ("model: m, number of batch response mismatched, expect: 1, got: 2.", "wrong_length", "2 element(s) for 1", ""),
         ("Object of type set is not JSON serializable", "not_serialisable", "set", "sorted"),
     ],
 )
-def test_why_a_server_refused_what_was_returned(said: str, name: str, what: str, change: str, tmp_path: Path) -> None:
+def test_why_a_server_refused_what_was_returned(said: str, name: str, message: str, fix: str, tmp_path: Path) -> None:
     (tmp_path / "h.py").write_text(body("return [1, 2]"))
-    refused = WorkerResponse(503, "", ())
-    setup = why.Setup("m", "1.0", "h.py")
-    seen = why.Evidence(
-        remote=True, logged=said, answer=refused, files=("h.py",), folder=tmp_path, setup=setup,
-        responses=[Response(503)],
-    )  # fmt: skip
-    check(Case("logged", name, "", what, "h.py, line 4", change), why.explain(seen)[0])
+    attempt = why.Attempt(why.Setup("m", "1.0", "h.py"), answer=WorkerResponse(503, "", ()), responses=[Response(503)])
+    evidence = why.Evidence(attempt, why.Source(("h.py",), tmp_path), logged=said)
+    check(Case("logged", name, "", message, "h.py, line 4", fix), why.explain(evidence)[0])
 
 
-def test_prediction_exception_with_200_is_a_quiet_finding(tmp_path: Path) -> None:
+def test_prediction_exception_with_200_is_a_warning(tmp_path: Path) -> None:
     raising = "from ts.utils.util import PredictionException\n" + body("raise PredictionException('fine', 200)")
     with start(Case("", "", raising, ""), tmp_path) as worker:
         run = worker.predict(Request())
@@ -672,5 +681,5 @@ def test_odd_failure_has_a_cause_too(statement: str, tmp_path: Path) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    rules = (*raised.RAISE_RULES, *why.ANSWER_RULES, *why.RETURN_RULES)
-    assert {rule.__name__ for rule in rules} - {"logged"} == {case.rule for case in CALLING}
+    rules = (*raised.RULES, *answers.RULES, *return_value.RULES)
+    assert {rule.__name__ for rule in rules} - {"logged"} == {case.rule for case in RAISED}

@@ -21,7 +21,7 @@ SET_ASIDE = [
         "timeout_set_aside",
         ANSWER,
         "response_timeout=5 does not count",
-        change="responseTimeout: 5",
+        fix="responseTimeout: 5",
         worker={"response_timeout": 5},
         **config("batchSize: 1\n"),
     ),
@@ -30,7 +30,7 @@ SET_ASIDE = [
         "config_value",
         ANSWER,
         "batchSize: '4' in the config file",
-        change="batchSize: 4",
+        fix="batchSize: 4",
         where=LINE_1,
         **config('batchSize: "4"'),
     ),
@@ -39,7 +39,7 @@ SET_ASIDE = [
         "config_value",
         ANSWER,
         "maxBatchDelay: 2.0",
-        change="maxBatchDelay: 4",
+        fix="maxBatchDelay: 4",
         where=LINE_1,
         **config("maxBatchDelay: 2.0"),
     ),
@@ -48,7 +48,7 @@ SET_ASIDE = [
         "envelope_setting",
         ANSWER,
         "service_envelope in the config file does not count",
-        change="service_envelope=json into config.properties",
+        fix="service_envelope=json into config.properties",
         where=LINE_1,
         **config("service_envelope: json\n"),
     ),
@@ -57,7 +57,7 @@ SET_ASIDE = [
         "worker_counts",
         ANSWER,
         "count only together",
-        change="Write both",
+        fix="Write both",
         where=LINE_1,
         **config("minWorkers: 2\n"),
     ),
@@ -66,7 +66,7 @@ SET_ASIDE = [
         "worker_counts",
         ANSWER,
         "count only",
-        change="both",
+        fix="both",
         where=LINE_1,
         **config("minWorkers: 2\nmaxWorkers: 1\n"),
     ),
@@ -74,23 +74,23 @@ SET_ASIDE = [
         "",
         "requirements",
         ANSWER,
-        "requirements.txt travels with the model",
-        change="install_py_dep_per_model=true",
+        "requirements.txt is in the archive",
+        fix="install_py_dep_per_model=true",
         model={"requirements_file": "requirements.txt"},
         extra={"requirements.txt": "numpy\n"},
     ),
-    Case("", "no_function", ANSWER, "has no function go", change="Define go", model={"handler": "h:go"}),
+    Case("", "no_function", ANSWER, "has no function go", fix="Define go", model={"handler": "h:go"}),
     Case(
         "",
         "function_wins",
         ANSWER + "def handle(data, context): return ['f'] * len(data or ())\n",
-        "takes the function",
-        change="Remove or rename",
+        "uses the function",
+        fix="Remove or rename",
     ),
 ]
 
 
-@pytest.mark.parametrize("case", SET_ASIDE, ids=lambda case: case.what)
+@pytest.mark.parametrize("case", SET_ASIDE, ids=lambda case: case.message)
 def test_setting_that_does_not_count(case: Case, tmp_path: Path) -> None:
     with start(case, tmp_path) as worker:
         (found,) = worker.load_findings

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from why_cases import ALONE, BASE, CLASS, LISTS, Case, body, check, start
+from why_cases import BASE, CLASS, Case, body, check, start
 
 from handlerkit.messages import Part, Request
-from handlerkit.view.render import view
-from handlerkit.why.rules import warnings
+from handlerkit.view.displays import view
+from handlerkit.why import warnings
 
 JSON = {"config_properties": {"service_envelope": "json"}}
 V2 = {"config_properties": {"service_envelope": "kservev2"}}
@@ -33,21 +33,21 @@ EXPLAINS = (
     "    def explain_handle(self, prepared, data): return ['explained'] * len(data)\n"
 )
 
-QUIET = [
+WARNINGS = [
     Case(
         "empty_form",
         "empty_form",
         ROWS,
         "gets an empty row {}",
-        change="Content-Type: application/json",
+        fix="Content-Type: application/json",
         request=Request.curl("curl h/predictions/m -d '{\"a\": 1}'"),
     ),
     Case(
         "empty_form",
         "empty_form",
         ROWS,
-        "the boundary does not fit the body",
-        change="-F",
+        "the boundary is not that of the body",
+        fix="-F",
         request=Request(body=b"--a\r\n", headers={"Content-Type": "multipart/form-data; boundary=b"}),
     ),
     Case(
@@ -55,7 +55,7 @@ QUIET = [
         "json_as_form",
         ROWS,
         "is JSON, sent as a form",
-        change="Content-Type: application/json",
+        fix="Content-Type: application/json",
         request=Request.curl('curl h/predictions/m -d \'{"a": "x=1&y=2"}\''),
     ),
     Case(
@@ -63,7 +63,7 @@ QUIET = [
         "undecoded",
         ROWS,
         "JSON of type 'Application/JSON'",
-        change="Content-Type: application/json",
+        fix="Content-Type: application/json",
         request=Request.json(1, headers={"Content-Type": "Application/JSON"}),
     ),
     Case(
@@ -72,15 +72,15 @@ QUIET = [
         ROWS,
         "text of type 'Text/Plain'",
         request=Request.text("a", headers={"Content-Type": "Text/Plain"}),
-        change="text/plain",
+        fix="text/plain",
     ),
-    Case("undecoded", "undecoded", ROWS, "JSON without a Content-Type", change="json", request=Request(body=b"[1]")),
+    Case("undecoded", "undecoded", ROWS, "JSON without a Content-Type", fix="json", request=Request(body=b"[1]")),
     Case(
         "undecoded",
         "undecoded",
         ROWS,
-        "is said to be JSON and is not (Expecting",
-        change="Send JSON",
+        "has the Content-Type of JSON and is not JSON (Expecting",
+        fix="Send JSON",
         request=Request(body=b"{a: 1}", headers={"Content-Type": "application/json"}),
     ),
     Case(
@@ -89,7 +89,7 @@ QUIET = [
         ROWS,
         "is empty, but its Content-Type says JSON",
         request=Request(headers={"Content-Type": "application/json"}),
-        change="Send JSON",
+        fix="Send JSON",
     ),
     Case(
         "undecoded",
@@ -97,22 +97,22 @@ QUIET = [
         ROWS,
         "not in UTF-8",
         request=Request(body="é".encode("latin-1"), headers={"Content-Type": "text/plain"}),
-        change="UTF-8",
+        fix="UTF-8",
     ),
     Case(
         "undecoded",
         "undecoded",
         ROWS,
         "The field 'a' of the request was sent as application/json but without a filename",
-        change="-F 'a=@file;type=application/json'",
+        fix="-F 'a=@file;type=application/json'",
         request=Request.multipart(Part("a", "[1]", content_type="application/json")),
     ),
     Case(
         "foreign_charset",
         "charset",
         ROWS,
-        "charset=latin1; TorchServe ignores it",
-        change="UTF-8",
+        "charset=latin1; TorchServe ignores that",
+        fix="UTF-8",
         request=Request(body="é".encode(), headers={"Content-Type": "text/plain; charset=latin1"}),
     ),
     Case(
@@ -120,7 +120,7 @@ QUIET = [
         "content_encoding",
         ROWS,
         "is compressed (gzip)",
-        change="gzip.decompress",
+        fix="gzip.decompress",
         request=Request(
             body=gzip.compress(b"[1]"), headers={"Content-Type": "application/json", "Content-Encoding": "gzip"}
         ),
@@ -130,23 +130,23 @@ QUIET = [
         "two_content_types",
         ROWS,
         "its body is read as 'application/json', its headers show 'text/plain'",
-        change="Send one",
+        fix="Send one",
         request=Request.json(1).with_headers({"content-type": "text/plain"}),
     ),
     Case(
         "query_dropped",
         "query_dropped",
         ROWS,
-        "what stands behind the '?' of the request ('a', 'b')",
-        change="/models/m/invoke",
+        "does not get the query of the request ('a', 'b')",
+        fix="/models/m/invoke",
         request=Request.json(1, query="a=1&b"),
     ),
     Case(
         "twice_the_name",
         "twice_the_name",
         ROWS,
-        "'a' comes 2 times",
-        change="JSON list",
+        "The request has 2 fields 'a'",
+        fix="JSON list",
         request=Request.form([("a", 1), ("a", 2)]),
     ),
     Case(
@@ -154,7 +154,7 @@ QUIET = [
         "header_overwritten",
         ROWS,
         "The header explain: True of the request is overwritten",
-        change="/explanations/MODEL",
+        fix="/explanations/MODEL",
         request=Request.json(1, headers={"explain": "True"}),
     ),
     Case(
@@ -162,14 +162,14 @@ QUIET = [
         "header_hides_field",
         ROWS,
         "The header 'body' of the request has the name of a field",
-        change="another name",
+        fix="another name",
         request=Request.json(1, headers={"body": "x"}),
     ),
     Case(
         "falsy_falls_through",
         "falls_through",
         IDIOM,
-        "'data' of the request is there but empty or zero, so 'or' goes on to 'body' and gives None",
+        "'data' of the request is empty or zero, so `or` goes on to 'body', and the handler gets None",
         "h.py, line 4: ",
         'row["data"] if "data" in row else row.get("body")',
         request=Request.multipart(Part("data", "0", "a.json", "application/json")),
@@ -178,8 +178,8 @@ QUIET = [
         "falsy_falls_through",
         "falls_through",
         body("return [str(value) for value in data]"),
-        "gives None",
-        change="row",
+        "the handler gets None",
+        fix="row",
         request=Request.form({"data": ""}),
         worker={"config_properties": {"service_envelope": "body"}},
     ),
@@ -213,15 +213,15 @@ QUIET = [
         "describe_header",
         DESCRIBES,
         "answered with describe_handle() and predicted nothing",
-        change="no header of that name",
+        fix="no header of that name",
         request=Request.json(1, headers={"describe": "True"}),
     ),
     Case(
         "first_row_decides",
         "first_row_decides",
         EXPLAINS,
-        "Request 2 asked for the other of prediction and explanation",
-        change="of each row",
+        "Request 2 asked for an explanation, but the header of request 1 decided",
+        fix="of each row",
         request=(Request.json(1), Request.json(1, path="/explanations/m")),
         worker={"batch_size": 2},
     ),
@@ -239,7 +239,7 @@ QUIET = [
         "debug_lost",
         "debug_lost",
         "import logging\nlog = logging.getLogger(__name__)\n" + body("log.debug('seen'); return ['x']"),
-        "logs at the level DEBUG",
+        "logs at level DEBUG",
         "h.py, line 6: log.debug",
         ".info(",
     ),
@@ -281,7 +281,7 @@ QUIET = [
         "odd_status",
         "odd_status",
         body("context.set_response_status(1, 'x', 0); return ['x']"),
-        "The status 1 was set",
+        "set the status 1, which HTTP does not have",
         "h.py, line 4",
         "set_response_status(code, phrase, index)",
     ),
@@ -289,7 +289,7 @@ QUIET = [
         "header_in_vain",
         "header_in_vain",
         body("context.set_response_header(0, 'Cache-Control', 'max-age=60'); return ['x']"),
-        "Cache-Control: max-age=60 was set in vain",
+        "Cache-Control: max-age=60 is not sent",
         "h.py, line 4",
         "another name",
     ),
@@ -298,7 +298,7 @@ QUIET = [
         "header_twice",
         CLASS + "context.set_response_header(0, 'Content-Type', 'text/html')\n"
         "        context.set_response_content_type(0, 'text/plain')\n        return ['x']\n",
-        "Content-Type and content-type were both set",
+        "set Content-Type and content-type, which are one header",
         "h.py, line 4",
         "once",
     ),
@@ -380,16 +380,16 @@ QUIET = [
         "batch_waits",
         "batch_waits",
         body("return ['x'] * len(data)"),
-        "1 of 4 requests were there, so the server waits 100 ms",
-        change="max_batch_delay",
+        "holds 1 of 4 requests, so the server waits 100 ms",
+        fix="max_batch_delay",
         worker={"batch_size": 4},
     ),
     Case(
         "timeout_not_in_force",
         "timeout_set_aside",
         body("return ['x']"),
-        "A response_timeout of 0 s was asked for, but 120 s is in force",
-        change="responseTimeout: 0",
+        "registered with a response_timeout of 0 s, but 120 s is in force",
+        fix="responseTimeout: 0",
         model={"config_file": "model-config.yaml"},
         extra={"model-config.yaml": "batchSize: 1\n"},
         worker={"response_timeout": 0},
@@ -397,8 +397,8 @@ QUIET = [
 ]
 
 
-@pytest.mark.parametrize("case", QUIET, ids=str)
-def test_quiet_finding(case: Case, tmp_path: Path, fired: list[str]) -> None:
+@pytest.mark.parametrize("case", WARNINGS, ids=str)
+def test_warning(case: Case, tmp_path: Path, fired: list[str]) -> None:
     requests = case.request if isinstance(case.request, tuple) else (case.request,)
     with start(case, tmp_path) as worker:
         run = worker.predict(*requests)
@@ -493,17 +493,17 @@ def test_describe_in_the_queue_ends_the_wait_of_a_batch(tmp_path: Path) -> None:
     assert [found.name for found in run.findings] == []
 
 
-def test_what_is_quiet_stays_beside_a_success(tmp_path: Path) -> None:
+def test_warning_stays_beside_a_success(tmp_path: Path) -> None:
     with start(Case("", "", ROWS, ""), tmp_path) as worker:
         run = worker.predict(Request.json(1, query="a=1"))
     assert run.raise_for_status() is run
     assert "'a'" in str(run.findings[0])
 
 
-def test_display_tells_what_is_quiet_from_a_cause(tmp_path: Path) -> None:
+def test_display_tells_a_warning_from_a_cause(tmp_path: Path) -> None:
     with start(Case("", "", ROWS, ""), tmp_path) as worker:
         fine, failed = (worker.predict(Request.json(1, query=query, path=path)) for query, path in ASKED)
-    assert "worth knowing: The handler does not get" in view(fine).text
+    assert "warning: The handler does not get" in view(fine).text
     assert 'class="hk-finding hk-quiet"' in view(fine).html
     assert "cause: There is no model" in view(failed).text
     assert "hk-finding hk-quiet" not in view(failed).html
@@ -533,5 +533,5 @@ def test_context_is_what_it_was(tmp_path: Path) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    rules = {rule.__name__ for module, name in LISTS if module is warnings for rule in getattr(module, name)}
-    assert rules | set(ALONE) == {case.rule for case in QUIET} | {"stale_id"}
+    rules = {rule.__name__ for subject in warnings.SUBJECTS for rule in subject.rules}
+    assert rules == {case.rule for case in WARNINGS} | {"stale_id"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -32,26 +33,39 @@ READERS = {
     "size": "self.x = os.path.getsize(os.path.join(MODEL_DIR, 'handler.py'))",
     "copied": "shutil.copy(MODEL_DIR + '/handler.py', '/dev/null')\nself.x = 0",
     "lines": "self.x = linecache.getlines(MODEL_DIR + '/handler.py')",
-    "library that reads": "self.x = textwrap.dedent(reader(type(self).handle))",
+    "library that reads": "self.x = textwrap.dedent(vars(inspect)[''.join(['get', 'source'])](type(self).handle))",
     "mapped": (
         "import mmap\nwith open(MODEL_DIR + '/handler.py', 'rb') as file:\n"
         "    self.x = bytes(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)).count(b'2')"
     ),
     "descriptor": "self.x = os.read(os.open(MODEL_DIR + '/handler.py', os.O_RDONLY), 9999).count(b'2')",
     "array": "self.x = int((numpy.fromfile(MODEL_DIR + '/handler.py', numpy.uint8) == 50).sum())",
+    "file of a function": "self.x = open(inspect.getfile(type(self).handle)).read().count('2')",
+    "its path": "self.x = pathlib.Path(inspect.getfile(type(self).handle)).resolve().read_bytes().count(b'2')",
+    "its descriptor": "self.x = os.read(os.open(inspect.getfile(type(self).handle), os.O_RDONLY), 9999).count(b'2')",
+    "its lines": "self.x = linecache.getlines(inspect.getfile(type(self).handle))",
+    "a line of it": "self.x = [linecache.getline(inspect.getfile(type(self).handle), number) for number in range(30)]",
+    "library that knows its file": "self.x = ast.parse(tokenize.open(inspect.getfile(type(self).handle)).read())",
     "stack": "self.x = inspect.stack()[0].lineno",
     "failure": "try:\n    1 / 0\nexcept ZeroDivisionError:\n    self.x = traceback.format_exc().splitlines()[2]",
 }
-HEADS = (
-    "import dis, hashlib, importlib.util, inspect, linecache, marshal, numpy, os, pathlib, pkgutil, shutil\n"
-    "import subprocess, textwrap, traceback\n"
-    "MODEL_DIR = os.path.dirname(__file__)\nreader = vars(inspect)['get' + 'source']\n"
-)
+MODULES = (
+    "ast", "dis", "hashlib", "importlib.util", "inspect", "linecache", "marshal", "numpy", "os", "pathlib", "pkgutil",
+    "shutil", "subprocess", "textwrap", "tokenize", "traceback",
+)  # fmt: skip
+
+
+def imports(read: str) -> str:
+    """What this code needs and nothing else: the reload goes by the names in code, too."""
+    words = {*re.findall(r"\w+", read), *(["os"] if "MODEL_DIR" in read else [])}
+    needed = [name for name in MODULES if name.partition(".")[0] in words]
+    lines = [f"import {name}\n" for name in needed]
+    return "".join(lines) + ("MODEL_DIR = os.path.dirname(__file__)\n" if "MODEL_DIR" in read else "")
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_load_that_reads_its_source_is_made_again(notebook: Notebook, read: str) -> None:
-    notebook.load(handler("[1, str(getattr(self, 'x', 0))]", read, HEADS))
+    notebook.load(handler("[1, str(getattr(self, 'x', 0))]", read, imports(read)))
     assert not notebook.edit("[[1,", "[[22222,").kept
 
 
@@ -59,6 +73,9 @@ PLAIN = {
     "labels": "self.x = open('labels.txt').read()",
     "folder": "self.x = sorted(name for name in os.listdir(MODEL_DIR) if name.endswith('.txt'))",
     "there or not": "self.x = os.path.exists(os.path.join(MODEL_DIR, 'labels.txt'))",
+    "failure that is logged": (
+        "import logging\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    logging.exception('careful')"
+    ),
     "warning": "import warnings\nwarnings.warn('careful')",
     "torch": "torch.save({'a': 1}, 'weights.pt')\nself.x = str(torch.load('weights.pt'))",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,10 +12,21 @@ from PIL import Image
 
 from handlerkit import view
 from handlerkit.messages import Geometry
-from handlerkit.predictions import Classifications
-from handlerkit.view.decode import views
-from handlerkit.view.decode.contents import Document, HeatMap, InstanceMasks, Picture, Tensors, TokenWeights
+from handlerkit.predictions import Classifications, Detections
+from handlerkit.view.decode.response import Picture
+from handlerkit.view.diff.changes import Changes
+from handlerkit.view.diff.comparison import compare
+from handlerkit.view.drawings import Drawing
+from handlerkit.view.preview.marks import Marks
+from handlerkit.view.preview.message import message
 from handlerkit.view.render import answer
+from handlerkit.view.views import VIEWS
+from handlerkit.view.views.documents import Document
+from handlerkit.view.views.heatmap import HeatMap
+from handlerkit.view.views.masks import InstanceMasks
+from handlerkit.view.views.spec import ViewSpec
+from handlerkit.view.views.tensors import Tensors
+from handlerkit.view.views.tokens import TokenWeights
 
 TABLE = np.zeros((80, 100), int)
 TABLE[20:40, 30:60] = 1
@@ -140,7 +152,7 @@ def test_a_few_numbers_stay_json(send):
 # --- bare pixels ------------------------------------------------------------------------------------------------------
 
 
-def test_bare_bytes_as_large_as_the_photograph_are_pixels(send):
+def test_bare_bytes_as_large_as_the_input_image_are_pixels(send):
     found = read(send(bytes([200, 10, 20, 255]) * 8000))
     assert found.view == "pixels"
     assert found.content.image.getpixel((5, 5)) == (200, 10, 20, 255)
@@ -160,9 +172,9 @@ def test_a_header_or_the_query_says_the_size_of_bare_bytes(send, said):
 
 
 def test_bytes_of_no_known_size_are_pixels_only_when_asked(send):
-    grey = bytes([128] * 961)
-    assert read(send(grey)).view == "bytes"
-    assert read(send(grey, shown_as="pixels")).content.image.size == (31, 31)
+    gray = bytes([128] * 961)
+    assert read(send(gray)).view == "bytes"
+    assert read(send(gray, shown_as="pixels")).content.image.size == (31, 31)
 
 
 # --- asked for by name ------------------------------------------------------------------------------------------------
@@ -182,7 +194,7 @@ def test_a_view_that_is_asked_for_may_take_more(send):
 
 def test_a_view_that_does_not_fit_says_so(send):
     found = read(send(b"plain words", shown_as="boxes"))
-    assert (found.view, found.notes) == ("text", ("this answer is no boxes",))
+    assert (found.view, found.notes) == ("text", ("not shown as boxes: the answer is of another kind",))
 
 
 def test_a_view_that_is_not_there_is_named(send):
@@ -199,7 +211,7 @@ def test_errors_are_not_drawn(send):
 
 @pytest.fixture
 def own_views(monkeypatch):
-    monkeypatch.setattr(views.VIEWS, "kinds", list(views.VIEWS.kinds))
+    monkeypatch.setattr(VIEWS, "specs", list(VIEWS.specs))
 
 
 @pytest.mark.usefixtures("own_views")
@@ -230,99 +242,134 @@ def test_a_registered_view_takes_the_place_of_its_name(send):
 
 
 @pytest.mark.usefixtures("own_views")
+def test_a_reader_in_a_view_s_place_leaves_its_drawing(send):
+    view.register("boxes")(lambda source: Detections(np.array([[1, 2, 3, 4]], np.float32), None, ["own"]))
+    assert view(send(b"x")).text.splitlines()[-2:] == ["1 box: own (1,2)-(3,4)", "own 1"]
+
+
+@pytest.mark.usefixtures("own_views")
+def test_a_view_that_gives_what_none_draws_leaves_a_note(send):
+    view.register("broken")(lambda source: 3)
+    assert read(send(b"words")).notes == ("not shown as broken: TypeError: there is no drawing of a int",)
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+
+
+@pytest.mark.usefixtures("own_views")
+def test_a_view_spec_brings_its_own_drawing_comparison_and_marks(send):
+    view.register(
+        ViewSpec(
+            "point",
+            lambda source: Point(source.json["x"]) if isinstance(source.json, dict) and "x" in source.json else None,
+            Point,
+            lambda content, answer: Drawing((f"a point at {content.x}",)),
+            changes=lambda before, after, answer: Changes((f"moved by {after.x - before.x}",)),
+            marks=lambda content, answer: Marks({"boxes": [[content.x, 0, content.x + 1, 1, None, 0]]}),
+        )
+    )
+    one, other = send({"x": 3}), send({"x": 5})
+    assert view(one).text.splitlines()[-1] == "a point at 3"
+    assert "moved by 2" in view(compare(one, other)).text
+    assert message(one, one.exchanges[0], "a").facts["boxes"] == [[3, 0, 4, 1, None, 0]]
+
+
+@pytest.mark.usefixtures("own_views")
 def test_a_view_that_fails_leaves_a_note_to_the_next(send):
     @view.register("broken")
     def broken(source):
         raise RuntimeError("no such thing")
 
     found = read(send(b"x"))
-    assert (found.view, found.notes) == ("text", ("not drawn as broken: RuntimeError: no such thing",))
+    assert (found.view, found.notes) == ("text", ("not shown as broken: RuntimeError: no such thing",))
 
 
-# --- where it lies on the photograph ----------------------------------------------------------------------------------
+# --- where it lies on the input image ---------------------------------------------------------------------------------
 
 PAIRS = np.stack([np.ones((224, 224)), np.full((224, 224), 0.9)], axis=2)
 
 
 def test_the_default_segmenter_s_map_lies_where_it_cropped(send):
     found = read(send(PAIRS.tolist(), (640, 480)))
-    assert found.frame == Geometry(256, (224, 224)).frame((640, 480))
+    assert found.region == Geometry(256, (224, 224)).region((640, 480))
     assert found.notes == ("placed as the default handlers' resize 256, crop 224 puts it",)
 
 
 def test_what_the_handler_did_decides_where_a_map_lies(send):
     found = read(send(np.ones((30, 30), int).tolist(), (640, 480), geometry=Geometry(60, (30, 30))))
-    assert found.frame == (200, 120, 440, 360)
+    assert found.region == (200, 120, 440, 360)
 
 
 def test_without_a_geometry_a_map_is_stretched_and_says_so(send):
     found = read(send(np.ones((30, 30), int).tolist(), (640, 480)))
-    assert (found.frame, found.notes) == ((0, 0, 640, 480), ("stretched to the photograph's 640x480",))
+    assert (found.region, found.notes) == ((0, 0, 640, 480), ("stretched to the input image's 640x480",))
 
 
 def test_a_geometry_that_is_set_wins(send):
     found = read(send(PAIRS.tolist(), (640, 480), geometry=Geometry()))
-    assert found.frame == (0, 0, 640, 480)
+    assert found.region == (0, 0, 640, 480)
 
 
-def test_a_map_as_large_as_the_photograph_lies_on_all_of_it(send):
+def test_a_map_as_large_as_the_input_image_lies_on_all_of_it(send):
     found = read(send(TABLE.tolist(), geometry=Geometry(60, (30, 30))))
-    assert (found.frame, found.notes) == ((0, 0, 100, 80), ())
+    assert (found.region, found.notes) == ((0, 0, 100, 80), ())
 
 
-def test_boxes_in_shares_of_the_photograph_are_scaled(send):
+def test_boxes_as_fractions_of_the_input_image_are_scaled(send):
     found = read(send([{"box": [0.1, 0.5, 0.2, 1], "label": "cat"}]))
     assert found.content.boxes[0] == pytest.approx([10, 40, 20, 80])
-    assert found.notes == ("boxes in shares of the photograph's sides",)
+    assert found.notes == ("boxes are fractions of the input image's sides",)
 
 
-def test_boxes_in_the_network_s_picture_are_moved_to_the_photograph(send):
+def test_boxes_in_the_network_s_picture_are_moved_to_the_input_image(send):
     rows = [{"box": [0, 0, 224, 112], "label": "cat"}]
     found = read(send(rows, (640, 480), geometry=Geometry(256, (224, 224))))
-    x1, y1, x2, y2 = Geometry(256, (224, 224)).frame((640, 480))
+    x1, y1, x2, y2 = Geometry(256, (224, 224)).region((640, 480))
     assert found.content.boxes[0] == pytest.approx([x1, y1, x2, (y1 + y2) / 2], abs=0.1)
 
 
-def test_boxes_beyond_the_network_s_picture_are_the_photograph_s(send):
+def test_boxes_beyond_the_network_s_picture_are_the_input_image_s(send):
     rows = [{"box": [0, 0, 600, 400], "label": "cat"}]
     assert read(send(rows, (640, 480), geometry=Geometry(256, (224, 224)))).content.boxes[0, 2] == 600
 
 
-# --- photographs ------------------------------------------------------------------------------------------------------
+# --- input images -----------------------------------------------------------------------------------------------------
 
 
-def test_a_photograph_that_exif_turns_is_drawn_as_a_handler_opens_it(send):
+def test_an_input_image_that_exif_turns_is_drawn_as_a_handler_opens_it(send):
     exif = Image.Exif()
     exif[0x0112] = 6
-    photograph = encoded(Image.new("RGB", (100, 80)), "JPEG", exif=exif)
-    found = read(send(CASES["boxes"], photograph=photograph))
-    assert found.photograph.size == (100, 80)
-    assert found.notes == ("EXIF turns the photograph by 90°; drawn as PIL opens it, unturned",)
+    input_image = encoded(Image.new("RGB", (100, 80)), "JPEG", exif=exif)
+    found = read(send(CASES["boxes"], input_image=input_image))
+    assert found.input_image.size == (100, 80)
+    assert found.notes == ("EXIF rotates the input image by 90°; drawn as PIL opens it, not rotated",)
 
 
-def test_a_photograph_is_turned_where_the_answer_speaks_of_it_turned(send):
+def test_an_input_image_is_turned_where_the_answer_speaks_of_it_turned(send):
     image = Image.new("RGB", (100, 80), "white")
     image.paste("red", (0, 0, 20, 20))  # the upper left corner; turned clockwise, the upper right one
     exif = Image.Exif()
     exif[0x0112] = 6
     answer = {"size": [100, 80], "boxes": [[1, 2, 70, 90]], "labels": ["coin"], "scores": [0.9]}
-    found = read(send(answer, photograph=encoded(image, "JPEG", exif=exif)))
-    assert (found.photograph.size, found.notes) == ((80, 100), ())
-    red, _, blue = found.photograph.shown.getpixel((75, 5))
+    found = read(send(answer, input_image=encoded(image, "JPEG", exif=exif)))
+    assert (found.input_image.size, found.notes) == ((80, 100), ())
+    red, _, blue = found.input_image.shown.getpixel((75, 5))
     assert red > 200 > 100 > blue
 
 
 @pytest.mark.parametrize(("kind", "size"), [("JPEG", (4000, 3000)), ("PNG", (3300, 40)), ("PNG", (1600, 1600))])
-def test_a_large_photograph_shrinks_by_a_whole_number(send, kind, size):
-    photograph = encoded(Image.new("RGB", size, (90, 90, 90)), kind)
-    found = read(send(CASES["boxes"], photograph=photograph)).photograph
+def test_a_large_input_image_shrinks_by_a_whole_number(send, kind, size):
+    input_image = encoded(Image.new("RGB", size, (90, 90, 90)), kind)
+    found = read(send(CASES["boxes"], input_image=input_image)).input_image
     assert found.size == size
     assert max(found.shown.size) <= 1600
     assert (size[0] / found.shown.width) % 1 == 0
 
 
 @pytest.mark.parametrize("mode", ["L", "I;16", "1", "P", "LA", "RGBA", "CMYK"])
-def test_photographs_of_every_mode(send, mode):
+def test_input_images_of_every_mode(send, mode):
     kind = "TIFF" if mode == "CMYK" else "PNG"
-    found = read(send(CASES["boxes"], photograph=encoded(Image.new(mode, (100, 80)), kind)))
-    assert found.photograph.shown.mode == "RGB"
+    found = read(send(CASES["boxes"], input_image=encoded(Image.new(mode, (100, 80)), kind)))
+    assert found.input_image.shown.mode == "RGB"

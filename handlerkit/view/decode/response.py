@@ -1,0 +1,69 @@
+"""One response as a view read it: the static pages, the comparison and the preview all draw this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handlerkit.predictions import Labels
+from handlerkit.view import draw
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from handlerkit.view.decode.source import InputImage
+    from handlerkit.view.views.spec import ViewSpec
+
+Region = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture that came back. `said` tells what it is, such as "384x303 PNG"."""
+
+    image: Image.Image
+    said: str
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A content on the request's image.
+
+    Attributes:
+        content: what a view read; boxes in the input image's pixels if there is an input image.
+        input_image: the picture in the request, or None.
+        region: where a map's or mask's own pixels lie on the input image: (x1, y1, x2, y2) in its pixels; None where
+            they have no place on one.
+        notes: how it was placed, a line each, if that is not obvious.
+    """
+
+    content: Any
+    input_image: InputImage | None = None
+    region: Region | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DecodedResponse(Placed):
+    """One response, read.
+
+    Attributes:
+        notes: what is to be told of it, a line each: how it was placed, which views failed.
+        view: the name of the view that read it.
+        spec: the view that draws it, which is another one if several read the same type of content.
+        body: the response's bytes.
+        labels: index_to_name.json of the model, or None.
+        labeled: whether names are written into the picture; they cannot be read in a small one.
+    """
+
+    view: str
+    spec: ViewSpec
+    body: bytes = b""
+    labels: Labels = None
+    labeled: bool = True
+
+    def color(self, name: str) -> draw.Color:
+        """The color of a class by its name: an index keeps one model's classes apart, a name alone may share its
+        color with another."""
+        index = {label: int(number) for number, label in (self.labels or {}).items() if number.isdecimal()}
+        return draw.color(index.get(name, name))

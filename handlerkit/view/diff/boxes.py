@@ -1,0 +1,122 @@
+"""What changed from some boxes to others: pairs by their overlap, what is new, what is gone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from handlerkit.predictions import Detections
+from handlerkit.view import draw
+from handlerkit.view.decode.response import DecodedResponse
+from handlerkit.view.diff.changes import FEW, Changes
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+#: Boxes that overlap by this share of their union are the same thing (PASCAL VOC's threshold).
+MATCHED = 0.5
+_MOVED = 0.98  # an overlap below this is a move
+_NEW, _GONE, _CHANGED = (0, 158, 115), (213, 94, 0), (204, 121, 167)
+
+
+def match(before: npt.NDArray[Any], after: npt.NDArray[Any], least: float = MATCHED) -> list[tuple[int, int, float]]:
+    """Pairs of boxes that are the same thing, as (index before, index after, IoU), the surest pairs first.
+
+    Args:
+        before: [N, 4], after: [M, 4], (x1, y1, x2, y2).
+        least: the IoU from which on two boxes may be a pair; each box is in one pair at most.
+    """
+    import numpy as np
+
+    if not len(before) or not len(after):
+        return []
+    overlaps = _iou(np.asarray(before, np.float64), np.asarray(after, np.float64))
+    rows, columns = np.nonzero(overlaps >= least)
+    order = np.argsort(-overlaps[rows, columns], kind="stable")
+    pairs: list[tuple[int, int, float]] = []
+    taken: tuple[set[int], set[int]] = set(), set()
+    for i, j in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if i not in taken[0] and j not in taken[1]:
+            taken[0].add(i)
+            taken[1].add(j)
+            pairs.append((i, j, float(overlaps[i, j])))
+    return pairs
+
+
+def _iou(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Intersection over union, [N, M]; 0 if a box is not finite."""
+    import numpy as np
+
+    one, other = (np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0) for boxes in (one, other))
+    corner = np.maximum(one[:, None, :2], other[None, :, :2])
+    sides = (np.minimum(one[:, None, 2:], other[None, :, 2:]) - corner).clip(0)
+    shared = sides[..., 0] * sides[..., 1]
+    areas = [np.prod((boxes[:, 2:] - boxes[:, :2]).clip(0), axis=1) for boxes in (one, other)]
+    union = areas[0][:, None] + areas[1][None, :] - shared
+    share: npt.NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return share
+
+
+class _Told(NamedTuple):
+    """A box that changed: in words, in one word, where, and in which color."""
+
+    line: str
+    word: str
+    box: npt.NDArray[Any]
+    color: draw.Color
+
+
+def boxes_changed(before: Detections, after: Detections, answer: DecodedResponse, words: tuple[str, str]) -> Changes:
+    """Pairs by IoU; what changed in a pair, what is new, what is gone. `words`: one of them, and several."""
+    pairs = match(before.boxes, after.boxes)
+    told = []
+    for i, j, overlap in sorted(pairs, key=lambda pair: pair[1]):
+        if said := ", ".join(_pair_changed(before, after, i, j, overlap)):
+            line = f"{after.labels[j] or words[0]} {_place(after, j)}: {said}"
+            told.append(_Told(line, "changed", after.boxes[j], _CHANGED))
+    same = len(pairs) - len(told)
+    told += _alone(after, {j for _, j, _ in pairs}, words[0], "new", _NEW)
+    told += _alone(before, {i for i, _, _ in pairs}, words[0], "gone", _GONE)
+    if not told:
+        return Changes()
+    counts = Counter({"the same": same}) + Counter(one.word for one in told)
+    sums = ", ".join(f"{count} {word}" for word, count in counts.items())
+    lines = [f"{len(before)} {words[len(before) != 1]} before, {len(after)} after: {sums}"]
+    lines += [one.line for one in told[:FEW]]
+    lines += [f"and {len(told) - FEW} more"] * (len(told) > FEW)
+    if answer.input_image is None:
+        return Changes(tuple(lines))
+    import numpy as np
+
+    pale = draw.highlight(answer.input_image.shown, np.zeros((1, 1), bool))
+    scale = pale.width / answer.input_image.size[0]
+    image = draw.boxes(
+        pale, [one.box * scale for one in told], [one.word for one in told], colors=[one.color for one in told]
+    )
+    return Changes(tuple(lines), image)
+
+
+def _alone(found: Detections, paired: set[int], what: str, word: str, color: draw.Color) -> Iterator[_Told]:
+    """Boxes that are in no pair."""
+    for i in range(len(found)):
+        if i not in paired:
+            score = f" {found.scores[i]:.2f}" if found.scores is not None else ""
+            yield _Told(f"{found.labels[i] or what}{score} {_place(found, i)}: {word}", word, found.boxes[i], color)
+
+
+def _pair_changed(before: Detections, after: Detections, i: int, j: int, overlap: float) -> Iterator[str]:
+    if before.labels[i] != after.labels[j]:
+        yield f"was {before.labels[i]}, is {after.labels[j]}"
+    if overlap < _MOVED:
+        yield f"moved from {_place(before, i)}, IoU {overlap:.2f}"
+    if before.scores is not None and after.scores is not None:
+        one, other = (f"{scores[k]:.2f}" for scores, k in ((before.scores, i), (after.scores, j)))
+        if one != other:
+            yield f"score {one} -> {other}"
+
+
+def _place(found: Detections, i: int) -> str:
+    x1, y1, x2, y2 = (f"{value:.0f}" for value in found.boxes[i].tolist())
+    return f"({x1},{y1})-({x2},{y2})"

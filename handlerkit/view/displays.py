@@ -1,0 +1,110 @@
+"""What `hk.view` shows, and IPython below a cell: one line a type in DISPLAYS.
+
+To show a new type, write a function that makes a View of it, in a module of its own, and add it here: the type by its
+module and name, since IPython is told of it before it is imported, and a function that imports the one that draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handlerkit.formatting import visible
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class View:
+    """A display: `text`, `html`, and the answer's picture (PIL) or None.
+
+    Characters that would steer a terminal or turn the page's text are shown as their escapes.
+    """
+
+    text: str
+    html: str
+    image: Image.Image | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", visible(self.text))
+        object.__setattr__(self, "html", visible(self.html))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        bundle = {"text/plain": self.text, "text/html": self.html}
+        wanted = set(include or bundle) - set(exclude or ())
+        return {kind: data for kind, data in bundle.items() if kind in wanted}
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def view(shown: object, **options: Any) -> View:
+    """The display of a Run, a LoadError, a Report, a Check, Envelopes, a Comparison or a Bench.
+
+    A Run takes options:
+        shown_as: the name of the view to read its answers with; "" for the one that fits.
+        geometry: what the handler did to the input image (a Geometry), instead of what is known of it.
+        page: of a Run with many exchanges: which dozen of them, from 1 on. Only these are read and drawn.
+
+    Raises TypeError for anything else, ValueError for a view or a page that is not there.
+    """
+    for kind in type(shown).__mro__:
+        if (load := DISPLAYS.get((kind.__module__, kind.__qualname__))) is not None:
+            return load()(shown, **options)
+    raise TypeError(f"a view shows a Run, a LoadError, a Report, a Check or a comparison, not a {type(shown).__name__}")
+
+
+def _run() -> Callable[..., View]:
+    from handlerkit.view.render import run_view
+
+    return run_view
+
+
+def _load_error() -> Callable[..., View]:
+    from handlerkit.view.html.reports import load_error_view
+
+    return load_error_view
+
+
+def _report() -> Callable[..., View]:
+    from handlerkit.view.html.reports import report_view
+
+    return report_view
+
+
+def _envelopes() -> Callable[..., View]:
+    from handlerkit.view.html.reports import envelopes_view
+
+    return envelopes_view
+
+
+def _check() -> Callable[..., View]:
+    from handlerkit.view.html.checks import check_view
+
+    return check_view
+
+
+def _comparison() -> Callable[..., View]:
+    from handlerkit.view.diff.comparison import comparison_view
+
+    return comparison_view
+
+
+def _bench() -> Callable[..., View]:
+    from handlerkit.view.benchmark.report import bench_view
+
+    return bench_view
+
+
+#: (module, class): what draws it.
+DISPLAYS: dict[tuple[str, str], Callable[[], Callable[..., View]]] = {
+    ("handlerkit.messages.run", "Run"): _run,
+    ("handlerkit.errors", "LoadError"): _load_error,
+    ("handlerkit.verify", "Report"): _report,
+    ("handlerkit.verify", "Envelopes"): _envelopes,
+    ("handlerkit.check", "Check"): _check,
+    ("handlerkit.view.diff.comparison", "Comparison"): _comparison,
+    ("handlerkit.bench.results", "Bench"): _bench,
+}

@@ -1,0 +1,92 @@
+"""What the live preview draws of a content: classes to switch, boxes, and maps as PNGs. preview.js reads this."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from handlerkit.predictions import Detections
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from handlerkit.view.decode.response import DecodedResponse
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What is drawn in the browser.
+
+    Attributes:
+        facts: "classes", "boxes", "layers", "opacity", ...: those of a message (handlerkit.view.preview.message).
+        size: (width, height) of what they are drawn on if the request has no image; (0, 0) if that does not
+            matter.
+        picture: what they are drawn on, in a format that browsers open; b"" for the request's image.
+    """
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    size: Size = (0, 0)
+    picture: bytes = b""
+
+
+def numbered(labels: Sequence[str]) -> dict[str, int]:
+    """Each class's place in the list of classes, the most frequent first."""
+    return {name: place for place, (name, _) in enumerate(Counter(labels).most_common())}
+
+
+def class_rows(labels: Sequence[str], answer: DecodedResponse) -> list[dict[str, Any]]:
+    """The list of classes, each with its color and count, switched on."""
+    counts = Counter(labels)
+    return [
+        {"name": name or "(no name)", "color": answer.color(name), "said": str(counts[name]), "on": True}
+        for name in numbered(labels)
+    ]
+
+
+def box_rows(found: Detections) -> list[list[Any]]:
+    """[x1, y1, x2, y2, score or None, place in the list of classes]; None for what is not finite."""
+    names = numbered(found.labels)
+    scores = found.scores.tolist() if found.scores is not None else [None] * len(found)
+    rows = zip(found.boxes.tolist(), scores, found.labels, strict=True)
+    return [[*map(_finite, box), _finite(score, 4), names[label]] for box, score, label in rows]
+
+
+def _finite(value: float | None, digits: int = 2) -> float | None:
+    return round(value, digits) if value is not None and math.isfinite(value) else None
+
+
+def region_of(answer: DecodedResponse, size: Size) -> list[float]:
+    """(x1, y1, x2, y2) of a map on the input image, or on itself if there is none."""
+    return list(answer.region or (0.0, 0.0, *map(float, size)))
+
+
+def png(indexes: npt.NDArray[np.uint8]) -> bytes:
+    """An indexed PNG whose color i is (i, i, i): a browser's canvas gives the indexes back."""
+    import numpy as np
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(indexes))
+    image.putpalette([i for i in range(int(np.max(indexes)) + 1) for _ in range(3)])
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def lut(colors: Sequence[tuple[int, ...]]) -> bytes:
+    """RGBA of each index."""
+    return bytes(channel for color in colors for channel in color)
+
+
+def levels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Values from 0 to 1 as indexes from 0 to 255."""
+    import numpy as np
+
+    found: npt.NDArray[np.uint8] = (np.nan_to_num(values) * 255).clip(0, 255).round().astype(np.uint8)
+    return found

@@ -1,0 +1,40 @@
+"""The views: each reads one kind of response, and says how it is drawn, compared and previewed.
+
+A new view stands in a file of its own here, such as boxes, and ends with its ViewSpec (spec), which joins the list
+below. It may use `handlerkit.view.decode` (what it is given, and where it lies), `handlerkit.view.draw` (pictures of
+arrays), `handlerkit.view.drawings`, `handlerkit.view.html`, `handlerkit.view.diff.changes` and
+`handlerkit.view.preview.marks`; never another view.
+"""
+
+from handlerkit.view.views.boxes import BOXES
+from handlerkit.view.views.classes import CLASSES
+from handlerkit.view.views.documents import JSON, TEXT
+from handlerkit.view.views.heatmap import HEAT_MAP
+from handlerkit.view.views.masks import MASKS
+from handlerkit.view.views.picture import PICTURE, PIXELS
+from handlerkit.view.views.segmentation import SEGMENTATION
+from handlerkit.view.views.spec import Views
+from handlerkit.view.views.stream import STREAM
+from handlerkit.view.views.tensors import TENSORS
+from handlerkit.view.views.tokens import TOKENS
+from handlerkit.view.views.unread import BYTES
+
+#: In the order in which they are tried.
+VIEWS = Views(
+    [
+        STREAM,
+        SEGMENTATION,
+        PICTURE,
+        TOKENS,
+        HEAT_MAP,
+        MASKS,
+        BOXES,
+        CLASSES,
+        TENSORS,
+        JSON,
+        PIXELS,
+        TEXT,
+        BYTES,
+    ],
+    fallback=BYTES,
+)

@@ -1,0 +1,54 @@
+"""Boxes with a class and a score, as JSON."""
+
+from __future__ import annotations
+
+from handlerkit.predictions import Detections
+from handlerkit.view import draw
+from handlerkit.view.decode.placing import input_image_of, place_boxes
+from handlerkit.view.decode.response import DecodedResponse, Placed
+from handlerkit.view.decode.source import Source
+from handlerkit.view.diff.boxes import boxes_changed
+from handlerkit.view.diff.changes import Changes
+from handlerkit.view.drawings import Drawing, boxes_fact, canvas_of, class_colors, class_counts
+from handlerkit.view.preview.marks import Marks, box_rows, class_rows
+from handlerkit.view.views.spec import ViewSpec
+
+
+def _read(source: Source) -> Detections | None:
+    return Detections.read(source.json, source.labels)
+
+
+def _asked(source: Source) -> Detections | None:
+    """Also an empty list, which says of itself only that there is none of anything."""
+    import numpy as np
+
+    return _read(source) or (Detections(np.zeros((0, 4), np.float32), None, []) if source.json == [] else None)
+
+
+def _place(content: Detections, source: Source) -> Placed:
+    image, notes = input_image_of(source)
+    boxes, placed = place_boxes(content, image, source.geometry)
+    return Placed(boxes, image, None, notes + placed)
+
+
+def _draw(content: Detections, answer: DecodedResponse) -> Drawing:
+    facts, keys = [boxes_fact(content, "box")], class_counts(content, answer)
+    if answer.input_image is None:
+        return Drawing(tuple(facts), keys)
+    canvas, scale = canvas_of(answer.input_image)
+    names, scores = (content.labels, content.scores) if answer.labeled else (None, None)
+    image = draw.boxes(canvas, content.boxes * scale, names, scores, colors=class_colors(content, answer))
+    if skipped := image.info["skipped"]:
+        facts.append(f"{skipped} not drawn: outside the input image, or not finite")
+    return Drawing(tuple(facts), keys, image)
+
+
+def _changes(before: Detections, after: Detections, answer: DecodedResponse) -> Changes:
+    return boxes_changed(before, after, answer, ("box", "boxes"))
+
+
+def _marks(content: Detections, answer: DecodedResponse) -> Marks:
+    return Marks({"classes": class_rows(content.labels, answer), "boxes": box_rows(content)})
+
+
+BOXES = ViewSpec("boxes", _read, Detections, _draw, asked=_asked, place=_place, changes=_changes, marks=_marks)

@@ -1,0 +1,55 @@
+"""JSON and text as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from handlerkit.formatting import shorten
+from handlerkit.view.decode.response import DecodedResponse
+from handlerkit.view.decode.source import Source
+from handlerkit.view.drawings import Drawing
+from handlerkit.view.html import elements, fragments
+from handlerkit.view.views.spec import ViewSpec
+
+_LONG = 12  # lines of a text from which on it is folded
+
+
+@dataclass(frozen=True)
+class Document:
+    """JSON (`value`, read from `text`) or text (`value` None)."""
+
+    text: str
+    value: Any = None
+
+
+def _json(source: Source) -> Document | None:
+    return Document(source.response.text, source.json) if source.json is not None else None
+
+
+def _text(source: Source) -> Document | None:
+    return Document(source.text) if source.text is not None else None
+
+
+def _draw(content: Document, answer: DecodedResponse) -> Drawing:
+    if not content.text:
+        return Drawing(("empty body",))
+    laid = fragments.pretty(content.text)
+    count = laid.count("\n") + 1
+    if count <= _LONG:
+        return Drawing(html=elements.code(laid), text=laid)
+    if content.value is None:
+        return Drawing((f"text, {count} lines",), text=laid, folded=elements.code(laid))
+    return Drawing(_shape(content.value), html=fragments.tree(content.value), text=laid, folded=elements.code(laid))
+
+
+def _shape(value: Any) -> tuple[str, ...]:
+    """`JSON object: model, embedding`: what an answer holds that is shown as a tree."""
+    if isinstance(value, dict):
+        names = ", ".join(list(value)[:8]) + (f" and {len(value) - 8} more" if len(value) > 8 else "")
+        return (f"JSON object: {shorten(names)}",)
+    return (f"JSON list of {len(value)}",)
+
+
+JSON = ViewSpec("json", _json, Document, _draw, errors=True)
+TEXT = ViewSpec("text", _text, errors=True)

@@ -1,0 +1,162 @@
+"""What a view is made of, and the list of those there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from handlerkit.formatting import plain
+from handlerkit.messages import Exchange, Geometry
+from handlerkit.predictions import Labels
+from handlerkit.view.decode.response import DecodedResponse, Picture, Placed
+from handlerkit.view.decode.source import Source
+from handlerkit.view.diff.changes import Changes
+from handlerkit.view.preview.marks import Marks
+
+if TYPE_CHECKING:
+    from handlerkit.view.drawings import Drawing
+
+R = TypeVar("R", bound=Callable[[Source], Any])
+
+
+def _unplaced(content: Any, source: Source) -> Placed:
+    return Placed(content)
+
+
+def _uncompared(before: Any, after: Any, answer: DecodedResponse) -> Changes:
+    return Changes()
+
+
+def _unmarked(content: Any, answer: DecodedResponse) -> Marks | None:
+    return None
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """A view: how it reads a response, and what is shown of the content it read.
+
+    Attributes:
+        name: what `--as` takes.
+        read: the content that a Source holds; None for a response that is not of the view's kind.
+        content: the type of what it reads; None for a view that reads what another one draws.
+        draw: the drawing of a content, for cells and comparisons.
+        asked: reads instead of `read` if the user asks for this view by name: it may take what could as well be
+            something else.
+        errors: whether error responses are tried, too.
+        place: the content's place on the request's image; by default it has none.
+        changes: what changed from one content to another; by default the bytes alone are compared.
+        marks: what the live preview draws of a content; by default it shows the drawing.
+    """
+
+    name: str
+    read: Callable[[Source], Any]
+    content: type | None = None
+    draw: Callable[[Any, DecodedResponse], Drawing] | None = None
+    asked: Callable[[Source], Any] | None = None
+    errors: bool = False
+    place: Callable[[Any, Source], Placed] = _unplaced
+    changes: Callable[[Any, Any, DecodedResponse], Changes] = _uncompared
+    marks: Callable[[Any, DecodedResponse], Marks | None] = _unmarked
+
+
+@dataclass
+class Views:
+    """The views there are.
+
+    Attributes:
+        specs: in the order in which they are tried.
+        fallback: the one that takes any bytes.
+    """
+
+    specs: list[ViewSpec]
+    fallback: ViewSpec
+
+    @overload
+    def register(self, view: str) -> Callable[[R], R]: ...
+    @overload
+    def register(self, view: ViewSpec) -> None: ...
+    def register(self, view: str | ViewSpec) -> Callable[[R], R] | None:
+        """Add a view, tried before those that are there; one of the same name takes its place::
+
+            @hk.view.register("spectrum")
+            def spectrum(source):                  # a handlerkit.view.Source
+                if source.response.content_type == "audio/x-spectrum":
+                    return a_pil_image             # or Detections, Classifications, ... of handlerkit.predictions
+
+        It returns None for responses that are not of its kind. `--as NAME` asks for it alone. A ViewSpec in the place
+        of the name brings its own drawing.
+        """
+        if isinstance(view, ViewSpec):
+            self.specs[:] = [view, *(spec for spec in self.specs if spec.name != view.name)]
+            return None
+
+        def add(reader: R) -> R:
+            replaced = next((spec for spec in self.specs if spec.name == view), ViewSpec(view, reader))
+            self.register(replace(replaced, read=reader, asked=None, errors=False))
+            return reader
+
+        return add
+
+    def names(self) -> list[str]:
+        """The names that `--as` takes."""
+        return [spec.name for spec in self.specs]
+
+    def read(
+        self, exchange: Exchange, labels: Labels = None, geometry: Geometry | None = None, shown_as: str = ""
+    ) -> DecodedResponse:
+        """What the response of an exchange says.
+
+        Args:
+            labels: index_to_name.json of the model.
+            geometry: what the handler did to the input image, if known.
+            shown_as: the name of the view to read it with; "" for the first that it fits.
+
+        A view that fails, or that is asked for and does not fit, leaves a note, and the next has its turn.
+        Raises ValueError if there is no view of that name.
+        """
+        source = Source(exchange, labels, geometry)
+        notes: tuple[str, ...] = ()
+        tried = [spec for spec in self.specs if exchange.response.ok or spec.errors]
+        if shown_as:
+            if (chosen := next((spec for spec in self.specs if spec.name == shown_as), None)) is None:
+                raise ValueError(f"there is no view {shown_as!r}: choose one of {', '.join(self.names())}")
+            tried = [replace(chosen, read=chosen.asked or chosen.read), *tried]
+        for spec in tried:
+            try:
+                found = self._found(spec.read(source))
+            except Exception as problem:
+                notes += (f"not shown as {spec.name}: {type(problem).__name__}: {plain(str(problem))}",)
+                continue
+            if found is not None:
+                return _decoded(source, spec.name, *found, notes)
+            if shown_as and spec is tried[0]:
+                notes += (f"not shown as {shown_as}: the answer is of another kind",)
+        return _decoded(source, self.fallback.name, self.fallback.read(source), self.fallback, notes)
+
+    def _found(self, content: Any) -> tuple[Any, ViewSpec] | None:
+        """A content and the view that draws its type; None for no content. Raises TypeError if no view does."""
+        if content is None:
+            return None
+        for spec in (*self.specs, self.fallback):
+            if spec.content is not None and isinstance(content, spec.content):
+                return content, spec
+        from PIL import Image
+
+        if isinstance(content, Image.Image):
+            return self._found(Picture(content, f"{content.width}x{content.height}"))
+        raise TypeError(f"there is no drawing of a {type(content).__name__}")
+
+
+def _decoded(source: Source, name: str, content: Any, spec: ViewSpec, notes: tuple[str, ...]) -> DecodedResponse:
+    placed = spec.place(content, source)
+    return DecodedResponse(
+        placed.content,
+        placed.input_image,
+        placed.region,
+        notes + placed.notes,
+        view=name,
+        spec=spec,
+        body=source.response.body,
+        labels=source.labels,
+    )

@@ -1,0 +1,75 @@
+"""Time: what a call waits for, and the timeout that is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from handlerkit.formatting import duration
+from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
+from handlerkit.why.evidence import DIED, NOTHING, Attempt, Evidence, Rule
+
+
+def may_warn(attempt: Attempt) -> bool:
+    """Whether a rule of WARNINGS can have something to say."""
+    return attempt.setup.overridden_timeout is not None or _waits(attempt)
+
+
+def _waits(attempt: Attempt) -> bool:
+    setup = attempt.setup
+    if len(attempt.jobs) >= setup.batch_size or setup.max_batch_delay <= 0 or attempt.describe:
+        return False
+    return attempt.answer is not None and attempt.answer.code == 200
+
+
+def batch_waits(evidence: Evidence) -> Finding | None:
+    if not _waits(evidence.attempt):
+        return None
+    count, setup = len(evidence.attempt.jobs), evidence.attempt.setup
+    message = (
+        f"The batch holds {count} of {setup.batch_size} requests, so the server waits {setup.max_batch_delay} ms for "
+        "more before it calls the handler; the times shown here leave that out."
+    )
+    fix = "Lower max_batch_delay, or set batch_size=1 if requests come one by one."
+    return Finding("batch_waits", message, "", NOTHING, fix, "warning")
+
+
+def without_batch_waits(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings of a batch that was closed before its time was over."""
+    return tuple(finding for finding in findings if finding.name != "batch_waits")
+
+
+def timeout_set_aside(evidence: Evidence) -> Finding | None:
+    """The worker was killed earlier than the register call's response_timeout says."""
+    setup, death = evidence.attempt.setup, evidence.attempt.death
+    if death is None or death.kind != "timeout":
+        return None
+    if setup.overridden_timeout is None or setup.overridden_timeout <= setup.response_timeout:
+        return None
+    return _set_aside(evidence.attempt, setup.overridden_timeout, DIED)
+
+
+def timeout_not_in_force(evidence: Evidence) -> Finding | None:
+    """The call took longer than the register call's response_timeout, and was not ended."""
+    setup = evidence.attempt.setup
+    if setup.overridden_timeout is None:
+        return None
+    if not setup.overridden_timeout < evidence.attempt.seconds <= setup.response_timeout:
+        return None
+    return replace(_set_aside(evidence.attempt, setup.overridden_timeout, NOTHING), severity="warning")
+
+
+def _set_aside(attempt: Attempt, registered: int, effect: str) -> Finding:
+    message = (
+        f"The call took {duration(attempt.seconds)}. The model was registered with a response_timeout of {registered} "
+        f"s, but {attempt.setup.response_timeout} s is in force: the model has a config file, and then only its "
+        f"responseTimeout counts ({facts.RESPONSE_TIMEOUT} s without one)."
+    )
+    return Finding(
+        "timeout_set_aside", message, "", effect, f"Write responseTimeout: {registered} into model-config.yaml."
+    )
+
+
+#: Asked if the batch is smaller than it may be, or if a config file overrides the register call's response_timeout.
+WARNINGS: tuple[Rule, ...] = (batch_waits, timeout_not_in_force)
