@@ -25,7 +25,7 @@ from handlerkit.serving.metrics import Metrics
 from handlerkit.serving.processes import Supervisor
 from handlerkit.serving.wire import WorkerResponse
 from handlerkit.serving.worker import Assignment, LoadFailed, Worker
-from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale
 
 #: Requests that a worker gets before it can begin them, so that it need not wait for the next one while this process
 #: waits for a processor: only where that changes nothing else, with one worker and batches of one.
@@ -232,7 +232,7 @@ class RunningModel:
         batch = batches[0]
         tickets, rows = batch.tickets, answer.predictions
         if answer.code == 200 and [row.request_id for row in rows] != [one.received.job.request_id for one in tickets]:
-            raise WorkerDied("stale: The worker's answer belongs to no request of the batch: its stream was over.")
+            raise WorkerDied(stale())
         if answer.code == 200 and answer.is_intermediate:
             self._go_on(batch, answer)
             worker.expect()
@@ -259,9 +259,9 @@ class RunningModel:
             else:
                 ticket.client.end(False)
 
-    def died(self, worker: Worker, reason: str) -> None:
+    def died(self, worker: Worker, death: WorkerDeath) -> None:
         """It is gone, with what it had been sent."""
-        self._logger.warning("worker %d died: %s", worker.number, reason)
+        self._logger.warning("worker %d died: %s", worker.number, death.message)
         self._queue.withdraw(worker)
         batches = self._running[worker]
         if batches:

@@ -23,7 +23,7 @@ from handlerkit.serving import wire
 from handlerkit.serving.config import Config
 from handlerkit.serving.processes import Process, Supervisor
 from handlerkit.serving.wire import Buffers, ProtocolError, TooLongError, WorkerResponse
-from handlerkit.serving.worker_death import WorkerDied, too_long
+from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, exited, too_long, too_slow, unreadable
 
 #: Seconds a worker may take until it listens.
 _START = 120
@@ -57,8 +57,8 @@ class Assignment:
     handler: str
     config: Config
     batch_size: int
-    response_timeout: float
-    startup_timeout: float
+    response_timeout: int
+    startup_timeout: int
     max_retry_timeout: float
     python: str = sys.executable
     any_casing: bool = False
@@ -109,7 +109,7 @@ class Owner(Protocol):
     def answered(self, worker: Worker, answer: WorkerResponse) -> None:
         """An answer to what was sent: either `expect` another one, or let it `rest`. Raises WorkerDied."""
 
-    def died(self, worker: Worker, reason: str) -> None:
+    def died(self, worker: Worker, death: WorkerDeath) -> None:
         """It is gone, and will be back after a pause."""
 
     def not_loaded(self, worker: Worker, failed: LoadFailed) -> None:
@@ -182,7 +182,7 @@ class Worker:
                 deaths, failing_since = 0, None
                 self._owner.loaded(self)
                 await asyncio.shield(process.ended)
-                self._die("exit: The worker's process ended.")
+                self._die(exited("The worker's process ended."))
             now = self._loop.time()
             failing_since = now if failing_since is None else failing_since
             if now - failing_since > self._given.max_retry_timeout:
@@ -295,17 +295,17 @@ class Worker:
             try:
                 self._owner.answered(self, answer)
             except WorkerDied as problem:
-                self._die(str(problem))
+                self._die(problem.death)
 
     def _look(self) -> None:
         self._timer = None
         if self._sent and self._connection is not None:
             if self._loop.time() >= self._deadline:
-                self._die(f"timeout: The handler took longer than {self._given.response_timeout} s.")
+                self._die(too_slow(self._given.response_timeout))
             else:
                 self._timer = self._loop.call_at(self._deadline, self._look)
 
-    def _die(self, reason: str) -> None:
+    def _die(self, death: WorkerDeath) -> None:
         """What was sent gets no answer any more."""
         if self._connection is None:
             return
@@ -313,7 +313,7 @@ class Worker:
             self._connection.close()
         else:
             self._end()
-            self._owner.died(self, reason)
+            self._owner.died(self, death)
 
     def _end(self) -> None:
         self._sent = 0
@@ -329,11 +329,15 @@ class Worker:
 class _Connection:
     """The socket to a worker, which may be slow to read and writes answers in pieces.
 
-    `hear` gets each answer, `lost` a sentence when the worker closes it, or sends what the frontend cannot read.
+    `hear` gets each answer, `lost` how it died when the worker closes it, or sends what the frontend cannot read.
     """
 
     def __init__(
-        self, sock: socket.socket, limit: int, hear: Callable[[WorkerResponse], None], lost: Callable[[str], None]
+        self,
+        sock: socket.socket,
+        limit: int,
+        hear: Callable[[WorkerResponse], None],
+        lost: Callable[[WorkerDeath], None],
     ) -> None:
         self._socket = sock
         self._limit = limit
@@ -401,7 +405,7 @@ class _Connection:
         except OSError:
             size = 0
         if not size:
-            self._lost("exit: The worker closed the connection.")
+            self._lost(exited("The worker closed the connection."))
             return
         received: bytearray | memoryview = self._buffer[:size]
         if self._received:
@@ -417,7 +421,7 @@ class _Connection:
         except TooLongError as problem:
             self._lost(too_long(problem.size, self._limit))
         except ProtocolError as problem:
-            self._lost(f"header: The frontend cannot read the worker's answer ({problem}).")
+            self._lost(unreadable(problem))
         else:
             self._received = bytearray(received) if isinstance(received, memoryview) else received
 
