@@ -49,12 +49,13 @@ check_stages() {
 test_stages() {
     check_stages
     stage "unit tests, and what is in the wheel" $pytest $two_at_a_time -m "not server and not browser and not target"
-    stage "tests on a real TorchServe and in a browser" $pytest -m "(server or browser) and not target"
+    stage "tests on a real TorchServe" $pytest $two_at_a_time -m "server and not browser and not target"
+    stage "tests in a browser" $pytest -m "browser and not target"
     if [ "${TARGETS:-1}" = 0 ]; then
         left_out "tests on the official image's packages (TARGETS=0)"
     else
         stage "the official image's packages (5 GB, once)" $bin/handlerkit targets --build torchserve-0.12.0-cpu
-        stage "tests on the official image's packages" $pytest -m target
+        stage "tests on the official image's packages" $pytest $two_at_a_time -m target
     fi
     stage "the documentation: sphinx" $bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
     stage "the notebooks against their saved outputs" \
