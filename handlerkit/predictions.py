@@ -79,7 +79,7 @@ class Detections:
     @classmethod
     def from_columns(cls, answer: Any, image_size: tuple[int, int] | None = None) -> Detections | None:
         """torchvision's `{"boxes": [[x1, y1, x2, y2], ...], "labels": [...], "scores": [...]}`; boxes are enough."""
-        if not isinstance(answer, dict) or not isinstance(boxes := answer.get("boxes"), list):
+        if not isinstance(answer, dict) or not isinstance(boxes := answer.get("boxes", answer.get("bboxes")), list):
             return None
         names, scores = answer.get("labels", answer.get("classes")), answer.get("scores", answer.get("confidences"))
         for column in (names, scores):

@@ -49,6 +49,10 @@ def test_torchvision_s_columns_with_indexes_for_labels():
     assert (found.labels, found.scores.tolist(), found.image_size) == (["3"], [0.25], (20, 10))
 
 
+def test_columns_may_call_their_boxes_bboxes():
+    assert boxes({"bboxes": [[0, 0, 9, 9]], "labels": ["coin"], "scores": [0.25]}).labels == ["coin"]
+
+
 def test_no_boxes_are_detections_too():
     found = boxes({"boxes": [], "labels": [], "scores": []})
     assert (len(found), found.boxes.shape, found.scores) == (0, (0, 4), None)
