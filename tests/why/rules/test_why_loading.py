@@ -73,15 +73,6 @@ LOADING = [
     Case(
         "weights",
         "weights",
-        "from ts.torch_handler import base_handler\nbase_handler.ONNX_AVAILABLE = False\n" + BASE,
-        "with onnxruntime, which is not installed where the model runs",
-        fix="Name onnxruntime in the requirements file",
-        model={"serialized_file": "net.onnx"},
-        extra={"net.onnx": "x"},
-    ),
-    Case(
-        "weights",
-        "weights",
         BASE,
         "does not load .engine files",
         fix="load net.engine in it",
@@ -465,6 +456,16 @@ def test_why_it_does_not_load(case: Case, tmp_path: Path, fired: list[str]) -> N
 
 #: What only a process of its own meets, where the rules cannot be watched.
 MEETS = [
+    Case(
+        "",
+        "weights",
+        "from ts.torch_handler import base_handler\nbase_handler.ONNX_AVAILABLE = False\n" + BASE,
+        "with onnxruntime, which is not installed where the model runs",
+        fix="Name onnxruntime in the requirements file",
+        model={"serialized_file": "net.onnx"},
+        extra={"net.onnx": "x"},
+        worker={"in_process": False},
+    ),
     Case(
         "",
         "command_line",
