@@ -74,11 +74,19 @@ def manifest_key(evidence: Evidence) -> Finding | None:
     if key in _OPTIONS and key not in model:
         message = f"The manifest has no {key!r}, as the model was archived without {_OPTIONS[key]}."
         fix = f"Archive that file with {_OPTIONS[key]}; or open it by its name, in system_properties['model_dir']."
+        if "model" not in chain:
+            fix = f"Archive that file with {_OPTIONS[key]}, and read context.manifest['model'][{key!r}]."
         return Finding("manifest_key", message, evidence.where, evidence.effect, fix)
     return None
 
 
 def property_key(evidence: Evidence) -> Finding | None:
+    attribute = re.search(r"^'dict' object (?:is not callable|has no attribute '(\w+)')", evidence.text)
+    used = rf"\.{attribute[1]}\b" if attribute and attribute[1] else r"\("
+    if attribute and evidence.frame and re.search(rf"system_properties{used}", evidence.frame.source):
+        message = "context.system_properties is a dict, whose values are read with square brackets."
+        fix = "Write context.system_properties['model_dir']."
+        return Finding("property_key", message, evidence.where, evidence.effect, fix)
     chain = _chain(evidence, "system_properties")
     if not isinstance(evidence.error, KeyError) or not chain or chain[0] in _PROPERTIES:
         return None

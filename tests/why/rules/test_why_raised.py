@@ -705,6 +705,14 @@ RAISED = [
     Case(
         "property_key",
         "property_key",
+        body("return [context.system_properties('model_dir')]"),
+        "system_properties is a dict",
+        "h.py, line 4",
+        "context.system_properties['model_dir']",
+    ),
+    Case(
+        "property_key",
+        "property_key",
         body("properties = context.system_properties; return [properties['device']]").replace("; ", "\n        "),
         "has no 'device'",
         "h.py, line 5",
