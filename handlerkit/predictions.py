@@ -141,7 +141,7 @@ class SegmentationMap:
     probabilities: npt.NDArray[np.float32] | None = None
 
     def name(self, index: int) -> str:
-        """The class's name; "class 7" where it has none."""
+        """The class's name; "class 7" if it has none."""
         return self.names.get(index, f"class {index}")
 
     def pixels(self) -> dict[int, int]:
@@ -346,7 +346,7 @@ def _first(row: Mapping[str, Any], keys: Sequence[str], default: Any = None) -> 
 
 
 def _name(label: Any, labels: Labels) -> str | None:
-    """A class's name: an index, also as text or 3.0, is looked up; None where this is no name."""
+    """A class's name: an index, also as text or 3.0, is looked up; None if this is no name."""
     if is_number(label) and label == label // 1:
         label = str(int(label))
     return (labels or {}).get(label, label) if isinstance(label, str) else None

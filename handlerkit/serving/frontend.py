@@ -59,7 +59,7 @@ class RejectedRequest(Exception):
 
 
 class _Head(NamedTuple):
-    """All of a request but its body; the headers are those that the worker gets."""
+    """A request without its body; the headers are those that the worker gets."""
 
     route: Route
     headers: Headers
@@ -197,7 +197,7 @@ class Frontend:
         head, body = row.headers, row.body
         if head:
             if not received.describe and any(name == facts.STREAM_NEXT for name, _ in head):
-                return Response(None)  # taken for the end of a stream that never began: the client waits in vain
+                return Response(None)  # taken for the end of a stream that never began: the client gets nothing
             head = merge(head)
         if received.describe:
             body = self._describe(body)
@@ -224,7 +224,7 @@ class Frontend:
         head = merge(first.headers, facts.STREAM_OWN_HEADERS)
         head = (*head, (facts.REQUEST_ID, received.job.request_id), *self._added_to(head))
         connection = ("connection", "keep-alive" if first.status < 400 else "close")
-        if first.status >= 400:  # the head says that the connection closes, and so it does
+        if first.status >= 400:  # the head says that the connection closes, and it does
             chunks, complete = [], False
         sent = tuple(chunk for chunk, _ in chunks)
         return Response(
@@ -238,7 +238,7 @@ class Frontend:
         )
 
     def broken(self, received: QueuedRequest, row: int, intermediate: Sequence[WorkerResponse]) -> Response:
-        """A stream whose worker died half-way: the intermediate answers up to the first that cannot be written."""
+        """A stream whose worker died midway: the intermediate answers up to the first that cannot be written."""
         sent = list(takewhile(self._is_writable, intermediate))
         if not sent:
             return self.died(received)
