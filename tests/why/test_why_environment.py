@@ -66,10 +66,11 @@ def test_while_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "secret")
     (tmp_path / "h.py").write_text("import os\nTOKEN = os.environ['MY_TOKEN']\n")
+    model, refused = Model("m", handler=tmp_path / "h.py"), Response(500, body=b"Failed to start workers")
     frames = (
         Frame("h.py", 2, "<module>", "TOKEN = os.environ['MY_TOKEN']"),
         Frame("os.py", 679, "__getitem__", "raise KeyError(key) from None"),
     )
     error = ErrorInfo("KeyError", "'MY_TOKEN'", frames, "")
-    (cause,) = load_findings(error, Response(500), "", Model("m", handler=tmp_path / "h.py"), tmp_path, {})
+    (cause,) = load_findings(error, refused, "", model, tmp_path, {})
     assert cause.message.startswith("The worker's environment has no variable 'MY_TOKEN': the notebook's")
