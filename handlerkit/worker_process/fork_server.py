@@ -43,11 +43,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Request(NamedTuple):
-    """What the owner asks for. `files`: connection, stdout, stderr, status."""
+    """What the owner asks for. `files`: connection, shared memory, stdout, stderr, status."""
 
     fresh: bool
     folder: str
-    files: tuple[int, int, int, int]
+    files: tuple[int, int, int, int, int]
 
 
 class _Worker(NamedTuple):
@@ -77,26 +77,26 @@ def preload_more() -> None:
 def receive(owner: socket.socket) -> Request | None:
     """The next request; None if the owner is gone."""
     try:
-        text, files, _, _ = socket.recv_fds(owner, _LARGEST, 4)
+        text, files, _, _ = socket.recv_fds(owner, _LARGEST, 5)
     except ConnectionError:
         return None
-    if not text or len(files) != 4:
+    if not text or len(files) != 5:
         return None
     kind, _, folder = text.decode("utf-8", "surrogateescape").partition(" ")
-    return Request(kind == "fresh", folder, (files[0], files[1], files[2], files[3]))
+    return Request(kind == "fresh", folder, (files[0], files[1], files[2], files[3], files[4]))
 
 
 def become_worker(request: Request, at_exit: int = 0) -> None:
     """Go on as a worker. Does not return. `at_exit`: how many functions are to be called when this process ends that
     are none of the worker's."""
-    connection, stdout, stderr, status = request.files
+    connection, shared, stdout, stderr, status = request.files
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
     for file in (stdout, stderr, status):
         os.close(file)
     from handlerkit.worker_process.host import serve
 
-    serve(socket.socket(fileno=connection), request.fresh, STARTUP, at_exit)
+    serve(socket.socket(fileno=connection), shared, request.fresh, STARTUP, at_exit)
 
 
 class Server:
@@ -153,10 +153,10 @@ class Server:
             self._prepare()
         else:
             pid = self._fork(request)
-        self._workers[pid] = _Worker(request.files[3], request.folder)
-        for file in request.files[:3]:
+        self._workers[pid] = _Worker(request.files[4], request.folder)
+        for file in request.files[:4]:
             os.close(file)
-        _tell(request.files[3], pid)
+        _tell(request.files[4], pid)
 
     def _fork(self, request: Request) -> int:
         server, at_exit = os.getpid(), atexit._ncallbacks()

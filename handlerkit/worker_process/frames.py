@@ -4,14 +4,20 @@ From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a why.Attempt), FORGET, SW
 HELLO, PIECE (the seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN (read the
 streams now), ANSWER (what came of a call, and the worker's own answer if there is one), DONE (what came of anything
 else). What the process says is read by `read_plain`, which makes plain data of the kit alone.
+
+The message of a CALL and the answer of an ANSWER stand in SharedMemory if they are large: on a socket, the system
+would allocate and clear memory for each.
 """
 
 from __future__ import annotations
 
 import io
+import mmap
+import os
 import pickle
 import socket
 import struct
+import tempfile
 import threading
 from typing import Any, NamedTuple
 
@@ -21,8 +27,16 @@ from handlerkit.serving.worker_death import WorkerDied, exited
 _HEADER = struct.Struct("!cQ")
 #: What stands before the answer in a PIECE.
 SECONDS = struct.Struct("!d")
-#: How much stands before the answer in an ANSWER: this number, and as many bytes of plain data.
-_TOLD = struct.Struct("!I")
+#: What stands before the answer in an ANSWER: how many bytes of plain data follow, and whether the answer is in the
+#: shared memory.
+_TOLD = struct.Struct("!I?")
+#: Before the message in a CALL: whether memory is measured, the length of the envelope's name, which follows, and
+#: whether the message is in the shared memory.
+_CALL = struct.Struct("!?B?")
+#: In place of what is in the shared memory.
+_LENGTH = struct.Struct("!Q")
+#: Bytes from which on something goes through the shared memory, and of that memory, each way.
+_LARGE, _SHARED = 1 << 15, 1 << 20
 #: Buffers that one sendmsg takes (IOV_MAX is 1024).
 _AT_ONCE = 512
 #: Bytes of an Inbox's buffer: a picture fits. A larger frame gets one of its own.
@@ -80,17 +94,73 @@ def pack(value: object) -> bytes:
     return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
-def pack_answer(told: object, answer: bytes) -> Buffers:
-    """The payload of an ANSWER; `answer` is empty if there is none."""
-    plain = pack(told)
-    return _TOLD.pack(len(plain)), plain, answer
+class SharedMemory:
+    """Memory that both ends of a connection have: one part for the message of the call that runs, one for its answer.
+
+    `file` is a descriptor of it, as `shared_file` makes one.
+    """
+
+    def __init__(self, file: int) -> None:
+        whole = memoryview(mmap.mmap(file, 2 * _SHARED))
+        self._message, self._answer = whole[:_SHARED], whole[_SHARED:]
+
+    def pack_call(self, measures_memory: bool, envelope: str | None, message: Buffers) -> Buffers:
+        """The payload of a CALL."""
+        name = (envelope or "").encode()
+        placed = _place(self._message, message)
+        return _CALL.pack(measures_memory, len(name), placed is not message), name, *placed
+
+    def read_call(self, payload: memoryview) -> tuple[bool, str | None, memoryview]:
+        """What `pack_call` was given; the message is overwritten by the next call."""
+        measures_memory, size, is_shared = _CALL.unpack_from(payload)
+        end = _CALL.size + size
+        envelope = str(payload[_CALL.size : end], "utf-8") or None
+        return measures_memory, envelope, _placed(self._message, payload[end:], is_shared)
+
+    def pack_answer(self, told: object, answer: bytes) -> Buffers:
+        """The payload of an ANSWER; `answer` is empty if there is none."""
+        plain, whole = pack(told), (answer,)
+        placed = _place(self._answer, whole)
+        return _TOLD.pack(len(plain), placed is not whole), plain, *placed
+
+    def read_answer(self, payload: memoryview) -> tuple[Any, memoryview]:
+        """What an ANSWER tells, and the answer, which the next one overwrites. Raises BadFrameError as `read_plain`
+        does, and for an answer that ends beyond the memory."""
+        try:
+            size, is_shared = _TOLD.unpack_from(payload)
+            end = _TOLD.size + size
+            answer = _placed(self._answer, payload[end:], is_shared)
+        except struct.error:
+            raise BadFrameError("an answer that cannot be read") from None
+        return read_plain(payload[_TOLD.size : end]), answer
 
 
-def read_answer(payload: memoryview) -> tuple[Any, memoryview]:
-    """What an ANSWER tells, and the answer. Raises BadFrameError as `read_plain` does."""
-    begin = _TOLD.size
-    end = begin + int.from_bytes(payload[:begin], "big")
-    return read_plain(payload[begin:end]), payload[end:]
+def shared_file() -> io.FileIO:
+    """A file for SharedMemory, in memory where the system has such files, and gone once nobody has it open."""
+    if hasattr(os, "memfd_create"):
+        file = io.FileIO(os.memfd_create("handlerkit"), "r+")
+    else:
+        with tempfile.TemporaryFile() as temporary:
+            file = io.FileIO(os.dup(temporary.fileno()), "r+")
+    os.ftruncate(file.fileno(), 2 * _SHARED)
+    return file
+
+
+def _place(room: memoryview, buffers: Buffers) -> Buffers:
+    """The buffers themselves, or, if they are large and fit, their length once they are copied there."""
+    size = sum(map(len, buffers))
+    if not _LARGE <= size <= len(room):
+        return buffers
+    begin = 0
+    for buffer in buffers:
+        end = begin + len(buffer)
+        room[begin:end] = buffer
+        begin = end
+    return (_LENGTH.pack(size),)
+
+
+def _placed(room: memoryview, payload: memoryview, is_shared: bool) -> memoryview:
+    return room[: _LENGTH.unpack_from(payload)[0]] if is_shared else payload
 
 
 def unpack(payload: memoryview) -> Any:

@@ -16,7 +16,7 @@ from types import FrameType
 
 from handlerkit.worker_process import frames, streams
 from handlerkit.worker_process.assignment import Assignment
-from handlerkit.worker_process.frames import Connection
+from handlerkit.worker_process.frames import Connection, SharedMemory
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 from handlerkit.worker_process.log_capture import hide_kit
@@ -25,8 +25,9 @@ from handlerkit.worker_process.log_capture import hide_kit
 class Host:
     """Serves one Worker, until that closes the connection."""
 
-    def __init__(self, connection: socket.socket, fresh: bool, startup: Set[str]) -> None:
+    def __init__(self, connection: socket.socket, shared: SharedMemory, fresh: bool, startup: Set[str]) -> None:
         self._connection = Connection(connection)
+        self._shared = shared
         self._fresh = fresh
         self._startup = startup
         self._turns = streams.Turns(lambda: self._connection.send((frames.DRAIN, ())))
@@ -75,15 +76,13 @@ class Host:
             self._done(tuple(self._handler.loaded))
 
     def _call(self, payload: memoryview) -> None:
-        measures_memory, size = payload[0], payload[1]
-        envelope = str(payload[2 : 2 + size], "utf-8") or None
-        message = (payload[2 + size :],)
+        measures_memory, envelope, message = self._shared.read_call(payload)
         self._begin()
         try:
-            reply, called = self._loaded.call(message, envelope, bool(measures_memory))
+            reply, called = self._loaded.call((message,), envelope, measures_memory)
         finally:
             self._end()
-        self._connection.send((frames.ANSWER, frames.pack_answer(called.plain(), reply or b"")))
+        self._connection.send((frames.ANSWER, self._shared.pack_answer(called.plain(), reply or b"")))
 
     def _swap(self, batch_size: int | None) -> None:
         try:
@@ -117,17 +116,20 @@ class Host:
             signal.default_int_handler(number, frame)
 
 
-def serve(connection: socket.socket, fresh: bool, startup: Set[str], at_exit: int) -> None:
+def serve(connection: socket.socket, shared: int, fresh: bool, startup: Set[str], at_exit: int) -> None:
     """Run the worker at this end of the connection. Does not return.
 
     Args:
+        shared: a descriptor of the memory that both ends share, which is closed.
         fresh: this process has imported nothing that a model's file may shadow.
         startup: the names of the modules that a bare interpreter has.
         at_exit: how many functions were registered with atexit before the worker began. They are torch's, and slow, so
             they are called only if there are others.
     """
     try:
-        Host(connection, fresh, startup).run()
+        memory = SharedMemory(shared)
+        os.close(shared)
+        Host(connection, memory, fresh, startup).run()
         if atexit._ncallbacks() > at_exit:
             atexit._run_exitfuncs()
     except BaseException:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from handlerkit.worker_process import frames
-from handlerkit.worker_process.frames import BadFrameError, Connection, Inbox
+from handlerkit.worker_process.frames import BadFrameError, Connection, Inbox, SharedMemory
 
 
 @pytest.fixture
@@ -61,12 +61,49 @@ def test_small_frames_use_their_memory_again(ends: tuple[socket.socket, socket.s
     assert owners[1] is not owners[0]
 
 
-def test_answer_that_tells_more_than_it_holds_is_a_bad_frame() -> None:
+@pytest.fixture
+def memories() -> tuple[SharedMemory, SharedMemory]:
+    """The two ends' views of the same memory."""
+    with frames.shared_file() as file:
+        return SharedMemory(file.fileno()), SharedMemory(file.fileno())
+
+
+@pytest.mark.parametrize("told", [b"", b"\0\0\0\xff\0", b"\0\0\0\0\1", b"\0\0\0\0\1\0\0"])
+def test_answer_that_tells_more_than_it_holds_is_a_bad_frame(
+    memories: tuple[SharedMemory, SharedMemory], told: bytes
+) -> None:
     with pytest.raises(BadFrameError):
-        frames.read_answer(memoryview(b"\0\0\0\xff"))
+        memories[0].read_answer(memoryview(told))
 
 
-def test_answer_and_what_is_told_come_apart() -> None:
-    payload = memoryview(b"".join(frames.pack_answer((1, "a"), b"answer")))
-    told, answer = frames.read_answer(payload)
-    assert (told, bytes(answer)) == ((1, "a"), b"answer")
+SIZES = [0, 6, (1 << 15) - 1, 1 << 15, 1 << 20, (1 << 20) + 1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_answer_and_what_is_told_come_apart(memories: tuple[SharedMemory, SharedMemory], size: int) -> None:
+    sent = os.urandom(size)
+    told, answer = memories[1].read_answer(memoryview(b"".join(memories[0].pack_answer((1, "a"), sent))))
+    assert (told, bytes(answer)) == ((1, "a"), sent)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("envelope", [None, "kserve"])
+def test_call_comes_as_it_was_sent(
+    memories: tuple[SharedMemory, SharedMemory], size: int, envelope: str | None
+) -> None:
+    parts = (b"head", os.urandom(size), memoryview(b"end"))
+    payload = memoryview(b"".join(memories[0].pack_call(True, envelope, parts)))
+    measures_memory, named, message = memories[1].read_call(payload)
+    assert (measures_memory, named, bytes(message)) == (True, envelope, b"".join(parts))
+
+
+def test_answer_leaves_the_message_as_it_is(memories: tuple[SharedMemory, SharedMemory]) -> None:
+    sent = os.urandom(100_000)
+    payload = memoryview(b"".join(memories[0].pack_call(False, None, (sent,))))
+    _, _, message = memories[1].read_call(payload)
+    memories[1].pack_answer(None, bytes(100_000))
+    assert bytes(message) == sent
+
+
+def test_large_payloads_stay_off_the_socket(memories: tuple[SharedMemory, SharedMemory]) -> None:
+    assert sum(map(len, memories[0].pack_call(False, None, (bytes(200_000),)))) < 32

@@ -64,14 +64,18 @@ class Channel:
                 held += (read, write)
                 pipes.append((read, write))
             (out, out_end), (err, err_end), (status, status_end) = pipes
-            files = (theirs.fileno(), out_end.fileno(), err_end.fileno(), status_end.fileno())
+            held.append(shared := frames.shared_file())
+            #: Where large messages and answers stand.
+            self.shared = frames.SharedMemory(shared.fileno())
+            ends = (theirs, shared, out_end, err_end, status_end)
+            connection, memory, stdout, stderr, ending = (end.fileno() for end in ends)
             self._server = fork_server(environment)  # which lives as long as this
-            self._server.make_worker(Request(fresh, str(folder), files))
+            self._server.make_worker(Request(fresh, str(folder), (connection, memory, stdout, stderr, ending)))
         except OSError as problem:
             for one in held:
                 one.close()
             raise WorkerError(f"no worker process can be started: {problem.strerror or problem}") from problem
-        for end in (theirs, out_end, err_end, status_end):
+        for end in ends:
             end.close()
         self._status_pipe = status
         self._streams = StreamReader(journal, out, err)

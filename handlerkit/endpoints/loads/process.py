@@ -189,11 +189,11 @@ class WorkerProcess:
         begun = time.perf_counter()
         seconds, slow = self._spec.response_timeout, too_slow(self._spec.response_timeout)
         until = time.monotonic() + seconds
-        named = (envelope or "").encode()
         try:
             if self._unasked:
                 raise WorkerDied(stale())
-            self._channel.send(frames.CALL, (bytes((measures_memory, len(named))), named, *message), seconds + 1)
+            shared = self._channel.shared
+            self._channel.send(frames.CALL, shared.pack_call(measures_memory, envelope, message), seconds + 1)
             while (frame := self._channel.receive(until, slow)).kind != frames.ANSWER:
                 if frame.kind == frames.PIECE:
                     (elapsed,) = frames.SECONDS.unpack_from(frame.payload)
@@ -201,7 +201,7 @@ class WorkerProcess:
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
-            plain, answer = frames.read_answer(frame.payload)
+            plain, answer = shared.read_answer(frame.payload)
             outcome.called = Called.of(plain)
             self._holds_much = outcome.called.holds_much
             outcome.death = outcome.called.death
