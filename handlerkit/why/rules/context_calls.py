@@ -2,10 +2,113 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.why import source_search
+from handlerkit.why import live_values, source_search
 from handlerkit.why.evidence import NOTHING, Attempt, Evidence, RecordedCall, Rule
+
+#: What TorchServe gives a handler beside its rows, by the names of their classes, and what they have for handlers.
+_GIVEN = {
+    "Context": (
+        "system_properties", "manifest", "model_name", "model_yaml_config", "metrics", "request_ids",
+        "request_processor", "get_request_id", "get_request_header", "get_all_request_header", "get_sequence_id",
+        "set_response_content_type", "set_response_header", "set_response_status", "set_all_response_status",
+        "get_response_content_type", "get_response_headers", "get_response_status",
+    ),
+    "RequestProcessor": ("get_request_property", "get_request_properties", "add_response_property", "report_status"),
+    "MetricsCacheYamlImpl": (
+        "add_counter", "add_time", "add_size", "add_percent", "add_error", "add_metric", "get_metric",
+    ),
+}  # fmt: skip
+#: What it has not, and where that is.
+_ELSEWHERE = {
+    "model": "super().initialize(context) loads the model, as self.model; an own initialize loads it from "
+    'context.system_properties["model_dir"].',
+    "model_dir": 'It is in context.system_properties["model_dir"].',
+    "gpu_id": 'It is in context.system_properties["gpu_id"], None on a CPU.',
+    "batch_size": 'It is in context.system_properties["batch_size"]; the batch at hand holds len(data) requests.',
+    "device": 'torch.device(f"cuda:{gpu_id}"), of context.system_properties["gpu_id"], or "cpu" where that is None.',
+    "data": "The rows of the batch are the argument data.",
+    "body": "The rows of the batch are the argument data: row.get('body').",
+    "config": "model-config.yaml is context.model_yaml_config.",
+    "headers": "context.get_all_request_header(index) has the headers of one request.",
+}
+_PROPERTIES = ("model_dir", "gpu_id", "batch_size", "server_name", "server_version", "limit_max_image_pixels")
+_PROPERTY = re.compile(r"""system_properties(?:\.get\(\s*|\[)["'](\w+)["']""")
+
+
+def no_such_attribute(evidence: Evidence) -> Finding | None:
+    """An attribute or method of the context, or of what is in it, that no TorchServe has."""
+    found = re.match(r"'(\w+)' object has no attribute '(\w+)'", evidence.text)
+    if not isinstance(evidence.error, AttributeError) or found is None:
+        return None
+    kind, name = found.groups()
+    if kind in ("dict", "method") and evidence.frame is not None:
+        source = evidence.frame.source
+        if kind == "dict" and f"system_properties.{name}" in source:
+            message = f"context.system_properties is a dict, and {name!r} is read as an attribute of it."
+            return _of_context(evidence, message, f'Write context.system_properties["{name}"].')
+        return None
+    if kind not in _GIVEN:
+        return None
+    what = {"Context": "The context", "RequestProcessor": "context.request_processor[index]"}.get(
+        kind, "context.metrics"
+    )
+    message = f"{what} has no {name}: TorchServe knows no attribute or method of that name."
+    near = difflib.get_close_matches(name, _GIVEN[kind], 1, 0.7)
+    fix = _ELSEWHERE.get(name.removeprefix("get_"), "") if kind == "Context" else ""
+    fix = fix or (f"It may be {near[0]} that is meant." if near else f"It has {', '.join(_GIVEN[kind][:8])}.")
+    return _of_context(evidence, message, fix)
+
+
+def no_such_property(evidence: Evidence) -> Finding | None:
+    """context.system_properties.get("model"), which is None, and where that None is used; or the KeyError."""
+    if evidence.frame is None:
+        return None
+    source = ""
+    if isinstance(evidence.error, KeyError) and evidence.error.args:
+        source = evidence.frame.source
+    elif "NoneType" in evidence.text:
+        missing = live_values.none_on_line(evidence)
+        source = source_search.assigned(evidence, missing.source) if missing is not None else ""
+        source = source or evidence.frame.source
+    unknown = [name for name in _PROPERTY.findall(source) if name not in _PROPERTIES]
+    if not unknown or (isinstance(evidence.error, KeyError) and evidence.error.args[0] not in unknown):
+        return None
+    name = unknown[0]
+    gives = "" if isinstance(evidence.error, KeyError) else ", so .get gives None"
+    message = f"context.system_properties has no {name!r}{gives}: it holds {', '.join(_PROPERTIES[:5])}."
+    fix = _ELSEWHERE.get(name, "Settings of your own belong into model-config.yaml: context.model_yaml_config.")
+    return _of_context(evidence, message, fix)
+
+
+def no_context(evidence: Evidence) -> Finding | None:
+    """self.context, which BaseHandler.handle sets, in a handler that has a handle of its own, or while it loads."""
+    frame = evidence.frame
+    if frame is None or "NoneType" not in evidence.text or "self.context" not in frame.source:
+        return None
+    missing = live_values.none_on_line(evidence)
+    if missing is not None and missing.source != "self.context":
+        return None
+    if missing is None and not re.search(r"self\.context\s*[.\[]", frame.source):
+        return None
+    if evidence.attempt.loading:
+        message = "self.context is None while the handler loads: BaseHandler.handle sets it, with the first request."
+        return _of_context(evidence, message, "Use the argument of initialize: context.system_properties.")
+    message = "self.context is None: BaseHandler.handle sets it, and this handler has a handle of its own."
+    fix = "Begin handle with: self.context = context; or use its argument context."
+    return _of_context(evidence, message, fix)
+
+
+def _of_context(evidence: Evidence, message: str, fix: str) -> Finding:
+    return Finding("context", message, evidence.where, evidence.effect, fix)
+
+
+#: Asked if a load or a call failed.
+RULES: tuple[Rule, ...] = (no_such_attribute, no_such_property, no_context)
 
 
 def may_warn(attempt: Attempt) -> bool:

@@ -11,6 +11,7 @@ from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import LOAD, Evidence, Rule
+from handlerkit.why.rules import context_calls
 from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, missing_variable, signature
 from handlerkit.why.rules.config_file import not_yaml
 from handlerkit.why.rules.input_mismatch import missing_file
@@ -189,5 +190,5 @@ def any_exception(evidence: Evidence) -> Finding | None:
 RULES: tuple[Rule, ...] = (
     died, config_file, shadowed, class_count, missing_import, missing_variable, syntax, no_method, entry_point, labels,
     model_class, weights, signature, none_at_load, missing_name, missing_file,
-    not_enough_memory, attribute_not_set, any_exception,
+    not_enough_memory, *context_calls.RULES, attribute_not_set, any_exception,
 )  # fmt: skip
