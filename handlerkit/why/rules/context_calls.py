@@ -52,15 +52,18 @@ def no_such_attribute(evidence: Evidence) -> Finding | None:
             message = f"context.system_properties is a dict, and {name!r} is read as an attribute of it."
             return _of_context(evidence, message, f'Write context.system_properties["{name}"].')
         return None
-    if kind not in _GIVEN:
+    its = getattr(evidence.error, "obj", None)
+    if kind not in _GIVEN or (its is not None and not type(its).__module__.startswith("ts.")):
         return None
     what = {"Context": "The context", "RequestProcessor": "context.request_processor[index]"}.get(
         kind, "context.metrics"
     )
     message = f"{what} has no {name}: TorchServe knows no attribute or method of that name."
-    near = difflib.get_close_matches(name, _GIVEN[kind], 1, 0.7)
-    fix = _ELSEWHERE.get(name.removeprefix("get_"), "") if kind == "Context" else ""
-    fix = fix or (f"It may be {near[0]} that is meant." if near else f"It has {', '.join(_GIVEN[kind][:8])}.")
+    near = [known for known in _GIVEN[kind] if set(name.split("_")) <= set(known.split("_"))]
+    near = near or difflib.get_close_matches(name, _GIVEN[kind], 1, 0.8)
+    plain = name.removeprefix("get_").removeprefix("request_")
+    fix = _ELSEWHERE.get(plain, "") if kind == "Context" else ""
+    fix = fix or (f"Did you mean {near[0]}?" if near else f"It has {', '.join(_GIVEN[kind][-8:])}.")
     return _of_context(evidence, message, fix)
 
 

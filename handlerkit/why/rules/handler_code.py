@@ -15,6 +15,7 @@ from pathlib import Path
 
 from handlerkit.messages import Finding, Headers
 from handlerkit.serving import torchserve_facts as facts
+from handlerkit.serving.wire import Prediction
 from handlerkit.why import source_search
 from handlerkit.why.evidence import NOTHING, Attempt, Evidence, Rule
 from handlerkit.why.source_search import Function
@@ -47,7 +48,8 @@ def may_warn(attempt: Attempt) -> bool:
     if answer is None or answer.code != 200 or not answer.predictions:
         return False
     rows = answer.predictions
-    if len(rows) > 1 and rows[0].content_type and not rows[1].content_type and "content_type_of_row_0" not in told:
+    typed = rows[0].content_type or rows[0].headers
+    if len(rows) > 1 and typed and not rows[1].content_type and "content_type_of_row_0" not in told:
         return True
     if not rows[0].content_type and "untyped_json" not in told:
         for request in attempt.requests:
@@ -76,19 +78,22 @@ def content_type_of_row_0(evidence: Evidence) -> Finding | None:
     """context.set_response_content_type(0, ...) in a handler that gets several rows."""
     answer = evidence.attempt.answer
     rows = answer.predictions if answer is not None else ()
-    if len(rows) < 2 or not rows[0].content_type or any(row.content_type or row.status != 200 for row in rows[1:]):
+    kind = _content_type(rows[0]) if len(rows) > 1 else ""
+    if not kind or any(_content_type(row) or row.status != 200 for row in rows[1:]):
         return None
     where = source_search.find(evidence, r"set_response_content_type\(\s*(idx\s*=\s*)?0\s*,") or source_search.find(
-        evidence, r"""set_response_header\(\s*(idx\s*=\s*)?0\s*,\s*["']content-type"""
+        evidence, r"""(?i)set_response_header\(\s*(idx\s*=\s*)?0\s*,\s*["']content-type"""
     )
     if not where:
         return None
-    message = (
-        f"The content type {rows[0].content_type} was set for request 1 alone: the other {len(rows) - 1} of the batch "
-        "got none."
-    )
+    message = f"The content type {kind} was set for request 1 alone: the other {len(rows) - 1} of the batch got none."
     fix = "Set it for each row: for index in range(len(data)): context.set_response_content_type(index, ...)."
     return Finding("content_type_of_row_0", message, where, NOTHING, fix, "warning")
+
+
+def _content_type(row: Prediction) -> str:
+    """The content type that the handler set, in either way."""
+    return row.content_type or next((value for name, value in row.headers if name.lower() == "content-type"), "")
 
 
 def untyped_json(evidence: Evidence) -> Finding | None:
@@ -97,7 +102,7 @@ def untyped_json(evidence: Evidence) -> Finding | None:
     if answer is None or answer.code != 200 or evidence.attempt.intermediate:
         return None
     for request, row in zip(evidence.attempt.requests, answer.predictions, strict=False):
-        if not _accepts_json(request.headers) or row.content_type or row.status != 200 or not _is_json(row.body):
+        if not _accepts_json(request.headers) or _content_type(row) or row.status != 200 or not _is_json(row.body):
             continue
         message = (
             "The client asked for application/json (its Accept header) and gets JSON without a Content-Type: "

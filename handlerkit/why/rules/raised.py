@@ -203,6 +203,9 @@ def no_mapping(evidence: Evidence) -> Finding | None:
     return Finding("no_mapping", message, evidence.where, FAILED, fix)
 
 
+_HEADER = r"""get_request_header\(\s*\w+\s*,\s*["']([\w-]+)["']\s*\)"""
+
+
 def none_value(evidence: Evidence) -> Finding | None:
     if not isinstance(evidence.error, AttributeError | TypeError) or "NoneType" not in evidence.text:
         return None
@@ -218,8 +221,13 @@ def none_value(evidence: Evidence) -> Finding | None:
     if (missing := live_values.none_on_line(evidence)) is not None:
         message = f"{missing.source} is None here ({evidence.text})."
         given = source_search.assigned(evidence, missing.source)
+        if "get_request_header(" in given:
+            message = f"{missing.source} is None: the request has no such header ({evidence.text})."
         fix = f"It gets its value in {given}." if given else "row.get gives None for a field that was not sent."
         return Finding("none_value", message, evidence.where, FAILED, fix)
+    if evidence.frame is not None and (header := re.search(_HEADER, evidence.frame.source)) is not None:
+        message = f"The request has no header {header[1]!r}, so get_request_header gives None ({evidence.text})."
+        return Finding("none_value", message, evidence.where, FAILED, f"Send {header[1]}, or take a default: ... or 5.")
     message = f"A value is None where one was expected ({evidence.text})."
     fix = "Check what the line before returns; row.get gives None for a field that was not sent."
     return Finding("none_value", message, evidence.where, FAILED, fix)

@@ -25,6 +25,7 @@ _FILES = {
 _RIFF = {b"WAVE": "a WAV file", b"WEBP": "a WebP image"}
 _IMAGES = ("a PNG image", "a JPEG image", "a GIF image", "a BMP image", "a WebP image")
 _GOT = r"not '?(dict|list|str|int|float|bool)'?$|'(str|dict|list|int|float)' object has no attribute '(?:decode|read)'"
+_NO_NUMBER = "could not convert string to|invalid literal for"
 _JSON = "application/json"
 
 
@@ -112,6 +113,8 @@ def other_services_form(evidence: Evidence) -> Finding | None:
         body = value.value
         if type(body) is not dict or len(value.path) != 1:
             continue
+        if isinstance(error, KeyError) and error.args and _lacks(body, error.args[0]):
+            return None  # `json_value` names the key
         if isinstance(body.get("instances"), list):
             key, names = "instances", "json (or kserve)"
         elif isinstance(tensors := body.get("inputs"), list) and all(
@@ -171,7 +174,7 @@ def _already(evidence: Evidence, name: str, value: Any, typed: str) -> Finding:
         part = f"{name}.partition(',')[2]" if holds.startswith("a data") else name
         fix = f"It is base64: base64.b64decode({part})."
     elif isinstance(value, str) and call == "BytesIO":
-        fix = f"Use io.StringIO({name})."
+        fix = f"Use io.StringIO({name}), or io.BytesIO({name}.encode()) for a reader of bytes."
     elif isinstance(value, str) and call in ("b64encode", "frombuffer", "memoryview", "fromstring"):
         fix = f"Give it bytes: {name}.encode(); or send it without that Content-Type, and it comes as bytes."
     else:
@@ -187,9 +190,13 @@ def bytes_for_text(evidence: Evidence) -> Finding | None:
         return None
     if not re.search(r"byte|\bstr\b|string|malformed node", evidence.text):
         return None
-    if re.search(r"has no attribute '(read|seek|tell)'|multiple of element size|base64", evidence.text):
+    if re.search(r"has no attribute '(read|seek|tell)'|multiple of element size|base64|" + _NO_NUMBER, evidence.text):
         return None
-    for value in _handed(evidence):
+    handed = _handed(evidence)
+    if "bytearray" in evidence.text and not any(isinstance(one.value, bytes | bytearray) for one in handed):
+        asked = {key for keys, _ in source_search.row_choices(evidence) for key in keys}  # something was made of it
+        handed = [one for one in live_values.in_rows(evidence) if one.path[0] in asked]
+    for value in handed:
         if not isinstance(value.value, bytes | bytearray) or (holds := _kind_of(value.value)) == "":
             continue
         field = value.parameter(evidence)
@@ -318,6 +325,8 @@ def json_value(evidence: Evidence) -> Finding | None:
     if isinstance(evidence.error, KeyError):
         key = evidence.error.args[0] if evidence.error.args else None
         return next((_no_key(evidence, one, key) for one in values if _lacks(one.value, key)), None)
+    if re.search(_NO_NUMBER, evidence.text):
+        return _no_number(evidence)
     for value in values:
         if found := _unfit(evidence, value):
             message, fix = found
@@ -327,6 +336,16 @@ def json_value(evidence: Evidence) -> Finding | None:
 
 def _lacks(value: Any, key: object) -> bool:
     return type(value) is dict and isinstance(key, str) and key not in value
+
+
+def _no_number(evidence: Evidence) -> Finding | None:
+    for one in live_values.sent(evidence):
+        if isinstance(one.value, str | bytes | bytearray):
+            text = one.value if isinstance(one.value, str) else one.value.decode("utf-8", "replace")
+            message = f"{one.name} is {text[:40]!r}{'…' * (len(text) > 40)}, which is not a number."
+            fix = "Send a number; several of them as a JSON list." if "," in text else "Send a number."
+            return Finding("json_value", message, evidence.where, FAILED, fix)
+    return None
 
 
 def _no_key(evidence: Evidence, value: Value, key: object) -> Finding:
@@ -369,6 +388,8 @@ def _unfit(evidence: Evidence, value: Value) -> tuple[str, str] | None:
         field = value.parameter(evidence)
         typed = field.content_type if field is not None else ""
         is_what, fix = f"text ({typed})", "Send what the handler expects, or convert it."
+        if re.search(r"attribute '(get|items|keys|values)'|indices must be", text):
+            fix = f"Send a JSON object (Content-Type: {_JSON}), or read the text as it is."
         if _kind_of(value.value) == "JSON":
             is_what = f"JSON that came as text ({typed})"
             fix = f"Send Content-Type: {_JSON}, or read json.loads({value.name})."

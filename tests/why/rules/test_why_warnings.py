@@ -422,6 +422,15 @@ WARNINGS = [
         worker={"batch_size": 2},
     ),
     Case(
+        "content_type_of_row_0",
+        "content_type_of_row_0",
+        body("context.set_response_header(0, 'Content-Type', 'text/html'); return ['<p>'] * len(data)"),
+        "text/html was set for request 1 alone: the other 1",
+        "h.py, line 4",
+        request=(Request.json(1), Request.json(2)),
+        worker={"batch_size": 2},
+    ),
+    Case(
         "untyped_json",
         "untyped_json",
         body("return [{'label': 'cat'}] * len(data)"),
