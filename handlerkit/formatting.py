@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MAX_TEXT = 4096
@@ -93,6 +93,11 @@ def file_name(path: str) -> str:
 def counted(words: Mapping[str, int]) -> str:
     """`3 × 200, 1 × 503 Prediction failed`."""
     return ", ".join(f"{count} × {word}" for word, count in words.items())
+
+
+def tally(verdicts: Sequence[str]) -> str:
+    """`2 identical, 1 different`, in the order they first occur."""
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
 
 
 def pixels(count: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from handlerkit import envelope
 from handlerkit.errors import RequestError
-from handlerkit.formatting import byte_size
+from handlerkit.formatting import byte_size, tally
 from handlerkit.messages import Endpoint, Request, Response, Run, describe_response
 from handlerkit.messages.run import MODEL_DIR
 from handlerkit.serving import torchserve_facts as facts
@@ -75,7 +75,7 @@ class Report:
 
     def __repr__(self) -> str:
         stands_in = f"; {self.environment.stands_in}" if self.environment and self.environment.stands_in else ""
-        return f"<Report {self.place}: {_counted([row.verdict for row in self.rows])}{stands_in}>"
+        return f"<Report {self.place}: {tally([row.verdict for row in self.rows])}{stands_in}>"
 
 
 def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: float = 0) -> Report:
@@ -143,7 +143,7 @@ class Envelopes:
         return [sample.answers[name].verdict for sample in self.samples for name in envelope.ENVELOPES]
 
     def __repr__(self) -> str:
-        return f"<Envelopes {self.model}: {_counted(self.verdicts)}>"
+        return f"<Envelopes {self.model}: {tally(self.verdicts)}>"
 
 
 def compare_envelopes(
@@ -311,10 +311,6 @@ def _compare(label: str, ours: Response, theirs: Response, tolerance: _Tolerance
     volatile += tolerance.met
     verdict: Verdict = "different" if found else "equal" if volatile else "identical"
     return ComparedResponse(label, verdict, tuple(found[:_MOST]), tuple(volatile))
-
-
-def _counted(verdicts: Sequence[str]) -> str:
-    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
 
 
 def _without_id(response: Response) -> bytes:

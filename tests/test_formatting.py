@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from handlerkit.formatting import byte_size, duration, plain, visible
+from handlerkit.formatting import byte_size, duration, plain, tally, visible
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,7 @@ def test_durations(seconds: float, said: str) -> None:
 def test_sizes() -> None:
     counts = (0, 89, 12_400, 999_960, 6_553_500)
     assert [byte_size(count) for count in counts] == ["0 B", "89 B", "12.4 KB", "1 MB", "6.6 MB"]
+
+
+def test_verdicts_are_tallied_in_their_order() -> None:
+    assert tally(["same", "failed", "same"]) == "2 same, 1 failed"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -110,7 +108,10 @@ def start(case: Case, folder: Path, *, in_process: bool = False) -> Worker:
     asked = {
         name: config["register_params"].get(name) for name in ("batch_size", "max_batch_delay", "response_timeout")
     }
-    return Worker(model_of(case, folder), config["server_properties"], **asked, in_process=in_process)
+    environment = config.get("environment")
+    return Worker(
+        model_of(case, folder), config["server_properties"], **asked, environment=environment, in_process=in_process
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -126,8 +127,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     def worker(case: Case) -> Worker:
         key = json.dumps([case["model"], case["handler_source"], case["config"]], sort_keys=True)
         if key not in known:
-            with patch.dict(os.environ, case["config"].get("environment", {})):
-                known[key] = start(case, tmp_path_factory.mktemp("golden"))
+            known[key] = start(case, tmp_path_factory.mktemp("golden"))
         return known[key]
 
     yield worker
@@ -143,8 +143,7 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     def context(case: Case) -> Any:
         key = json.dumps([case["model"], case["handler_source"], case["config"]], sort_keys=True)
         if key not in known:
-            with patch.dict(os.environ, case["config"].get("environment", {})):
-                known[key] = start(case, tmp_path_factory.mktemp("context"), in_process=True)
+            known[key] = start(case, tmp_path_factory.mktemp("context"), in_process=True)
         loaded = known[key]._loaded
         assert isinstance(loaded, InProcess)
         return loaded._handler._service.context

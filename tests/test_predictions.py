@@ -37,16 +37,20 @@ def classes(answer: object, **kwargs: object) -> Classifications:
 
 
 def test_the_object_detector_s_answer():
-    found = boxes([{"coin": [1, 2, 3, 4], "score": 0.5}, {"7": [5.5, 6, 7, 8], "score": 1}], labels={"7": "ring"})
+    found = boxes([{"coin": [1, 2, 3, 4], "score": 0.5}, {"7": [5.5, 6, 7, 8], "score": 1}])
     assert found.boxes.tolist() == [[1, 2, 3, 4], [5.5, 6, 7, 8]]
     assert found.boxes.dtype == np.float32
-    assert found.labels == ["coin", "ring"]
+    assert found.labels == ["coin", "7"]
     assert found.scores.tolist() == [0.5, 1.0]
 
 
 def test_torchvision_s_columns_with_indexes_for_labels():
-    found = boxes({"boxes": [[0, 0, 9, 9]], "labels": [3], "scores": [0.25]}, labels={"3": "coin"}, image_size=(20, 10))
-    assert (found.labels, found.scores.tolist(), found.image_size) == (["coin"], [0.25], (20, 10))
+    found = boxes({"boxes": [[0, 0, 9, 9]], "labels": [3.0], "scores": [0.25]}, image_size=(20, 10))
+    assert (found.labels, found.scores.tolist(), found.image_size) == (["3"], [0.25], (20, 10))
+
+
+def test_columns_may_call_their_boxes_bboxes():
+    assert boxes({"bboxes": [[0, 0, 9, 9]], "labels": ["coin"], "scores": [0.25]}).labels == ["coin"]
 
 
 def test_no_boxes_are_detections_too():
@@ -60,14 +64,64 @@ def test_no_boxes_are_detections_too():
         {"box": [1, 2, 3, 5], "label": "coin", "score": 0.5},
         {"bbox": [1, 2, 3, 5], "class": "coin", "confidence": 0.5},
         {"box": {"xmin": 1, "ymin": 2, "xmax": 3, "ymax": 5}, "label": "coin", "score": 0.5},
-        {"bbox": [1, 2, 2, 3], "category_id": 4, "score": 0.5},
+        {"bbox": [1, 2, 2, 3], "category_id": 4, "category_name": "x", "label": "coin", "score": 0.5},
+        {"xmin": 1, "ymin": 2, "xmax": 3, "ymax": 5, "confidence": 0.5, "class": 0, "name": "coin"},
+        {"name": "coin", "class": 0, "confidence": 0.5, "box": {"x1": 1, "y1": 2, "x2": 3, "y2": 5}},
+        {"BoundingBox": {"Left": 1, "Top": 2, "Width": 2, "Height": 3}, "Name": "coin", "Confidence": 0.5},
+        {"bounding_box": {"x_center": 2, "y_center": 3.5, "width": 2, "height": 3}, "label": "coin", "score": 0.5},
+        {"x": 2, "y": 3.5, "width": 2, "height": 3, "confidence": 0.5, "class": "coin", "class_id": 0},
+        {"x": 1, "y": 2, "w": 2, "h": 3, "score": 0.5, "label": "coin"},
+        {"polygon": [[1, 2], [3, 2], [3, 5]], "label": "coin", "score": 0.5},
+        {"points": [{"x": 1, "y": 2}, {"x": 3, "y": 4}, {"x": 2, "y": 5}], "label": "coin", "score": 0.5},
+        {"segments": {"x": [1, 3, 2], "y": [2, 3, 5]}, "name": "coin", "class": 0, "confidence": 0.5},
+        {"box": [[1, 2], [3, 2], [3, 5], [1, 5]], "label": "coin", "score": 0.5},
+        {"segmentation": [[1, 2, 3, 2, 3, 5]], "label": "coin", "score": 0.5},
     ],
-    ids=["box", "bbox", "corners", "coco"],
+    ids=[
+        *("box", "bbox", "corners", "coco", "yolov5", "ultralytics", "left and top", "center", "roboflow", "x and y"),
+        *("polygon", "points", "segments", "quadrilateral", "coco's polygon"),
+    ],
 )
 def test_rows_of_boxes(row):
-    found = boxes([row], labels={"4": "coin"})
+    found = boxes([row])
     assert found.boxes.tolist() == [[1, 2, 3, 5]]
     assert (found.labels, found.scores.tolist()) == (["coin"], [0.5])
+    assert Classifications.read([row]) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "size", "box"),
+    [
+        ({"x": 5, "y": 5, "width": 20, "height": 20, "confidence": 1, "class": "a"}, (100, 100), [5, 5, 25, 25]),
+        ({"x": 90, "y": 90, "width": 20, "height": 20}, (100, 100), [80, 80, 100, 100]),
+        ({"x": 0.9, "y": 0.9, "width": 0.2, "height": 0.2}, None, [0.8, 0.8, 1, 1]),
+    ],
+    ids=["a center would lie outside", "a corner would lie outside", "fractions"],
+)
+def test_what_fits_the_picture_tells_a_corner_from_a_center(row, size, box):
+    assert boxes([row], image_size=size).boxes[0] == pytest.approx(box)
+
+
+def test_what_is_assumed_of_x_and_y_is_told():
+    row = {"x": 30, "y": 30, "width": 20, "height": 20}
+    assert boxes([row]).assumed == "x and y are read as the boxes' upper left corners"
+    assert boxes([{**row, "class": "a", "confidence": 0.5}]).assumed == "x and y are read as the boxes' centers"
+    assert boxes([{"box": [1, 2, 3, 4]}]).assumed == ""
+
+
+def test_roboflow_s_answer_with_its_words_about_the_rows():
+    rows = [{"x": 2, "y": 3.5, "width": 2, "height": 3, "confidence": 0.5, "class": "coin", "class_id": 1}]
+    found = boxes({"time": 0.1, "image": {"width": 640, "height": 480}, "predictions": rows})
+    assert (found.boxes.tolist(), found.labels) == ([[1, 2, 3, 5]], ["coin"])
+
+
+def test_coco_s_categories_name_its_annotations():
+    answer = {
+        "images": [{"id": 1}],
+        "annotations": [{"id": 1, "image_id": 1, "bbox": [1, 2, 2, 3], "category_id": 4}],
+        "categories": [{"id": 4, "name": "coin"}],
+    }
+    assert (boxes(answer).boxes.tolist(), boxes(answer).labels) == ([[1, 2, 3, 5]], ["coin"])
 
 
 def test_an_envelope_s_wrapper_is_seen_through():
@@ -102,10 +156,10 @@ def test_what_is_not_boxes(answer):
 
 
 def test_the_image_segmenter_s_recorded_answer():
-    found = classmap(recorded("seg_png"), labels={"2": "coin"})
+    found = classmap(recorded("seg_png"))
     assert found.classes.dtype == np.uint8
     assert found.classes.shape[0] > 1
-    assert (np.unique(found.classes).tolist(), found.name(2), found.name(1)) == ([2], "coin", "class 1")
+    assert (np.unique(found.classes).tolist(), found.name(2), found.name(1)) == ([2], "class 2", "class 1")
 
 
 def test_rows_of_class_indexes():
@@ -165,8 +219,8 @@ def test_the_image_classifier_s_recorded_answer():
     assert found.probabilities[0] == pytest.approx(0.427, abs=0.001)
 
 
-def test_indexes_get_their_names():
-    assert classes(recorded("ic_no_mapping"), labels={"3": "coin"}).names[:2] == ("coin", "5")
+def test_indexes_stay_what_the_answer_names():
+    assert classes(recorded("ic_no_mapping"), labels={"3": "coin"}).names[:2] == ("3", "5")
 
 
 @pytest.mark.parametrize(
@@ -175,11 +229,34 @@ def test_indexes_get_their_names():
         [{"label": "a", "score": 0.75}, {"label": "b", "score": 0.25}],
         {"labels": ["a", "b"], "scores": [0.75, 0.25]},
         {"predictions": [{"a": 0.75, "b": 0.25}]},
-        [0.75, 0.25],
+        {
+            "time": 0.1,
+            "predictions": [{"class": "a", "class_id": 0, "confidence": 0.75}, {"class": "b", "score": 0.25}],
+        },
     ],
 )
 def test_classes_in_other_shapes(answer):
-    assert classes(answer, labels={"0": "a", "1": "b"}) == Classifications(("a", "b"), (0.75, 0.25))
+    assert classes(answer) == Classifications(("a", "b"), (0.75, 0.25))
+
+
+def test_a_softmax_s_row_is_named_by_index():
+    assert classes([0.75, 0.25]) == Classifications(("0", "1"), (0.75, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("answer", "labels"),
+    [
+        ({"dog": 0.5}, {"1": "dog"}),
+        ({"1": 0.5}, {"1": "dog"}),
+        ({"dog": 0.9, "pet": 0.8}, {"1": "dog", "2": "pet"}),
+        ({"281": 0.5, "282": 0.2}, None),
+        ({"a": 0.3, "b": 0.2, "c": 0.1, "d": 0.05, "e": 0.01}, None),
+        ({"a": 0.304, "b": 0.7}, None),
+    ],
+    ids=["a label", "its index", "not exclusive", "indexes in order", "the five most likely", "rounded"],
+)
+def test_names_and_numbers_are_classes_with_evidence(answer, labels):
+    assert classes(answer, labels=labels).names == tuple(answer)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +266,16 @@ def test_classes_in_other_shapes(answer):
         {"a": 1.5},
         {"a": -0.5},
         {"precision": 0.9, "recall": 0.8},
+        {"lat": 0.2, "lon": 0.7},
+        {"n": 1},
+        {"n": 1.0},
+        {"cats": 1, "dogs": 0},
+        {"a": 0.01, "b": 0.05, "c": 0.1, "d": 0.2, "e": 0.3},
+        [1, 0],
+        {"name": "Ann", "score": 0.5},
+        [{"label": "a", "score": 0.5, "age": 3}],
+        {"labels": ["a"], "scores": [0.5], "boxes": [[1, 2, 3, 4]]},
+        {"labels": ["a"], "scores": [0.5], "polygons": [[[1, 2], [3, 4], [5, 6]]]},
         {"a": float("nan")},
         {"a": True},
         [0.1, 0.2],

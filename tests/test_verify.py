@@ -64,7 +64,7 @@ def test_report_names_python_torch_and_target(placed: Report) -> None:
     place = "the other, Python 3.10.13, torch 2.4.0, target image.txt"
     assert repr(placed).startswith(f"<Report {place}: 1 identical; Python 3.10.13 stands in")
     shown = bundle(placed)
-    assert shown["text/plain"].splitlines()[0] == f"verified on {place}: 1 × identical"
+    assert shown["text/plain"].splitlines()[0] == f"verified on {place}: 1 identical"
     assert f"verified on {place}" in shown["text/html"]
 
 
@@ -399,7 +399,7 @@ def test_payload_that_an_envelope_cannot_carry(in_each) -> None:
 def test_bytes_against_text(in_each) -> None:
     answers = in_each(ECHOES, Request(body=b"\x89PNG\xff")).samples[0].answers
     assert (answers["body"].verdict, answers["json"].verdict) == ("same", "failed")
-    assert answers["kserve"].why == 'answer: 5 bytes without an envelope, "iVBOR/8=" in this one.'
+    assert answers["kserve"].why == 'answer: 5 B without an envelope, "iVBOR/8=" in this one.'
 
 
 def test_batch_is_sent_together(in_each) -> None:

@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 bin=.venv/bin
 pytest="$bin/python -m pytest"
 [ -t 1 ] && pytest+=" --color=yes"
+# two at a time, for most of them wait for processes more than they compute; those of a file stay together
+two_at_a_time="-n 2 --dist loadfile"
 export PYTHONUNBUFFERED=1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -46,17 +48,18 @@ check_stages() {
 
 test_stages() {
     check_stages
-    stage "unit tests, and what is in the wheel" $pytest -m "not server and not browser and not target"
-    stage "tests on a real TorchServe and in a browser" $pytest -m "(server or browser) and not target"
+    stage "unit tests, and what is in the wheel" $pytest $two_at_a_time -m "not server and not browser and not target"
+    stage "tests on a real TorchServe" $pytest $two_at_a_time -m "server and not browser and not target"
+    stage "tests in a browser" $pytest -m "browser and not target"
     if [ "${TARGETS:-1}" = 0 ]; then
         left_out "tests on the official image's packages (TARGETS=0)"
     else
         stage "the official image's packages (5 GB, once)" $bin/handlerkit targets --build torchserve-0.12.0-cpu
-        stage "tests on the official image's packages" $pytest -m target
+        stage "tests on the official image's packages" $pytest $two_at_a_time -m target
     fi
     stage "the documentation: sphinx" $bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
     stage "the notebooks against their saved outputs" \
-        $pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks/*.ipynb
+        $pytest $two_at_a_time --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks/*.ipynb
 }
 
 "$1_stages"

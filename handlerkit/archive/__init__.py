@@ -87,7 +87,7 @@ class Archive:
         target = Path(folder).expanduser() / self.name
         as_folder = self.archive_format == "no-archive"
         try:
-            members = [_member(entry, self.archive_format) for entry in self.model.entries()]
+            members = [_member(entry, self.archive_format) for entry in self.model.named_entries()]
             manifest = json.dumps(self.model.manifest(), indent=2).encode()
             check = partial(self._check_target, target, members, force)
             target.parent.mkdir(parents=True, exist_ok=True)

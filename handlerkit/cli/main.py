@@ -89,8 +89,10 @@ def _flush() -> None:
 
 
 def _fail(text: str, status: int) -> int:
+    from handlerkit.formatting import visible
+
     if sys.stderr is not None:  # closed; print would take the standard output
-        print(text, file=sys.stderr)
+        print(visible(text), file=sys.stderr)
     return status
 
 

@@ -8,18 +8,18 @@ from typing import Any
 from handlerkit import shell
 from handlerkit.envelope import ENVELOPES
 from handlerkit.errors import ConfigError
-from handlerkit.serving.config import Config, PropertyError
+from handlerkit.serving.config import Config, PropertyError, reads_environment
 
-_SET_BY_TORCHSERVE = {
-    "PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION", "TS_DECODE_INPUT_REQUEST", "TS_IPEX_ENABLE", "TS_IPEX_GPU_ENABLE",
-}  # fmt: skip
+#: TS_DECODE_INPUT_REQUEST and its like are keys of config.properties too, which enable_envvars_config lets stand here.
+_SET_BY_TORCHSERVE = {"PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION"}
 
 
 def read_config(properties: Mapping[str, Any] | None, environment: Mapping[str, str] | None = None) -> Config:
     """What these properties set, with these variables beside the shell's. Raises ConfigError for a key or an envelope
     that TorchServe does not know, and for a value of the wrong type."""
     try:
-        config = Config.read(properties, shell.environment() | dict(environment or {}))
+        reads = reads_environment(properties or {})
+        config = Config.read(properties, shell.environment() | dict(environment or {}) if reads else {})
     except PropertyError as problem:
         raise ConfigError(str(problem)) from None
     if (envelope := config.service_envelope) and envelope not in ENVELOPES:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 from handlerkit.errors import ResponseError
+from handlerkit.formatting import visible
 from handlerkit.messages.call import Call, ErrorInfo, LogLine, Metric
 from handlerkit.messages.finding import Finding
 from handlerkit.messages.request import Request
@@ -126,7 +127,7 @@ class Run:
     def __repr__(self) -> str:
         answers = ", ".join(describe_response(response) for response in self.responses[:4])
         more = ", ..." if len(self.responses) > 4 else ""
-        return f"<Run {self.model}: {answers}{more}>"
+        return visible(f"<Run {self.model}: {answers}{more}>")
 
 
 def _only(items: tuple[Item, ...], name: str) -> Item:

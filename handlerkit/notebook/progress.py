@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from handlerkit.formatting import visible
+
 #: Less than this is written before a line could be read.
 _WORTH_A_LINE = 64_000_000
 _STEPS = 10
@@ -62,4 +64,4 @@ def bytes_written(what: str) -> Iterator[Callable[[int, int], None]]:
 def _write(text: str) -> None:
     ipython = sys.modules.get("IPython")
     if ipython is not None and ipython.get_ipython() is not None:
-        print(text, end="", flush=True)
+        print(visible(text), end="", flush=True)

@@ -37,7 +37,7 @@ class Described:
         lines = [f"{self.name} {self.version}, handler {self.handler}{_for(self.target)}"]
         for option, name, size in self.files:
             lines.append(f"  {_OPTIONS.get(option, option):12} {name} ({byte_size(size)})")
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
 
 _OPTIONS = {

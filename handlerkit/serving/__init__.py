@@ -1,4 +1,6 @@
-"""HTTP to worker messages and back: what TorchServe's Java frontend does for the requests to one model.
+"""HTTP to worker messages and back: what TorchServe's Java frontend does, for endpoints and as an application.
+
+The frontend of one model, without input and output of its own:
 
 - frontend: from a request to the worker's job, and from the worker's answer to the response. http: both as plain data.
 - routes: where a path leads.
@@ -6,9 +8,21 @@
 - job_queue: how jobs become batches.
 - wire: the messages between the frontend and a worker. worker_death: answers that end the worker.
 - config: config.properties. describe_model, openapi: what describe requests and OPTIONS get. gson: the frontend's JSON.
+
+The application, on asyncio:
+
+- serve: the command, and a function for scripts.
+- listener: HTTP/1.1 for clients. asgi: the same for ASGI servers, with any_casing for their workers.
+- application: routes to models, health and metrics. metrics: what is counted, as Prometheus reads it.
+- served_model: a model's requests on their way to workers and back. live_queue: job_queue on an event loop.
+- worker: one worker, from start to start. processes, supervisor: processes that end with the app.
+
+For both:
+
 - torchserve_facts: limits, defaults, statuses and names of TorchServe that two modules need; the whole kit imports them
   from here.
 
-The folder is copied into every exported app, so it imports the standard library and itself alone (import-linter). What
-the frontend does to a request or an answer goes here; what the worker does is TorchServe's own code, which is called.
+The folder is copied into every exported app, so it imports the standard library, httptools and itself alone
+(import-linter), and runs on Python 3.9. What the frontend does to a request or an answer goes here; what the worker
+does is TorchServe's own code, which is called.
 """

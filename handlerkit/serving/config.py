@@ -84,11 +84,16 @@ def check_keys(properties: Mapping[str, Any]) -> None:
             raise PropertyError(f"TorchServe knows no config.properties key {key!r}{hint}")
 
 
+def reads_environment(properties: Mapping[str, Any]) -> bool:
+    """Whether variables of the environment override these properties."""
+    return property_text(properties.get("enable_envvars_config", False)).lower() == "true"
+
+
 def _from_environment(
     properties: Mapping[str, Any], keys: Iterable[str], environment: Mapping[str, str]
 ) -> dict[str, str]:
     """With enable_envvars_config, a variable such as TS_JOB_QUEUE_SIZE overrides the file's job_queue_size."""
-    if property_text(properties.get("enable_envvars_config", False)).lower() != "true":
+    if not reads_environment(properties):
         return {}
     return {key: environment[name] for key in keys if (name := variable(key)) in environment}
 

@@ -7,11 +7,11 @@ a JSON object, it becomes the description's customizedMetadata.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
 
 from handlerkit.serving import gson
 from handlerkit.serving.torchserve_facts import DEFAULTS
@@ -35,9 +35,31 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+class WorkerState(NamedTuple):
+    """A worker as the description has it."""
+
+    number: int
+    since: datetime
+    serves: bool
+    pid: int
+    gpu: bool
+
+    def described(self) -> dict[str, Any]:
+        """Its entry."""
+        return {
+            "id": str(self.number),
+            "startTime": f"{self.since:%Y-%m-%dT%H:%M:%S}.{self.since.microsecond // 1000:03}Z",
+            "status": "READY" if self.serves else "UNLOADING",
+            "memoryUsage": 0,
+            "pid": self.pid,
+            "gpu": self.gpu,
+            "gpuUsage": "N/A",
+        }
+
+
 @dataclass(frozen=True)
 class Registered:
-    """A registered model with one worker. Delay in milliseconds, time-outs in seconds."""
+    """A registered model. Delay in milliseconds, time-outs in seconds."""
 
     name: str
     version: str
@@ -50,14 +72,20 @@ class Registered:
     settings: Mapping[str, Any]
     gpu: bool
     since: datetime
+    min_workers: int = 1
+    max_workers: int = 1
 
     @classmethod
     def now(cls, **facts: Any) -> Registered:
         """A model that is registered now; `facts` are the other fields."""
-        return cls(since=datetime.now(UTC), **facts)
+        return cls(since=datetime.now(timezone.utc), **facts)
 
-    def describe(self, answered: bytes) -> bytes:
-        """The management API's answer, with the handler's in it. Raises WorkerDied for one that Gson cannot read."""
+    def describe(self, answered: bytes, workers: Sequence[WorkerState] = (), pending: int = 0) -> bytes:
+        """The management API's answer, with the handler's in it. Raises WorkerDied for one that Gson cannot read.
+
+        Without `workers`, this process stands for the one; `pending` requests wait.
+        """
+        workers = workers or [WorkerState(9000, self.since, True, os.getpid(), self.gpu)]
         known = {key: self.settings.get(key, default) for key, default in _DEFAULTS.items()}
         known["stateful"] = bool(self.settings.get("sequenceBatching"))
         description = {
@@ -65,26 +93,16 @@ class Registered:
             "modelVersion": self.version,
             "modelUrl": f"{self.name}.mar",
             "runtime": self.runtime,
-            "minWorkers": 1,
-            "maxWorkers": 1,
+            "minWorkers": self.min_workers,
+            "maxWorkers": self.max_workers,
             "batchSize": self.batch_size,
             "maxBatchDelay": self.max_batch_delay,
             "responseTimeout": self.response_timeout,
             "startupTimeout": self.startup_timeout,
             **known,
             "loadedAtStartup": False,
-            "workers": [
-                {
-                    "id": "9000",
-                    "startTime": f"{self.since:%Y-%m-%dT%H:%M:%S}.{self.since.microsecond // 1000:03}Z",
-                    "status": "READY",
-                    "memoryUsage": 0,
-                    "pid": os.getpid(),
-                    "gpu": self.gpu,
-                    "gpuUsage": "N/A",
-                }
-            ],
-            "jobQueueStatus": {"remainingCapacity": self.job_queue_size, "pendingRequests": 0},
+            "workers": [worker.described() for worker in workers],
+            "jobQueueStatus": {"remainingCapacity": self.job_queue_size - pending, "pendingRequests": pending},
         }
         with suppress(EOFError):
             description["customizedMetadata"] = _object(gson.from_utf8(answered))

@@ -10,6 +10,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from handlerkit.serving.config import Config
 from handlerkit.serving.headers import (
     NO_CACHE,
     TOKEN,
+    as_latin_1,
     as_sent,
     content_type_of,
     cors_headers,
@@ -34,6 +36,8 @@ from handlerkit.serving.worker_death import WorkerDied, too_long, unsendable_hea
 
 #: The Host header of a request that has none, on every endpoint, so that handlers see the same one.
 HOST = "127.0.0.1:8080"
+#: The answer to a body above max_request_size; the connection stays open.
+TOO_LARGE = Response(413, "Request Entity Too Large", (("content-length", "0"),))
 _JSON = (("content-type", "application/json"),)
 
 
@@ -76,6 +80,9 @@ class Frontend:
         config: config.properties.
         sequences: whether model-config.yaml has sequenceBatching.
         describe: puts a handler's answer to a describe request into the management API's description.
+        is_only: whether the server started with this model alone, which /invocations need not name then.
+        from_wire: whether requests are as they came from the network; to others Host and Content-Length are added, as
+            HTTP clients do.
     """
 
     def __init__(
@@ -85,12 +92,16 @@ class Frontend:
         config: Config,
         sequences: bool = False,
         describe: Callable[[bytes], bytes] = bytes,
+        is_only: bool = False,
+        from_wire: bool = False,
     ) -> None:
         self.model = model
         self.version = version
         self.config = config
         self.sequences = sequences
         self._describe = describe
+        self._is_only = is_only
+        self._from_wire = from_wire
         #: What follows the handler's headers and the request's id in every answer.
         self._added: Headers = (*cors_headers(config), *NO_CACHE)
         #: Cached, since clients send the same head again and again.
@@ -131,14 +142,16 @@ class Frontend:
         if expected is not None and expected.strip().lower() != "100-continue":
             raise RejectedRequest(Response(417, "Expectation Failed", (("content-length", "0"),)))
         if size > self.config.max_request_size:
-            raise RejectedRequest(Response(413, "Request Entity Too Large", (("content-length", "0"),)))
+            raise RejectedRequest(TOO_LARGE)
         plain = target.partition("?")[0].partition("#")[0]
         route = routes.find(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
         reads_query = route.takes_query or route.describes
         values = tuple(parameters.from_query(query, plain + "?")) if reads_query else ()
         named = any(name.lower() == facts.SEQUENCE_ID for name, _ in headers)
         values = values if route.takes_query else ()  # a description's query is checked and not passed on
-        return _Head(route, _as_map(method, headers, size, route), values, content_type_of(request), named)
+        return _Head(
+            route, _as_map(method, headers, size, route, self._from_wire), values, content_type_of(request), named
+        )
 
     def _new_id(self) -> str:
         """A random UUID (RFC 9562, 5.4). uuid.uuid4 is slower: it asks the system each time."""
@@ -192,6 +205,10 @@ class Frontend:
         body = body.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # as Gson writes them
         return self._finish(status, reason_of(status), _JSON, body.encode(), request_id or self._new_id())
 
+    def control(self, status: int, content_type: str, body: bytes) -> Response:
+        """An answer of the server about itself."""
+        return self._finish(status, reason_of(status), (("content-type", content_type),), body, self._new_id())
+
     def _answer(self, received: QueuedRequest, row: Prediction) -> Response:
         self._check(row)
         head, body = row.headers, row.body
@@ -220,22 +237,31 @@ class Frontend:
             self._check(piece.predictions[row])
             if body := piece.predictions[row].body:  # an empty one is no chunk
                 chunks.append((body, piece.elapsed))
-        first = intermediate[0].predictions[row]
+        head = self._begin(received, intermediate[0], row)
+        if (head.status or 0) >= 400:
+            chunks, complete = [], False
+        sent = tuple(chunk for chunk, _ in chunks)
+        arrivals = tuple(elapsed for _, elapsed in chunks)
+        return replace(head, body=b"".join(sent), chunks=sent, complete=complete, arrivals=arrivals)
+
+    def begin(self, received: QueuedRequest, answer: WorkerResponse, row: int) -> Response:
+        """The head of a stream, from its first intermediate answer. With a status from 400 on, the head says that the
+        connection closes, and so it does. Raises WorkerDied."""
+        self._check(answer.predictions[row])
+        return as_sent(self._begin(received, answer, row), received.method)
+
+    def chunk(self, answer: WorkerResponse, row: int) -> bytes:
+        """A piece of a stream; an empty one is no chunk. Raises WorkerDied."""
+        self._check(answer.predictions[row])
+        return answer.predictions[row].body
+
+    def _begin(self, received: QueuedRequest, answer: WorkerResponse, row: int) -> Response:
+        first = answer.predictions[row]
         head = merge(first.headers, facts.STREAM_OWN_HEADERS)
         head = (*head, (facts.REQUEST_ID, received.job.request_id), *self._added_to(head))
         connection = ("connection", "keep-alive" if first.status < 400 else "close")
-        if first.status >= 400:  # the head says that the connection closes, and so it does
-            chunks, complete = [], False
-        sent = tuple(chunk for chunk, _ in chunks)
-        return Response(
-            first.status,
-            first.reason,
-            (*head, ("transfer-encoding", "chunked"), connection),
-            b"".join(sent),
-            sent,
-            complete,
-            tuple(elapsed for _, elapsed in chunks),
-        )
+        headers = (*head, ("transfer-encoding", "chunked"), connection)
+        return Response(first.status, first.reason, headers, chunks=(), complete=False)
 
     def broken(self, received: QueuedRequest, row: int, intermediate: Sequence[WorkerResponse]) -> Response:
         """A stream whose worker died half-way: the intermediate answers up to the first that cannot be written."""
@@ -284,9 +310,9 @@ class Frontend:
         model = route.model
         if model is None:
             named = [bytes(value.value).decode(errors="replace") for value in values if value.name == "model_name"]
-            if not named:
+            if not named and not self._is_only:
                 raise RouteError(400, facts.BAD_REQUEST, facts.NO_MODEL_NAME)
-            model = named[0]
+            model = named[0] if named else self.model
         if model != self.model:
             raise RouteError(404, facts.MODEL_NOT_FOUND, f"Model not found: {model}")
         if route.version is not None and route.version != self.version:
@@ -294,20 +320,20 @@ class Frontend:
             raise RouteError(404, facts.VERSION_NOT_FOUND, message)
 
 
-def _as_map(method: str, headers: Headers, size: int, route: Route) -> Headers:
+def _as_map(method: str, headers: Headers, size: int, route: Route, from_wire: bool) -> Headers:
     """The headers as the worker gets them: the last of several of one name wins, names keep their casing, values are
     read as latin-1."""
     names = {name.lower() for name, _ in headers}
-    sent = {} if "host" in names else {"Host": HOST}
+    sent = {} if from_wire or "host" in names else {"Host": HOST}
     chunked = False
     for name, value in headers:
         if name.lower() == "transfer-encoding":
             chunked = chunked or value.lower() == "chunked"
         elif name.lower() != "expect":
-            sent[name] = value.strip().encode().decode("latin-1")
+            sent[name] = as_latin_1(value)
     if "content-length" not in names:
         # HTTP clients send the length of a body; if there is none, the frontend adds its own count
-        implied = chunked or (not size and method in ("GET", "HEAD", "DELETE", "OPTIONS"))
+        implied = from_wire or chunked or (not size and method in ("GET", "HEAD", "DELETE", "OPTIONS"))
         sent["content-length" if implied else "Content-Length"] = str(size)
     sent.update(route.added)
     return tuple(sent.items())

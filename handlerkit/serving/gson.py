@@ -111,34 +111,40 @@ class _Reader:
 
     def value(self) -> Any:
         """An object, array, string, number or bare word. An element that an array leaves out, as in [,], is null."""
-        match self.next():
-            case "{":
-                self._at += 1
-                members: dict[str, Any] = {}
-                while self.next() != "}" or members:
-                    name = self._word()
-                    self._colon()
-                    members[name] = self.value()
-                    if self._ends("}"):
-                        return members
-                self._at += 1
-                return members
-            case "[":
-                self._at += 1
-                items: list[Any] = []
-                while self.next() != "]" or items:
-                    items.append(None if self.next() in (",", ";", "]") else self.value())
-                    if self._ends("]"):
-                        return items
-                self._at += 1
-                return items
-            case '"' | "'":
-                return self._word()
+        opens = self.next()
+        if opens == "{":
+            return self._object()
+        if opens == "[":
+            return self._array()
         word = self._word()
+        if opens in _QUOTED:
+            return word
         if (known := word.lower()) in _KEYWORDS:
             return _KEYWORDS[known]
         number = _NUMBER.fullmatch(word) if len(word) <= _LONGEST else None
         return Literal(word) if number and not _has_leading_zero(number[1]) else word
+
+    def _object(self) -> dict[str, Any]:
+        self._at += 1
+        members: dict[str, Any] = {}
+        while self.next() != "}" or members:
+            name = self._word()
+            self._colon()
+            members[name] = self.value()
+            if self._ends("}"):
+                return members
+        self._at += 1
+        return members
+
+    def _array(self) -> list[Any]:
+        self._at += 1
+        items: list[Any] = []
+        while self.next() != "]" or items:
+            items.append(None if self.next() in (",", ";", "]") else self.value())
+            if self._ends("]"):
+                return items
+        self._at += 1
+        return items
 
     def _word(self) -> str:
         quote = self.next()

@@ -85,7 +85,13 @@ def _in_hash_order(headers: Headers) -> Headers:
 def content_type_of(request: HttpRequest) -> str | None:
     """The Content-Type as Java reads it: the first one, its bytes as latin-1."""
     given = first_value(request.headers, "content-type")
-    return None if given is None else given.strip().encode().decode("latin-1")
+    return None if given is None else as_latin_1(given)
+
+
+def as_latin_1(value: str) -> str:
+    """A header's value as Java reads it: its bytes (UTF-8; what is not stands there as Python's surrogates) as latin-1,
+    without space around it."""
+    return value.strip().encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def as_sent(response: Response, method: str) -> Response:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Union
 
 Headers = tuple[tuple[str, str], ...]
-HeadersLike = Mapping[str, str] | Iterable[tuple[str, str]]
+HeadersLike = Union[Mapping[str, str], Iterable[tuple[str, str]]]
 
 
 def pairs(headers: HeadersLike) -> Headers:

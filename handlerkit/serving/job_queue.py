@@ -84,7 +84,7 @@ class _JobQueue(ABC, Generic[J, A]):
 
     def _answer(self, batch: Sequence[_Ticket[J, A]]) -> None:
         answers = self._run([ticket.job for ticket in batch])
-        for ticket, answer in zip(batch, answers, strict=True):
+        for ticket, answer in zip(batch, answers):
             ticket.answers.append(answer)
 
 

@@ -127,25 +127,25 @@ class _Reader:
             self._at = end + 1
             line = self._body[start:end].removesuffix(b"\r").decode(self._encoding, "replace")
             name, *values = split_header(line)
-            match name.lower():
-                case "content-disposition":
-                    allowed = ("attachment", "file") if inside else ("form-data",)
-                    if _item(values, 0).lower() in allowed:
-                        for value in values[1:]:
-                            _disposition(value, fields)
-                case "content-transfer-encoding" | "content-length" as known:
-                    fields[known] = _clean(_item(values, 0))
-                case "content-type" if _item(values, 0).lower() == "multipart/mixed":
-                    if inside:
-                        raise FormError("Mixed Multipart found in a previous Mixed Multipart")
-                    _, equals, boundary = _item(values, 1).partition("=")
-                    return b"--" + (boundary if equals else "null").encode(self._encoding, "replace")
-                case "content-type":
-                    for value in values:  # the last one wins, even if it is a parameter of the type
-                        if value[:7].lower() == "charset":
-                            fields["charset"] = _clean(value.partition("=")[2])
-                        else:
-                            fields["content-type"] = value
+            name = name.lower()
+            if name == "content-disposition":
+                allowed = ("attachment", "file") if inside else ("form-data",)
+                if _item(values, 0).lower() in allowed:
+                    for value in values[1:]:
+                        _disposition(value, fields)
+            elif name in ("content-transfer-encoding", "content-length"):
+                fields[name] = _clean(_item(values, 0))
+            elif name == "content-type" and _item(values, 0).lower() == "multipart/mixed":
+                if inside:
+                    raise FormError("Mixed Multipart found in a previous Mixed Multipart")
+                _, equals, boundary = _item(values, 1).partition("=")
+                return b"--" + (boundary if equals else "null").encode(self._encoding, "replace")
+            elif name == "content-type":
+                for value in values:  # the last one wins, even if it is a parameter of the type
+                    if value[:7].lower() == "charset":
+                        fields["charset"] = _clean(value.partition("=")[2])
+                    else:
+                        fields["content-type"] = value
         self._at = empty.end()
         return b""
 

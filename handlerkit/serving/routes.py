@@ -43,26 +43,24 @@ def find(method: str, path: str, query: str) -> Route:
     def explain(asked: bool) -> tuple[str, str]:
         return facts.EXPLAIN, str(asked)
 
-    match steps:
-        case ["predictions" | "explanations" as verb, model, *rest]:
-            added = ((facts.URL_PATH, "/".join(rest[1:])), explain(verb == "explanations"))
-            return Route(model, rest[0] if rest else None, False, added)
-        case ["v1", "models", last] if ":predict" in last or ":explain" in last:
-            return Route(last.partition(":")[0], None, False, (explain(":predict" not in last),))
-        case ["v2", "models", model, "infer" | "explain" as verb]:
-            return Route(model.partition(":")[0], None, False, (explain(verb == "explain"),))
-        case ["models", model, "invoke"]:
-            return Route(model, None, True, ())
-        case ["models", model, *version] if method == "GET" and len(version) < 2 and asks_to_describe(query):
-            return Route(model, version[0] if version else None, False, ((facts.DESCRIBE, "True"),))
-        case ["invocations"]:
-            return Route(None, None, True, ())
-        case [model, "predict"]:
-            return Route(model, None, True, ())
-        case [model, version, "predict"]:
-            return Route(model, version, True, ())
-        case [] if method != "OPTIONS":
-            message = "Requested method is not allowed, please refer to API document."
-            raise RouteError(405, facts.METHOD_NOT_ALLOWED, message)
+    begin, size, last = steps[:1], len(steps), steps[-1] if steps else ""
+    if begin in (["predictions"], ["explanations"]) and size > 1:
+        added = ((facts.URL_PATH, "/".join(steps[3:])), explain(begin == ["explanations"]))
+        return Route(steps[1], steps[2] if size > 2 else None, False, added)
+    if steps[:2] == ["v1", "models"] and size == 3 and (":predict" in last or ":explain" in last):
+        return Route(last.partition(":")[0], None, False, (explain(":predict" not in last),))
+    if steps[:2] == ["v2", "models"] and size == 4 and last in ("infer", "explain"):
+        return Route(steps[2].partition(":")[0], None, False, (explain(last == "explain"),))
+    if begin == ["models"] and size == 3 and last == "invoke":
+        return Route(steps[1], None, True, ())
+    if begin == ["models"] and size in (2, 3) and method == "GET" and asks_to_describe(query):
+        return Route(steps[1], steps[2] if size > 2 else None, False, ((facts.DESCRIBE, "True"),))
+    if steps == ["invocations"]:
+        return Route(None, None, True, ())
+    if size in (2, 3) and last == "predict":
+        return Route(steps[0], steps[1] if size > 2 else None, True, ())
+    if not steps and method != "OPTIONS":
+        message = "Requested method is not allowed, please refer to API document."
+        raise RouteError(405, facts.METHOD_NOT_ALLOWED, message)
     message = "Requested resource is not found, please refer to API document."
     raise RouteError(404, facts.RESOURCE_NOT_FOUND, message)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 from handlerkit.serving.torchserve_facts import STREAM_NEXT
 
 #: A message as the buffers that make it up: the body of a request is one of them, so that it is not copied.
-Buffers = tuple[bytes | memoryview, ...]
+Buffers = tuple[Union[bytes, memoryview], ...]
 
 _END = struct.pack("!i", -1)
 _int = struct.Struct("!i")
@@ -81,6 +81,17 @@ class _MissingError(ProtocolError):
 
 def _sized(data: bytes) -> bytes:
     return _int.pack(len(data)) + data
+
+
+def encode_load(
+    model: str, model_dir: str, batch_size: int, handler: str, gpu_id: int | None, envelope: str, limit_pixels: bool
+) -> bytes:
+    """The message that has a worker load a model."""
+    gpu = -1 if gpu_id is None else gpu_id
+    return b"".join((
+        b"L", _sized(model.encode()), _sized(model_dir.encode()), _int.pack(batch_size), _sized(handler.encode()),
+        _int.pack(gpu), _sized(envelope.encode()), struct.pack("!?", limit_pixels),
+    ))  # fmt: skip
 
 
 def encode_predict(jobs: Iterable[Job]) -> Buffers:

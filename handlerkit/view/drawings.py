@@ -40,6 +40,7 @@ class Drawing:
         html: what is shown below the picture and its key.
         text: that in words, if `facts` and `keys` do not say it.
         folded: html to unfold: the answer as it is.
+        shown_as: the view that took JSON for something, which a display says; "" if nothing was taken for anything.
     """
 
     facts: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ class Drawing:
     html: str = ""
     text: str = ""
     folded: str = ""
+    shown_as: str = ""
 
     @property
     def lines(self) -> list[str]:
@@ -62,7 +64,8 @@ def drawing(answer: DecodedResponse) -> Drawing:
     assert answer.spec.draw is not None  # it has a content
     drawn = answer.spec.draw(answer.content, answer)
     if answer.body[:1] in (b"[", b"{") and not drawn.text:
-        drawn = replace(drawn, folded=elements.code(fragments.pretty(answer.body.decode(errors="replace"))))
+        body = elements.code(fragments.pretty(answer.body.decode(errors="replace")))
+        drawn = replace(drawn, folded=body, shown_as=answer.view)
     return replace(drawn, facts=(*drawn.facts, *answer.notes))
 
 
@@ -130,19 +133,27 @@ def class_colors(found: Detections, answer: DecodedResponse) -> list[draw.Color]
     return [colors[label] for label in found.labels]
 
 
+def box_labels(found: Detections, answer: DecodedResponse) -> list[str]:
+    """What is written beside each thing: the key says in full what was added to an index."""
+    short = {name: answer.short(name) for name in dict.fromkeys(found.labels)}
+    return [short[label] for label in found.labels]
+
+
 def class_counts(found: Detections, answer: DecodedResponse) -> tuple[Key, ...]:
     """How many there are of each class, most first."""
     counted = Counter(found.labels).most_common(2 * MOST)
-    return tuple((name, str(count), answer.color(name), None) for name, count in counted if name)
+    return tuple((answer.named(name), str(count), answer.color(name), None) for name, count in counted if name)
 
 
-def boxes_fact(found: Detections, what: str) -> str:
+def boxes_fact(found: Detections, answer: DecodedResponse, what: str) -> str:
     """`12 boxes: coin 0.98 (10,20)-(50,60), ... and 7 more`."""
     rows = []
     for i, box in enumerate(found.boxes[:_FEW]):
         x1, y1, x2, y2 = (f"{value:.0f}" if math.isfinite(value) else str(value) for value in box)
         score = f"{found.scores[i]:.2f}" if found.scores is not None else ""
-        rows.append(" ".join(filter(None, [shorten(found.labels[i], 40), score, f"({x1},{y1})-({x2},{y2})"])))
+        rows.append(
+            " ".join(filter(None, [shorten(answer.short(found.labels[i]), 40), score, f"({x1},{y1})-({x2},{y2})"]))
+        )
     more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
     plural = {"box": "boxes"}.get(what, f"{what}s") if len(found) != 1 else what
     return f"{len(found)} {plural}" + (f": {', '.join(rows)}{more}" if rows else "")

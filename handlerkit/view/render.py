@@ -11,7 +11,7 @@ from handlerkit.messages import Call, Exchange, Geometry, Run, describe_response
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.displays import View
 from handlerkit.view.drawings import Drawing, drawing
-from handlerkit.view.html import elements, exchange, findings
+from handlerkit.view.html import elements, exchange, findings, fragments
 from handlerkit.view.shown_run import ShownRun, geometry_of, shown_as_of
 from handlerkit.view.views import VIEWS
 
@@ -49,6 +49,7 @@ def _single(run: Run) -> View:
         *_causes_text(run),
         *drawn.lines,
         *([excerpt(drawn.text, 1000)] if drawn.text else []),
+        *_shown_as_text([drawn]),
     ]
     before = [
         exchange.status_line(request, response, run.model, run.max_response_size),
@@ -56,7 +57,7 @@ def _single(run: Run) -> View:
         *_times(run.calls),
     ]
     folds = [
-        elements.details("answer", drawn.folded) if drawn.folded else "",
+        _folded(drawn, drawn.folded),
         exchange.headers(request.headers, response.headers),
         exchange.log(run.logs, run.metrics),
     ]
@@ -66,6 +67,17 @@ def _single(run: Run) -> View:
         elements.page(*before, shown(drawn, elements.MAX_HTML - around), elements.folds(*folds)),
         drawn.image,
     )
+
+
+def _shown_as_text(drawings: Sequence[Drawing]) -> list[str]:
+    """What a page folds: that there is JSON below the drawing."""
+    names = dict.fromkeys(drawn.shown_as for drawn in drawings if drawn.shown_as)
+    return [f"JSON shown as {', '.join(names)}: --as json shows it as it is"] if names else []
+
+
+def _folded(drawn: Drawing, body: str) -> str:
+    """The answer as it is."""
+    return elements.details("answer", body, f"JSON shown as {drawn.shown_as}" * bool(drawn.shown_as)) if body else ""
 
 
 def shown(drawn: Drawing, budget: int) -> str:
@@ -86,16 +98,17 @@ def _several(run: Run, page: int) -> View:
     answers = counted(Counter(describe_response(response) for response in run.responses)) or "no exchanges"
     count = f"{len(run.exchanges)} request{'s' * (len(run.exchanges) != 1)} to {run.model}"
     text, cards = [f"{count}  ->  {answers}", *_causes_text(run)], []
-    image = None
+    image, drawings = None, []
     for number, one in enumerate(run.exchanges[first : first + PAGE], start=first + 1):
         drawn = drawing(replace(answer(run, one), labeled=False))
         image = image or drawn.image
+        drawings.append(drawn)
         name = one.request.label or f"request {number}"
         said = "; ".join(drawn.lines) or shorten(" ".join(drawn.text.split()))
         text.append(f"{name}  ->  {exchange.answered(one.response)}  {said}")
         cards.append(_card(name, one, drawn))
     paged = f"page {page} of {pages}: hk.view(run, page={page % pages + 1}) shows another" if pages > 1 else ""
-    text += [paged] * bool(paged) + _times_text(run.calls)
+    text += [*_shown_as_text(drawings), *[paged] * bool(paged), *_times_text(run.calls)]
     parts = [
         f'<div class="hk-line"><b>{elements.escape(count)}</b><span>{elements.escape(answers)}</span></div>',
         *_causes(run),
@@ -115,10 +128,11 @@ def _card(name: str, one: Exchange, drawn: Drawing) -> str:
     lines = "".join(f"<div>{elements.escape(shorten(line, 90))}</div>" for line in drawn.facts)
     told = drawn.text and not drawn.lines
     body = elements.code(excerpt(drawn.text, 400)) if told else "" if drawn.text else drawn.html
+    json = elements.code(excerpt(fragments.pretty(one.response.text), 800)) if drawn.shown_as else ""
     return (
         f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.badge(one.response)}'
         f'<span class="hk-soft">{byte_size(len(one.response.body))}</span></div>'
-        f"{image}{elements.key(drawn.keys[:_FEW])}{lines}{body}</div>"
+        f"{image}{elements.key(drawn.keys[:_FEW])}{lines}{body}{_folded(drawn, json)}</div>"
     )
 
 

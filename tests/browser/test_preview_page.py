@@ -99,8 +99,22 @@ def test_all_and_none_switch_every_class(show: Show) -> None:
 def test_hover_says_class_probability_and_pixel(show: Show) -> None:
     answer = [[[1, 0.25]] * 60 + [[2, 0.75]] * 60] * 100
     shown = show(run(answer, flat((200, 190, 180), 120, 100), labels={"1": "cat", "2": "dog"}))
-    assert shown.hover(0.25, 0.5).startswith("cat 0.25\nrgb 200 190 180")
-    assert shown.hover(0.75, 0.5).startswith("dog 0.75\n")
+    assert shown.hover(0.25, 0.5).startswith("1 · cat in index_to_name.json 0.25\nrgb 200 190 180")
+    assert shown.hover(0.75, 0.5).startswith("2 · dog in index_to_name.json 0.75\n")
+
+
+def test_a_box_s_label_on_the_canvas_is_short_and_its_class_says_what_was_added(show: Show) -> None:
+    answer = [{"box": [10, 10, 50, 50], "label": 1, "score": 0.5}]
+    shown = show(run(answer, flat((200, 190, 180), 120, 100), labels={"1": "a cat"}))
+    assert shown.hover(0.25, 0.3).startswith("1 · a cat 0.50\n")
+    assert shown.page.locator(".hk-classes .hk-name").inner_text() == "1 · a cat in index_to_name.json"
+
+
+def test_a_sample_whose_name_would_turn_the_text_is_chosen(show: Show) -> None:
+    asked = run([], flat((200, 190, 180), 120, 100))
+    (one,) = asked.exchanges
+    named = replace(asked, exchanges=(replace(one, request=replace(one.request, label="a\u202egpj.png")),))
+    assert show(named).page.locator("select").input_value() == "a\\u202egpj.png"
 
 
 def test_hover_says_a_heat_map_s_value(show: Show) -> None:

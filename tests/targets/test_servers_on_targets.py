@@ -232,7 +232,7 @@ def test_report_names_the_environment(telling: Model, tmp_path: Path) -> None:
     place = f"TorchServe 0.12.0, {find('declared').build()}"
     assert report
     assert repr(report) == f"<Report {place}: 1 identical>"
-    assert bundle(report)["text/plain"].splitlines()[0] == f"verified on {place}: 1 × identical"
+    assert bundle(report)["text/plain"].splitlines()[0] == f"verified on {place}: 1 identical"
 
 
 @pytest.fixture

@@ -101,9 +101,10 @@ def test_boxes_are_drawn_on_the_request_s_input_image():
     assert shown.image.getpixel((120, 200)) == (90, 90, 90)
 
 
-def test_the_model_s_labels_decide_names_and_colors():
+def test_a_label_is_added_to_the_answer_s_index_and_decides_the_color():
     shown = view(run(answered([{"1": [10, 20, 50, 60], "score": 0.98}]), labels={"1": "coin"}))
-    assert "coin 0.98" in shown.text
+    assert "1 · coin 0.98" in shown.text
+    assert "1 · coin in index_to_name.json 1" in shown.text
     assert shown.image.getpixel((40, 200)) == draw.color(1)
 
 
@@ -111,7 +112,7 @@ def test_a_class_map_is_laid_over_the_input_image():
     classes = np.zeros((80, 100), int)
     classes[:20] = 1
     shown = view(run(answered(classes.tolist()), labels={"0": "background", "1": "coin"}))
-    assert "background 75 % (6 000 px), coin 25 % (2 000 px)" in shown.text
+    assert "0 · background in index_to_name.json 75 % (6 000 px), 1 · coin in index_to_name.json 25 %" in shown.text
     assert shown.image.getpixel((5, 50)) == (90, 90, 90)
     blend = [(90 + channel) / 2 for channel in draw.color(1)]
     assert shown.image.getpixel((5, 5)) == pytest.approx(blend, abs=1)
@@ -125,7 +126,7 @@ def test_a_class_map_of_another_size_says_so():
 def test_an_indexed_png_as_large_as_the_input_image_is_a_class_map():
     body = encoded(Image.new("L", (100, 80), 1))
     shown = view(run(answered(body, "image/png"), labels={"1": "coin"}))
-    assert "coin 100 % (8 000 px)" in shown.text
+    assert "1 · coin in index_to_name.json 100 % (8 000 px)" in shown.text
     assert shown.image.getpixel((5, 5)) != (90, 90, 90)
 
 
@@ -142,8 +143,8 @@ def test_a_cutout_lies_on_a_board():
 
 
 def test_classes_are_bars_beside_the_input_image():
-    shown = view(run(answered({"tabby <cat>": 0.75, "dog": 0.0004})))
-    assert shown.text.splitlines()[-1] == "tabby <cat> 75 %, dog <0.1 %"
+    shown = view(run(answered({"tabby <cat>": 0.75, "dog": 0.0004}), labels={"0": "tabby <cat>", "1": "dog"}))
+    assert shown.text.splitlines()[-2] == "tabby <cat> 75 %, dog <0.1 %"
     assert 'style="width:75.0%' in shown.html
     assert "tabby &lt;cat&gt;" in shown.html
     assert shown.image.size == (100, 80)
@@ -291,7 +292,7 @@ def test_envelopes_are_a_table_of_verdicts():
     }
     shown = view(Envelopes("coins", (Sample("coins.png", found),)))
     assert shown.text.splitlines() == [
-        "1 sample to coins in each envelope: 1 × same, 1 × different, 2 × failed",
+        "1 sample to coins in each envelope: 1 same, 1 different, 2 failed",
         "coins.png",
         "  none      200",
         "  body      same  200",

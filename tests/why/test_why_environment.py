@@ -9,7 +9,7 @@ import pytest
 from handlerkit.endpoints.torchserve.diagnosis import load_findings
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
-from handlerkit.messages import ErrorInfo, Frame, Request
+from handlerkit.messages import ErrorInfo, Frame, Request, Response
 from handlerkit.model import Model
 
 READS = {
@@ -63,11 +63,14 @@ def test_while_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Worker(Model("m", handler=tmp_path / "h.py"))
 
 
-def test_on_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "secret")
+    (tmp_path / "h.py").write_text("import os\nTOKEN = os.environ['MY_TOKEN']\n")
+    model, refused = Model("m", handler=tmp_path / "h.py"), Response(500, body=b"Failed to start workers")
     frames = (
         Frame("h.py", 2, "<module>", "TOKEN = os.environ['MY_TOKEN']"),
         Frame("os.py", 679, "__getitem__", "raise KeyError(key) from None"),
     )
-    (cause,) = load_findings(ErrorInfo("KeyError", "'MY_TOKEN'", frames, ""), ["h.py"], {})
+    error = ErrorInfo("KeyError", "'MY_TOKEN'", frames, "")
+    (cause,) = load_findings(error, refused, "", model, tmp_path, {})
     assert cause.message.startswith("The worker's environment has no variable 'MY_TOKEN': the notebook's")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from handlerkit.bench.results import Bench, Measurement
-from handlerkit.formatting import duration
+from handlerkit.formatting import duration, visible
 from handlerkit.view import draw
 from handlerkit.view.html.exchange import stage_colors
 
@@ -30,7 +30,7 @@ def plot(bench: Bench) -> Figure:
     axes = figure.subplots(1, 1 + staged, sharey=True, squeeze=False)[0]
     _times(axes[0], bars)
     axes[0].set_xlabel(f"time of a {'call' if staged else 'request'}")
-    axes[0].set_yticks(range(len(bars)), [name for name, _, _ in bars])
+    axes[0].set_yticks(range(len(bars)), [visible(name) for name, _, _ in bars], parse_math=False)
     if staged:
         _stages(axes[1], [row for _, row, _ in bars])
         axes[1].set_xlabel("% of the time")

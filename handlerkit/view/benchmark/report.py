@@ -59,12 +59,12 @@ def bench_view(bench: Bench) -> View:
 def _head(bench: Bench) -> tuple[str, str]:
     clients = max(row.clients for row in bench.rows)
     many = f", {clients} clients" if clients > 1 else ""
-    head = f"{bench.model} on {bench.endpoint}{many}: {bench.repeats} repeats after {bench.warm_up} to warm up"
+    head = f"{bench.model} on {bench.endpoint}{many}: {bench.repeats} repeats after {bench.warm_up} warm-up"
     notes = []
     if bench.interrupted:
-        notes.append("stopped by Ctrl-C: these are the figures until then")
+        notes.append("stopped by Ctrl-C: these are the figures so far")
     if failed := sum(row.failed for row in bench.rows):
-        notes.append(f"{failed} request{'s' * (failed != 1)} failed, and are in no figure")
+        notes.append(f"{failed} request{'s' * (failed != 1)} failed and are not counted")
     return head, "; ".join(notes)
 
 
@@ -86,10 +86,10 @@ def _about(figure: float) -> str:
 
 
 def _memory(row: Measurement) -> str:
-    """`≈812 MB (≈45 MB of it added), CUDA ≈3.1 GB`."""
+    """`≈812 MB (≈45 MB of it added by the call), CUDA ≈3.1 GB`."""
     told = []
     if row.memory.process is not None:
-        told.append(f"≈{byte_size(row.memory.process)} (≈{byte_size(row.memory.added or 0)} of it by the call)")
+        told.append(f"≈{byte_size(row.memory.process)} (≈{byte_size(row.memory.added or 0)} of it added by the call)")
     if row.memory.cuda is not None:
         told.append(f"CUDA ≈{byte_size(row.memory.cuda)}")
     return ", ".join(told)
@@ -152,8 +152,8 @@ def _compared(bench: Bench, against: Against) -> tuple[list[str], list[list[str]
 def _ratio(change: Change) -> str:
     """`≈3.1 × as fast (≈2.9 to ≈3.3)`, else `≈1.04 × the time (≈0.99 to ≈1.08)`; the interval if there is one."""
     faster = change.verdict == "faster"
-    mask_to_xyxy = sorted(1 / bound if faster else bound for bound in change.interval or ())
-    within = f" ({_about(mask_to_xyxy[0])} to {_about(mask_to_xyxy[1])})" if mask_to_xyxy else ""
+    bounds = sorted(1 / bound if faster else bound for bound in change.interval or ())
+    within = f" ({_about(bounds[0])} to {_about(bounds[1])})" if bounds else ""
     return f"{_about(1 / change.ratio if faster else change.ratio)} × {'as fast' if faster else 'the time'}{within}"
 
 
@@ -167,8 +167,8 @@ def _moved(ours: Measurement, theirs: Measurement) -> str:
 def _method(against: Against) -> str:
     pairs = max(change.pairs for change in against.changes)
     return (
-        f"{pairs} pairs of calls, each version first by turns; in brackets the 95 % confidence interval of the median "
-        "ratio, by the sign test"
+        f"{pairs} pairs of calls, the versions taking turns to go first; in brackets the 95 % confidence interval of "
+        "the median ratio, by the sign test"
     )
 
 
@@ -194,9 +194,7 @@ def _encode(advice: Advice) -> str:
     now = next((option for option in advice.options if option.now), None)
     best = min((one for one in advice.options if not one.lossy), key=lambda one: one.seconds)
     if best is now:
-        return (
-            f"{taken}. Of the forms measured on it ({advice.about}), none without loss is faster than what it has now."
-        )
+        return f"{taken}. No lossless form measured on it ({advice.about}) is faster than the current one."
     told = f"as {best.name}: {duration(best.seconds)} and {byte_size(best.size or 0)}"
     instead = f" instead of {duration(now.seconds)} and {byte_size(now.size or 0)}" if now else ""
     return f"{taken}. Measured on it ({advice.about}), {told}{instead}."
@@ -206,12 +204,12 @@ def _decode(advice: Advice) -> str:
     taken = f"Preprocess of {advice.sample} takes {duration(advice.seconds)} of {duration(advice.whole)}"
     pil = advice.options[0].seconds
     if pil < _LITTLE * advice.seconds:
-        return f"{taken}, but decoding the picture ({advice.about}) only {duration(pil)}: another decoder saves little."
+        share = f"decoding the picture ({advice.about}) only takes {duration(pil)}"
+        return f"{taken}, but {share}: another decoder saves little."
     best = min((one for one in advice.options if not one.lossy), key=lambda one: one.seconds)
     if best.seconds > _MUCH * pil:
-        return (
-            f"{taken}. PIL decodes the picture ({advice.about}) in {duration(pil)}, and no other decoder much faster."
-        )
+        decodes = f"PIL decodes the picture ({advice.about}) in {duration(pil)}"
+        return f"{taken}. {decodes}, and no other decoder is much faster."
     there = f"{best.name} decodes the picture ({advice.about}) in {duration(best.seconds)}"
     return f"{taken}. {there}, PIL in {duration(pil)}."
 
@@ -219,8 +217,8 @@ def _decode(advice: Advice) -> str:
 def _batches(advice: Advice) -> str:
     one, most = advice.options[0], advice.options[-1]
     return (
-        f"Batches do not pay for {advice.sample}: a request takes {duration(one.seconds)} in a batch of {one.name}, "
-        f"and {duration(most.seconds)} in one of {most.name}."
+        f"Batching does not help {advice.sample}: a request takes {duration(one.seconds)} in a batch of {one.name} "
+        f"and {duration(most.seconds)} in a batch of {most.name}."
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.predictions import Labels
+from handlerkit.serving.torchserve_facts import LABELS
 from handlerkit.view import draw
 
 if TYPE_CHECKING:
@@ -62,8 +63,24 @@ class DecodedResponse(Placed):
     labels: Labels = None
     labeled: bool = True
 
+    def label(self, name: str) -> str | None:
+        """The label that index_to_name.json holds for a class that the answer names by its index; None if there is
+        none, or the answer's name is a label itself."""
+        labels = self.labels or {}
+        return None if name in labels.values() else labels.get(name)
+
+    def named(self, name: str) -> str:
+        """What a class is called in a display: `1 · dog in index_to_name.json` if the client got the index alone."""
+        label = self.label(name)
+        return name if label is None else f"{name} · {label} in {LABELS}"
+
+    def short(self, name: str) -> str:
+        """`1 · dog`, for where there is little room and the whole name stands beside it."""
+        label = self.label(name)
+        return name if label is None else f"{name} · {label}"
+
     def color(self, name: str) -> draw.Color:
         """The color of a class by its name: an index keeps one model's classes apart, a name alone may share its
         color with another."""
         index = {label: int(number) for number, label in (self.labels or {}).items() if number.isdecimal()}
-        return draw.color(index.get(name, name))
+        return draw.color(index.get(name, int(name) if name.isdecimal() else name))

@@ -73,12 +73,12 @@ def boxes_changed(before: Detections, after: Detections, answer: DecodedResponse
     pairs = match(before.boxes, after.boxes)
     told = []
     for i, j, overlap in sorted(pairs, key=lambda pair: pair[1]):
-        if said := ", ".join(_pair_changed(before, after, i, j, overlap)):
-            line = f"{after.labels[j] or words[0]} {_place(after, j)}: {said}"
+        if said := ", ".join(_pair_changed(before, after, answer, i, j, overlap)):
+            line = f"{answer.named(after.labels[j]) or words[0]} {_place(after, j)}: {said}"
             told.append(_Told(line, "changed", after.boxes[j], _CHANGED))
     same = len(pairs) - len(told)
-    told += _alone(after, {j for _, j, _ in pairs}, words[0], "new", _NEW)
-    told += _alone(before, {i for i, _, _ in pairs}, words[0], "gone", _GONE)
+    told += _alone(after, answer, {j for _, j, _ in pairs}, words[0], "new", _NEW)
+    told += _alone(before, answer, {i for i, _, _ in pairs}, words[0], "gone", _GONE)
     if not told:
         return Changes()
     counts = Counter({"the same": same}) + Counter(one.word for one in told)
@@ -98,17 +98,22 @@ def boxes_changed(before: Detections, after: Detections, answer: DecodedResponse
     return Changes(tuple(lines), image)
 
 
-def _alone(found: Detections, paired: set[int], what: str, word: str, color: draw.Color) -> Iterator[_Told]:
+def _alone(
+    found: Detections, answer: DecodedResponse, paired: set[int], what: str, word: str, color: draw.Color
+) -> Iterator[_Told]:
     """Boxes that are in no pair."""
     for i in range(len(found)):
         if i not in paired:
             score = f" {found.scores[i]:.2f}" if found.scores is not None else ""
-            yield _Told(f"{found.labels[i] or what}{score} {_place(found, i)}: {word}", word, found.boxes[i], color)
+            name = answer.named(found.labels[i]) or what
+            yield _Told(f"{name}{score} {_place(found, i)}: {word}", word, found.boxes[i], color)
 
 
-def _pair_changed(before: Detections, after: Detections, i: int, j: int, overlap: float) -> Iterator[str]:
+def _pair_changed(
+    before: Detections, after: Detections, answer: DecodedResponse, i: int, j: int, overlap: float
+) -> Iterator[str]:
     if before.labels[i] != after.labels[j]:
-        yield f"was {before.labels[i]}, is {after.labels[j]}"
+        yield f"was {answer.named(before.labels[i])}, is {answer.named(after.labels[j])}"
     if overlap < _MOVED:
         yield f"moved from {_place(before, i)}, IoU {overlap:.2f}"
     if before.scores is not None and after.scores is not None:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from handlerkit.formatting import visible
 from handlerkit.view.draw.palette import Color, text_color
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _meet(one: Box, other: Box) -> bool:
 
 def line(text: str) -> str:
     """At most 40 letters on one line."""
-    text = " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+    text = visible(" ".join(str(text).split()))
     return text if len(text) <= 40 else text[:39] + "…"
 
 

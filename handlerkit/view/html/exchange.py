@@ -28,8 +28,10 @@ def asked(request: Request, model: str, gap: str) -> str:
 def answered(response: Response, limit: int | None = None) -> str:
     """`200 image/png, 110.2 KB (1.7 % of max_response_size)`."""
     status = describe_response(response)
+    if response.status is None:
+        return status
     kind = response.content_type or "no content type"
-    pieces = f", {len(response.chunks)} chunks" if response.chunks is not None else ""
+    pieces = f", {_chunks(response.chunks)}" if response.chunks is not None else ""
     share = f" ({percent(len(response.body) / limit)} of max_response_size)" if limit else ""
     return f"{status}{',' * (' ' in status)} {kind}, {byte_size(len(response.body))}{pieces}{share}"
 
@@ -44,12 +46,19 @@ def status_line(request: Request, response: Response, model: str, limit: int) ->
     share = len(response.body) / limit if limit else 0
     of_limit = f"{escape(percent(share))} of max_response_size {byte_size(limit)}"
     meter = f'<span class="hk-meter"><span style="width:{min(100, 100 * share):.1f}%"></span></span>'
-    pieces = f" · {len(response.chunks)} chunks" if response.chunks is not None else ""
+    pieces = f" · {_chunks(response.chunks)}" if response.chunks is not None else ""
+    size = (
+        f'<span class="hk-soft">{escape(response.content_type or "no content type")} · {byte_size(len(response.body))}'
+        f"{pieces} · {of_limit}</span>{meter if share >= 0.05 else ''}"
+    )
     return (
         f'<div class="hk-line"><span class="hk-asked">{escape(asked(request, model, " · "))}</span>{badge(response)}'
-        f'<span class="hk-soft">{escape(response.content_type or "no content type")} · {byte_size(len(response.body))}'
-        f"{pieces} · {of_limit}</span>{meter if share >= 0.05 else ''}</div>"
+        f"{size if response.status is not None else ''}</div>"
     )
+
+
+def _chunks(chunks: Sequence[bytes]) -> str:
+    return f"{len(chunks)} chunk{'s' * (len(chunks) != 1)}"
 
 
 def times(timings: Timings) -> str:

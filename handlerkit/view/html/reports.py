@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from handlerkit.errors import LoadError
-from handlerkit.formatting import MAX_TEXT, counted, excerpt, plain, shorten
+from handlerkit.formatting import MAX_TEXT, excerpt, plain, shorten, tally
 from handlerkit.messages import describe_response
 from handlerkit.serving.torchserve_facts import METRIC
 from handlerkit.verify import Enveloped, Envelopes, Report
@@ -43,7 +41,7 @@ def report_view(report: Report) -> View:
         head, verdicts = f"{len(different)} of {len(report.rows)} answers differ on {report.place}", ""
     else:
         head = f"verified on {report.place}"
-        verdicts = counted(Counter(row.verdict for row in report.rows)) or "nothing compared"
+        verdicts = tally([row.verdict for row in report.rows]) or "nothing compared"
     stands_in = report.environment.stands_in if report.environment else ""
     text, rows = [": ".join(filter(None, [head, verdicts])), *([stands_in] if stands_in else [])], []
     columns = ["request", "verdict"]
@@ -75,7 +73,7 @@ def envelopes_view(compared: Envelopes) -> View:
     """The display of Envelopes."""
     count = len(compared.samples)
     head = f"{count} sample{'s' * (count != 1)} to {compared.model} in each envelope"
-    verdicts = counted(Counter(compared.verdicts)) or "nothing compared"
+    verdicts = tally(compared.verdicts) or "nothing compared"
     text, rows = [f"{head}: {verdicts}"], []
     names = tuple(compared.samples[0].answers) if compared.samples else ()
     for sample in compared.samples:

@@ -45,7 +45,13 @@ def class_rows(labels: Sequence[str], answer: DecodedResponse) -> list[dict[str,
     """The list of classes, each with its color and count, switched on."""
     counts = Counter(labels)
     return [
-        {"name": name or "(no name)", "color": answer.color(name), "said": str(counts[name]), "on": True}
+        {
+            "name": answer.named(name) or "(no name)",
+            "short": answer.short(name) or "(no name)",
+            "color": answer.color(name),
+            "said": str(counts[name]),
+            "on": True,
+        }
         for name in numbered(labels)
     ]
 

@@ -48,7 +48,8 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
     `before` is the sample's last answer: after boxes, an empty list means that none were found.
     """
     shown_as = ""
-    if before is not None and before.facts["view"] in ("boxes", "masks") and one.response.body.strip() == b"[]":
+    none = one.response.ok and one.response.body.strip() == b"[]"
+    if none and before is not None and before.facts["view"] in ("boxes", "masks"):
         shown_as = "boxes"
     answer = read_answer(run, one, shown_as)
     drawn = drawing(answer)

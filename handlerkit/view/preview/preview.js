@@ -32,6 +32,9 @@ function h(tag, props = {}, ...children) {
 }
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+/** A file's name without what would turn the text around it, as handlerkit.formatting.visible. */
+const visible = (text) =>
+  text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
 const rgb = (color) => `rgb(${color.join(",")})`;
 
 /** Black or white, whichever contrasts more with that ground (WCAG 2.2, relative luminance). */
@@ -265,9 +268,9 @@ class Shown {
 
   label(i) {
     const [, , , , score, place] = this.answer.boxes[i];
-    const whole = this.answer.classes[place].name;
-    const name = whole.length > 40 ? `${whole.slice(0, 39)}…` : whole;
-    return score === null ? name : `${name} ${score.toFixed(2)}`;
+    const { name, short = name } = this.answer.classes[place];
+    const cut = short.length > 40 ? `${short.slice(0, 39)}…` : short;
+    return score === null ? cut : `${cut} ${score.toFixed(2)}`;
   }
 }
 
@@ -840,7 +843,7 @@ class Preview {
   }
 
   async send(name, ask) {
-    if (this.host.upload) this.busy(`sending ${name}`); // a saved page has its answers at hand
+    if (this.host.upload) this.busy(`sending ${visible(name)}`); // a saved page has its answers at hand
     try {
       await ask();
     } catch {

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.errors import HandlerkitError, RequestError
+from handlerkit.formatting import visible
 from handlerkit.messages import Request, Run
 from handlerkit.messages.part import guess_type
 from handlerkit.view import draw
@@ -111,7 +112,7 @@ class Preview:
         return self._add(self._wrap(Request(body=data, headers=(("Content-Type", guess_type(name)),), label=name)))
 
     def _add(self, request: Request) -> str:
-        plain = request.label or "sample"
+        plain = visible(request.label or "sample")
         names = itertools.chain([plain], (f"{plain} ({number})" for number in itertools.count(2)))
         name = next(name for name in names if name not in self._samples)
         self._samples[name] = request
@@ -141,7 +142,7 @@ class Preview:
         ]
         packed = json.dumps(_without_bytes(answers), allow_nan=False).replace("<", "\\u003c")
         page = _PAGE.format(
-            title=elements.escape(self._title),
+            title=elements.escape(visible(self._title)),
             style=style(),
             script=script().replace("</script", "<\\/script"),
             answers=packed,
@@ -235,7 +236,7 @@ class Preview:
         except HandlerkitError as problem:
             if self._widget is not None:
                 self._widget.problem = ""  # the same one twice is told twice
-                self._widget.tell(samples=list(self._samples), problem=str(problem))
+                self._widget.tell(samples=list(self._samples), problem=visible(str(problem)))
 
 
 def _needs_view() -> bool:

@@ -9,13 +9,13 @@ from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.boxes import boxes_changed
 from handlerkit.view.diff.changes import Changes
-from handlerkit.view.drawings import Drawing, boxes_fact, canvas_of, class_colors, class_counts
+from handlerkit.view.drawings import Drawing, box_labels, boxes_fact, canvas_of, class_colors, class_counts
 from handlerkit.view.preview.marks import Marks, box_rows, class_rows
 from handlerkit.view.views.spec import ViewSpec
 
 
 def _read(source: Source) -> Detections | None:
-    return Detections.read(source.json, source.labels)
+    return Detections.read(source.json, source.input_image.size if source.input_image else None)
 
 
 def _asked(source: Source) -> Detections | None:
@@ -28,15 +28,15 @@ def _asked(source: Source) -> Detections | None:
 def _place(content: Detections, source: Source) -> Placed:
     image, notes = input_image_of(source)
     boxes, placed = place_boxes(content, image, source.geometry)
-    return Placed(boxes, image, None, notes + placed)
+    return Placed(boxes, image, None, (*notes, *filter(None, [content.assumed]), *placed))
 
 
 def _draw(content: Detections, answer: DecodedResponse) -> Drawing:
-    facts, keys = [boxes_fact(content, "box")], class_counts(content, answer)
+    facts, keys = [boxes_fact(content, answer, "box")], class_counts(content, answer)
     if answer.input_image is None:
         return Drawing(tuple(facts), keys)
     canvas, scale = canvas_of(answer.input_image)
-    names, scores = (content.labels, content.scores) if answer.labeled else (None, None)
+    names, scores = (box_labels(content, answer), content.scores) if answer.labeled else (None, None)
     image = draw.boxes(canvas, content.boxes * scale, names, scores, colors=class_colors(content, answer))
     if skipped := image.info["skipped"]:
         facts.append(f"{skipped} not drawn: outside the input image, or not finite")

@@ -23,7 +23,7 @@ def _place(content: Classifications, source: Source) -> Placed:
 
 def _draw(content: Classifications, answer: DecodedResponse) -> Drawing:
     pairs = list(zip(content.names, content.probabilities, strict=True))
-    keys = tuple((name, percent(share), draw.color(0), share) for name, share in pairs[:MOST])
+    keys = tuple((answer.named(name), percent(share), draw.color(0), share) for name, share in pairs[:MOST])
     facts = (f"{len(pairs)} classes, the first {MOST} of them:",) if len(pairs) > MOST else ()
     image = draw.fit(answer.input_image.shown, 240, 240) if answer.input_image else None
     return Drawing(facts, keys, image, aside=True)
@@ -33,8 +33,9 @@ def _changes(before: Classifications, after: Classifications, answer: DecodedRes
     lines = []
     if before.names and after.names:
         first = [side.names[side.probabilities.index(max(side.probabilities))] for side in (before, after)]
-        lines += [f"the most likely class was {first[0]}, is {first[1]}"] * (first[0] != first[1])
-    one, other = ((side.names, side.probabilities) for side in (before, after))
+        was, now = map(answer.named, first)
+        lines += [f"the most likely class was {was}, is {now}"] * (was != now)
+    one, other = ((tuple(map(answer.named, side.names)), side.probabilities) for side in (before, after))
     return Changes((*lines, *value_changes(one, other, percent)))
 
 

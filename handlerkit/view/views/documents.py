@@ -17,10 +17,11 @@ _LONG = 12  # lines of a text from which on it is folded
 
 @dataclass(frozen=True)
 class Document:
-    """JSON (`value`, read from `text`) or text (`value` None)."""
+    """JSON (`value`, read from `text`) or text (`value` None). `empty`: what is said of no text."""
 
     text: str
     value: Any = None
+    empty: str = ""
 
 
 def _json(source: Source) -> Document | None:
@@ -28,12 +29,24 @@ def _json(source: Source) -> Document | None:
 
 
 def _text(source: Source) -> Document | None:
-    return Document(source.text) if source.text is not None else None
+    return Document(source.text, empty="" if source.text else _empty(source)) if source.text is not None else None
+
+
+def _empty(source: Source) -> str:
+    """Why the client got no body; "" if it is said elsewhere."""
+    response = source.response
+    if response.status is None or not response.complete:
+        return ""
+    if source.request.method == "HEAD":
+        return "no body: the answer to HEAD has none"
+    if response.status in (204, 304):
+        return f"no body: a {response.status} has none, whatever the handler returned"
+    return "empty body"
 
 
 def _draw(content: Document, answer: DecodedResponse) -> Drawing:
     if not content.text:
-        return Drawing(("empty body",))
+        return Drawing(tuple(filter(None, [content.empty])))
     laid = fragments.pretty(content.text)
     count = laid.count("\n") + 1
     if count <= _LONG:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.formatting import pixels
-from handlerkit.predictions import Detections, are_rows, bodies, table_of, unpack_rle
+from handlerkit.predictions import Detections, are_rows, bodies, polygons_of, table_of, unpack_rle
 from handlerkit.view import draw
 from handlerkit.view.decode.placing import on_region, place_map
 from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source, from_base64, open_picture
 from handlerkit.view.diff.boxes import boxes_changed
 from handlerkit.view.diff.changes import Changes
-from handlerkit.view.drawings import Drawing, boxes_fact, canvas_of, class_colors, class_counts, laid
+from handlerkit.view.drawings import Drawing, box_labels, boxes_fact, canvas_of, class_colors, class_counts, laid
 from handlerkit.view.preview.marks import Marks, box_rows, class_rows, lut, png, region_of
 from handlerkit.view.views.spec import ViewSpec
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
-_KEYS = ("segmentation", "mask", "rle")
+#: What a row may call its mask; the last ones are polygons alone.
+_KEYS = ("segmentation", "mask", "rle", "polygon", "polygons", "points", "segments")
 _MOST_LAYERS = 8  # of overlapping masks in the preview; beyond, the last one holds what is left
 
 
@@ -46,8 +47,8 @@ def _read(source: Source) -> InstanceMasks | None:
     """Masks of things one by one.
 
     Known are `{"masks": [...], "labels": [...], "scores": [...]}` with masks [N][H][W] or [N][1][H][W] (True from 0.5
-    on, as torchvision's are read), and rows whose "segmentation", "mask" or "rle" is a COCO run-length mask, a COCO
-    polygon, [H][W] numbers, or a picture in base64 as in transformers' pipelines.
+    on, as torchvision's are read), and rows whose "segmentation", "mask", "rle" or "polygon" is a COCO run-length
+    mask, a polygon in pixels, [H][W] numbers, or a picture in base64 as in transformers' pipelines.
     """
     size = source.input_image.size if source.input_image else None
     for body in bodies(source.json):
@@ -65,7 +66,7 @@ def _read(source: Source) -> InstanceMasks | None:
         named = _named(columns, len(shown)) if columns is not None else _rows(body)
         boxes = [list(map(float, draw.mask_to_xyxy(mask) or (0, 0, 0, 0))) for mask in shown]
         answer = [{**row, "box": box} for row, box in zip(named, boxes, strict=True)]
-        if (detections := Detections.from_rows(answer, source.labels)) is not None:
+        if (detections := Detections.from_rows(answer)) is not None:
             return InstanceMasks(shown, detections)
     return None
 
@@ -93,10 +94,11 @@ def _mask(value: Any, size: tuple[int, int] | None) -> Mask | None:
     if isinstance(value, str):
         picture = open_picture(from_base64(value) or b"")
         return _bools(picture.convert("L"), 127) if picture else None
+    polygons = polygons_of(value) if size else None
+    if size and polygons and any(number > 1 for polygon in polygons for number in polygon):
+        return _filled(polygons, size)
     if isinstance(value, list) and len(value) == 1 and (inner := table_of(value[0], 2)) is not None:
         return _bools(inner, 0.5)
-    if isinstance(value, list) and size and all(_is_polygon(polygon) for polygon in value):
-        return _filled(value, size)
     if (table := table_of(value, 2)) is not None:
         return _bools(table, 0.5)
     return None
@@ -106,16 +108,6 @@ def _bools(values: Any, above: float) -> Mask:
     import numpy as np
 
     return np.asarray(values) >= above
-
-
-def _is_polygon(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) >= 6
-        and len(value) % 2 == 0
-        and all(isinstance(number, int | float) for number in value)
-        and not all(number in (0, 1) for number in value)
-    )
 
 
 def _filled(polygons: Sequence[list[float]], size: tuple[int, int]) -> Mask:
@@ -143,14 +135,14 @@ def _draw(content: InstanceMasks, answer: DecodedResponse) -> Drawing:
     from PIL import Image
 
     found, masks = content.found, content.masks
-    facts = [f"{boxes_fact(found, 'mask')}; {pixels(sum(int(mask.sum()) for mask in masks))}"]
+    facts = [f"{boxes_fact(found, answer, 'mask')}; {pixels(sum(int(mask.sum()) for mask in masks))}"]
     if answer.input_image is None:
         canvas = draw.fit(Image.new("RGB", content.size, "white"))
     else:
         image, region = answer.input_image, answer.region or (0, 0, *answer.input_image.size)
         canvas, _ = canvas_of(image, region)
         masks = [laid(mask, image, region, Image.Resampling.NEAREST) for mask in masks]
-    names, scores = (found.labels, found.scores) if answer.labeled else (None, None)
+    names, scores = (box_labels(found, answer), found.scores) if answer.labeled else (None, None)
     drawn = draw.masks(canvas, masks, names, scores, colors=class_colors(found, answer))
     if skipped := drawn.info["skipped"]:
         facts.append(f"{skipped} not drawn: without a pixel")
@@ -163,7 +155,7 @@ def _changes(before: InstanceMasks, after: InstanceMasks, answer: DecodedRespons
 
 def _marks(content: InstanceMasks, answer: DecodedResponse) -> Marks:
     found = content.found
-    colors = [answer.color(name) for name in found.labels]
+    colors = class_colors(found, answer)
     region = region_of(answer, content.size)
     layers = []
     for members, indexes in _apart(content.masks):

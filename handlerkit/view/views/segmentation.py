@@ -32,21 +32,21 @@ def _read(source: Source) -> SegmentationMap | None:
     if found is not None:
         largest = int(np.max(found.classes))
         return found if image and image.size == _size(found) and 0 < largest < 32 else None
-    return SegmentationMap.read(_value(source), source.labels)
+    return SegmentationMap.read(_value(source))
 
 
 def _asked(source: Source) -> SegmentationMap | None:
     """Any picture of one channel, and any table of numbers from 0 to 1, of which those above a half are class 1."""
     import numpy as np
 
-    if (found := _indexed(source) or SegmentationMap.read(_value(source), source.labels)) is not None:
+    if (found := _indexed(source) or SegmentationMap.read(_value(source))) is not None:
         return found
     if (numbers := table(_value(source))) is None:
         return None
     values = numbers.reshape(-1, *numbers.shape[-2:])[0]
     if not (np.nanmin(values) >= 0 and np.nanmax(values) <= 1):
         return None
-    return SegmentationMap((values > 0.5).astype(np.uint8), _names(source), values.astype(np.float32))
+    return SegmentationMap((values > 0.5).astype(np.uint8), {}, values.astype(np.float32))
 
 
 def _value(source: Source) -> Any:
@@ -60,11 +60,13 @@ def _indexed(source: Source) -> SegmentationMap | None:
     image = source.picture
     if image is None or image.format != "PNG" or image.mode not in ("1", "L", "P"):
         return None
-    return SegmentationMap(np.asarray(image).astype(np.uint8, copy=False), _names(source))
+    return SegmentationMap(np.asarray(image).astype(np.uint8, copy=False))
 
 
-def _names(source: Source) -> dict[int, str]:
-    return {int(index): name for index, name in (source.labels or {}).items() if index.isdecimal()}
+def _name(content: SegmentationMap, index: int, answer: DecodedResponse) -> str:
+    """The class's name in the answer, or else what index_to_name.json adds to its index."""
+    added = index not in content.names and answer.label(str(index)) is not None
+    return answer.named(str(index)) if added else content.name(index)
 
 
 def _size(content: SegmentationMap) -> tuple[int, int]:
@@ -86,7 +88,9 @@ def _draw(content: SegmentationMap, answer: DecodedResponse) -> Drawing:
     for index, count in list(content.pixels().items())[: 2 * MOST]:
         # class 0 is not painted
         color = draw.color(index) if index else _GRAY
-        keys.append((content.name(index), f"{percent(count / (height * width))} ({pixels(count)})", color, None))
+        keys.append(
+            (_name(content, index, answer), f"{percent(count / (height * width))} ({pixels(count)})", color, None)
+        )
     facts = [f"class map {width}x{height}"]
     if content.probabilities is not None and content.probabilities.size:
         facts[0] += f", mean probability {float(content.probabilities.mean()):.2f}"
@@ -107,7 +111,7 @@ def _changes(before: SegmentationMap, after: SegmentationMap, answer: DecodedRes
     lines = [changed_pixels(int(where.sum()), where.size)]
     moves = Counter(zip(before.classes[where].tolist(), after.classes[where].tolist(), strict=True))
     for (one, other), count in moves.most_common(FEW):
-        lines.append(f"{before.name(one)} -> {after.name(other)}: {pixels(count)}")
+        lines.append(f"{_name(before, one, answer)} -> {_name(after, other, answer)}: {pixels(count)}")
     if len(moves) > FEW:
         lines.append(f"and {len(moves) - FEW} more pairs of classes")
     return Changes(tuple(lines), highlighted(where, answer))
@@ -126,7 +130,9 @@ def _marks(content: SegmentationMap, answer: DecodedResponse) -> Marks:
             places[place] = len(classes)
             said = percent(count / area)
             # class 0 is not painted at first, as in the static display
-            classes.append({"name": content.name(index), "color": draw.color(index), "said": said, "on": index != 0})
+            classes.append(
+                {"name": _name(content, index, answer), "color": draw.color(index), "said": said, "on": index != 0}
+            )
     layer = {
         "png": png(indexes),
         "region": region_of(answer, _size(content)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from handlerkit.formatting import plain
-from handlerkit.messages import Exchange, Geometry
+from handlerkit.messages import Exchange, Geometry, Response
 from handlerkit.predictions import Labels
 from handlerkit.view.decode.response import DecodedResponse, Picture, Placed
 from handlerkit.view.decode.source import Source
@@ -116,7 +116,7 @@ class Views:
         Raises ValueError if there is no view of that name.
         """
         source = Source(exchange, labels, geometry)
-        notes: tuple[str, ...] = ()
+        notes = _broken_off(exchange.response)
         tried = [spec for spec in self.specs if exchange.response.ok or spec.errors]
         if shown_as:
             if (chosen := next((spec for spec in self.specs if spec.name == shown_as), None)) is None:
@@ -146,6 +146,12 @@ class Views:
         if isinstance(content, Image.Image):
             return self._found(Picture(content, f"{content.width}x{content.height}"))
         raise TypeError(f"there is no drawing of a {type(content).__name__}")
+
+
+def _broken_off(response: Response) -> tuple[str, ...]:
+    """What to tell of an answer that ended before its end."""
+    broken = response.status is not None and not response.complete
+    return ("broken off: this is all that the client got",) if broken else ()
 
 
 def _decoded(source: Source, name: str, content: Any, spec: ViewSpec, notes: tuple[str, ...]) -> DecodedResponse:

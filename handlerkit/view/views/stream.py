@@ -36,4 +36,4 @@ def _draw(content: StreamChunks, answer: DecodedResponse) -> Drawing:
     return Drawing((f"streamed in {count} chunks",), html=shown, text=text + more)
 
 
-STREAM = ViewSpec("stream", _read, StreamChunks, _draw)
+STREAM = ViewSpec("stream", _read, StreamChunks, _draw, errors=True)

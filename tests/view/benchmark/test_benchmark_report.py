@@ -51,9 +51,9 @@ def sanitised(text: str) -> str:
 
 def test_table_of_figures() -> None:
     text = view(bench()).text.splitlines()
-    assert text[0] == "coins on TorchServe's worker in this process: 3 repeats after 1 to warm up"
+    assert text[0] == "coins on TorchServe's worker in this process: 3 repeats after 1 warm-up"
     assert text[2].split("  ")[0] == "coins.png"
-    assert text[2].endswith("≈90.9  465.4 KB  ≈812 MB (≈45 MB of it by the call)")
+    assert text[2].endswith("≈90.9  465.4 KB  ≈812 MB (≈45 MB of it added by the call)")
     assert "preprocess 2.2 ms (≈20.0 %)  encode 8.8 ms (≈80.0 %)" in view(bench()).text
 
 
@@ -83,7 +83,7 @@ def test_no_difference_is_told_as_that() -> None:
 def test_ctrl_c_and_failures_are_told() -> None:
     found = bench(interrupted=True)
     found = replace(found, rows=(replace(found.rows[0], failed=2), found.rows[1]))
-    told = "stopped by Ctrl-C: these are the figures until then; 2 requests failed, and are in no figure"
+    told = "stopped by Ctrl-C: these are the figures so far; 2 requests failed and are not counted"
     assert told in view(found).text
     assert told in view(found).html
 
@@ -98,7 +98,7 @@ def test_encoding_advice_names_the_fastest_form_without_loss() -> None:
 
 def test_encoding_advice_where_nothing_is_faster() -> None:
     best = replace(encode(), options=(replace(encode().options[1], now=True), *encode().options[2:]))
-    assert "none without loss is faster" in view(bench(advice=(best,))).text
+    assert "No lossless form" in view(bench(advice=(best,))).text
 
 
 def test_decoding_advice_knows_when_decoding_is_not_the_matter() -> None:
@@ -110,13 +110,13 @@ def test_decoding_advice_knows_when_decoding_is_not_the_matter() -> None:
         "cv2 decodes the picture (JPEG of 10 × 10 pixels) in 500 µs, PIL in 80 ms." in view(bench(advice=(slow,))).text
     )
     same = replace(found, options=(replace(options[0], seconds=0.08), replace(options[1], seconds=0.079)))
-    assert "no other decoder much faster" in view(bench(advice=(same,))).text
+    assert "no other decoder is much faster" in view(bench(advice=(same,))).text
 
 
 def test_batches_that_do_not_pay() -> None:
     batches = Advice("batches", "coins.png", "", 0.01, 0.01, (Option("1", 0.01), Option("8", 0.012)))
     text = view(bench(advice=(batches,))).text
-    assert "Batches do not pay for coins.png: a request takes 10 ms in a batch of 1, and 12 ms in one of 8." in text
+    assert "Batching does not help coins.png: a request takes 10 ms in a batch of 1 and 12 ms in a batch of 8." in text
 
 
 def test_profile_shows_lines_and_operators() -> None:

@@ -65,8 +65,8 @@ def test_changed_pixels_of_a_class_map_are_counted_by_class(send):
     after[20, 30] = 0
     shown = view(hk.compare(send(TABLE.tolist(), labels=NAMES), send(after.tolist(), labels=NAMES)))
     assert "101 px changed (1.3 %)" in shown.text
-    assert "background -> coin: 100 px" in shown.text
-    assert "coin -> background: 1 px" in shown.text
+    assert "0 · background in index_to_name.json -> 1 · coin in index_to_name.json: 100 px" in shown.text
+    assert "1 · coin in index_to_name.json -> 0 · background in index_to_name.json: 1 px" in shown.text
     assert shown.image.getpixel((5, 5)) == (213, 94, 0)
     assert shown.image.getpixel((50, 70)) != (213, 94, 0)
 

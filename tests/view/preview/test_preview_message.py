@@ -88,7 +88,7 @@ def test_boxes_name_their_class_in_the_static_display_s_color() -> None:
     answer = [{"label": "coin", "box": [1, 2, 30, 40], "score": 0.9}]
     facts = told(run(answer, input_image(), labels={"1": "coin"})).facts
     assert facts["boxes"] == [[1, 2, 30, 40, 0.9, 0]]
-    assert facts["classes"] == [{"name": "coin", "color": draw.color(1), "said": "1", "on": True}]
+    assert facts["classes"] == [{"name": "coin", "short": "coin", "color": draw.color(1), "said": "1", "on": True}]
 
 
 def test_numbers_that_are_not_finite_are_none() -> None:
@@ -119,13 +119,17 @@ def test_colors_of_a_class_map_are_those_of_the_static_display() -> None:
 
 def test_background_is_switched_off_at_first() -> None:
     facts = told(run(class_map(320, 240, 3).tolist(), input_image(), labels={"0": "ground"})).facts
-    assert {one["name"]: one["on"] for one in facts["classes"]} == {"ground": False, "class 1": True, "class 2": True}
+    assert {one["name"]: one["on"] for one in facts["classes"]} == {
+        "0 · ground in index_to_name.json": False,
+        "class 1": True,
+        "class 2": True,
+    }
 
 
 def test_index_leads_to_its_class() -> None:
     facts = told(run(class_map(320, 240, 5).tolist(), input_image(), labels={"3": "cat"})).facts
     place = facts["layers"][0]["classes"][3]
-    assert facts["classes"][place]["name"] == "cat"
+    assert facts["classes"][place]["name"] == "3 · cat in index_to_name.json"
 
 
 def test_map_lies_where_the_handler_s_geometry_put_it() -> None:

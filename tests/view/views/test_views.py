@@ -271,7 +271,7 @@ def test_a_view_spec_brings_its_own_drawing_comparison_and_marks(send):
         )
     )
     one, other = send({"x": 3}), send({"x": 5})
-    assert view(one).text.splitlines()[-1] == "a point at 3"
+    assert view(one).text.splitlines()[-2] == "a point at 3"
     assert "moved by 2" in view(compare(one, other)).text
     assert message(one, one.exchanges[0], "a").facts["boxes"] == [[3, 0, 4, 1, None, 0]]
 

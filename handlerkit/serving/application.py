@@ -1,0 +1,191 @@
+"""Models as one HTTP application: requests in, answers to a client, whoever listens for it (listener.py, asgi.py).
+
+What is not for a model's handler is answered here: health, readiness and metrics, which TorchServe has on three ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+from handlerkit.serving import torchserve_facts as facts
+from handlerkit.serving.config import Config, property_text
+from handlerkit.serving.frontend import Frontend
+from handlerkit.serving.headers import as_sent, content_type_of, first_value
+from handlerkit.serving.http import HttpRequest, Response
+from handlerkit.serving.metrics import CONTENT_TYPE, OF_HANDLERS, Declared, Metrics
+from handlerkit.serving.parameters import FormError, from_body, from_query
+from handlerkit.serving.processes import Supervisor
+from handlerkit.serving.served_model import Client, RunningModel, ServedModel
+
+#: Seconds that what runs may take to end, when the application stops.
+GRACE = 30.0
+_TICK = 0.02
+_FIRST_WORKER = 9000
+_UNAUTHORIZED = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
+#: The model's name in a path.
+_NAMED = re.compile(
+    r"/(?:predictions|explanations|models|v[12]/models)/([^/?:]+)|/([^/?]+)(?:/[^/?]+)?/predict(?:[/?]|$)"
+)
+_KSERVE = re.compile(r"/v1/models/([^/:]+)")
+
+
+class Application:
+    """Served models, with their workers between `start` and `stop`.
+
+    Args:
+        models: what is served.
+        config_properties: keys of config.properties.
+        token: what a request's Authorization header has to bear; None asks for none. As with TorchServe, /metrics and
+            OPTIONS ask for none.
+        any_casing: let handlers find a request's header in any casing, for hosts that write names in lower case.
+        has_default: where there is one model alone, /invocations need not name it (as with a TorchServe that started
+            with it), and POST / predicts, as SageMaker's adapter asks.
+        declared: the metrics of handlers that /metrics shows: what the file metrics_config declares.
+
+    Raises PropertyError for a key that TorchServe does not know, ValueError for no model, or two of one name.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[ServedModel],
+        config_properties: Mapping[str, Any] | None = None,
+        *,
+        token: str | None = None,
+        any_casing: bool = False,
+        has_default: bool = True,
+        declared: Iterable[Declared] = OF_HANDLERS,
+    ) -> None:
+        self.models = tuple(models)
+        names = [model.name for model in self.models]
+        if not names or len({*names}) < len(names):
+            raise ValueError(f"an application serves models of different names, not {names}")
+        self.config = Config.read(config_properties)
+        detects = property_text((config_properties or {}).get("model_metrics_auto_detect", False)) == "true"
+        self._token = token
+        self._any_casing = any_casing
+        self._is_only = has_default and len(names) == 1
+        self._metrics = Metrics(declared, detects)
+        self._running: dict[str, RunningModel] = {}
+        self._supervisor: Supervisor | None = None
+        only = self.models[0]
+        self._frontend = Frontend(only.name, only.version, self.config)
+        self._routes: dict[str, Callable[[HttpRequest], Response]] = {
+            "/ping": self._ping,
+            "/metrics": self._show_metrics,
+            "/v2/health/live": self._live,
+            "/v2/health/ready": self._ready,
+        }
+
+    @property
+    def running(self) -> Sequence[RunningModel]:
+        """The models with their workers; empty before `start`."""
+        return (*self._running.values(),)
+
+    async def start(self) -> None:
+        """Start the workers; returns when all have loaded their models. Raises LoadFailed where one does not."""
+        self._supervisor = Supervisor()
+        numbers = itertools.count(_FIRST_WORKER)
+        try:
+            for model in self.models:
+                self._running[model.name] = RunningModel(
+                    model, self.config, self._supervisor, self._metrics, self._is_only, self._any_casing, numbers
+                )
+            for running in self._running.values():
+                running.start()
+            await asyncio.gather(*(running.loads for running in self._running.values()))
+        except BaseException:
+            await self.stop(0)
+            raise
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Let what runs end, for up to `grace` seconds, then end the workers."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + grace
+        while any(running.busy for running in self._running.values()) and loop.time() < until:
+            await asyncio.sleep(_TICK)
+        await asyncio.gather(*(running.stop() for running in self._running.values()))
+        if self._supervisor is not None:
+            self._supervisor.close()
+            self._supervisor = None
+
+    def receive(self, request: HttpRequest, client: Client) -> None:
+        """Answer a request, now or later."""
+        path = (request.path or "").rstrip("/")
+        if self._token is not None and request.method != "OPTIONS" and path != "/metrics" and not self._bears(request):
+            self._answer(request, client, self._frontend.error(400, "InvalidKeyException", _UNAUTHORIZED))
+        elif (route := self._routes.get(path)) is not None:
+            self._answer(request, client, route(request))
+        elif request.method == "GET" and (found := _KSERVE.fullmatch(path)) is not None:
+            self._answer(request, client, self._kserve(unquote(found[1])))
+        elif self._is_only and request.method == "POST" and not path:
+            self._running[self.models[0].name].receive(replace(request, path=None), client)
+        else:
+            self._model_of(request).receive(request, client)
+
+    def refuse(self, status: int, kind: str, message: str) -> Response:
+        """An answer of whoever listens, in TorchServe's form."""
+        response = self._frontend.error(status, kind, message)
+        self._metrics.answered(status)
+        return response
+
+    def _answer(self, request: HttpRequest, client: Client, response: Response) -> None:
+        self._metrics.answered(response.status or 0)
+        client.answer(as_sent(response, request.method))
+
+    def _bears(self, request: HttpRequest) -> bool:
+        """Whether the request bears the token."""
+        scheme, _, given = (first_value(request.headers, "authorization") or "").partition(" ")
+        expected = (self._token or "").encode()
+        return (
+            hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), expected)
+            and scheme.lower() == "bearer"
+        )
+
+    def _model_of(self, request: HttpRequest) -> RunningModel:
+        """The model that a request names; for one that names none, or one that is not here, the first, whose frontend
+        says so."""
+        (first, *others) = self._running.values()
+        if not others:
+            return first
+        path = request.path or ""
+        if (found := _NAMED.match(path)) is not None:
+            return self._running.get(unquote(found[1] or found[2]), first)
+        with suppress(FormError):
+            values = [*from_query(request.query), *from_body(request.body, content_type_of(request))]
+            for value in values:
+                if value.name == "model_name":
+                    return self._running.get(bytes(value.value).decode(errors="replace"), first)
+        return first
+
+    def _ping(self, _: HttpRequest) -> Response:
+        healthy = all(running.healthy for running in self._running.values())
+        return self._json(200 if healthy else 500, {"status": "Healthy" if healthy else "Unhealthy"})
+
+    def _live(self, _: HttpRequest) -> Response:
+        return self._json(200, {"live": True})
+
+    def _ready(self, _: HttpRequest) -> Response:
+        ready = all(running.ready for running in self._running.values())
+        return self._json(200 if ready else 503, {"ready": ready})
+
+    def _kserve(self, name: str) -> Response:
+        """KServe's readiness of one model."""
+        running = self._running.get(name)
+        if running is None:
+            return self._frontend.error(404, facts.MODEL_NOT_FOUND, f"Model not found: {name}")
+        return self._json(200 if running.ready else 503, {"name": name, "ready": running.ready})
+
+    def _show_metrics(self, request: HttpRequest) -> Response:
+        return self._frontend.control(200, CONTENT_TYPE, self._metrics.page(request.query))
+
+    def _json(self, status: int, value: Any) -> Response:
+        return self._frontend.control(status, "application/json", f"{json.dumps(value, indent=2)}\n".encode())

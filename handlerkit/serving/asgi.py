@@ -1,0 +1,146 @@
+"""An Application for any ASGI server, such as uvicorn or Ray Serve's.
+
+What such a server decides itself is lost: it writes the names of headers in lower case, in both directions, its own
+reason phrases, and headers of its own. Status, body, and the values and order of the handler's headers stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import quote
+
+from handlerkit.serving.application import GRACE, Application
+from handlerkit.serving.frontend import TOO_LARGE
+from handlerkit.serving.http import HttpRequest, Response
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
+
+#: What an ASGI server writes itself.
+_OF_THE_SERVER = (b"connection", b"transfer-encoding")
+
+
+def asgi(make: Callable[[], Application], grace: float = GRACE) -> Asgi:
+    """The ASGI 3 application of what `make` makes: with any_casing, as names come in lower case.
+
+    The workers start with the server's lifespan, or with the first request where the server has none.
+    """
+    started: list[asyncio.Task[Application]] = []
+
+    async def start() -> Application:
+        application = make()
+        await application.start()
+        return application
+
+    async def running() -> Application:
+        if not started:
+            started.append(asyncio.get_running_loop().create_task(start()))
+        return await asyncio.shield(started[0])
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(running, receive, send, grace)
+        elif scope["type"] == "http":
+            await _answer(await running(), scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})
+
+    return app
+
+
+async def _live(running: Callable[[], Awaitable[Application]], receive: Receive, send: Send, grace: float) -> None:
+    await receive()
+    try:
+        application = await running()
+    except Exception as problem:
+        await send({"type": "lifespan.startup.failed", "message": str(problem)})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await application.stop(grace)
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _answer(application: Application, scope: Message, receive: Receive, send: Send) -> None:
+    client = _Client()
+    try:
+        body = await _body(receive, application.config.max_request_size)
+    except ConnectionAbortedError:
+        return
+    if body is None:
+        client.answer(TOO_LARGE)
+    else:
+        application.receive(_request(scope, body), client)
+    while True:
+        messages = [await client.messages.get()]
+        while not client.messages.empty():
+            messages.append(client.messages.get_nowait())
+        for message in messages:
+            if message is None:
+                raise ConnectionAbortedError("the worker died within a stream: the connection is cut")
+            await send(message)
+        if messages[-1] is not None and messages[-1]["type"] == _BODY and not messages[-1].get("more_body"):
+            return
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """None for a body that is longer than that. Raises ConnectionAbortedError where the client is gone before."""
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionAbortedError("the client is gone")
+        size += len(piece := message.get("body", b""))
+        if size <= limit:
+            pieces.append(piece)
+        if not message.get("more_body"):
+            return b"".join(pieces) if size <= limit else None
+
+
+def _request(scope: Message, body: bytes) -> HttpRequest:
+    raw = scope.get("raw_path")
+    path = raw.partition(b"?")[0].decode("latin-1") if raw else quote(scope["path"])
+    if (root := scope.get("root_path", "")) and path.startswith(root):
+        path = path[len(root) :] or "/"
+    headers = tuple(
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in scope["headers"]
+    )
+    return HttpRequest(scope["method"], path, headers, scope.get("query_string", b"").decode("latin-1"), body)
+
+
+_START, _BODY = "http.response.start", "http.response.body"
+
+
+class _Client:
+    """Puts an answer into messages for the server; None stands for a stream that is cut."""
+
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._bodiless = False
+
+    def answer(self, response: Response) -> None:
+        self.begin(response)
+        self.messages.put_nowait({"type": _BODY, "body": response.body})
+
+    def begin(self, response: Response) -> None:
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        kept = [pair for pair in headers if pair[0] not in _OF_THE_SERVER]
+        self.messages.put_nowait({"type": _START, "status": response.status, "headers": kept})
+        self._bodiless = response.chunks is None
+
+    def chunk(self, data: bytes) -> None:
+        if data and not self._bodiless:
+            self.messages.put_nowait({"type": _BODY, "body": data, "more_body": True})
+
+    def end(self, complete: bool) -> None:
+        self.messages.put_nowait({"type": _BODY, "body": b""} if complete else None)
+
+    def drop(self) -> None:
+        """An ASGI server waits for an answer; the connection is cut instead."""
+        self.messages.put_nowait(None)

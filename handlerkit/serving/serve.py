@@ -1,0 +1,134 @@
+"""Serve models from the command line, or from a script of one line.
+
+    python -m handlerkit.serving.serve models.json [--host HOST] [--port PORT]
+
+models.json: {"models": [{"name": ..., "version": ..., "model_dir": ..., "handler": ..., ...}],
+"config_properties": {...}}, with the arguments of ServedModel; a relative model_dir is one beside the file.
+The variable SERVING_TOKEN has the token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from handlerkit.serving.application import GRACE, Application
+from handlerkit.serving.config import PropertyError
+from handlerkit.serving.listener import Limits, Listener
+from handlerkit.serving.served_model import ServedModel
+from handlerkit.serving.worker import LoadFailed
+
+TOKEN = "SERVING_TOKEN"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(
+    models: Iterable[ServedModel],
+    config_properties: Mapping[str, Any] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    token: str | None = None,
+    limits: Limits | None = None,
+    grace: float = GRACE,
+    say: Callable[[str], object] = print,
+) -> int:
+    """Serve until Ctrl-C or SIGTERM, after which what runs is answered, for up to `grace` seconds; a second one ends it
+    at once. Returns the exit status.
+
+    Says one line when requests are taken: "Serving NAME, ... at http://HOST:PORT". Raises what Application and its
+    `start` raise, and OSError where it cannot listen.
+    """
+    application = Application(models, config_properties, token=token)
+    return asyncio.run(_serve(application, host, port, limits, grace, say))
+
+
+async def _serve(
+    application: Application, host: str, port: int, limits: Limits | None, grace: float, say: Callable[[str], object]
+) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    this = asyncio.current_task()
+    assert this is not None
+
+    def ask() -> None:
+        if stop.is_set():
+            this.cancel()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask)
+    listener = Listener(application, limits)
+    starting = loop.create_task(application.start())
+    stopping = loop.create_task(stop.wait())
+    try:
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await listener.start(host, port)
+            names = ", ".join(model.name for model in application.models)
+            shown, bound = listener.addresses[0]
+            say(f"Serving {names} at http://{f'[{shown}]' if ':' in shown else shown}:{bound}")
+            await stopping
+            await listener.stop(grace)
+            await application.stop(grace)
+        return 0
+    except asyncio.CancelledError:
+        return 130
+    finally:
+        stopping.cancel()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await application.stop(0)
+
+
+def read(file: str) -> tuple[list[ServedModel], dict[str, Any]]:
+    """The models and config.properties that a file names. Raises OSError, ValueError, and KeyError for what lacks."""
+    with open(file, encoding="utf-8") as opened:
+        told = json.load(opened)
+    folder = os.path.dirname(os.path.abspath(file))
+    known = {field.name for field in dataclasses.fields(ServedModel)}
+    models = []
+    for model in told["models"]:
+        if unknown := model.keys() - known:
+            raise ValueError(f"{file}: a model has no {', '.join(sorted(unknown))}")
+        models.append(ServedModel(**{**model, "model_dir": os.path.join(folder, model["model_dir"])}))
+    return models, told.get("config_properties") or {}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Serve models as TorchServe does, without Java.")
+    parser.add_argument("models", metavar="models.json", help="what is served")
+    parser.add_argument("--host", default="127.0.0.1", help="another one than loopback needs a token")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+    parser.add_argument("--grace", type=float, default=GRACE, help="seconds that requests may take after Ctrl-C")
+    asked = parser.parse_args(arguments)
+    token = os.environ.get(TOKEN) or None
+    if token is None and asked.host not in _LOOPBACK:
+        parser.error(f"--host {asked.host} lets others in: set a token in the variable {TOKEN}")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        models, properties = read(asked.models)
+        return serve(models, properties, host=asked.host, port=asked.port, token=token, grace=asked.grace, say=_say)
+    except LoadFailed as failed:
+        print(failed, file=sys.stderr)  # what the worker wrote is in the log above
+    except (OSError, ValueError, KeyError, TypeError, PropertyError) as problem:
+        print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
+    return 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

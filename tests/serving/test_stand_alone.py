@@ -1,0 +1,70 @@
+"""What is copied into exported apps stands alone, and runs on Python 3.9."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import vermin
+
+import handlerkit.serving
+
+FOLDER = Path(handlerkit.serving.__file__).parent
+MODULES = sorted(FOLDER.glob("*.py"))
+#: any_casing runs inside a TorchServe worker.
+ALLOWED = {"httptools", "handlerkit.serving"}
+INSIDE_A_WORKER = {"any_casing.py": {"ts"}}
+
+
+def python_3_9() -> str | None:
+    """One that runs, of the places where one may be."""
+    found = [shutil.which("python3.9"), *map(str, Path.home().glob(".pyenv/versions/3.9*/bin/python"))]
+    works = [
+        one for one in found if one and subprocess.run([one, "-V"], capture_output=True, check=False).returncode == 0
+    ]
+    return works[0] if works else None
+
+
+def imported(file: Path) -> set[str]:
+    """The packages that a module imports, but for the standard library's."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level
+            names.add(node.module or "")
+    tops = {name if name.startswith("handlerkit") else name.partition(".")[0] for name in names}
+    own = {"handlerkit.serving" if name.startswith("handlerkit.serving") else name for name in tops}
+    return own - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("file", [pytest.param(file, id=file.name) for file in MODULES])
+def test_a_module_imports_the_standard_library_the_parser_and_its_neighbours(file: Path) -> None:
+    assert imported(file) <= ALLOWED | INSIDE_A_WORKER.get(file.name, set())
+
+
+@pytest.mark.parametrize("file", [pytest.param(file, id=file.name) for file in MODULES])
+def test_a_module_needs_no_newer_python_than_3_9(file: Path) -> None:
+    visitor = vermin.visit(file.read_text(), vermin.Config())
+    _, newest = visitor.minimum_versions()
+    assert newest <= (3, 9)
+
+
+def test_all_can_be_imported_in_python_3_9(tmp_path: Path) -> None:
+    if (python := python_3_9()) is None:
+        pytest.skip("there is no Python 3.9 here: with it (uv python install 3.9) this test runs")
+    shutil.copytree(FOLDER, tmp_path / "handlerkit" / "serving")
+    (tmp_path / "handlerkit" / "__init__.py").write_text("")
+    # where httptools is not installed for it, an empty module stands in
+    (tmp_path / "httptools.py").write_text("HttpRequestParser = None\n")
+    names = [f"handlerkit.serving.{file.stem}" for file in MODULES if file.stem != "__init__"]
+    script = f"import {', '.join(names)}"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([python, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
