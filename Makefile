@@ -38,7 +38,7 @@ lock: $(READY)  ## renew tools/constraints.txt, the versions that make installs 
 
 clean:  ## remove what the other targets made, but for .venv
 	@echo "== removing demo/, dist/, the site and caches"
-	@rm -rf demo dist docs/_build docs/notebooks docs/benchmarks docs/causes.md .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf demo dist docs/_build docs/notebooks docs/benchmarks docs/CONTRIBUTING.md docs/causes.md docs/commands.md .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find handlerkit tests notebooks benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml tools/constraints.txt

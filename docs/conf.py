@@ -64,7 +64,14 @@ def bring_notebooks() -> None:
     (target / "index.md").write_text("\n\n".join(lines) + "\n")
 
 
+def bring_contributing() -> None:
+    """Lay CONTRIBUTING.md beside the pages, with its links as they are from here."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (HERE / "CONTRIBUTING.md").write_text(text.replace("](docs/", "]("))
+
+
 bring_notebooks()
+bring_contributing()
 (HERE / "benchmarks").mkdir(exist_ok=True)
 shutil.copy(ROOT / "benchmarks" / "RESULTS.md", HERE / "benchmarks")
 
@@ -91,7 +98,7 @@ def bring_commands() -> None:
     from handlerkit.cli.commands import COMMANDS as SCRIPTS
     from handlerkit.notebook.commands import COMMANDS
 
-    os.environ["COLUMNS"] = "100"  # argparse's width
+    os.environ["COLUMNS"] = "88"  # argparse's width: what the theme shows without scrolling
     lines = ["# Commands", "Each shows its text with `--help`, too.", "## In a notebook"]
     for command in COMMANDS.values():
         lines += [f"### {command.magic}", f"```text\n{command.parser().format_help().rstrip()}\n```"]

@@ -1,8 +1,8 @@
 """The client's half of TorchServe's request envelopes: what a client of each sends, and where its answer is.
 
 The server's half is TorchServe's own (`ts.torch_handler.request_envelope`); a Worker runs it if its config_properties
-name a service_envelope. A new envelope is one more `Envelope` in ENVELOPES: config.properties, the magics and the rules
-of `handlerkit.why` then know its name.
+name a service_envelope. To add one, add an `Envelope` to ENVELOPES: config.properties, the magics and the rules of
+`handlerkit.why` then take its name.
 """
 
 from __future__ import annotations

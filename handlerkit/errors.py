@@ -53,7 +53,7 @@ class LoadError(HandlerkitError):
 
     Attributes:
         response: what TorchServe's management API answers to registering this model.
-        error: the exception the handler raised, as plain data; None where there was none.
+        error: the exception the handler raised, as plain data; None if there was none.
         findings: what went wrong and what to change, in plain words.
         logs: what the worker logged while it tried.
         reported: the worker tells the frontend that it failed, instead of dying of it.

@@ -82,7 +82,7 @@ def _lives(owner: int, started: int) -> bool:
 
 
 def _namespace() -> int:
-    """What tells process ids of one container from another's; 0 where the system does not say."""
+    """What tells process ids of one container from another's; 0 if the system does not say."""
     try:
         return os.stat("/proc/self/ns/pid").st_ino & 0xFFFF
     except OSError:
@@ -90,7 +90,7 @@ def _namespace() -> int:
 
 
 def _started(process: str) -> int:
-    """When a process started, in the system's ticks; 0 where the system does not say."""
+    """When a process started, in the system's ticks; 0 if the system does not say."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[19]) & 0xFFFFF

@@ -1,6 +1,6 @@
 """Numbers, paths and lines as displays say them.
 
-What a display says is the same each time but for times and what stands in data URIs (notebooks are compared by that):
+What a display says is the same each time, except for times and data URIs (notebooks are compared by that):
 no ids, no addresses, no temporary paths. `plain` takes them out of text that others wrote, `duration` writes every time
 in a form that one pattern finds: a number, a space, and ns, µs, ms, s or min.
 """
@@ -63,7 +63,7 @@ def plain(text: str) -> str:
     return text
 
 
-#: Control characters but for tabs and line ends, marks that turn the direction of text, and what takes no room.
+#: Control characters except for tabs and line ends, marks that turn the direction of text, and what takes no room.
 _STEERING = re.compile(
     "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
     "|[\ud800-\udfff]|[\U000e0000-\U000e007f]|\r(?!\n)"
@@ -76,7 +76,7 @@ def visible(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """One line as it was written, paths included, but for what would steer a terminal or hide in a page."""
+    """One line as it was written, paths included, except for what would steer a terminal or hide in a page."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 

@@ -13,9 +13,9 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Memory:
-    """The most memory that a piece of work took, in bytes; None where the system cannot tell.
+    """The most memory that a piece of work took, in bytes; None if the system cannot tell.
 
-    `process` is the process's peak resident size and `added` what the work added to it, which is nothing where it found
+    `process` is the process's peak resident size and `added` what the work added to it, which is nothing if it found
     room that the process had free; `cuda` the peak of what torch had allocated on the GPU.
     """
 
@@ -28,7 +28,7 @@ def peak_memory(work: Callable[[], R]) -> tuple[R, Memory]:
     """What `work` returns, and the most memory that it took: this process's resident size, and torch's on the GPU.
 
     The process's peak is Linux's VmHWM, set back by writing 5 to clear_refs (proc_pid_clear_refs(5)); elsewhere, and
-    where the system forbids that, it is None. CUDA's is that of torch's own allocator, on the device in use. Garbage
+    if the system forbids that, it is None. CUDA's is that of torch's own allocator, on the device in use. Garbage
     goes first: what a collection amid the work gave back would hide as much of what the work took.
     """
     gc.collect()
@@ -43,7 +43,7 @@ def peak_memory(work: Callable[[], R]) -> tuple[R, Memory]:
 
 
 def _reset() -> int | None:
-    """Forget the peak so far. The resident size now; None where there is no peak to be had."""
+    """Forget the peak so far. The resident size now; None if there is no peak to be had."""
     try:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")

@@ -164,7 +164,7 @@ class SegmentationMap:
     probabilities: npt.NDArray[np.float32] | None = None
 
     def name(self, index: int) -> str:
-        """The class's name; "class 7" where it has none."""
+        """The class's name; "class 7" if it has none."""
         return self.names.get(index, f"class {index}")
 
     def pixels(self) -> dict[int, int]:

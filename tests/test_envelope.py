@@ -15,6 +15,7 @@ from PIL import Image
 from handlerkit import envelope
 from handlerkit.endpoints.config_properties import read_config
 from handlerkit.endpoints.worker import Worker
+from handlerkit.envelope import ENVELOPES
 from handlerkit.errors import RequestError
 from handlerkit.messages import Part, Request, Response, Run
 from handlerkit.model import Model
@@ -231,7 +232,7 @@ def test_body_wraps_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "payload", "says"),
     [
-        ("soap", 1, "the envelopes are body, json, kserve, kservev2, not 'soap'"),
+        ("soap", 1, f"the envelopes are {', '.join(ENVELOPES)}, not 'soap'"),
         ("json", {1, 2}, "cannot be sent as JSON"),
         ("json", Request(body=b"{", headers={"Content-Type": "application/json"}), "application/json cannot be read"),
         ("json", Request.multipart(Part("a", "1")), "a form cannot be wrapped"),

@@ -93,7 +93,42 @@ def test_sdist_brings_what_the_tests_read(sdist: set[str]) -> None:
 
 def test_sdist_brings_no_page_that_is_made(sdist: set[str]) -> None:
     assert "docs/conf.py" in sdist
-    assert [name for name in sdist if name.startswith(("docs/_build", "docs/notebooks", "docs/causes.md"))] == []
+    made = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/docs/")]
+    assert len(made) > 4
+    assert [name for name in sdist if name.startswith(tuple(made))] == []
+
+
+def test_contributing_draws_the_house_as_the_layers_are() -> None:
+    """A picture's line is a layer, and its first words are the modules there."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    layers = tools["importlinter"]["contracts"][0]["layers"]
+    (drawn,) = re.findall(r"```text\n(.+?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    assert [line[:28].split() for line in drawn.splitlines()] == [re.findall(r"\w+", layer) for layer in layers]
+
+
+def test_contributing_names_what_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    files = [name for name in re.findall(r"`([\w/.]+/[\w.]+)`", text) if not name.startswith(".")]
+    missing = [name for name in files if not (ROOT / name).exists() and not (ROOT / "handlerkit" / name).exists()]
+    assert len(files) > 20
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "registration",
+    re.findall(r"`((?:\w+/)*\w+\.py)`: ((?:`\w+`(?: or )?)+)", (ROOT / "CONTRIBUTING.md").read_text()),
+    ids=lambda one: one[0],
+)
+def test_contributing_names_the_registrations(registration: tuple[str, str]) -> None:
+    (file,) = (ROOT / "handlerkit").glob(f"**/{registration[0]}")
+    for name in re.findall(r"\w+", registration[1].replace(" or ", " ")):
+        assert re.search(rf"^{name}\b.* = ", file.read_text(), re.MULTILINE)
+
+
+def test_contributing_names_every_make_target() -> None:
+    named = set(re.findall(r"^\| `make (\w+)`", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
+    (phony,) = re.findall(r"^\.PHONY: help (.+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert named == set(phony.split()) - {"demo", "lab", "clean"}  # README's, and what needs no word
 
 
 def test_every_dependency_has_its_reason_beside_it() -> None:

@@ -76,7 +76,7 @@ def _put(part: Path, target: Path) -> Path | None:
 
 
 def _clear_up(target: Path) -> None:
-    """Remove what exports to `target` left that were killed, but for an older archive that one had moved aside: that
+    """Remove what exports to `target` left that were killed, except for an older archive that one had moved aside: that
     takes its place again."""
     left = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.(part|old)")
     for path in [path for path in target.parent.iterdir() if left.fullmatch(path.name)]:
@@ -103,7 +103,7 @@ def _remove_unless_held(part: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, deliver: Callable[[], None]) -> Iterator[bool]:
-    """Keeps other exports to this folder waiting. False where its file system knows no locks, as some of networks."""
+    """Keeps other exports to this folder waiting. False if its file system knows no locks, as some of networks."""
     try:
         number = os.open(folder, os.O_RDONLY)
     except PermissionError:  # a folder that may be written to and not be looked into
@@ -119,7 +119,7 @@ def _locked(folder: Path, deliver: Callable[[], None]) -> Iterator[bool]:
 
 
 def _lock(number: int) -> bool | None:
-    """Whether the file or folder is locked now; None where its file system knows no locks."""
+    """Whether the file or folder is locked now; None if its file system knows no locks."""
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

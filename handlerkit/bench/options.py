@@ -48,7 +48,7 @@ def encodings(body: bytes) -> tuple[str, tuple[Option, ...]]:
     """What an answer is, in a few words, and the forms that it can be sent in, each measured from the array or object
     to the bytes. No forms where nothing is known to be in it but bytes or text.
 
-    An array is found in a picture, and in nested JSON lists of numbers. The form it has now is marked where that is
+    An array is found in a picture, and in nested JSON lists of numbers. The form it has now is marked if that is
     known.
     """
     try:
@@ -211,7 +211,7 @@ def _shape(array: npt.NDArray[Any]) -> str:
 
 def decodings(picture: bytes) -> tuple[str, tuple[Option, ...]]:
     """What a picture is, in a few words, and the decoders that there are for it, each measured to RGB pixels. None
-    where PIL does not read it."""
+    if PIL does not read it."""
     from PIL import Image
 
     try:

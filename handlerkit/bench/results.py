@@ -165,7 +165,7 @@ class Profile:
     """What torch.profiler and line_profiler saw.
 
     `table` is torch.profiler's, as text; `trace` the file that chrome://tracing and Perfetto open. `lines` are the
-    lines of the functions that ran; where there are none, `missing` says why.
+    lines of the functions that ran; if there are none, `missing` says why.
     """
 
     calls: int
@@ -209,7 +209,7 @@ class Bench:
         """A pandas.DataFrame with a line for each row, and for each of the other version's, which `version` names.
 
         Columns: version, sample, batch, clients, requests, failed, median, p90, p99, throughput, answer, process,
-        added, cuda, and the median of each stage under its name. Raises HandlerkitError where pandas is not installed.
+        added, cuda, and the median of each stage under its name. Raises HandlerkitError if pandas is not installed.
         """
         try:
             pandas = import_module("pandas")

@@ -4,9 +4,9 @@
     check.ok, check.findings
 
 subject.py      what rules read: the manifest, the files by their names in the archive, the code that can run
-code/           the code of an archive, read as text: what is reached from the handler, what an expression comes to
+code/           the code of an archive, read as text: what is reached from the handler, what an expression evaluates to
 packages.py     what can be imported in a target once the archive's requirements are installed there
-weights/        what a file of weights holds, told by its bytes
+weights/        what a file of weights holds, read from its bytes
 loading.py      how the handler loads its weights, as far as its source says
 there.py        the versions and files of what the target has, where they can be known without building it
 rules/          one file for each subject, each with rules: functions (Subject, Target) -> Iterator[Finding]
@@ -45,7 +45,7 @@ _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 @dataclass(frozen=True)
 class Check:
-    """What was found in a model, the errors first; true where there is no error.
+    """What was found in a model, the errors first; true if there is no error.
 
     Attributes:
         name: the model's.

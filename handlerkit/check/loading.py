@@ -106,7 +106,7 @@ class Loading:
 
     @cached_property
     def torch_loads(self) -> tuple[TorchLoad, ...]:
-        """The calls of torch.load that can run, but for BaseHandler's own."""
+        """The calls of torch.load that can run, except for BaseHandler's own."""
         return tuple(
             TorchLoad(source.place(node), _weights_only(node))
             for source, node in self.program.nodes(ast.Call)
@@ -142,7 +142,7 @@ class Loading:
 
     @cached_property
     def unpickles(self) -> str | None:
-        """Where something other than torch.load unpickles; None where nothing does."""
+        """Where something other than torch.load unpickles; None if nothing does."""
         for source, node in self.program.nodes(ast.Call):
             owner, _, name = dotted(node.func).rpartition(".")
             if name in _UNPICKLERS and owner.rpartition(".")[2] in _UNPICKLING:

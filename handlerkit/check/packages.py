@@ -104,13 +104,13 @@ class Packages:
         return bool(self._bringing_here(module)) or module.partition(".")[0] in _BROUGHT_BY
 
     def installed(self, module: str) -> Distribution | None:
-        """The distribution that brings a module here, None where none does."""
+        """The distribution that brings a module here, None if none does."""
         found = self._bringing_here(module)
         return self._here[found[0]] if found else None
 
     def requirement(self, module: str) -> str:
         """The line of a requirements file that would bring the module: with the version installed here, if that runs
-        on the target's Python; "" where no distribution is known."""
+        on the target's Python; "" if no distribution is known."""
         if (one := self.installed(module)) is not None:
             return f"{one.name}=={one.version.partition('+')[0]}" if self.runs(one) else one.name
         top = module.partition(".")[0]
@@ -123,7 +123,7 @@ class Packages:
 
     @cached_property
     def _environment(self) -> Environment | None:
-        """What the target holds, where that is not said by its pins, and is built already."""
+        """What the target holds, if that is not said by its pins, and is built already."""
         return self._target.built() if self._target.installs else None
 
     @cached_property

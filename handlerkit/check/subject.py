@@ -64,19 +64,19 @@ class Subject:
 
     @cached_property
     def said(self) -> Mapping[str, Any]:
-        """The manifest's `model`: modelName, handler, serializedFile and the others; empty where it is no object."""
+        """The manifest's `model`: modelName, handler, serializedFile and the others; empty if it is no object."""
         said = self.manifest.get("model")
         return said if isinstance(said, dict) else {}
 
     @cached_property
     def serialized_file(self) -> str | None:
-        """The name of the file that the manifest names as the weights; None where there is none in the archive."""
+        """The name of the file that the manifest names as the weights; None if there is none in the archive."""
         name = self.said.get("serializedFile")
         return name if isinstance(name, str) and name in self.sizes else None
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """model-config.yaml as PyYAML reads it; empty where there is none, or where it is no mapping."""
+        """model-config.yaml as PyYAML reads it; empty if there is none, or if it is no mapping."""
         import yaml
 
         name = self.said.get("configFile")
@@ -90,7 +90,7 @@ class Subject:
 
     @cached_property
     def model_file(self) -> str | None:
-        """The name of the file with the model's class; None where the manifest names none in the archive."""
+        """The name of the file with the model's class; None if the manifest names none in the archive."""
         name = self.said.get("modelFile")
         return name if isinstance(name, str) and name in self.sizes else None
 
@@ -126,14 +126,14 @@ class Subject:
 
     @cached_property
     def handler_file(self) -> str | None:
-        """The name of the handler's file; None where it is one of TorchServe's own."""
+        """The name of the handler's file; None if it is one of TorchServe's own."""
         word = str(self.said.get("handler", "")).partition(":")[0]
         file = f"{word.removesuffix('.py')}.py".rpartition("/")[2]  # as ts.model_loader takes it
         return file if file in self.sizes else None
 
     @cached_property
     def default_handler(self) -> str | None:
-        """The name of TorchServe's own handler that serves, such as "image_classifier"; None where it is a file."""
+        """The name of TorchServe's own handler that serves, such as "image_classifier"; None if it is a file."""
         return None if self.handler_file else str(self.said.get("handler", "")).partition(":")[0]
 
     def open(self, name: str) -> IO[bytes]:

@@ -32,7 +32,7 @@ class There:
         self.packages = subject.packages(target)
 
     def version(self, name: str) -> Version | None:
-        """Of a distribution, by its canonical name; None where it is not there, or not known."""
+        """Of a distribution, by its canonical name; None if it is not there, or not known."""
         said = self._target.pins.get(name) or self._declared.get(name)
         if self._environment is not None and name in self._environment.packages:
             said = self._environment.packages[name]

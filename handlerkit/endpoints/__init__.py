@@ -8,8 +8,8 @@
 Anything below may be imported: worker_process, targets, why, model, messages, serving; nothing above: bench, verify,
 view, notebook. Importing this imports no endpoint.
 
-To add one: write its class in a module here, with a folder beside it if it takes several. If it serves a model by
-itself, name it in ENDPOINTS, from where commands take it (`%bench --endpoint`).
+To add one: write its class in a module here, with a folder beside it if it needs several. If it can serve a Model, add
+it to ENDPOINTS, where commands find it (`%bench --endpoint`).
 """
 
 from __future__ import annotations

@@ -42,14 +42,14 @@ class Change(NamedTuple):
 
 
 class FileWatch:
-    """Made before a model's files are read. Raises nothing where they cannot be."""
+    """Made before a model's files are read. Raises nothing if they cannot be."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._read = self._look()
 
     def change(self) -> Change | None:
-        """What differs by now, None where nothing does. Files that are being written are waited for."""
+        """What differs by now, None if nothing does. Files that are being written are waited for."""
         read = self._read
         if all(identity is not None and _identity(path) == identity for path, identity in read.paths):
             return None

@@ -20,7 +20,7 @@ from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 
 
 class Lifecycle:
-    """Holds the loaded handler, and loads it again after the worker died. Workers that differ in their envelope alone
+    """Holds the loaded handler, and loads it again after the worker died. Workers that differ only in their envelope
     share one.
 
     Args:
@@ -34,9 +34,9 @@ class Lifecycle:
         self.lock = threading.RLock()
         self.loaded: WorkerProcess | InProcess | None = None
         self.labels: Mapping[str, str] | None = None
-        #: What answers hold instead of TorchServe's paths, and what they stand for; as of Run.
+        #: The paths of the model's files on this endpoint, and what to call them instead; see Run.
         self.paths: Mapping[str, str] = {}
-        #: What the next Run is to tell of the files; whoever tells it empties the list.
+        #: Findings about the files for the next Run, which empties the list.
         self.news: list[Finding] = []
         #: What was told of the loaded handler, and with how many requests it was called: one, several.
         self.told: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ class Lifecycle:
         self._pause = BackOff()
 
     def load(self) -> WorkerProcess | InProcess:
-        """Load the handler anew. What was loaded before is gone, even if LoadError is raised."""
+        """Load the handler. What was loaded before is gone, even if LoadError is raised."""
         self.close(wait=False)
         self.files = FileWatch(self._model)
         self.loaded = self._start()
@@ -65,7 +65,7 @@ class Lifecycle:
 
     def reload(self, *, force: bool = False, batch_size: int | None = None) -> Reload:
         """Read the model's files again. Keep the loaded handler if it then answers as a new one would, with batches of
-        this size; otherwise, or with `force`, load it anew. Raises LoadError."""
+        this size; otherwise, or with `force`, load it again. Raises LoadError."""
         with self.lock:
             try:
                 if force:
@@ -88,7 +88,7 @@ class Lifecycle:
         self.told, self.called_with, self.silenced = frozenset(), set(), why.silenced(python)
 
     def ready(self) -> WorkerProcess | InProcess:
-        """The loaded handler, loaded anew if the worker is gone. Raises LoadError."""
+        """The loaded handler, loaded again if the worker is gone. Raises LoadError."""
         if self.loaded is not None and self.loaded.alive:
             if self.loaded.model_dir.is_dir():
                 return self.loaded
@@ -111,11 +111,11 @@ class Lifecycle:
         self._pause.died()
 
     def forgive(self) -> None:
-        """Forget how often the worker died: it was another handler."""
+        """Forget how often the worker died, since that was another handler."""
         self._pause = BackOff()
 
     def close(self, wait: bool = True) -> None:
-        """Forget the handler and remove what was staged for it, in the background without `wait`."""
+        """Forget the handler and remove its staged files; without `wait`, in the background."""
         if self.loaded is not None:
             self.loaded.close(wait)
             self.loaded = None
@@ -138,5 +138,5 @@ class BackOff:
         self._deaths = 0
 
     def wait(self) -> None:
-        """Sleep until the worker is to be started again."""
+        """Sleep until the worker may be started again."""
         time.sleep(max(0.0, self._until - time.monotonic()))

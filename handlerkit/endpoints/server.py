@@ -50,7 +50,7 @@ class Server:
 
     Args:
         paths_or_models: archives (.mar, .tgz, no-archive folders) and Models, one or several.
-        config_properties: keys of config.properties but for those that Server sets itself; values may be Python's.
+        config_properties: keys of config.properties except for those that Server sets itself; values may be Python's.
         batch_size, max_batch_delay (ms), response_timeout (s), startup_timeout (s): parameters of the register call;
             None leaves them to model-config.yaml and TorchServe's defaults.
         initial_workers: the workers of each model; a parameter of the register call too.

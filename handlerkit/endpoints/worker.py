@@ -51,20 +51,20 @@ class Worker:
         model: what the archive would hold; its files are read at each load. Or the path of an archive, which is
             unpacked into a temporary folder until `close`.
         config_properties: keys of config.properties, such as service_envelope or max_response_size.
-        batch_size, max_batch_delay, response_timeout: the register call's; model-config.yaml's values stand behind
-            them, but its responseTimeout before (with a config file TorchServe ignores the register call's).
+        batch_size, max_batch_delay, response_timeout: the register call's. They take the place of model-config.yaml's
+            values, except for response_timeout, which TorchServe ignores if there is a config file.
         gpu_id: the device a GPU worker is given; None on a CPU.
-        environment: variables that the worker has beside those of the shell that this process was started from; what
-            `os.environ` was given since does not reach it. On a server they are set in the shell that starts it.
+        environment: variables that the worker has in addition to those of the shell that started this process; later
+            changes of `os.environ` do not reach it. On a server they are set in the shell that starts it.
         in_process: for a debugger, run the handler in this process, where breakpoint() stops, prompts are seen, and
             `on_exception` gets live exceptions. What the notebook changed (torch's modes, patched functions, variables
             of the environment) then reaches the handler, what the handler changes stays changed, sys.exit and a crash
             end the notebook's kernel, and a call is not ended when it takes too long.
 
-    Raises LoadError when the handler does not load, ModelError where a file of the model is gone or cannot be read,
+    Raises LoadError if the handler does not load, ModelError if a file of the model is gone or cannot be read,
     ConfigError for a key TorchServe does not know and for an environment that no process can have, ArchiveError for a
-    path that holds no archive or one that unpack() would refuse, WorkerError where no process can be started.
-    After the worker died, the next request loads the handler anew, after the pause that TorchServe makes.
+    path that holds no archive or one that unpack() would refuse, WorkerError if no process can be started.
+    After the worker died, the next request loads the handler again, after the same pause as TorchServe's.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Worker:
         environment: Mapping[str, str] | None = None,
         in_process: bool = False,
     ) -> None:
-        #: The variables of the environment that the worker has beside those of the shell.
+        #: The variables that the worker has in addition to those of the shell.
         self.environment = checked_environment(environment)
         self.config = read_config(config_properties, self.environment)
         self._unpacked: Unpacked | None = None
@@ -90,13 +90,11 @@ class Worker:
         self.in_process = in_process
         self.gpu_id = gpu_id
         self._where = _WHERE[in_process]
-        #: Whether each Call tells the most memory it took; garbage is collected before each, which takes a tenth of a
-        #: second or two.
+        #: Whether each Call has the most memory it took; garbage is collected before each, which takes 0.1 to 0.2 s.
         self.measures_memory = False
-        #: Whether each request looks first whether a file of the model changed on disk, which takes some microseconds a
-        #: file.
+        #: Whether each request first checks if a file of the model changed on disk, which takes microseconds for each.
         self.follows_files = self._unpacked is None
-        #: Called with the live exception of a failed call before its Run is made, where the handler is in this process.
+        #: Called with the live exception of a failed call before its Run is made, if the handler is in this process.
         self.on_exception: Callable[[BaseException], None] | None = None
         self._asked = config_properties or {}, batch_size, max_batch_delay, response_timeout
         self._find_files()
@@ -109,7 +107,7 @@ class Worker:
             raise
 
     def _register(self) -> None:
-        """What the frontend knows of the model, as its config file is now."""
+        """Register the model with the frontend, with its config file as it is now."""
         model = self.model
         config_properties, batch_size, max_batch_delay, response_timeout = self._asked
         #: model-config.yaml as it was registered.
@@ -117,7 +115,7 @@ class Worker:
         self.batch_size = batch_size or whole_number(settings, "batchSize")
         delay = whole_number(settings, "maxBatchDelay")
         self.max_batch_delay = delay if max_batch_delay is None else max_batch_delay
-        if model.config_file:  # it sets the register call's time-outs aside, and the server's defaults
+        if model.config_file:  # it overrides the register call's time-outs and the server's defaults
             self.response_timeout = whole_number(settings, "responseTimeout")
             self.startup_timeout = whole_number(settings, "startupTimeout")
         else:
@@ -144,7 +142,7 @@ class Worker:
             self.response_timeout, response_timeout if model.config_file else None, self.config.max_response_size,
             self.config.decode_input_request, why.declares_metrics(config_properties),
         )  # fmt: skip
-        #: What the registration set aside without a word.
+        #: Settings that the registration ignores silently.
         self.load_findings = why.ignored_settings(model, config_properties, response_timeout=response_timeout)
         ticket = bool(settings.get("useJobTicket"))
         self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
@@ -153,10 +151,10 @@ class Worker:
     def predict(self, *requests: Request, on_event: Hear | None = None) -> Run:
         """Answer requests that arrive together, in this order; they form batches of up to `batch_size`.
 
-        `on_event` is called while the handler works, with each LogLine and each intermediate wire.Answer of a stream.
-        Never raises for what a client would see as an error. Files of the model that changed on disk are read again
-        first (see `refresh`); LoadError is raised where the handler does not load from them. Ctrl-C interrupts the
-        handler, and is raised with the line at which it stood; pressed again, it ends the worker.
+        `on_event` is called while the handler works, with each LogLine and each intermediate WorkerResponse of a
+        stream. Never raises for what a client would see as an error. Files of the model that changed on disk are read
+        again first (see `refresh`), which raises LoadError if the handler does not load from them. Ctrl-C interrupts
+        the handler, and is raised with the line that was running; pressed again, it ends the worker.
         """
         if self.follows_files:
             self.refresh()
@@ -170,14 +168,14 @@ class Worker:
                 served.append(None)
                 queued.append(received)
         answers = simulate_arrivals(queued, self.limits, lambda batch: self._serve(batch, on_event), self._full)
-        if len(queued) > 1 and any(one.describe for one in queued):  # closes the batch before it, which waits no longer
+        if len(queued) > 1 and any(one.describe for one in queued):  # the batch before it is closed, and does not wait
             answers = [one._replace(findings=why.without_batch_waits(one.findings)) for one in answers]
         following = iter(answers)
         return self._run(requests, [one or next(following) for one in served])
 
     def send(self, request: Request) -> Run:
-        """Answer one request; blocks until its batch is done. Requests that several threads send meet in the same
-        queue and window, in real time: with a batch_size above 1, a lone one waits for the whole max_batch_delay.
+        """Answer one request; blocks until its batch is done. Requests from several threads share the queue and form
+        batches in real time: with a batch_size above 1, a single one waits for the whole max_batch_delay.
         Raises LoadError as `predict` does."""
         if self.follows_files:
             self.refresh()
@@ -187,13 +185,12 @@ class Worker:
         return self._run([request], [self._queue.send(received)])
 
     def reload(self, *, force: bool = False, batch_size: int | None = None) -> Reload:
-        """Read the model's files again, and keep the loaded model where it then answers as one loaded anew would.
+        """Read the model's files again, and keep the loaded model if it then answers as a newly loaded one would.
 
-        With `batch_size`, or where the config file has other settings now, the model is registered anew with them.
-        Functions that are not reached while loading get their new code in place, and what requests changed is put
-        back. In every other case, and with `force`, the handler is loaded anew. Raises LoadError when it does not load;
-        the next request then tries again. Raises ModelError where one of the files is gone or cannot be read; the
-        loaded model stays as it is then.
+        With `batch_size`, or if the config file changed, the model is registered again. Functions that do not run while
+        loading get their new code in place, and what requests changed is put back. In all other cases, and with
+        `force`, the handler is loaded again. Raises LoadError if it does not load; the next request then tries again.
+        Raises ModelError if one of the files is gone or cannot be read; the loaded model then stays as it is.
         """
         self._find_files()
         self._asked = (self._asked[0], batch_size or self._asked[1], *self._asked[2:])
@@ -204,8 +201,8 @@ class Worker:
     def refresh(self) -> Reload | None:
         """Do as `reload` does if a file of the model changed on disk since it was read; None if none did.
 
-        The findings of the next Run tell of it. The loaded handler is kept where a file is gone or is still being
-        written, which the findings tell as well, and where Python cannot read one, which raises LoadError.
+        The findings of the next Run report it. The loaded handler is kept if a file is gone or still being written,
+        which the findings report too, and if a file is no valid Python, which raises LoadError.
         """
         lifecycle = self._lifecycle
         with lifecycle.lock:
@@ -215,8 +212,8 @@ class Worker:
                 lifecycle.forgive()
                 return None
             if change.gone or change.unfinished:
-                told = why.files_gone(change.gone) if change.gone else why.files_unfinished(change.changed)
-                lifecycle.news.append(told)
+                found = why.files_gone(change.gone) if change.gone else why.files_unfinished(change.changed)
+                lifecycle.news.append(found)
                 return None
             if (broken := lifecycle.files.broken(change)) is not None:
                 raise self._unreadable(*broken)
@@ -226,10 +223,10 @@ class Worker:
             return reloaded
 
     def with_envelope(self, name: str | None) -> Worker:
-        """This worker as one with another service_envelope, or with None, without one.
+        """A worker like this one with another service_envelope; None for no envelope.
 
-        The two share the loaded handler, also when the worker died or one of them reloads; a batch holds requests to
-        one of them. Closing one closes the other too. Raises ConfigError for an unknown name.
+        The two share the loaded handler, also after the worker dies or one of them reloads; a batch holds requests to
+        one of them. Closing one closes the other. Raises ConfigError for an unknown name.
         """
         envelope = read_config({"service_envelope": name}).service_envelope
         if envelope == self.config.service_envelope:
@@ -240,8 +237,8 @@ class Worker:
         return other
 
     def in_this_process(self) -> Worker:
-        """This worker as one with `in_process`, for a debugger or a profiler. It loads the handler at its first
-        request, and is to be closed by itself."""
+        """A worker like this one with `in_process`, for a debugger or a profiler. It loads the handler at its first
+        request, and has to be closed separately."""
         if self.in_process:
             return self
         other = copy(self)
@@ -253,7 +250,7 @@ class Worker:
 
     @property
     def entry_point(self) -> str:
-        """What TorchServe's loader found: "class Name", "function name", or nothing where no handler is loaded."""
+        """What TorchServe's loader found: "class Name", "function name", or "" if no handler is loaded."""
         return self._loaded.entry_point if self._loaded else ""
 
     @property
@@ -262,8 +259,8 @@ class Worker:
         return self._loaded.logs if self._loaded else ()
 
     def close(self) -> None:
-        """End the worker's process and remove what was staged for it; both are gone when this returns. The next request
-        would load it anew."""
+        """End the worker's process and remove its staged files; both are gone when this returns. The next request would
+        load the handler again."""
         self._lifecycle.close()
         if self._unpacked is not None:
             self._unpacked.close()
@@ -280,7 +277,7 @@ class Worker:
         return f"<Worker {self.model.name} {self.model.version}>"
 
     def _unreadable(self, name: str, error: SyntaxError) -> LoadError:
-        """A file that changed is no Python any more."""
+        """A file that changed is no longer valid Python."""
         info = ErrorInfo.of(error)
         attempt = why.Attempt(self._setup, loading=True)
         findings = why.explain(why.Evidence(attempt, why.Source((name,)), error, info))
@@ -292,7 +289,7 @@ class Worker:
         return self._lifecycle.loaded
 
     def _find_files(self) -> None:
-        """Unpack an archive's files where they were removed. Raises ModelError for a file that is gone."""
+        """Unpack an archive's files again if they were removed. Raises ModelError for a file that is gone."""
         if self._unpacked is not None:
             self._unpacked.restore()
         self.model.entries()
@@ -315,7 +312,7 @@ class Worker:
             ) from problem
 
     def _refusal(self, status: int) -> Response:
-        """The management API's answer where the handler does not load."""
+        """The management API's answer if the handler does not load."""
         message = f"{facts.NOT_STARTED} for model {self.model.name} version: {self._frontend.version}"
         return self._frontend.error(status, facts.INTERNAL, message)
 
@@ -336,7 +333,7 @@ class Worker:
         calls: list[Call] = []
         findings: dict[Finding, None] = {}
         for one in served:
-            if one.call is not None and (not calls or calls[-1] is not one.call):  # a batch stands together
+            if one.call is not None and (not calls or calls[-1] is not one.call):  # a batch's requests are adjacent
                 calls.append(one.call)
             if one.findings:
                 findings |= dict.fromkeys(one.findings)
@@ -389,7 +386,7 @@ class Worker:
         return call, responses, findings
 
     def _explain(self, loaded: WorkerProcess | InProcess, attempt: why.Attempt) -> tuple[Finding, ...]:
-        """The causes of what a call led to. The worker is asked only if there can be any."""
+        """The causes of how a call ended. The worker is asked only if there can be any."""
         lifecycle = self._lifecycle
         lifecycle.called_with.add(len(attempt.jobs) > 1)
         if not why.may_explain(attempt):
@@ -400,8 +397,8 @@ class Worker:
         return tuple(one for one in found if one.severity == "error" or one.name not in lifecycle.silenced)
 
     def _refuse(self, batch: list[QueuedRequest], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
-        """The answers where the worker does not load again. One that reports the failure takes a batch from the queue
-        with it; one that dies of it does not, and its requests would wait for ever."""
+        """The answers if the worker does not load again. A worker that reports the failure takes a batch from the
+        queue; one that dies of it does not, and the requests would wait forever."""
         if problem.reported:
             return [self._frontend.died(received) for received in batch], problem.findings
         return [Response(None) for _ in batch], (why.no_worker(), *problem.findings)

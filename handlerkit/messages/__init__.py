@@ -10,7 +10,7 @@ run.py          an Exchange, a Run, and the Endpoint that answers
 call.py         one call of the handler: its log, metrics and error
 rows.py         the rows of `data` in a worker's message, as TorchServe decodes them
 finding.py, side_effect.py, geometry.py
-                what is told of a call beside its answer
+                what is known of a call besides its answer
 
 It may import serving, timing, memory and below. What crosses from a worker or an endpoint to a display is a frozen
 dataclass here; how it is drawn is `view`'s.

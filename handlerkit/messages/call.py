@@ -89,7 +89,7 @@ class Metric:
 @dataclass(frozen=True)
 class Call:
     """One call of the handler: what went in, how long it took, what it logged, what it raised; and the most memory it
-    took, where that was asked for (Worker.measures_memory). `seen` is what the handler did beyond its own files, in
+    took, if that was asked for (Worker.measures_memory). `seen` is what the handler did beyond its own files, in
     this call and while it was loaded; `geometry` what it does to an input image, where it says so as TorchServe's
     vision handlers do.
 

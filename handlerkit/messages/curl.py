@@ -1,4 +1,4 @@
-"""curl command lines, read: what curl would send, but for its own User-Agent and `Accept: */*`."""
+"""curl command lines, read: what curl would send, except for its own User-Agent and `Accept: */*`."""
 
 from __future__ import annotations
 

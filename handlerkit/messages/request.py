@@ -87,7 +87,7 @@ class Request(HttpRequest):
 
     @classmethod
     def curl(cls, command: str, /) -> Request:
-        """The request that a curl command line sends, but for curl's own User-Agent and `Accept: */*`. The options that
+        """The request that a curl command line sends, without curl's own User-Agent and `Accept: */*`. The options that
         shape a request are understood: -X -H -d --data-binary --data-raw --data-urlencode --json -F --form-string -T -G
         -I -u -A -e -b -r --oauth2-bearer --url-query --compressed. The URL's host is not used.
 

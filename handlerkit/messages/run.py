@@ -61,17 +61,17 @@ class Run:
 
     @property
     def request(self) -> Request:
-        """The only request. Raises ValueError where there are several."""
+        """The only request. Raises ValueError if there are several."""
         return _only(self.exchanges, "exchanges").request
 
     @property
     def response(self) -> Response:
-        """The only answer. Raises ValueError where there are several."""
+        """The only answer. Raises ValueError if there are several."""
         return _only(self.exchanges, "exchanges").response
 
     @property
     def call(self) -> Call:
-        """The only call of the handler. Raises ValueError where there are none or several."""
+        """The only call of the handler. Raises ValueError if there are none or several."""
         return _only(self.calls, "calls")
 
     @property

@@ -1,4 +1,4 @@
-"""What %bench measures: the session's worker, beside an earlier version, or a real TorchServe."""
+"""What %bench measures: the session's worker, alone or beside an earlier version, or another endpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from handlerkit.notebook.versions import Version
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, how often: as the arguments of bench.measure."""
+    """What is measured, and how often; `options` are arguments of bench.measure."""
 
     samples: Sequence[Request]
     batch_sizes: Sequence[int]
@@ -32,8 +32,8 @@ class Plan:
         return {"batch_sizes": self.batch_sizes, "repeats": self.repeats, "warm_up": self.warm_up}
 
 
-def in_process(plan: Plan, worker: Endpoint, against: tuple[str, AbstractContextManager[Endpoint]] | None) -> Bench:
-    """The figures of `worker`, and those of another one beside it: its name, and what opens it."""
+def measure_worker(plan: Plan, worker: Endpoint, against: tuple[str, AbstractContextManager[Endpoint]] | None) -> Bench:
+    """The figures of `worker`; with `against`, the name of another one and what opens it, also its figures."""
     with step("measuring") as say:
         if against is None:
             return bench.measure(worker, *plan.samples, **plan.options, progress=say)
@@ -43,7 +43,9 @@ def in_process(plan: Plan, worker: Endpoint, against: tuple[str, AbstractContext
             return bench.compare(worker, other, *plan.samples, name=name, **plan.options, progress=say)
 
 
-def served(plan: Plan, endpoint: Any, model: Model, registered: Mapping[str, Any], concurrency: int | None) -> Bench:
+def measure_endpoint(
+    plan: Plan, endpoint: Any, model: Model, registered: Mapping[str, Any], concurrency: int | None
+) -> Bench:
     """The figures of a running endpoint, or of the one of that name, which is served with each batch size in turn.
 
     Raises ConfigError for a name that no endpoint has.
@@ -58,8 +60,9 @@ def served(plan: Plan, endpoint: Any, model: Model, registered: Mapping[str, Any
         return bench.measure_clients(serve, *plan.samples, **plan.options, concurrency=concurrency, progress=say)
 
 
-def profiled(measured: Bench, plan: Plan, worker: Worker) -> Bench:
-    """With a profile of the first case; the trace is written into the current folder. Without it after Ctrl-C."""
+def add_profile(measured: Bench, plan: Plan, worker: Worker) -> Bench:
+    """`measured` with a profile of the first case, whose trace is written into the current folder. Ctrl-C leaves the
+    profile out."""
     if measured.interrupted:
         return measured
     with step("profiling"):
@@ -73,7 +76,7 @@ def profiled(measured: Bench, plan: Plan, worker: Worker) -> Bench:
 
 @contextmanager
 def earlier(version: Version, model: Model, options: Mapping[str, Any], envelope: str | None) -> Iterator[Worker]:
-    """A worker of an earlier version, for as long as it is compared with."""
+    """A worker of an earlier version, open inside the with block."""
     with (
         tempfile.TemporaryDirectory(prefix="handlerkit-") as folder,
         Worker(version.build(model, Path(folder)), **options) as worker,

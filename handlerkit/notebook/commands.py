@@ -1,4 +1,4 @@
-"""The commands of the notebook. Each stands in COMMANDS once: the magics, Tab, --help, the command line
+"""The commands of the notebook. Each is in COMMANDS once: the magics, Tab, --help, the command line
 (handlerkit.cli) and the documentation's page of commands read it from there. No IPython here.
 
 To add one: a parser and a Command below, and a method of the same name in session.py, whose result draws itself
@@ -76,7 +76,7 @@ class Command:
         options: makes its parser for the name that it is called by, such as "%export" or "handlerkit export".
         cell: whether the magic takes a cell.
         call: what it does with the options that were read; without one, it calls the session's method of that name.
-        examples: for --help: what stands behind the magic.
+        examples: for --help: what follows the magic.
     """
 
     name: str

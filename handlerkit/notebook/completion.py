@@ -51,7 +51,7 @@ def _offered(parser: Parser, before: list[str], word: str) -> list[str]:
 
 
 def _variables() -> list[str]:
-    """The notebook's own, but for modules and functions, which cannot be sent."""
+    """The notebook's own, except for modules and functions, which cannot be sent."""
     shell = get_ipython()
     names = [] if shell is None else [name for name in shell.user_ns if name not in shell.user_ns_hidden]
     return sorted(name for name in names if not isinstance(shell.user_ns[name], ModuleType | FunctionType | type))

@@ -12,8 +12,8 @@ from handlerkit.check import Check
 from handlerkit.formatting import byte_size, duration, visible
 from handlerkit.messages import Finding
 from handlerkit.model import Model
+from handlerkit.view.checks import drawn
 from handlerkit.view.displays import View, view
-from handlerkit.view.html.checks import drawn
 from handlerkit.view.html.elements import escape, page
 
 
@@ -93,7 +93,7 @@ _PACKAGES_WARNING = re.compile(r"[\w.-]+/\S+\.py:\d+: \w+: ")
 
 
 def _without_warnings(lines: tuple[str, ...]) -> Iterator[str]:
-    """The lines but for warnings of installed packages, and the line of source below each."""
+    """The lines except for warnings of installed packages, and the line of source below each."""
     warned = False
     for line in lines:
         source, warned = warned and line.startswith("  "), bool(_PACKAGES_WARNING.match(line))
@@ -122,7 +122,7 @@ class Exported:
         path: where it is.
         size: bytes.
         files: their names in it.
-        check: what was found before it was written; None where the check failed.
+        check: what was found before it was written; None if the check failed.
         notes: what else happened, a line each.
     """
 

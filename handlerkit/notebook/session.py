@@ -337,8 +337,8 @@ class Session:
         plan = bench_runs.Plan(tuple(samples), tuple(batch_sizes), repeats, warm_up)
         if endpoint is not None:
             if against or profile:
-                raise HandlerkitError("against and profile look into this process: leave them or the endpoint out")
-            return bench_runs.served(plan, endpoint, model.build(), model.served(envelope), concurrency)
+                raise HandlerkitError("against and profile measure the session's worker: leave them or endpoint out")
+            return bench_runs.measure_endpoint(plan, endpoint, model.build(), model.served(envelope), concurrency)
         worker = model.serve(max(plan.batch_sizes, default=1))
         asked = worker.with_envelope(envelope) if envelope else worker
         other = (
@@ -346,8 +346,8 @@ class Session:
             if against is None
             else (against, model.earlier(against, self._models.by_name, envelope, worker.batch_size))
         )
-        found = bench_runs.in_process(plan, asked, other)
-        return bench_runs.profiled(found, plan, asked) if profile else found
+        found = bench_runs.measure_worker(plan, asked, other)
+        return bench_runs.add_profile(found, plan, asked) if profile else found
 
     def preview(
         self,

@@ -29,11 +29,11 @@ class SessionModel:
     Attributes:
         name: as of Model.
         options: the other arguments of Model.
-        registered: what Worker takes beside the model.
+        registered: the arguments of Worker, other than the model.
         keep: called with the live exception of a failed call or load.
         target: where the archive will run.
         archiver: what %model said about %export.
-        worker: the one that serves it, once it was needed.
+        worker: the one that serves it; None until it is needed.
         archive: the one that was written, or that it came from.
         fingerprint: of the files in that archive.
         failure: the fingerprint of files that did not load, and why.
@@ -72,7 +72,7 @@ class SessionModel:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """What was seen of it while it ran: the last Run."""
+        """What is known of it while it ran: the last Run."""
         return (self.last,) if self.last is not None else ()
 
     def facts(self, note: str = "") -> Described | Awaiting:
@@ -84,13 +84,13 @@ class SessionModel:
         return Awaiting(self.name, tuple(one.name for one in standin.entries()), target, note)
 
     def register(self, registered: dict[str, Any], target: PathLike) -> None:
-        """Change some of what it is registered with, and where it will run; its files stay as they are."""
+        """Change how it is registered and where it will run; its files stay as they are."""
         if (changed := self.registered | registered) != self.registered:
             self.close()
         self.registered, self.target = changed, target
 
     def served(self, envelope: str | None) -> dict[str, Any]:
-        """What a Server is given for this model to be registered as its worker is, with this envelope."""
+        """The arguments of a Server that registers this model as its worker does, with this envelope."""
         config = {**(self.registered.get("config_properties") or {})}
         if envelope:
             config["service_envelope"] = envelope
@@ -98,11 +98,10 @@ class SessionModel:
         return kept | {"config_properties": config, "target": self.target}
 
     def load(self, handler: str, *, force: bool = False) -> Ready:
-        """Load the handler, or put what changed into the loaded one; if it does not load, the one before is gone.
-        Raises LoadError."""
+        """Load the handler, or put what changed into the loaded one. If it raises LoadError, the one before is gone."""
         begun = time.perf_counter()
         self.options["handler"] = handler
-        other = self._registers_anew()
+        other = self._registration_change()
         if self.worker is None or other:
             self.close()
             worker, reason = self.serve(), str(Reload(False, other)) if other else "loaded"
@@ -129,7 +128,7 @@ class SessionModel:
         if self.worker is not None and self.worker.batch_size == size:
             return self.worker
         try:
-            if self.worker is None or self._registers_anew():
+            if self.worker is None or self._registration_change():
                 self.close()
                 own = {"batch_size": size} if size != usual else {}
                 self.worker = Worker(self.build(), **self.registered | own)
@@ -198,11 +197,11 @@ class SessionModel:
                 self.advice
                 or f"{self.name} has changed since {self.archive.name} was written: run %export --force again"
             )
-        read_manifest(self.archive)  # one sentence, if it is gone or no archive any more
+        read_manifest(self.archive)  # raises ArchiveError if it is gone, or no longer an archive
         return self.archive
 
     def make_room(self, file: Path) -> None:
-        """A file that came out of an archive gives way to the user's own of the same name."""
+        """Let the user's own file replace one of the same name that came out of an archive."""
         if self.unpacked is not None and file.is_file():
             self.unpacked.give_way(file)
 
@@ -219,9 +218,9 @@ class SessionModel:
             self.worker = None
 
     def load_failure(self) -> str:
-        """The sentence that its files do not load as they are now, "" if they do; they are tried if they never were."""
+        """The sentence that its files do not load as they are now, or "" if they do; tries it first if need be."""
         if not self._known_failure:
-            with suppress(LoadError):  # which is `failure` then
+            with suppress(LoadError):  # it is kept as `failure`
                 self.serve()
         return self._known_failure
 
@@ -243,8 +242,8 @@ class SessionModel:
         if problem.__cause__ is not None:
             self.keep(problem.__cause__)
 
-    def _registers_anew(self) -> str:
-        """What differs from the model that the worker was registered with, "" for nothing but files' contents."""
+    def _registration_change(self) -> str:
+        """What differs from the model that the worker was registered with; "" if only files' contents do."""
         if self.worker is None:
             return ""
         model, before = self.build(), self.worker.model
@@ -256,7 +255,7 @@ class SessionModel:
 
 
 def envelope_of(run: Run | None) -> str | None:
-    """The one that a Run was served with."""
+    """The envelope that a Run was served with."""
     return run.calls[0].envelope if run and run.calls else None
 
 

@@ -63,7 +63,7 @@ class RejectedRequest(Exception):
 
 
 class _Head(NamedTuple):
-    """All of a request but its body; the headers are those that the worker gets."""
+    """A request without its body; the headers are those that the worker gets."""
 
     route: Route
     headers: Headers
@@ -214,7 +214,7 @@ class Frontend:
         head, body = row.headers, row.body
         if head:
             if not received.describe and any(name == facts.STREAM_NEXT for name, _ in head):
-                return Response(None)  # taken for the end of a stream that never began: the client waits in vain
+                return Response(None)  # taken for the end of a stream that never began: the client gets nothing
             head = merge(head)
         if received.describe:
             body = self._describe(body)
@@ -264,7 +264,7 @@ class Frontend:
         return Response(first.status, first.reason, headers, chunks=(), complete=False)
 
     def broken(self, received: QueuedRequest, row: int, intermediate: Sequence[WorkerResponse]) -> Response:
-        """A stream whose worker died half-way: the intermediate answers up to the first that cannot be written."""
+        """A stream whose worker died midway: the intermediate answers up to the first that cannot be written."""
         sent = list(takewhile(self._is_writable, intermediate))
         if not sent:
             return self.died(received)

@@ -34,7 +34,7 @@ __all__ = ["NAMES", "Cached", "Environment", "Target", "cached", "find", "remove
 
 #: The names of targets that are no files.
 NAMES = ("declared", *official.NAMES, "here")
-#: A name that is meant as a file, also where there is none: with a folder, or a suffix of letters.
+#: A name that is meant as a file, also if there is none: with a folder, or a suffix of letters.
 _FILE_NAME = re.compile(r"/|\.[A-Za-z]+$")
 
 

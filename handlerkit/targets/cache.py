@@ -73,7 +73,7 @@ def folder(key: str) -> Path:
 
 
 def read(place: Path) -> Environment | None:
-    """The environment in that folder; None where there is none, or its Python is no longer there."""
+    """The environment in that folder; None if there is none, or its Python is no longer there."""
     try:
         told = Record(**json.loads((place / _RECORD).read_text()))
     except (OSError, ValueError, TypeError):
@@ -88,7 +88,7 @@ def read(place: Path) -> Environment | None:
 
 def made(key: str, name: str, make: Make, progress: Progress | None = None) -> Environment:
     """The environment of that key, which `make` makes where it is not there yet. Raises what `make` raises, and
-    TargetError where the cache cannot be written."""
+    TargetError if the cache cannot be written."""
     place, say = folder(key), progress or (lambda _: None)
     if (found := read(place)) is not None:
         return found
@@ -114,7 +114,7 @@ def cached() -> list[Cached]:
 def remove(name: str) -> tuple[str, ...]:
     """Remove the environments of the target of that name, or of "all"; returns the names of those that went.
 
-    Raises TargetError where there is none, and where one is in use, which stays.
+    Raises TargetError if there is none, and if one is in use, which stays.
     """
     chosen = [one for one in cached() if name in ("all", one.name)]
     if not chosen and name != "all":
@@ -130,7 +130,7 @@ def remove(name: str) -> tuple[str, ...]:
 
 
 def prune() -> None:
-    """Remove those used least recently, where there are more than KEPT of a kind, and what ended builds left."""
+    """Remove those used least recently, if there are more than KEPT of a kind, and what ended builds left."""
     kinds: dict[str, list[Path]] = {kind: [] for kind in KEPT}
     for place in _places():
         kinds["declared" if place.name.startswith("declared-") else "installed"].append(place)

@@ -87,7 +87,7 @@ def _counts(line: Line) -> bool:
 
 
 def _installed_here(line: Line, found: Mapping[str, Distribution]) -> Requirement:
-    """What the line requires. Raises TargetError where that is not here."""
+    """What the line requires. Raises TargetError if that is not here."""
     one = line.requirement
     if one is None:
         raise TargetError(f"the requirements name {line.text!r}, which does not say what distribution that is")

@@ -73,7 +73,7 @@ class Installed(Target):
         return cache.read(cache.folder(self.key)) or self._standing_in()
 
     def build(self, requirements: Sequence[str] = (), progress: Progress | None = None) -> Environment:
-        """Raises TargetError where uv is not installed, no Python is found, and a package is not to be had."""
+        """Raises TargetError if uv is not installed, no Python is found, and a package is not to be had."""
         if (found := cache.read(cache.folder(self.key))) is not None:
             return found
         uv = Uv.find(self.name, progress)

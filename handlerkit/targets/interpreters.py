@@ -22,7 +22,7 @@ class Interpreter:
         return python_of(self.version)
 
     def stands_in_for(self, python: tuple[int, int]) -> str:
-        """The sentence that says so; "" where it is the Python that was asked for."""
+        """The sentence that says so; "" if it is the Python that was asked for."""
         if self.python == python:
             return ""
         asked = ".".join(map(str, python))
@@ -30,7 +30,7 @@ class Interpreter:
 
 
 def exact(found: Sequence[Interpreter], python: tuple[int, int]) -> Interpreter | None:
-    """The newest of that Python; None where there is none."""
+    """The newest of that Python; None if there is none."""
     fitting = [one for one in found if one.python == python]
     return max(fitting, key=_release, default=None)
 

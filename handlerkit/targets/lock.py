@@ -41,7 +41,7 @@ class Lock:
 
     @classmethod
     def exclusive_now(cls, folder: Path) -> Lock | None:
-        """None where somebody else uses, makes or removes `folder`."""
+        """None if somebody else uses, makes or removes `folder`."""
         try:
             return cls(_lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB))
         except BlockingIOError:

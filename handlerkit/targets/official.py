@@ -5,7 +5,7 @@ from __future__ import annotations
 #: The Python of pytorch/torchserve:0.12.0-cpu and -gpu.
 PYTHON = (3, 9)
 
-#: What the images install by name; "" where they pin no version. Both install the same: only torch's build differs,
+#: What the images install by name; "" if they pin no version. Both install the same: only torch's build differs,
 #: and that is the package registry's choice.
 PINS = {
     "torch": "2.4.0",

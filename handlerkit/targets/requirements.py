@@ -114,7 +114,7 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def pins_of(lines: tuple[Line, ...], environment: Mapping[str, str]) -> dict[str, str]:
-    """Canonical name -> pinned version, "" where the line pins none; a line whose marker does not hold in this
+    """Canonical name -> pinned version, "" if the line pins none; a line whose marker does not hold in this
     environment (packaging's names of variables) is left out."""
     pins: dict[str, str] = {}
     for line in lines:
@@ -131,7 +131,7 @@ def pinned(requirement: Requirement) -> str:
 
 
 def asked_python(text: str) -> tuple[int, int] | None:
-    """The Python that a requirements file says it was written for, by a comment; None where it says nothing."""
+    """The Python that a requirements file says it was written for, by a comment; None if it says nothing."""
     found = _PYTHON.search(text)
     return (int(found[1]), int(found[2])) if found else None
 
@@ -144,7 +144,7 @@ def markers_environment(python: tuple[int, int]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Lock:
-    """What a pylock.toml holds: its pins, and the oldest Python it allows (None where it names none)."""
+    """What a pylock.toml holds: its pins, and the oldest Python it allows (None if it names none)."""
 
     pins: Mapping[str, str]
     python: tuple[int, int] | None

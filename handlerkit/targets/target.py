@@ -52,14 +52,14 @@ class Environment:
         return self.interpreter.parent
 
     def find_module(self, name: str) -> Path | None:
-        """The folder of an installed package, by the module's name; None where it is not there."""
+        """The folder of an installed package, by the module's name; None if it is not there."""
         if self.folder is None:
             spec = util.find_spec(name)  # a package need not be imported for this
             return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
         return next(iter(self.folder.glob(f"lib/python*/site-packages/{name}")), None)
 
     def hold(self) -> Lock:
-        """Keeps it from being removed, until the lock's release() or its end. Raises TargetError where it is gone."""
+        """Keeps it from being removed, until the lock's release() or its end. Raises TargetError if it is gone."""
         if self.folder is None:
             return Lock.free()
         lock = Lock.shared(self.folder)
@@ -88,14 +88,14 @@ class Target(ABC):
     @property
     @abstractmethod
     def pins(self) -> Mapping[str, str]:
-        """Canonical distribution name -> the version it is pinned to, or has; "" where it is not pinned."""
+        """Canonical distribution name -> the version it is pinned to, or has; "" if it is not pinned."""
 
     def __repr__(self) -> str:
         return f"<Target {self.name}: Python {'.'.join(map(str, self.python))}, {len(self.pins)} distributions>"
 
     @abstractmethod
     def built(self, requirements: Sequence[str] = ()) -> Environment | None:
-        """Its environment, where that is there already; None where `build` has to make it."""
+        """Its environment, if that is there already; None if `build` has to make it."""
 
     @abstractmethod
     def build(self, requirements: Sequence[str] = (), progress: Progress | None = None) -> Environment:

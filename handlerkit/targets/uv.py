@@ -50,7 +50,7 @@ class Uv:
 
     @classmethod
     def find(cls, target: str, progress: Progress | None = None) -> Uv:
-        """Raises TargetError where uv is not installed."""
+        """Raises TargetError if uv is not installed."""
         program: str | None
         try:
             from uv import find_uv_bin
@@ -156,7 +156,7 @@ class Uv:
             self._say("installing")
 
     def _output(self, *arguments: str) -> str:
-        """What it prints; "" where it fails."""
+        """What it prints; "" if it fails."""
         done = subprocess.run(
             [self._program, *arguments],
             stdin=subprocess.DEVNULL, capture_output=True, env=_environment(), cwd=tempfile.gettempdir(),

@@ -36,8 +36,8 @@ def unpack(path: PathLike, folder: PathLike, *, max_bytes: int | None = None, ma
         max_bytes: the most that the files may take; 100 times what the archive takes, and 256 MB in any case.
         max_files: the most files and folders.
 
-    Raises ArchiveError where there is no archive, or one that does not unpack, that holds more than it may, or where
-    something in it lies outside it, and where `folder` holds something already; ModelError where the manifest names a
+    Raises ArchiveError if there is no archive, or one that does not unpack, that holds more than it may, or if
+    something in it lies outside it, and if `folder` holds something already; ModelError if the manifest names a
     file that the archive does not hold. Nothing is left in `folder` then.
     """
     folder = Path(folder).expanduser()

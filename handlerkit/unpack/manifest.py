@@ -50,7 +50,7 @@ def parse(text: bytes) -> dict[str, Any]:
 
 
 def _texts(read: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """The object without its nulls. Raises ValueError where one of these keys is no text."""
+    """The object without its nulls. Raises ValueError if one of these keys is no text."""
     read = {key: value for key, value in read.items() if value is not None}
     for key in keys:
         value = read.get(key, "")

@@ -107,7 +107,7 @@ class ArchiveReader:
 
     def open(self, name: str) -> IO[bytes]:
         """A file's bytes, as a stream that can seek. Raises KeyError for a name that is not in `sizes`; reading raises
-        ArchiveError where the archive does not hold what it says."""
+        ArchiveError if the archive does not hold what it says."""
         if name not in self.sizes:
             raise KeyError(name)
         return self._opened(name)
@@ -121,7 +121,7 @@ class ArchiveReader:
         return self._members[name].inflates
 
     def extract(self, name: str, path: Path) -> None:
-        """Write a file's bytes to a new file. Raises ArchiveError where they are not what the archive says, KeyError
+        """Write a file's bytes to a new file. Raises ArchiveError if they are not what the archive says, KeyError
         for a name that is not in `sizes`, OSError for a path that cannot be written."""
         summed, expected = 0, self._members[name].crc
         with self.open(name) as stream, open(path, "xb", buffering=0) as out:
@@ -132,7 +132,7 @@ class ArchiveReader:
             raise ArchiveError(f"{self.name} does not unpack: {quoted(name)} is damaged: its checksum is another")
 
     def check(self) -> None:
-        """Read what unpacks to another size than it takes in the archive, to the end. Raises ArchiveError where that
+        """Read what unpacks to another size than it takes in the archive, to the end. Raises ArchiveError if that
         is not what the archive says."""
         for name, member in self._members.items():
             if member.inflates:
@@ -157,7 +157,7 @@ class ArchiveReader:
 def open_archive(path_or_model: PathLike | Model, bounds: Bounds | None = None) -> ArchiveReader:
     """Read what an archive (`.mar`, `.tar.gz` or a folder) holds, or what that of a Model would.
 
-    Raises ArchiveError where there is no archive, one that cannot be read, that holds more than `bounds`, or where a
+    Raises ArchiveError if there is no archive, one that cannot be read, that holds more than `bounds`, or if a
     name in it or in its manifest lies outside it.
     """
     bounds = bounds or Bounds()
@@ -176,7 +176,7 @@ def open_archive(path_or_model: PathLike | Model, bounds: Bounds | None = None) 
 def read_manifest(path: PathLike) -> dict[str, Any]:
     """MAR-INF/MANIFEST.json of an archive in any of the four formats; nothing is unpacked.
 
-    Raises ArchiveError where there is no archive, or none that has a manifest.
+    Raises ArchiveError if there is no archive, or none that has a manifest.
     """
     path = _existing(path)
     if not path.is_dir():
@@ -452,7 +452,7 @@ def _root(path: Path) -> Path:
 
 
 def _within(root: Path, link: Path, name: str) -> Path:
-    """What a link leads to. Raises Refusal where that is outside, or nowhere."""
+    """What a link leads to. Raises Refusal if that is outside, or nowhere."""
     try:
         real = link.resolve(strict=True)
     except (OSError, RuntimeError):  # the latter where links lead to one another

@@ -1,9 +1,9 @@
 """What a notebook shows: `hk.view(run)` is the display of a Run, and `hk.view.draw` draws arrays.
 
 - views: how responses are read, drawn, compared and previewed; a new view is added there. `hk.view.register` adds one
-  from outside: what it is given is a Source, what it gives stands in `handlerkit.predictions`.
+  from outside: it takes a Source, and returns a class of `handlerkit.predictions` or a picture.
 - displays: what draws each type that is shown; a new type is added there.
-- render: the display of a Run. html, diff, benchmark: the displays of the other types.
+- render: the display of a Run. checks, reports, diff, benchmark: the displays of the other types. html: their parts.
 - draw: pictures of arrays. drawings: pictures of responses. preview: the live display.
 
 Importing this imports neither numpy nor PIL: they load with the first picture.

@@ -1,7 +1,8 @@
 """What `hk.view` shows, and IPython below a cell: one line a type in DISPLAYS.
 
-To show a new type, write a function that makes a View of it, in a module of its own, and add it here: the type by its
-module and name, since IPython is told of it before it is imported, and a function that imports the one that draws it.
+To show a new type, write a function that makes a View of it, in a module of its own (such as reports), and add it here:
+the type by its module and name, since IPython gets them before the type is imported, and a function that imports the
+one that draws it.
 """
 
 from __future__ import annotations
@@ -41,19 +42,20 @@ class View:
 
 
 def view(shown: object, **options: Any) -> View:
-    """The display of a Run, a LoadError, a Report, a Check, Envelopes, a Comparison or a Bench.
+    """The display of a Run, a Bench, or another type of DISPLAYS.
 
     A Run takes options:
         shown_as: the name of the view to read its answers with; "" for the one that fits.
         geometry: what the handler did to the input image (a Geometry), instead of what is known of it.
         page: of a Run with many exchanges: which dozen of them, from 1 on. Only these are read and drawn.
 
-    Raises TypeError for anything else, ValueError for a view or a page that is not there.
+    Raises TypeError for any other type, ValueError for a view or a page that does not exist.
     """
     for kind in type(shown).__mro__:
         if (load := DISPLAYS.get((kind.__module__, kind.__qualname__))) is not None:
             return load()(shown, **options)
-    raise TypeError(f"a view shows a Run, a LoadError, a Report, a Check or a comparison, not a {type(shown).__name__}")
+    names = ", ".join(name for _, name in DISPLAYS)
+    raise TypeError(f"a view shows one of {names}, not a {type(shown).__name__}")
 
 
 def _run() -> Callable[..., View]:
@@ -63,25 +65,25 @@ def _run() -> Callable[..., View]:
 
 
 def _load_error() -> Callable[..., View]:
-    from handlerkit.view.html.reports import load_error_view
+    from handlerkit.view.reports import load_error_view
 
     return load_error_view
 
 
 def _report() -> Callable[..., View]:
-    from handlerkit.view.html.reports import report_view
+    from handlerkit.view.reports import report_view
 
     return report_view
 
 
 def _envelopes() -> Callable[..., View]:
-    from handlerkit.view.html.reports import envelopes_view
+    from handlerkit.view.reports import envelopes_view
 
     return envelopes_view
 
 
 def _check() -> Callable[..., View]:
-    from handlerkit.view.html.checks import check_view
+    from handlerkit.view.checks import check_view
 
     return check_view
 

@@ -60,7 +60,7 @@ class Drawing:
 
 
 def drawing(answer: DecodedResponse) -> Drawing:
-    """The drawing of a response; what was noted of it is told after what it is."""
+    """The drawing of a response, with the notes about it after its facts."""
     assert answer.spec.draw is not None  # it has a content
     drawn = answer.spec.draw(answer.content, answer)
     if answer.body[:1] in (b"[", b"{") and not drawn.text:
@@ -72,15 +72,15 @@ def drawing(answer: DecodedResponse) -> Drawing:
 def under(
     values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling
 ) -> tuple[Image.Image, npt.NDArray[Any]]:
-    """The input image at the size it is shown at, and a map [H, W] of 8 bits or bools that lies on it."""
+    """The input image at the size it is shown at, and a map [H, W] of 8 bits or bools on top of it."""
     return _ground(input_image, region), laid(values, input_image, region, method)
 
 
 def laid(
     values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling
 ) -> npt.NDArray[Any]:
-    """A map [H, W] of 8 bits or bools in its place on the input image as it is shown, 0 beside it; as it is where it
-    lies on all of the input image."""
+    """A map [H, W] of 8 bits or bools in its place on the input image as it is shown, 0 beside it; unchanged if
+    it covers the whole input image."""
     import numpy as np
     from PIL import Image
 
@@ -95,7 +95,7 @@ def laid(
 
 
 def _ground(input_image: InputImage, region: Region) -> Image.Image:
-    """The input image as it is shown; what a handler cropped away is pale, and the rest framed."""
+    """The input image as it is shown; what the handler cropped away is pale, and the rest has a frame."""
     from PIL import Image, ImageDraw
 
     ground = input_image.shown
@@ -117,8 +117,8 @@ def _shown(input_image: InputImage, region: Region) -> tuple[int, int, int, int]
 
 
 def canvas_of(input_image: InputImage, region: Region | None = None) -> tuple[Image.Image, npt.NDArray[Any]]:
-    """The input image to draw boxes on, and what a box's edges are multiplied with. A small one grows, so that its
-    labels can be read."""
+    """The input image to draw boxes on, enlarged if it is small so that labels can be read, and the factors of a
+    box's edges."""
     import numpy as np
 
     canvas = _ground(input_image, region or (0, 0, *input_image.size))

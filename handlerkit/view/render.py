@@ -26,17 +26,17 @@ def run_view(run: Run, *, shown_as: str = "", geometry: Geometry | None = None, 
 
     Args:
         shown_as: the name of the view to read its answers with; "" for the one that fits.
-        geometry: what the handler did to the input image, instead of what is known of it.
+        geometry: what the handler did to the input image, instead of what the Run says.
         page: of many exchanges: which dozen of them, from 1 on. Only these are read and drawn.
 
-    Raises ValueError for a view or a page that is not there.
+    Raises ValueError for a view or a page that does not exist.
     """
     run = ShownRun.of(run, shown_as, geometry)
     return _single(run) if len(run.exchanges) == 1 else _several(run, page)
 
 
 def answer(run: Run, one: Exchange, shown_as: str = "") -> DecodedResponse:
-    """What an exchange of this Run says, read with that view, or else with the one that the Run is to be shown with."""
+    """Read an exchange of this Run with that view, or with the one that the Run is shown with."""
     return VIEWS.read(one, run.labels, geometry_of(run), shown_as or shown_as_of(run))
 
 
@@ -81,7 +81,7 @@ def _folded(drawn: Drawing, body: str) -> str:
 
 
 def shown(drawn: Drawing, budget: int) -> str:
-    """The picture, its key and its facts, beside each other if the picture is the request's."""
+    """The picture, its key and its facts, side by side if the picture is the request's."""
     facts = "".join(f"<div>{elements.escape(line)}</div>" for line in drawn.facts)
     said = f"<div>{facts}{elements.key(drawn.keys)}</div>" if facts or drawn.keys else ""
     image = elements.picture(drawn.image, budget, "; ".join(drawn.lines)[:300]) if drawn.image else ""
@@ -126,8 +126,8 @@ def _card(name: str, one: Exchange, drawn: Drawing) -> str:
 
     image = elements.picture(draw.fit(drawn.image, 240, 190), _SMALL, kind="hk-small") if drawn.image else ""
     lines = "".join(f"<div>{elements.escape(shorten(line, 90))}</div>" for line in drawn.facts)
-    told = drawn.text and not drawn.lines
-    body = elements.code(excerpt(drawn.text, 400)) if told else "" if drawn.text else drawn.html
+    is_text = drawn.text and not drawn.lines
+    body = elements.code(excerpt(drawn.text, 400)) if is_text else "" if drawn.text else drawn.html
     json = elements.code(excerpt(fragments.pretty(one.response.text), 800)) if drawn.shown_as else ""
     return (
         f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.badge(one.response)}'

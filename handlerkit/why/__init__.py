@@ -2,7 +2,7 @@
 
 One catalogue. Each rule looks at the evidence of one load or one call while its objects are alive, not at a message,
 and gives a Finding or None. Of the rules for a failure the first that fits explains it; the warnings say, also of a
-success, what was lost or changed without an error. For a new rule, add its function to a list of its file in `rules`.
+success, what was lost or changed without an error. `rules` says how to add one.
 """
 
 from __future__ import annotations

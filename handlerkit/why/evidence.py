@@ -143,7 +143,7 @@ class Evidence:
         attempt: what the frontend knows.
         error, info: the exception, alive and as plain data.
         rows: what the handler was given; it may have changed them since.
-        returned: None where that is not at hand, as it is not if a server ran the handler.
+        returned: None if that is not at hand, as it is not if a server ran the handler.
         calls: those of the context that `record_calls` kept.
         logged: what a server's worker logged of the returned value; "" elsewhere.
         earlier: the exceptions that were being handled when `error` was raised, the last before it first.
@@ -200,7 +200,7 @@ class Evidence:
 
     @property
     def text(self) -> str:
-        """The exception's text; empty where there is none."""
+        """The exception's text; empty if there is none."""
         return "" if self.error is None else str(self.error)
 
     @property
@@ -214,5 +214,5 @@ def place(file: str, line: int, function: str, source: str) -> str:
     return f"{file}, line {line}, in {function}: {source}"
 
 
-#: The finding, or None where the rule does not fit.
+#: The finding, or None if the rule does not fit.
 Rule = Callable[[Evidence], Finding | None]

@@ -12,7 +12,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def text(evidence: Evidence, file: str) -> str:
-    """A file of the model as it was loaded; empty where it cannot be read."""
+    """A file of the model as it was loaded; empty if it cannot be read."""
     try:
         return (evidence.source.folder / file).read_text("utf-8") if evidence.source.folder else ""
     except (OSError, UnicodeDecodeError):
@@ -83,7 +83,7 @@ def call_line(evidence: Evidence, call: RecordedCall) -> str:
 
 
 def find(evidence: Evidence, pattern: str) -> str:
-    """The first line of the model's own files that the pattern matches; empty where there is none."""
+    """The first line of the model's own files that the pattern matches; empty if there is none."""
     for file in evidence.source.files:
         for number, source in enumerate(text(evidence, file).splitlines(), 1):
             if not source.lstrip().startswith("#") and re.search(pattern, source):

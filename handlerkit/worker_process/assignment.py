@@ -72,7 +72,7 @@ class Called(NamedTuple):
     Attributes:
         timings: where its time went.
         error: what was raised.
-        death: why the worker cannot send its answer; None where it can.
+        death: why the worker cannot send its answer; None if it can.
         bodies: what each row holds as "body" (why.kind_of_body).
         recorded: whether the handler made a call of its context that a rule may look at (why.record_calls).
         memory: the most it took, if that was measured.

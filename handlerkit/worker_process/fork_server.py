@@ -75,7 +75,7 @@ def preload_more() -> None:
 
 
 def receive(owner: socket.socket) -> Request | None:
-    """The next request; None where the owner is gone."""
+    """The next request; None if the owner is gone."""
     try:
         text, files, _, _ = socket.recv_fds(owner, _LARGEST, 4)
     except ConnectionError:

@@ -81,7 +81,7 @@ def pack(value: object) -> bytes:
 
 
 def pack_answer(told: object, answer: bytes) -> Buffers:
-    """The payload of an ANSWER; `answer` is empty where there is none."""
+    """The payload of an ANSWER; `answer` is empty if there is none."""
     plain = pack(told)
     return _TOLD.pack(len(plain)), plain, answer
 
@@ -113,7 +113,7 @@ class Inbox:
         self._socket = connection
         self._room = self._buffer = memoryview(bytearray(_ROOM))
         self._begin = self._end = 0
-        #: Bytes that the first frame still lacks; 0 where that is not known.
+        #: Bytes that the first frame still lacks; 0 if that is not known.
         self._lacks = 0
 
     def read(self, flags: int = 0) -> int:
@@ -127,7 +127,7 @@ class Inbox:
         return count
 
     def take(self) -> Frame | None:
-        """The first frame; None where more must come."""
+        """The first frame; None if more must come."""
         buffer, begin, there = self._buffer, self._begin, self._end - self._begin
         if there >= (needed := _HEADER.size):
             kind, size = _HEADER.unpack_from(buffer, begin)
@@ -169,7 +169,7 @@ class Connection:
             send_all(self._socket, buffers)
 
     def receive(self) -> Frame | None:
-        """The next frame; None where the Worker is gone."""
+        """The next frame; None if the Worker is gone."""
         while (frame := self._inbox.take()) is None:
             try:
                 if not self._inbox.read():

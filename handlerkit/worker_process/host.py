@@ -34,7 +34,7 @@ class Host:
         self._working = False
 
     def run(self) -> None:
-        """Until the Worker is gone."""
+        """Serve until the Worker closes the connection."""
         signal.signal(signal.SIGINT, self._interrupt)
         streams.install(self._turns)
         hide_kit()
@@ -59,7 +59,7 @@ class Host:
     def _load(self, given: Assignment) -> None:
         shadowed = _shadowed(given.model_dir, self._startup)
         if shadowed and not self._fresh:
-            self._done(None)  # only a new process imports those files instead
+            self._done(None)  # only a new process would import those files
             return
         for name in shadowed:
             del sys.modules[name]
@@ -111,20 +111,20 @@ class Host:
         self._turns.heard = self._working = False
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Ctrl-C reaches the handler's code alone."""
+        """Ctrl-C interrupts only the handler's code."""
         if self._working:
             self._working = False
             signal.default_int_handler(number, frame)
 
 
 def serve(connection: socket.socket, fresh: bool, startup: Set[str], at_exit: int) -> None:
-    """Be the worker at the other end of this connection. Does not return.
+    """Run the worker at this end of the connection. Does not return.
 
     Args:
-        fresh: this process has imported nothing that a model's files may take the place of.
+        fresh: this process has imported nothing that a model's file may shadow.
         startup: the names of the modules that a bare interpreter has.
-        at_exit: how many functions were registered with atexit before there was a worker. They are torch's, and take
-            longer than everything else here; they are called only where there are others.
+        at_exit: how many functions were registered with atexit before the worker began. They are torch's, and slow, so
+            they are called only if there are others.
     """
     try:
         Host(connection, fresh, startup).run()
@@ -134,11 +134,11 @@ def serve(connection: socket.socket, fresh: bool, startup: Set[str], at_exit: in
         logging.exception("The worker process ends.")
         os._exit(1)
     finally:
-        os._exit(0)  # what threads the handler started does not count: TorchServe ends its workers, too
+        os._exit(0)  # the handler's threads are not waited for: TorchServe kills its workers, too
 
 
 def _shadowed(folder: Path, startup: Set[str]) -> list[str]:
-    """Modules that are imported already, and that an interpreter would import from model_dir instead."""
+    """Modules that are already imported, and that a new interpreter would import from model_dir."""
     own = set()
     for entry in os.scandir(folder):
         if entry.name.endswith(".py"):
@@ -150,7 +150,7 @@ def _shadowed(folder: Path, startup: Set[str]) -> list[str]:
 
 
 def _become(given: Assignment) -> None:
-    """Be as the worker script that TorchServe starts for this model."""
+    """Set this process up as the worker script that TorchServe starts for this model."""
     os.umask(given.umask)
     for name in [name for name in os.environ if name not in given.environment]:
         del os.environ[name]

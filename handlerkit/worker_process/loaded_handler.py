@@ -29,11 +29,11 @@ from handlerkit.worker_process.log_capture import PlainPaths, without_kit
 from handlerkit.worker_process.side_effects import Recorder
 from handlerkit.worker_process.user_files import UserFiles
 
-#: Methods that TorchServe's own handlers have, beside those a handler has of its own.
+#: Methods that TorchServe's own handlers have; a handler may add its own.
 _STAGES = ("preprocess", "inference", "postprocess", "explain_handle", "describe_handle")
 _MISSING = object()
-#: Bytes that a call's objects may take up to the next call, and how many objects are looked at to tell.
-_MUCH, _LOOKED_AT = 1 << 20, 128
+#: How many bytes a call's objects may keep until the next call, and how many objects are counted to find out.
+_KEPT_BYTES, _COUNTED = 1 << 20, 128
 #: How many exceptions of a chain are looked at.
 _CHAIN = 10
 _EntryPoint = Callable[[list[Any], Any], Any]
@@ -55,7 +55,7 @@ class LoadedHandler:
         send: takes each intermediate answer that the handler sends, and the seconds into the call.
         inside: around each piece of the handler's code that runs; a worker process needs nothing there.
 
-    Raises NotLoadedError where TorchServe's loader fails.
+    Raises NotLoadedError if TorchServe's loader fails.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class LoadedHandler:
         with self._inside:
             try:
                 metrics = metrics_cache(model.name, config.metrics_config)
-                dice = RngStates()
+                rngs = RngStates()
                 with LoadRecord(given.model_dir) as record, self._recorder, _Clocked([self._threads]):
                     self._service = TsModelLoader().load(
                         model.name, str(given.model_dir), model.handler, given.gpu_id, given.batch_size, None,
@@ -109,7 +109,7 @@ class LoadedHandler:
             self._modules = self._own_modules()
             with self._without_own():
                 self._swap = Swap(
-                    given.files, record, dice, self._modules, handler, self._service.context, model.handler
+                    given.files, record, rngs, self._modules, handler, self._service.context, model.handler
                 )
                 self._put_back = process_state.keep()
 
@@ -119,11 +119,11 @@ class LoadedHandler:
         return Loaded(self.entry_point, self.geometry, self._seen)
 
     def swap(self, batch_size: int | None = None) -> str:
-        """Read the model's files again, put what changed into the loaded handler, and everything else back to what it
-        was after the load; tell it of another batch size. Returns what changed, as half a sentence.
+        """Read the model's files again, put what changed into the loaded handler, set its batch size, and put
+        everything else back to what it was after the load. Returns what changed, as half a sentence.
 
-        Raises ReloadRequired where that might answer otherwise than a handler that is loaded anew; it may then be in
-        no state to be called.
+        Raises ReloadRequired if the result might answer differently from a handler that is loaded again; this one may
+        not be called after that.
         """
         self._forget()
         other = batch_size if batch_size != self._batch_size else None
@@ -138,20 +138,21 @@ class LoadedHandler:
 
     def call(self, message: Buffers, envelope: str | None, measures_memory: bool) -> tuple[bytes | None, Called]:
         """Let TorchServe's worker code answer a predict message, with this envelope around the handler: the answer, and
-        what else came of it. What the handler was given, returned and raised is kept for `explain`."""
+        what was seen of the call. What the handler was given, returned and raised is kept for `explain`."""
         if measures_memory:
             (reply, timings), memory = peak_memory(lambda: self._call(message, envelope))
         else:
             (reply, timings), memory = self._call(message, envelope), None
-        # no name of this frame's own for the exception: its traceback leads here, and both would stay for each other
+        # not held in a local: its traceback refers to this frame, so that each would keep the other alive
         info = self.describe_error(self._raised) if self._raised is not None else None
         death = not_encoded(self._raised) if reply is None and self._raised is not None else None
         bodies = tuple(map(why.kind_of_body, self._rows))
-        much = len(reply or b"") + sum(map(len, message)) > _MUCH or _is_much(self._rows, self._returned, self._result)
+        carried = len(reply or b"") + sum(map(len, message))
+        much = carried > _KEPT_BYTES or _is_much(self._rows, self._returned, self._result)
         return reply, Called(timings, info, death, bodies, bool(self._calls), memory, self._recorder.take(), much)
 
     def explain(self, attempt: why.Attempt) -> tuple[Finding, ...]:
-        """The causes of what the last call led to, while its objects are alive; to be asked once."""
+        """The causes of how the last call ended, while its objects are alive. To be called once."""
         error = self._raised
         calls = [call._replace(file=self._users.staged(call.file)) for call in self._calls]
         found = why.explain(why.Evidence(
@@ -160,15 +161,15 @@ class LoadedHandler:
             why.Returned(self._returned, self._result), calls, earlier=self._earlier(error),
         ))  # fmt: skip
         if inspect.iscoroutine(self._returned):
-            self._returned.close()  # `found` says so; Python's own warning would come at some later time
+            self._returned.close()  # a finding says so; Python's own warning would come later
         del error
         self._forget()
         if attempt.failed:
-            gc.collect(1)  # an exception, and json's encoder that met one, may be in cycles with what they were about
+            gc.collect(1)  # an exception, or json's encoder that raised one, may be in cycles with these objects
         return found
 
     def forget(self) -> None:
-        """Let go of what `explain` looks at."""
+        """Release what `explain` looks at."""
         self._forget()
 
     @property
@@ -197,7 +198,7 @@ class LoadedHandler:
         return found
 
     def close(self) -> None:
-        """End what the handler's micro-batching and the kit began in this process."""
+        """End the threads of the handler's micro-batching, and undo what the kit set up in this process."""
         for end in self._ends:
             end()
 
@@ -238,7 +239,7 @@ class LoadedHandler:
 
     def _behind(self, envelope: str | None) -> _EntryPoint:
         """The handler with an envelope around it, as the loader puts it there (ts.model_loader.TsModelLoader.load).
-        An envelope remembers things from call to call, so there is one of a name for as long as the handler lives."""
+        An envelope keeps state from call to call, so there is one of each name as long as the handler lives."""
         if envelope not in self._entry_points:
             entry = self._timed_handle
             if envelope is not None:
@@ -257,12 +258,12 @@ class LoadedHandler:
         return staged.removeprefix(folder) if staged.startswith(folder) else None
 
     def _within(self, data: Any, context: Any) -> Any:
-        """The handler behind an envelope: hear of what it returns itself."""
+        """The handler behind an envelope; keeps what it returns."""
         self._result = self._timed_handle(data, context)
         return self._result
 
     def _observed(self, entry: _EntryPoint) -> _EntryPoint:
-        """Hear of what an entry point gets, returns and raises."""
+        """An entry point that keeps what it gets, returns and raises."""
 
         def observed(data: list[Any], context: Any) -> Any:
             self._rows = data
@@ -276,13 +277,13 @@ class LoadedHandler:
         return observed
 
     def _instrument(self) -> _Clocked:
-        """Say what the handler is, and have its stages and TorchServe's encoder timed."""
+        """Find out what the handler is, and time its stages and TorchServe's encoder."""
         import ts.service
 
         inner = self._handle
         handler = _handler_of(inner)
         named = inner if handler is None else type(handler)
-        name = getattr(named, "__name__", type(named).__name__)  # a callable that is no function has none
+        name = getattr(named, "__name__", type(named).__name__)  # a callable object has none
         #: What TorchServe's loader found: "class Name" or "function name".
         self.entry_point = f"{'function' if handler is None else 'class'} {name}"
         self._ends += [_ending(groups) for groups in _micro_batching(inner)]
@@ -293,7 +294,7 @@ class LoadedHandler:
         return _Clocked([*timed, self._threads, (ts.service, "create_predict_response", self._encode)])
 
     def _methods(self, kind: type) -> Iterator[tuple[str, types.FunctionType]]:
-        """The methods of a handler that are stages where its `handle` calls them: those that TorchServe's handlers
+        """The methods of a handler that count as stages when `handle` calls them: those that TorchServe's handlers
         have, and its own."""
         own = [vars(each) for each in kind.__mro__ if self._is_own(sys.modules.get(each.__module__))]
         for name in dict.fromkeys([*_STAGES, *(name for names in own for name in names)]):
@@ -308,8 +309,8 @@ class LoadedHandler:
 
     @contextmanager
     def _without_own(self) -> Iterator[None]:
-        """While sys.modules does not hold the handler's own: what can be imported counts as somebody else's. Those that
-        requests imported are forgotten."""
+        """Take the handler's own modules out of sys.modules meanwhile: what can be imported counts as a library's.
+        Those that requests imported are dropped."""
         for name in self._own_modules():
             del sys.modules[name]
         try:
@@ -347,8 +348,8 @@ class LoadedHandler:
 
 
 class _Clocked:
-    """For the length of a call, attributes of classes and modules as their timed selves. Others share them (a default
-    handler's class belongs to every worker of the process), so each is left as it was."""
+    """Replaces attributes of classes and modules with timed ones during a call. Others share them (a default handler's
+    class belongs to every worker of the process), so each is restored."""
 
     def __init__(self, timed: Sequence[tuple[Any, str, Callable[..., Any]]]) -> None:
         self._timed = timed
@@ -375,28 +376,28 @@ def _timed_threads(watch: Stopwatch) -> Callable[..., None]:
 
 
 def _is_much(*kept: Any) -> bool:
-    """Whether objects may take much memory: all but a few numbers and short texts in lists and dicts may."""
+    """Whether objects may take much memory: anything may but a few numbers and short texts in lists and dicts."""
     size, unseen = 0, list(kept)
-    for one in unseen:  # which grows meanwhile
+    for one in unseen:  # the list grows while it is read
         if type(one) in (str, bytes, bytearray):
             size += len(one)
         elif type(one) in (list, dict):
-            if len(unseen) + len(one) > _LOOKED_AT:
+            if len(unseen) + len(one) > _COUNTED:
                 return True
             unseen += one if type(one) is list else one.values()
         elif type(one) not in (int, float, bool, type(None)):
             return True
-    return size > _MUCH
+    return size > _KEPT_BYTES
 
 
 def _synchronize() -> Callable[[], object] | None:
-    """What waits for the GPU, where this process uses one: kernels run on after the call that starts them."""
+    """What waits for the GPU, if this process uses one: kernels run on after the call that starts them."""
     torch = sys.modules.get("torch")
     return torch.cuda.synchronize if torch is not None and torch.cuda.is_initialized() else None
 
 
 def _handler_of(entry: Any) -> Any:
-    """The object whose method an entry point is, or that micro-batching stands before; None for a function."""
+    """The object whose method an entry point is, or that micro-batching wraps; None for a function."""
     return getattr(entry, "handler", None) or getattr(entry, "__self__", None)
 
 
@@ -411,13 +412,13 @@ def _micro_batching(entry: Any) -> Iterator[dict[str, list[Any]]]:
 
 
 def _ending(groups: dict[str, list[Any]]) -> Callable[[], None]:
-    """What ends those threads. They are not daemons, so the interpreter would wait for them for ever."""
+    """What ends those threads. They are not daemons, so the interpreter would wait for them forever."""
 
     def end() -> None:
         for worker in [worker for group in groups.values() for worker in group]:
             worker.event.set()
 
-    threading._register_atexit(end)  # type: ignore[attr-defined]  # atexit itself comes after the threads' end
+    threading._register_atexit(end)  # type: ignore[attr-defined]  # atexit's functions run after the threads have ended
     return end
 
 

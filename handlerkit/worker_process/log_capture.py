@@ -89,7 +89,7 @@ _PACKAGED = re.compile(r"(?<![\w/])/[^\s\"']*?/(?:site-packages|lib/python3\.\d+
 
 
 class _RecordHandler(logging.Handler):
-    """A worker's logging.basicConfig: the bare message on stdout, with the traceback where there is one. Whatever its
+    """A worker's logging.basicConfig: the bare message on stdout, with the traceback if there is one. Whatever its
     level was, TorchServe files it as INFO."""
 
     def __init__(self, journal: Journal) -> None:

@@ -58,7 +58,7 @@ class ModelFiles:
     def edited(self) -> dict[str, bytes]:
         """The new bytes of Python files that changed, by where they are staged.
 
-        Raises ReloadRequired where any other file changed, came or went, and where the staged ones are not what they
+        Raises ReloadRequired if any other file changed, came or went, and if the staged ones are not what they
         were.
         """
         try:
@@ -117,7 +117,7 @@ class ModelFiles:
 
 
 def _listing(folder: str) -> dict[str, _Identity]:
-    """Every file and folder in a folder but for those that Python makes by itself, by its path there."""
+    """Every file and folder in a folder except for those that Python makes by itself, by its path there."""
     found: dict[str, _Identity] = {}
     folders = [""]
     while folders:

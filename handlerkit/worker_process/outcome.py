@@ -33,7 +33,7 @@ class Answers:
     """The answers to one message as the frontend reads them, in the order in which they come.
 
     Attributes:
-        intermediate: those of a stream, but for the last.
+        intermediate: those of a stream, except for the last.
         reply: the last one; None until it came.
         unasked: one came after that, which belongs to no request.
     """

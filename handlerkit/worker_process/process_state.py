@@ -47,7 +47,7 @@ def imported() -> dict[str, ModuleType]:
 
 
 def keep() -> Callable[[], None]:
-    """What makes the process, after requests, what it is now: raises ReloadRequired where it cannot, as for settings of
+    """What makes the process, after requests, what it is now: raises ReloadRequired if it cannot, as for settings of
     torch, numpy and Pillow. Modules that requests imported are forgotten."""
     environment, path, folder = variables_now().copy(), list(sys.path), os.getcwd()
     before, streams, root = imported(), (sys.stdout, sys.stderr), logging.root

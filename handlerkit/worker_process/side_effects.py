@@ -110,7 +110,7 @@ class Recorder:
         return "" if is_handler else None
 
     def _direct(self, frame: FrameType | None) -> str | None:
-        """The line of the handler's own that imports; None where some package does."""
+        """The line of the handler's own that imports; None if some package does."""
         while frame is not None and "importlib" in frame.f_code.co_filename:
             frame = frame.f_back
         name = self._name_of(frame.f_code.co_filename) if frame is not None else None

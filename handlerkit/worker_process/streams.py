@@ -46,7 +46,7 @@ class Turns:
 
 
 def _unread(stream: int) -> int:
-    """Bytes in the pipe that nobody has read; 0 where that cannot be told."""
+    """Bytes in the pipe that nobody has read; 0 if that cannot be told."""
     count = array.array("i", [0])
     try:
         fcntl.ioctl(stream, termios.FIONREAD, count)

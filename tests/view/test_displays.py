@@ -37,3 +37,9 @@ def test_only_a_run_takes_options():
 def test_what_is_not_shown_is_not_imported():
     code = "import sys, handlerkit.view; print(sorted({'handlerkit.bench', 'handlerkit.check'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_the_refusal_of_another_type_names_those_that_are_shown(monkeypatch):
+    monkeypatch.setitem(DISPLAYS, ("elsewhere", "Waveform"), lambda: view)
+    with pytest.raises(TypeError, match=r"^a view shows one of Run, .*, Bench, Waveform, not a int$"):
+        view(3)

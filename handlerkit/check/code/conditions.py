@@ -20,7 +20,7 @@ _CALLS = {"platform.system": "Linux"}
 
 
 def verdict(test: ast.expr, python: tuple[int, int]) -> bool | None:
-    """Whether the condition holds in a worker with that Python; None where that is not known."""
+    """Whether the condition holds in a worker with that Python; None if that is not known."""
     if isinstance(test, ast.Constant):
         return bool(test.value)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):

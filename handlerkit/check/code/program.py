@@ -183,7 +183,7 @@ class Program:
 
     def resolve(self, module: str) -> tuple[tuple[str, str], ...] | None:
         """The (module, file) pairs that importing a module by its absolute name loads from the archive, without those
-        of folders that have no `__init__.py`; None where the module is not in the archive."""
+        of folders that have no `__init__.py`; None if the module is not in the archive."""
         for folder in self._folders():
             if (found := self._resolve(folder, module)) is not None:
                 return found

@@ -99,7 +99,7 @@ class SourceFile:
         return False
 
     def looped(self, name: ast.Name) -> ast.expr | None:
-        """What a name goes through, one by one: for p in (a, b), or a comprehension around it; None where it does
+        """What a name goes through, one by one: for p in (a, b), or a comprehension around it; None if it does
         not."""
         for outer in self.around(name):
             loops: list[ast.For | ast.comprehension] = []

@@ -49,7 +49,7 @@ class Place:
 
 
 def place_of(source: SourceFile, node: ast.AST | None, depth: int = 0) -> Place | None:
-    """The path that an expression gives; None where that is not known."""
+    """The path that an expression gives; None if that is not known."""
     if node is None or depth > _DEPTH:
         return None
     if (text := text_of(node)) is not None:

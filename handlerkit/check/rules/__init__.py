@@ -3,7 +3,9 @@
 A rule is a generator function `(Subject, Target) -> Iterator[Finding]` that speaks only where it is sure: where the
 environment is needed for that and is not built, it says nothing. A Finding's `where` is "handler.py, line 3".
 
-To add one: write it in the file of its subject, and name it in RULES. tests/check mirrors the files; each rule has a
+To add one: write it in the file of its subject, and name it in the tuple at the end of that file; a new file's tuple
+goes into RULES here. A rule reads the model through its Subject (`handlerkit.check.subject`):
+`subject.program(target.python)` gives the code that can run. tests/check has a file for each of these; each rule has a
 test in which it speaks, and one with a handler that passes without it.
 """
 

@@ -168,7 +168,7 @@ def _severity(one: Import, program: Program, packages: Packages, verdict: Verdic
     """None for an import that may fail."""
     if _is_optional(one, program):
         return None
-    if (attempt := _instead_of(one)) is not None:  # for where that is not there
+    if (attempt := _instead_of(one)) is not None:  # a replacement for a missing module
         firsts = [other for other in program.imports if other.source.tried(other.node, _ERRORS) is attempt]
         if not any(_verdict(other, program, packages) == "missing" for other in firsts):
             return None

@@ -112,7 +112,7 @@ def _message(name: str, distribution: str, version: str, target: Target, here: D
 
 
 def _missing(sites: tuple[Path, ...], module: str, name: str) -> str | None:
-    """What of an import is not there; None where all is, or where the text does not tell."""
+    """What of an import is not there; None if all is, or if the text does not say."""
     for site in sites:
         parts = module.split(".")
         folder = site

@@ -144,7 +144,7 @@ def _imported(found: Weights) -> list[Global]:
 
 
 def _strict(name: str, subject: Subject, loading: Loading, there: There) -> str | None:
-    """Where a file is loaded by a torch.load that lets only tensors in, "" for BaseHandler; None where it is not, or
+    """Where a file is loaded by a torch.load that lets only tensors in, "" for BaseHandler; None if it is not, or
     that is not known."""
     torch = there.version("torch")
     if loading.is_base and _is_base_file(name, subject):

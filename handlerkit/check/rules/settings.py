@@ -20,7 +20,7 @@ _MODEL_KEYS = (
     "configFile", "envelope", "extensions",
 )  # fmt: skip
 _RUNTIMES = ("python", "python3", "LSP")
-#: Keys of model-config.yaml that are of use only where there are several GPUs.
+#: Keys of model-config.yaml that are of use only if there are several GPUs.
 _FOR_GPUS = ("torchrun", "parallelType", "parallelLevel", "deviceIds")
 
 

@@ -57,7 +57,7 @@ def environment_variables(subject: Subject, target: Target) -> Iterator[Finding]
 
 
 def unset_variables(subject: Subject, target: Target) -> Iterator[Finding]:
-    """Variables whose value is used at once, although it is None where they are not set."""
+    """Variables whose value is used at once, although it is None if they are not set."""
     program = subject.program(target.python)
     there = _are_set(subject, program)
     told: set[str] = set()
@@ -167,7 +167,7 @@ def config_keys(subject: Subject, target: Target) -> Iterator[Finding]:
 
 
 def _settings(subject: Subject) -> object:
-    """What context.model_yaml_config is; None where that is not known."""
+    """What context.model_yaml_config is; None if that is not known."""
     name = subject.said.get("configFile")
     if not name:
         return {}
@@ -204,7 +204,7 @@ def _keys(node: ast.Subscript) -> list[str] | None:
 
 
 def _has(settings: Any, keys: list[str]) -> bool | None:
-    """Whether the settings have such a key; None where something else than a mapping stands on the way."""
+    """Whether the settings have such a key; None if something else than a mapping stands on the way."""
     for key in keys:
         if not isinstance(settings, dict):
             return None

@@ -218,7 +218,7 @@ def state_keys(subject: Subject, target: Target) -> Iterator[Finding]:
 
 
 def _words(source: SourceFile) -> set[str] | None:
-    """The names in a file that defines one plain module; None where modules may get their names in another way."""
+    """The names in a file that defines one plain module; None if modules may get their names in another way."""
     classes = [node for node in source.tree.body if isinstance(node, ast.ClassDef)]
     if len(classes) != 1 or source.problem is not None or source.is_open:
         return None

@@ -1,4 +1,4 @@
-"""What a file of weights holds, told by its bytes: nothing of it is unpickled, imported or run.
+"""What a file of weights holds, read from its bytes: nothing of it is unpickled, imported or run.
 
     weights = read(file, size)          # -> Weights: .kind, .pickles, .script, .onnx
 
@@ -8,7 +8,8 @@ script.py       the operators that TorchScript calls
 onnx.py         the versions that an ONNX model asks for
 operators.py    the operators, and the pickled names, that a torch knows
 
-A new container: name it in `Kind`, tell it by its bytes in `container.read`, and say in rules/weights.py who loads it.
+A new container: name it in `Kind`, recognize it by its bytes in `container.read`, and say in rules/weights.py who loads
+it.
 """
 
 from handlerkit.check.weights.container import LFS_POINTER, Kind, Weights, read, read_beginning

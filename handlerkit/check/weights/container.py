@@ -72,7 +72,7 @@ class Weights:
         script: what a TorchScript archive calls.
         onnx: what an ONNX model asks for.
         torch_version: of the torch that wrote it, where it says so.
-        problem: why it was not read whole; "" where it was.
+        problem: why it was not read whole; "" if it was.
     """
 
     kind: Kind
@@ -84,7 +84,7 @@ class Weights:
 
     @property
     def whole(self) -> Global | None:
-        """The class of a whole object that torch.save pickled, where that is no state_dict and no tensor."""
+        """The class of a whole object that torch.save pickled, if that is no state_dict and no tensor."""
         roots = [pickle.root for pickle in self.pickles if isinstance(pickle.root, Global) and not pickle.problem]
         root = roots[0] if self.kind in ("torch", "legacy torch", "pickle") and roots else None
         return None if root is None or root.module.startswith(_NO_OBJECTS) else root
@@ -113,7 +113,7 @@ def read(file: IO[bytes], size: int) -> Weights:
 
 def read_beginning(file: IO[bytes]) -> Weights | None:
     """What torch.save wrote, if the file's beginning is enough to tell: its pickle is the first thing in it. For files
-    whose end is far; None where the end has to be read."""
+    whose end is far; None if the end has to be read."""
     head = file.read(_LOCAL.size)
     if len(head) < _LOCAL.size or not head.startswith(b"PK\x03\x04"):
         return None

@@ -78,7 +78,7 @@ _OTHERS = {
 
 
 def danger(found: Global) -> Danger | None:
-    """What unpickling the name does beside making a value; None where it does nothing else, as far as is known."""
+    """What unpickling the name does beside making a value; None if it does nothing else, as far as is known."""
     if found.is_computed:
         return "runs"
     module, name = _PUBLIC.get(found.module, found.module), found.name

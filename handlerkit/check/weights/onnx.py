@@ -30,7 +30,7 @@ class Onnx:
 
 
 def read(file: IO[bytes], size: int) -> Onnx | None:
-    """The model in a file of `size` bytes; None where it holds none, or a broken one."""
+    """The model in a file of `size` bytes; None if it holds none, or a broken one."""
     found, graphs = Onnx(), 0
     file.seek(0)
     try:

@@ -110,7 +110,7 @@ _MOST_RESULTS = 8
 
 @dataclass(frozen=True)
 class Torch:
-    """A torch by its `version`, and the `site` where its files can be read, None where they are not there."""
+    """A torch by its `version`, and the `site` where its files can be read, None if they are not there."""
 
     version: Version
     site: Path | None
@@ -133,7 +133,7 @@ class Torch:
         return operator.removeprefix("aten::") in _NEW_SINCE_2_4
 
     def takes(self, operator: str) -> int:
-        """The most arguments that it gives the operator; a large number where that is not known."""
+        """The most arguments that it gives the operator; a large number if that is not known."""
         name = operator.removeprefix("aten::")
         if name in _TOOK_IN_2_4 and self.version.release[:2] <= (2, 4):
             return _TOOK_IN_2_4[name]
@@ -153,7 +153,7 @@ class Torch:
 
     @cached_property
     def _functions(self) -> Mapping[str, int] | None:
-        """The functions it declares, and the most arguments of each; None where its files are not there."""
+        """The functions it declares, and the most arguments of each; None if its files are not there."""
         text = self._read("torchgen/packaged/ATen/native/native_functions.yaml")
         if text is None:
             return None

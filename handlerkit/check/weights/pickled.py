@@ -58,12 +58,12 @@ class Pickled:
     Attributes:
         globals: what it imports, in order, each once.
         opcodes: the names of the opcodes it uses.
-        root: what the object itself is: "dict", the Global that makes it, or None where that is not known.
+        root: what the object itself is: "dict", the Global that makes it, or None if that is not known.
         keys: where it is a dict, or an OrderedDict, its keys that are texts.
         devices: the devices on which its tensors lay, such as "cuda:0".
         stored: bytes of its tensors' numbers, by the names of their storages.
         versions: texts that follow a key ending in "_version", such as {"_sklearn_version": "1.4.2"}.
-        problem: why it could not be read to its end; "" where it could.
+        problem: why it could not be read to its end; "" if it could.
     """
 
     globals: list[Global] = field(default_factory=list)
@@ -113,7 +113,7 @@ def read_all(file: IO[bytes]) -> list[Pickled]:
 
 def _opcodes(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
     """The names of the opcodes and their arguments up to STOP, as pickletools.genops has them; the bytes of an array
-    are sought past, but for their beginning."""
+    are sought past, except for their beginning."""
     for _ in range(_MOST_OPCODES):
         code = file.read(1)
         if code not in _CODES:

@@ -43,7 +43,7 @@ class Channel:
     journal. `status` is its exit status (minus the number of the signal that ended it) once that is known.
 
     `close()` ends the process, waits for that and removes `folder`; so does the end of this process, in whatever way.
-    Raises WorkerError where no process can be started.
+    Raises WorkerError if no process can be started.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Channel:
         return not self._hung_up
 
     def send(self, kind: bytes, payload: Buffers = (), seconds: float = 60.0) -> None:
-        """Send a frame. Raises WorkerDied where it cannot be sent."""
+        """Send a frame. Raises WorkerDied if it cannot be sent."""
         buffers: Buffers = (frames.header(kind, size := sum(map(len, payload))), *payload)
         sent = self._sent(buffers[:_AT_ONCE])
         if sent == len(buffers[0]) + size:
@@ -120,7 +120,7 @@ class Channel:
                     raise self._gone()
 
     def _sent(self, buffers: Sequence[bytes | memoryview]) -> int:
-        """How many of these bytes the connection takes now. Raises WorkerDied where it is closed."""
+        """How many of these bytes the connection takes now. Raises WorkerDied if it is closed."""
         try:
             return self._socket.sendmsg(buffers, (), socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -222,7 +222,7 @@ class Channel:
         return False
 
     def _hear_status(self) -> None:
-        """The process id, and later how the process ended; nothing where the fork server ended."""
+        """The process id, and later how the process ended; nothing if the fork server ended."""
         piece = self._status_pipe.read(2 * NUMBER.size)
         if piece is None:
             return

@@ -36,7 +36,7 @@ class InProcess:
 
     `raised` is the last call's live exception.
 
-    Raises LoadError where that fails. A call is not ended after the response_timeout; it is told that it would be.
+    Raises LoadError if that fails. A call is not ended after the response_timeout; it is told that it would be.
     """
 
     #: It loads again at once: there is no process to wait for.

@@ -37,7 +37,7 @@ Hear = Callable[[LogLine | WorkerResponse], object]
 class WorkerProcess:
     """A handler, loaded in a process of its own.
 
-    Raises LoadError where that fails, WorkerError where there can be no process. `close()` ends the process and removes
+    Raises LoadError if that fails, WorkerError if there can be no process. `close()` ends the process and removes
     the model_dir; so does the end of this process, in whatever way.
     """
 
@@ -173,7 +173,7 @@ class WorkerProcess:
         self.entry_point, self.geometry, self.seen = loaded
 
     def _load(self, seconds: int) -> Loaded | Failed | None:
-        """What came of it; None where a new process is needed."""
+        """What came of it; None if a new process is needed."""
         slow = timed_out(f"The worker process did not start within {_START} s.")
         self._channel.receive(time.monotonic() + _START, slow)
         self._channel.send(frames.LOAD, (frames.pack(self._staged.given),))

@@ -61,7 +61,7 @@ class StagedModel:
         given: what a worker is told of it.
         journal: what the worker logs, with this model_dir's paths told as the user knows them.
 
-    Raises ModelError where a file of the model is gone or cannot be read, WorkerError where there is no place for it.
+    Raises ModelError if a file of the model is gone or cannot be read, WorkerError if there is no place for it.
     """
 
     def __init__(self, spec: WorkerSpec) -> None:

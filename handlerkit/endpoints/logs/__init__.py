@@ -1,5 +1,5 @@
-"""What TorchServe's log tells of a worker.
+"""What TorchServe's log says of a worker.
 
 - torchserve_log: the log read back, line by line.
-- logged_error: an exception as the log holds it, made anew for the rules of `handlerkit.why`.
+- logged_error: an exception made from the log's text, for the rules of `handlerkit.why`.
 """

@@ -32,7 +32,7 @@ class ParseFailure(NamedTuple):
 
 
 def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaught: bool = True) -> ParseFailure:
-    """Why a call failed. `reply` is None where the worker died; `uncaught`: perhaps of an exception that it did not
+    """Why a call failed. `reply` is None if the worker died; `uncaught`: perhaps of an exception that it did not
     catch, whose traceback stands in stderr."""
     stdout = texts(logs, "INFO")
     if reply is None:
@@ -68,7 +68,7 @@ def texts(logs: Sequence[LogLine], level: str) -> list[str]:
 
 def exception_from_log(info: ErrorInfo, base: type[BaseException] = Exception) -> BaseException:
     """An exception of that type and message, without a traceback: a built-in class of that name, else a class made up
-    from `base`. What Python tells of it beside the message is read out of the message."""
+    from `base`. What Python reports it beside the message is read out of the message."""
     kind = getattr(builtins, info.type, None)
     if isinstance(kind, type) and issubclass(kind, BaseException):
         try:

@@ -60,7 +60,7 @@ def calls(log: str, folder: Path, url: str, model: str) -> list[tuple[LogLine, .
 
 
 def last_error(log: str, folder: Path, url: str) -> ErrorInfo | None:
-    """The exception the last worker died of; its traceback holds the ones it came from. None where there is none."""
+    """The exception the last worker died of; its traceback holds the ones it came from. None if there is none."""
     lines = list(_lines(log, folder, url))
     stream = next((line.stream for line in reversed(lines) if line.text == _BEGIN), None)
     return error_in([line.text for line in lines if line.stream == stream])

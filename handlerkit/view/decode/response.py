@@ -20,7 +20,7 @@ Region = tuple[float, float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture that came back. `said` tells what it is, such as "384x303 PNG"."""
+    """A picture in a response. `said` describes it, such as "384x303 PNG"."""
 
     image: Image.Image
     said: str
@@ -33,7 +33,7 @@ class Placed:
     Attributes:
         content: what a view read; boxes in the input image's pixels if there is an input image.
         input_image: the picture in the request, or None.
-        region: where a map's or mask's own pixels lie on the input image: (x1, y1, x2, y2) in its pixels; None where
+        region: where a map's or mask's own pixels lie on the input image: (x1, y1, x2, y2) in its pixels; None if
             they have no place on one.
         notes: how it was placed, a line each, if that is not obvious.
     """
@@ -49,7 +49,7 @@ class DecodedResponse(Placed):
     """One response, read.
 
     Attributes:
-        notes: what is to be told of it, a line each: how it was placed, which views failed.
+        notes: how it was placed and which views failed, a line each.
         view: the name of the view that read it.
         spec: the view that draws it, which is another one if several read the same type of content.
         body: the response's bytes.

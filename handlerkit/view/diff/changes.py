@@ -29,7 +29,7 @@ class Changes:
 
 def changes(before: DecodedResponse, after: DecodedResponse) -> Changes:
     """What changed between two responses of one kind. Responses of two kinds, and contents that are not compared, have
-    no changes to tell: their bytes speak."""
+    no changes; their bytes are compared instead."""
     if type(before.content) is not type(after.content):
         return Changes((f"was read as {before.view}, is read as {after.view}",))
     return after.spec.changes(before.content, after.content, after)

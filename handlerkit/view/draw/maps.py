@@ -88,7 +88,7 @@ def heat(image: ImageLike, values: npt.NDArray[Any], opacity: float = 0.8) -> Im
 
 
 def highlight(image: ImageLike, where: npt.NDArray[np.bool_], color: Color = (213, 94, 0)) -> Image.Image:
-    """The image pale and gray, but for the pixels of the bool [H, W] `where`, which have the color."""
+    """The image pale and gray, except for the pixels of the bool [H, W] `where`, which have the color."""
     import numpy as np
     from PIL import Image
 

@@ -175,7 +175,7 @@ def _write(
     color_of: Callable[[int], Color],
     font_size: int | None,
 ) -> None:
-    """LabelPainter and scores, the best first, since one that finds no free place is left out."""
+    """Write labels and scores, the best first, since one that finds no free place is left out."""
     import numpy as np
 
     marks = [] if scores is None else np.asarray(scores, np.float64).tolist()

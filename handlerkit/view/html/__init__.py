@@ -3,5 +3,4 @@
 - elements: pages, folds, tables, badges, with style.css; everything from an answer is escaped here.
 - fragments: JSON as a tree, weighted words, tensors, streams.
 - exchange: the request, the response and the log. findings: causes and tracebacks.
-- checks, reports: the displays of a Check, and of a LoadError, a Report and Envelopes.
 """

@@ -33,7 +33,7 @@ class Message:
     """One answer for the browser.
 
     Attributes:
-        facts: what preview.js shows, JSON but for bytes.
+        facts: what preview.js shows, JSON except for bytes.
         picture: what everything is drawn on, in a format that browsers open; b"" for nothing. `facts` names it by its
             digest, so that the same one need not be sent again.
     """

@@ -1,9 +1,10 @@
 """The views: each reads one kind of response, and says how it is drawn, compared and previewed.
 
-A new view stands in a file of its own here, such as boxes, and ends with its ViewSpec (spec), which joins the list
-below. It may use `handlerkit.view.decode` (what it is given, and where it lies), `handlerkit.view.draw` (pictures of
-arrays), `handlerkit.view.drawings`, `handlerkit.view.html`, `handlerkit.view.diff.changes` and
-`handlerkit.view.preview.marks`; never another view.
+A new view is a file of its own here, such as boxes, that ends with its ViewSpec (spec). Add that to the list below. The
+type of its content is a class of that file, or of `handlerkit.predictions` if users are to make or read it. It may use
+`handlerkit.view.decode` (what it is given, and where it lies), `handlerkit.view.draw` (pictures of arrays),
+`handlerkit.view.drawings`, `handlerkit.view.html`, `handlerkit.view.diff.changes` and `handlerkit.view.preview.marks`;
+never another view.
 """
 
 from handlerkit.view.views.boxes import BOXES

@@ -1,4 +1,4 @@
-"""What a view is made of, and the list of those there are."""
+"""What a view consists of, and the list of all views."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def _unmarked(content: Any, answer: DecodedResponse) -> Marks | None:
 
 @dataclass(frozen=True)
 class ViewSpec:
-    """A view: how it reads a response, and what is shown of the content it read.
+    """A view: how it reads a response, and how the content is shown.
 
     Attributes:
         name: what `--as` takes.
-        read: the content that a Source holds; None for a response that is not of the view's kind.
-        content: the type of what it reads; None for a view that reads what another one draws.
+        read: returns the content of a Source; None for a response of another kind.
+        content: the type that it draws; None for a view that reads a type which another one draws.
         draw: the drawing of a content, for cells and comparisons.
-        asked: reads instead of `read` if the user asks for this view by name: it may take what could as well be
+        asked: used instead of `read` if the user asks for this view by name; it may take responses that could also be
             something else.
-        errors: whether error responses are tried, too.
-        place: the content's place on the request's image; by default it has none.
+        errors: whether it reads error responses, too.
+        place: where the content lies on the request's image; by default nowhere.
         changes: what changed from one content to another; by default the bytes alone are compared.
         marks: what the live preview draws of a content; by default it shows the drawing.
     """
@@ -62,11 +62,11 @@ class ViewSpec:
 
 @dataclass
 class Views:
-    """The views there are.
+    """All views.
 
     Attributes:
         specs: in the order in which they are tried.
-        fallback: the one that takes any bytes.
+        fallback: the view that reads any bytes.
     """
 
     specs: list[ViewSpec]
@@ -77,15 +77,15 @@ class Views:
     @overload
     def register(self, view: ViewSpec) -> None: ...
     def register(self, view: str | ViewSpec) -> Callable[[R], R] | None:
-        """Add a view, tried before those that are there; one of the same name takes its place::
+        """Add a view, which is tried before the others; it replaces one of the same name::
 
             @hk.view.register("spectrum")
             def spectrum(source):                  # a handlerkit.view.Source
                 if source.response.content_type == "audio/x-spectrum":
                     return a_pil_image             # or Detections, Classifications, ... of handlerkit.predictions
 
-        It returns None for responses that are not of its kind. `--as NAME` asks for it alone. A ViewSpec in the place
-        of the name brings its own drawing.
+        It returns None for a response of another kind. `--as NAME` asks for it. A ViewSpec instead of a name brings its
+        own drawing.
         """
         if isinstance(view, ViewSpec):
             self.specs[:] = [view, *(spec for spec in self.specs if spec.name != view.name)]
@@ -105,14 +105,14 @@ class Views:
     def read(
         self, exchange: Exchange, labels: Labels = None, geometry: Geometry | None = None, shown_as: str = ""
     ) -> DecodedResponse:
-        """What the response of an exchange says.
+        """Read the response of an exchange.
 
         Args:
             labels: index_to_name.json of the model.
             geometry: what the handler did to the input image, if known.
             shown_as: the name of the view to read it with; "" for the first that it fits.
 
-        A view that fails, or that is asked for and does not fit, leaves a note, and the next has its turn.
+        If a view fails, or is asked for and does not fit, that is noted and the next one is tried.
         Raises ValueError if there is no view of that name.
         """
         source = Source(exchange, labels, geometry)

@@ -9,7 +9,15 @@
 - context_calls, rows, timing, metrics: what goes wrong without an error.
 - handler_code: quiet faults of the handler, each told once for a load.
 
-A rule is a function of an Evidence that returns a Finding or None. A new one is added to a list of its file: to RULES,
-of which the first that fits explains a failure, or to WARNINGS, all of which speak, if `may_warn` lets them.
-It may import `evidence`, `source_search` and what is below `why`.
+A rule is a function of an Evidence that returns a Finding or None. Add a new one to a list:
+
+- for a failure, of which the first rule that fits explains it: RULES of loading (with those of weights and
+  config_file), of raised (with those of common, input_mismatch, torchserve_code and envelopes), of return_value or of
+  answers;
+- for a success that lost or changed something, where every rule that fits speaks: WARNINGS of its file. `may_warn`
+  there decides quickly whether any of them is asked. A new file is named in `handlerkit.why.warnings`.
+
+settings, frontend and changed_files hold findings that their callers ask for by name. Each rule needs a case in
+tests/why/rules, which the documentation shows too. Rules may import `evidence`, `source_search` and what is below
+`why`.
 """

@@ -186,7 +186,7 @@ def reads(code: bytes, key: str) -> bool:
 
 
 def _not_taken(key: object, value: Any) -> tuple[str, str] | None:
-    """Why the frontend does not take a value, and what to write; None where it does, or the key is not its own."""
+    """Why the frontend does not take a value, and what to write; None if it does, or the key is not its own."""
     if key in facts.LEAST:
         least = facts.LEAST[str(key)]
         if not isinstance(value, int) or isinstance(value, bool):

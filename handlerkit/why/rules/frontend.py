@@ -66,7 +66,7 @@ def _reason(request: HttpRequest, response: Response, setup: Setup, limit: int) 
 
 
 def error_body(response: Response) -> tuple[str, str]:
-    """The type and message of an error that the frontend wrote; empty where the answer is none."""
+    """The type and message of an error that the frontend wrote; empty if the answer is none."""
     try:
         body = response.json()
         return str(body["type"]), str(body["message"])

@@ -71,7 +71,7 @@ def _is_text(evidence: Evidence, index: int, row: Prediction) -> bool:
 
 
 def _literal(body: bytes) -> str | None:
-    """NaN, Infinity or -Infinity where the body is JSON but for them."""
+    """NaN, Infinity or -Infinity where the body is JSON except for them."""
     found: list[str] = []
     try:
         json.loads(body, parse_constant=found.append)

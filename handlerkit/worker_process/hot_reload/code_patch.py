@@ -42,7 +42,7 @@ class LoadedSource:
     ran: set[Node]
 
     def check(self, edit: Edit, users: Holders) -> None:
-        """Raises ReloadRequired where something other than `users` has code that an edit replaces."""
+        """Raises ReloadRequired if something other than `users` has code that an edit replaces."""
         for path in edit.changed:
             if not users.get(id(self.tree[path])) and not self._only_inside(path):
                 raise ReloadRequired(f"{path[-1]} changed, and is no plain function any more")

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def scripted(holds: Callable[[str], bool]) -> str:
-    """The name of a function or class that TorchScript compiled, and would not compile again; "" where there is none.
+    """The name of a function or class that TorchScript compiled, and would not compile again; "" if there is none.
 
     Args:
         holds: whether a file, by its path, is the handler's own.

@@ -18,7 +18,7 @@ class FileOpens:
     """A context manager that counts.
 
     Attributes:
-        counts: the number of times, by path, once it has ended; None where that is not known (not Linux; too many
+        counts: the number of times, by path, once it has ended; None if that is not known (not Linux; too many
             inotify instances or events). Opens that nothing closed in between may count as one.
     """
 

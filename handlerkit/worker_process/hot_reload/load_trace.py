@@ -24,7 +24,7 @@ class LoadRecord:
         model_dir: where the handler is loaded from.
 
     Attributes:
-        codes: the code that ran; None where that is not known, because another profiler is at work.
+        codes: the code that ran; None if that is not known, because another profiler is at work.
         read: the Python files of model_dir that were opened otherwise than to import them or to quote a line of theirs,
             and all files in which the source of a function or class was looked for, or whose lines linecache gave.
         knows_opens: whether the system told which files were opened.

@@ -56,7 +56,7 @@ class MemoryWatch:
         self._hashes = [(span, name, _hash(span)) for span, name in hashed if span[0] < span[1]]
 
     def written(self) -> str:
-        """What to call a part of it that is not what it was; "" where all of it is."""
+        """What to call a part of it that is not what it was; "" if all of it is."""
         if changed := [file for file, identity in self._backing.items() if _identity(file) != identity]:
             return os.path.basename(changed[0])
         if self._pages is not None:
@@ -147,7 +147,7 @@ class _Pages:
 
     @classmethod
     def account(cls) -> _Pages | None:
-        """A new one, with nothing in it; None where the kernel keeps none."""
+        """A new one, with nothing in it; None if the kernel keeps none."""
         number = _USERFAULTFD.get(platform.machine())
         if sys.platform != "linux" or number is None:
             return None
@@ -163,7 +163,7 @@ class _Pages:
             return None
 
     def watch(self, span: Span) -> bool:
-        """Have whole pages in the account from now on, as not written to; False where that cannot be."""
+        """Have whole pages in the account from now on, as not written to; False if that cannot be."""
         start, end = span
         try:
             fcntl.ioctl(self._file, _REGISTER, bytearray(struct.pack("QQQQ", start, end - start, _MODE_WP, 0)))

@@ -103,7 +103,7 @@ class Swap:
     Args:
         files: the model's files.
         record: what ran during the load.
-        dice: the random number generators, as they were before the load.
+        rngs: the random number generators, as they were before the load.
         modules: the handler's own modules, by name.
         handler: the handler itself: an instance, or a function.
         context: the `ts.context.Context` it was loaded with.
@@ -114,7 +114,7 @@ class Swap:
         self,
         files: ModelFiles,
         record: LoadRecord,
-        dice: RngStates,
+        rngs: RngStates,
         modules: Mapping[str, ModuleType],
         handler: object,
         context: Any,
@@ -124,7 +124,7 @@ class Swap:
         self._modules = {name: module for name, module in modules.items() if files.holds(module.__file__)}
         self._handler = handler
         self._properties: dict[str, Any] = context.system_properties
-        self._roots = {"the context": context, **dice.used()}
+        self._roots = {"the context": context, **rngs.used()}
         stem, _, entry = word.partition(":")
         self._stem, self._entry = stem.removesuffix(".py"), entry or "handle"
         self._environment = variables_now().copy()
@@ -144,7 +144,7 @@ class Swap:
             batch_size: what the context is to tell of the size of batches; None for what it told.
 
         Returns what changed, as half a sentence, and whether functions came or went.
-        Raises ReloadRequired where the handler has to be loaded anew; it may then be in no state to be called.
+        Raises ReloadRequired if the handler has to be loaded anew; it may then be in no state to be called.
         """
         written = self._files.edited()
         self._check_surroundings()
@@ -215,7 +215,7 @@ class Swap:
         return Snapshot(self._modules, mentioned, self._handler, self._roots, files, before, vocabularies=vocabularies)
 
     def _check_surroundings(self) -> None:
-        """Raises ReloadRequired where the process is not what it was, for a load or for the loaded handler."""
+        """Raises ReloadRequired if the process is not what it was, for a load or for the loaded handler."""
         if self._trouble:
             raise ReloadRequired(self._trouble)
         if (now := variables_now()) != self._environment:
@@ -241,7 +241,7 @@ class Swap:
         return None
 
     def _check_readers(self, edits: Mapping[str, Edit]) -> None:
-        """Raises ReloadRequired where something reads what changed otherwise than by running it."""
+        """Raises ReloadRequired if something reads what changed otherwise than by running it."""
         if not edits:
             return
         ran = list(self._ran(edits))
@@ -275,7 +275,7 @@ class Swap:
             raise ReloadRequired("a function came or went, and threads of the micro-batching hold them")
 
     def _check_batch_size(self) -> None:
-        """Raises ReloadRequired where loading may have asked for the batch size."""
+        """Raises ReloadRequired if loading may have asked for the batch size."""
         for code in (*self._ran(), *(code for code in self._foreign if _TORCHSERVE in code.co_filename)):
             words = set(self._words([code]))
             if "batch_size" in words:

@@ -84,7 +84,7 @@ def difference(file: str, old: Tree, before: bytes, source: bytes, ran: Set[Node
         before: the source it was compiled from.
         ran: the code that ran while the handler was loaded.
 
-    Raises ReloadRequired where anything but the insides of functions that did not run then differs.
+    Raises ReloadRequired if anything but the insides of functions that did not run then differs.
     """
     try:
         code = compile(source, file, "exec", dont_inherit=True)
@@ -175,7 +175,7 @@ def _same(before: CodeType, after: CodeType) -> bool:
 
 
 def _alike(before: CodeType, after: CodeType) -> bool:
-    """The same but for the code inside, and for line numbers."""
+    """The same except for the code inside, and for line numbers."""
     if _told(before, (*_SIGNATURE, *_INSIDES)) != _told(after, (*_SIGNATURE, *_INSIDES)):
         return False
     notes = {place for place, _ in class_notes(before).values()} & {place for place, _ in class_notes(after).values()}
@@ -250,7 +250,7 @@ _Constant = ast.Assign | ast.AnnAssign
 
 
 def _constants_that_differ(was: ast.Module, now: ast.Module) -> dict[str, tuple[_Constant | None, _Constant | None]]:
-    """By name, the statement before and the one after; one of them is None where a name came or went."""
+    """By name, the statement before and the one after; one of them is None if a name came or went."""
     before, after = _constants(was), _constants(now)
     found: dict[str, tuple[_Constant | None, _Constant | None]] = {}
     for name, one in before.items():

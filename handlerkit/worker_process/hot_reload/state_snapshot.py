@@ -17,12 +17,12 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from handlerkit.worker_process.hot_reload.memory_watch import MemoryWatch, Span
-from handlerkit.worker_process.hot_reload.state_types import ATOMS, CLASS, GLOBALS, HEAP_TYPE, Kinds, StateType
+from handlerkit.worker_process.hot_reload.state_types import ATOMS, CLASS, GLOBALS, HEAP_TYPE, StateType, StateTypes
 from handlerkit.worker_process.hot_reload.state_values import Irreversible, Parts
 
 _MOST = 200_000  # values followed; a state of more is not looked through
-#: Packages whose objects are whose who made them.
-_LENT = {
+#: Packages whose objects belong to whoever makes them, so that a handler's are put back.
+_MAKERS_OWN = {
     "ts", "types", "collections", "functools", "random", "logging", "re", "io", "_io", "enum", "threading", "_thread",
     "tokenizers", "transformers", "sentencepiece", "PIL", "numpy",
 }  # fmt: skip
@@ -31,7 +31,7 @@ _CONTAINERS = {dict, OrderedDict, list, set, deque}
 
 
 class _Record(NamedTuple):
-    """A value as it was; `where` is what to call it, `own` whether it may be put back."""
+    """A value as it was; `where` is its name in messages, `own` whether it may be put back."""
 
     value: Any
     kind: StateType
@@ -47,14 +47,14 @@ class Snapshot:
         modules: the handler's own modules, by name.
         mentioned: every name in their code.
         handler: the handler itself, an instance or a function.
-        others: more values that loading made, by what to call them.
+        others: more values that loading made, by name.
         files: the file names that the modules' code carries.
-        before: the snapshot that this one stands in for, of which the watch over the weights is kept.
+        before: the snapshot that this one replaces; its watch over the weights is kept.
         vocabularies: whether requests may change the vocabulary of a tokenizer.
 
     Attributes:
         functions: those compiled from the modules.
-        doubtful: what to call the values that may have changed without a trace.
+        doubtful: the names of the values that may have changed without a trace.
         micro_batching: whether threads of ts.handler_utils.micro_batching hold the handler's methods.
     """
 
@@ -77,7 +77,7 @@ class Snapshot:
         self._modules = modules
         self._files = files
         self._handler = handler
-        self._kinds = Kinds(vocabularies=vocabularies)
+        self._types = StateTypes(vocabularies=vocabularies)
         self._seen = _imported(mentioned, modules.keys())
         self._spans: dict[Span, str] = {}
         self._allocated: list[object] = []
@@ -99,8 +99,8 @@ class Snapshot:
         self._codes = [weakref.ref(function.__code__) for function in self.functions]  # held by others alone
 
     def put_back(self) -> str:
-        """Make everything that is the handler's own what it was. Returns what is not and cannot be, by its name, in
-        which case the rest may not be either; "" where all is well."""
+        """Put everything that is the handler's own back to what it was. Returns the name of something that cannot be
+        put back, in which case the rest may not be either; "" if all is well."""
         for function, known in zip(self.functions, self._codes, strict=True):
             if (code := known()) is not None and function.__code__ is not code:
                 function.__code__ = code
@@ -127,13 +127,13 @@ class Snapshot:
         return ""
 
     def mentions(self, text: str, but: object) -> str:
-        """What to call a value, other than `but`, with this text in a name or text of it; "" where there is none."""
+        """The name of a value, other than `but`, with this text in one of its names or texts; "" if there is none."""
         records = (record for record in self._records if record.value is not but)
-        told = (record.where for record in records if any(type(one) is str and text in one for one in record.before))
-        return next(told, "")
+        named = (record.where for record in records if any(type(one) is str and text in one for one in record.before))
+        return next(named, "")
 
     def _look(self, value: Any, where: str, own: bool) -> None:
-        if id(value) in self._seen or (kind := self._kinds.of(value)) is None:
+        if id(value) in self._seen or (kind := self._types.of(value)) is None:
             return
         if kind is CLASS and value.__module__ not in self._modules:
             return
@@ -185,7 +185,7 @@ class Snapshot:
         """Whether an object of this class was made for this load: of a built-in class, the handler's own, TorchServe's,
         or a part of the network."""
         module = kind.__module__
-        if not kind.__flags__ & HEAP_TYPE or module in self._modules or module.partition(".")[0] in _LENT:
+        if not kind.__flags__ & HEAP_TYPE or module in self._modules or module.partition(".")[0] in _MAKERS_OWN:
             return True
         torch = sys.modules.get("torch")
         return torch is not None and issubclass(kind, (torch.nn.Module, torch.Tensor))
@@ -205,26 +205,26 @@ def _imported(mentioned: Set[str], own: Set[str]) -> set[int]:
 
 
 class RngStates:
-    """The process's random number generators, before a load: which of them loading seeds or rolls.
+    """The process's random number generators, before a load: which of them loading seeds or draws from.
 
-    Those begin again with each load; the others just go on.
+    Those begin again with each load; the others go on.
     """
 
     def __init__(self) -> None:
-        self._before = [(die, kind.read(die)) for die, kind in self._all()]
+        self._before = [(one, kind.read(one)) for one, kind in self._all()]
 
     def used(self) -> dict[str, object]:
-        """Those that are not as they were, by what to call them."""
-        before = {id(die): parts for die, parts in self._before}
-        changed = (die for die, kind in self._all() if before.get(id(die)) != kind.read(die))
-        return {f"{type(die).__module__}'s random numbers": die for die in changed}
+        """Those that are not as they were, by name."""
+        before = {id(one): parts for one, parts in self._before}
+        changed = (one for one, kind in self._all() if before.get(id(one)) != kind.read(one))
+        return {f"{type(one).__module__}'s random numbers": one for one in changed}
 
     def _all(self) -> list[tuple[Any, StateType]]:
-        dice: list[Any] = [random.getstate.__self__]  # type: ignore[attr-defined]
+        generators: list[Any] = [random.getstate.__self__]  # type: ignore[attr-defined]
         if (numpy := sys.modules.get("numpy.random")) is not None:
-            dice.append(numpy.get_state.__self__)
+            generators.append(numpy.get_state.__self__)
         if (torch := sys.modules.get("torch")) is not None:
-            dice.append(torch.default_generator)
-            dice += torch.cuda.default_generators if torch.cuda.is_initialized() else ()
-        kinds = Kinds()
-        return [(die, kind) for die in dice if (kind := kinds.of(die)) is not None]
+            generators.append(torch.default_generator)
+            generators += torch.cuda.default_generators if torch.cuda.is_initialized() else ()
+        state_types = StateTypes()
+        return [(one, kind) for one in generators if (kind := state_types.of(one)) is not None]

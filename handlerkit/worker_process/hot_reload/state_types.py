@@ -1,4 +1,8 @@
-"""How values of each kind tell what they are made of, and how they are put back to it."""
+"""What the values of each type consist of, and how they are put back to it.
+
+To add a type, add its StateType to _BY_CLASS, or to _BY_NAME if its package may be missing. A read or write of more
+than a line goes into state_values. What to do if the type belongs to a package, see state_snapshot's _MAKERS_OWN.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +38,16 @@ from handlerkit.worker_process.hot_reload.state_values import Parts
 
 
 class StateType(NamedTuple):
-    """What there is to know of values of one kind.
+    """How values of one type are read and put back.
 
     Attributes:
-        read: what a value is made of; equal parts are an equal value.
-        write: puts a value back to those parts; None where that cannot be done.
+        read: gives the parts of a value; equal parts are an equal value.
+        write: puts a value back to those parts; None if that cannot be done.
         deep: whether the parts are values to be looked into themselves.
         lead: how many parts stand before the names of attributes, which stand before their values; None without names.
-        doubtful: whether it may change without `read` telling.
-        attributed: whether it has attributes beside what `read` tells.
-        memory: tells where the values of large ones lie, which `read` does not look at, and what keeps that allocated.
+        doubtful: whether it may change in a way that `read` does not show.
+        attributed: whether it has attributes that `read` does not give.
+        memory: for large values, which `read` does not look at: where they lie, and what keeps that memory allocated.
     """
 
     read: Callable[[Any], Parts]
@@ -55,8 +59,8 @@ class StateType(NamedTuple):
     memory: Callable[[Any], tuple[Span, object]] | None = None
 
 
-class Kinds:
-    """Tells the kind of values; remembers of each class how, for as long as this object lives.
+class StateTypes:
+    """Finds the StateType of a value; remembers how for each class, as long as this object lives.
 
     Args:
         vocabularies: whether a tokenizer's vocabulary is looked at, which takes some 100 ns a word.
@@ -65,24 +69,24 @@ class Kinds:
     def __init__(self, *, vocabularies: bool = True) -> None:
         self._vocabularies = vocabularies
         self._known = functools.cache(_known)
-        self._tellers: dict[type, Callable[[Any], StateType | None]] = {}
+        self._finders: dict[type, Callable[[Any], StateType | None]] = {}
 
     def of(self, value: Any) -> StateType | None:
-        """The kind of a value; None where it does not change, or holds nothing of a handler's."""
-        if (tell := self._tellers.get(type(value))) is None:
-            tell = self._tellers[type(value)] = _teller(type(value), self._known)
-        kind = tell(value)
+        """The type of a value; None if it does not change, or holds nothing of a handler's."""
+        if (find := self._finders.get(type(value))) is None:
+            find = self._finders[type(value)] = _finder(type(value), self._known)
+        kind = find(value)
         return _TRAINED_TOKENIZER if kind is _TOKENIZER and self._vocabularies else kind
 
 
-#: What never changes. By exact type: most values are told by one look.
+#: What never changes. By exact type, which decides for most values at once.
 ATOMS = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented), range, slice,
     types.CodeType, types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType,
     types.GetSetDescriptorType, types.MemberDescriptorType, types.ClassMethodDescriptorType,
     threading.Thread,
 })  # fmt: skip
-#: Classes whose objects are held to stay as they are, and the network as it is but for its weights and attributes.
+#: Classes whose objects count as unchanging; so does the network, except for its weights and attributes.
 _STEADY = (
     types.ModuleType, types.GenericAlias, types.UnionType, re.Pattern, re.Match, datetime.date, datetime.time,
     datetime.timedelta, datetime.tzinfo, decimal.Decimal, uuid.UUID, weakref.ref, pathlib.PurePath,
@@ -95,7 +99,7 @@ _STEADY_NAMES = (
     "torch._C.ConcreteModuleType", "torch._C.ParameterDict", "torch._C.BufferDict", "torch._C.ModuleDict",
     "onnxruntime.capi.onnxruntime_pybind11_state.InferenceSession",
 )  # fmt: skip
-#: Classes of objects that what they tell to be pickled says all of, though Python alone makes them: it hides in C.
+#: Classes whose objects keep their state in C, where only their pickles show it.
 _SERIALIZED_NAMES = (
     "pandas.core.generic.NDFrame", "pandas.core.indexes.base.Index", "xgboost.core.Booster", "lightgbm.basic.Booster",
 )  # fmt: skip
@@ -106,7 +110,7 @@ _SMALL_TENSOR, _SMALL_ARRAY = 4096, 1 << 20  # elements, bytes: so many are copi
 HEAP_TYPE = 1 << 9
 
 
-def _teller(kind: type, known: Callable[[tuple[str, ...]], tuple[type, ...]]) -> Callable[[Any], StateType | None]:
+def _finder(kind: type, known: Callable[[tuple[str, ...]], tuple[type, ...]]) -> Callable[[Any], StateType | None]:
     if kind in ATOMS or issubclass(kind, (*_STEADY, *known(_STEADY_NAMES))) or kind.__module__ == "typing":
         return lambda value: None
     if kind.__module__.startswith("torch._dynamo.") and not issubclass(kind, known(("torch.nn.Module",))):
@@ -138,14 +142,14 @@ def _teller(kind: type, known: Callable[[tuple[str, ...]], tuple[type, ...]]) ->
         return lambda value: _SERIALIZED
     if issubclass(kind, known(_HOLDERS)):
         return lambda value: _HOLDER
-    named = (found for name, found in _NAMED.items() if issubclass(kind, known((name,))))
+    named = (found for name, found in _BY_NAME.items() if issubclass(kind, known((name,))))
     based = (
         found._replace(attributed=kind is not base and bool(kind.__dictoffset__))
-        for base, found in _KINDS.items()
+        for base, found in _BY_CLASS.items()
         if issubclass(kind, base) and (base in (tuple, frozenset) or _plain(kind, base))
     )
-    if (told := next(chain(named, based), None)) is not None:
-        return lambda value: told
+    if (listed := next(chain(named, based), None)) is not None:
+        return lambda value: listed
     if _plain(kind, object) or issubclass(kind, types.SimpleNamespace):
         instance = _instance(kind)
         return lambda value: instance
@@ -172,10 +176,10 @@ def _plain(kind: type, base: type) -> bool:
         below = kind.__base__
         if below is None or not kind.__flags__ & HEAP_TYPE:
             return False
-        told = sum(isinstance(value, types.MemberDescriptorType) for value in vars(kind).values())
-        told += bool(kind.__dictoffset__) > bool(below.__dictoffset__)
-        told += bool(kind.__weakrefoffset__) > bool(below.__weakrefoffset__)
-        if kind.__basicsize__ - below.__basicsize__ > told * struct.calcsize("P"):
+        pointers = sum(isinstance(value, types.MemberDescriptorType) for value in vars(kind).values())
+        pointers += bool(kind.__dictoffset__) > bool(below.__dictoffset__)
+        pointers += bool(kind.__weakrefoffset__) > bool(below.__weakrefoffset__)
+        if kind.__basicsize__ - below.__basicsize__ > pointers * struct.calcsize("P"):
             return False
         kind = below
     return True
@@ -233,7 +237,7 @@ def _instance(kind: type) -> StateType:
 
 
 def _cache(value: Any) -> StateType | None:
-    """functools.lru_cache: one that was empty can be emptied, and what was in any other cannot be told."""
+    """functools.lru_cache: an empty one can be emptied again; what was in any other is unknown."""
     if _importable(value):
         return None
     return _EMPTY_CACHE if not any(_count(value)) else _EMPTY_CACHE._replace(write=None)
@@ -275,7 +279,7 @@ def _tensor(value: Any) -> StateType:
 
 
 def _scripted(module: Any) -> StateType:
-    """A TorchScript module: its attributes in C++, and those in Python but for methods, kept there once called."""
+    """A TorchScript module: its attributes in C++, and those in Python except for methods, kept there once called."""
     names = tuple(module._concrete_type.get_attributes())
     methods = _known(("torch._C.ScriptMethod",))
 
@@ -320,8 +324,8 @@ GLOBALS = StateType(
     lead=0,
 )
 CLASS = StateType(lambda value: (value.__bases__, *vars(value), *vars(value).values()), parts_of.write_class, lead=1)
-#: By the name of a class whose package may not be there.
-_NAMED = {
+#: By the name of a class whose package may be missing.
+_BY_NAME = {
     "torch.Generator": StateType(parts_of.read_torch_generator, parts_of.write_torch_generator, deep=False),
     "numpy.random.RandomState": StateType(parts_of.read_random_state, parts_of.write_random_state, deep=False),
     "numpy.random.Generator": StateType(
@@ -336,8 +340,8 @@ _NAMED = {
     "_io.StringIO": StateType(parts_of.read_file_in_memory, parts_of.write_file_in_memory, deep=False),
 }
 _DICT = StateType(lambda value: (*dict.keys(value), *dict.values(value)) if value else (), parts_of.write_dict)
-#: By a class that everything has; derived ones before those they come from.
-_KINDS: dict[type, StateType] = {
+#: By class, of those that are always there; a derived class before its base.
+_BY_CLASS: dict[type, StateType] = {
     OrderedDict: StateType(parts_of.read_ordered, parts_of.write_ordered),
     defaultdict: _DICT,
     dict: _DICT,
