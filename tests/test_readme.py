@@ -89,7 +89,7 @@ def test_the_wheel_is_what_answers(newcomer: Newcomer) -> None:
 
 
 def test_the_cells(displays: str) -> None:
-    assert "class map 384x216\nbackground " in displays
+    assert "class map 384x216\n0 · background in index_to_name.json " in displays
     assert "model_store/coins.mar" in displays
     assert ": 1 identical" in displays
 
