@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,15 @@ LOAD = f"Registering the model answers 500 '{facts.NOT_STARTED}'; only the serve
 FAILED = f"Every client of the batch gets 503 '{facts.FAILED}'; only the server's log has the exception."
 DIED = f"Every client of the batch gets 500 '{facts.DIED}', and the worker is started again."
 NOTHING = "Nothing is logged, and the client is not told."
+
+
+_UNNAMED = ("builtins", "__main__")  # whose classes tracebacks name without the module
+#: Where the text of an exception goes on with the stack of its C++ code.
+_CPP_TRACE = re.compile(r"\s*\n(?:Exception raised from .+ \(most recent call first\)|C\+\+ CapturedTraceback):", re.S)
+#: Folders of installed packages, and temporary ones.
+_FOLDERS = re.compile(
+    rf"(?<![\w.])/(?:[^\s'\"()/]+/)*site-packages/|{re.escape(tempfile.gettempdir())}/(?:[^\s'\"()/]+/)*"
+)
 
 
 class Setup(NamedTuple):
@@ -193,10 +203,19 @@ class Evidence:
 
     @property
     def error_line(self) -> str:
-        """The exception's class and text on one line."""
-        text = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", " ".join(self.text.split()))
-        text = text.removesuffix(".") if len(text) <= 300 else text[:299] + "…"
-        return f"{type(self.error).__name__}: {text}" if text else type(self.error).__name__
+        """The exception's class, named as in a traceback, and its text on one line."""
+        kind = type(self.error)
+        name = kind.__qualname__ if kind.__module__ in _UNNAMED else f"{kind.__module__}.{kind.__qualname__}"
+        return f"{name}: {self.said}" if self.said else name
+
+    @property
+    def said(self) -> str:
+        """The exception's text on one line, without addresses, stack traces of C++ and this machine's folders."""
+        text = _CPP_TRACE.split(self.text, 1)[0]
+        if self.source.folder is not None:
+            text = text.replace(f"{self.source.folder}/", "").replace(str(self.source.folder), "model_dir")
+        text = _FOLDERS.sub("", re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", " ".join(text.split())))
+        return text.removesuffix(".") if len(text) <= 300 else text[:299] + "…"
 
     @property
     def text(self) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why.evidence import Evidence, RecordedCall, place
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -37,6 +40,48 @@ def line(evidence: Evidence, file: str, number: int, function: str) -> str:
     lines = text(evidence, file).splitlines()
     source = lines[number - 1].strip() if 0 < number <= len(lines) else ""
     return place(file, number, function, source)
+
+
+def manifest(evidence: Evidence) -> dict[str, Any]:
+    """What the archive's manifest says of the model; empty where it cannot be read."""
+    try:
+        said = json.loads((evidence.source.folder / facts.MANIFEST).read_text()) if evidence.source.folder else {}
+    except (OSError, ValueError):
+        return {}
+    model = said.get("model") if isinstance(said, dict) else None
+    return model if isinstance(model, dict) else {}
+
+
+def local(evidence: Evidence, file: str, function: str, name: str) -> Any:
+    """A variable of the innermost call of a function in the traceback; `file` is the end of its path. None where there
+    is none, as there is of an exception that is known from a log alone."""
+    found, trace = None, evidence.error.__traceback__ if evidence.error is not None else None
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_name == function and code.co_filename.endswith(file):
+            found = trace.tb_frame.f_locals.get(name)
+        trace = trace.tb_next
+    return found
+
+
+def method(evidence: Evidence, name: str) -> Function | None:
+    """The method of that name of the handler's own class, which derives from another."""
+    for kind in tree(evidence, handler_file(evidence)).body:
+        if isinstance(kind, ast.ClassDef) and kind.bases:
+            for node in kind.body:
+                if isinstance(node, Function) and node.name == name:
+                    return node
+    return None
+
+
+def super_calls(function: Function) -> dict[str, int]:
+    """The methods that a method calls by super(), with the lines."""
+    return {
+        node.func.attr: node.lineno
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Call) and _name(node.func.value) == "super"
+    }  # fmt: skip
 
 
 def fix_of_line(evidence: Evidence) -> str:

@@ -48,6 +48,11 @@ def body(statement: str) -> str:
     return CLASS + statement + "\n"
 
 
+def initialize(statement: str) -> str:
+    """A handler that derives from BaseHandler, whose initialize is that statement, in line 4."""
+    return BASE.replace(" pass\n", f"\n    def initialize(self, context):\n        {statement}\n")
+
+
 def start(case: Case, folder: Path) -> Worker:
     """In this process, where `watched` sees the rules, unless the case says otherwise. Raises LoadError where it does
     not load."""

@@ -20,6 +20,7 @@ from handlerkit.messages import Finding
 from handlerkit.targets import Target
 from handlerkit.targets.distributions import installed
 from handlerkit.targets.requirements import logical_lines, markers_environment, pinned
+from handlerkit.why.rules.common import DISTRIBUTIONS
 
 #: Options that a requirements file may hold; a value follows some of them.
 _OPTIONS = frozenset(
@@ -32,10 +33,7 @@ _OPTIONS = frozenset(
 _BEHIND = re.compile(r"\s+--(hash|config-settings?|global-option|install-option)\b.*$")
 _FILES = re.compile(r"(-r|--requirement|-c|--constraint)[ =]?\s*(.+)")
 #: Modules that people name in the place of their distribution, which has another name.
-_MODULES = {
-    "cv2": "opencv-python-headless", "pil": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image",
-    "yaml": "pyyaml", "dateutil": "python-dateutil",
-}  # fmt: skip
+_MODULES = {module.lower(): distribution for module, distribution in DISTRIBUTIONS.items()}
 _REFUSED = (
     "With install_py_dep_per_model=true, registering the model answers 400 'Custom pip package installation failed'."
 )

@@ -75,7 +75,8 @@ def exception_from_log(info: ErrorInfo, base: type[BaseException] = Exception) -
             return _builtin(kind, info)
         except (TypeError, ValueError, SyntaxError):
             pass  # one that takes more than a message
-    made: type[BaseException] = type(info.type, (base,), {})
+    module = re.findall(rf"^([\w.]+)\.{re.escape(info.type)}(?=:|$)", info.traceback, re.MULTILINE)
+    made: type[BaseException] = type(info.type, (base,), {"__module__": module[-1] if module else builtins.__name__})
     return made(info.message)
 
 

@@ -81,7 +81,8 @@ def load_findings(
             raised.obj = own()
     setup = why.Setup(model.name, model.version, model.handler)
     notebook = why.Notebook(undeclared=undeclared, environment=set_here())
-    attempt = why.Attempt(setup, loading=True, death=death, notebook=notebook)
+    logs = [LogLine("WARN", line.partition(" - ")[2]) for line in log.splitlines() if "error: " in line]
+    attempt = why.Attempt(setup, loading=True, death=death, notebook=notebook, logs=logs)
     files = tuple(entry.name for entry in model.entries() if entry.name.endswith(".py"))
     return why.explain(why.Evidence(attempt, why.Source(files, folder, tuple(classes.values())), raised, error))
 

@@ -8,7 +8,7 @@ import sys
 
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
-from handlerkit.why.evidence import Evidence
+from handlerkit.why.evidence import DIED, Evidence
 
 BASE = "from ts.torch_handler.base_handler import BaseHandler"
 _HANDLE = "def handle(self, data, context)"
@@ -31,6 +31,26 @@ _IMPORTS = {
     "Path": "from pathlib import Path",
 }
 _NOT_IN_SHELL = "the notebook's process has set it, but a worker has the environment of the shell, as on a server."
+#: Distributions by the module that they are imported as, where the names differ.
+DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image",
+    "yaml": "pyyaml", "dateutil": "python-dateutil",
+}  # fmt: skip
+#: Libraries that are never a file of one's own.
+_LIBRARIES = {
+    *DISTRIBUTIONS, "accelerate", "detectron2", "diffusers", "faiss", "librosa", "matplotlib", "mmcv", "mmdet", "nltk",
+    "numpy", "onnx", "onnxruntime", "openvino", "pandas", "peft", "requests", "safetensors", "scipy",
+    "sentence_transformers", "sentencepiece", "soundfile", "spacy", "tensorflow", "tensorrt", "timm", "tokenizers",
+    "torch", "torch_geometric", "torch_tensorrt", "torchaudio", "torchtext", "torchvision", "tritonclient",
+    "transformers", "ultralytics", "vllm", "whisper", "xgboost",
+}  # fmt: skip
+#: What became of modules that old code imports.
+_MOVED = {
+    "torchvision.transforms.functional_tensor": "Import its functions from torchvision.transforms.functional.",
+    "torch._six": "Write str for string_classes, collections.abc for container_abcs, math.inf for inf.",
+    "sklearn.externals.joblib": "Write: import joblib.",
+    "torchvision.models.utils": "Write: from torch.hub import load_state_dict_from_url.",
+}
 _PACKAGES = {"torch", "torchvision", "numpy", "PIL"}
 
 
@@ -54,16 +74,23 @@ def missing_import(evidence: Evidence) -> Finding | None:
             if "'BaseHandler'" in evidence.text
             else "Correct the name, or install the version that has it."
         )
-        return Finding("import", f"An import fails: {evidence.text}.", evidence.where, effect, fix)
+        return Finding("import", f"An import fails: {evidence.said}.", evidence.where, effect, fix)
     if _never_existed(name):
         message = f"There is no module {name!r}: TorchServe's package is called ts, and its handler class BaseHandler."
         fix = f"Write: {BASE}, and derive your class from BaseHandler."
         return Finding("import", message, evidence.where, effect, fix)
+    if "." in name:  # Python names the first module that it does not find, so the package above it is there
+        return _missing_submodule(evidence, name, effect)
     if (distribution := evidence.attempt.notebook.undeclared.get(root)) is not None:
         message = f"{root!r} is installed here, by {distribution}, but not where the model runs: no requirements file "
         message += "names it."
         fix = f"Name {distribution} in the requirements file (%model --requirements-file)."
         return Finding("undeclared", message, evidence.where, effect, fix)
+    if root in _LIBRARIES:
+        distribution = DISTRIBUTIONS.get(root, root.replace("_", "-"))
+        message = f"The package {distribution} is not installed where the model runs."
+        fix = f"Name {distribution} in the requirements file, and set install_py_dep_per_model=true; or install it."
+        return Finding("import", message, evidence.where, effect, fix)
     if root in evidence.attempt.notebook.modules:
         message = f"The notebook has a module {root!r}, but the archive does not hold it."
         fix = f"Add it to the archive: %%module {root}.py, or --extra-files {root}.py."
@@ -71,6 +98,61 @@ def missing_import(evidence: Evidence) -> Finding | None:
     message = f"There is no module {name!r}, neither installed nor in the archive."
     fix = f"Install it and name it in the requirements file, or add it as an extra file ({root}.py)."
     return Finding("import", message, evidence.where, effect, fix)
+
+
+def _missing_submodule(evidence: Evidence, name: str, effect: str) -> Finding:
+    """A package is there, and has no such module."""
+    package, _, module = name.rpartition(".")
+    root = name.partition(".")[0]
+    files = evidence.source.files
+    if any(file == f"{root}.py" or file.startswith(f"{root}/") for file in files):
+        message = f"{root} in the archive has no module {name}."
+        fix = (
+            "Correct the import, or archive that file; the files of a folder go to the archive's root without its name."
+        )
+        return Finding("import", message, evidence.where, effect, fix)
+    if root == "ts":
+        message = f"TorchServe's package {package} has no module {module}; handlers of its examples are not part of it."
+        fix = f"Archive that file (--extra-files {module}.py), and import it as {module}."
+        return Finding("submodule", message, evidence.where, effect, fix)
+    importer = next((file for file, _ in reversed(evidence.functions) if not file.startswith("<frozen")), "")
+    library = importer.partition("/")[0] if "/" in importer and importer not in files else ""
+    message = f"{root} is installed, but this version has no module {name}"
+    if library not in ("", "ts"):
+        message += f", which {library} imports"
+    fix = _MOVED.get(name, "Correct the import for the installed version.")
+    if library not in ("", "ts", root):
+        fix = f"Install a version of {library} that fits this {root}."
+    fix += f" Or name {'an older' if name in _MOVED else 'another'} version of {root} in the requirements file."
+    return Finding("submodule", f"{message}.", evidence.where, effect, fix)
+
+
+def reads_command_line(evidence: Evidence) -> Finding | None:
+    """argparse in a handler: the command line is the worker's, and argparse ends the process."""
+    said = ""
+    if isinstance(evidence.error, SystemExit) and any(file.endswith("argparse.py") for file, _ in evidence.functions):
+        said = str(source_search.local(evidence, "argparse.py", "error", "message") or "")
+    elif evidence.error is not None or evidence.attempt.death is None:
+        return None
+    if not said:
+        told = (_ARGPARSE.match(line.text) for line in reversed(evidence.attempt.logs))
+        said = next((found[1] for found in told if found is not None), "")
+    if not said:
+        return None
+    frame = evidence.frame
+    if frame is not None and re.search(r"parse_(?:known_)?args\(\s*[^\s)]", frame.source):
+        return None  # it reads something else
+    short = said.partition(" /")[0]
+    message = "argparse reads the command line, which in a worker is TorchServe's, and ends the process: "
+    message += f'"{short}{" …" if short != said else ""}".'
+    where = evidence.where or source_search.find(evidence, r"\.parse_args\(\s*\)")
+    fix = "Read settings from the config file (context.model_yaml_config), or give argparse a list: parse_args([])."
+    return Finding("command_line", message, where, evidence.effect if evidence.attempt.loading else DIED, fix)
+
+
+#: argparse's last line on stderr.
+_ARGPARSE = re.compile(r"(?:[\w.-]+: )?error: (unrecognized arguments: .+|the following arguments are required: .+"
+                       r"|argument .+|ambiguous option: .+)")  # fmt: skip
 
 
 def _never_existed(name: str) -> bool:

@@ -9,6 +9,7 @@ from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import live_values, source_search
 from handlerkit.why.evidence import NOTHING, Attempt, Evidence, RecordedCall, Rule
+from handlerkit.why.rules.context_reads import PROPERTIES
 
 #: What TorchServe gives a handler beside its rows, by the names of their classes, and what they have for handlers.
 _GIVEN = {
@@ -36,8 +37,7 @@ _ELSEWHERE = {
     "config": "model-config.yaml is context.model_yaml_config.",
     "headers": "context.get_all_request_header(index) has the headers of one request.",
 }
-_PROPERTIES = ("model_dir", "gpu_id", "batch_size", "server_name", "server_version", "limit_max_image_pixels")
-_PROPERTY = re.compile(r"""system_properties(?:\.get\(\s*|\[)["'](\w+)["']""")
+_PROPERTY = re.compile(r"""system_properties\.get\(\s*["'](\w+)["']""")
 
 
 def no_such_attribute(evidence: Evidence) -> Finding | None:
@@ -46,12 +46,6 @@ def no_such_attribute(evidence: Evidence) -> Finding | None:
     if not isinstance(evidence.error, AttributeError) or found is None:
         return None
     kind, name = found.groups()
-    if kind in ("dict", "method") and evidence.frame is not None:
-        source = evidence.frame.source
-        if kind == "dict" and f"system_properties.{name}" in source:
-            message = f"context.system_properties is a dict, and {name!r} is read as an attribute of it."
-            return _of_context(evidence, message, f'Write context.system_properties["{name}"].')
-        return None
     its = getattr(evidence.error, "obj", None)
     if kind not in _GIVEN or (its is not None and not type(its).__module__.startswith("ts.")):
         return None
@@ -68,22 +62,15 @@ def no_such_attribute(evidence: Evidence) -> Finding | None:
 
 
 def no_such_property(evidence: Evidence) -> Finding | None:
-    """context.system_properties.get("model"), which is None, and where that None is used; or the KeyError."""
-    if evidence.frame is None:
+    """context.system_properties.get("model"), which is None, where that None is used."""
+    if evidence.frame is None or "NoneType" not in evidence.text:
         return None
-    source = ""
-    if isinstance(evidence.error, KeyError) and evidence.error.args:
-        source = evidence.frame.source
-    elif "NoneType" in evidence.text:
-        missing = live_values.none_on_line(evidence)
-        source = source_search.assigned(evidence, missing.source) if missing is not None else ""
-        source = source or evidence.frame.source
-    unknown = [name for name in _PROPERTY.findall(source) if name not in _PROPERTIES]
-    if not unknown or (isinstance(evidence.error, KeyError) and evidence.error.args[0] not in unknown):
+    missing = live_values.none_on_line(evidence)
+    source = source_search.assigned(evidence, missing.source) if missing is not None else ""
+    name = next((one for one in _PROPERTY.findall(source or evidence.frame.source) if one not in PROPERTIES), None)
+    if name is None:
         return None
-    name = unknown[0]
-    gives = "" if isinstance(evidence.error, KeyError) else ", so .get gives None"
-    message = f"context.system_properties has no {name!r}{gives}: it holds {', '.join(_PROPERTIES[:5])}."
+    message = f"context.system_properties has no {name!r}, so .get gives None: it holds {', '.join(PROPERTIES[:5])}."
     fix = _ELSEWHERE.get(name, "Settings of your own belong into model-config.yaml: context.model_yaml_config.")
     return _of_context(evidence, message, fix)
 

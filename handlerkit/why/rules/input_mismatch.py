@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from pathlib import PurePath
 from typing import Any
@@ -14,6 +13,8 @@ from handlerkit.why import source_search
 from handlerkit.why.evidence import FAILED, Evidence, Rule
 from handlerkit.why.rules import received_values
 
+#: What torch.jit.load says to a file that is not there.
+_NO_PROGRAM = r"The provided filename (.+) does not exist"
 _WEIGHTS = {".pt", ".pth", ".bin", ".onnx", ".so", ".safetensors"}
 
 
@@ -80,6 +81,8 @@ def missing_file(evidence: Evidence) -> Finding | None:
     if isinstance(error, FileNotFoundError):
         named = re.search(r"No such file or directory: '(.+)'", evidence.text)
         path = str(error.filename or (named[1] if named else ""))
+    elif isinstance(error, ValueError) and (given := re.fullmatch(_NO_PROGRAM, evidence.text)):
+        path = given[1]
     elif evidence.source.folder is not None and (
         inside := re.search(rf"{re.escape(str(evidence.source.folder))}/([^\s'\":]+)", evidence.text)
     ):
@@ -97,6 +100,10 @@ def missing_file(evidence: Evidence) -> Finding | None:
     elif PurePath(path).is_absolute():
         message = f"There is no file {path} where the handler runs."
         fix = f"Add it to the archive ({option} {name}), and open it in context.system_properties['model_dir']."
+    elif re.search(r"\b(listdir|scandir|iterdir)\(", evidence.frame.source):
+        message = f"The archive holds no folder {path}, and the handler lists its files."
+        fix = "The files of a folder among the extra files go to the archive's root: list "
+        fix += "context.system_properties['model_dir']."
     else:
         message = f"The archive holds no {path}, and the handler opens it."
         fix = f"Add it to the archive: {option} {name}."
@@ -105,20 +112,14 @@ def missing_file(evidence: Evidence) -> Finding | None:
 
 def _option(evidence: Evidence, path: PurePath) -> str:
     """The option that adds a file to the archive, which has one file of weights; a library is loaded by the system."""
+    if path.name == "model-config.yaml":
+        return "--config-file"
     is_library = path.suffix == ".so" and isinstance(evidence.error, OSError)
     return (
         "--serialized-file"
-        if path.suffix in _WEIGHTS and not is_library and not _has_weights(evidence)
+        if path.suffix in _WEIGHTS and not is_library and not source_search.manifest(evidence).get("serializedFile")
         else "--extra-files"
     )
-
-
-def _has_weights(evidence: Evidence) -> bool:
-    try:
-        said = json.loads((evidence.source.folder / facts.MANIFEST).read_text()) if evidence.source.folder else {}
-        return bool(said["model"].get("serializedFile"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
 
 
 def _elsewhere(evidence: Evidence, name: str) -> str | None:

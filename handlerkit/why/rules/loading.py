@@ -11,11 +11,20 @@ from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import LOAD, Evidence, Rule
-from handlerkit.why.rules import context_calls
-from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, missing_variable, signature
+from handlerkit.why.rules import context_calls, context_reads
+from handlerkit.why.rules import weights as weight_files
+from handlerkit.why.rules.common import (
+    attribute_not_set,
+    missing_import,
+    missing_name,
+    missing_variable,
+    reads_command_line,
+    signature,
+)
 from handlerkit.why.rules.config_file import not_yaml
 from handlerkit.why.rules.input_mismatch import missing_file
-from handlerkit.why.rules.weights import labels, model_class, weights
+from handlerkit.why.rules.timing import startup_timeout
+from handlerkit.why.rules.torchserve_code import session_called
 
 
 def died(evidence: Evidence) -> Finding | None:
@@ -24,7 +33,7 @@ def died(evidence: Evidence) -> Finding | None:
     if death is None or evidence.error is not None:
         return None
     fixes = {
-        "timeout": "Load less in initialize, or raise startupTimeout (model-config.yaml) or default_startup_timeout.",
+        "timeout": f"Load less in initialize, or {startup_timeout(evidence)}",
         "exit": "Find what ends the process: sys.exit, os._exit, a crash in native code, or too little memory.",
     }
     return Finding(f"worker_{death.kind}", death.message, effect=LOAD, fix=fixes.get(death.kind, ""))
@@ -188,7 +197,8 @@ def any_exception(evidence: Evidence) -> Finding | None:
 
 
 RULES: tuple[Rule, ...] = (
-    died, config_file, shadowed, class_count, missing_import, missing_variable, syntax, no_method, entry_point, labels,
-    model_class, weights, signature, none_at_load, missing_name, missing_file,
+    reads_command_line, died, config_file, shadowed, class_count, weight_files.labels, weight_files.model_class,
+    *weight_files.RULES, missing_import, missing_variable, syntax, no_method, entry_point, signature,
+    context_reads.no_request_yet, *context_reads.RULES, none_at_load, missing_name, missing_file, session_called,
     not_enough_memory, *context_calls.RULES, attribute_not_set, any_exception,
 )  # fmt: skip

@@ -10,10 +10,25 @@ from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.worker_death import DeathKind
 from handlerkit.why import live_values, source_search
 from handlerkit.why.evidence import DIED, FAILED, Evidence, Rule
-from handlerkit.why.rules import context_calls, envelopes, input_mismatch, received_values, torchserve_code
-from handlerkit.why.rules.common import attribute_not_set, missing_import, missing_name, missing_variable, signature
+from handlerkit.why.rules import (
+    context_calls,
+    context_reads,
+    envelopes,
+    input_mismatch,
+    received_values,
+    torchserve_code,
+    weights,
+)
+from handlerkit.why.rules.common import (
+    attribute_not_set,
+    missing_import,
+    missing_name,
+    missing_variable,
+    reads_command_line,
+    signature,
+)
 from handlerkit.why.rules.request import empty_form, undecoded
-from handlerkit.why.rules.timing import timeout_set_aside
+from handlerkit.why.rules.timing import response_timeout, timeout_set_aside
 
 
 def died(evidence: Evidence) -> Finding | None:
@@ -46,11 +61,11 @@ def died(evidence: Evidence) -> Finding | None:
         where = where if is_prediction(error) else source_search.find(evidence, r"raise PredictionException\(")
         fix = 'Write PredictionException("what was wrong", 400).'
         return Finding(f"worker_{kind}", message, where, DIED, fix)
-    return Finding(f"worker_{kind}", message, where, DIED, _FIXES[kind])
+    fix = f"Make the handler faster, or {response_timeout(evidence)}" if kind == "timeout" else _FIXES[kind]
+    return Finding(f"worker_{kind}", message, where, DIED, fix)
 
 
 _FIXES: dict[DeathKind, str] = {
-    "timeout": "Raise response_timeout, or make the handler faster.",
     "size": "Answer with bytes (PNG, JPEG) instead of lists of numbers, or raise max_response_size.",
     "header": "Give headers, phrases and content types as plain ASCII text, statuses as positive whole numbers.",
     "exit": "Find what ends the process: sys.exit, os._exit, a crash in native code, or too little memory.",
@@ -311,8 +326,9 @@ _BY_ITSELF: tuple[Rule, ...] = (
 
 #: Asked if the handler raised, or the worker died; the first that fits explains it.
 RULES: tuple[Rule, ...] = (
-    timeout_set_aside, status_arguments, died, out_of_memory, prediction_exception, *envelopes.RULES, first_error,
-    missing_import, missing_variable, missing_name, stage_signature, signature, piece_per_row, status_index,
-    response_index, unread_form, unread_json, *context_calls.RULES, *input_mismatch.RULES, data_as_dict, header_key,
+    timeout_set_aside, reads_command_line, status_arguments, died, out_of_memory, prediction_exception,
+    *envelopes.RULES, first_error, *weights.RULES, missing_import, *context_reads.RULES, missing_variable,
+    missing_name, stage_signature, signature, piece_per_row, status_index, response_index, unread_form, unread_json,
+    *context_calls.RULES, *input_mismatch.RULES, data_as_dict, header_key,
     *torchserve_code.RULES, no_mapping, none_value, attribute_not_set, any_exception,
 )  # fmt: skip

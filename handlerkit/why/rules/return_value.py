@@ -13,6 +13,7 @@ from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.rules.envelopes import no_instances
+from handlerkit.why.rules.model_output import as_list, is_model_output
 
 TYPE = f"Every client of the batch gets 503 '{facts.NOT_JSON}'."
 
@@ -21,8 +22,9 @@ def logged(evidence: Evidence) -> Finding | None:
     """The three that follow, if only the worker's log of the returned value is at hand."""
     if not evidence.logged:
         return None
-    if found := re.search(r"Invalid return type: <class '(?:.+\.)?(\w+)'>", evidence.logged):
-        return _returned_a(evidence, found[1])
+    if found := re.search(r"Invalid return type: <class '(.+\.)?(\w+)'>", evidence.logged):
+        is_output = (found[1] or "").startswith("transformers.") and found[2].endswith("Output")
+        return _returned_a(evidence, found[2], as_list(found[2]) if is_output else "")
     if found := re.search(r"expect: (\d+), got: (\d+)", evidence.logged):
         return _returned_elements(evidence, int(found[2]), int(found[1]))
     kind = re.search(r"Object of type (\w+)", evidence.logged)
@@ -34,10 +36,13 @@ def logged(evidence: Evidence) -> Finding | None:
 def not_a_list(evidence: Evidence) -> Finding | None:
     if evidence.returned is None or isinstance(evidence.returned.value, list):
         return None
-    return _returned_a(evidence, type(evidence.returned.value).__name__)
+    value = evidence.returned.value
+    kind = type(value).__name__
+    return _returned_a(evidence, kind, as_list(kind, value) if is_model_output(value) else "")
 
 
-def _returned_a(evidence: Evidence, kind: str) -> Finding:
+def _returned_a(evidence: Evidence, kind: str, as_list: str = "") -> Finding:
+    """`as_list`: what to write behind an output of a model for a list of its numbers."""
     returned = "None" if kind == "NoneType" else f"a {kind}"
     message = f"The handler returned {returned}; TorchServe takes a list with one element per request."
     fix = {
@@ -48,6 +53,12 @@ def _returned_a(evidence: Evidence, kind: str) -> Finding:
         "ndarray": "Return [array.tobytes()] or array.tolist().",
         "Tensor": "Return tensor.tolist().",
     }.get(kind, "Put it in a list: return [answer].")
+    if as_list:
+        message = (
+            f"The handler returned a {kind}, the model's output with its tensors; TorchServe takes a list with one "
+        )
+        message += "element per request."
+        fix = f"Return numbers: return output{as_list}."
     effect = f"Every client of the batch gets 503 '{facts.NO_LIST}'."
     return Finding("not_a_list", message, source_search.return_line(evidence), effect, fix)
 
@@ -81,6 +92,11 @@ def not_serialisable(evidence: Evidence) -> Finding | None:
         for path, value in _misfits(row, f"row {index}"):
             kind = type(value).__name__
             message = f"JSON has no form for a {kind}, at {path} of what the handler returned."
+            if is_model_output(row):
+                message = f"JSON has no form for a {kind}: row {index} is a {type(row).__name__}, the model's output."
+                name = type(row).__name__
+                fix = f"Return numbers, a list for each request: return output{as_list(name, row)}."
+                return Finding("not_serialisable", message, source_search.return_line(evidence), TYPE, fix)
             fix = _AS_JSON.get(kind, f"Turn the {kind} into numbers, text, lists or bytes first.")
             return Finding("not_serialisable", message, source_search.return_line(evidence), TYPE, fix)
     return None

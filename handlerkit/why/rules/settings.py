@@ -42,6 +42,14 @@ def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: in
             message += f"({now} s here)."
             fix = f"Write responseTimeout: {response_timeout} into {model.config_file.name}."
             yield Finding("timeout_set_aside", message, "", _SILENT, fix, "warning")
+    for name, key in (("default_response_timeout", "responseTimeout"), ("default_startup_timeout", "startupTimeout")):
+        default, now = properties.get(name), written.get(key, RESPONSE_TIMEOUT)
+        if model.config_file is None or default is None or str(default) == str(now):
+            continue
+        message = f"{name}={default} in config.properties does not count for this model: with a config file, its {key} "
+        message += f"does ({now} s here)."
+        fix = f"Write {key}: {default} into {model.config_file.name}."
+        yield Finding("timeout_set_aside", message, "", _SILENT, fix, "warning")
     if model.config_file is not None and (text := _config(model)) is not None:
         yield from config_file.ignored_settings(text, model.config_file.name, lambda key: _is_read(model, key))
         if _compiles(model):

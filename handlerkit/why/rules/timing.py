@@ -8,6 +8,7 @@ from dataclasses import replace
 from handlerkit.formatting import duration
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
+from handlerkit.why import source_search
 from handlerkit.why.evidence import DIED, NOTHING, Attempt, Evidence, Rule
 
 
@@ -47,7 +48,7 @@ def timeout_set_aside(evidence: Evidence) -> Finding | None:
         return None
     if setup.overridden_timeout is None or setup.overridden_timeout <= setup.response_timeout:
         return None
-    return _set_aside(evidence.attempt, setup.overridden_timeout, DIED)
+    return _set_aside(evidence, setup.overridden_timeout, DIED)
 
 
 def timeout_not_in_force(evidence: Evidence) -> Finding | None:
@@ -57,17 +58,40 @@ def timeout_not_in_force(evidence: Evidence) -> Finding | None:
         return None
     if not setup.overridden_timeout < evidence.attempt.seconds <= setup.response_timeout:
         return None
-    return replace(_set_aside(evidence.attempt, setup.overridden_timeout, NOTHING), severity="warning")
+    return replace(_set_aside(evidence, setup.overridden_timeout, NOTHING), severity="warning")
 
 
-def _set_aside(attempt: Attempt, registered: int, effect: str) -> Finding:
+def response_timeout(evidence: Evidence) -> str:
+    """How to raise the timeout of calls that is in force."""
+    if (file := _config_file(evidence)) is not None:
+        return f"raise responseTimeout in {file}: with a config file, no other response timeout counts."
+    return "raise response_timeout where the model is registered, or default_response_timeout in config.properties."
+
+
+def startup_timeout(evidence: Evidence) -> str:
+    """How to raise the timeout of loads that is in force."""
+    if (file := _config_file(evidence)) is not None:
+        return f"raise startupTimeout in {file}: with a config file, no other startup timeout counts."
+    return "raise startup_timeout where the model is registered, or default_startup_timeout in config.properties."
+
+
+def _config_file(evidence: Evidence) -> str | None:
+    return source_search.manifest(evidence).get("configFile")
+
+
+def _set_aside(evidence: Evidence, registered: int, effect: str) -> Finding:
+    attempt = evidence.attempt
     message = (
         f"The call took {duration(attempt.seconds)}. The model was registered with a response_timeout of {registered} "
         f"s, but {attempt.setup.response_timeout} s is in force: the model has a config file, and then only its "
         f"responseTimeout counts ({facts.RESPONSE_TIMEOUT} s without one)."
     )
     return Finding(
-        "timeout_set_aside", message, "", effect, f"Write responseTimeout: {registered} into model-config.yaml."
+        "timeout_set_aside",
+        message,
+        "",
+        effect,
+        f"Write responseTimeout: {registered} into {_config_file(evidence) or 'model-config.yaml'}.",
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from handlerkit.messages import Finding
 from handlerkit.why.evidence import FAILED, Evidence, Rule
 from handlerkit.why.rules import received_values
+from handlerkit.why.rules.model_output import as_list, is_model_output
 
 
 def _inside(evidence: Evidence, file: str, function: str) -> bool:
@@ -101,17 +105,73 @@ def no_insights(evidence: Evidence) -> Finding | None:
 
 
 def session_called(evidence: Evidence) -> Finding | None:
-    """BaseHandler loads .onnx weights as an onnxruntime session, and calls its model as a network."""
-    if "'InferenceSession' object is not callable" not in evidence.text:
+    """ONNX weights are an onnxruntime session, which BaseHandler, too, takes for a network."""
+    found = re.search(r"'(\w+)' object (?:is not callable|has no attribute '(\w+)')", evidence.text)
+    if found is None or found[1] not in ("InferenceSession", "ModelProto"):
         return None
-    message = (
-        "The weights are ONNX, which BaseHandler loads as an onnxruntime session; it cannot be called like a network."
-    )
+    if found[1] == "ModelProto":
+        message = "onnx.load gives the description of a network, which does not run by itself."
+        fix = "Load the file with onnxruntime.InferenceSession(path), and call its run(None, {name: array})."
+        return Finding("session_called", message, evidence.where, evidence.effect, fix)
+    message = "The model is ONNX, which loads as an onnxruntime session: it cannot be called like a network"
+    message += f", and has no method {found[2]}." if found[2] else "."
     fix = (
         "Write inference: name = self.model.get_inputs()[0].name; "
         "return torch.from_numpy(self.model.run(None, {name: data.cpu().numpy()})[0])."
     )
-    return Finding("session_called", message, evidence.where, FAILED, fix)
+    if found[2] and evidence.frame is not None:
+        fix = f"Leave .{found[2]}(...) out. {fix}"
+    return Finding("session_called", message, evidence.where, evidence.effect, fix)
+
+
+def base_postprocess(evidence: Evidence) -> Finding | None:
+    """BaseHandler.postprocess calls data.tolist()."""
+    kind = _without_attribute(evidence, "postprocess", "tolist")
+    if kind is None:
+        return None
+    given = getattr(evidence.error, "obj", None)
+    message = f"{_ran(evidence, 'postprocess')} calls tolist() on what inference returned, which is a {kind}."
+    fix = "return a list with one element per request"
+    if is_model_output(given) or "Output" in kind:
+        fix = f"return data{as_list(kind, given)}"
+    elif isinstance(given, Mapping) and len(given) == 1:
+        fix = f"return data[{next(iter(given))!r}].tolist()"
+    return Finding("base_stage", message, evidence.where, FAILED, f"Write postprocess(self, data): {fix}.")
+
+
+def base_inference(evidence: Evidence) -> Finding | None:
+    """BaseHandler.inference calls self.model(data.to(device))."""
+    kind = _without_attribute(evidence, "inference", "to")
+    if kind is None and "BatchEncoding" in evidence.text and _inside(evidence, "base_handler", "inference"):
+        kind = "BatchEncoding"
+    if kind is None:
+        return None
+    returned = "None" if kind == "NoneType" else f"a {kind}"
+    message = f"{_ran(evidence, 'inference')} gives the model one tensor, and preprocess returned {returned}."
+    fix = {
+        "list": "Return one tensor from preprocess (torch.stack, torch.tensor), or write inference(self, data).",
+        "tuple": "Write inference(self, data): return self.model(*data).",
+        "ndarray": "Return a tensor from preprocess: torch.from_numpy(array).",
+        "NoneType": "Return the tensor from preprocess: its return statement is missing.",
+        "Image": "Return one tensor from preprocess: torchvision.transforms.functional.to_tensor(image)[None].",
+        "dict": "Write inference(self, data): return self.model(**data).",
+        "BatchEncoding": "Write inference(self, data): return self.model(**data).",
+    }.get(kind, "Return a tensor from preprocess, or write inference(self, data).")
+    return Finding("base_stage", message, evidence.where, FAILED, fix)
+
+
+def _without_attribute(evidence: Evidence, stage: str, attribute: str) -> str | None:
+    """The class's name of what a stage of BaseHandler was given, if it lacks an attribute that the stage needs."""
+    found = re.search(rf"'(?:[\w.]+\.)?(\w+)' object has no attribute '{attribute}'", evidence.text)
+    inner = evidence.functions[-1] if evidence.functions else ("", "")
+    is_base = inner[1] == stage and inner[0].endswith("torch_handler/base_handler.py")
+    return found[1] if found is not None and is_base else None
+
+
+def _ran(evidence: Evidence, stage: str) -> str:
+    if evidence.frame is not None and evidence.frame.function == stage:
+        return f"BaseHandler's {stage}"
+    return f"The handler has no {stage} of its own, so BaseHandler's ran: it"
 
 
 def scripted_detector(evidence: Evidence) -> Finding | None:
@@ -130,5 +190,6 @@ def scripted_detector(evidence: Evidence) -> Finding | None:
 
 RULES: tuple[Rule, ...] = (
     metric_arguments, no_insights, received_values.not_an_image, image_row, rows_as_tensor, too_few_classes,
-    image_channels, unnamed_class, explain_target, session_called, scripted_detector,
+    image_channels, unnamed_class, explain_target, session_called, scripted_detector, base_postprocess,
+    base_inference,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from why_cases import BASE, CLASS, Case, body, check, start
+from why_cases import BASE, CLASS, Case, body, check, initialize, start
 
 from handlerkit import why
 from handlerkit.messages import Part, Request, Response
@@ -38,6 +38,22 @@ STAGED = (
 PNG = png()
 PNG_BASE64 = base64.b64encode(PNG).decode()
 TEXT = {"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": "text"}]}
+MODEL_OUTPUT = (
+    "import collections\n"
+    "class SequenceClassifierOutput(type('ModelOutput', (collections.OrderedDict,), {})): pass\n"
+    "SequenceClassifierOutput.__module__ = 'transformers.modeling_outputs'\n"
+)
+PREPROCESS = "    def preprocess(self, data):\n        return __import__('torch').ones(1)\n"
+
+
+def staged(answer: str, prepared: str = "torch.ones(1, 2)") -> str:
+    """A handler with BaseHandler's inference and postprocess, whose model makes that of x."""
+    return (
+        "import torch\n"
+        + initialize(f"self.device, self.model = 'cpu', lambda x: {answer}")
+        + f"    def preprocess(self, data):\n        return {prepared}\n"
+    )
+
 
 RAISED = [
     Case(
@@ -55,6 +71,75 @@ RAISED = [
         "longer than the response_timeout of 0 s",
         fix="response_timeout",
         worker={"response_timeout": 0},
+    ),
+    Case(
+        "died",
+        "worker_timeout",
+        body("import time; time.sleep(1.2)"),
+        "longer than the response_timeout of 1 s",
+        fix="raise responseTimeout in model-config.yaml: with a config file, no other response timeout counts",
+        model={"config_file": "model-config.yaml"},
+        extra={"model-config.yaml": "responseTimeout: 1\n"},
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        body("import base64; return [base64.b64decode('abc')]"),
+        "raised binascii.Error: Incorrect padding.",
+        "h.py, line 4",
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        body(r"raise RuntimeError('bad\nException raised from f at a.cpp:1 (most recent call first):\nframe #0: g')"),
+        "raised RuntimeError: bad.",
+        "h.py, line 4",
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        body("import tempfile; raise ValueError(f'{tempfile.gettempdir()}/abc/notes.bin is odd')"),
+        "raised ValueError: notes.bin is odd.",
+        "h.py, line 4",
+    ),
+    Case(
+        "missing_import",
+        "submodule",
+        body("import torch._six"),
+        "torch is installed, but this version has no module torch._six",
+        "h.py, line 4",
+        "Write str for string_classes",
+    ),
+    Case(
+        "missing_import",
+        "submodule",
+        body("import ts.torch_handler.an_example"),
+        "TorchServe's package ts.torch_handler has no module an_example",
+        "h.py, line 4",
+        "--extra-files an_example.py",
+    ),
+    Case(
+        "missing_import",
+        "import",
+        body("import helper.deep"),
+        "helper in the archive has no module helper.deep",
+        "h.py, line 4",
+        extra={"helper.py": "x = 1\n"},
+    ),
+    Case(
+        "missing_import",
+        "import",
+        body("import tensorrt_llm, tensorrt"),
+        "no module 'tensorrt_llm'",
+        "h.py, line 4",
+    ),
+    Case(
+        "missing_import",
+        "import",
+        body("import tensorrt"),
+        "The package tensorrt is not installed where the model runs",
+        "h.py, line 4",
+        "install_py_dep_per_model=true",
     ),
     Case(
         "died",
@@ -424,14 +509,6 @@ RAISED = [
     Case(
         "no_such_attribute",
         "context",
-        body("return [context.system_properties.model_dir]"),
-        "'model_dir' is read as an attribute of it",
-        "h.py, line 4",
-        'context.system_properties["model_dir"]',
-    ),
-    Case(
-        "no_such_attribute",
-        "context",
         body("return [context.request_processor[0].get_property('a')]"),
         "context.request_processor[index] has no get_property",
         "h.py, line 4",
@@ -444,14 +521,6 @@ RAISED = [
         "context.system_properties has no 'image_size', so .get gives None",
         "h.py, line 4",
         "context.model_yaml_config",
-    ),
-    Case(
-        "no_such_property",
-        "context",
-        body("return [context.system_properties['device']]"),
-        "context.system_properties has no 'device': it holds model_dir",
-        "h.py, line 4",
-        "torch.device",
     ),
     Case(
         "no_context",
@@ -889,6 +958,166 @@ RAISED = [
         "cannot be called like a network",
         "h.py, line 4",
         "self.model.get_inputs()",
+    ),
+    Case(
+        "session_called",
+        "session_called",
+        body("return type('ModelProto', (), {})()(data)"),
+        "the description of a network",
+        "h.py, line 4",
+        "InferenceSession(path)",
+    ),
+    Case(
+        "base_postprocess",
+        "base_stage",
+        staged("{'out': x}"),
+        "no postprocess of its own, so BaseHandler's ran: it calls tolist() on what inference returned, which is",
+        fix="return data['out'].tolist()",
+    ),
+    Case(
+        "base_postprocess",
+        "base_stage",
+        MODEL_OUTPUT + staged("SequenceClassifierOutput(logits=x)"),
+        "which is a SequenceClassifierOutput",
+        fix="return data.logits.softmax(-1).tolist()",
+    ),
+    Case(
+        "base_inference",
+        "base_stage",
+        staged("x", "{'ids': 1}"),
+        "no inference of its own, so BaseHandler's ran: it gives the model one tensor, and preprocess returned a dict",
+        fix="return self.model(**data)",
+    ),
+    Case(
+        "not_a_list",
+        "not_a_list",
+        MODEL_OUTPUT + body("import torch; return SequenceClassifierOutput(logits=torch.ones(1, 2))"),
+        "the model's output with its tensors",
+        "h.py, line",
+        "return output.logits.softmax(-1).tolist()",
+    ),
+    Case(
+        "not_serialisable",
+        "not_serialisable",
+        MODEL_OUTPUT + body("import torch; return [SequenceClassifierOutput(last_hidden_state=torch.ones(2))]"),
+        "row 0 is a SequenceClassifierOutput",
+        "h.py, line",
+        "output.last_hidden_state.tolist()",
+    ),
+    Case(
+        "not_weights",
+        "not_weights",
+        body("import torch; return [torch.load('big.pth')]"),
+        "big.pth is a git-lfs pointer",
+        "h.py, line 4",
+        "git lfs pull",
+        extra={"big.pth": "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 123\n"},
+    ),
+    Case(
+        "refused",
+        "weights",
+        "import io, argparse, torch\n"
+        + body("f = io.BytesIO(); torch.save(argparse.Namespace(), f); f.seek(0); return [torch.load(f)]"),
+        "The file holds an object of the class argparse.Namespace",
+        "h.py, line 5",
+        "Save vars(args) instead of args. Or, if you trust the file",
+    ),
+    Case(
+        "pickled_class",
+        "pickled_class",
+        body("import pickle; return [pickle.loads(b'cjson\\nOrderNet\\n.')]"),
+        "was pickled with a class OrderNet of the module json",
+        "h.py, line 4",
+        "state_dict()",
+    ),
+    Case(
+        "state_dict_as_model",
+        "state_dict",
+        staged("x").replace("lambda x: x", "{'epoch': 1, 'state_dict': {'weight': torch.ones(1)}}"),
+        "a checkpoint, a dict with 'epoch', 'state_dict'",
+        fix="model.load_state_dict(checkpoint['state_dict'])",
+    ),
+    Case(
+        "other_weights",
+        "checkpoint",
+        body("import torch; return [torch.nn.Linear(1, 1).load_state_dict({'state_dict': {}, 'epoch': 1})]"),
+        "holds the weights under 'state_dict'",
+        "h.py, line 4",
+        "model.load_state_dict(checkpoint['state_dict'])",
+    ),
+    Case(
+        "other_weights",
+        "model_file",
+        body("import torch; return [torch.nn.Linear(1, 1).load_state_dict({'module.weight': 1, 'module.bias': 1})]"),
+        "begin with 'module.'",
+        "h.py, line 4",
+        "removeprefix",
+    ),
+    Case(
+        "weights",
+        "weights",
+        "import io, torch\n" + body("f = io.BytesIO(); torch.save({}, f); f.seek(0); return [torch.jit.load(f)]"),
+        "is no TorchScript program",
+        "h.py, line 5",
+        "torch.load",
+    ),
+    Case(
+        "reads_command_line",
+        "command_line",
+        body("import argparse; return [argparse.ArgumentParser().parse_args()]"),
+        "argparse reads the command line",
+        "h.py, line 4",
+        "parse_args([])",
+    ),
+    Case(
+        "config_key",
+        "config_missing",
+        body("config = context.model_yaml_config") + "        return [config['handler']['top']]\n",
+        "model-config.yaml has no top under handler; it has topk there",
+        "h.py, line 5",
+        ".get('top', ...)",
+        model={"config_file": "model-config.yaml"},
+        extra={"model-config.yaml": "handler:\n  topk: 3\n"},
+    ),
+    Case(
+        "manifest_key",
+        "manifest_key",
+        body("return [context.manifest['modelName']]"),
+        "it is in context.manifest['model']",
+        "h.py, line 4",
+        "context.manifest['model']['modelName']",
+    ),
+    Case(
+        "property_key",
+        "property_key",
+        body("return [context.system_properties('model_dir')]"),
+        "system_properties is a dict",
+        "h.py, line 4",
+        "context.system_properties['model_dir']",
+    ),
+    Case(
+        "property_key",
+        "property_key",
+        body("properties = context.system_properties; return [properties['device']]").replace("; ", "\n        "),
+        "has no 'device'",
+        "h.py, line 5",
+        "model_yaml_config",
+    ),
+    Case(
+        "not_initialized",
+        "not_initialized",
+        initialize("super().__init__()") + PREPROCESS,
+        "initialize calls super().__init__(), which loads nothing",
+        "h.py, line 4, in initialize: super().__init__()",
+        "super().initialize(context) in its place",
+    ),
+    Case(
+        "not_initialized",
+        "not_initialized",
+        initialize("self.initialized = True") + PREPROCESS,
+        "neither sets it nor calls BaseHandler's",
+        "h.py, line 3, in initialize",
+        "super().initialize(context)",
     ),
     Case(
         "scripted_detector",

@@ -27,6 +27,15 @@ SET_ASIDE = [
     ),
     Case(
         "",
+        "timeout_set_aside",
+        ANSWER,
+        "default_startup_timeout=300 in config.properties does not count for this model",
+        fix="startupTimeout: 300 into model-config.yaml",
+        worker={"config_properties": {"default_startup_timeout": 300}},
+        **config("batchSize: 1\n"),
+    ),
+    Case(
+        "",
         "config_value",
         ANSWER,
         "batchSize: '4' in the config file",
