@@ -38,6 +38,11 @@ class Lifecycle:
         self.paths: Mapping[str, str] = {}
         #: Findings about the files for the next Run, which empties the list.
         self.news: list[Finding] = []
+        #: What was told of the loaded handler, and with how many requests it was called: one, several.
+        self.told: frozenset[str] = frozenset()
+        self.called_with: set[bool] = set()
+        #: The warnings that comments in the model's code silence.
+        self.silenced: frozenset[str] = frozenset()
         #: The model's files as they were last read; None before the first load.
         self.files: FileWatch | None = None
         self._model = model
@@ -51,6 +56,7 @@ class Lifecycle:
         self.files = FileWatch(self._model)
         self.loaded = self._start()
         self.labels = self._model.labels()
+        self._begin()
         python = [entry for entry in self._model.entries() if entry.name.endswith(".py")]
         self.paths = {str(self.loaded.model_dir): MODEL_DIR} | {
             str(entry.source): f"{MODEL_DIR}/{entry.name}" for entry in python
@@ -67,12 +73,19 @@ class Lifecycle:
                 if self.loaded is None:
                     raise ReloadRequired("no handler was loaded")
                 self.files = FileWatch(self._model)
-                return Reload(True, self.loaded.swap(batch_size))
+                swapped = Reload(True, self.loaded.swap(batch_size))
+                self._begin()
+                return swapped
             except ReloadRequired as problem:
                 reason = str(problem)
             self.load()
             self.forgive()
             return Reload(False, reason)
+
+    def _begin(self) -> None:
+        """Nothing is told yet of the handler as it is now."""
+        python = [entry.source for entry in self._model.entries() if entry.name.endswith(".py")]
+        self.told, self.called_with, self.silenced = frozenset(), set(), why.silenced(python)
 
     def ready(self) -> WorkerProcess | InProcess:
         """The loaded handler, loaded again if the worker is gone. Raises LoadError."""

@@ -370,7 +370,8 @@ class Worker:
             self._setup, death=death, envelope=envelope, requests=[received.request for received in batch], jobs=jobs,
             describe=batch[0].describe, answer=outcome.reply, intermediate=outcome.intermediate, responses=responses,
             logs=outcome.logs, seconds=called.timings.total, raised=called.error is not None, bodies=called.bodies,
-            recorded=called.recorded,
+            recorded=called.recorded, first=(len(jobs) > 1) not in self._lifecycle.called_with,
+            told=self._lifecycle.told | self._lifecycle.silenced,
         )  # fmt: skip
         findings = self._explain(loaded, attempt)
         call = Call(
@@ -386,10 +387,14 @@ class Worker:
 
     def _explain(self, loaded: WorkerProcess | InProcess, attempt: why.Attempt) -> tuple[Finding, ...]:
         """The causes of how a call ended. The worker is asked only if there can be any."""
+        lifecycle = self._lifecycle
+        lifecycle.called_with.add(len(attempt.jobs) > 1)
         if not why.may_explain(attempt):
             loaded.forget()
             return ()
-        return loaded.explain(attempt._replace(notebook=notebook(self.environment)) if attempt.failed else attempt)
+        found = loaded.explain(attempt._replace(notebook=notebook(self.environment)) if attempt.failed else attempt)
+        lifecycle.told |= {finding.name for finding in found}
+        return tuple(one for one in found if one.severity == "error" or one.name not in lifecycle.silenced)
 
     def _refuse(self, batch: list[QueuedRequest], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:
         """The answers if the worker does not load again. A worker that reports the failure takes a batch from the

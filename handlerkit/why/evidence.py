@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 from handlerkit.messages import ErrorInfo, Finding, Frame, HttpRequest, LogLine, Response
@@ -78,6 +79,8 @@ class Attempt(NamedTuple):
         raised: the handler raised.
         bodies: `kind_of_body` of each row.
         recorded: the handler made a call of its context that is in Evidence.calls.
+        first: the first call since the load with one request, or with several.
+        told: the names of the findings that calls since the load have led to.
     """
 
     setup: Setup = Setup()
@@ -96,6 +99,8 @@ class Attempt(NamedTuple):
     raised: bool = False
     bodies: Sequence[str] = ()
     recorded: bool = False
+    first: bool = False
+    told: frozenset[str] = frozenset()
 
     @property
     def failed(self) -> bool:
@@ -124,11 +129,11 @@ class RecordedCall(NamedTuple):
 
     Attributes:
         kind: what it did: read a header, asked for one that was sent in another casing, read `explain` or `describe`,
-            set a status; or asked whether DEBUG is logged.
+            set a status; asked whether DEBUG is logged; or wrote a file into model_dir.
         value: what it gave back; for "header_missed", the header's name as it was sent.
     """
 
-    kind: Literal["header_found", "header_missed", "explain_or_describe", "set_response_status", "debug"]
+    kind: Literal["header_found", "header_missed", "explain_or_describe", "set_response_status", "debug", "wrote"]
     arguments: tuple[Any, ...] = ()
     value: Any = None
     file: str = ""
@@ -151,6 +156,7 @@ class Evidence:
         returned: None if that is not at hand, as it is not if a server ran the handler.
         calls: those of the context that `record_calls` kept.
         logged: what a server's worker logged of the returned value; "" elsewhere.
+        earlier: the exceptions that were being handled when `error` was raised, the last before it first.
     """
 
     attempt: Attempt
@@ -161,6 +167,7 @@ class Evidence:
     returned: Returned | None = None
     calls: Sequence[RecordedCall] = ()
     logged: str = ""
+    earlier: Sequence[tuple[BaseException, ErrorInfo]] = ()
 
     @property
     def frame(self) -> Frame | None:
@@ -173,6 +180,21 @@ class Evidence:
         """That line, as a reader finds it."""
         frame = self.frame
         return place(frame.file, frame.line, frame.function, frame.source) if frame else ""
+
+    def trace(self, frame: Frame) -> TracebackType | None:
+        """That line of the live exception's traceback; None where the exception comes from a log."""
+        trace, found = self.error.__traceback__ if self.error is not None else None, None
+        while trace is not None:
+            if trace.tb_lineno == frame.line and trace.tb_frame.f_code.co_name == frame.function:
+                found = trace
+            trace = trace.tb_next
+        return found
+
+    def row_names(self, frame: Frame) -> set[str]:
+        """The variables of that line that are one of the rows themselves."""
+        trace = self.trace(frame)
+        rows = {id(row) for row in self.rows if isinstance(row, dict)}
+        return {name for name, value in trace.tb_frame.f_locals.items() if id(value) in rows} if trace else set()
 
     @property
     def effect(self) -> str:

@@ -158,16 +158,27 @@ def enclosing(module: ast.Module, number: int) -> Function | None:
 
 
 def row_lookups(evidence: Evidence) -> list[tuple[str, ast.expr]]:
-    """(key, expression) of the lookups in rows of `data` in the failing function, up to the line that failed:
-    data[0][key], and row[key] or row.get(key) where row is data[0], or goes through data in a loop. Not where an `or`
-    says what to take instead."""
-    frame = evidence.frame
-    function = enclosing(tree(evidence, frame.file), frame.line) if frame else None
-    if frame is None or function is None:
-        return []
+    """(key, expression) of the `row_choices` that have one key."""
+    return [(keys[0], node) for keys, node in row_choices(evidence) if len(keys) == 1]
+
+
+def row_choices(evidence: Evidence) -> list[tuple[tuple[str, ...], ast.expr]]:
+    """(keys, expression) of the lookups in rows of `data` in the functions that failed, innermost first, up to the line
+    that failed: data[0][key], and row[key] or row.get(key) where row is data[0], or goes through data in a loop, or is
+    an argument. `row.get(a) or row.get(b)` and `row.get(a, row.get(b))` have several keys. Not where an `or` says what
+    else to take instead."""
+    frames = [frame for frame in evidence.info.frames if frame.file in evidence.source.files] if evidence.info else []
+    found: list[tuple[tuple[str, ...], ast.expr]] = []
+    for frame in reversed(frames):
+        function = enclosing(tree(evidence, frame.file), frame.line)
+        if function is not None:
+            found += _choices(function, frame.line, evidence.row_names(frame))
+    return found
+
+
+def _choices(function: Function, last: int, names: set[str]) -> list[tuple[tuple[str, ...], ast.expr]]:
     nodes = list(ast.walk(function))
     given = {argument.arg for argument in function.args.args}
-    names: set[str] = set()
 
     def is_data(node: ast.expr) -> bool:
         if isinstance(node, ast.Call) and _name(node) == "enumerate" and node.args:
@@ -179,22 +190,58 @@ def row_lookups(evidence: Evidence) -> list[tuple[str, ast.expr]]:
             isinstance(node, ast.Name) and node.id in names
         )
 
+    def keys_of(node: ast.AST) -> tuple[str, ...]:
+        key: ast.expr | None = None
+        rest: tuple[str, ...] = ()
+        if isinstance(node, ast.Subscript) and is_row(node.value):
+            key = node.slice
+        elif isinstance(node, ast.Call) and _name(node) == "get" and isinstance(node.func, ast.Attribute):
+            if is_row(node.func.value) and 1 <= len(node.args) <= 2:
+                key = node.args[0]
+                rest = keys_of(node.args[1]) if len(node.args) == 2 else ()
+                if len(node.args) == 2 and not rest:
+                    return ()
+        elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+            choices = [keys_of(value) for value in node.values]
+            return tuple(one for keys in choices for one in keys) if all(choices) else ()
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.lineno <= last:
+            return (key.value, *rest)
+        return ()
+
     for node in nodes:
         if isinstance(node, ast.For | ast.comprehension) and is_data(node.iter):
             names |= {name.id for name in ast.walk(node.target) if isinstance(name, ast.Name)}
         elif isinstance(node, ast.Assign) and is_row(node.value):
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    spared = {value for node in nodes if isinstance(node, ast.BoolOp) for value in node.values}
-    found: list[tuple[str, ast.expr]] = []
-    for node in nodes:
-        key: ast.expr | None = None
-        if isinstance(node, ast.Subscript) and is_row(node.value):
-            key = node.slice
-        elif isinstance(node, ast.Call) and _name(node) == "get" and len(node.args) == 1 and node not in spared:
-            key = node.args[0] if isinstance(node.func, ast.Attribute) and is_row(node.func.value) else None
-        if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.lineno <= frame.line:
-            found.append((key.value, node))  # type: ignore[arg-type]  # both kinds are expressions
-    return found
+    outer = [node for node in nodes if isinstance(node, ast.BoolOp) or (isinstance(node, ast.Call) and node.args)]
+    spared = {
+        part
+        for node in outer
+        if isinstance(node, ast.BoolOp) or _name(node) == "get"
+        for part in (node.values if isinstance(node, ast.BoolOp) else node.args)
+    }
+    found = [(keys_of(node), node) for node in nodes if node not in spared]
+    return [(keys, node) for keys, node in found if keys and isinstance(node, ast.expr)]
+
+
+def assigned(evidence: Evidence, target: str) -> str:
+    """The last line that gives `target` (a variable of the failing function, or an attribute) its value, before the
+    failing line if it is in that function; "" if there is none."""
+    frame = evidence.frame
+    if frame is None:
+        return ""
+    module = tree(evidence, frame.file)
+    inner = enclosing(module, frame.line)
+    found: list[tuple[bool, int]] = []
+    for node in ast.walk(module if "." in target or inner is None else inner):
+        if isinstance(node, ast.Assign) and any(ast.unparse(one) == target for one in node.targets):
+            is_near = inner is not None and inner.lineno <= node.lineno < frame.line
+            found.append((is_near, node.lineno))
+    if not found:
+        return ""
+    number = max(found)[1]
+    around = enclosing(module, number)
+    return line(evidence, frame.file, number, around.name if around else "<module>")
 
 
 def in_place_call(evidence: Evidence) -> tuple[str, int] | None:

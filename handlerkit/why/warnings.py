@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from handlerkit.messages import Finding
 from handlerkit.why.evidence import Attempt, Evidence, Rule
-from handlerkit.why.rules import answers, context_calls, envelopes, metrics, request, rows, timing
+from handlerkit.why.rules import answers, context_calls, envelopes, handler_code, metrics, request, rows, timing
 
 
 class Subject(NamedTuple):
@@ -29,6 +29,7 @@ SUBJECTS = (
     Subject(answers.may_warn, answers.WARNINGS),
     Subject(timing.may_warn, timing.WARNINGS),
     Subject(metrics.may_warn, metrics.WARNINGS),
+    Subject(handler_code.may_warn, handler_code.WARNINGS),
 )
 
 

@@ -34,6 +34,8 @@ _STAGES = ("preprocess", "inference", "postprocess", "explain_handle", "describe
 _MISSING = object()
 #: How many bytes a call's objects may keep until the next call, and how many objects are counted to find out.
 _KEPT_BYTES, _COUNTED = 1 << 20, 128
+#: How many exceptions of a chain are looked at.
+_CHAIN = 10
 _EntryPoint = Callable[[list[Any], Any], Any]
 
 
@@ -72,7 +74,7 @@ class LoadedHandler:
         self._paths = PlainPaths(given.model_dir, self._users)
         self._inside: AbstractContextManager[object] = inside if inside is not None else nullcontext()
         self._recorder = Recorder(str(given.model_dir), self._name_of, given.sources.values())
-        self._called = False
+        self._called = self._has_written = False
         self._last = next(reversed(sys.modules))  # the modules that came since follow it
         self._ends: list[Callable[[], object]] = [self._users.install()]
         self._entry_points: dict[str | None, _EntryPoint] = {}
@@ -128,6 +130,7 @@ class LoadedHandler:
         with self._without_own():
             changed, structural = self._swap.swap(called=self._called, put_back=self._put_back, batch_size=other)
         self._called, self._batch_size = False, batch_size or self._batch_size
+        self._has_written = False
         self._entry_points.clear()
         if structural:
             self._clocked = self._instrument()
@@ -155,7 +158,7 @@ class LoadedHandler:
         found = why.explain(why.Evidence(
             attempt, why.Source(self._given.own, self._given.model_dir), error,
             self.describe_error(error) if error is not None else None, self._rows,
-            why.Returned(self._returned, self._result), calls,
+            why.Returned(self._returned, self._result), calls, earlier=self._earlier(error),
         ))  # fmt: skip
         if inspect.iscoroutine(self._returned):
             self._returned.close()  # a finding says so; Python's own warning would come later
@@ -185,6 +188,15 @@ class LoadedHandler:
         frames = tuple(replace(frame, file=plain(f'File "{frame.file}')[len('File "') :]) for frame in info.frames)
         return ErrorInfo(info.type, plain(info.message), frames, plain(info.traceback))
 
+    def _earlier(self, error: BaseException | None) -> list[tuple[BaseException, ErrorInfo]]:
+        """The exceptions that were being handled when this one was raised."""
+        found: list[tuple[BaseException, ErrorInfo]] = []
+        while error is not None and len(found) < _CHAIN:
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+            if error is not None:
+                found.append((error, self.describe_error(error)))
+        return found
+
     def close(self) -> None:
         """End the threads of the handler's micro-batching, and undo what the kit set up in this process."""
         for end in self._ends:
@@ -213,9 +225,17 @@ class LoadedHandler:
                 finally:
                     timings = self._watch.stop()
                     why.record_debug(self._calls, self._given.own)
+                    self._note_written()
         except BaseException as problem:
             self._raised = problem
         return reply, timings
+
+    def _note_written(self) -> None:
+        """Record the files that the call left in model_dir; once for a load, for it tells of each call's otherwise."""
+        for name, where in self._recorder.written():
+            if not self._has_written:
+                self._calls.append(why.RecordedCall("wrote", (name, where)))
+            self._has_written = True
 
     def _behind(self, envelope: str | None) -> _EntryPoint:
         """The handler with an envelope around it, as the loader puts it there (ts.model_loader.TsModelLoader.load).

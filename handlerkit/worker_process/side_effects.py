@@ -54,6 +54,7 @@ class Recorder:
         self._name_of = name_of
         self._found: dict[SideEffect, None] = {}
         self._made: set[str] = set()
+        self._written: dict[str, str] = {}
         self._begun = time.time()
         self._loading = True
         self._outer: Recorder | None = None
@@ -77,6 +78,14 @@ class Recorder:
             return ()
         found, self._found = tuple(self._found), {}
         return found
+
+    def written(self) -> list[tuple[str, str]]:
+        """(file, line of the handler that wrote it) of what calls wrote into model_dir and nothing read since; the next
+        call begins anew."""
+        if not self._written:
+            return []
+        found, self._written = self._written, {}
+        return [(path.removeprefix(self._own), where) for path, where in found.items() if os.path.exists(path)]
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         look = _LOOKS[event]
@@ -115,6 +124,9 @@ class Recorder:
         full = os.path.abspath(os.fsdecode(path))
         if full in self._sources:
             self.opened.add(self._sources[full])
+        if full.startswith(self._own):
+            self._note_own(full, writes=isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)))
+            return None
         if full.startswith(self._known) or any(part in full for part in _MADE_ANEW):
             return None
         writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) if isinstance(flags, int) else False
@@ -124,6 +136,14 @@ class Recorder:
         if full in self._made or not _is_older(full, self._begun):
             return None  # it made it itself, or asks whether it is there
         return "read", _short(full)
+
+    def _note_own(self, path: str, *, writes: bool) -> None:
+        if not writes:
+            self._written.pop(path, None)
+        elif not self._loading and len(self._written) < _MOST and "/__pycache__/" not in path:
+            where = self._led_to(sys._getframe(4))  # behind this, _open, _note and the hook
+            if where:
+                self._written[path] = where
 
     def _resolve(self, host: Any, port: Any, *_: Any) -> tuple[SideEffectKind, str] | None:
         if not host:

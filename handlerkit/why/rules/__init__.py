@@ -5,7 +5,9 @@
 - return_value, answers: what the handler returned or answered itself.
 - request, frontend, envelopes: what TorchServe's frontend and envelopes make of a request.
 - changed_files: a model's files that changed on disk since a worker read them.
+- received_values: a value of the request that the handler takes for something else.
 - context_calls, rows, timing, metrics: what goes wrong without an error.
+- handler_code: quiet faults of the handler, each told once for a load.
 
 A rule is a function of an Evidence that returns a Finding or None. Add a new one to a list:
 

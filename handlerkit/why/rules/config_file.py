@@ -32,6 +32,13 @@ _BACKENDS = (
 )  # fmt: skip
 
 
+#: What torch.compile takes, in any version, and what BaseHandler takes out of it.
+_COMPILE_OPTIONS = (
+    "enable", "backend", "mode", "dynamic", "fullgraph", "options", "disable", "name", "recompile_limit",
+    "isolate_recompiles", "dynamic_shapes",
+)  # fmt: skip
+
+
 class Unusable(NamedTuple):
     """A config file that the frontend cannot take: the `type` and `message` of its 500, and the cause."""
 
@@ -156,6 +163,14 @@ def compiling(written: Mapping[str, Any]) -> Iterator[Finding]:
         message = f"{_shown(backend)} is not a backend that TorchServe knows, so the model is not compiled."
         fix = f"Did you mean {near[0]}?" if near else f"Write one of {', '.join(_BACKENDS[:3])}."
         yield Finding("config_pt2", message, "", _LOGGED, fix, "warning")
+
+    elif isinstance(options, dict) and options.get("enable", True) is True and "export" not in options:
+        for key in options:
+            if key not in _COMPILE_OPTIONS:
+                near = difflib.get_close_matches(str(key), _COMPILE_OPTIONS, 1)
+                message = f"torch.compile has no option {key!r} (pt2 in the config file), so the model is not compiled."
+                fix = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(_COMPILE_OPTIONS[1:6])}."
+                yield Finding("config_pt2", message, "", _LOGGED, fix, "warning")
 
 
 def envelope(value: str, said: str, where: str = "") -> Finding:

@@ -2,10 +2,103 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.why import source_search
+from handlerkit.why import live_values, source_search
 from handlerkit.why.evidence import NOTHING, Attempt, Evidence, RecordedCall, Rule
+from handlerkit.why.rules.context_reads import PROPERTIES
+
+#: What TorchServe gives a handler beside its rows, by the names of their classes, and what they have for handlers.
+_GIVEN = {
+    "Context": (
+        "system_properties", "manifest", "model_name", "model_yaml_config", "metrics", "request_ids",
+        "request_processor", "get_request_id", "get_request_header", "get_all_request_header", "get_sequence_id",
+        "set_response_content_type", "set_response_header", "set_response_status", "set_all_response_status",
+        "get_response_content_type", "get_response_headers", "get_response_status",
+    ),
+    "RequestProcessor": ("get_request_property", "get_request_properties", "add_response_property", "report_status"),
+    "MetricsCacheYamlImpl": (
+        "add_counter", "add_time", "add_size", "add_percent", "add_error", "add_metric", "get_metric",
+    ),
+}  # fmt: skip
+#: What it has not, and where that is.
+_ELSEWHERE = {
+    "model": "super().initialize(context) loads the model, as self.model; an own initialize loads it from "
+    'context.system_properties["model_dir"].',
+    "model_dir": 'It is in context.system_properties["model_dir"].',
+    "gpu_id": 'It is in context.system_properties["gpu_id"], None on a CPU.',
+    "batch_size": 'It is in context.system_properties["batch_size"]; the batch at hand holds len(data) requests.',
+    "device": 'torch.device(f"cuda:{gpu_id}"), of context.system_properties["gpu_id"], or "cpu" where that is None.',
+    "data": "The rows of the batch are the argument data.",
+    "body": "The rows of the batch are the argument data: row.get('body').",
+    "config": "model-config.yaml is context.model_yaml_config.",
+    "headers": "context.get_all_request_header(index) has the headers of one request.",
+}
+_PROPERTY = re.compile(r"""system_properties\.get\(\s*["'](\w+)["']""")
+
+
+def no_such_attribute(evidence: Evidence) -> Finding | None:
+    """An attribute or method of the context, or of what is in it, that no TorchServe has."""
+    found = re.match(r"'(\w+)' object has no attribute '(\w+)'", evidence.text)
+    if not isinstance(evidence.error, AttributeError) or found is None:
+        return None
+    kind, name = found.groups()
+    its = getattr(evidence.error, "obj", None)
+    if kind not in _GIVEN or (its is not None and not type(its).__module__.startswith("ts.")):
+        return None
+    what = {"Context": "The context", "RequestProcessor": "context.request_processor[index]"}.get(
+        kind, "context.metrics"
+    )
+    message = f"{what} has no {name}: TorchServe knows no attribute or method of that name."
+    near = [known for known in _GIVEN[kind] if set(name.split("_")) <= set(known.split("_"))]
+    near = near or difflib.get_close_matches(name, _GIVEN[kind], 1, 0.8)
+    plain = name.removeprefix("get_").removeprefix("request_")
+    fix = _ELSEWHERE.get(plain, "") if kind == "Context" else ""
+    fix = fix or (f"Did you mean {near[0]}?" if near else f"It has {', '.join(_GIVEN[kind][-8:])}.")
+    return _of_context(evidence, message, fix)
+
+
+def no_such_property(evidence: Evidence) -> Finding | None:
+    """context.system_properties.get("model"), which is None, where that None is used."""
+    if evidence.frame is None or "NoneType" not in evidence.text:
+        return None
+    missing = live_values.none_on_line(evidence)
+    source = source_search.assigned(evidence, missing.source) if missing is not None else ""
+    name = next((one for one in _PROPERTY.findall(source or evidence.frame.source) if one not in PROPERTIES), None)
+    if name is None:
+        return None
+    message = f"context.system_properties has no {name!r}, so .get gives None: it holds {', '.join(PROPERTIES[:5])}."
+    fix = _ELSEWHERE.get(name, "Settings of your own belong into model-config.yaml: context.model_yaml_config.")
+    return _of_context(evidence, message, fix)
+
+
+def no_context(evidence: Evidence) -> Finding | None:
+    """self.context, which BaseHandler.handle sets, in a handler that has a handle of its own, or while it loads."""
+    frame = evidence.frame
+    if frame is None or "NoneType" not in evidence.text or "self.context" not in frame.source:
+        return None
+    missing = live_values.none_on_line(evidence)
+    if missing is not None and missing.source != "self.context":
+        return None
+    if missing is None and not re.search(r"self\.context\s*[.\[]", frame.source):
+        return None
+    if evidence.attempt.loading:
+        message = "self.context is None while the handler loads: BaseHandler.handle sets it, with the first request."
+        return _of_context(evidence, message, "Use the argument of initialize: context.system_properties.")
+    message = "self.context is None: BaseHandler.handle sets it, and this handler has a handle of its own."
+    fix = "Begin handle with: self.context = context; or use its argument context."
+    return _of_context(evidence, message, fix)
+
+
+def _of_context(evidence: Evidence, message: str, fix: str) -> Finding:
+    return Finding("context", message, evidence.where, evidence.effect, fix)
+
+
+#: Asked if a load or a call failed.
+RULES: tuple[Rule, ...] = (no_such_attribute, no_such_property, no_context)
 
 
 def may_warn(attempt: Attempt) -> bool:

@@ -18,7 +18,8 @@ _OPTIONS = {
     "serializedFile": "--serialized-file", "modelFile": "--model-file", "configFile": "--config-file",
     "requirementsFile": "--requirements-file",
 }  # fmt: skip
-_PROPERTIES = ("model_dir", "gpu_id", "batch_size", "server_name", "server_version", "limit_max_image_pixels")
+#: What context.system_properties holds.
+PROPERTIES = ("model_dir", "gpu_id", "batch_size", "server_name", "server_version", "limit_max_image_pixels")
 _STEP = r"(?:\[\s*['\"]([^'\"]+)['\"]\s*\]|\.get\(\s*['\"]([^'\"]+)['\"]\s*\))"
 
 
@@ -88,9 +89,9 @@ def property_key(evidence: Evidence) -> Finding | None:
         fix = "Write context.system_properties['model_dir']."
         return Finding("property_key", message, evidence.where, evidence.effect, fix)
     chain = _chain(evidence, "system_properties")
-    if not isinstance(evidence.error, KeyError) or not chain or chain[0] in _PROPERTIES:
+    if not isinstance(evidence.error, KeyError) or not chain or chain[0] in PROPERTIES:
         return None
-    message = f"context.system_properties has no {chain[0]!r}; it has {', '.join(_PROPERTIES)}."
+    message = f"context.system_properties has no {chain[0]!r}; it has {', '.join(PROPERTIES)}."
     fix = "Read one of these; settings of your own belong into the config file (context.model_yaml_config)."
     return Finding("property_key", message, evidence.where, evidence.effect, fix)
 

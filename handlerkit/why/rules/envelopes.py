@@ -39,6 +39,40 @@ def unreadable_input(evidence: Evidence) -> Finding | None:
     return None
 
 
+def _misshapen(evidence: Evidence) -> tuple[str, str] | None:
+    """(message, fix) for an input of KServe v2 whose data is no list: a text's first letter is all that is taken."""
+    if evidence.attempt.envelope != "kservev2":
+        return None
+    for job in evidence.attempt.jobs:
+        for parameter in job.parameters:
+            try:
+                inputs = json.loads(bytes(parameter.value))["inputs"]
+            except (ValueError, KeyError, TypeError):
+                continue
+            for number, one in enumerate(inputs if isinstance(inputs, list) else ()):
+                if not isinstance(one, dict) or isinstance(one.get("data", []), list):
+                    continue
+                kind = type(one["data"]).__name__
+                message = f'inputs[{number}] has a {kind} as "data", and KServe v2 has a list there'
+                if one.get("datatype") == "BYTES" and isinstance(one["data"], str):
+                    message += f": the envelope takes its first element, the letter {one['data'][:1]!r}"
+                return f"{message}.", f'Send a list: "data": [{json.dumps(one["data"])[:40]}], "shape": [1].'
+    return None
+
+
+def misshapen_input(evidence: Evidence) -> Finding | None:
+    if evidence.error is None or (found := _misshapen(evidence)) is None:
+        return None
+    return Finding("envelope_input", found[0], evidence.where, FAILED, found[1])
+
+
+def first_letter(evidence: Evidence) -> Finding | None:
+    """The same in a call that succeeded."""
+    if evidence.error is not None or (found := _misshapen(evidence)) is None:
+        return None
+    return Finding("envelope_input", found[0], "", NOTHING, found[1], "warning")
+
+
 def rows_unwrapped(evidence: Evidence) -> Finding | None:
     """Behind an envelope the rows are the payloads themselves."""
     envelope = evidence.attempt.envelope
@@ -65,7 +99,7 @@ def no_instances(evidence: Evidence) -> Finding | None:
 
 
 #: Asked if a call failed.
-RULES: tuple[Rule, ...] = (unreadable_input, no_instances, rows_unwrapped)
+RULES: tuple[Rule, ...] = (misshapen_input, unreadable_input, no_instances, rows_unwrapped)
 
 
 def may_warn(attempt: Attempt) -> bool:
@@ -164,4 +198,4 @@ def stale_id(evidence: Evidence) -> Finding | None:
 
 
 #: Asked if a call with an envelope succeeded.
-WARNINGS: tuple[Rule, ...] = (cut_or_filled, flattened, stale_id)
+WARNINGS: tuple[Rule, ...] = (cut_or_filled, flattened, stale_id, first_letter)

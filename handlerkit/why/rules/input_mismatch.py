@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import PurePath
+from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import FAILED, Evidence, Rule
+from handlerkit.why.rules import received_values
 
 #: What torch.jit.load says to a file that is not there.
 _NO_PROGRAM = r"The provided filename (.+) does not exist"
@@ -31,60 +33,46 @@ def row_key(evidence: Evidence) -> Finding | None:
 
 
 def row_get(evidence: Evidence) -> Finding | None:
-    """row.get("data") where no client sent that field, and the handler does not expect the None."""
-    if "NoneType" not in evidence.text and type(evidence.error).__name__ != "UnidentifiedImageError":
+    """row.get("data"), or row.get("data") or row.get("body"), where no client sent such a field, and the handler does
+    not expect the None."""
+    if not _is_of_none(evidence):
         return None
-    for key, node in source_search.row_lookups(evidence):
-        if isinstance(node, ast.Call) and (found := _lacks(evidence, key, ", so row.get gives None")) is not None:
-            return found
+    for keys, node in source_search.row_choices(evidence):
+        row = next(
+            (row for row in evidence.rows if isinstance(row, dict) and not any(key in row for key in keys)), None
+        )
+        if row and not isinstance(node, ast.Subscript):
+            return _without(evidence, keys, row, ", so the handler gets None" if len(keys) > 1 else _GIVES_NONE)
     return None
 
 
-def _lacks(evidence: Evidence, key: str, so: str = "") -> Finding | None:
+#: What readers say of no bytes at all: io.BytesIO(None) is an empty file.
+_NOTHING_READ = {"UnidentifiedImageError", "EOFError", "EmptyDataError", "LibsndfileError"}
+
+
+def _is_of_none(evidence: Evidence) -> bool:
+    return "NoneType" in evidence.text or type(evidence.error).__name__ in _NOTHING_READ
+
+
+_GIVES_NONE = ", so row.get gives None"
+
+
+def _lacks(evidence: Evidence, key: str) -> Finding | None:
     row = next((row for row in evidence.rows if isinstance(row, dict) and key not in row), None)
-    if not row:
-        return None
-    there = ", ".join(map(repr, row))
-    message = (
-        f"The row has no {key!r}, it has {there}{so}: a plain body is under 'body', a form's field under its name."
-    )
+    return _without(evidence, (key,), row) if row else None
+
+
+def _without(evidence: Evidence, keys: tuple[str, ...], row: dict[str, Any], so: str = "") -> Finding:
+    there, key = ", ".join(map(repr, row)), keys[0]
+    asked = f"no {key!r}" if len(keys) == 1 else f"neither {' nor '.join(map(repr, keys))}"
+    message = f"The row has {asked}, it has {there}{so}: a plain body is under 'body', a form's field under its name."
     outer = next((name for name, value in row.items() if isinstance(value, dict) and key in value), None)
     fix = "Read row.get('data') or row.get('body'), or send that field."
+    if "data" not in row and "body" not in row:
+        fix = f"Read row[{next(iter(row))!r}], or send the field as {key!r}: -F {key}=@file."
     if outer is not None:
         fix = f"It is inside {outer!r}: read row[{outer!r}][{key!r}]."
     return Finding("row_key", message, evidence.where, FAILED, fix)
-
-
-def decoded_already(evidence: Evidence) -> Finding | None:
-    """TorchServe has parsed JSON and decoded text by the request's content type."""
-    parsed = re.search(r"JSON object must be str, bytes or bytearray, not (dict|list|int|float|bool)", evidence.text)
-    text = re.search(r"'(str|dict|list)' object has no attribute 'decode'", evidence.text)
-    if (found := parsed or text) is None or not any(
-        parameter.content_type.startswith(("application/json", "text"))
-        for job in evidence.attempt.jobs
-        for parameter in job.parameters
-    ):
-        return None
-    kind = found[1]
-    reason = (
-        "of type text/* comes as a str" if kind == "str" else f"of type application/json comes parsed, here as a {kind}"
-    )
-    act = "json.loads(value)" if parsed else "value.decode()"
-    fix = f"Use it as it is; if it may be bytes too: if isinstance(value, (bytes, bytearray)): value = {act}."
-    return Finding(
-        "decoded_already", f"TorchServe has already decoded the value: one {reason}.", evidence.where, FAILED, fix
-    )
-
-
-def bytes_for_a_file(evidence: Evidence) -> Finding | None:
-    """Image.open, torch.load and their like take a file."""
-    if not re.search(r"'(bytearray|bytes|memoryview)' object has no attribute '(read|seek|tell)'", evidence.text):
-        return None
-    opener = re.search(r"[\w.]*(?:open|load|read)\w*(?=\()", evidence.frame.source) if evidence.frame else None
-    name = opener[0] if opener else "That function"
-    message = f"{name} takes a file, and got the bytes themselves."
-    call = f"{opener[0]}(io.BytesIO(value))" if opener else "io.BytesIO(value)"
-    return Finding("bytes_for_a_file", message, evidence.where, FAILED, f"Wrap them in a file: {call}, with import io.")
 
 
 def missing_file(evidence: Evidence) -> Finding | None:
@@ -156,4 +144,6 @@ def channels(evidence: Evidence) -> Finding | None:
     return Finding("channels", message, evidence.where, FAILED, fix)
 
 
-RULES: tuple[Rule, ...] = (row_key, row_get, decoded_already, bytes_for_a_file, missing_file, channels)
+#: What explains an exception by what the client sent.
+INPUT: tuple[Rule, ...] = (row_key, row_get, *received_values.RULES)
+RULES: tuple[Rule, ...] = (*INPUT, missing_file, channels)

@@ -11,7 +11,7 @@ from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.evidence import LOAD, Evidence, Rule
-from handlerkit.why.rules import context_reads
+from handlerkit.why.rules import context_calls, context_reads
 from handlerkit.why.rules import weights as weight_files
 from handlerkit.why.rules.common import (
     attribute_not_set,
@@ -200,5 +200,5 @@ RULES: tuple[Rule, ...] = (
     reads_command_line, died, config_file, shadowed, class_count, weight_files.labels, weight_files.model_class,
     *weight_files.RULES, missing_import, missing_variable, syntax, no_method, entry_point, signature,
     context_reads.no_request_yet, *context_reads.RULES, none_at_load, missing_name, missing_file, session_called,
-    not_enough_memory, attribute_not_set, any_exception,
+    not_enough_memory, *context_calls.RULES, attribute_not_set, any_exception,
 )  # fmt: skip

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from handlerkit.messages import Finding, Severity
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.worker_death import DeathKind
-from handlerkit.why import source_search
+from handlerkit.why import live_values, source_search
 from handlerkit.why.evidence import DIED, FAILED, Evidence, Rule
-from handlerkit.why.rules import context_reads, envelopes, input_mismatch, torchserve_code, weights
+from handlerkit.why.rules import (
+    context_calls,
+    context_reads,
+    envelopes,
+    input_mismatch,
+    received_values,
+    torchserve_code,
+    weights,
+)
 from handlerkit.why.rules.common import (
     attribute_not_set,
     missing_import,
@@ -190,13 +201,24 @@ def no_mapping(evidence: Evidence) -> Finding | None:
     frame, folder = evidence.frame, evidence.source.folder
     if not isinstance(evidence.error, AttributeError | TypeError) or "NoneType" not in evidence.text or frame is None:
         return None
-    if "self.mapping" not in frame.source or folder is None or (folder / facts.LABELS).exists():
+    if "self.mapping" not in frame.source or folder is None:
         return None
+    if (folder / facts.LABELS).exists():
+        message = (
+            f"self.mapping is None, though the archive holds {facts.LABELS}: BaseHandler.initialize reads it, and the "
+            "handler's own initialize does not call that."
+        )
+        fix = "Call super().initialize(context), or in initialize: self.mapping = load_label_mapping(os.path.join("
+        fix += f'model_dir, "{facts.LABELS}")), from ts.utils.util.'
+        return Finding("no_mapping", message, evidence.where, FAILED, fix)
     message = (
         "self.mapping is None: the archive has no index_to_name.json, from which BaseHandler reads the classes' names."
     )
     fix = 'Add it: --extra-files index_to_name.json, an object such as {"0": "cat", "1": "dog"}.'
     return Finding("no_mapping", message, evidence.where, FAILED, fix)
+
+
+_HEADER = r"""get_request_header\(\s*\w+\s*,\s*["']([\w-]+)["']\s*\)"""
 
 
 def none_value(evidence: Evidence) -> Finding | None:
@@ -211,6 +233,16 @@ def none_value(evidence: Evidence) -> Finding | None:
         if method not in ("putalpha", "paste", "thumbnail", "putdata"):
             fix = f"Call {method} on a line of its own, and then use the object it was called on."
         return Finding("none_value", message, where, FAILED, fix)
+    if (missing := live_values.none_on_line(evidence)) is not None:
+        message = f"{missing.source} is None here ({evidence.text})."
+        given = source_search.assigned(evidence, missing.source)
+        if "get_request_header(" in given:
+            message = f"{missing.source} is None: the request has no such header ({evidence.text})."
+        fix = f"It gets its value in {given}." if given else "row.get gives None for a field that was not sent."
+        return Finding("none_value", message, evidence.where, FAILED, fix)
+    if evidence.frame is not None and (header := re.search(_HEADER, evidence.frame.source)) is not None:
+        message = f"The request has no header {header[1]!r}, so get_request_header gives None ({evidence.text})."
+        return Finding("none_value", message, evidence.where, FAILED, f"Send {header[1]}, or take a default: ... or 5.")
     message = f"A value is None where one was expected ({evidence.text})."
     fix = "Check what the line before returns; row.get gives None for a field that was not sent."
     return Finding("none_value", message, evidence.where, FAILED, fix)
@@ -236,10 +268,67 @@ def unread_json(evidence: Evidence) -> Finding | None:
     return undecoded(evidence, FAILED) if is_of_it else None
 
 
+def stage_signature(evidence: Evidence) -> Finding | None:
+    """BaseHandler.handle calls each stage with one argument."""
+    if not isinstance(evidence.error, TypeError) or not evidence.functions:
+        return None
+    found = re.search(r"(?:^|\.)(preprocess|inference|postprocess)\(\) (missing|takes)\b.* argument", evidence.text)
+    file, function = evidence.functions[-1]
+    if found is None or function != "handle" or not file.endswith("torch_handler/base_handler.py"):
+        return None
+    stage = found[1]
+    message = f"BaseHandler.handle calls {stage} with the data alone, and the handler's takes other arguments: "
+    message += f"{evidence.text}."
+    where = source_search.find(evidence, rf"def {stage}\(")
+    fix = f"Write def {stage}(self, data), and read the context in it as self.context."
+    return Finding("signature", message, where, FAILED, fix)
+
+
+def piece_per_row(evidence: Evidence) -> Finding | None:
+    """A piece of a stream holds one element for each request of the batch."""
+    count = len(evidence.attempt.jobs)
+    sends = any(function == "send_intermediate_predict_response" for _, function in evidence.functions)
+    if not isinstance(evidence.error, IndexError | KeyError) or not sends or count < 2:
+        return None
+    message = (
+        f"A piece of a stream has one element for each request, as a batch's answer has: this batch holds {count}, and "
+        "the piece fewer."
+    )
+    fix = "Send a list with an element for every row of data, or register the model with batch_size=1."
+    return Finding("stream_batch", message, evidence.where, FAILED, fix)
+
+
+def first_error(evidence: Evidence) -> Finding | None:
+    """What was raised while another exception was handled: the first is the cause, if it is about the input, or if the
+    one that hides it is only a mistake in the code that handles it."""
+    outer = evidence.error
+    for index, (error, info) in enumerate(evidence.earlier):
+        earlier = replace(evidence, error=error, info=info, earlier=evidence.earlier[index + 1 :])
+        is_slip = isinstance(outer, ImportError | NameError) and not isinstance(error, ImportError | NameError)
+        rules = _BY_ITSELF if is_slip else _OF_INPUT
+        if earlier.frame is None or (found := next(filter(None, (rule(earlier) for rule in rules)), None)) is None:
+            continue
+        then = "raises" if evidence.frame and evidence.frame.source.startswith("raise ") else "fails too, with"
+        also = f" The code that handles this error {then} {evidence.error_line}."
+        return replace(found, message=found.message + also)
+    return None
+
+
+#: What explains an exception by what the client sent.
+_OF_INPUT: tuple[Rule, ...] = (
+    unread_form, unread_json, *input_mismatch.INPUT, torchserve_code.image_row, received_values.not_an_image,
+)  # fmt: skip
+#: What explains one that stands for itself.
+_BY_ITSELF: tuple[Rule, ...] = (
+    *_OF_INPUT, *context_calls.RULES, data_as_dict, header_key, *input_mismatch.RULES, *torchserve_code.RULES,
+    no_mapping, none_value, any_exception,
+)  # fmt: skip
+
 #: Asked if the handler raised, or the worker died; the first that fits explains it.
 RULES: tuple[Rule, ...] = (
     timeout_set_aside, reads_command_line, status_arguments, died, out_of_memory, prediction_exception,
-    *envelopes.RULES, *weights.RULES, missing_import, *context_reads.RULES, missing_variable, missing_name, signature,
-    status_index, response_index, unread_form, unread_json, data_as_dict, header_key, *input_mismatch.RULES,
+    *envelopes.RULES, first_error, *weights.RULES, missing_import, *context_reads.RULES, missing_variable,
+    missing_name, stage_signature, signature, piece_per_row, status_index, response_index, unread_form, unread_json,
+    *context_calls.RULES, *input_mismatch.RULES, data_as_dict, header_key,
     *torchserve_code.RULES, no_mapping, none_value, attribute_not_set, any_exception,
 )  # fmt: skip

@@ -52,6 +52,8 @@ def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: in
         yield Finding("timeout_set_aside", message, "", _SILENT, fix, "warning")
     if model.config_file is not None and (text := _config(model)) is not None:
         yield from config_file.ignored_settings(text, model.config_file.name, lambda key: _is_read(model, key))
+        if _compiles(model):
+            yield from (found for found in config_file.compiling(written) if found.severity == "warning")
     if model.requirements_file is not None and str(properties.get("install_py_dep_per_model", "")).lower() != "true":
         message = f"{model.requirements_file.name} is in the archive, but the server installs nothing from it."
         fix = "Set install_py_dep_per_model=true in config.properties."
@@ -68,6 +70,19 @@ def _config(model: Model) -> bytes | None:
         return None if model.config_file is None else model.config_file.read_bytes()
     except OSError:
         return None  # the worker fails on it, and says so
+
+
+def _compiles(model: Model) -> bool:
+    """Whether TorchServe's BaseHandler reads `pt2`, as far as the handler's file shows: it is derived from one of
+    TorchServe's, calls its initialize or has none, and reads no pt2 itself."""
+    if model.handler_file is None:
+        return True
+    try:
+        code = model.handler_file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    own = "def initialize" in code and ".initialize(" not in code
+    return "torch_handler" in code and not own and not config_file.reads(code.encode(), "pt2")
 
 
 def _is_read(model: Model, key: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from handlerkit.messages import Finding
 from handlerkit.why.evidence import FAILED, Evidence, Rule
+from handlerkit.why.rules import received_values
 from handlerkit.why.rules.model_output import as_list, is_model_output
 
 
@@ -66,16 +67,6 @@ def explain_target(evidence: Evidence) -> Finding | None:
     )
     fix = "Send it as a file part with its type: -F 'target=@target.json;type=application/json'."
     return Finding("explain_target", message, evidence.where, FAILED, fix)
-
-
-def not_an_image(evidence: Evidence) -> Finding | None:
-    if type(evidence.error).__name__ != "UnidentifiedImageError":
-        return None
-    message = "PIL cannot read the bytes as an image."
-    if any(job.parameters and bytes(job.parameters[0].value[:2]) == b"--" for job in evidence.attempt.jobs):
-        message += " They begin like a multipart form that was sent as a plain body."
-    fix = "Send the image file itself: curl -T image.png, or -F data=@image.png; base64 only as text/plain."
-    return Finding("not_an_image", message, evidence.where, FAILED, fix)
 
 
 def image_row(evidence: Evidence) -> Finding | None:
@@ -198,6 +189,7 @@ def scripted_detector(evidence: Evidence) -> Finding | None:
 
 
 RULES: tuple[Rule, ...] = (
-    metric_arguments, no_insights, not_an_image, image_row, rows_as_tensor, too_few_classes, image_channels,
-    unnamed_class, explain_target, session_called, scripted_detector, base_postprocess, base_inference,
+    metric_arguments, no_insights, received_values.not_an_image, image_row, rows_as_tensor, too_few_classes,
+    image_channels, unnamed_class, explain_target, session_called, scripted_detector, base_postprocess,
+    base_inference,
 )  # fmt: skip

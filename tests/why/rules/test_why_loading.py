@@ -439,6 +439,33 @@ LOADING = [
         model={"serialized_file": NET / "cls.pth", "model_file": "wide.py"},
         extra={"wide.py": "import torch\nclass A(torch.nn.Module):\n    def __init__(self, *, width): pass\n"},
     ),
+    Case(
+        "no_such_attribute",
+        "context",
+        "class H:\n    def initialize(self, context):\n        self.model = context.model\n"
+        "    def handle(self, data, context): pass\n",
+        "The context has no model",
+        "h.py, line 3",
+        "super().initialize(context) loads the model",
+    ),
+    Case(
+        "no_such_property",
+        "context",
+        "class H:\n    def initialize(self, context):\n        self.model = context.system_properties.get('model')\n"
+        "        self.model.eval()\n    def handle(self, data, context): pass\n",
+        "context.system_properties has no 'model', so .get gives None",
+        "h.py, line 4",
+        "super().initialize(context) loads the model",
+    ),
+    Case(
+        "no_context",
+        "context",
+        "from ts.torch_handler.base_handler import BaseHandler\n"
+        "class H(BaseHandler):\n    def initialize(self, context):\n        self.folder = self.context.model_name\n",
+        "self.context is None while the handler loads",
+        "h.py, line 4",
+        "Use the argument of initialize",
+    ),
 ]
 
 

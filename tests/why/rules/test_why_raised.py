@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from why_cases import BASE, CLASS, Case, body, check, initialize, start
 
 from handlerkit import why
 from handlerkit.messages import Part, Request, Response
 from handlerkit.serving.wire import WorkerResponse
 from handlerkit.why.rules import answers, raised, return_value
+
+
+def png() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 6)).save(out, "PNG")
+    return out.getvalue()
+
 
 JSON = {"config_properties": {"service_envelope": "json"}}
 TWO = Request.json({"instances": [1, 2]})
@@ -21,6 +31,13 @@ VISION = (
     "class H(VisionHandler):\n    def initialize(self, context): self.device = 'cpu'\n"
 )
 
+STAGED = (
+    "from ts.torch_handler.base_handler import BaseHandler\n"
+    "class H(BaseHandler):\n    def initialize(self, context): self.model, self.device = list, 'cpu'\n"
+)
+PNG = png()
+PNG_BASE64 = base64.b64encode(PNG).decode()
+TEXT = {"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": "text"}]}
 MODEL_OUTPUT = (
     "import collections\n"
     "class SequenceClassifierOutput(type('ModelOutput', (collections.OrderedDict,), {})): pass\n"
@@ -232,13 +249,365 @@ RAISED = [
         body("import json; return [json.loads(row['body']) for row in data]"),
         "comes parsed, here as a dict",
         "h.py, line 4",
+        "Read what it holds ('a'): row['body']['a']",
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        body("import json; return [json.loads(row['body']) for row in data]"),
+        "comes parsed, here as a list",
+        "h.py, line 4",
+        "value = json.loads(value)",
+        request=Request.json([1]),
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        "import io\n" + body("value = data[0]['body']; return [io.BytesIO(value)]"),
+        "decoded row['body']: a value of type text/csv comes as a str",
+        "h.py, line 5",
+        "Use io.StringIO(row['body'])",
+        request=Request(headers={"Content-Type": "text/csv"}, body=b"1,2\n"),
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        "import base64\n" + body("return [base64.b64encode(row['body']) for row in data]"),
+        "of type text/plain comes as a str",
+        "h.py, line 5",
+        "row['body'].encode()",
+        request=Request.text("abc"),
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        "import numpy as np\n" + body("return [np.frombuffer(row['body'], np.uint8) for row in data]"),
+        "of type text/plain comes as a str",
+        "h.py, line 5",
+        "base64.b64decode(row['body'])",
+        request=Request.text(PNG_BASE64),
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        "import ast\n" + body("return [ast.literal_eval(row['body']) for row in data]"),
+        "of type application/json comes parsed, here as a list",
+        "h.py, line 5",
         "Use it as it is",
+        request=Request.json([1, 2]),
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        "import base64\n" + body("return [base64.b64decode(row.get('data') or row.get('body')) for row in data]"),
+        "comes parsed, here as a dict",
+        "h.py, line 5",
+        "row['body']['image']",
+        request=Request.json({"image": "aGk="}),
+    ),
+    Case(
+        "bytes_for_text",
+        "bytes_for_text",
+        body("return [row['data']['text'] for row in data]"),
+        "row['data'] is bytes (a bytearray)",
+        "h.py, line 4",
+        "json.loads(row['data']), or send it with -F 'data=@file;type=application/json'",
+        request=Request.multipart(Part("data", b'{"text": "hi"}'), boundary="b"),
+    ),
+    Case(
+        "bytes_for_text",
+        "bytes_for_text",
+        body("return [row['body'].split(',') for row in data]"),
+        "it came as application/x-thing, and TorchServe decodes only",
+        "h.py, line 4",
+        "row['body'].decode(), or send it with Content-Type: text/plain",
+        request=Request(headers={"Content-Type": "application/x-thing"}, body=b"a,b"),
+    ),
+    Case(
+        "data_url",
+        "data_url",
+        "import base64\n" + body("return [base64.b64decode(row['body']) for row in data]"),
+        "row['body'] is a data: URL",
+        "h.py, line 5",
+        "partition(',')",
+        request=Request.text("data:image/png;base64,aGkh"),
+    ),
+    Case(
+        "text_as_path",
+        "text_as_path",
+        "from PIL import Image\n" + body("return [Image.open(row['body']) for row in data]"),
+        "row['body'] is base64 of a PNG image, and Image.open takes a text for the name of a file",
+        "h.py, line 5",
+        "Image.open(io.BytesIO(base64.b64decode(row['body'])))",
+        request=Request.text(PNG_BASE64),
+    ),
+    Case(
+        "text_as_path",
+        "text_as_path",
+        body("return [open(row['body']['path']).read() for row in data]"),
+        "names the file '/data/none.png', and there is none",
+        "h.py, line 4",
+        "Send the file itself",
+        request=Request.json({"path": "/data/none.png"}),
+    ),
+    Case(
+        "file_as_numbers",
+        "file_as_numbers",
+        "import numpy as np\n" + body("return [np.frombuffer(row['body'], np.uint8).reshape(3, 3) for row in data]"),
+        "row['body'] is a PNG image of 69 bytes",
+        "h.py, line 5",
+        "Image.open(io.BytesIO(row['body']))",
+        request=Request(body=PNG),
+    ),
+    Case(
+        "not_base64",
+        "not_base64",
+        "import base64\n" + body("return [base64.b64decode(row['body'], validate=True) for row in data]"),
+        "decodes row['body'] as base64, and it is a PNG image",
+        "h.py, line 5",
+        "Use the bytes as they are",
+        request=Request(body=PNG),
+    ),
+    Case(
+        "other_services_form",
+        "no_envelope",
+        body("import torch; return [torch.tensor(row['body']) for row in data]"),
+        '{"instances": [...]}, a form that only the envelope json',
+        "h.py, line 4",
+        "service_envelope=json",
+        request=Request.json({"instances": [[1, 2]]}),
+    ),
+    Case(
+        "other_services_form",
+        "no_envelope",
+        VISION,
+        '{"inputs": [...]}, a form that only the envelope kservev2',
+        fix="service_envelope=kservev2",
+        request=V2,
+    ),
+    Case(
+        "json_value",
+        "json_key",
+        body("return [row['body']['values'] for row in data]"),
+        "The JSON in row['body'] has no 'values', it has 'inputs'",
+        "h.py, line 4",
+        "Send 'values' in it",
+        request=Request.json({"inputs": [1]}),
+    ),
+    Case(
+        "json_value",
+        "json_value",
+        body("import torch; return [torch.tensor(row['body'], dtype=torch.float) for row in data]"),
+        "null at row['body'][1]",
+        "h.py, line 4",
+        request=Request.json([1, None]),
+    ),
+    Case(
+        "json_value",
+        "json_value",
+        body("import torch; return [torch.tensor(row['body']) for row in data]"),
+        "row['body'] have different lengths (2, 1)",
+        "h.py, line 4",
+        request=Request.json([[1, 2], [3]]),
+    ),
+    Case(
+        "json_value",
+        "json_value",
+        body("return [row['body']['text'] for row in data]"),
+        "row['body'] is JSON that came as text (text/plain)",
+        "h.py, line 4",
+        "Send Content-Type: application/json",
+        request=Request.text('{"text": "hi"}'),
+    ),
+    Case(
+        "json_value",
+        "json_value",
+        body("return [row['data']['text'] for row in data]"),
+        "row['data'] is a list of 1 (in JSON)",
+        "h.py, line 4",
+        request=Request.multipart(Part("data", b"[1]", "d.json", "application/json"), boundary="b"),
+    ),
+    Case(
+        "row_get",
+        "row_key",
+        "import io\nfrom PIL import Image\n"
+        + body("return [Image.open(io.BytesIO(row.get('data') or row.get('body'))) for row in data]"),
+        "neither 'data' nor 'body', it has 'image'",
+        "h.py, line 6",
+        "Read row['image'], or send the field as 'data'",
+        request=Request.multipart(Part("image", PNG, "i.png", "image/png"), boundary="b"),
+    ),
+    Case(
+        "row_get",
+        "row_key",
+        "import json\n"
+        + CLASS
+        + "return [self.read(row) for row in data]\n"
+        + "    def read(self, row):\n        return json.loads(row.get('data', row.get('body')))\n",
+        "neither 'data' nor 'body', it has 'text'",
+        "h.py, line 7, in read",
+        "Read row['text']",
+        request=Request.multipart(Part("text", b"1"), boundary="b"),
+    ),
+    Case(
+        "no_such_attribute",
+        "context",
+        body("return [context.get_header(0, 'a')]"),
+        "The context has no get_header",
+        "h.py, line 4",
+        "get_request_header",
+    ),
+    Case(
+        "json_value",
+        "json_value",
+        body("return [float(row['data']) for row in data]"),
+        "row['data'] is 'a3', which is not a number",
+        "h.py, line 4",
+        "Send a number",
+        request=Request.form({"data": "a3"}),
+    ),
+    Case(
+        "json_value",
+        "json_key",
+        body("return [row['body']['inputs'] for row in data]"),
+        "has no 'inputs', it has 'instances'",
+        "h.py, line 4",
+        request=Request.json({"instances": [1]}),
+    ),
+    Case(
+        "bytes_for_text",
+        "bytes_for_text",
+        body("words = data[0]['data'].split(); return [' '.join(words)]"),
+        "row['data'] is bytes (a bytearray)",
+        "h.py, line 4",
+        "row['data'].decode()",
+        request=Request.form({"data": "a b"}),
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        body("return [int(context.get_request_header(0, 'X-Top-K'))]"),
+        "The request has no header 'X-Top-K'",
+        "h.py, line 4",
+    ),
+    Case(
+        "no_such_attribute",
+        "context",
+        body("context.set_status(404); return ['x']"),
+        "The context has no set_status",
+        "h.py, line 4",
+        "set_response_status",
+    ),
+    Case(
+        "no_such_attribute",
+        "context",
+        body("return [context.get_request_body(0)]"),
+        "The context has no get_request_body",
+        "h.py, line 4",
+        "the argument data",
+    ),
+    Case(
+        "no_such_attribute",
+        "context",
+        body("return [context.request_processor[0].get_property('a')]"),
+        "context.request_processor[index] has no get_property",
+        "h.py, line 4",
+        "get_request_property",
+    ),
+    Case(
+        "no_such_property",
+        "context",
+        body("size = context.system_properties.get('image_size'); return [size[0]]"),
+        "context.system_properties has no 'image_size', so .get gives None",
+        "h.py, line 4",
+        "context.model_yaml_config",
+    ),
+    Case(
+        "no_context",
+        "context",
+        "from ts.torch_handler.base_handler import BaseHandler\n"
+        + body("return [self.context.model_name]").replace("class H:", "class H(BaseHandler):"),
+        "self.context is None: BaseHandler.handle sets it",
+        "h.py, line 5",
+        "self.context = context",
+    ),
+    Case(
+        "stage_signature",
+        "signature",
+        STAGED + "    def preprocess(self, data, context): return data\n",
+        "calls preprocess with the data alone",
+        "h.py, line 4: def preprocess(self, data, context)",
+        "def preprocess(self, data)",
+    ),
+    Case(
+        "stage_signature",
+        "signature",
+        STAGED + "    def preprocess(self): return 1\n",
+        "preprocess() takes 1 positional argument but 2 were given",
+        "h.py, line 4: def preprocess(self)",
+        "def preprocess(self, data)",
+    ),
+    Case(
+        "piece_per_row",
+        "stream_batch",
+        STREAM + body("send(['x'], context.request_ids, '', 200, context); return ['y'] * len(data)"),
+        "this batch holds 2, and the piece fewer",
+        "h.py, line 5",
+        "batch_size=1",
+        request=(Request.json(1), Request.json(2)),
+        worker={"batch_size": 2},
+    ),
+    Case(
+        "first_error",
+        "not_an_image",
+        "import io\nfrom PIL import Image\n"
+        + CLASS
+        + "try: return [Image.open(io.BytesIO(data[0]['body']))]\n"
+        + "        except Exception: import no_such_reader\n",
+        "row['body'] is an HTML page. The code that handles this error fails too, with ModuleNotFoundError",
+        "h.py, line 6",
+        "Send the image file itself",
+        request=Request(body=b"<!DOCTYPE html><p>404"),
+    ),
+    Case(
+        "first_error",
+        "row_key",
+        CLASS + "try: return [data[0]['image']]\n" + "        except KeyError: raise ValueError('bad input')\n",
+        "no 'image', it has 'body': a plain body",
+        "h.py, line 4",
+    ),
+    Case(
+        "first_error",
+        "exception",
+        CLASS + "try: return [1 / 0]\n" + "        except ArithmeticError: return [undefined_name]\n",
+        "ZeroDivisionError: division by zero. The code that handles this error fails too, with NameError",
+        "h.py, line 4",
+    ),
+    Case(
+        "misshapen_input",
+        "envelope_input",
+        body("return [row['data'].missing for row in data]"),
+        'inputs[0] has a str as "data"',
+        "h.py, line 4",
+        '"data": ["text"]',
+        request=Request.json(TEXT),
+        worker={"config_properties": {"service_envelope": "kservev2"}},
+    ),
+    Case(
+        "no_mapping",
+        "no_mapping",
+        "from ts.torch_handler.base_handler import BaseHandler\n"
+        + body("return [self.mapping['0']]").replace("class H:", "class H(BaseHandler):"),
+        "self.mapping is None, though the archive holds index_to_name.json",
+        "h.py, line 5",
+        "load_label_mapping",
+        extra={"index_to_name.json": '{"0": "cat"}'},
     ),
     Case(
         "decoded_already",
         "decoded_already",
         body("return [row['body'].decode() for row in data]"),
-        "of type text/* comes as a str",
+        "of type text/plain comes as a str",
         "h.py, line 4",
         "value.decode()",
         request=Request.text("x"),
@@ -289,6 +658,22 @@ RAISED = [
         "none_value",
         "none_value",
         body("x = {}.get('x'); return [x[0]]"),
+        "x is None here",
+        "h.py, line 4",
+        "It gets its value in h.py, line 4, in handle: x = {}.get('x')",
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        "import re\n" + CLASS + "found = re.match('a', 'b')\n        return [found.group()]\n",
+        "found is None here",
+        "h.py, line 6",
+        "It gets its value in h.py, line 5, in handle: found = re.match('a', 'b')",
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        body("return [None + 1 for _ in [{}.get('x')]]"),
         "None where one was expected",
         "h.py, line 4",
         "row.get gives None",

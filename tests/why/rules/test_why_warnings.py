@@ -33,6 +33,14 @@ EXPLAINS = (
     "    def explain_handle(self, prepared, data): return ['explained'] * len(data)\n"
 )
 
+SHARED = (
+    "class H:\n    def initialize(self, context): pass\n"
+    "    def handle(self, data, context): return self.postprocess(self.preprocess(data))\n"
+    "    def preprocess(self, data):\n"
+    "        for row in data:\n            self.size = len(row['body'])\n        return data\n"
+    "    def postprocess(self, data): return [self.size for _ in data]\n"
+)
+
 WARNINGS = [
     Case(
         "empty_form",
@@ -394,6 +402,93 @@ WARNINGS = [
         extra={"model-config.yaml": "batchSize: 1\n"},
         worker={"response_timeout": 0},
     ),
+    Case(
+        "first_letter",
+        "envelope_input",
+        body("return [row['data'] for row in data]"),
+        "the envelope takes its first element, the letter 't'",
+        fix='"data": ["text"]',
+        request=Request.json({"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": "text"}]}),
+        worker=V2,
+    ),
+    Case(
+        "content_type_of_row_0",
+        "content_type_of_row_0",
+        body("context.set_response_content_type(0, 'text/html'); return ['<p>'] * len(data)"),
+        "text/html was set for request 1 alone: the other 1",
+        "h.py, line 4",
+        "for index in range(len(data))",
+        request=(Request.json(1), Request.json(2)),
+        worker={"batch_size": 2},
+    ),
+    Case(
+        "content_type_of_row_0",
+        "content_type_of_row_0",
+        body("context.set_response_header(0, 'Content-Type', 'text/html'); return ['<p>'] * len(data)"),
+        "text/html was set for request 1 alone: the other 1",
+        "h.py, line 4",
+        request=(Request.json(1), Request.json(2)),
+        worker={"batch_size": 2},
+    ),
+    Case(
+        "untyped_json",
+        "untyped_json",
+        body("return [{'label': 'cat'}] * len(data)"),
+        "asked for application/json (its Accept header)",
+        "h.py, line 4",
+        "context.set_response_content_type(index",
+        request=Request.json(1, headers={"Accept": "application/json, */*"}),
+    ),
+    Case(
+        "labels_unused",
+        "labels_unused",
+        body("return [{'1': 0.75, '0': 0.25}]"),
+        "the classes' numbers in place of their names ('1' for 'dog')",
+        "h.py, line 4",
+        "load_label_mapping",
+        extra={"index_to_name.json": '{"0": "cat", "1": ["n1", "dog"]}'},
+    ),
+    Case(
+        "written_in_model_dir",
+        "written_in_model_dir",
+        body("open(f'{context.system_properties[\"model_dir\"]}/result.txt', 'w').close(); return ['ok']"),
+        "The handler wrote result.txt into model_dir",
+        "h.py, line 4",
+        "Answer with the bytes",
+    ),
+    Case(
+        "unused_stage",
+        "unused_stage",
+        CLASS + "return self.postprocess(data)\n    def preprocess(self, data): return data\n"
+        "    def postprocess(self, data): return data\n",
+        "H has a handle of its own, which never calls preprocess",
+        "h.py, line 3, in handle",
+        "self.preprocess(...)",
+    ),
+    Case(
+        "shared_in_self",
+        "shared_in_self",
+        SHARED,
+        "self.size is set anew for each row of the batch, and postprocess reads it",
+        "h.py, line 6, in preprocess",
+        "self.size = []",
+        request=(Request.json([1]), Request.json([1, 2])),
+        worker={"batch_size": 2},
+    ),
+    Case(
+        "shared_in_self",
+        "shared_in_self",
+        SHARED.replace(
+            "        for row in data:\n            self.size = len(row['body'])\n        return data\n",
+            "        return [self.read(row) for row in data]\n    def read(self, row):\n"
+            "        value = row['body']\n        self.size = len(value)\n        return value\n",
+        ),
+        "self.size is set anew for each row of the batch, and postprocess reads it",
+        "h.py, line 8, in read",
+        "append to it",
+        request=(Request.json([1]), Request.json([1, 2])),
+        worker={"batch_size": 2},
+    ),
 ]
 
 
@@ -517,6 +612,8 @@ def test_no_rule_is_asked_of_a_plain_answer(tmp_path: Path, monkeypatch: pytest.
     asked: list[Any] = []
     monkeypatch.setattr("handlerkit.why.explain", lambda evidence: asked.append(evidence) or ())
     with start(Case("", "", body("return data"), ""), tmp_path) as worker:
+        worker.predict(Request.json(1))  # after which the handler's own code is looked at
+        asked.clear()
         worker.predict(Request.json([0.5] * 10))
         assert asked == []
         worker.predict(Request.json([float("nan")]))

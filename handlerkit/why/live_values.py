@@ -1,0 +1,190 @@
+"""The values that the failing line works with, and which of them the client sent.
+
+Read from the exception's own frames, without running any code of the handler's: variables, attributes, and what is
+looked up in plain dicts and lists. Where the exception comes from a log there are none.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from handlerkit.serving.wire import Parameter
+from handlerkit.why import source_search
+from handlerkit.why.evidence import Evidence
+
+#: How deep, and at how many values, the JSON of a batch is looked at.
+_DEEP, _MOST = 5, 5000
+_UNKNOWN = object()
+#: A lookup's key or index.
+Path = tuple[str | int, ...]
+
+
+class Value(NamedTuple):
+    """A value, and the expression it has on the failing line.
+
+    Attributes:
+        row, path: where it stands in the batch, such as 0 and ("body", "image"); None if no client sent it.
+    """
+
+    source: str
+    value: Any
+    row: int | None = None
+    path: Path = ()
+
+    @property
+    def name(self) -> str:
+        """How a handler reads it from its row."""
+        return "row" + "".join(f"[{key!r}]" for key in self.path)
+
+    def parameter(self, evidence: Evidence) -> Parameter | None:
+        """The field of the request that it came in."""
+        if self.row is None or not self.path or self.row >= len(evidence.attempt.jobs):
+            return None
+        fields = evidence.attempt.jobs[self.row].parameters
+        return next((field for field in reversed(fields) if field.name == self.path[0]), None)
+
+
+def sent(evidence: Evidence) -> list[Value]:
+    """What the failing expression works with of what the clients sent, the smallest parts last."""
+    return [one for one in on_line(evidence) if one.row is not None and one.path]
+
+
+def in_rows(evidence: Evidence) -> Iterator[Value]:
+    """The fields of every row."""
+    for index, row in enumerate(evidence.rows):
+        if type(row) is dict:
+            for key, value in row.items():
+                yield Value(f"row[{key!r}]", value, index, (key,))
+
+
+def on_line(evidence: Evidence) -> list[Value]:
+    """The values of the failing expression, the outer before the inner."""
+    found = _failing(evidence)
+    if found is None:
+        return []
+    variables, nodes = found
+    origins = _origins(evidence)
+    values: list[Value] = []
+    for node in nodes:
+        if not isinstance(node, ast.Constant):
+            value, where = _evaluate(node, variables, origins)
+            if value is not _UNKNOWN:
+                row, path = where or (None, ())
+                values.append(Value(ast.unparse(node), value, row, path))
+    return values
+
+
+def none_on_line(evidence: Evidence) -> Value | None:
+    """What is None of the values of the failing expression, where it is one alone."""
+    found = {one.source: one for one in on_line(evidence) if one.value is None}
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def called(evidence: Evidence) -> str:
+    """The function that the failing expression calls, as it is written there; "" if it calls none."""
+    found = _failing(evidence)
+    calls = [node for node in found[1] if isinstance(node, ast.Call)] if found else []
+    return ast.unparse(calls[0].func) if calls else ""
+
+
+def _failing(evidence: Evidence) -> tuple[dict[str, Any], list[ast.expr]] | None:
+    """The variables of the innermost of the handler's frames, and the nodes of the expression that failed in it."""
+    frame = evidence.frame
+    trace = evidence.trace(frame) if frame is not None else None
+    if frame is None or trace is None:
+        return None
+    start, end = _position(trace)
+    nodes = list(ast.walk(source_search.tree(evidence, frame.file)))
+    inside = [node for node in nodes if isinstance(node, ast.expr) and start <= _start(node) and _end(node) <= end]
+    return trace.tb_frame.f_locals, inside
+
+
+def _position(trace: TracebackType) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where the expression that failed begins and ends: its whole line if the code does not say."""
+    line, last, column, stop = list(trace.tb_frame.f_code.co_positions())[trace.tb_lasti // 2]
+    if line is None or last is None or column is None or stop is None:
+        return (trace.tb_lineno, 0), (trace.tb_lineno + 1, 0)
+    return (line, column), (last, stop)
+
+
+def _start(node: ast.expr) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _end(node: ast.expr) -> tuple[int, int]:
+    return node.end_lineno or node.lineno, node.end_col_offset or 0
+
+
+def _origins(evidence: Evidence) -> dict[int, tuple[int, Path]]:
+    """Where each object of the rows stands, by its identity, which small texts and numbers share."""
+    origins: dict[int, tuple[int, Path]] = {}
+    waiting: list[tuple[Any, int, Path]] = [(row, index, ()) for index, row in enumerate(evidence.rows)]
+    for value, index, path in waiting:  # which grows meanwhile
+        if type(value) in (dict, list) or (type(value) in (str, bytes, bytearray) and len(value) > 1):
+            origins.setdefault(id(value), (index, path))
+        if len(path) < _DEEP and len(waiting) < _MOST:
+            if type(value) is dict:
+                waiting += [(inner, index, (*path, key)) for key, inner in value.items()]
+            elif type(value) is list:
+                waiting += [(inner, index, (*path, number)) for number, inner in enumerate(value)]
+    return origins
+
+
+def _evaluate(
+    node: ast.expr, variables: dict[str, Any], origins: dict[int, tuple[int, Path]]
+) -> tuple[Any, tuple[int, Path] | None]:
+    """The value of an expression and where it stands in the rows; _UNKNOWN if that takes running code."""
+    if isinstance(node, ast.Constant):
+        return node.value, None
+    if isinstance(node, ast.Name):
+        value = variables.get(node.id, _UNKNOWN)
+        return value, origins.get(id(value))
+    if isinstance(node, ast.Attribute):
+        base, _ = _evaluate(node.value, variables, origins)
+        value = vars(base).get(node.attr, _UNKNOWN) if hasattr(type(base), "__dict__") and _has_vars(base) else _UNKNOWN
+        return value, origins.get(id(value))
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+        for part in node.values:
+            value, where = _evaluate(part, variables, origins)
+            if value is _UNKNOWN or type(value) not in (str, bytes, bytearray, dict, list, int, float, type(None)):
+                return _UNKNOWN, None
+            if value:
+                return value, where
+        return value, where
+    return _look_up(node, variables, origins)
+
+
+def _has_vars(value: Any) -> bool:
+    try:
+        return type(object.__getattribute__(value, "__dict__")) is dict
+    except AttributeError:
+        return False
+
+
+def _look_up(
+    node: ast.expr, variables: dict[str, Any], origins: dict[int, tuple[int, Path]]
+) -> tuple[Any, tuple[int, Path] | None]:
+    """container[key] and container.get(key)."""
+    default: Any = _UNKNOWN
+    where: tuple[int, Path] | None
+    if isinstance(node, ast.Subscript):
+        holder, key_node = node.value, node.slice
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+        holder, key_node = node.func.value, node.args[0]
+        default = None
+        if len(node.args) == 2:
+            default, where = _evaluate(node.args[1], variables, origins)
+    else:
+        return _UNKNOWN, None
+    base, where = _evaluate(holder, variables, origins)
+    key, _ = _evaluate(key_node, variables, origins)
+    if type(key) not in (str, int) or type(base) not in (dict, list):
+        return _UNKNOWN, None
+    try:
+        value = base[key]
+    except (LookupError, TypeError):
+        return (default, None) if type(base) is dict else (_UNKNOWN, None)
+    return value, (where[0], (*where[1], key)) if where is not None else origins.get(id(value))

@@ -1,0 +1,345 @@
+"""Quiet faults of a handler: it answers 200, and the answer or what it left behind is not what was meant.
+
+Each is told once for a load, and not again until the handler changes. A comment in one of the model's files silences
+it, as any warning of a call: `# handlerkit: ignore=untyped_json`, with several names separated by commas.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from handlerkit.messages import Finding, Headers
+from handlerkit.serving import torchserve_facts as facts
+from handlerkit.serving.wire import Prediction
+from handlerkit.why import source_search
+from handlerkit.why.evidence import NOTHING, Attempt, Evidence, Rule
+from handlerkit.why.source_search import Function
+
+_STAGES = ("preprocess", "inference", "postprocess")
+#: A dict whose first key is a number, as class numbers are.
+_NUMBERED = re.compile(rb'\{\s*"\d+":')
+
+
+def silenced(files: Iterable[Path]) -> frozenset[str]:
+    """The names of the warnings that `# handlerkit: ignore=NAME` comments in these Python files silence."""
+    names: set[str] = set()
+    for file in files:
+        try:
+            text = file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        for listed in re.findall(r"#\s*handlerkit:\s*ignore\s*=\s*([\w, ]+)", text):
+            names |= {name.strip() for name in listed.split(",")}
+    return frozenset(names - {""})
+
+
+def may_warn(attempt: Attempt) -> bool:
+    """Whether a rule of WARNINGS can have something to say."""
+    if attempt.describe:
+        return False
+    if attempt.first or attempt.recorded:
+        return True
+    answer, told = attempt.answer, attempt.told
+    if answer is None or answer.code != 200 or not answer.predictions:
+        return False
+    rows = answer.predictions
+    typed = rows[0].content_type or rows[0].headers
+    if len(rows) > 1 and typed and not rows[1].content_type and "content_type_of_row_0" not in told:
+        return True
+    if not rows[0].content_type and "untyped_json" not in told:
+        for request in attempt.requests:
+            if _accepts_json(request.headers):
+                return True
+    return "labels_unused" not in told and _NUMBERED.match(rows[0].body) is not None
+
+
+@functools.lru_cache(maxsize=256)
+def _accepts_json(headers: Headers) -> bool:
+    return any(name.lower() == "accept" and "application/json" in value.lower() for name, value in headers)
+
+
+def _once(rule: Rule) -> Rule:
+    """The rule, silent if its finding was told before."""
+
+    @functools.wraps(rule)
+    def speak(evidence: Evidence) -> Finding | None:
+        found = rule(evidence)
+        return None if found is None or found.name in evidence.attempt.told else found
+
+    return speak
+
+
+def content_type_of_row_0(evidence: Evidence) -> Finding | None:
+    """context.set_response_content_type(0, ...) in a handler that gets several rows."""
+    answer = evidence.attempt.answer
+    rows = answer.predictions if answer is not None else ()
+    kind = _content_type(rows[0]) if len(rows) > 1 else ""
+    if not kind or any(_content_type(row) or row.status != 200 for row in rows[1:]):
+        return None
+    where = source_search.find(evidence, r"set_response_content_type\(\s*(idx\s*=\s*)?0\s*,") or source_search.find(
+        evidence, r"""(?i)set_response_header\(\s*(idx\s*=\s*)?0\s*,\s*["']content-type"""
+    )
+    if not where:
+        return None
+    message = f"The content type {kind} was set for request 1 alone: the other {len(rows) - 1} of the batch got none."
+    fix = "Set it for each row: for index in range(len(data)): context.set_response_content_type(index, ...)."
+    return Finding("content_type_of_row_0", message, where, NOTHING, fix, "warning")
+
+
+def _content_type(row: Prediction) -> str:
+    """The content type that the handler set, in either way."""
+    return row.content_type or next((value for name, value in row.headers if name.lower() == "content-type"), "")
+
+
+def untyped_json(evidence: Evidence) -> Finding | None:
+    """JSON without a Content-Type, for a client that asked for JSON."""
+    answer = evidence.attempt.answer
+    if answer is None or answer.code != 200 or evidence.attempt.intermediate:
+        return None
+    for request, row in zip(evidence.attempt.requests, answer.predictions, strict=False):
+        if not _accepts_json(request.headers) or _content_type(row) or row.status != 200 or not _is_json(row.body):
+            continue
+        message = (
+            "The client asked for application/json (its Accept header) and gets JSON without a Content-Type: "
+            "TorchServe sets only the one that the handler sets."
+        )
+        fix = 'Set it for each row: context.set_response_content_type(index, "application/json").'
+        return Finding("untyped_json", message, source_search.return_line(evidence), NOTHING, fix, "warning")
+    return None
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        return body[:1] in (b"{", b"[") and isinstance(json.loads(body), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def labels_unused(evidence: Evidence) -> Finding | None:
+    """Class numbers in an answer, though the archive holds their names."""
+    answer, folder = evidence.attempt.answer, evidence.source.folder
+    if answer is None or answer.code != 200 or folder is None or not any(
+        _NUMBERED.match(row.body) for row in answer.predictions
+    ):  # fmt: skip
+        return None
+    try:
+        labels = json.loads((folder / facts.LABELS).read_text("utf-8"))
+        bodies = [json.loads(row.body) for row in answer.predictions if _NUMBERED.match(row.body)]
+    except (OSError, ValueError, RecursionError):
+        return None
+    for body in bodies:
+        if isinstance(labels, dict) and isinstance(body, dict) and body and all(key in labels for key in body):
+            key = next(iter(body))
+            message = (
+                f"The archive holds {facts.LABELS}, and the answer has the classes' numbers in place of their names "
+                f"({key!r} for {_label(labels[key])})."
+            )
+            fix = "super().initialize(context) reads the names into self.mapping; in an initialize of your own: "
+            fix += f'self.mapping = load_label_mapping(os.path.join(model_dir, "{facts.LABELS}")), from ts.utils.util.'
+            where = source_search.find(evidence, r"map_class_to_label\(") or source_search.return_line(evidence)
+            return Finding("labels_unused", message, where, NOTHING, fix, "warning")
+    return None
+
+
+def _label(value: object) -> str:
+    names = [value] if isinstance(value, str) else value
+    return repr(names[-1]) if isinstance(names, list) and names else repr(value)
+
+
+def written_in_model_dir(evidence: Evidence) -> Finding | None:
+    for call in evidence.calls:
+        if call.kind == "wrote":
+            name, where = call.arguments
+            message = (
+                f"The handler wrote {name} into model_dir, which is the worker's working directory; that folder is "
+                "removed when the model is unregistered or the server stops."
+            )
+            fix = "Answer with the bytes, or write to a folder of your own, named in model-config.yaml."
+            return Finding("written_in_model_dir", message, where, NOTHING, fix, "warning")
+    return None
+
+
+def unused_stage(evidence: Evidence) -> Finding | None:
+    """A class with stages and a handle of its own, which never calls one of them."""
+    file = source_search.handler_file(evidence)
+    module = source_search.tree(evidence, file)
+    wanted = evidence.attempt.setup.handler.partition(":")[2] or "handle"
+    if not evidence.attempt.first or any(isinstance(node, Function) and node.name == wanted for node in module.body):
+        return None
+    used = _used(evidence)
+    if "MicroBatching" in used:
+        return None
+    for kind in module.body:
+        if not isinstance(kind, ast.ClassDef):
+            continue
+        methods = {node.name: node for node in kind.body if isinstance(node, Function)}
+        unused = [stage for stage in _STAGES if stage in methods and stage not in used]
+        if "handle" not in methods or not unused or _calls_base(methods.values()):
+            continue
+        names = " and ".join(unused)
+        message = f"{kind.name} has a handle of its own, which never calls {names}: TorchServe calls handle alone."
+        fix = f"Call it in handle: self.{unused[0]}(...); or leave handle out, and BaseHandler.handle calls all stages."
+        where = source_search.line(evidence, file, methods["handle"].lineno, "handle")
+        return Finding("unused_stage", message, where, NOTHING, fix, "warning")
+    return None
+
+
+def _used(evidence: Evidence) -> set[str]:
+    """The names, attributes and texts in the model's files."""
+    used: set[str] = set()
+    for file in evidence.source.files:
+        for node in ast.walk(source_search.tree(evidence, file)):
+            if isinstance(node, ast.Attribute):
+                used.add(node.attr)
+            elif isinstance(node, ast.Name):
+                used.add(node.id)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                used.add(node.value)
+    return used
+
+
+def _calls_base(methods: Iterable[Function]) -> bool:
+    """Whether a method calls another class's handle, which calls all stages."""
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "handle" for method in methods for node in ast.walk(method)
+    )
+
+
+def shared_in_self(evidence: Evidence) -> Finding | None:
+    """What the loop over the rows puts into self for each, and a later stage reads once for all."""
+    count = len(evidence.attempt.jobs)
+    if count < 2 or not evidence.attempt.first:
+        return None
+    file = source_search.handler_file(evidence)
+    for kind in source_search.tree(evidence, file).body:
+        if not isinstance(kind, ast.ClassDef):
+            continue
+        methods = {node.name: node for node in kind.body if isinstance(node, Function)}
+        for name, number, loop in _kept(methods):
+            if (reader := _reader(methods, name, loop)) is None:
+                continue
+            around, line = reader
+            message = (
+                f"self.{name} is set anew for each row of the batch, and {around} reads it when the last row has set "
+                f"it: all {count} answers get that row's."
+            )
+            where = source_search.line(evidence, file, number, _around(methods, number))
+            fix = f"Keep one for each row: self.{name} = [] before the loop, and append to it; line {line} reads it."
+            return Finding("shared_in_self", message, where, NOTHING, fix, "warning")
+    return None
+
+
+def _around(methods: dict[str, Function], number: int) -> str:
+    inside = (name for name, node in methods.items() if node.lineno <= number <= (node.end_lineno or node.lineno))
+    return next(inside, "<module>")
+
+
+class _Loop:
+    """A loop over the rows of a batch in a method.
+
+    Attributes:
+        names: the variables in it that depend on the row.
+        calls: the methods of the handler that it calls.
+    """
+
+    def __init__(self, method: Function, node: ast.For | ast.ListComp, names: set[str]) -> None:
+        self.method, self.node, self.names = method, node, names
+        self.calls: set[str] = set()
+
+    def holds(self, number: int) -> bool:
+        return self.node.lineno <= number <= (self.node.end_lineno or self.node.lineno)
+
+
+def _loops(method: Function) -> Iterator[_Loop]:
+    """The loops over an argument of the method."""
+    given = {argument.arg for argument in method.args.args[1:]}
+    for node in ast.walk(method):
+        if isinstance(node, ast.For) and _names(node.iter) & given:
+            yield _Loop(method, node, _names(node.target))
+        elif isinstance(node, ast.ListComp) and _names(node.generators[0].iter) & given:
+            yield _Loop(method, node, _names(node.generators[0].target))
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} - {
+        "self",
+        "enumerate",
+        "range",
+        "len",
+        "zip",
+    }
+
+
+def _kept(methods: dict[str, Function]) -> Iterator[tuple[str, int, _Loop]]:
+    """(attribute, line, loop) of self's attributes that a loop over the rows sets from the row."""
+    for method in methods.values():
+        if method.name in ("__init__", "initialize"):
+            continue
+        for loop in _loops(method):
+            yield from list(_set_in(loop.node, loop.names, methods, loop, 0))  # so that loop.calls is whole
+
+
+def _set_in(
+    body: ast.AST, names: set[str], methods: dict[str, Function], loop: _Loop, depth: int
+) -> Iterator[tuple[str, int, _Loop]]:
+    spared = {  # as a cache is filled: if self.size is None: self.size = ...
+        attribute
+        for node in ast.walk(body)
+        if isinstance(node, ast.If | ast.IfExp)
+        for attribute in _own_attributes(node.test)
+    }
+    for node in ast.walk(body):
+        if isinstance(node, ast.Assign) and _names(node.value) & names:
+            for target in node.targets:
+                for one in ast.walk(target):
+                    if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
+                        names.add(one.id)
+                    elif _is_own(one) and isinstance(one.ctx, ast.Store):  # type: ignore[attr-defined]
+                        attribute = one.attr  # type: ignore[attr-defined]
+                        if attribute not in _own_attributes(node.value) | spared:
+                            yield attribute, node.lineno, loop
+        elif isinstance(node, ast.Call) and _is_own(node.func):
+            called = methods.get(node.func.attr)  # type: ignore[attr-defined]
+            loop.calls.add(node.func.attr)  # type: ignore[attr-defined]
+            if called is not None and depth < 3:
+                taken = [argument.arg for argument in called.args.args[1:]]
+                given = {name for name, value in zip(taken, node.args, strict=False) if _names(value) & names}
+                given |= {word.arg for word in node.keywords if word.arg and _names(word.value) & names}
+                yield from _set_in(called, given, methods, loop, depth + 1)
+
+
+def _is_own(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def _own_attributes(node: ast.AST) -> set[str]:
+    return {one.attr for one in ast.walk(node) if _is_own(one)}  # type: ignore[attr-defined]
+
+
+def _reader(methods: dict[str, Function], name: str, loop: _Loop) -> tuple[str, int] | None:
+    """(method, line) of what reads the attribute outside of the loop, and does not set it itself."""
+    for method in methods.values():
+        if method.name in loop.calls or method.name in ("__init__", "initialize"):
+            continue
+        own = [one for one in ast.walk(method) if _is_own(one) and one.attr == name]  # type: ignore[attr-defined]
+        if method is not loop.method and any(isinstance(one.ctx, ast.Store) for one in own):  # type: ignore[attr-defined]
+            continue
+        for one in own:
+            number: int = one.lineno  # type: ignore[attr-defined]
+            if not isinstance(one.ctx, ast.Load) or loop.holds(number):  # type: ignore[attr-defined]
+                continue
+            if method is loop.method and number <= loop.node.lineno:
+                continue
+            return method.name, number
+    return None
+
+
+#: Asked after the first call since a load, and if the answer or what the handler did is unusual.
+WARNINGS: tuple[Rule, ...] = tuple(map(_once, (
+    content_type_of_row_0, untyped_json, labels_unused, written_in_model_dir, unused_stage, shared_in_self,
+)))  # fmt: skip
