@@ -38,7 +38,8 @@ class Lifecycle:
         self.paths: Mapping[str, str] = {}
         #: Findings about the files for the next Run, which empties the list.
         self.news: list[Finding] = []
-        #: What was told of the loaded handler, and with how many requests it was called: one, several.
+        #: What was told of the loaded handler, and whether it was called with one request (False), with several (True);
+        #: one counts from the beginning if it cannot show a fault of the code.
         self.told: frozenset[str] = frozenset()
         self.called_with: set[bool] = set()
         #: The warnings that comments in the model's code silence.
@@ -85,7 +86,9 @@ class Lifecycle:
     def _begin(self) -> None:
         """Nothing is told yet of the handler as it is now."""
         python = [entry.source for entry in self._model.entries() if entry.name.endswith(".py")]
-        self.told, self.called_with, self.silenced = frozenset(), set(), why.silenced(python)
+        self.told, self.silenced = frozenset(), why.silenced(python)
+        # one request shows a fault of the code only there: the worker need not be asked, which takes a millisecond
+        self.called_with = set() if why.may_skip_stages(python) else {False}
 
     def ready(self) -> WorkerProcess | InProcess:
         """The loaded handler, loaded again if the worker is gone. Raises LoadError."""

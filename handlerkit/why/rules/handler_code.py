@@ -25,17 +25,27 @@ _STAGES = ("preprocess", "inference", "postprocess")
 _NUMBERED = re.compile(rb'\{\s*"\d+":')
 
 
+def may_skip_stages(files: Iterable[Path]) -> bool:
+    """Whether these Python files define a handle and a stage, so that `unused_stage` may fit; not where both are."""
+    text = "".join(map(_text, files))
+    return "def handle(" in text and any(f"def {stage}(" in text for stage in _STAGES)
+
+
 def silenced(files: Iterable[Path]) -> frozenset[str]:
     """The names of the warnings that `# handlerkit: ignore=NAME` comments in these Python files silence."""
     names: set[str] = set()
     for file in files:
-        try:
-            text = file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
-        for listed in re.findall(r"#\s*handlerkit:\s*ignore\s*=\s*([\w, ]+)", text):
+        for listed in re.findall(r"#\s*handlerkit:\s*ignore\s*=\s*([\w, ]+)", _text(file)):
             names |= {name.strip() for name in listed.split(",")}
     return frozenset(names - {""})
+
+
+def _text(file: Path) -> str:
+    """Empty if it cannot be read."""
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def may_warn(attempt: Attempt) -> bool:
