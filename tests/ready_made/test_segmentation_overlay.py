@@ -55,7 +55,7 @@ def test_json_holds_each_class_with_its_pixels_and_mask(discs: Any) -> None:
 
 @everywhere
 def test_kit_reads_the_answer_as_a_class_map(discs: Any) -> None:
-    found = SegmentationMap.read(discs.json(PNG), {"2": "disc"})
+    found = SegmentationMap.read(discs.json(PNG))
     assert found is not None
     assert (found.classes == np.where(DISCS > 128, 2, 0)).all()
     assert found.name(2) == "2"  # what the answer says

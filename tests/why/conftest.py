@@ -20,6 +20,12 @@ def fired(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
+def command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's, though the cases' handlers run in this process."""
+    monkeypatch.setattr(sys, "argv", ["model_service_worker.py", "--sock-type", "unix", "--sock-name", "s"])
+
+
+@pytest.fixture(autouse=True)
 def notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the notebook has and the archive does not."""
     module = types.ModuleType("only_the_notebook")
