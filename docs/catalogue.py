@@ -6,12 +6,15 @@ said of it, so the page cannot say what the code does not.
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from handlerkit.errors import LoadError
 from handlerkit.messages import Finding
@@ -68,8 +71,9 @@ def found_in(case: Any) -> tuple[Finding, ...]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         torch.save({"w": torch.ones(1)}, folder / "state.pt")
+        command = ["model_service_worker.py", "--sock-type", "unix"]  # a worker's, which one of the handlers reads
         try:
-            with start(case, folder) as worker:
+            with patch.object(sys, "argv", command), redirect_stderr(io.StringIO()), start(case, folder) as worker:
                 requests = case.request if isinstance(case.request, tuple) else (case.request,)
                 return (*worker.load_findings, *worker.predict(*requests).findings)
         except LoadError as problem:
