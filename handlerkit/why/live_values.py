@@ -17,6 +17,7 @@ from handlerkit.why.evidence import Evidence
 
 #: How deep, and at how many values, the JSON of a batch is looked at.
 _DEEP, _MOST = 5, 5000
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp)
 _UNKNOWN = object()
 #: A lookup's key or index.
 Path = tuple[str | int, ...]
@@ -99,7 +100,20 @@ def _failing(evidence: Evidence) -> tuple[dict[str, Any], list[ast.expr]] | None
     start, end = _position(trace)
     nodes = list(ast.walk(source_search.tree(evidence, frame.file)))
     inside = [node for node in nodes if isinstance(node, ast.expr) and start <= _start(node) and _end(node) <= end]
-    return trace.tb_frame.f_locals, inside
+    around = [
+        node for node in nodes if isinstance(node, _COMPREHENSIONS) and _start(node) <= start and end <= _end(node)
+    ]
+    return _with_loop_variables(dict(trace.tb_frame.f_locals), around), inside
+
+
+def _with_loop_variables(variables: dict[str, Any], around: list[Any]) -> dict[str, Any]:
+    """From Python 3.12 on, a comprehension's variable is gone once it raised (PEP 709); that of one row is known."""
+    for loop in (loop for comprehension in around for loop in comprehension.generators):
+        if isinstance(loop.target, ast.Name) and loop.target.id not in variables:
+            rows, _ = _evaluate(loop.iter, variables, {})
+            if type(rows) is list and len(rows) == 1:
+                variables[loop.target.id] = rows[0]
+    return variables
 
 
 def _position(trace: TracebackType) -> tuple[tuple[int, int], tuple[int, int]]:
