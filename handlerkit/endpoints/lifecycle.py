@@ -85,7 +85,7 @@ class Lifecycle:
 
     def _begin(self) -> None:
         """Nothing is told yet of the handler as it is now."""
-        python = [entry.source for entry in self._model.entries() if entry.name.endswith(".py")]
+        python = why.code_of([entry.source for entry in self._model.entries() if entry.name.endswith(".py")])
         self.told, self.silenced = frozenset(), why.silenced(python)
         # one request shows a fault of the code only there: the worker need not be asked, which takes a millisecond
         self.called_with = set() if why.may_skip_stages(python) else {False}

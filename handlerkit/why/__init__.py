@@ -16,7 +16,7 @@ from handlerkit.why.evidence import Attempt, Evidence, Notebook, RecordedCall, R
 from handlerkit.why.rules import answers, loading, raised, return_value
 from handlerkit.why.rules.changed_files import file_gone, files_changed, files_gone, files_unfinished
 from handlerkit.why.rules.frontend import client_timeout, error_body, no_worker, queue_full, rejected, staged_again
-from handlerkit.why.rules.handler_code import may_skip_stages, silenced
+from handlerkit.why.rules.handler_code import code_of, may_skip_stages, silenced
 from handlerkit.why.rules.request import kind_of_body
 from handlerkit.why.rules.settings import declares_metrics, ignored_settings, unusable_config
 from handlerkit.why.rules.timing import without_batch_waits
@@ -30,6 +30,7 @@ __all__ = [
     "Setup",
     "Source",
     "client_timeout",
+    "code_of",
     "declares_metrics",
     "error_body",
     "explain",

@@ -11,6 +11,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from handlerkit.messages import Finding, Headers
@@ -25,27 +26,26 @@ _STAGES = ("preprocess", "inference", "postprocess")
 _NUMBERED = re.compile(rb'\{\s*"\d+":')
 
 
-def may_skip_stages(files: Iterable[Path]) -> bool:
-    """Whether these Python files define a handle and a stage, so that `unused_stage` may fit; not where both are."""
-    text = "".join(map(_text, files))
-    return "def handle(" in text and any(f"def {stage}(" in text for stage in _STAGES)
+def may_skip_stages(code: str) -> bool:
+    """Whether the code defines a handle and a stage, so that `unused_stage` may fit; not where both are."""
+    return "def handle(" in code and any(f"def {stage}(" in code for stage in _STAGES)
 
 
-def silenced(files: Iterable[Path]) -> frozenset[str]:
-    """The names of the warnings that `# handlerkit: ignore=NAME` comments in these Python files silence."""
+def silenced(code: str) -> frozenset[str]:
+    """The names of the warnings that `# handlerkit: ignore=NAME` comments in the code silence."""
     names: set[str] = set()
-    for file in files:
-        for listed in re.findall(r"#\s*handlerkit:\s*ignore\s*=\s*([\w, ]+)", _text(file)):
-            names |= {name.strip() for name in listed.split(",")}
+    for listed in re.findall(r"#\s*handlerkit:\s*ignore\s*=\s*([\w, ]+)", code):
+        names |= {name.strip() for name in listed.split(",")}
     return frozenset(names - {""})
 
 
-def _text(file: Path) -> str:
-    """Empty if it cannot be read."""
-    try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
+def code_of(files: Iterable[Path]) -> str:
+    """All that is in these Python files; one that cannot be read is left out."""
+    texts = []
+    for file in files:
+        with suppress(OSError, UnicodeDecodeError):
+            texts.append(file.read_text("utf-8"))
+    return "\n".join(texts)
 
 
 def may_warn(attempt: Attempt) -> bool:
