@@ -21,7 +21,7 @@ import tempfile
 
 from table import Row, render
 
-EXTENSION_LIMIT, HANDLER_LIMIT = 0.1, 1.25
+EXTENSION_LIMIT, HANDLER_LIMIT = 0.1, 1.1
 SHELL = """
 import json, os, sys, time
 import psutil
