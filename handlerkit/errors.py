@@ -16,7 +16,7 @@ What a client of TorchServe would see as an error is never raised: it is a Respo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handlerkit.formatting import visible
 
@@ -27,9 +27,17 @@ if TYPE_CHECKING:
 class HandlerkitError(Exception):
     """Base of every error the kit raises; its text says what was wrong and what to do."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied whole, also where a subclass is made with keyword arguments."""
+        return _made, (type(self), self.args), vars(self)
+
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback through the kit's own code."""
         return [visible(f"{type(self).__name__}: {self}")]
+
+
+def _made(kind: type[HandlerkitError], args: tuple[Any, ...]) -> HandlerkitError:
+    return kind.__new__(kind, *args)
 
 
 class ModelError(HandlerkitError, ValueError):

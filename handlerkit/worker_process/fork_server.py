@@ -82,6 +82,8 @@ def receive(owner: socket.socket) -> Request | None:
         return None
     if not text or len(files) != 5:
         return None
+    for file in files:  # the system hands them over for children, too
+        os.set_inheritable(file, False)
     kind, _, folder = text.decode("utf-8", "surrogateescape").partition(" ")
     return Request(kind == "fresh", folder, (files[0], files[1], files[2], files[3], files[4]))
 

@@ -1,9 +1,9 @@
 """The connection between a Worker and its process: frames of one kind and some bytes, both ways.
 
 From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a why.Attempt), FORGET, SWAP (a batch size). From the process:
-HELLO, PIECE (the seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN (read the
-streams now), ANSWER (what came of a call, and the worker's own answer if there is one), DONE (what came of anything
-else). What the process says is read by `read_plain`, which makes plain data of the kit alone.
+HELLO (its id), PIECE (the seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN
+(read the streams now), ANSWER (what came of a call, and the worker's own answer if there is one), DONE (what came of
+anything else). What the process says is read by `read_plain`, which makes plain data of the kit alone.
 
 The message of a CALL and the answer of an ANSWER stand in SharedMemory if they are large: on a socket, the system
 would allocate and clear memory for each.
@@ -25,6 +25,7 @@ from handlerkit.serving.wire import Buffers
 from handlerkit.serving.worker_death import WorkerDied, exited
 
 _HEADER = struct.Struct("!cQ")
+_PID = struct.Struct("!i")
 #: What stands before the answer in a PIECE.
 SECONDS = struct.Struct("!d")
 #: What stands before the answer in an ANSWER: how many bytes of plain data follow, and whether the answer is in the
@@ -87,6 +88,18 @@ def read_plain(data: bytes | memoryview) -> Any:
         raise
     except Exception as problem:
         raise BadFrameError(f"data that cannot be read ({type(problem).__name__})") from None
+
+
+def hello(pid: int) -> Buffers:
+    """The payload of a HELLO: the id of the process."""
+    return (_PID.pack(pid),)
+
+
+def read_hello(payload: memoryview) -> int:
+    """The id of the process that said HELLO. Raises BadFrameError."""
+    if len(payload) != _PID.size:
+        raise BadFrameError("a first frame that cannot be read")
+    return int(_PID.unpack(payload)[0])
 
 
 def pack(value: object) -> bytes:

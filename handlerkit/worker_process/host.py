@@ -39,7 +39,7 @@ class Host:
         signal.signal(signal.SIGINT, self._interrupt)
         streams.install(self._turns)
         hide_kit()
-        self._connection.send((frames.HELLO, ()))
+        self._connection.send((frames.HELLO, frames.hello(os.getpid())))
         while (frame := self._connection.receive()) is not None:
             self._serve(frame)
             del frame

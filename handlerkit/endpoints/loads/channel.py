@@ -54,6 +54,8 @@ class Channel:
         self.status: int | None = None
         self._told = bytearray()
         self._hung_up = self._given_up = False
+        #: The fork server is gone, and tells no status.
+        self._untold = False
         self._heard_slowly = False
         held: list[socket.socket | io.FileIO] = []
         try:
@@ -171,6 +173,11 @@ class Channel:
         """The process's id, once it is known."""
         return self._process.pid
 
+    def greet(self, until: float, late: WorkerDeath) -> None:
+        """Wait for the process's first frame. It has the process's id, as the fork server may die before it tells."""
+        pid = frames.read_hello(self.receive(until, late).payload)
+        self._process.pid = self._process.pid or pid
+
     def end(self) -> None:
         """End the process and the connection, and leave the folder."""
         self._hung_up = True
@@ -246,6 +253,9 @@ class Channel:
         self._process.hear(self._told)
         if not piece or len(self._told) == 2 * NUMBER.size:
             self.status = self._process.status
+            self._untold = not piece
+            for poll in (self._quick, self._slow):
+                poll.unregister(self._status_pipe)
             while self._receive():
                 pass
             self._hang_up()
@@ -259,8 +269,8 @@ class Channel:
     def _gone(self) -> WorkerDied:
         self._hang_up()
         until = time.monotonic() + _LAST_WORDS
-        while not self._process.has_ended and not self._given_up and (left := until - time.monotonic()) > 0:
-            if not self._close.alive:
+        while self._close.alive and not (self._process.has_ended or self._untold or self._given_up):
+            if (left := until - time.monotonic()) <= 0:
                 break
             self._heard_slowly = True
             self._wait(left)

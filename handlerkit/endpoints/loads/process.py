@@ -175,7 +175,7 @@ class WorkerProcess:
     def _load(self, seconds: int) -> Loaded | Failed | None:
         """What came of it; None if a new process is needed."""
         slow = timed_out(f"The worker process did not start within {_START} s.")
-        self._channel.receive(time.monotonic() + _START, slow)
+        self._channel.greet(time.monotonic() + _START, slow)
         self._channel.send(frames.LOAD, (frames.pack(self._staged.given),))
         slow = timed_out(f"The handler did not load within the startup timeout of {seconds} s.")
         told = self._done(seconds, slow)
