@@ -1,6 +1,6 @@
 """Serve models from the command line, or from a script of one line.
 
-    python -m handlerkit.serving.serve models.json [--host HOST] [--port PORT]
+    python -m serving.serve models.json [--host HOST] [--port PORT]
 
 models.json: {"models": [{"name": ..., "version": ..., "model_dir": ..., "handler": ..., ...}],
 "config_properties": {...}}, with the arguments of ServedModel; a relative model_dir is one beside the file.
@@ -20,11 +20,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from handlerkit.serving.application import GRACE, Application
-from handlerkit.serving.config import PropertyError
-from handlerkit.serving.listener import Limits, Listener
-from handlerkit.serving.served_model import ServedModel
-from handlerkit.serving.worker import LoadFailed
+from .application import GRACE, Application
+from .config import PropertyError
+from .listener import Limits, Listener
+from .served_model import ServedModel
+from .worker import LoadFailed
 
 TOKEN = "SERVING_TOKEN"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
