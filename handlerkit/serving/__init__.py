@@ -11,7 +11,7 @@ The frontend of one model, without input and output of its own:
 
 The application, on asyncio:
 
-- serve: the command, and a function for scripts.
+- serve: the command, and a function for scripts. command: an app's own command line. models_file: what is served.
 - listener: HTTP/1.1 for clients. asgi: the same for ASGI servers, with any_casing for their workers.
 - application: routes to models, health and metrics. metrics: what is counted, as Prometheus reads it.
 - served_model: a model's requests on their way to workers and back. live_queue: job_queue on an event loop.
