@@ -13,6 +13,7 @@ import handlerkit.shell as _shell  # noqa: F401  # it notes the umask, before a 
 
 if _typing.TYPE_CHECKING:
     from handlerkit import envelope, errors, view
+    from handlerkit.app import App
     from handlerkit.archive import Archive
     from handlerkit.bench.results import Bench
     from handlerkit.check import Check, check
@@ -31,6 +32,7 @@ if _typing.TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "App",
     "Archive",
     "Bench",
     "Call",
@@ -65,6 +67,7 @@ __all__ = [
 
 #: Where each public name stands. `envelope`, `errors` and `view` are missing: they are modules of their own.
 _HOMES = {
+    "App": "app",
     "Archive": "archive",
     "Bench": "bench.results",
     "Call": "messages",

@@ -11,7 +11,7 @@ The frontend of one model, without input and output of its own:
 
 The application, on asyncio:
 
-- serve: the command, and a function for scripts.
+- serve: the command, and a function for scripts. command: an app's own command line. models_file: what is served.
 - listener: HTTP/1.1 for clients. asgi: the same for ASGI servers, with any_casing for their workers.
 - application: routes to models, health and metrics. metrics: what is counted, as Prometheus reads it.
 - served_model: a model's requests on their way to workers and back. live_queue: job_queue on an event loop.
@@ -19,10 +19,9 @@ The application, on asyncio:
 
 For both:
 
-- torchserve_facts: limits, defaults, statuses and names of TorchServe that two modules need; the whole kit imports them
-  from here.
+- torchserve_facts: limits, defaults, statuses and names of TorchServe that two modules need.
 
-The folder is copied into every exported app, so it imports the standard library, httptools and itself alone
-(import-linter), and runs on Python 3.9. What the frontend does to a request or an answer goes here; what the worker
+The folder is a package of its own wherever it is copied to: it imports the standard library, httptools and, relatively,
+itself alone, and runs on Python 3.9. What the frontend does to a request or an answer goes here; what the worker
 does is TorchServe's own code, which is called.
 """

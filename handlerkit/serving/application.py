@@ -16,15 +16,15 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
-from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.config import Config, property_text
-from handlerkit.serving.frontend import Frontend
-from handlerkit.serving.headers import as_sent, content_type_of, first_value
-from handlerkit.serving.http import HttpRequest, Response
-from handlerkit.serving.metrics import CONTENT_TYPE, OF_HANDLERS, Declared, Metrics
-from handlerkit.serving.parameters import FormError, from_body, from_query
-from handlerkit.serving.processes import Supervisor
-from handlerkit.serving.served_model import Client, RunningModel, ServedModel
+from . import torchserve_facts as facts
+from .config import Config, property_text
+from .frontend import Frontend
+from .headers import as_sent, content_type_of, first_value
+from .http import HttpRequest, Response
+from .metrics import CONTENT_TYPE, OF_HANDLERS, Declared, Metrics
+from .parameters import FormError, from_body, from_query
+from .processes import Supervisor
+from .served_model import Client, RunningModel, ServedModel
 
 #: Seconds that what runs may take to end, when the application stops.
 GRACE = 30.0

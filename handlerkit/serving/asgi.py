@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
-from handlerkit.serving.application import GRACE, Application
-from handlerkit.serving.frontend import TOO_LARGE
-from handlerkit.serving.http import HttpRequest, Response
+from .application import GRACE, Application
+from .frontend import TOO_LARGE
+from .http import HttpRequest, Response
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

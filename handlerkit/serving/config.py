@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from handlerkit.serving import torchserve_facts as facts
+from . import torchserve_facts as facts
 
 
 class PropertyError(ValueError):

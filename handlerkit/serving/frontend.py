@@ -14,10 +14,10 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
 
-from handlerkit.serving import openapi, parameters, routes
-from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.config import Config
-from handlerkit.serving.headers import (
+from . import openapi, parameters, routes
+from . import torchserve_facts as facts
+from .config import Config
+from .headers import (
     NO_CACHE,
     TOKEN,
     as_latin_1,
@@ -29,10 +29,10 @@ from handlerkit.serving.headers import (
     merge,
     reason_of,
 )
-from handlerkit.serving.http import Headers, HttpRequest, Response
-from handlerkit.serving.routes import Route, RouteError
-from handlerkit.serving.wire import Job, Parameter, Prediction, WorkerResponse
-from handlerkit.serving.worker_death import WorkerDied, too_long, unsendable_header, unsendable_reason
+from .http import Headers, HttpRequest, Response
+from .routes import Route, RouteError
+from .wire import Job, Parameter, Prediction, WorkerResponse
+from .worker_death import WorkerDied, too_long, unsendable_header, unsendable_reason
 
 #: The Host header of a request that has none, on every endpoint, so that handlers see the same one.
 HOST = "127.0.0.1:8080"

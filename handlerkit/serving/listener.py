@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 import httptools
 
-from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.application import GRACE, Application
-from handlerkit.serving.frontend import TOO_LARGE
-from handlerkit.serving.http import HttpRequest, Response
+from . import torchserve_facts as facts
+from .application import GRACE, Application
+from .frontend import TOO_LARGE
+from .http import HttpRequest, Response
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _READ = 1 << 18

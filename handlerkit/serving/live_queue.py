@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
-from handlerkit.serving.job_queue import Limits
+from .job_queue import Limits
 
 
 class _Job(Protocol):

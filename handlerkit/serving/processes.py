@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from handlerkit.serving import supervisor
+from . import supervisor
 
 #: Called with "stdout" or "stderr" and a line, without its end.
 Hear = Callable[[str, str], object]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.http import Headers
-from handlerkit.serving.parameters import asks_to_describe
+from . import torchserve_facts as facts
+from .http import Headers
+from .parameters import asks_to_describe
 
 
 class Route(NamedTuple):

@@ -1,18 +1,14 @@
 """Serve models from the command line, or from a script of one line.
 
-    python -m handlerkit.serving.serve models.json [--host HOST] [--port PORT]
+    python -m serving.serve models.json [--host HOST] [--port PORT]
 
-models.json: {"models": [{"name": ..., "version": ..., "model_dir": ..., "handler": ..., ...}],
-"config_properties": {...}}, with the arguments of ServedModel; a relative model_dir is one beside the file.
-The variable SERVING_TOKEN has the token.
+models_file.py says what models.json holds. The variable SERVING_TOKEN has the token.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
-import json
 import logging
 import os
 import signal
@@ -20,11 +16,12 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from handlerkit.serving.application import GRACE, Application
-from handlerkit.serving.config import PropertyError
-from handlerkit.serving.listener import Limits, Listener
-from handlerkit.serving.served_model import ServedModel
-from handlerkit.serving.worker import LoadFailed
+from .application import GRACE, Application
+from .config import PropertyError
+from .listener import Limits, Listener
+from .models_file import read
+from .served_model import ServedModel
+from .worker import LoadFailed
 
 TOKEN = "SERVING_TOKEN"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -90,40 +87,36 @@ async def _serve(
         await application.stop(0)
 
 
-def read(file: str) -> tuple[list[ServedModel], dict[str, Any]]:
-    """The models and config.properties that a file names. Raises OSError, ValueError, and KeyError for what lacks."""
-    with open(file, encoding="utf-8") as opened:
-        told = json.load(opened)
-    folder = os.path.dirname(os.path.abspath(file))
-    known = {field.name for field in dataclasses.fields(ServedModel)}
-    models = []
-    for model in told["models"]:
-        if unknown := model.keys() - known:
-            raise ValueError(f"{file}: a model has no {', '.join(sorted(unknown))}")
-        models.append(ServedModel(**{**model, "model_dir": os.path.join(folder, model["model_dir"])}))
-    return models, told.get("config_properties") or {}
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `run` takes."""
+    parser.add_argument("--host", default="127.0.0.1", help="another one than loopback needs a token")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+    parser.add_argument("--grace", type=float, default=GRACE, help="seconds that requests may take after Ctrl-C")
+
+
+def run(models: str, parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int:
+    """Serve what a models.json says, with these options. Returns the exit status."""
+    token = os.environ.get(TOKEN) or None
+    if token is None and asked.host not in _LOOPBACK:
+        parser.error(f"--host {asked.host} lets others in: set a token in the variable {TOKEN}")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        application = read(models).application(token=token)
+        return asyncio.run(_serve(application, asked.host, asked.port, None, asked.grace, _say))
+    except LoadFailed as failed:
+        print(failed, file=sys.stderr)  # what the worker wrote is in the log above
+    except (OSError, ValueError, KeyError, TypeError, PropertyError) as problem:
+        print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
+    return 1
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description="Serve models as TorchServe does, without Java.")
     parser.add_argument("models", metavar="models.json", help="what is served")
-    parser.add_argument("--host", default="127.0.0.1", help="another one than loopback needs a token")
-    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
-    parser.add_argument("--grace", type=float, default=GRACE, help="seconds that requests may take after Ctrl-C")
+    add_options(parser)
     asked = parser.parse_args(arguments)
-    token = os.environ.get(TOKEN) or None
-    if token is None and asked.host not in _LOOPBACK:
-        parser.error(f"--host {asked.host} lets others in: set a token in the variable {TOKEN}")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    try:
-        models, properties = read(asked.models)
-        return serve(models, properties, host=asked.host, port=asked.port, token=token, grace=asked.grace, say=_say)
-    except LoadFailed as failed:
-        print(failed, file=sys.stderr)  # what the worker wrote is in the log above
-    except (OSError, ValueError, KeyError, TypeError, PropertyError) as problem:
-        print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
-    return 1
+    return run(asked.models, parser, asked)
 
 
 def _say(line: str) -> None:

@@ -13,19 +13,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving import wire
-from handlerkit.serving.config import Config, whole_number
-from handlerkit.serving.describe_model import Registered, WorkerState
-from handlerkit.serving.frontend import Frontend, QueuedRequest
-from handlerkit.serving.http import HttpRequest, Response
-from handlerkit.serving.job_queue import Limits
-from handlerkit.serving.live_queue import LiveQueue
-from handlerkit.serving.metrics import Metrics
-from handlerkit.serving.processes import Supervisor
-from handlerkit.serving.wire import WorkerResponse
-from handlerkit.serving.worker import Assignment, LoadFailed, Worker
-from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale
+from . import torchserve_facts as facts
+from . import wire
+from .config import Config, whole_number
+from .describe_model import Registered, WorkerState
+from .frontend import Frontend, QueuedRequest
+from .http import HttpRequest, Response
+from .job_queue import Limits
+from .live_queue import LiveQueue
+from .metrics import Metrics
+from .processes import Supervisor
+from .wire import WorkerResponse
+from .worker import Assignment, LoadFailed, Worker
+from .worker_death import WorkerDeath, WorkerDied, stale
 
 #: Requests that a worker gets before it can begin them, so that it need not wait for the next one while this process
 #: waits for a processor: only where that changes nothing else, with one worker and batches of one.

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import NamedTuple, Union
 
-from handlerkit.serving.torchserve_facts import STREAM_NEXT
+from .torchserve_facts import STREAM_NEXT
 
 #: A message as the buffers that make it up: the body of a request is one of them, so that it is not copied.
 Buffers = tuple[Union[bytes, memoryview], ...]

@@ -18,12 +18,12 @@ from datetime import datetime, timezone
 from importlib import util
 from typing import Any, Protocol
 
-from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving import wire
-from handlerkit.serving.config import Config
-from handlerkit.serving.processes import Process, Supervisor
-from handlerkit.serving.wire import Buffers, ProtocolError, TooLongError, WorkerResponse
-from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, exited, too_long, too_slow, unreadable
+from . import torchserve_facts as facts
+from . import wire
+from .config import Config
+from .processes import Process, Supervisor
+from .wire import Buffers, ProtocolError, TooLongError, WorkerResponse
+from .worker_death import WorkerDeath, WorkerDied, exited, too_long, too_slow, unreadable
 
 #: Seconds a worker may take until it listens.
 _START = 120

@@ -17,7 +17,8 @@ import psutil
 import pytest
 from apps import ECHO, Answer, Connection, request, written
 
-from handlerkit.serving.serve import main, read
+from handlerkit.serving.models_file import read
+from handlerkit.serving.serve import main
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -141,7 +142,7 @@ def test_another_host_needs_a_token(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_what_the_file_says(tmp_path: Path) -> None:
-    (model,), properties = read(str(models_json(tmp_path)))
+    (model,), properties, _ = read(str(models_json(tmp_path)))
     assert (model.name, model.model_dir, properties) == ("m", str(tmp_path / "model"), {})
 
 

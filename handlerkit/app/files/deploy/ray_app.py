@@ -1,0 +1,39 @@
+"""The models of this app as a Ray Serve application, `deployment`: see serve.yaml beside this file.
+
+Each replica has its own workers, queue and batches, as one TorchServe has them.
+"""
+
+import os
+import sys
+
+from ray import serve
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+#: The app's folder: the one above deploy/, or this one where the files lie together.
+FOLDER = HERE if os.path.exists(os.path.join(HERE, "models.json")) else os.path.dirname(HERE)
+
+
+def build():
+    """The ASGI application, made in the replica. A plain function, which Ray takes for ASGI 3."""
+    if FOLDER not in sys.path:
+        sys.path.insert(0, FOLDER)
+    from app import app
+
+    return app
+
+
+# The queue is the app's own, as TorchServe has it: with Ray's default of 5 at a time, batches would stay small.
+@serve.deployment(
+    name="Models",
+    max_ongoing_requests=1000,
+    graceful_shutdown_wait_loop_s=1,
+    graceful_shutdown_timeout_s=60,
+    health_check_period_s=5,
+    health_check_timeout_s=30,
+)
+@serve.ingress(build)
+class Models:
+    """One replica."""
+
+
+deployment = Models.bind()
