@@ -50,7 +50,7 @@ def test_packet_in_pieces_is_whole_when_the_last_one_came(ends: tuple[socket.soc
             assert bytes(packet.payload) == bytes(range(20))
 
 
-def test_small_frames_use_their_memory_again(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_small_packets_use_their_memory_again(ends: tuple[socket.socket, socket.socket]) -> None:
     sender, receiver = Connection(ends[0]), Connection(ends[1])
     owners = []
     for size in (10, 5_000_000, 200_000):
@@ -72,7 +72,7 @@ def memories() -> tuple[SharedMemory, SharedMemory]:
 
 
 @pytest.mark.parametrize("told", [b"", b"\0\0\0\xff\0", b"\0\0\0\0\1", b"\0\0\0\0\1\0\0"])
-def test_answer_that_tells_more_than_it_holds_is_a_bad_frame(
+def test_answer_that_tells_more_than_it_holds_is_a_bad_packet(
     memories: tuple[SharedMemory, SharedMemory], told: bytes
 ) -> None:
     with pytest.raises(BadPacketError):

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handlerkit import why
+from handlerkit import shell, why
 from handlerkit.endpoints.logs.logged_error import exception_from_log, parse_failure
 from handlerkit.endpoints.logs.torchserve_log import calls
-from handlerkit.endpoints.supervision.supervised_process import set_here
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import ErrorInfo, Finding, LogLine, Request, Response
 from handlerkit.messages.rows import decode_predict
@@ -80,7 +79,7 @@ def load_findings(
         if isinstance(raised, AttributeError) and (own := classes.get(type(raised.obj).__name__)) is not None:
             raised.obj = own()
     setup = why.Setup(model.name, model.version, model.handler)
-    notebook = why.Notebook(undeclared=undeclared, environment=set_here())
+    notebook = why.Notebook(undeclared=undeclared, environment=shell.set_here())
     logs = [LogLine("WARN", line.partition(" - ")[2]) for line in log.splitlines() if "error: " in line]
     attempt = why.Attempt(setup, loading=True, death=death, notebook=notebook, logs=logs)
     files = tuple(entry.name for entry in model.entries() if entry.name.endswith(".py"))
@@ -172,7 +171,7 @@ def _of_a_call(
     cause = parse_failure(answer, logs)
     death = _death(log, model.setup) if answer is None and cause.death is None else cause.death
     attempt = why.Attempt(
-        model.setup, death=death, notebook=why.Notebook(undeclared=model.undeclared(), environment=set_here()),
+        model.setup, death=death, notebook=why.Notebook(undeclared=model.undeclared(), environment=shell.set_here()),
         envelope=config.service_envelope, requests=[one.request for one in received], jobs=jobs,
         describe=any(one.describe for one in received), answer=answer, responses=responses, logs=logs,
         raised=cause.error is not None, bodies=tuple(map(why.kind_of_body, rows)),
