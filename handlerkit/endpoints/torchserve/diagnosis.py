@@ -23,6 +23,7 @@ from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.wire import Prediction, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDeath, exited, timed_out, too_long, too_slow
 from handlerkit.unpack import read_manifest
+from handlerkit.why.findings import frontend, registration
 
 #: What TorchServe logs of a worker that took too long, and of one whose answer is too long.
 _LATE, _TOO_LONG = "Backend worker did not respond in given time", r"Message size exceed limit: (\d+)"
@@ -64,7 +65,7 @@ def load_findings(
 ) -> tuple[Finding, ...]:
     """Why a model whose files are in `folder` does not load: the exception, or what the log tells of the worker.
     `response`: of the management API."""
-    if (wrong := why.unusable_config(model)) is not None:
+    if (wrong := registration.unusable_config(model)) is not None:
         return (wrong.finding,)
     if error is None and facts.NOT_STARTED not in response.text:
         return ()  # it was no worker's doing
@@ -115,9 +116,9 @@ def findings(
     for request, response in exchanges:
         if response.ok or response.status is None:
             continue
-        kind, message = why.error_body(response)
+        kind, message = frontend.error_body(response)
         if response.header(facts.REQUEST_ID) is None or kind not in ("", facts.INTERNAL):
-            found += why.rejected(request, response, model.setup, config.max_request_size)
+            found += frontend.rejected(request, response, model.setup, config.max_request_size)
         else:
             alike.setdefault((kind, message), []).append((request, response))
     for (kind, message), failed in alike.items():
