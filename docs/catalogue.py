@@ -39,15 +39,15 @@ SECTIONS = {
 
 def write(page: Path) -> None:
     """Run every case and write the page."""
-    sys.path[:0] = str(CASES), str(CASES / "rules")
+    sys.path[:0] = str(CASES), str(CASES / "rules"), str(CASES / "findings")
     import test_why_loading
     import test_why_raised
-    import test_why_settings
+    import test_why_registration
     import test_why_warnings
 
     cases = {
         "LOADING": test_why_loading.LOADING,
-        "SET_ASIDE": test_why_settings.SET_ASIDE,
+        "SET_ASIDE": test_why_registration.SET_ASIDE,
         "RAISED": test_why_raised.RAISED,
         "WARNINGS": test_why_warnings.WARNINGS,
     }

@@ -135,7 +135,11 @@ def link() -> tarfile.TarInfo:
         (tarred(tarfile.TarInfo("m/other.txt")), "holds no MAR-INF"),
         (tarred(tarfile.TarInfo("m/" + MANIFEST))[:-20], ""),
     ],
-)
+    ids=(
+        "empty", "text", "cut-zip", "zip-without-manifest", "cut-json", "list", "no-utf-8", "deep-json", "long-json",
+        "tar-without-manifest", "cut-tar",
+    ),  # an archive's own bytes hold the time
+)  # fmt: skip
 def test_read_manifest_of_what_is_no_archive(tmp_path: Path, body: bytes, reason: str) -> None:
     path = tmp_path / "x.mar"
     path.write_bytes(body)

@@ -15,6 +15,7 @@ from handlerkit.messages import Finding
 from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
 from handlerkit.serving.torchserve_facts import BACK_OFF
+from handlerkit.why.findings import frontend
 from handlerkit.worker_process.hot_reload.reload import Reload
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 
@@ -85,17 +86,17 @@ class Lifecycle:
 
     def _begin(self) -> None:
         """Nothing is told yet of the handler as it is now."""
-        python = why.code_of([entry.source for entry in self._model.entries() if entry.name.endswith(".py")])
-        self.told, self.silenced = frozenset(), why.silenced(python)
+        code = why.read_code(entry.source for entry in self._model.entries() if entry.name.endswith(".py"))
+        self.told, self.silenced = frozenset(), code.silenced
         # one request shows a fault of the code only there: the worker need not be asked, which takes a millisecond
-        self.called_with = set() if why.may_skip_stages(python) else {False}
+        self.called_with = set() if code.may_skip_stages else {False}
 
     def ready(self) -> WorkerProcess | InProcess:
         """The loaded handler, loaded again if the worker is gone. Raises LoadError."""
         if self.loaded is not None and self.loaded.alive:
             if self.loaded.model_dir.is_dir():
                 return self.loaded
-            self.news.append(why.staged_again())
+            self.news.append(frontend.staged_again())
             return self.load()
         self.close()
         if self._pauses:

@@ -25,6 +25,7 @@ from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.job_queue import Limits, Queue, simulate_arrivals
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied
 from handlerkit.unpack import Unpacked
+from handlerkit.why.findings import changed_files, frontend, registration
 from handlerkit.worker_process.hot_reload.reload import NOTHING_CHANGED, Reload
 from handlerkit.worker_process.outcome import Outcome
 
@@ -140,10 +141,10 @@ class Worker:
         self._setup = why.Setup(
             registered.name, registered.version, model.handler, self.batch_size, self.max_batch_delay,
             self.response_timeout, response_timeout if model.config_file else None, self.config.max_response_size,
-            self.config.decode_input_request, why.declares_metrics(config_properties),
+            self.config.decode_input_request, registration.declares_metrics(config_properties),
         )  # fmt: skip
         #: Settings that the registration ignores silently.
-        self.load_findings = why.ignored_settings(model, config_properties, response_timeout=response_timeout)
+        self.load_findings = registration.ignored_settings(model, config_properties, response_timeout=response_timeout)
         ticket = bool(settings.get("useJobTicket"))
         self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
         self._queue = Queue(self.limits, self._serve, self._full)
@@ -212,14 +213,15 @@ class Worker:
                 lifecycle.forgive()
                 return None
             if change.gone or change.unfinished:
-                found = why.files_gone(change.gone) if change.gone else why.files_unfinished(change.changed)
+                gone, written = change.gone, change.changed
+                found = changed_files.gone(gone) if gone else changed_files.unfinished(written)
                 lifecycle.news.append(found)
                 return None
             if (broken := lifecycle.files.broken(change)) is not None:
                 raise self._unreadable(*broken)
             reloaded = self.reload()
             if reloaded.reason != NOTHING_CHANGED:
-                lifecycle.news.append(why.files_changed(change.changed, reloaded.kept, reloaded.reason))
+                lifecycle.news.append(changed_files.read_again(change.changed, reloaded.kept, reloaded.reason))
             return reloaded
 
     def with_envelope(self, name: str | None) -> Worker:
@@ -301,12 +303,12 @@ class Worker:
         )  # fmt: skip
         try:
             self._find_files()
-            if (wrong := why.unusable_config(self.model)) is not None:
+            if (wrong := registration.unusable_config(self.model)) is not None:
                 answer = self._frontend.error(500, wrong.type, wrong.message)
                 raise LoadError(f"{self.model.name} does not load", response=answer, findings=(wrong.finding,))
             return (InProcess if self.in_process else WorkerProcess)(spec)
         except ModelError as problem:
-            gone = why.file_gone(str(problem))
+            gone = changed_files.missing(str(problem))
             raise LoadError(
                 f"{self.model.name} does not load", response=self._refusal(500), findings=(gone,)
             ) from problem
@@ -323,11 +325,11 @@ class Worker:
 
     def _full(self, received: QueuedRequest) -> _Served:
         """The queue's refusal."""
-        return _Served(self._frontend.overloaded(received), None, (why.queue_full(self.limits.size),))
+        return _Served(self._frontend.overloaded(received), None, (frontend.queue_full(self.limits.size),))
 
     def _rejected(self, request: Request, response: Response) -> _Served:
         """The frontend's own answer."""
-        return _Served(response, None, why.rejected(request, response, self._setup, self.config.max_request_size))
+        return _Served(response, None, frontend.rejected(request, response, self._setup, self.config.max_request_size))
 
     def _run(self, requests: Sequence[Request], served: Sequence[_Served]) -> Run:
         calls: list[Call] = []
@@ -382,7 +384,7 @@ class Worker:
             self._lifecycle.died()
         elif 0 < self._client_timeout < called.timings.total:
             responses = [Response(None, complete=False) for _ in batch]
-            findings = (*findings, why.client_timeout(self._client_timeout))
+            findings = (*findings, frontend.client_timeout(self._client_timeout))
         return call, responses, findings
 
     def _explain(self, loaded: WorkerProcess | InProcess, attempt: why.Attempt) -> tuple[Finding, ...]:
@@ -401,7 +403,7 @@ class Worker:
         queue; one that dies of it does not, and the requests would wait forever."""
         if problem.reported:
             return [self._frontend.died(received) for received in batch], problem.findings
-        return [Response(None) for _ in batch], (why.no_worker(), *problem.findings)
+        return [Response(None) for _ in batch], (frontend.no_worker(), *problem.findings)
 
     def _respond(self, batch: list[QueuedRequest], outcome: Outcome) -> tuple[WorkerDeath | None, list[Response]]:
         """Why the worker is gone, None if it lives, and the answer to each request."""

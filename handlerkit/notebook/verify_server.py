@@ -70,10 +70,10 @@ class VerifyServer:
 
     def _kept(self, properties: Mapping[str, Any], environment: Mapping[str, str], target: Target) -> Server:
         """The one that is up, if it was started with the same; else a new one, not started yet."""
+        from handlerkit import shell
         from handlerkit.endpoints.server import Server
-        from handlerkit.endpoints.supervision.supervised_process import shell_environment
 
-        started_with = dict(properties), shell_environment() | dict(environment), target.key
+        started_with = dict(properties), shell.environment() | dict(environment), target.key
         if self._server is None or started_with != self._started_with or self._server.has_more_packages:
             self.stop()
             self._server = Server(

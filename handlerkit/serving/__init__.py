@@ -15,7 +15,8 @@ The application, on asyncio:
 - listener: HTTP/1.1 for clients. asgi: the same for ASGI servers, with any_casing for their workers.
 - application: routes to models, health and metrics. metrics: what is counted, as Prometheus reads it.
 - served_model: a model's requests on their way to workers and back. live_queue: job_queue on an event loop.
-- worker: one worker, from start to start. processes, supervisor: processes that end with the app.
+- worker: one worker, from start to start. worker_command: what it is started with, here and by endpoints.
+- processes, supervisor: processes that end with the app.
 
 For both:
 

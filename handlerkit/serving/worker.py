@@ -15,11 +15,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib import util
 from typing import Any, Protocol
 
 from . import torchserve_facts as facts
-from . import wire
+from . import wire, worker_command
 from .config import Config
 from .processes import Process, Supervisor
 from .wire import Buffers, ProtocolError, TooLongError, WorkerResponse
@@ -66,38 +65,14 @@ class Assignment:
 
     def command(self, socket_name: str) -> tuple[str, ...]:
         """The worker's command line."""
-        script = worker_script()
-        metrics = self.config.metrics_config or os.path.join(os.path.dirname(script), "configs", "metrics.yaml")
         # a host that writes all names of headers in lower case needs a worker that does not mind
         through = (os.path.join(os.path.dirname(__file__), "any_casing.py"),) if self.any_casing else ()
-        named = ("--sock-type", "unix", "--sock-name", socket_name, "--metrics-config", metrics)
-        return (self.python, *through, script, *named)
+        return (self.python, *through, *worker_command.command_line(socket_name, self.config))
 
     def environment(self, logs: str) -> dict[str, str]:
         """The worker's environment: this process's, and what TorchServe adds."""
-        outer = dict(os.environ if self.env is None else self.env)
-        file, colon, _ = self.handler.partition(":")
-        path = [os.path.dirname(file) or file] if colon else []
-        path += [outer["PYTHONPATH"]] if "PYTHONPATH" in outer else []
-        path += [os.path.realpath(self.model_dir)]
-        path += [os.path.dirname(os.path.abspath(self.model_dir))] if os.path.islink(self.model_dir) else []
-        return {
-            **outer,
-            facts.DECODE_INPUT: str(self.config.decode_input_request).lower(),
-            "TS_IPEX_ENABLE": "false",
-            "TS_IPEX_GPU_ENABLE": "false",
-            "LOG_LOCATION": logs,
-            "METRICS_LOCATION": logs,
-            "PYTHONPATH": os.pathsep.join([*path, ""]),
-        }
-
-
-def worker_script() -> str:
-    """TorchServe's worker script; ts itself need not be imported. Raises ModuleNotFoundError."""
-    spec = util.find_spec("ts")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("the workers need TorchServe's Python code: pip install torchserve==0.12.*")
-    return os.path.join(os.path.dirname(spec.origin), "model_service_worker.py")
+        outer = os.environ if self.env is None else self.env
+        return worker_command.environment(outer, self.handler, self.model_dir, self.config, logs)
 
 
 class Owner(Protocol):

@@ -2,7 +2,15 @@
 
 One catalogue. Each rule looks at the evidence of one load or one call while its objects are alive, not at a message,
 and gives a Finding or None. Of the rules for a failure the first that fits explains it; the warnings say, also of a
-success, what was lost or changed without an error. `rules` says how to add one.
+success, what was lost or changed without an error.
+
+- evidence: what a rule looks at. context_probe: the calls of its context that a handler makes.
+- rules: one file a subject; its `__init__` says how to add one. warnings: which of them may speak of a success.
+- findings: those that a caller asks for by name.
+- source_search, live_values: the lines and the values that a finding names. model_code: what a load reads once.
+- effects: what TorchServe does about each kind of failure.
+
+It may import envelope, model, messages and below.
 """
 
 from __future__ import annotations
@@ -12,45 +20,38 @@ from dataclasses import replace
 from handlerkit.messages import Finding
 from handlerkit.why import warnings
 from handlerkit.why.context_probe import record_calls, record_debug
-from handlerkit.why.evidence import Attempt, Evidence, Notebook, RecordedCall, Returned, Rule, Setup, Source, place
+from handlerkit.why.evidence import (
+    Attempt,
+    Evidence,
+    Notebook,
+    RecordedCall,
+    Returned,
+    Rule,
+    Setup,
+    Source,
+    kind_of_body,
+    place,
+)
+from handlerkit.why.model_code import ModelCode, read_code
 from handlerkit.why.rules import answers, loading, raised, return_value
-from handlerkit.why.rules.changed_files import file_gone, files_changed, files_gone, files_unfinished
-from handlerkit.why.rules.frontend import client_timeout, error_body, no_worker, queue_full, rejected, staged_again
-from handlerkit.why.rules.handler_code import code_of, may_skip_stages, silenced
-from handlerkit.why.rules.request import kind_of_body
-from handlerkit.why.rules.settings import declares_metrics, ignored_settings, unusable_config
 from handlerkit.why.rules.timing import without_batch_waits
 
 __all__ = [
     "Attempt",
     "Evidence",
+    "ModelCode",
     "Notebook",
     "RecordedCall",
     "Returned",
     "Setup",
     "Source",
-    "client_timeout",
-    "code_of",
-    "declares_metrics",
-    "error_body",
     "explain",
-    "file_gone",
-    "files_changed",
-    "files_gone",
-    "files_unfinished",
-    "ignored_settings",
     "kind_of_body",
     "may_explain",
-    "may_skip_stages",
-    "no_worker",
     "place",
-    "queue_full",
+    "read_code",
     "record_calls",
     "record_debug",
-    "rejected",
-    "silenced",
-    "staged_again",
-    "unusable_config",
     "without_batch_waits",
 ]
 

@@ -1,4 +1,4 @@
-"""What a rule looks at, and what TorchServe answers in each kind of failure."""
+"""What a rule looks at."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ from handlerkit.messages import ErrorInfo, Finding, Frame, HttpRequest, LogLine,
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Job, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDeath
-
-LOAD = f"Registering the model answers 500 '{facts.NOT_STARTED}'; only the server's log has the cause."
-FAILED = f"Every client of the batch gets 503 '{facts.FAILED}'; only the server's log has the exception."
-DIED = f"Every client of the batch gets 500 '{facts.DIED}', and the worker is started again."
-NOTHING = "Nothing is logged, and the client is not told."
-
+from handlerkit.why.effects import FAILED, LOAD
 
 _UNNAMED = ("builtins", "__main__")  # whose classes tracebacks name without the module
 #: Where the text of an exception goes on with the stack of its C++ code.
@@ -106,6 +101,17 @@ class Attempt(NamedTuple):
     def failed(self) -> bool:
         """Whether the call failed as a whole; one request may have an error status of its own though it did not."""
         return self.raised or self.death is not None or self.answer is None or self.answer.code != 200
+
+
+def kind_of_body(row: Any) -> str:
+    """What a row holds as "body": "" for a plain value, "empty", or "bytes" for one that was not decoded."""
+    value = row.get("body") if type(row) is dict else None
+    if type(value) is bytearray:
+        return "bytes" if value else "empty"
+    try:
+        return "" if value else "empty"
+    except Exception:  # the handler put something else there: an array is neither true nor false
+        return ""
 
 
 class Source(NamedTuple):

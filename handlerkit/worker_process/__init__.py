@@ -2,7 +2,7 @@
 
 - fork_server: the small process that has imported torch and ts, and forks a worker on request; a script of its own.
 - host: what a worker process does from its first line to its last: become a worker, load, answer, explain.
-- frames: how the two ends of a worker's connection talk; plain data alone comes back. assignment: what they say.
+- packets: how the two ends of a worker's connection talk; plain data alone comes back. assignment: what they say.
 - streams: the worker's stdout and stderr, in one order. log_capture: both, and the root logger, as log lines.
 - loaded_handler: the handler as TorchServe's own loader leaves it, and one call of it. outcome: what the call led to.
 - side_effects: what the handler does beyond its own files.

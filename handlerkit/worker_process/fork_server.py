@@ -24,15 +24,14 @@ import ctypes
 import gc
 import os
 import select
-import shutil
 import signal
 import socket
 import struct
 import subprocess
-import time
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 NUMBER = struct.Struct("!q")
@@ -235,6 +234,8 @@ class Server:
             os.close(worker.status)
 
     def _end(self) -> None:
+        from handlerkit.folders import remove_folder
+
         for pid in self._workers:
             _kill(pid)
         if self._spare is not None:
@@ -243,7 +244,7 @@ class Server:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         for worker in self._workers.values():
-            _remove(worker.folder)
+            remove_folder(Path(worker.folder))
 
 
 def send(connection: socket.socket, request: Request) -> None:
@@ -269,15 +270,6 @@ def _tell(pipe: int, number: int) -> None:
 def _kill(group: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
-
-
-def _remove(folder: str) -> None:
-    """Remove the folder; a process that is just dying may still write into it."""
-    for _ in range(20):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not os.path.exists(folder):
-            return
-        time.sleep(0.05)
 
 
 def main(mode: str, owner_id: int) -> None:

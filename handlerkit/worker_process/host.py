@@ -14,12 +14,12 @@ from collections.abc import Set
 from pathlib import Path
 from types import FrameType
 
-from handlerkit.worker_process import frames, streams
+from handlerkit.worker_process import packets, streams
 from handlerkit.worker_process.assignment import Assignment
-from handlerkit.worker_process.frames import Connection, SharedMemory
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 from handlerkit.worker_process.log_capture import hide_kit
+from handlerkit.worker_process.packets import Connection, SharedMemory
 
 
 class Host:
@@ -30,7 +30,7 @@ class Host:
         self._shared = shared
         self._fresh = fresh
         self._startup = startup
-        self._turns = streams.Turns(lambda: self._connection.send((frames.DRAIN, ())))
+        self._turns = streams.Turns(lambda: self._connection.send((packets.DRAIN, ())))
         self._handler: LoadedHandler | None = None
         self._working = False
 
@@ -39,23 +39,23 @@ class Host:
         signal.signal(signal.SIGINT, self._interrupt)
         streams.install(self._turns)
         hide_kit()
-        self._connection.send((frames.HELLO, frames.hello(os.getpid())))
-        while (frame := self._connection.receive()) is not None:
-            self._serve(frame)
-            del frame
+        self._connection.send((packets.HELLO, packets.hello(os.getpid())))
+        while (packet := self._connection.receive()) is not None:
+            self._serve(packet)
+            del packet
 
-    def _serve(self, frame: frames.Frame) -> None:
-        payload = frame.payload
-        if frame.kind == frames.CALL:
+    def _serve(self, packet: packets.Packet) -> None:
+        payload = packet.payload
+        if packet.kind == packets.CALL:
             self._call(payload)
-        elif frame.kind == frames.FORGET:
+        elif packet.kind == packets.FORGET:
             self._loaded.forget()
-        elif frame.kind == frames.EXPLAIN:
-            self._done(self._loaded.explain(frames.unpack(payload)))
-        elif frame.kind == frames.SWAP:
-            self._swap(frames.unpack(payload))
-        elif frame.kind == frames.LOAD:
-            self._load(frames.unpack(payload))
+        elif packet.kind == packets.EXPLAIN:
+            self._done(self._loaded.explain(packets.unpack(payload)))
+        elif packet.kind == packets.SWAP:
+            self._swap(packets.unpack(payload))
+        elif packet.kind == packets.LOAD:
+            self._load(packets.unpack(payload))
 
     def _load(self, given: Assignment) -> None:
         shadowed = _shadowed(given.model_dir, self._startup)
@@ -82,7 +82,7 @@ class Host:
             reply, called = self._loaded.call((message,), envelope, measures_memory)
         finally:
             self._end()
-        self._connection.send((frames.ANSWER, self._shared.pack_answer(called.plain(), reply or b"")))
+        self._connection.send((packets.ANSWER, self._shared.pack_answer(called.plain(), reply or b"")))
 
     def _swap(self, batch_size: int | None) -> None:
         try:
@@ -98,10 +98,10 @@ class Host:
         return self._handler
 
     def _done(self, value: object) -> None:
-        self._connection.send((frames.DONE, (frames.pack(value),)))
+        self._connection.send((packets.DONE, (packets.pack(value),)))
 
     def _send_piece(self, piece: bytes, seconds: float) -> None:
-        self._connection.send((frames.PIECE, (frames.SECONDS.pack(seconds), piece)))
+        self._connection.send((packets.PIECE, (packets.SECONDS.pack(seconds), piece)))
 
     def _begin(self) -> None:
         self._turns.heard = self._working = True

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import SourceFile
 from handlerkit.check.subject import Subject
-from handlerkit.why.evidence import LOAD
+from handlerkit.why.effects import LOAD
 
 __all__ = ["LOAD", "REQUEST", "fails", "listed", "when"]
 

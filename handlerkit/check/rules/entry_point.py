@@ -10,14 +10,14 @@ from handlerkit.check.code.source import dotted
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
-from handlerkit.why.rules.loading import class_count_finding, missing_method
-from handlerkit.why.rules.settings import entry_point
+from handlerkit.why.findings import handler_file
 
 
 def taken(subject: Subject, target: Target) -> Iterator[Finding]:
     """What it takes in the place of something else."""
     if subject.handler_file is not None:
-        yield from entry_point(subject.source(subject.handler_file).text, str(subject.said.get("handler", "")))
+        text, handler = subject.source(subject.handler_file).text, str(subject.said.get("handler", ""))
+        yield from handler_file.not_meant(text, handler)
 
 
 def class_count(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -30,7 +30,7 @@ def class_count(subject: Subject, target: Target) -> Iterator[Finding]:
         return
     found = classes(source)
     if len(found) > 1 or (not found and not may_have_more(source)):
-        yield class_count_finding(found)
+        yield handler_file.class_count(found)
 
 
 def methods(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -54,7 +54,7 @@ def methods(subject: Subject, target: Target) -> Iterator[Finding]:
         return
     for method in ("handle", "initialize"):
         if method not in names:
-            yield missing_method(method)
+            yield handler_file.no_method(method)
             return
 
 

@@ -13,7 +13,7 @@ from handlerkit.check.weights.dangers import danger
 from handlerkit.check.weights.operators import HIGH_PROTOCOL, WEIGHTS_ONLY_SINCE
 from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
-from handlerkit.why.rules.weights import SAVE_STATE_DICT
+from handlerkit.why.findings.weights import SAVE_STATE_DICT
 
 #: Modules that a distribution has only since a version.
 _PARTS_SINCE = {"numpy._core": ("numpy", (1, 26))}

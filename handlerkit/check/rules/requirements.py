@@ -20,7 +20,7 @@ from handlerkit.messages import Finding
 from handlerkit.targets import Target
 from handlerkit.targets.distributions import installed
 from handlerkit.targets.requirements import logical_lines, markers_environment, pinned
-from handlerkit.why.rules.common import DISTRIBUTIONS
+from handlerkit.why.findings.distributions import DISTRIBUTIONS
 
 #: Options that a requirements file may hold; a value follows some of them.
 _OPTIONS = frozenset(

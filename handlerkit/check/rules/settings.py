@@ -12,7 +12,7 @@ from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.model import DEFAULT_HANDLERS
 from handlerkit.targets import Target
-from handlerkit.why.rules import config_file
+from handlerkit.why.findings import config_file
 
 #: Keys of the manifest's model that the server, or TorchServe's Python code, reads.
 _MODEL_KEYS = (

@@ -13,7 +13,7 @@ from handlerkit.check.subject import Subject
 from handlerkit.check.weights import Kind, Weights
 from handlerkit.messages import Finding
 from handlerkit.targets import Target
-from handlerkit.why.rules.weights import NO_TORCHSCRIPT, NO_WEIGHTS, NOT_LOADABLE, ONE_MODEL_CLASS, SAVE_STATE_DICT
+from handlerkit.why.findings.weights import NO_TORCHSCRIPT, NO_WEIGHTS, NOT_LOADABLE, ONE_MODEL_CLASS, SAVE_STATE_DICT
 
 _KINDS: dict[Kind, str] = {
     "torch": "what torch.save wrote",

@@ -23,10 +23,10 @@ from handlerkit.folders import remove_folder
 from handlerkit.messages import LogLine
 from handlerkit.serving.wire import Buffers
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, exited
-from handlerkit.worker_process import frames
+from handlerkit.worker_process import packets
 from handlerkit.worker_process.fork_server import NUMBER, Request
-from handlerkit.worker_process.frames import DRAIN, Frame
 from handlerkit.worker_process.log_capture import Journal
+from handlerkit.worker_process.packets import DRAIN, Packet
 
 #: Seconds the process may take to go, once its connection is closed, and once it is killed.
 _GRACE, _LAST_WORDS = 0.5, 5.0
@@ -68,9 +68,9 @@ class Channel:
                 held += (read, write)
                 pipes.append((read, write))
             (out, out_end), (err, err_end), (status, status_end) = pipes
-            held.append(shared := frames.shared_file())
+            held.append(shared := packets.shared_file())
             #: Where large messages and answers stand.
-            self.shared = frames.SharedMemory(shared.fileno())
+            self.shared = packets.SharedMemory(shared.fileno())
             ends = (theirs, shared, out_end, err_end, status_end)
             connection, memory, stdout, stderr, ending = (end.fileno() for end in ends)
             self._server = fork_server(environment)  # which lives as long as this
@@ -85,8 +85,8 @@ class Channel:
         self._streams = StreamReader(journal, out, err)
         self._socket.setblocking(True)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, int(_QUICK * 1e6)))
-        frames.widen(self._socket)
-        self._inbox = frames.Inbox(self._socket)
+        packets.widen(self._socket)
+        self._inbox = packets.Inbox(self._socket)
         for pipe in (out, err, status):
             os.set_blocking(pipe.fileno(), False)
         self._process = _Process()
@@ -109,8 +109,8 @@ class Channel:
         return not self._hung_up
 
     def send(self, kind: bytes, payload: Buffers = (), seconds: float = 60.0) -> None:
-        """Send a frame. Raises WorkerDied if it cannot be sent."""
-        buffers: Buffers = (frames.header(kind, size := sum(map(len, payload))), *payload)
+        """Send a packet. Raises WorkerDied if it cannot be sent."""
+        buffers: Buffers = (packets.header(kind, size := sum(map(len, payload))), *payload)
         sent = self._sent(buffers[:_AT_ONCE])
         if sent == len(buffers[0]) + size:
             return
@@ -136,15 +136,15 @@ class Channel:
         except OSError:
             raise self._gone() from None
 
-    def receive(self, until: float, late: WorkerDeath) -> Frame:
-        """The next frame, waited for until then (time.monotonic()). Raises WorkerDied, of `late` where there
+    def receive(self, until: float, late: WorkerDeath) -> Packet:
+        """The next packet, waited for until then (time.monotonic()). Raises WorkerDied, of `late` where there
         is none in time."""
         self._streams.awaited = True
         try:
             while True:
-                if (frame := self._inbox.take()) is not None:
-                    if frame.kind != DRAIN:
-                        return frame
+                if (packet := self._inbox.take()) is not None:
+                    if packet.kind != DRAIN:
+                        return packet
                     self._streams.drain()
                 elif self._hung_up:
                     raise self._gone()
@@ -175,7 +175,7 @@ class Channel:
 
     def greet(self, until: float, late: WorkerDeath) -> None:
         """Wait for the process's first frame. It has the process's id, as the fork server may die before it tells."""
-        pid = frames.read_hello(self.receive(until, late).payload)
+        pid = packets.read_hello(self.receive(until, late).payload)
         self._process.pid = self._process.pid or pid
 
     def end(self) -> None:

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO
 
-from handlerkit.endpoints.supervision.supervised_process import shell_environment
-from handlerkit.shell import UMASK
+from handlerkit import shell
 from handlerkit.worker_process import fork_server as script
 from handlerkit.worker_process.fork_server import Request
 
@@ -85,8 +84,8 @@ class _Running:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-u", script.__file__, mode, str(self._owner)],
-                stdin=theirs.fileno(), stdout=self.log, stderr=self.log, cwd="/", start_new_session=True, umask=UMASK,
-                env=shell_environment() | dict(environment),
+                stdin=theirs.fileno(), stdout=self.log, stderr=self.log, cwd="/", start_new_session=True,
+                umask=shell.UMASK, env=shell.environment() | dict(environment),
             )  # fmt: skip
         self.end = weakref.finalize(self, _end, self.process, self.connection, self.log, self._owner)
 

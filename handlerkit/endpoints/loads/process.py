@@ -18,7 +18,7 @@ from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, SideEffec
 from handlerkit.serving.wire import Buffers, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale, timed_out, too_slow
 from handlerkit.timing import Timings
-from handlerkit.worker_process import frames
+from handlerkit.worker_process import packets
 from handlerkit.worker_process.assignment import Called, Failed, Loaded
 from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.outcome import Answers, Outcome
@@ -105,7 +105,7 @@ class WorkerProcess:
         what is known here."""
         if self.alive:
             try:
-                self._channel.send(frames.EXPLAIN, (frames.pack(attempt),))
+                self._channel.send(packets.EXPLAIN, (packets.pack(attempt),))
                 found: tuple[Finding, ...] = self._done(_EXPLAINS)
                 return found
             except WorkerDied:
@@ -119,7 +119,7 @@ class WorkerProcess:
         if not self._holds_much:
             return
         try:
-            self._channel.send(frames.FORGET)
+            self._channel.send(packets.FORGET)
         except WorkerDied:
             self._end()
 
@@ -130,7 +130,7 @@ class WorkerProcess:
             if not self.alive or not self.model_dir.is_dir():
                 raise ReloadRequired("the worker was gone" if not self.alive else "its folder was gone")
             try:
-                self._channel.send(frames.SWAP, (frames.pack(batch_size),))
+                self._channel.send(packets.SWAP, (packets.pack(batch_size),))
                 changed, reason, self.entry_point, self.geometry, self.seen = self._done(_SWAPS)
             except (WorkerDied, ValueError):
                 raise ReloadRequired("the worker did not answer") from None
@@ -176,7 +176,7 @@ class WorkerProcess:
         """What came of it; None if a new process is needed."""
         slow = timed_out(f"The worker process did not start within {_START} s.")
         self._channel.greet(time.monotonic() + _START, slow)
-        self._channel.send(frames.LOAD, (frames.pack(self._staged.given),))
+        self._channel.send(packets.LOAD, (packets.pack(self._staged.given),))
         slow = timed_out(f"The handler did not load within the startup timeout of {seconds} s.")
         told = self._done(seconds, slow)
         if told is None:
@@ -193,15 +193,15 @@ class WorkerProcess:
             if self._unasked:
                 raise WorkerDied(stale())
             shared = self._channel.shared
-            self._channel.send(frames.CALL, shared.pack_call(measures_memory, envelope, message), seconds + 1)
-            while (frame := self._channel.receive(until, slow)).kind != frames.ANSWER:
-                if frame.kind == frames.PIECE:
-                    (elapsed,) = frames.SECONDS.unpack_from(frame.payload)
-                    piece = answers.take(frame.payload[frames.SECONDS.size :], elapsed)
+            self._channel.send(packets.CALL, shared.pack_call(measures_memory, envelope, message), seconds + 1)
+            while (packet := self._channel.receive(until, slow)).kind != packets.ANSWER:
+                if packet.kind == packets.PIECE:
+                    (elapsed,) = packets.SECONDS.unpack_from(packet.payload)
+                    piece = answers.take(packet.payload[packets.SECONDS.size :], elapsed)
                     until = time.monotonic() + seconds
                     if hear is not None:
                         hear(piece)
-            plain, answer = shared.read_answer(frame.payload)
+            plain, answer = shared.read_answer(packet.payload)
             outcome.called = Called.of(plain)
             self._holds_much = outcome.called.holds_much
             outcome.death = outcome.called.death
@@ -231,9 +231,9 @@ class WorkerProcess:
     def _done(self, seconds: float, slow: WorkerDeath = _SILENT) -> Any:
         """What the worker says when it is done with anything but a call."""
         until = time.monotonic() + seconds
-        while (frame := self._channel.receive(until, slow)).kind != frames.DONE:
+        while (packet := self._channel.receive(until, slow)).kind != packets.DONE:
             pass
-        return frames.read_plain(frame.payload)
+        return packets.read_plain(packet.payload)
 
     def _end(self) -> None:
         """End the process; what it wrote can still be read."""
@@ -272,6 +272,6 @@ class _CtrlC:
 
 def _place(error: ErrorInfo | None, files: tuple[str, ...]) -> str:
     """The innermost line of the model's own files."""
-    frames_ = error.frames if error is not None else ()
-    found = next((frame for frame in reversed(frames_) if frame.file in files), None)
+    frames = error.frames if error is not None else ()
+    found = next((frame for frame in reversed(frames) if frame.file in files), None)
     return why.place(found.file, found.line, found.function, found.source) if found else ""

@@ -8,19 +8,17 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import util
 from pathlib import Path
 
-from handlerkit import why
-from handlerkit.endpoints.supervision.supervised_process import set_here, shell_environment
+from handlerkit import shell, why
 from handlerkit.errors import LoadError, WorkerError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import LogLine, Response
 from handlerkit.model import READY_MADE_MODULE, Model
+from handlerkit.serving import worker_command
 from handlerkit.serving.config import Config
 from handlerkit.serving.torchserve_facts import DECODE_INPUT
 from handlerkit.serving.worker_death import WorkerDeath
-from handlerkit.shell import UMASK
 from handlerkit.worker_process.assignment import Assignment, Failed
 from handlerkit.worker_process.log_capture import Journal, PlainPaths
 from handlerkit.worker_process.model_files import ModelFiles
@@ -81,14 +79,17 @@ class StagedModel:
         kit = str(READY_MADE_MODULE.parents[1]) + os.sep  # whose frames tracebacks leave out
         sources = {entry.name: str(entry.source) for entry in python if not str(entry.source).startswith(kit)}
         self.journal = Journal(PlainPaths(self.model_dir, UserFiles(str(self.model_dir), sources)))
-        path = _python_path(model, self.model_dir)
-        shell = shell_environment() | dict(spec.environment)
-        added = variables(config, self.folder) | {"PYTHONPATH": os.pathsep.join(path)}
-        self.borrowed = {**spec.environment, DECODE_INPUT: added[DECODE_INPUT]}
+        outer = shell.environment() | dict(spec.environment)
+        environment = worker_command.environment(
+            outer, model.handler, str(self.model_dir), config, str(self.folder / "logs")
+        )
+        path = environment["PYTHONPATH"].split(os.pathsep)
+        self.borrowed = {**spec.environment, DECODE_INPUT: environment[DECODE_INPUT]}
         self.given = Assignment(
             model, files, self.model_dir, tuple(entry.name for entry in python), sources, config,
-            spec.batch_size, spec.gpu_id, notebook(spec.environment), shell | added,
-            _command(self.folder, config), _absolute(path, self.model_dir), UMASK,
+            spec.batch_size, spec.gpu_id, notebook(spec.environment), environment,
+            worker_command.command_line(str(self.folder / ".ts.sock.9000"), config), _absolute(path, self.model_dir),
+            shell.UMASK,
         )  # fmt: skip
 
     def discard(self) -> None:
@@ -111,45 +112,11 @@ class StagedModel:
         return Failed(None, found, False, False)
 
 
-def variables(config: Config, folder: Path) -> dict[str, str]:
-    """What TorchServe adds to the environment of its workers; the folders of its logs are those that it makes up."""
-    logs = str(folder / "logs")
-    return {
-        DECODE_INPUT: str(config.decode_input_request).lower(),
-        "TS_IPEX_ENABLE": "false",
-        "TS_IPEX_GPU_ENABLE": "false",
-        "LOG_LOCATION": logs,
-        "METRICS_LOCATION": logs,
-    }
-
-
 def notebook(environment: Mapping[str, str]) -> why.Notebook:
     """What this process has and a worker with these variables beside the shell's has not."""
     modules = frozenset(name for name in sys.modules if "." not in name)
-    names, variables_set = frozenset(vars(sys.modules["__main__"])), set_here() - environment.keys()
+    names, variables_set = frozenset(vars(sys.modules["__main__"])), shell.set_here() - environment.keys()
     return why.Notebook(modules, names, environment=variables_set)
-
-
-def worker_script() -> Path:
-    """TorchServe's worker script; ts itself need not be imported."""
-    spec = util.find_spec("ts")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "model_service_worker.py"
-
-
-def _command(folder: Path, config: Config) -> tuple[str, ...]:
-    """The worker's command line (org.pytorch.serve.wlm.WorkerLifeCycle)."""
-    script = worker_script()
-    metrics = config.metrics_config or str(script.parent / "configs" / "metrics.yaml")
-    socket = str(folder / ".ts.sock.9000")
-    return str(script), "--sock-type", "unix", "--sock-name", socket, "--metrics-config", metrics
-
-
-def _python_path(model: Model, model_dir: Path) -> list[str]:
-    """PYTHONPATH as org.pytorch.serve.util.messages.EnvironmentUtils writes it."""
-    file, colon, _ = model.handler.partition(":")
-    return [*([file] if colon else []), str(model_dir), ""]
 
 
 def _absolute(path: Sequence[str], folder: Path) -> tuple[str, ...]:

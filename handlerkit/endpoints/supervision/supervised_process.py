@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import select
 import signal
 import subprocess
@@ -16,13 +15,6 @@ from pathlib import Path
 
 from handlerkit.endpoints.supervision import watchdog
 from handlerkit.folders import remove_folder
-from handlerkit.shell import environment
-
-#: What a notebook's process has in its environment and a shell has not.
-_FOREIGN = re.compile(
-    r"MPLBACKEND|JPY_.*|JUPYTER.*|IPY.*|PYDEVD.*|PYTHON(PATH|STARTUP|INSPECT|BREAKPOINT)|FORCE_COLOR|CLICOLOR(_FORCE)?"
-    r"|(LOCAL_)?RANK|WORLD_SIZE"
-)
 
 
 class SupervisedProcess:
@@ -72,17 +64,6 @@ class SupervisedProcess:
         one that has not. To be asked once."""
         told = os.read(self.fileno(), 20) if self.has_ended() else b""
         return int(told) if told else None
-
-
-def shell_environment() -> dict[str, str]:
-    """The environment that this process was started with, as a shell would have it, with this Python first on PATH."""
-    kept = {key: value for key, value in environment().items() if not _FOREIGN.fullmatch(key)}
-    return kept | {"PATH": os.pathsep.join([os.path.dirname(sys.executable), kept.get("PATH", os.defpath)])}
-
-
-def set_here() -> frozenset[str]:
-    """The names of variables that this process has and the shell has not."""
-    return frozenset(os.environ.keys() - shell_environment().keys())
 
 
 def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handlerkit import why
+from handlerkit import shell, why
 from handlerkit.endpoints.logs.logged_error import exception_from_log, parse_failure
 from handlerkit.endpoints.logs.torchserve_log import calls
-from handlerkit.endpoints.supervision.supervised_process import set_here
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import ErrorInfo, Finding, LogLine, Request, Response
 from handlerkit.messages.rows import decode_predict
@@ -24,6 +23,7 @@ from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.wire import Prediction, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDeath, exited, timed_out, too_long, too_slow
 from handlerkit.unpack import read_manifest
+from handlerkit.why.findings import frontend, registration
 
 #: What TorchServe logs of a worker that took too long, and of one whose answer is too long.
 _LATE, _TOO_LONG = "Backend worker did not respond in given time", r"Message size exceed limit: (\d+)"
@@ -65,7 +65,7 @@ def load_findings(
 ) -> tuple[Finding, ...]:
     """Why a model whose files are in `folder` does not load: the exception, or what the log tells of the worker.
     `response`: of the management API."""
-    if (wrong := why.unusable_config(model)) is not None:
+    if (wrong := registration.unusable_config(model)) is not None:
         return (wrong.finding,)
     if error is None and facts.NOT_STARTED not in response.text:
         return ()  # it was no worker's doing
@@ -80,7 +80,7 @@ def load_findings(
         if isinstance(raised, AttributeError) and (own := classes.get(type(raised.obj).__name__)) is not None:
             raised.obj = own()
     setup = why.Setup(model.name, model.version, model.handler)
-    notebook = why.Notebook(undeclared=undeclared, environment=set_here())
+    notebook = why.Notebook(undeclared=undeclared, environment=shell.set_here())
     logs = [LogLine("WARN", line.partition(" - ")[2]) for line in log.splitlines() if "error: " in line]
     attempt = why.Attempt(setup, loading=True, death=death, notebook=notebook, logs=logs)
     files = tuple(entry.name for entry in model.entries() if entry.name.endswith(".py"))
@@ -116,9 +116,9 @@ def findings(
     for request, response in exchanges:
         if response.ok or response.status is None:
             continue
-        kind, message = why.error_body(response)
+        kind, message = frontend.error_body(response)
         if response.header(facts.REQUEST_ID) is None or kind not in ("", facts.INTERNAL):
-            found += why.rejected(request, response, model.setup, config.max_request_size)
+            found += frontend.rejected(request, response, model.setup, config.max_request_size)
         else:
             alike.setdefault((kind, message), []).append((request, response))
     for (kind, message), failed in alike.items():
@@ -172,7 +172,7 @@ def _of_a_call(
     cause = parse_failure(answer, logs)
     death = _death(log, model.setup) if answer is None and cause.death is None else cause.death
     attempt = why.Attempt(
-        model.setup, death=death, notebook=why.Notebook(undeclared=model.undeclared(), environment=set_here()),
+        model.setup, death=death, notebook=why.Notebook(undeclared=model.undeclared(), environment=shell.set_here()),
         envelope=config.service_envelope, requests=[one.request for one in received], jobs=jobs,
         describe=any(one.describe for one in received), answer=answer, responses=responses, logs=logs,
         raised=cause.error is not None, bodies=tuple(map(why.kind_of_body, rows)),

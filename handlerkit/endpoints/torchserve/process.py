@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess, shell_environment
+from handlerkit import shell
+from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
 from handlerkit.endpoints.torchserve.http_client import ADDRESS
 from handlerkit.errors import ConfigError, ServerError, TargetError
 from handlerkit.folders import OwnFolder
@@ -276,10 +277,10 @@ def _environment(folder: Path, environment: Environment, variables: Mapping[str,
 def _active(environment: Environment) -> dict[str, str]:
     """A shell's environment, with that environment's Python and scripts instead of this one's. Variables that name this
     Python are left out, since another one would follow them."""
-    shell = shell_environment()
+    outer = shell.environment()
     if environment.folder is None:
-        return shell
-    kept = {key: value for key, value in shell.items() if key not in _OF_THIS_PYTHON}
+        return outer
+    kept = {key: value for key, value in outer.items() if key not in _OF_THIS_PYTHON}
     here = str(Path(sys.executable).parent) if sys.prefix != sys.base_prefix else ""
     folders = [one for one in kept["PATH"].split(os.pathsep)[1:] if one != here]
     return kept | {

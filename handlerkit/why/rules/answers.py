@@ -6,7 +6,8 @@ from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Prediction
 from handlerkit.why import source_search
-from handlerkit.why.evidence import NOTHING, Attempt, Evidence, Rule
+from handlerkit.why.effects import NOTHING
+from handlerkit.why.evidence import Attempt, Evidence, Rule
 
 _CUT = "The client gets the status and the pieces sent so far; then the connection is cut, without an error."
 _SET_STATUS = r"set_response_status|set_all_response_status"

@@ -8,7 +8,9 @@ import sys
 
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
-from handlerkit.why.evidence import DIED, Evidence
+from handlerkit.why.effects import DIED
+from handlerkit.why.evidence import Evidence
+from handlerkit.why.findings.distributions import DISTRIBUTIONS
 
 BASE = "from ts.torch_handler.base_handler import BaseHandler"
 _HANDLE = "def handle(self, data, context)"
@@ -31,11 +33,6 @@ _IMPORTS = {
     "Path": "from pathlib import Path",
 }
 _NOT_IN_SHELL = "the notebook's process has set it, but a worker has the environment of the shell, as on a server."
-#: Distributions by the module that they are imported as, where the names differ.
-DISTRIBUTIONS = {
-    "cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image",
-    "yaml": "pyyaml", "dateutil": "python-dateutil",
-}  # fmt: skip
 #: Libraries that are never a file of one's own.
 _LIBRARIES = {
     *DISTRIBUTIONS, "accelerate", "detectron2", "diffusers", "faiss", "librosa", "matplotlib", "mmcv", "mmdet", "nltk",

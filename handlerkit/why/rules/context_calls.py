@@ -8,7 +8,8 @@ import re
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import live_values, source_search
-from handlerkit.why.evidence import NOTHING, Attempt, Evidence, RecordedCall, Rule
+from handlerkit.why.effects import NOTHING
+from handlerkit.why.evidence import Attempt, Evidence, RecordedCall, Rule
 from handlerkit.why.rules.context_reads import PROPERTIES
 
 #: What TorchServe gives a handler beside its rows, by the names of their classes, and what they have for handlers.

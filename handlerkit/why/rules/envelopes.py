@@ -12,7 +12,8 @@ from typing import Any
 from handlerkit.envelope import named
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
-from handlerkit.why.evidence import FAILED, NOTHING, Attempt, Evidence, Rule
+from handlerkit.why.effects import FAILED, NOTHING
+from handlerkit.why.evidence import Attempt, Evidence, Rule
 
 
 def unreadable_input(evidence: Evidence) -> Finding | None:

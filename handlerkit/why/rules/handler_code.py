@@ -11,41 +11,18 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
 
 from handlerkit.messages import Finding, Headers
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Prediction
 from handlerkit.why import source_search
-from handlerkit.why.evidence import NOTHING, Attempt, Evidence, Rule
+from handlerkit.why.effects import NOTHING
+from handlerkit.why.evidence import Attempt, Evidence, Rule
+from handlerkit.why.model_code import STAGES
 from handlerkit.why.source_search import Function
 
-_STAGES = ("preprocess", "inference", "postprocess")
 #: A dict whose first key is a number, as class numbers are.
 _NUMBERED = re.compile(rb'\{\s*"\d+":')
-
-
-def may_skip_stages(code: str) -> bool:
-    """Whether the code defines a handle and a stage, so that `unused_stage` may fit; not where both are."""
-    return "def handle(" in code and any(f"def {stage}(" in code for stage in _STAGES)
-
-
-def silenced(code: str) -> frozenset[str]:
-    """The names of the warnings that `# handlerkit: ignore=NAME` comments in the code silence."""
-    names: set[str] = set()
-    for listed in re.findall(r"#\s*handlerkit:\s*ignore\s*=\s*([\w, ]+)", code):
-        names |= {name.strip() for name in listed.split(",")}
-    return frozenset(names - {""})
-
-
-def code_of(files: Iterable[Path]) -> str:
-    """All that is in these Python files; one that cannot be read is left out."""
-    texts = []
-    for file in files:
-        with suppress(OSError, UnicodeDecodeError):
-            texts.append(file.read_text("utf-8"))
-    return "\n".join(texts)
 
 
 def may_warn(attempt: Attempt) -> bool:
@@ -188,7 +165,7 @@ def unused_stage(evidence: Evidence) -> Finding | None:
         if not isinstance(kind, ast.ClassDef):
             continue
         methods = {node.name: node for node in kind.body if isinstance(node, Function)}
-        unused = [stage for stage in _STAGES if stage in methods and stage not in used]
+        unused = [stage for stage in STAGES if stage in methods and stage not in used]
         if "handle" not in methods or not unused or _calls_base(methods.values()):
             continue
         names = " and ".join(unused)

@@ -10,7 +10,8 @@ from typing import Any
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
-from handlerkit.why.evidence import FAILED, Evidence, Rule
+from handlerkit.why.effects import FAILED
+from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.rules import received_values
 
 #: What torch.jit.load says to a file that is not there.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections import Counter
 from pathlib import PurePath
 
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
-from handlerkit.why.evidence import LOAD, Evidence, Rule
+from handlerkit.why.effects import LOAD
+from handlerkit.why.evidence import Evidence, Rule
+from handlerkit.why.findings import handler_file
+from handlerkit.why.findings.config_file import not_yaml
 from handlerkit.why.rules import context_calls, context_reads
 from handlerkit.why.rules import weights as weight_files
 from handlerkit.why.rules.common import (
@@ -21,7 +23,6 @@ from handlerkit.why.rules.common import (
     reads_command_line,
     signature,
 )
-from handlerkit.why.rules.config_file import not_yaml
 from handlerkit.why.rules.input_mismatch import missing_file
 from handlerkit.why.rules.timing import startup_timeout
 from handlerkit.why.rules.torchserve_code import session_called
@@ -67,22 +68,7 @@ def config_file(evidence: Evidence) -> Finding | None:
 def class_count(evidence: Evidence) -> Finding | None:
     if not (isinstance(evidence.error, ValueError) and "Expected only one class in custom" in evidence.text):
         return None
-    return class_count_finding([kind.__name__ for kind in evidence.source.classes])
-
-
-def class_count_finding(names: list[str]) -> Finding:
-    """For a handler file that defines no function, and not one class, but these."""
-    if not names:
-        message = "The handler file defines no class and no function named handle; an imported class does not count."
-        fix = "Define the handler class in this file, or a function handle(data, context)."
-    elif twice := [name for name, count in Counter(names).items() if count > 1]:
-        message = f"The class {twice[0]} has two names in the handler file, and TorchServe counts it as two classes."
-        fix = f"Remove the second name (Other = {twice[0]})."
-    else:
-        listed = ", ".join(sorted(names))
-        message = f"The handler file defines {len(names)} classes ({listed}); TorchServe takes one, or a function."
-        fix = "Move the others to a helper module (%%module, --extra-files) and import them from there."
-    return Finding("class_count", message, effect=LOAD, fix=fix)
+    return handler_file.class_count([kind.__name__ for kind in evidence.source.classes])
 
 
 def syntax(evidence: Evidence) -> Finding | None:
@@ -126,14 +112,7 @@ def no_method(evidence: Evidence) -> Finding | None:
         missing = "initialize"
     else:
         return None
-    return missing_method(missing)
-
-
-def missing_method(method: str) -> Finding:
-    """A handler class without `handle` or `initialize`."""
-    sign = "handle(self, data, context)" if method == "handle" else "initialize(self, context)"
-    message = f"The handler class has no method {method}; TorchServe needs both initialize and handle."
-    return Finding("no_method", message, effect=LOAD, fix=f"Add {sign}, or derive from BaseHandler, which has it.")
+    return handler_file.no_method(missing)
 
 
 def entry_point(evidence: Evidence) -> Finding | None:

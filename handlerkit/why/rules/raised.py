@@ -9,7 +9,8 @@ from handlerkit.messages import Finding, Severity
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.worker_death import DeathKind
 from handlerkit.why import live_values, source_search
-from handlerkit.why.evidence import DIED, FAILED, Evidence, Rule
+from handlerkit.why.effects import DIED, FAILED
+from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.rules import (
     context_calls,
     context_reads,

@@ -13,7 +13,8 @@ from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.why import live_values, source_search
-from handlerkit.why.evidence import FAILED, Evidence, Rule
+from handlerkit.why.effects import FAILED
+from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.live_values import Value
 
 #: How binary files begin that handlers are sent.

@@ -9,13 +9,13 @@ import functools
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import parse_qsl
 
 from handlerkit.messages import Finding, Headers, HttpRequest
 from handlerkit.serving.wire import Job, Parameter
 from handlerkit.why import source_search
-from handlerkit.why.evidence import NOTHING, Attempt, Evidence, Rule
+from handlerkit.why.effects import NOTHING
+from handlerkit.why.evidence import Attempt, Evidence, Rule
 
 _FORM = "application/x-www-form-urlencoded"
 #: Headers of a client that the frontend or TorchServe's own Python code gives a meaning.
@@ -30,17 +30,6 @@ def _each(evidence: Evidence) -> Iterator[tuple[HttpRequest, Job, str]]:
     alone = len(evidence.attempt.jobs) == 1
     for number, (request, job) in enumerate(zip(evidence.attempt.requests, evidence.attempt.jobs, strict=True), 1):
         yield request, job, "the request" if alone else f"request {number}"
-
-
-def kind_of_body(row: Any) -> str:
-    """What `may_warn` looks at in a row: "" for a plain value, "empty", or "bytes" for one that was not decoded."""
-    value = row.get("body") if type(row) is dict else None
-    if type(value) is bytearray:
-        return "bytes" if value else "empty"
-    try:
-        return "" if value else "empty"
-    except Exception:  # the handler put something else there: an array is neither true nor false
-        return ""
 
 
 def may_warn(attempt: Attempt) -> bool:

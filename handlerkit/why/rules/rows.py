@@ -8,7 +8,8 @@ from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Prediction
 from handlerkit.why import source_search
-from handlerkit.why.evidence import NOTHING, Attempt, Evidence, Rule
+from handlerkit.why.effects import NOTHING
+from handlerkit.why.evidence import Attempt, Evidence, Rule
 
 #: The part of max_response_size from which on an answer is nearly too long.
 _NEAR = 0.9

@@ -9,7 +9,8 @@ from handlerkit.formatting import duration
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
-from handlerkit.why.evidence import DIED, NOTHING, Attempt, Evidence, Rule
+from handlerkit.why.effects import DIED, NOTHING
+from handlerkit.why.evidence import Attempt, Evidence, Rule
 
 
 def may_warn(attempt: Attempt) -> bool:

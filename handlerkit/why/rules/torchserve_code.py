@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from handlerkit.messages import Finding
-from handlerkit.why.evidence import FAILED, Evidence, Rule
+from handlerkit.why.effects import FAILED
+from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.rules import received_values
 from handlerkit.why.rules.model_output import as_list, is_model_output
 

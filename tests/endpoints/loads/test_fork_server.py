@@ -169,13 +169,13 @@ def test_without_file_descriptors_it_says_so_in_one_sentence(handlers: Path) -> 
 def test_class_that_a_worker_makes_up_is_not_made_here() -> None:
     import pickle
 
-    from handlerkit.worker_process.frames import BadFrameError, read_plain
+    from handlerkit.worker_process.packets import BadPacketError, read_plain
 
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return os.system, ("true",)
 
-    with pytest.raises(BadFrameError, match=r"posix\.system"):
+    with pytest.raises(BadPacketError, match=r"posix\.system"):
         read_plain(pickle.dumps(Evil()))
 
 

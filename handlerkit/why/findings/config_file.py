@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.why.evidence import LOAD
+from handlerkit.why.effects import LOAD
 
 _LOGGED = "The model loads; only the server's own log says so."
 _SILENT = "The model loads, and nothing is logged."

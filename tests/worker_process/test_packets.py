@@ -1,4 +1,4 @@
-"""Frames out of what a connection receives, however it is cut."""
+"""Packets out of what a connection receives, however it is cut."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from handlerkit.worker_process import frames
-from handlerkit.worker_process.frames import BadFrameError, Connection, Inbox, SharedMemory
+from handlerkit.worker_process import packets
+from handlerkit.worker_process.packets import BadPacketError, Connection, Inbox, SharedMemory
 
 
 @pytest.fixture
@@ -20,42 +20,45 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield one, other
 
 
-def test_frames_come_as_they_were_sent(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_packets_come_as_they_were_sent(ends: tuple[socket.socket, socket.socket]) -> None:
     sizes = [0, 5, 300_000, 1_048_567, 1_048_576, 2_500_000, 1, 700_000, 700_000, 0]
     sent = [os.urandom(size) for size in sizes]
-    sender = threading.Thread(target=lambda: Connection(ends[0]).send(*((frames.PIECE, (body,)) for body in sent)))
+    sender = threading.Thread(target=lambda: Connection(ends[0]).send(*((packets.PIECE, (body,)) for body in sent)))
     sender.start()
     receiver = Connection(ends[1])
     received = []
     for _ in sent:
-        frame = receiver.receive()
-        assert frame is not None
-        received.append(bytes(frame.payload))
+        packet = receiver.receive()
+        assert packet is not None
+        received.append(bytes(packet.payload))
     sender.join()
     assert received == sent
 
 
-def test_frame_in_pieces_is_whole_when_the_last_one_came(ends: tuple[socket.socket, socket.socket]) -> None:
-    inbox, wire = Inbox(ends[1]), frames.header(frames.ANSWER, 20) + bytes(range(20)) + frames.header(frames.DONE, 0)
+def test_packet_in_pieces_is_whole_when_the_last_one_came(ends: tuple[socket.socket, socket.socket]) -> None:
+    inbox, wire = (
+        Inbox(ends[1]),
+        packets.header(packets.ANSWER, 20) + bytes(range(20)) + packets.header(packets.DONE, 0),
+    )
     for place in range(len(wire)):
         ends[0].sendall(wire[place : place + 1])
         inbox.read(socket.MSG_DONTWAIT)
-        frame = inbox.take()
-        assert (frame is not None) == (place in (28, len(wire) - 1))
+        packet = inbox.take()
+        assert (packet is not None) == (place in (28, len(wire) - 1))
         if place == 28:
-            assert frame is not None
-            assert bytes(frame.payload) == bytes(range(20))
+            assert packet is not None
+            assert bytes(packet.payload) == bytes(range(20))
 
 
-def test_small_frames_use_their_memory_again(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_small_packets_use_their_memory_again(ends: tuple[socket.socket, socket.socket]) -> None:
     sender, receiver = Connection(ends[0]), Connection(ends[1])
     owners = []
     for size in (10, 5_000_000, 200_000):
-        thread = threading.Thread(target=sender.send, args=((frames.PIECE, (bytes(size),)),))
+        thread = threading.Thread(target=sender.send, args=((packets.PIECE, (bytes(size),)),))
         thread.start()
-        frame = receiver.receive()
-        assert frame is not None
-        owners.append(frame.payload.obj)
+        packet = receiver.receive()
+        assert packet is not None
+        owners.append(packet.payload.obj)
         thread.join()
     assert owners[0] is owners[2]
     assert owners[1] is not owners[0]
@@ -64,15 +67,15 @@ def test_small_frames_use_their_memory_again(ends: tuple[socket.socket, socket.s
 @pytest.fixture
 def memories() -> tuple[SharedMemory, SharedMemory]:
     """The two ends' views of the same memory."""
-    with frames.shared_file() as file:
+    with packets.shared_file() as file:
         return SharedMemory(file.fileno()), SharedMemory(file.fileno())
 
 
 @pytest.mark.parametrize("told", [b"", b"\0\0\0\xff\0", b"\0\0\0\0\1", b"\0\0\0\0\1\0\0"])
-def test_answer_that_tells_more_than_it_holds_is_a_bad_frame(
+def test_answer_that_tells_more_than_it_holds_is_a_bad_packet(
     memories: tuple[SharedMemory, SharedMemory], told: bytes
 ) -> None:
-    with pytest.raises(BadFrameError):
+    with pytest.raises(BadPacketError):
         memories[0].read_answer(memoryview(told))
 
 

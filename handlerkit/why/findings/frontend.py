@@ -6,7 +6,8 @@ import difflib
 
 from handlerkit.messages import Finding, HttpRequest, Response
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.why.evidence import NOTHING, Setup
+from handlerkit.why.effects import NOTHING
+from handlerkit.why.evidence import Setup
 
 _ALONE = "The worker is not called, and nothing is logged."
 _ROUTES = ("predictions", "explanations", "invocations", "v1", "v2", "models")

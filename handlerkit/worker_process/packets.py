@@ -1,4 +1,4 @@
-"""The connection between a Worker and its process: frames of one kind and some bytes, both ways.
+"""The connection between a Worker and its process: packets of one kind and some bytes, both ways.
 
 From the Worker: LOAD (an Assignment), CALL, EXPLAIN (a why.Attempt), FORGET, SWAP (a batch size). From the process:
 HELLO (its id), PIECE (the seconds into the call, and an intermediate answer as TorchServe's worker sends it), DRAIN
@@ -40,7 +40,7 @@ _LENGTH = struct.Struct("!Q")
 _LARGE, _SHARED = 1 << 15, 1 << 20
 #: Buffers that one sendmsg takes (IOV_MAX is 1024).
 _AT_ONCE = 512
-#: Bytes of an Inbox's buffer: a picture fits. A larger frame gets one of its own.
+#: Bytes of an Inbox's buffer: a picture fits. A larger packet gets one of its own.
 _ROOM = 1 << 20
 
 LOAD, CALL, EXPLAIN, FORGET, SWAP = b"L", b"C", b"E", b"F", b"S"
@@ -59,14 +59,14 @@ _PLAIN = {
 }
 
 
-class Frame(NamedTuple):
-    """One frame as it came. What it holds is overwritten once more is asked of the Inbox."""
+class Packet(NamedTuple):
+    """One packet as it came. What it holds is overwritten once more is asked of the Inbox."""
 
     kind: bytes
     payload: memoryview
 
 
-class BadFrameError(WorkerDied):
+class BadPacketError(WorkerDied):
     """A worker process sent what is no plain data of the kit; it is dropped for that."""
 
     def __init__(self, sent: str) -> None:
@@ -76,18 +76,18 @@ class BadFrameError(WorkerDied):
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _PLAIN:
-            raise BadFrameError(f"a {module}.{name}, which is no plain data of handlerkit")
+            raise BadPacketError(f"a {module}.{name}, which is no plain data of handlerkit")
         return super().find_class(module, name)
 
 
 def read_plain(data: bytes | memoryview) -> Any:
-    """What a worker process sent. Raises BadFrameError for anything but numbers, text, containers and plain data."""
+    """What a worker process sent. Raises BadPacketError for anything but numbers, text, containers and plain data."""
     try:
         return _Reader(io.BytesIO(data)).load()
-    except BadFrameError:
+    except BadPacketError:
         raise
     except Exception as problem:
-        raise BadFrameError(f"data that cannot be read ({type(problem).__name__})") from None
+        raise BadPacketError(f"data that cannot be read ({type(problem).__name__})") from None
 
 
 def hello(pid: int) -> Buffers:
@@ -137,14 +137,14 @@ class SharedMemory:
         return _TOLD.pack(len(plain), placed is not whole), plain, *placed
 
     def read_answer(self, payload: memoryview) -> tuple[Any, memoryview]:
-        """What an ANSWER tells, and the answer, which the next one overwrites. Raises BadFrameError as `read_plain`
+        """What an ANSWER tells, and the answer, which the next one overwrites. Raises BadPacketError as `read_plain`
         does, and for an answer that ends beyond the memory."""
         try:
             size, is_shared = _TOLD.unpack_from(payload)
             end = _TOLD.size + size
             answer = _placed(self._answer, payload[end:], is_shared)
         except struct.error:
-            raise BadFrameError("an answer that cannot be read") from None
+            raise BadPacketError("an answer that cannot be read") from None
         return read_plain(payload[_TOLD.size : end]), answer
 
 
@@ -187,7 +187,7 @@ def header(kind: bytes, size: int) -> bytes:
 
 
 class Inbox:
-    """Frames out of what a connection receives.
+    """Packets out of what a connection receives.
 
     They are read into one buffer again and again: a new one for each would be memory that the system has to clear.
     """
@@ -196,7 +196,7 @@ class Inbox:
         self._socket = connection
         self._room = self._buffer = memoryview(bytearray(_ROOM))
         self._begin = self._end = 0
-        #: Bytes that the first frame still lacks; 0 if that is not known.
+        #: Bytes that the first packet still lacks; 0 if that is not known.
         self._lacks = 0
 
     def read(self, flags: int = 0) -> int:
@@ -209,8 +209,8 @@ class Inbox:
         self._end += count
         return count
 
-    def take(self) -> Frame | None:
-        """The first frame; None if more must come."""
+    def take(self) -> Packet | None:
+        """The first packet; None if more must come."""
         buffer, begin, there = self._buffer, self._begin, self._end - self._begin
         if there >= (needed := _HEADER.size):
             kind, size = _HEADER.unpack_from(buffer, begin)
@@ -220,7 +220,7 @@ class Inbox:
                 if there == needed:
                     self._buffer, self._begin, self._end = self._room, 0, 0
                 self._lacks = 0
-                return Frame(kind, buffer[begin + _HEADER.size : begin + needed])
+                return Packet(kind, buffer[begin + _HEADER.size : begin + needed])
             self._lacks = needed - there
         if begin + needed > len(buffer):
             self._buffer = self._room if needed <= _ROOM else memoryview(bytearray(needed))
@@ -243,23 +243,23 @@ class Connection:
         self._lock = threading.RLock()
         widen(connection)
 
-    def send(self, *frames: tuple[bytes, Buffers]) -> None:
-        """Send frames, each of a kind and the buffers of its payload."""
+    def send(self, *packets: tuple[bytes, Buffers]) -> None:
+        """Send packets, each of a kind and the buffers of its payload."""
         buffers: list[bytes | memoryview] = []
-        for kind, payload in frames:
+        for kind, payload in packets:
             buffers += (header(kind, sum(map(len, payload))), *payload)
         with self._lock:
             send_all(self._socket, buffers)
 
-    def receive(self) -> Frame | None:
-        """The next frame; None if the Worker is gone."""
-        while (frame := self._inbox.take()) is None:
+    def receive(self) -> Packet | None:
+        """The next packet; None if the Worker is gone."""
+        while (packet := self._inbox.take()) is None:
             try:
                 if not self._inbox.read():
                     return None
             except ConnectionError:
                 return None
-        return frame
+        return packet
 
 
 def send_all(connection: socket.socket, buffers: list[bytes | memoryview]) -> None:

@@ -9,26 +9,26 @@ from handlerkit.messages import Finding
 _SERVER = "A server keeps the files that it registered."
 
 
-def files_changed(names: Sequence[str], kept: bool, reason: str) -> Finding:
+def read_again(names: Sequence[str], kept: bool, reason: str) -> Finding:
     """They were read again before the request; `reason` is why the loaded model was kept, or was not."""
     done = "the loaded model was kept" if kept else "the handler was loaded again"
     message = f"{_listed(names)} changed on disk, so {done} ({reason}) before this request."
     return Finding("files_changed", message, "", _SERVER, "Worker.follows_files = False keeps what is loaded.", "info")
 
 
-def files_gone(names: Sequence[str]) -> Finding:
+def gone(names: Sequence[str]) -> Finding:
     """They are not there any more."""
     message = f"{_listed(names)} {_are(names)} no longer on disk; the handler that was loaded before answers."
     return Finding("files_gone", message, "", _SERVER, "Write it again before the next load or export.", "warning")
 
 
-def file_gone(sentence: str) -> Finding:
+def missing(sentence: str) -> Finding:
     """A worker that died is to be loaded again, and a file of the model is not there any more."""
     effect = "A server has its own copy of the archive, and loads that again."
     return Finding("file_gone", f"A file of the model is missing: {sentence}.", "", effect, "Put it back.")
 
 
-def files_unfinished(names: Sequence[str]) -> Finding:
+def unfinished(names: Sequence[str]) -> Finding:
     """A program is writing them."""
     message = f"{_listed(names)} {_are(names)} still being written; the handler that was loaded before answers."
     return Finding(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.model import Model
 from handlerkit.serving.torchserve_facts import RESPONSE_TIMEOUT
-from handlerkit.why.rules import config_file
+from handlerkit.why.findings import config_file, handler_file
 
 _SILENT = "The model loads, and nothing is logged."
 
@@ -60,7 +59,7 @@ def _set_aside(model: Model, properties: Mapping[str, Any], response_timeout: in
         yield Finding("requirements", message, "", _SILENT, fix, "warning")
     if model.handler_file is not None:
         try:
-            yield from entry_point(model.handler_file.read_bytes(), model.handler)
+            yield from handler_file.not_meant(model.handler_file.read_bytes(), model.handler)
         except OSError:
             return
 
@@ -94,37 +93,3 @@ def _is_read(model: Model, key: str) -> bool:
         except OSError:
             continue
     return False
-
-
-def entry_point(text: bytes, handler: str) -> Iterator[Finding]:
-    """Where TorchServe takes another entry point than was meant. `handler` is the manifest's entry."""
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    wanted = handler.partition(":")[2]
-    functions = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    classes = [node.name for node in body if isinstance(node, ast.ClassDef)]
-    names = {alias.asname or alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    values = {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets
-              if isinstance(target, ast.Name)}  # fmt: skip
-    if wanted and classes and wanted not in functions | names | values | set(classes):
-        message = f"The handler's file has no function {wanted}, so TorchServe uses its class {classes[0]} instead."
-        fix = f"Define {wanted}, or name the file alone as the handler."
-        yield Finding("no_function", message, "", _SILENT, fix, "warning")
-    used = wanted or "handle"
-    if used in functions and len(classes) == 1 and _has_handle(body):
-        message = f"The handler's file has a function {used} and a class {classes[0]}; TorchServe uses the function, "
-        message += "not the class."
-        fix = f"Remove or rename one of them, {used} or {classes[0]}."
-        yield Finding("function_wins", message, "", _SILENT, fix, "warning")
-
-
-def _has_handle(body: list[ast.stmt]) -> bool:
-    """Whether a class of the file looks like a handler."""
-    return any(
-        isinstance(node, ast.FunctionDef) and node.name == "handle"
-        for kind in body
-        if isinstance(kind, ast.ClassDef)
-        for node in kind.body
-    )
