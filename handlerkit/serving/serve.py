@@ -20,11 +20,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from handlerkit.serving.any_worker import LoadFailed
 from handlerkit.serving.application import GRACE, Application
 from handlerkit.serving.config import PropertyError
 from handlerkit.serving.listener import Limits, Listener
 from handlerkit.serving.served_model import ServedModel
-from handlerkit.serving.worker import LoadFailed
 
 TOKEN = "SERVING_TOKEN"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
