@@ -23,11 +23,10 @@ from typing import Any
 from handlerkit.serving.any_worker import LoadFailed
 from handlerkit.serving.application import GRACE, Application
 from handlerkit.serving.config import PropertyError
-from handlerkit.serving.listener import Limits, Listener
+from handlerkit.serving.listener import Limits, Listener, is_loopback
 from handlerkit.serving.served_model import ServedModel
 
 TOKEN = "SERVING_TOKEN"
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
@@ -75,8 +74,7 @@ async def _serve(
             starting.result()
             await listener.start(host, port)
             names = ", ".join(model.name for model in application.models)
-            shown, bound = listener.addresses[0]
-            say(f"Serving {names} at http://{f'[{shown}]' if ':' in shown else shown}:{bound}")
+            say(f"Serving {names} at {listener.url}")
             await stopping
             await listener.stop(grace)
             await application.stop(grace)
@@ -113,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--grace", type=float, default=GRACE, help="seconds that requests may take after Ctrl-C")
     asked = parser.parse_args(arguments)
     token = os.environ.get(TOKEN) or None
-    if token is None and asked.host not in _LOOPBACK:
+    if token is None and not is_loopback(asked.host):
         parser.error(f"--host {asked.host} lets others in: set a token in the variable {TOKEN}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
