@@ -20,6 +20,7 @@ if _typing.TYPE_CHECKING:
     from handlerkit.context import mock_context
     from handlerkit.endpoints.server import Server
     from handlerkit.endpoints.worker import Worker
+    from handlerkit.endpoints.worker_server import serve
     from handlerkit.messages import Call, Endpoint, Exchange, Finding, Part, Request, Response, Run
     from handlerkit.model import Model
     from handlerkit.notebook.magics import load_ipython_extension, unload_ipython_extension
@@ -58,6 +59,7 @@ __all__ = [
     "errors",
     "load_ipython_extension",
     "mock_context",
+    "serve",
     "session",
     "unload_ipython_extension",
     "unpack",
@@ -90,6 +92,7 @@ _HOMES = {
     "compare": "view.diff.comparison",
     "load_ipython_extension": "notebook.magics",
     "mock_context": "context",
+    "serve": "endpoints.worker_server",
     "session": "notebook.session",
     "unload_ipython_extension": "notebook.magics",
     "unpack": "unpack",

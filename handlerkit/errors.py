@@ -8,7 +8,7 @@
     ├── LoadError       a handler does not load; .response is what registering it would answer
     ├── TargetError     a target is not known, or its environment cannot be made
     ├── ResponseError   Run.raise_for_status() met an answer that is not a success
-    ├── ServerError     a real TorchServe did not start, or did not answer
+    ├── ServerError     a server did not start, or did not answer
     └── WorkerError     no worker process can be started
 
 What a client of TorchServe would see as an error is never raised: it is a Response in a Run.
@@ -106,7 +106,7 @@ class ResponseError(HandlerkitError):
 
 
 class ServerError(HandlerkitError):
-    """A real TorchServe did not start, or did not answer; `.log` is the end of its log."""
+    """A server did not start, or did not answer; `.log` is the end of a real TorchServe's log."""
 
     def __init__(self, message: str, log: str = "") -> None:
         super().__init__(message)

@@ -2,6 +2,7 @@
 
 - worker: TorchServe's own Python code in a process of its own. loads: one load of its handler. lifecycle: from load to
   load. file_watch: files of the model that changed on disk since.
+- worker_server: a Worker for HTTP clients. lent: its worker as `serving`'s application has it, and what clients sent.
 - server: a real TorchServe. torchserve: its process, its HTTP client, and why it answered with an error.
 - logs: what a worker's log says. supervision: processes that end with their owner. config_properties: what both read.
 

@@ -50,7 +50,12 @@ class Lifecycle:
         self._model = model
         self._start = start
         self._pauses = pauses
-        self._pause = BackOff()
+        self._back_off = BackOff()
+
+    @property
+    def pause(self) -> float:
+        """Seconds until a worker that died may be started again; 0 while one is there."""
+        return self._back_off.left if self._pauses and self.loaded is None else 0.0
 
     def load(self) -> WorkerProcess | InProcess:
         """Load the handler. What was loaded before is gone, even if LoadError is raised."""
@@ -100,23 +105,23 @@ class Lifecycle:
             return self.load()
         self.close()
         if self._pauses:
-            self._pause.wait()
+            self._back_off.wait()
         try:
             loaded = self.load()
         except LoadError:
-            self._pause.died()
+            self._back_off.died()
             raise
-        self._pause.loaded()
+        self._back_off.loaded()
         return loaded
 
     def died(self) -> None:
         """Note that the worker died; what it had loaded is gone."""
         self.close()
-        self._pause.died()
+        self._back_off.died()
 
     def forgive(self) -> None:
         """Forget how often the worker died, since that was another handler."""
-        self._pause = BackOff()
+        self._back_off = BackOff()
 
     def close(self, wait: bool = True) -> None:
         """Forget the handler and remove its staged files; without `wait`, in the background."""
@@ -141,6 +146,11 @@ class BackOff:
         """Note that the worker is loaded again."""
         self._deaths = 0
 
+    @property
+    def left(self) -> float:
+        """Seconds until the worker may be started again."""
+        return max(0.0, self._until - time.monotonic())
+
     def wait(self) -> None:
-        """Sleep until the worker may be started again."""
-        time.sleep(max(0.0, self._until - time.monotonic()))
+        """Sleep until then."""
+        time.sleep(self.left)

@@ -15,7 +15,7 @@ from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.loads.process import Hear, WorkerProcess
 from handlerkit.endpoints.loads.staged_model import WorkerSpec, notebook
 from handlerkit.errors import LoadError, ModelError
-from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, LogLine, Request, Response, Run
+from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, HttpRequest, LogLine, Request, Response, Run
 from handlerkit.model import Model, PathLike
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
@@ -43,6 +43,8 @@ _WHERE = {
     False: "TorchServe's worker in a process of its own",
     True: "TorchServe's worker in this process, which isolates nothing but folder, imports and log",
 }
+
+_DIED = "The client gets 500 'Worker died.'"
 
 
 class Worker:
@@ -125,7 +127,8 @@ class Worker:
             self.startup_timeout = self.config.default_startup_timeout
         self._client_timeout = whole_number(settings, "clientTimeoutInMills") / 1000
         sequences = bool(settings.get("sequenceBatching"))
-        registered = Registered.now(
+        #: How the model is registered with the frontend.
+        self.registered = registered = Registered.now(
             name=model.name,
             version=model.version or facts.MODEL_VERSION,
             runtime=model.runtime,
@@ -185,6 +188,40 @@ class Worker:
             return self._run([request], [self._rejected(request, received)])
         return self._run([request], [self._queue.send(received)])
 
+    def answer(self, batch: Sequence[QueuedRequest], on_event: Hear | None = None) -> Run:
+        """Answer a batch that another frontend has formed, as one call of the handler; `on_event` as of `predict`.
+
+        Raises LoadError if the handler does not load; see `not_loaded`.
+        """
+        with self._lifecycle.lock:
+            if self.follows_files:
+                self.refresh()
+            self._lifecycle.ready()
+            served = self._serve([*batch], on_event)
+        return self._run([Request.received(one.request) for one in batch], served)
+
+    def not_loaded(self, batch: Sequence[QueuedRequest], problem: Exception) -> Run:
+        """The Run of a batch for which there is no handler: it is answered as if the worker had died of that."""
+        found = problem.findings if isinstance(problem, LoadError) else ()
+        cause = Finding("not_loaded", f"{self.model.name} answers no requests: {problem}", effect=_DIED)
+        served = [_Served(self._frontend.died(received), None, found or (cause,)) for received in batch]
+        return self._run([Request.received(one.request) for one in batch], served)
+
+    def rejected(self, request: HttpRequest, response: Response) -> Run:
+        """The Run of a request that another frontend has answered itself, with the cause."""
+        received = Request.received(request)
+        return self._run([received], [self._rejected(received, response)])
+
+    @property
+    def config_properties(self) -> Mapping[str, Any]:
+        """The keys of config.properties that it was made with."""
+        return self._asked[0]
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which a worker that died stays away still; 0 if it is there, or may be started."""
+        return self._lifecycle.pause
+
     def reload(self, *, force: bool = False, batch_size: int | None = None) -> Reload:
         """Read the model's files again, and keep the loaded model if it then answers as a newly loaded one would.
 
@@ -193,11 +230,12 @@ class Worker:
         `force`, the handler is loaded again. Raises LoadError if it does not load; the next request then tries again.
         Raises ModelError if one of the files is gone or cannot be read; the loaded model then stays as it is.
         """
-        self._find_files()
-        self._asked = (self._asked[0], batch_size or self._asked[1], *self._asked[2:])
-        if batch_size is not None or self.model.settings() != self.settings:
-            self._register()
-        return self._lifecycle.reload(force=force, batch_size=self.batch_size)
+        with self._lifecycle.lock:
+            self._find_files()
+            self._asked = (self._asked[0], batch_size or self._asked[1], *self._asked[2:])
+            if batch_size is not None or self.model.settings() != self.settings:
+                self._register()
+            return self._lifecycle.reload(force=force, batch_size=self.batch_size)
 
     def refresh(self) -> Reload | None:
         """Do as `reload` does if a file of the model changed on disk since it was read; None if none did.

@@ -105,6 +105,11 @@ class Request(HttpRequest):
             headers, body = shaped.headers, shaped.body
         return cls(read.method, read.path, headers, read.query, body, read.label)
 
+    @classmethod
+    def received(cls, request: HttpRequest, /) -> Request:
+        """A request that a client sent."""
+        return cls(request.method, request.path, request.headers, request.query, request.body)
+
     def with_headers(self, headers: HeadersLike) -> Request:
         """The same request with these headers after its own."""
         return replace(self, headers=self.headers + pairs(headers))

@@ -9,8 +9,8 @@ models.py         its models, and what %model does with them
 session_model.py  one model of the session: its worker, archive and last Run; versions.py keeps its earlier handlers
 requests.py       what is sent: files, wildcards, folders and values as Requests
 cell.py           cells as Python files
-exports.py, verify_server.py, bench_runs.py, previews.py
-                  what %export, %verify, %bench and %preview do
+exports.py, verify_server.py, bench_runs.py, previews.py, client_server.py
+                  what %export, %verify, %bench, %preview and %serve do
 results.py        what a command returns beside Runs, Checks and Reports
 progress.py       what a long command says
 

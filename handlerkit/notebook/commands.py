@@ -28,6 +28,7 @@ from handlerkit.notebook.options import (
     named,
     names,
     pair,
+    port,
     variable,
 )
 
@@ -59,6 +60,13 @@ class Line:
             near = did_you_mean(word, [name for name in self.variables if not name.startswith("_")])
             raise self.wrong(f"there is no variable and no file {word!r}{near}")
         return Path(word)
+
+    def secret(self, name: str) -> str:
+        """What a variable of the notebook, or else of the environment, holds. Raises WrongOption if there is none."""
+        found = self.variables[name] if name in self.variables else os.environ.get(name)
+        if not isinstance(found, str) or not found:
+            raise self.wrong(f"no variable {name!r} of the notebook or the environment holds a text")
+        return found
 
     def code(self) -> str:
         """The cell, with an empty line where the magic's stood: line N of the file is line N of the cell."""
@@ -260,6 +268,24 @@ def verify_parser(prog: str) -> Parser:
     return parser
 
 
+def serve_parser(prog: str) -> Parser:
+    parser = Parser(
+        prog, "Answer HTTP clients with the current model, as its handler is when a request comes.", _SERVED
+    )
+    add = parser.add_argument
+    add("port", nargs="?", type=port, help="where it listens (8080, or the port before); 0 takes a free one")
+    add("--host", type=named, help="the address (127.0.0.1); one that other machines reach needs a token")
+    add("--token-from", metavar="VARIABLE", help="the variable of the notebook or of the environment that holds the "
+        "token, which clients send as 'Authorization: Bearer TOKEN'")  # fmt: skip
+    add("--stop", action="store_true", help="answer what runs, and listen no more")
+    parser.suggestions["--host"] = lambda: ("127.0.0.1", "0.0.0.0")
+    return parser
+
+
+_SERVED = """Requests that came in are in hk.session.served, as Runs, the newest last; %request sends one of a variable
+again. Another model, address or token takes the place of the one before."""
+
+
 def _add_target(parser: Parser, what: str, default: str) -> None:
     parser.add_argument("--target", type=named, metavar="NAME", help=f"{what} ({default}): declared, "
         "torchserve-0.12.0-cpu, torchserve-0.12.0-gpu, here, or a requirements or lock file")  # fmt: skip
@@ -351,6 +377,12 @@ def _request(session: Session, options: dict[str, Any], line: Line) -> Any:
     return session.request(*what, **options)
 
 
+def _serve(session: Session, options: dict[str, Any], line: Line) -> Any:
+    if (name := options.pop("token_from")) is not None:
+        options["token"] = line.secret(name)
+    return session.serve(**options)
+
+
 def _part(text: str, line: Line) -> Any:
     """As curl's -F names it; a variable's name stands for its value."""
     from handlerkit.messages.curl import read_part
@@ -398,5 +430,8 @@ COMMANDS: dict[str, Command] = {
             "--force", "model_store --strict --requirements auto",
         )),
         Command("verify", verify_parser, examples=("", "--ignore body.id --rtol 1e-5")),
+        Command("serve", serve_parser, call=_serve, examples=(
+            "", "8081", "--host 0.0.0.0 --token-from COINS_TOKEN", "--stop",
+        )),
     )
 }  # fmt: skip

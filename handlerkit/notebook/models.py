@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ModelError
 from handlerkit.model import Model, PathLike
 from handlerkit.notebook.options import did_you_mean
@@ -40,6 +42,18 @@ class Models:
         if self._current is None:
             raise ModelError("there is no model yet: name one with %model NAME, or write a %%handler cell")
         return self._current
+
+    @contextmanager
+    def lend(self, name: str) -> Iterator[Worker]:
+        """The worker of the model of that name, as it is now; inside the block nobody else changes it. For any thread.
+        Raises ModelError if there is no such model, LoadError if its handler does not load."""
+        while True:
+            if (model := self.by_name.get(name)) is None:
+                raise ModelError(f"{name} is no model of this session any more")
+            with model.lend() as worker:
+                if self.by_name.get(name) is model:
+                    yield worker
+                    return
 
     def target(self, name: PathLike | None) -> PathLike:
         """A target's name, or its file wherever this process goes; the current model's without a name. Raises

@@ -140,6 +140,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """A port's number; 0 stands for a free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, a number from 0 to 65535")
+    return int(text)
+
+
 def counts(text: str) -> list[int]:
     """Whole numbers, separated by commas."""
     return [count(one) for one in text.split(",")]

@@ -56,8 +56,9 @@ class Previews:
 
         def predict(request: Request) -> Run:
             now = models.by_name.get(name, model)  # %model may have started it anew
-            worker = now.serve()
-            now.last = ShownRun.of((worker.with_envelope(envelope) if envelope else worker).predict(request), **shown)
+            with now.lend() as worker:
+                run = (worker.with_envelope(envelope) if envelope else worker).predict(request)
+            now.last = ShownRun.of(run, **shown)
             return now.last
 
         samples = dict.fromkeys(last.requests) if last else map(wrap, to_requests(what))

@@ -7,7 +7,6 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
@@ -25,8 +24,8 @@ _FILE_NAME = re.compile(r"[^\s{}\[\]]+\.[A-Za-z]\w{0,4}")
 
 
 def to_requests(what: Iterable[Any], **options: Any) -> list[Request]:
-    """The requests that send these payloads. A folder stands for the pictures in it, a wildcard for its files, anything
-    else for one request, as of `to_request`, which takes the options.
+    """The requests that send these payloads. A folder stands for the pictures in it, a wildcard for its files, a Run
+    for its requests, anything else for one request, as of `to_request`, which takes the options.
 
     Raises RequestError as well for a folder without pictures, and for a wildcard that no file matches.
     """
@@ -62,8 +61,7 @@ def send(
 
     Raises RequestError for what cannot be wrapped, LoadError if the handler does not load.
     """
-    worker = model.serve_here(batch) if debug else model.serve(batch)
-    with worker if debug else nullcontext():
+    with model.serve_here(batch) if debug else model.lend(batch) as worker:
         if envelope == "all":
             if not requests:
                 raise RequestError("there is nothing to send in every envelope: name a file or a variable")
@@ -104,6 +102,9 @@ def to_part(name: str, what: Any) -> Part:
 
 
 def _expanded(what: Any) -> Iterator[Any]:
+    if isinstance(what, Run):
+        yield from what.requests
+        return
     if not isinstance(what, str | Path) or "\n" in str(what):
         yield what
         return

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from handlerkit.bench import Bench
 from handlerkit.check import Check, check
+from handlerkit.endpoints.lent.served_runs import ServedRuns
 from handlerkit.endpoints.worker import Worker
+from handlerkit.endpoints.worker_server import WorkerServer
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
 from handlerkit.notebook import bench_runs, cell, exports
+from handlerkit.notebook.client_server import ClientServer
 from handlerkit.notebook.models import Models
 from handlerkit.notebook.previews import Previews, Saved
 from handlerkit.notebook.requests import display, send, to_requests
@@ -44,6 +47,7 @@ class Session:
         self._models = Models(self._keep)
         self._folder: OwnFolder | None = None
         self._verify_server = VerifyServer()
+        self._client_server = ClientServer()
         self._previews = Previews()
         #: Called with a model's name after its handler was loaded.
         self.on_load: list[Callable[[str], object]] = [self._previews.again]
@@ -180,9 +184,9 @@ class Session:
 
         Args:
             what: Requests, files, wildcards, folders of pictures, or payloads: dict and list are sent as JSON, a str
-                that names no file as text, bytes as they are, a PIL image as PNG, an array as nested lists. They arrive
-                together. With none and no parts, a GET without a body is sent. A file has the Content-Type of its name,
-                as a browser sends it.
+                that names no file as text, bytes as they are, a PIL image as PNG, an array as nested lists, a Run as
+                its requests. They arrive together. With none and no parts, a GET without a body is sent. A file has
+                the Content-Type of its name, as a browser sends it.
             envelope: wrap each payload for this envelope, and serve with it. "all" sends each payload, one after the
                 other, without an envelope and in every one, and compares the answers; `last` stays as it is.
             as_tensor: an envelope carries an image's pixels instead of its file.
@@ -339,15 +343,15 @@ class Session:
             if against or profile:
                 raise HandlerkitError("against and profile measure the session's worker: leave them or endpoint out")
             return bench_runs.measure_endpoint(plan, endpoint, model.build(), model.served(envelope), concurrency)
-        worker = model.serve(max(plan.batch_sizes, default=1))
-        asked = worker.with_envelope(envelope) if envelope else worker
-        other = (
-            None
-            if against is None
-            else (against, model.earlier(against, self._models.by_name, envelope, worker.batch_size))
-        )
-        found = bench_runs.measure_worker(plan, asked, other)
-        return bench_runs.add_profile(found, plan, asked) if profile else found
+        with model.lend(max(plan.batch_sizes, default=1)) as worker:  # clients of %serve wait meanwhile
+            asked = worker.with_envelope(envelope) if envelope else worker
+            other = (
+                None
+                if against is None
+                else (against, model.earlier(against, self._models.by_name, envelope, worker.batch_size))
+            )
+            found = bench_runs.measure_worker(plan, asked, other)
+            return bench_runs.add_profile(found, plan, asked) if profile else found
 
     def preview(
         self,
@@ -371,6 +375,31 @@ class Session:
         """
         return self._previews.show(self._models, what, envelope, shown_as, geometry, save)
 
+    def serve(
+        self, port: int | None = None, *, host: str | None = None, token: str | None = None, stop: bool = False
+    ) -> WorkerServer | None:
+        """Answer HTTP clients with the current model's worker, as its handler is when a request comes, until the end of
+        this process. `served` keeps their requests.
+
+        There is one server: another model, address or token takes the place of the one before.
+
+        Args:
+            port: 8080, or that of the server before; 0 takes a free one.
+            host: 127.0.0.1, or that of the server before; another one than loopback needs a token.
+            token: what requests have to bear: `Authorization: Bearer TOKEN`.
+            stop: end it instead, when the requests that run are answered; returns the server, None if there was none.
+
+        Raises as handlerkit.serve does, and LoadError if the handler does not load.
+        """
+        if stop:
+            return self._client_server.stop()
+        return self._client_server.serve(self._models, port, host, token)
+
+    @property
+    def served(self) -> ServedRuns:
+        """What clients of `serve` asked and got, as Runs, the newest last: `request(served[-1])` sends one again."""
+        return self._client_server.served
+
     @property
     def worker(self) -> Worker:
         """The worker of the current model."""
@@ -382,7 +411,9 @@ class Session:
         return self._models.current.last
 
     def close(self) -> None:
-        """Forget every model, remove what was staged for them, and end the TorchServe that `verify` keeps up."""
+        """Stop serving clients, forget every model, remove what was staged for them, and end the TorchServe that
+        `verify` keeps up."""
+        self._client_server.stop()
         self._verify_server.stop()
         self._previews.close_all()
         self._models.clear()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class SessionModel:
         last: its last Run.
         versions: the handlers that were loaded.
         unpacked: holds the files of a model that came out of an archive.
+        lock: whoever has it is alone with the worker, which clients of %serve use in another thread.
     """
 
     name: str
@@ -55,6 +57,7 @@ class SessionModel:
     last: Run | None = None
     versions: Versions = field(default_factory=Versions)
     unpacked: Unpacked | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def build(self) -> Model:
         """The model as it is now. Raises ModelError."""
@@ -85,9 +88,10 @@ class SessionModel:
 
     def register(self, registered: dict[str, Any], target: PathLike) -> None:
         """Change how it is registered and where it will run; its files stay as they are."""
-        if (changed := self.registered | registered) != self.registered:
-            self.close()
-        self.registered, self.target = changed, target
+        with self.lock:
+            if (changed := self.registered | registered) != self.registered:
+                self.close()
+            self.registered, self.target = changed, target
 
     def served(self, envelope: str | None) -> dict[str, Any]:
         """The arguments of a Server that registers this model as its worker does, with this envelope."""
@@ -100,26 +104,31 @@ class SessionModel:
     def load(self, handler: str, *, force: bool = False) -> Ready:
         """Load the handler, or put what changed into the loaded one. If it raises LoadError, the one before is gone."""
         begun = time.perf_counter()
-        self.options["handler"] = handler
-        other = self._registration_change()
-        if self.worker is None or other:
-            self.close()
-            worker, reason = self.serve(), str(Reload(False, other)) if other else "loaded"
-        else:
-            worker = self.worker
-            try:
-                reason = str(worker.reload(force=force))
-            except LoadError as problem:
+        with self.lock:
+            self.options["handler"] = handler
+            other = self._registration_change()
+            if self.worker is None or other:
                 self.close()
-                self._failed(problem)
-                raise
-            self.versions.record(worker.model)
+                worker, reason = self.serve(), str(Reload(False, other)) if other else "loaded"
+            else:
+                worker = self.worker
+                try:
+                    reason = str(worker.reload(force=force))
+                except LoadError as problem:
+                    self.close()
+                    self._failed(problem)
+                    raise
+                self.versions.record(worker.model)
         seconds = time.perf_counter() - begun
         logs = tuple(line.text for line in worker.load_logs if not line.text.startswith(METRIC))
         return Ready(self.name, worker.entry_point, reason, seconds, logs, tuple(worker.load_findings))
 
     def serve(self, batch: int = 1) -> Worker:
         """The model's worker, registered for batches of at least this size. Raises LoadError."""
+        with self.lock:
+            return self._serve(batch)
+
+    def _serve(self, batch: int) -> Worker:
         if self.worker is not None:
             self._follow(self.worker)
         settings = self.worker.settings if self.worker is not None else self.build().settings()
@@ -154,6 +163,12 @@ class SessionModel:
             raise
         if reloaded is not None:
             self.versions.record(worker.model)
+
+    @contextmanager
+    def lend(self, batch: int = 1) -> Iterator[Worker]:
+        """The worker, as of `serve`; inside the block nobody else changes it."""
+        with self.lock:
+            yield self.serve(batch)
 
     def serve_here(self, batch: int = 1) -> Worker:
         """One in this process, for a debugger; the caller closes it. Raises LoadError."""
@@ -213,9 +228,10 @@ class SessionModel:
 
     def close(self) -> None:
         """Forget the worker."""
-        if self.worker is not None:
-            self.worker.close()
-            self.worker = None
+        with self.lock:
+            if self.worker is not None:
+                self.worker.close()
+                self.worker = None
 
     def load_failure(self) -> str:
         """The sentence that its files do not load as they are now, or "" if they do; tries it first if need be."""

@@ -14,9 +14,11 @@ The application, on asyncio:
 - serve: the command, and a function for scripts. command: an app's own command line. models_file: what is served.
 - listener: HTTP/1.1 for clients. asgi: the same for ASGI servers, with any_casing for their workers.
 - application: routes to models, health and metrics. metrics: what is counted, as Prometheus reads it.
-- served_model: a model's requests on their way to workers and back. live_queue: job_queue on an event loop.
-- worker: one worker, from start to start. worker_command: what it is started with, here and by endpoints.
-- processes, supervisor: processes that end with the app.
+- served_model: what is served. running_model: its requests on their way to workers and back. live_queue: job_queue on
+  an event loop.
+- any_worker: a worker as its model sees it, who may bring another kind. worker: one that is a process, from start to
+  start. worker_command: what it is started with, here and by endpoints. processes, supervisor: processes that end
+  with the app.
 
 For both:
 

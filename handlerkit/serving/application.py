@@ -24,7 +24,8 @@ from .http import HttpRequest, Response
 from .metrics import CONTENT_TYPE, OF_HANDLERS, Declared, Metrics
 from .parameters import FormError, from_body, from_query
 from .processes import Supervisor
-from .served_model import Client, RunningModel, ServedModel
+from .running_model import Client, RunningModel
+from .served_model import Served, Shared
 
 #: Seconds that what runs may take to end, when the application stops.
 GRACE = 30.0
@@ -50,19 +51,21 @@ class Application:
         has_default: where there is one model alone, /invocations need not name it (as with a TorchServe that started
             with it), and POST / predicts, as SageMaker's adapter asks.
         declared: the metrics of handlers that /metrics shows: what the file metrics_config declares.
+        rejected: called with each request that gets an error and no worker, and with its answer.
 
     Raises PropertyError for a key that TorchServe does not know, ValueError for no model, or two of one name.
     """
 
     def __init__(
         self,
-        models: Iterable[ServedModel],
+        models: Iterable[Served],
         config_properties: Mapping[str, Any] | None = None,
         *,
         token: str | None = None,
         any_casing: bool = False,
         has_default: bool = True,
         declared: Iterable[Declared] = OF_HANDLERS,
+        rejected: Callable[[HttpRequest, Response], object] = lambda request, response: None,
     ) -> None:
         self.models = tuple(models)
         names = [model.name for model in self.models]
@@ -76,7 +79,8 @@ class Application:
         self._metrics = Metrics(declared, detects)
         self._running: dict[str, RunningModel] = {}
         self._supervisor: Supervisor | None = None
-        only = self.models[0]
+        self._rejected = rejected
+        only = self.models[0].registered(self.config)
         self._frontend = Frontend(only.name, only.version, self.config)
         self._routes: dict[str, Callable[[HttpRequest], Response]] = {
             "/ping": self._ping,
@@ -94,11 +98,10 @@ class Application:
         """Start the workers; returns when all have loaded their models. Raises LoadFailed where one does not."""
         self._supervisor = Supervisor()
         numbers = itertools.count(_FIRST_WORKER)
+        shared = Shared(self.config, self._supervisor, self._metrics, self._any_casing, self._rejected, numbers)
         try:
             for model in self.models:
-                self._running[model.name] = RunningModel(
-                    model, self.config, self._supervisor, self._metrics, self._is_only, self._any_casing, numbers
-                )
+                self._running[model.name] = RunningModel(model, shared, self._is_only)
             for running in self._running.values():
                 running.start()
             await asyncio.gather(*(running.loads for running in self._running.values()))
@@ -121,7 +124,9 @@ class Application:
         """Answer a request, now or later."""
         path = (request.path or "").rstrip("/")
         if self._token is not None and request.method != "OPTIONS" and path != "/metrics" and not self._bears(request):
-            self._answer(request, client, self._frontend.error(400, "InvalidKeyException", _UNAUTHORIZED))
+            answer = self._frontend.error(400, "InvalidKeyException", _UNAUTHORIZED)
+            self._rejected(request, answer)
+            self._answer(request, client, answer)
         elif (route := self._routes.get(path)) is not None:
             self._answer(request, client, route(request))
         elif request.method == "GET" and (found := _KSERVE.fullmatch(path)) is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 from collections import deque
 from dataclasses import dataclass
@@ -75,6 +76,12 @@ class Listener:
         self._server: asyncio.AbstractServer | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
+    @property
+    def url(self) -> str:
+        """The first of the addresses."""
+        host, port = self.addresses[0]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
     async def start(self, host: str = "127.0.0.1", port: int = 8080, sock: socket.socket | None = None) -> None:
         """Listen at host and port (0: a free one), or on a socket that is bound. Raises OSError."""
         loop = asyncio.get_running_loop()
@@ -121,6 +128,14 @@ class Listener:
             for connection in [*self.connections]:
                 if now > connection.deadline:
                     connection.abort()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether other machines cannot reach it."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _Reading:

@@ -26,11 +26,12 @@ class LiveQueue(Generic[J, W]):
     """Jobs that wait, and workers that wait for jobs. `send` hands a batch to a worker.
 
     Attributes:
+        limits: may be changed; a batch that forms keeps its time.
         ahead: how many jobs were sent before their worker can begin them, which count as waiting.
     """
 
     def __init__(self, limits: Limits, send: Callable[[W, list[J]], None]) -> None:
-        self._limits = limits
+        self.limits = limits
         self._send = send
         self.ahead = 0
         self._loop = asyncio.get_running_loop()
@@ -45,7 +46,7 @@ class LiveQueue(Generic[J, W]):
 
     def put(self, job: J) -> bool:
         """Queue a job; False where the queue is full."""
-        limits = self._limits
+        limits = self.limits
         if len(self._waiting) + self.ahead >= limits.size:
             return False
         if limits.ticket and len(self._waiting) >= len(self._idle) - bool(self._forming):
@@ -72,7 +73,7 @@ class LiveQueue(Generic[J, W]):
         """The next batch as it is now, for nobody to run; what forms comes first."""
         batch = self._forming
         self._close()
-        while self._waiting and len(batch) < self._limits.batch_size:
+        while self._waiting and len(batch) < self.limits.batch_size:
             if batch and (batch[0].describe or self._waiting[0].describe):
                 break
             batch.append(self._waiting.popleft())
@@ -90,7 +91,7 @@ class LiveQueue(Generic[J, W]):
         while self._idle and (self._forming or self._waiting):
             if not self._forming:
                 self._forming.append(self._waiting.popleft())
-                self._until = self._loop.time() + self._limits.delay if self._limits.batch_size > 1 else 0.0
+                self._until = self._loop.time() + self.limits.delay if self.limits.batch_size > 1 else 0.0
             if not self._is_closed():
                 if self._timer is None:
                     self._timer = self._loop.call_at(self._until, self._late)
@@ -101,7 +102,7 @@ class LiveQueue(Generic[J, W]):
 
     def _is_closed(self) -> bool:
         """Whether the batch that forms takes no more; takes what there is."""
-        batch, limits = self._forming, self._limits
+        batch, limits = self._forming, self.limits
         while len(batch) < limits.batch_size and not batch[0].describe:
             if not self._waiting:
                 return self._loop.time() >= self._until

@@ -16,15 +16,14 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .any_worker import LoadFailed
 from .application import GRACE, Application
 from .config import PropertyError
-from .listener import Limits, Listener
+from .listener import Limits, Listener, is_loopback
 from .models_file import read
 from .served_model import ServedModel
-from .worker import LoadFailed
 
 TOKEN = "SERVING_TOKEN"
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
@@ -72,8 +71,7 @@ async def _serve(
             starting.result()
             await listener.start(host, port)
             names = ", ".join(model.name for model in application.models)
-            shown, bound = listener.addresses[0]
-            say(f"Serving {names} at http://{f'[{shown}]' if ':' in shown else shown}:{bound}")
+            say(f"Serving {names} at {listener.url}")
             await stopping
             await listener.stop(grace)
             await application.stop(grace)
@@ -97,7 +95,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(models: str, parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int:
     """Serve what a models.json says, with these options. Returns the exit status."""
     token = os.environ.get(TOKEN) or None
-    if token is None and asked.host not in _LOOPBACK:
+    if token is None and not is_loopback(asked.host):
         parser.error(f"--host {asked.host} lets others in: set a token in the variable {TOKEN}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:

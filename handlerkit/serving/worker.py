@@ -11,15 +11,17 @@ import os
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any
 
 from . import torchserve_facts as facts
 from . import wire, worker_command
+from .any_worker import LoadFailed, Owner
 from .config import Config
+from .frontend import QueuedRequest
 from .processes import Process, Supervisor
 from .wire import Buffers, ProtocolError, TooLongError, WorkerResponse
 from .worker_death import WorkerDeath, WorkerDied, exited, too_long, too_slow, unreadable
@@ -35,16 +37,6 @@ _MOST_BUFFERS = 512
 _LOG_LINES = 200
 #: Seconds a worker that was told to end, or says that it does, is waited for.
 _ENDS = 5
-
-
-class LoadFailed(Exception):
-    """A worker that does not come to serve; the text says at which step, `log` what it wrote. `code`: its own answer,
-    0 where it gave none."""
-
-    def __init__(self, text: str, log: tuple[str, ...], code: int = 0) -> None:
-        super().__init__(text)
-        self.log = log
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -75,36 +67,8 @@ class Assignment:
         return worker_command.environment(outer, self.handler, self.model_dir, self.config, logs)
 
 
-class Owner(Protocol):
-    """Whose worker it is."""
-
-    def loaded(self, worker: Worker) -> None:
-        """The model is loaded: `send` may be called."""
-
-    def answered(self, worker: Worker, answer: WorkerResponse) -> None:
-        """An answer to what was sent: either `expect` another one, or let it `rest`. Raises WorkerDied."""
-
-    def died(self, worker: Worker, death: WorkerDeath) -> None:
-        """It is gone, and will be back after a pause."""
-
-    def not_loaded(self, worker: Worker, failed: LoadFailed) -> None:
-        """It did not come to serve, and will be tried again after a pause."""
-
-    def gone(self, worker: Worker) -> None:
-        """It is not tried any more."""
-
-    def hear(self, worker: Worker, stream: str, line: str) -> None:
-        """It wrote a line, to "stdout" or "stderr"."""
-
-
 class Worker:
-    """One worker of a model.
-
-    Attributes:
-        number: 9000 for the first one of an app, as TorchServe numbers them.
-        since: when its process was started.
-        gpu_id: the device it is given; None on a CPU.
-    """
+    """One worker of a model, which is a process; its members are those of AnyWorker."""
 
     def __init__(
         self, number: int, given: Assignment, supervisor: Supervisor, owner: Owner, gpu_id: int | None = None
@@ -166,14 +130,14 @@ class Worker:
             await asyncio.sleep(facts.BACK_OFF[min(deaths, len(facts.BACK_OFF) - 1)])
             deaths += 1
 
-    def send(self, message: Buffers) -> None:
+    def send(self, batch: Sequence[QueuedRequest]) -> None:
         """Hand over a batch, which the worker begins when it has answered those before; the owner gets the answers.
         Only for a worker that serves."""
         assert self._connection is not None
         self._sent += 1
         if self._sent == 1:
             self.expect()
-        self._connection.send(message)
+        self._connection.send(wire.encode_predict([received.job for received in batch]))
         while self._early and self._sent:
             self._answer(self._early.popleft())
 

@@ -96,9 +96,9 @@ def hello(pid: int) -> Buffers:
 
 
 def read_hello(payload: memoryview) -> int:
-    """The id of the process that said HELLO. Raises BadFrameError."""
+    """The id of the process that said HELLO. Raises BadPacketError."""
     if len(payload) != _PID.size:
-        raise BadFrameError("a first frame that cannot be read")
+        raise BadPacketError("a first frame that cannot be read")
     return int(_PID.unpack(payload)[0])
 
 

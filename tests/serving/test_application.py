@@ -16,9 +16,9 @@ import pytest
 from apps import ECHO, Answer, App, request, written
 
 from handlerkit.serving import torchserve_facts
+from handlerkit.serving.any_worker import LoadFailed
 from handlerkit.serving.application import Application
 from handlerkit.serving.config import PropertyError
-from handlerkit.serving.worker import LoadFailed
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -18,7 +18,7 @@ from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend
 from handlerkit.serving.http import HttpRequest, Response
 from handlerkit.serving.listener import Limits, Listener
-from handlerkit.serving.served_model import Client
+from handlerkit.serving.running_model import Client
 
 Respond = Callable[[HttpRequest, Client], Any]
 

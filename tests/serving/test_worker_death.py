@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handlerkit.serving.worker_death import WorkerDied, too_long
-from handlerkit.worker_process import frames
+from handlerkit.worker_process import packets
 
 
 def test_exception_carries_the_death_and_shows_its_sentence() -> None:
@@ -17,10 +17,10 @@ def test_exception_carries_the_death_and_shows_its_sentence() -> None:
 
 def test_death_comes_out_of_a_worker_process_as_it_was() -> None:
     death = too_long(11, 10)
-    assert frames.read_plain(bytearray(frames.pack((death, None)))) == (death, None)
+    assert packets.read_plain(bytearray(frames.pack((death, None)))) == (death, None)
 
 
 def test_worker_that_sends_unreadable_data_is_dropped_like_a_dead_one() -> None:
     with pytest.raises(WorkerDied, match=r"^The worker process sent data that cannot be read") as raised:
-        frames.read_plain(b"no pickle")
+        packets.read_plain(b"no pickle")
     assert raised.value.death.kind == "exit"
