@@ -17,7 +17,7 @@ def test_exception_carries_the_death_and_shows_its_sentence() -> None:
 
 def test_death_comes_out_of_a_worker_process_as_it_was() -> None:
     death = too_long(11, 10)
-    assert packets.read_plain(bytearray(frames.pack((death, None)))) == (death, None)
+    assert packets.read_plain(bytearray(packets.pack((death, None)))) == (death, None)
 
 
 def test_worker_that_sends_unreadable_data_is_dropped_like_a_dead_one() -> None:

@@ -128,8 +128,10 @@ class TestAnswers:
         body = os.urandom(4_000_000)
         assert run_code(worker, "out = [data[0]['body']]", body=body).response.body == body
 
-    def test_many_lines_do_not_stop_the_worker(self, worker: Worker) -> None:
-        run = run_code(worker, "for i in range(20_000): print('line', i)\nimport sys; print('error', file=sys.stderr)")
+    def test_many_lines_do_not_stop_the_worker(self, handlers: Path) -> None:
+        code = "for i in range(20_000): print('line', i)\nimport sys; print('error', file=sys.stderr)"
+        with Worker(Model("m", handler=handlers / "runs_code.py")) as worker:
+            run = run_code(worker, code)
         lines = [line.text for line in run.logs if line.text.startswith("line ")]
         assert lines == [f"line {i}" for i in range(20_000)]
         assert [line.text for line in run.logs if line.level == "WARN"] == ["error"]
