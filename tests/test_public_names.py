@@ -43,6 +43,7 @@ PUBLIC = [
     "errors",
     "load_ipython_extension",
     "mock_context",
+    "serve",
     "session",
     "unload_ipython_extension",
     "unpack",

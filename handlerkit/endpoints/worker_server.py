@@ -17,6 +17,8 @@ from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, ServerError
 from handlerkit.serving.application import Application
 from handlerkit.serving.listener import Listener, is_loopback
+from handlerkit.serving.metrics import OF_HANDLERS
+from handlerkit.serving.models_file import metrics_of
 
 #: Seconds that requests may take to end when the server stops.
 GRACE = 5.0
@@ -146,9 +148,11 @@ def _application(lend: Lend, model: LentModel, token: str | None) -> Application
     with lend() as worker:
         if worker.in_process:
             raise ConfigError("a worker with in_process=True is for a debugger: serve one without")
+        config = worker.config
         detects = worker.config_properties.get("model_metrics_auto_detect", False)
-        properties = {**asdict(worker.config), "model_metrics_auto_detect": detects}
-    return Application([model], properties, token=token, rejected=model.rejected)
+    properties = {**asdict(config), "model_metrics_auto_detect": detects}
+    declared = metrics_of(config.metrics_config) if config.metrics_config else OF_HANDLERS
+    return Application([model], properties, token=token, declared=declared, rejected=model.rejected)
 
 
 def _why(problem: OSError, host: str, port: int) -> str:

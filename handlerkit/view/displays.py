@@ -100,6 +100,18 @@ def _bench() -> Callable[..., View]:
     return bench_view
 
 
+def _worker_server() -> Callable[..., View]:
+    from handlerkit.view.servers import server_view
+
+    return server_view
+
+
+def _served_runs() -> Callable[..., View]:
+    from handlerkit.view.servers import served_view
+
+    return served_view
+
+
 #: (module, class): what draws it.
 DISPLAYS: dict[tuple[str, str], Callable[[], Callable[..., View]]] = {
     ("handlerkit.messages.run", "Run"): _run,
@@ -108,5 +120,7 @@ DISPLAYS: dict[tuple[str, str], Callable[[], Callable[..., View]]] = {
     ("handlerkit.verify", "Envelopes"): _envelopes,
     ("handlerkit.check", "Check"): _check,
     ("handlerkit.view.diff.comparison", "Comparison"): _comparison,
+    ("handlerkit.endpoints.worker_server", "WorkerServer"): _worker_server,
+    ("handlerkit.endpoints.lent.served_runs", "ServedRuns"): _served_runs,
     ("handlerkit.bench.results", "Bench"): _bench,
 }

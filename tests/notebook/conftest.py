@@ -6,6 +6,7 @@ import atexit
 import builtins
 import contextlib
 import io
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -125,6 +126,9 @@ class MagicDoor:
     def verify(self, *words: str, **options: Any) -> Any:
         return self._run(f"%verify {shlex.join(words)}{_options(**options)}")
 
+    def serve(self, *words: str, **options: Any) -> Any:
+        return self._run(f"%serve {shlex.join(words)}{_options(**options)}")
+
     def _named(self, payload: Any, name: str) -> str:
         """A file's name as it is; any other payload under the name of a variable."""
         if isinstance(payload, str):
@@ -147,6 +151,10 @@ class FunctionDoor:
         self.model, self.module, self.request = session.model, session.module, session.request
         self.check, self.export, self.verify = session.check, session.export, session.verify
         self._session = session
+
+    def serve(self, *words: str, token_from: str | None = None, **options: Any) -> Any:
+        token = {"token": os.environ[token_from]} if token_from else {}
+        return self._session.serve(*map(int, words), **token, **options)
 
     def handler(self, file: str, source: str, *, function: str | None = None, reload: bool = False) -> Any:
         return self._session.use(write(file, "\n" + source), function=function, reload=reload)

@@ -57,6 +57,7 @@ def test_options_come_before_files_and_variables(tab: Complete) -> None:
         ("%export --archive-format t", ["tgz"]),
         ("%request coins.png --envelope k", ["kserve", "kservev2"]),
         ("%request --as seg", ["segmentation"]),
+        ("%serve --host 0", ["0.0.0.0"]),
         ("%model m --handler image_c", ["image_classifier"]),
         ("%%handler --from cl", ["classifier"]),
         ("%bench --against pre", ["previous"]),

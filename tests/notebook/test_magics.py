@@ -29,6 +29,7 @@ WORDS = {
     "verify": "--rtol 0.1",
     "bench": "a.json --batch-sizes 1,4",
     "preview": "a.json",
+    "serve": "8081 --host 127.0.0.2",
 }
 ECHO = """
 def handle(data, context):
@@ -105,7 +106,7 @@ def test_a_comment_behind_an_export(notebook, echo: Session, tmp_path: Path) -> 
     assert (tmp_path / "model_store" / "echo.mar").is_file()
 
 
-@pytest.mark.parametrize("line", ["%model", "%request x.png", "%check", "%export", "%verify"])
+@pytest.mark.parametrize("line", ["%model", "%request x.png", "%check", "%export", "%verify", "%serve"])
 def test_an_error_of_the_kit_is_one_line_too(notebook, line: str) -> None:
     cell = notebook(line)
     assert cell.stdout == ("ModelError: there is no model yet: name one with %model NAME, or write a %%handler cell\n")

@@ -20,7 +20,7 @@ class ServedRuns(Sequence[Run]):
     and the lines of logs.
 
     Attributes:
-        total: how many there were.
+        total: how many requests there were.
     """
 
     def __init__(self, runs: int = RUNS, size: int = BYTES) -> None:
@@ -34,7 +34,7 @@ class ServedRuns(Sequence[Run]):
         """Keep a Run, and let go of the oldest ones beyond the bounds."""
         size = _size(run)
         with self._lock:
-            self.total += 1
+            self.total += len(run.exchanges)
             self._kept.append((size, run))
             self._size += size
             while self._kept and (len(self._kept) > self._most or self._size > self._largest):
@@ -66,7 +66,7 @@ class ServedRuns(Sequence[Run]):
         return iter(kept)
 
     def __repr__(self) -> str:
-        return f"<ServedRuns: {len(self)} of {self.total}>"
+        return f"<ServedRuns: {len(self)} Runs, {self.total} requests in all>"
 
 
 def _size(run: Run) -> int:

@@ -16,6 +16,8 @@ _SECONDS = {"ms": 1e-3, "milliseconds": 1e-3, "s": 1.0, "seconds": 1.0, "us": 1e
 #: Log lines of TorchServe's own that hold times and ids; a Metric shows the first kind.
 _BOOKKEEPING = (METRIC, CALL_BEGINS)
 _OTHER = (150, 150, 150)
+#: Headers whose values no display shows.
+SECRET = ("authorization", "proxy-authorization", "cookie", "set-cookie")
 
 
 def asked(request: Request, model: str, gap: str) -> str:
@@ -106,7 +108,7 @@ def _header(pair: tuple[str, str]) -> tuple[str, str]:
         value = "…"
     elif name.lower() == "content-type":
         value = re.sub(r"(boundary=).*", r"\1…", value)
-    elif name.lower() in ("authorization", "proxy-authorization", "cookie"):
+    elif name.lower() in SECRET:
         value = f"{value.partition(' ')[0]} …" if " " in value else "…"
     return name, plain(value if len(value) <= 300 else value[:300] + "…")
 

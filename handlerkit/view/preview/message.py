@@ -25,7 +25,6 @@ from handlerkit.view.render import shown
 _QUALITY = 90  # of the input image, if it did not come as a JPEG
 _ORIENTATION = 0x0112  # EXIF's tag
 _READ = 100_000  # bytes of a body that are looked at
-_SECRET = ("authorization", "proxy-authorization", "cookie")
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,4 +135,4 @@ def _body(body: bytes) -> str:
 
 def _without_secrets(headers: Headers) -> Headers:
     """A saved page is passed on."""
-    return tuple((name, "…" if name.lower() in _SECRET else value) for name, value in headers)
+    return tuple((name, "…" if name.lower() in exchange.SECRET else value) for name, value in headers)
