@@ -374,7 +374,7 @@ def _add_up_to_1(values: Sequence[float], within: float) -> bool:
 
 
 def bodies(answer: Any) -> Iterator[Any]:
-    """The answer, and what stands in it where it is only a wrapper, as the json and kserve envelopes make it, or rows
+    """The answer, and what is in it where it is only a wrapper, as the json and kserve envelopes make it, or rows
     with some words about them, as Roboflow answers."""
     yield answer
     wrappers = [key for key in _WRAPPERS if key in answer] if _is_object(answer) else []

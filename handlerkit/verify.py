@@ -31,7 +31,7 @@ Verdict = Literal["identical", "equal", "different"]
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two answers differ, and what stands there on each side, shortened."""
+    """Where two answers differ, and what is there on each side, shortened."""
 
     where: str
     ours: str

@@ -115,7 +115,7 @@ def summary(facts: dict[str, Any], folder: str, missing: str = "") -> str:
 
 
 def keep(notebook: NotebookNode, made: Path, demo: Path, missing: str = "") -> str:
-    """Fill `demo` anew with the executed notebook, its web page and what it made. Returns the summary."""
+    """Fill `demo` again with the executed notebook, its web page and what it made. Returns the summary."""
     if unwritten := [name for name in MADE if not (made / name).is_file()]:
         raise DemoError(f"the notebook ran but did not write {', '.join(unwritten)} into {made.name}/")
     shutil.rmtree(demo, ignore_errors=True)

@@ -68,7 +68,7 @@ class File:
     local_flags: int | None = None
     offset: int | None = None
     extra: bytes = b""
-    before: bytes = b""  # stands before its header
+    before: bytes = b""  # is before its header
     packed: bytes = field(default=b"", init=False)
 
     def __post_init__(self) -> None:

@@ -270,7 +270,7 @@ def test_force_does_not_remove_a_folder_for_a_file(model: Model, tmp_path: Path)
 
 
 class Stop(BaseException):
-    """Stands for Ctrl-C."""
+    """In the place of Ctrl-C."""
 
 
 @pytest.mark.parametrize("error", [Stop, OSError])

@@ -69,7 +69,7 @@ def _lay_script(file: Path, place: Path) -> None:
 
 
 def _lay_data(source: Path, place: Path) -> None:
-    """Folders are made anew, so that what is written there is written here; files are linked."""
+    """Folders are made again, so that what is written there is written here; files are linked."""
     if source.is_dir() and not source.is_symlink():
         place.mkdir()
         for entry in source.iterdir():

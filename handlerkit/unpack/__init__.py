@@ -1,6 +1,6 @@
 """Reads archives that TorchServe loads, in any of torch-model-archiver's formats, whoever wrote them.
 
-    with open_archive("x.mar") as archive:      # what stands in it, without unpacking
+    with open_archive("x.mar") as archive:      # what is in it, without unpacking
         archive.manifest, archive.sizes, archive.open("handler.py")
     model = unpack("x.mar", "folder")           # a Model of its files, laid out in a folder
 

@@ -1,4 +1,4 @@
-"""What stands in an archive, read without unpacking it.
+"""What is in an archive, read without unpacking it.
 
 An archive from elsewhere may hold anything, and say anything of what it holds. So each format's index is read with a
 bound, every name is checked, and a member gives exactly the bytes that the index says, or ArchiveError.
@@ -116,7 +116,7 @@ class ArchiveReader:
         return io.BufferedReader(_Exactly(name, self._members[name], self.name))
 
     def inflates(self, name: str) -> bool:
-        """Whether a file's bytes are inflated while they are read, so that seeking back reads all before it anew.
+        """Whether a file's bytes are inflated while they are read, so that seeking back reads all before it again.
         Raises KeyError for a name that is not in `sizes`."""
         return self._members[name].inflates
 
@@ -437,7 +437,7 @@ def _folder(path: Path, bounds: Bounds) -> dict[str, Member]:
 
 
 def _entries(folder: Path, most: int) -> list[os.DirEntry[str]]:
-    """What stands in a folder, up to one more than it may hold."""
+    """What is in a folder, up to one more than it may hold."""
     with os.scandir(folder) as entries:
         return list(islice(entries, most + 1))
 

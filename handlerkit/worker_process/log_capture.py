@@ -172,7 +172,7 @@ def hide_kit() -> None:
 
 
 def without_kit(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback without this package's own frames: what stands on the server."""
+    """The traceback without this package's own frames, as on the server."""
     return _without(trace, _HIDDEN)
 
 

@@ -111,7 +111,7 @@ def _is_local(source: SourceFile, node: ast.Name) -> bool:
 
 
 def _is_annotation(source: SourceFile, node: ast.AST) -> bool:
-    """Whether it stands in an annotation that is not evaluated: of a local variable, or postponed."""
+    """Whether it is in an annotation that is not evaluated: of a local variable, or postponed."""
     inner, postponed = node, source.postponed
     for outer in source.around(node):
         if isinstance(outer, ast.AnnAssign) and inner is outer.annotation:

@@ -180,7 +180,9 @@ def own_loader(subject: Subject, target: Target) -> Iterator[Finding]:
             continue
         message = f"{load.function} does not load {load.file}, which is {_KINDS[found.kind]}."
         fix = next((one for kind, one in _LOADED_BY.items() if kind == found.kind), "")
-        yield Finding("weights", message, load.place, LOAD, f"Load it with {fix}." if fix else "Save it anew for that.")
+        yield Finding(
+            "weights", message, load.place, LOAD, f"Load it with {fix}." if fix else "Save it again for that."
+        )
 
 
 _LOADED_BY: dict[Kind, str] = {

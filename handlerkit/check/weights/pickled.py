@@ -32,7 +32,7 @@ _BYTES = {
 _ORDERED = ("collections", "OrderedDict")
 #: What makes bytes of a text where the protocol is one of Python 2's.
 _ENCODE = ("_codecs", "encode")
-#: What stands in joblib's files where an array's bytes follow.
+#: What is in joblib's files where an array's bytes follow.
 _JOBLIB_ARRAY = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 
 
@@ -90,7 +90,7 @@ class _Dict(dict[str, Any]):
 
 
 def read(file: IO[bytes], *, depth: int = 0) -> Pickled:
-    """The pickle that begins where `file` stands; afterwards the file stands behind it, if it has no `problem`."""
+    """The pickle that begins where `file` is; afterwards the file is behind it, if it has no `problem`."""
     machine = _Machine(file, depth)
     found, do = machine.found, machine.do
     try:

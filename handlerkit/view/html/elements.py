@@ -113,7 +113,7 @@ def slider(before: str, after: str, *, live: bool = True) -> str:
 
 @functools.cache
 def _style() -> str:
-    """It stands in every output of a saved notebook, so it goes without what only its readers need."""
+    """It is in every output of a saved notebook, so it goes without what only its readers need."""
     written = (resources.files(__package__) / "style.css").read_text("utf-8")
     return re.sub(r" ?([{};]) ?", r"\1", re.sub(r"\s+", " ", written)).strip()
 

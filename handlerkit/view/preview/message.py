@@ -110,8 +110,8 @@ def _sent(one: Exchange, size: tuple[int, int]) -> bytes | None:
 
 
 def _as_jpeg(input_image: InputImage) -> bytes:
-    """The input image's file if it is a JPEG that browsers show as it is, else it anew, without the EXIF rotation
-    that they would follow. A small one is a PNG, so that its pixels stay what they are."""
+    """The input image's file if it is a JPEG that browsers show as it is, else one that is encoded again, without
+    the EXIF rotation that they would follow. A small one is a PNG, so that its pixels stay what they are."""
     from PIL import Image, ImageOps
 
     image = Image.open(io.BytesIO(input_image.data))

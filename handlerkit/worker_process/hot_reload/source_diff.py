@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import CodeType
 
-#: Where a code object stands in its file's tree: the names down to it, () for the module.
+#: Where a code object is in its file's tree: the names down to it, () for the module.
 Node = tuple[str, ...]
 Tree = Mapping[Node, CodeType]
 
@@ -318,7 +318,7 @@ def _defined(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _body_of(module: ast.Module, path: Node) -> list[ast.stmt]:
-    """The statements among which the function at `path` stands."""
+    """The statements among which the function at `path` is."""
     if len(path) == 1:
         return module.body
     return next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == path[0])
