@@ -56,7 +56,7 @@ def run(notebook: NotebookNode, folder: Path) -> None:
         timeout=CELL_TIMEOUT,
         resources={"metadata": {"path": str(folder)}},
         coalesce_streams=True,  # a progress line grows in pieces
-        extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, which would stand between the lines
+        extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, which would come between the lines
     )
     with client.setup_kernel():
         for number, (index, cell) in enumerate(cells, 1):

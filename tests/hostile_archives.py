@@ -741,7 +741,7 @@ def folder_with_a_colon(folder: Path) -> Path:
 
 @(lambda write: HONEST.setdefault("zip written to a pipe", write))
 def zip_written_to_a_pipe(folder: Path) -> Path:
-    """Sizes stand behind each file."""
+    """Sizes come after each file."""
 
     class Pipe(io.RawIOBase):
         body = b""

@@ -38,7 +38,7 @@ class Classifications:
     def read(cls, answer: Any, labels: Labels = None) -> Classifications | None:
         """The classes in a JSON answer; None if it holds none in a shape known here.
 
-        Names and numbers alone may be anything, `{"lat": 0.2, "lon": 0.7}`. They are classes if the names stand in
+        Names and numbers alone may be anything, `{"lat": 0.2, "lon": 0.7}`. They are classes if the names are in
         `labels` (index_to_name.json), if the numbers add up to 1, or if there are as many as image_classifier answers,
         or indexes for names, the most likely first.
         """

@@ -82,7 +82,7 @@ class Detections:
     def from_rows(cls, answer: Any, image_size: tuple[int, int] | None = None) -> Detections | None:
         """`[{"box": [x1, y1, x2, y2], "label": "coin", "score": 0.9}, ...]`, label and score optional.
 
-        The box may stand under "bbox", as numbers in the row itself as in YOLO's and Roboflow's answers, or as
+        The box may be under "bbox", as numbers in the row itself as in YOLO's and Roboflow's answers, or as
         `{"xmin": ..., "ymin": ..., "xmax": ..., "ymax": ...}` as in transformers' pipelines; a polygon gives its
         bounds. A row with a "category_id" is COCO's, whose bbox is (x, y, width, height). If "x" and "y" are a box's
         center, as in Roboflow's answers, or its corner is told by what fits the picture, else by the other keys.

@@ -156,7 +156,7 @@ class SegmentationMap:
 
 
 def _mask_names(answer: Mapping[str, Any]) -> dict[int, str]:
-    """The names that stand beside a mask."""
+    """The names beside a mask."""
     names = first(answer, ("classes", "pixels"))
     if isinstance(names, dict) and names and all(str(index).isdecimal() for index in names):
         return {int(index): str(name) for index, name in names.items()}

@@ -19,7 +19,7 @@ _PYTHON = re.compile(rb"\s*/\S*/python[\d.]*\s*")
 
 def lay_over(environment: Environment, folder: Path) -> Environment:
     """An environment in `folder`, a new one, with all that is in this one: its own packages, of which it has none yet,
-    stand before those. pip and uv install there, and leave what is below alone. This process's own environment is given
+    come before those. pip and uv install there, and leave what is below alone. This process's own environment is given
     back as it is. Raises OSError."""
     below = environment.folder
     if below is None:

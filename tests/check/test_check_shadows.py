@@ -1,4 +1,4 @@
-"""Files that stand before installed modules."""
+"""Files that shadow installed modules."""
 
 from __future__ import annotations
 

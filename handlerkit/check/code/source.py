@@ -55,7 +55,7 @@ class SourceFile:
 
     def function(self, node: ast.AST) -> Function | None:
         """The function in whose body a node is; None for code that runs when the file is imported. What is in
-        a function's decorators and defaults does not stand in its body."""
+        a function's decorators and defaults is not part of its body."""
         inner = node
         for outer in self.around(node):
             if isinstance(outer, Function) and any(inner is one for one in outer.body):

@@ -42,5 +42,5 @@ IMPORTED_BY_WORKERS = frozenset(
     "subprocess tarfile tempfile textwrap threading timeit token tokenize traceback types typing unittest urllib uuid "
     "warnings weakref zipfile zipimport zlib".split()
 )
-#: Modules inside the interpreter itself, which stand before every file.
+#: Modules inside the interpreter itself, which come before every file.
 BUILT_IN = frozenset("atexit builtins errno faulthandler gc itertools marshal posix pwd sys time".split())

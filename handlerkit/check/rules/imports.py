@@ -252,7 +252,7 @@ def _missing(
 
 
 def _flattened(one: Import, program: Program, packages: Packages) -> tuple[str, str, str, str] | None:
-    """An import of a package whose files stand in the archive's root."""
+    """An import of a package whose files are in the archive's root."""
     package, _, rest = one.module.partition(".")
     if one.level or package in program.tops or packages.knows(package):
         return None

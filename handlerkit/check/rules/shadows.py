@@ -1,4 +1,4 @@
-"""Files of the archive that stand before installed modules: model_dir comes first in a worker's sys.path."""
+"""Files of the archive that shadow installed modules: model_dir comes first in a worker's sys.path."""
 
 from __future__ import annotations
 

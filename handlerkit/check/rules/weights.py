@@ -237,7 +237,7 @@ def _words(source: SourceFile) -> set[str] | None:
     return words
 
 
-#: What gives a module or a parameter a name that does not stand in the code.
+#: What gives a module or a parameter a name that is not in the code.
 _NAMING = {"setattr", "add_module", "register_module", "register_parameter", "register_buffer", "load_state_dict",
            "__dict__", "_modules", "_parameters", "_load_from_state_dict", "__setattr__"}  # fmt: skip
 

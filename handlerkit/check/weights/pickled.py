@@ -103,7 +103,7 @@ def read(file: IO[bytes], *, depth: int = 0) -> Pickled:
 
 
 def read_all(file: IO[bytes]) -> list[Pickled]:
-    """Each of the pickles that stand behind each other; only the last one may have a `problem`."""
+    """Each of the pickles that follow each other; only the last one may have a `problem`."""
     pickles: list[Pickled] = []
     while file.read(1) and len(pickles) < _MOST_PICKLES and not (pickles and pickles[-1].problem):
         file.seek(-1, io.SEEK_CUR)

@@ -59,7 +59,7 @@ def _inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], R
 
 
 def _starts(file: io.FileIO, infos: list[zipfile.ZipInfo], end: int) -> dict[int, int]:
-    """Where each member's bytes begin, by where its header does. Raises ValueError unless the members stand one behind
+    """Where each member's bytes begin, by where its header does. Raises ValueError unless the members follow one
     the other from the archive's beginning on, under the names and sizes that the directory has."""
     at, starts = 0, {}
     slack: tuple[int, ...] = (0,)
@@ -91,7 +91,7 @@ def _starts(file: io.FileIO, infos: list[zipfile.ZipInfo], end: int) -> dict[int
 
 
 def _zip64(extra: bytes, packed: int, size: int) -> tuple[int, int]:
-    """The compressed and the true size of a local header, which stand in its extra field where they need 64 bits."""
+    """The compressed and the true size of a local header, which are in its extra field where they need 64 bits."""
     if _IN_ZIP64 not in (packed, size):
         return packed, size
     while len(extra) >= 4:

@@ -122,7 +122,7 @@ def page(*parts: str, kind: str = "") -> str:
     """One display: the style, and the parts that are not empty.
 
     What shows notebooks of strangers strips the style (GitHub does, and JupyterLab before it is told to trust one):
-    pieces that stand in columns are given a space between, so that they are words there.
+    pieces that are in columns are given a space between, so that they are words there.
     """
     body = "".join(parts)
     for ends, begins in itertools.product(("</span>", "</b>"), ("<span", "<b>")):

@@ -1,6 +1,6 @@
 """What goes over to the browser for one answer: facts as JSON, the picture as one JPEG, maps as indexed PNGs.
 
-preview.js reads this. Bytes stand in the facts as they are: a comm message carries them as binary buffers, a
+preview.js reads this. Bytes are in the facts as they are: a comm message carries them as binary buffers, a
 saved page as base64.
 """
 

@@ -25,7 +25,7 @@ from handlerkit.worker_process.hot_reload.state_snapshot import RngStates, Snaps
 from handlerkit.worker_process.model_files import ModelFiles
 from handlerkit.worker_process.process_state import variables_now
 
-#: Names by which code that runs while loading may read functions without running them, where they stand or when they
+#: Names by which code that runs while loading may read functions without running them, where they are or when they
 #: were written; or look for attributes.
 _READS_CODE = {
     "script", "script_method", "export", "getsource", "getsourcelines", "findsource", "getsourcefile", "__code__",
