@@ -65,7 +65,7 @@ def report(rows: list[Row], quick: bool) -> str:
             "# What the kit costs",
             "",
             f"`{command}` on {datetime.now():%Y-%m-%d}. The two columns of a row were measured in turn in one run, so",
-            "their ratio means more than either figure. What each row does stands at the top of its module.",
+            "their ratio means more than either figure. What each row does is at the top of its module.",
             "",
             render(rows),
             "",

@@ -63,7 +63,7 @@ class Way:
 
 def measure(quick: bool) -> list[Row]:
     """The rows of this benchmark; `quick` takes 2 turns instead of 8."""
-    logging.basicConfig(level=logging.ERROR)  # torch-model-archiver warns of each archive it writes anew
+    logging.basicConfig(level=logging.ERROR)  # torch-model-archiver warns of each archive it writes again
     request = Request.json(REQUEST)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         work = Path(folder)
@@ -152,7 +152,7 @@ def _rows(seconds: Mapping[str, float], skipped: Mapping[str, str], note: str) -
 
 
 def write(file: Path, edit: int, loaded: int = 0) -> None:
-    """An edit of a handler: its number stands in `postprocess`, `loaded` in `initialize`."""
+    """An edit of a handler: its number is in `postprocess`, `loaded` in `initialize`."""
     file.write_text(HANDLER.format(edit=edit, loaded=loaded))
 
 

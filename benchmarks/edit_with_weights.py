@@ -2,7 +2,7 @@
 
     python benchmarks/edit_with_weights.py [--quick]
 
-The edit changes `postprocess` alone, so the kit keeps the loaded weights. TorchServe's loop archives them anew (with
+The edit changes `postprocess` alone, so the kit keeps the loaded weights. TorchServe's loop archives them again (with
 torch-model-archiver's default format), unregisters, registers and asks; its server runs already. The model is an
 embedding: a request reads few of its weights, so that the row shows the loop and not the model. "The handler's own
 time" is that of the same request's stages, from preprocess to postprocess, in the call that answers the edit. The
@@ -64,7 +64,7 @@ class Handler(BaseHandler):
 
 def measure(quick: bool) -> list[Row]:
     """The rows of this benchmark; `quick` takes 100 MB and TorchServe's loop once, else it has two turns."""
-    logging.basicConfig(level=logging.ERROR)  # torch-model-archiver warns of each archive it writes anew
+    logging.basicConfig(level=logging.ERROR)  # torch-model-archiver warns of each archive it writes again
     size = 100 if quick else 1024
     return [
         *_rows(f"{size} MB of weights", WEIGHTS, size, quick),

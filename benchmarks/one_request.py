@@ -2,7 +2,7 @@
 
     python benchmarks/one_request.py [--quick]
 
-The kit's side is the whole of `worker.predict`, from the Request to the Run. Beside it stands what a TorchServe worker
+The kit's side is the whole of `worker.predict`, from the Request to the Run. Beside it is what a TorchServe worker
 does with the same message: its `retrieve_msg` reads ready bytes from a stand-in for the socket, its `Service.predict`
 calls the handler and encodes the answer, in this process, where its log lines go to a list. Blocks of both alternate;
 the median block counts. The third way is a real TorchServe, asked by http.client on a connection that stays open.
@@ -87,7 +87,7 @@ def alternate(
 
 
 def _check(worker: Worker, server: Server, request: Request) -> None:
-    """All answer alike, and the request's body stands uncopied in the worker's message."""
+    """All answer alike, and the request's body is uncopied in the worker's message."""
     ours, theirs = worker.predict(request).raise_for_status(), server.predict(request).raise_for_status()
     if ours.response.body != theirs.response.body:
         raise AssertionError("the worker and the server answer different bytes")

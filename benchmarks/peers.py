@@ -1,7 +1,7 @@
 """Other tools that answer requests, each in an environment of its own, and their loops from an edit to its answer.
 
 An environment lies in `peers/` of the environment this runs in (so in .venv, which git ignores). It is made once, by
-pip, and borrows the packages that stand here, torch among them: gigabytes that need not lie there twice. What the peer
+pip, and borrows the packages that are here, torch among them: gigabytes that need not lie there twice. What the peer
 asks for in another version is installed beside them and goes first.
 """
 

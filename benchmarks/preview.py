@@ -3,7 +3,7 @@
 - The message of a new answer (its JSON and its buffers) beside the photograph's JPEG and the mask's indexed PNG in it:
   a 1920×1080 photograph with a 21-class mask.
 - Frames a second while a slider is dragged, beside those of the same page at rest: a 12-megapixel photograph with 200
-  boxes and a 21-class mask over it, in headless Chromium without a GPU. Each frame moves the slider and draws anew.
+  boxes and a 21-class mask over it, in headless Chromium without a GPU. Each frame moves the slider and redraws.
 - What the drag sent to the kernel meanwhile.
 
     python benchmarks/preview.py [--quick]

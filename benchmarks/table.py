@@ -12,7 +12,7 @@ class Row:
     """One figure of ours beside another's, both measured in the same run.
 
     `ratio` is what `limit` speaks of: ours / other for "at most 2.5 × cp", other / ours for "at least 20 × faster".
-    `limit` is "" where there is none, and `ok` true then. `note` stands below the table: what bounds the figure, or why
+    `limit` is "" where there is none, and `ok` true then. `note` is below the table: what bounds the figure, or why
     there is none.
     """
 

@@ -26,7 +26,7 @@ from handlerkit.messages import Request
 from handlerkit.notebook.session import Session
 
 LIMIT = 1.1
-#: What stands in the access log of a register call: its milliseconds.
+#: What is in the access log of a register call: its milliseconds.
 REGISTERED = re.compile(r'ACCESS_LOG - \S+ "POST /models\?\S+ HTTP/1\.1" 200 (\d+)')
 
 

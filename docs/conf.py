@@ -112,7 +112,7 @@ bring_commands()
 
 
 def read_docstring(_: Sphinx, what: str, name: str, __: Any, ___: Any, lines: list[str]) -> None:
-    """Docstrings are Google's. The extension napoleon itself takes what stands before a colon in a property's first
+    """Docstrings are Google's. The extension napoleon itself takes what is before a colon in a property's first
     sentence for its type."""
     lines[:] = GoogleDocstring(lines, Config(), what="method" if what == "property" else what, name=name).lines()
 

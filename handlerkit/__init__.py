@@ -67,7 +67,7 @@ __all__ = [
     "view",
 ]
 
-#: Where each public name stands. `envelope`, `errors` and `view` are missing: they are modules of their own.
+#: Where each public name is defined. `envelope`, `errors` and `view` are missing: they are modules of their own.
 _HOMES = {
     "App": "app",
     "Archive": "archive",

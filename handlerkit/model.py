@@ -106,7 +106,7 @@ class Model:
         return f"<Model {self.name} {self.version}: handler {self.handler}>"
 
     def entries(self) -> list[Entry]:
-        """The archive's files without the manifest, sorted by name. Folders are read anew each time. Raises ModelError
+        """The archive's files without the manifest, sorted by name. Folders are read again each time. Raises ModelError
         if one is gone or cannot be read."""
         entries = self.named_entries()
         for entry in entries:

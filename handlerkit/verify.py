@@ -31,7 +31,7 @@ Verdict = Literal["identical", "equal", "different"]
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two answers differ, and what stands there on each side, shortened."""
+    """Where two answers differ, and what is there on each side, shortened."""
 
     where: str
     ours: str
@@ -289,7 +289,7 @@ def _describes(request: Request) -> bool:
 
 
 def _plain(text: str, paths: Mapping[str, str]) -> str:
-    """A text without these paths, as they are or as they stand in JSON."""
+    """A text without these paths, as they are or as JSON writes them."""
     for path in sorted(paths, key=len, reverse=True):
         for written in {path, json.dumps(path)[1:-1]}:
             text = text.replace(written, paths[path])

@@ -56,7 +56,7 @@ def run(notebook: NotebookNode, folder: Path) -> None:
         timeout=CELL_TIMEOUT,
         resources={"metadata": {"path": str(folder)}},
         coalesce_streams=True,  # a progress line grows in pieces
-        extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, which would stand between the lines
+        extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, which would come between the lines
     )
     with client.setup_kernel():
         for number, (index, cell) in enumerate(cells, 1):
@@ -115,7 +115,7 @@ def summary(facts: dict[str, Any], folder: str, missing: str = "") -> str:
 
 
 def keep(notebook: NotebookNode, made: Path, demo: Path, missing: str = "") -> str:
-    """Fill `demo` anew with the executed notebook, its web page and what it made. Returns the summary."""
+    """Fill `demo` again with the executed notebook, its web page and what it made. Returns the summary."""
     if unwritten := [name for name in MADE if not (made / name).is_file()]:
         raise DemoError(f"the notebook ran but did not write {', '.join(unwritten)} into {made.name}/")
     shutil.rmtree(demo, ignore_errors=True)

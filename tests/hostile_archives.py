@@ -68,7 +68,7 @@ class File:
     local_flags: int | None = None
     offset: int | None = None
     extra: bytes = b""
-    before: bytes = b""  # stands before its header
+    before: bytes = b""  # is before its header
     packed: bytes = field(default=b"", init=False)
 
     def __post_init__(self) -> None:
@@ -741,7 +741,7 @@ def folder_with_a_colon(folder: Path) -> Path:
 
 @(lambda write: HONEST.setdefault("zip written to a pipe", write))
 def zip_written_to_a_pipe(folder: Path) -> Path:
-    """Sizes stand behind each file."""
+    """Sizes come after each file."""
 
     class Pipe(io.RawIOBase):
         body = b""

@@ -209,7 +209,7 @@ def test_entries_larger_than_a_zip32_get_a_zip64_header(
     assert sizes == [zipfile.ZIP64_VERSION, zipfile.DEFAULT_VERSION]
     header = path.read_bytes()[start : start + 30]
     assert header[14:18] == zipfile.zlib.crc32(NOISE).to_bytes(4, "little")  # type: ignore[attr-defined]
-    assert header[18:26] == b"\xff" * 8, "the sizes stand in the ZIP64 field"
+    assert header[18:26] == b"\xff" * 8, "the sizes are in the ZIP64 field"
     with open_archive(path) as reader:
         assert reader.open("weights.pt").read() == NOISE
 
@@ -270,7 +270,7 @@ def test_force_does_not_remove_a_folder_for_a_file(model: Model, tmp_path: Path)
 
 
 class Stop(BaseException):
-    """Stands for Ctrl-C."""
+    """In the place of Ctrl-C."""
 
 
 @pytest.mark.parametrize("error", [Stop, OSError])

@@ -1,4 +1,4 @@
-"""Exports that are interrupted, killed, or made twice at once: one whole archive stands there, and nothing else."""
+"""Exports that are interrupted, killed, or made twice at once: one whole archive is there, and nothing else."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_name_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_name_stands_in_the_documentation(name: str) -> None:
+def test_name_is_in_the_documentation(name: str) -> None:
     assert re.search(rf"(`hk|:: handlerkit)\.{name}(`|\n)", API)
 
 

@@ -48,7 +48,7 @@ class Shot(NamedTuple):
     style: str = ""  #: CSS for what a small picture has to leave out
 
 
-#: Of a long text what stands at its end.
+#: Of a long text what is at its end.
 LAST_LINES = "pre { display: flex; flex-direction: column; height: 170px; justify-content: flex-end; overflow: hidden }"
 
 #: Two cards beside each other: shorter bars, and no word of the answer's size.

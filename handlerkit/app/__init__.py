@@ -3,7 +3,7 @@
 - folder.py: what is written, and where it may be.
 - requirements.py: the packages that it needs, by imports.py's reading of the code.
 - settings.py: which keys of config.properties and model-config.yaml an app can follow.
-- files/: what is copied as it stands, or with names put in ($name): app.py, Dockerfile, README.md, deploy/.
+- files/: what is copied as it is, or with names put in ($name): app.py, Dockerfile, README.md, deploy/.
 
 The runtime is a copy of serving/, byte for byte. May import archive, unpack, targets, model, serving and below. A new
 place to deploy to is a file in files/deploy/, which begins with its command and says what it cannot keep.

@@ -75,8 +75,8 @@ class Archive:
     def save(self, folder: PathLike, *, force: bool = False, progress: Progress | None = None) -> Path:
         """Write the archive into `folder` and return its path.
 
-        A folder that does not exist is created, where torch-model-archiver refuses. What is written stands beside the
-        target under a hidden name until it is whole, so that an export broken off by an error or by Ctrl-C leaves
+        A folder that does not exist is created, where torch-model-archiver refuses. It is written beside the target,
+        under a hidden name until it is whole, so that an export broken off by an error or by Ctrl-C leaves
         an older archive as it was. `progress` is called about every 50 ms and once at the end; what it raises breaks
         the export off.
 

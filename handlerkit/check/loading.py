@@ -53,7 +53,7 @@ class Load:
     """A call that loads weights.
 
     Attributes:
-        function: its name, as it stands there.
+        function: its name, as it is there.
         takes: the containers that it takes.
         file: the file of the archive that its arguments name, or the manifest's weights where they name none.
         has_device: whether it says where tensors go (map_location).

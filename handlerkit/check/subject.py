@@ -20,7 +20,7 @@ from handlerkit.targets import Target
 from handlerkit.targets.requirements import Line, parse_lines
 from handlerkit.unpack import ArchiveReader, open_archive
 
-#: Names of files that weights have; what stands in others of this kind is looked at only for its pickles.
+#: Names of files that weights have; what is in others of this kind is looked at only for its pickles.
 _SUFFIXES = {
     ".pt", ".pth", ".bin", ".ckpt", ".onnx", ".so", ".pt2", ".pkl", ".pickle", ".joblib", ".npy", ".npz",
     ".safetensors", ".h5", ".hdf5", ".keras", ".gguf", ".tflite", ".model", ".data", ".dat", ".params", ".weights",

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-#: What stands in a command's place.
+#: What is in a command's place.
 _OPTIONS = ("--help", "--version")
 #: Exit statuses: 0 and 1 are a command's own answer.
 _WRONG = 2  # an option, a name or a file that it cannot work with

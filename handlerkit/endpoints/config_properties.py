@@ -10,7 +10,7 @@ from handlerkit.envelope import ENVELOPES
 from handlerkit.errors import ConfigError
 from handlerkit.serving.config import Config, PropertyError, reads_environment
 
-#: TS_DECODE_INPUT_REQUEST and its like are keys of config.properties too, which enable_envvars_config lets stand here.
+#: TS_DECODE_INPUT_REQUEST and its like are keys of config.properties too, which enable_envvars_config allows here.
 _SET_BY_TORCHSERVE = {"PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION"}
 
 

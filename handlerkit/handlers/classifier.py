@@ -36,7 +36,7 @@ class Classifier(ImageHandler):
     Settings, in the section `handler:` of model-config.yaml:
 
         topk          5             how many classes; fewer where the model has no more
-        scores        softmax       of the model's output; sigmoid where each class stands for itself; none for models
+        scores        softmax       of the model's output; sigmoid where several classes may hold; none for models
                                     that answer probabilities
         resize        256           the shorter side that the image is scaled to
         crop          224           the side of the square in its middle, which the model sees; at most resize

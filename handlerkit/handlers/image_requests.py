@@ -244,7 +244,7 @@ def read_images(content: Any) -> list[Image.Image]:
 
 
 def _images(value: Any, name: str, depth: int) -> Iterator[Image.Image]:
-    """Those in a value as TorchServe decoded it; `name` says where it stands, such as "instances[2].b64"."""
+    """Those in a value as TorchServe decoded it; `name` says where it is, such as "instances[2].b64"."""
     if isinstance(value, dict) and depth < _DEEPEST:
         for key, inner in value.items():
             if key not in _NO_IMAGES:

@@ -93,7 +93,7 @@ class Call:
     this call and while it was loaded; `geometry` what it does to an input image, where it says so as TorchServe's
     vision handlers do.
 
-    Handlers change what they are given, so `rows`, `data` and `request_headers` are decoded anew from the worker
+    Handlers change what they are given, so `rows`, `data` and `request_headers` are decoded again from the worker
     message each time they are asked for.
     """
 

@@ -63,7 +63,7 @@ class Part:
         return cls(name, value)
 
     def encode(self) -> bytes:
-        """The part's head and body, as they stand between two delimiters."""
+        """The part's head and body, as they are between two delimiters."""
         head = f'Content-Disposition: form-data; name="{_quoted(self.name)}"'
         if self.filename is not None:
             head += f'; filename="{_quoted(self.filename)}"'

@@ -28,7 +28,7 @@ def write(file: str | Path, source: str) -> Path:
 
 
 def module_source(kind: type) -> str:
-    """The source of the cell that `kind` stands in, without handlerkit calls and magics.
+    """The source of the cell that defines `kind`, without handlerkit calls and magics.
 
     What is left out becomes empty lines, so that line N of the module is line N of the cell. Raises ModelError if
     the class was not defined in a cell.
@@ -58,7 +58,7 @@ def _cell_of(kind: type) -> tuple[list[str], list[ast.stmt]]:
 
 
 def _files(kind: type) -> Iterator[str]:
-    """Where the class's functions were compiled; what a decorator wraps stands under it."""
+    """Where the class's functions were compiled; what a decorator wraps is under it."""
     for member in vars(kind).values():
         function = member.fget if isinstance(member, property) else inspect.unwrap(getattr(member, "__func__", member))
         if isinstance(function, types.FunctionType):

@@ -69,7 +69,7 @@ class Line:
         return found
 
     def code(self) -> str:
-        """The cell, with an empty line where the magic's stood: line N of the file is line N of the cell."""
+        """The cell, with an empty line where the magic's was: line N of the file is line N of the cell."""
         if self.cell is None or not self.cell.strip():
             raise self.wrong("the cell is empty; write the Python code below the first line")
         return "\n" + self.cell
@@ -123,7 +123,7 @@ def _belongs_to(option: str) -> str:
 # --- their options --------------------------------------------------------------------------------------------------
 
 _CHOSEN_AGAIN = """A name used before chooses that model again. The options from --batch-size on, alone, change
-it or, without a name, the current model, and leave its files; any of the others starts the model anew."""
+it or, without a name, the current model, and leave its files; any of the others starts the model again."""
 
 
 def model_parser(prog: str) -> Parser:
@@ -162,7 +162,7 @@ def handler_parser(prog: str) -> Parser:
     add = parser.add_argument
     add("file", nargs="?", help="the file to write (handler.py, or the name of the ready-made handler)")
     add("--function", metavar="NAME", help="the function to call, instead of a class or handle")
-    add("--reload", action="store_true", help="load it anew, even if the loaded model could be kept")
+    add("--reload", action="store_true", help="load it again, even if the loaded model could be kept")
     add("--from", dest="from_", choices=READY_MADE, help="start with a ready-made handler: its source fills an empty "
         "cell, and the module that it needs is added to the archive")  # fmt: skip
     return parser

@@ -21,7 +21,7 @@ from handlerkit.targets import find
 _WRITTEN_BY = "# Written by %export --requirements auto"
 _HEAD = f"""{_WRITTEN_BY}: what the handler imports and the target does not bring, at the
 # versions installed here. To change a version, or to add what no import names, edit this file, and leave
-# --requirements auto out from then on: it writes the file anew.
+# --requirements auto out from then on: it writes the file again.
 """
 
 

@@ -55,7 +55,7 @@ class Previews:
             return envelopes.wrap(envelope, request) if envelope else request
 
         def predict(request: Request) -> Run:
-            now = models.by_name.get(name, model)  # %model may have started it anew
+            now = models.by_name.get(name, model)  # %model may have started it again
             with now.lend() as worker:
                 run = (worker.with_envelope(envelope) if envelope else worker).predict(request)
             now.last = ShownRun.of(run, **shown)

@@ -79,7 +79,7 @@ class Session:
 
         Args:
             name: a Model brings its own version and files. A name used before chooses that model again; with a version
-                or files, it starts that model anew.
+                or files, it starts that model again.
             archive: a `.mar`, `.tar.gz` or folder that brings its own name, version and files. It is unpacked into a
                 temporary folder, which is kept as long as the session has the model.
             version, handler, serialized_file, model_file, extra_files, requirements_file, config_file, runtime: as of
@@ -135,7 +135,7 @@ class Session:
             function: the function that is the model point, instead of a class or `handle`.
             from_: the ready-made handler that the file was begun with: the module it needs travels along, and a file
                 that is not there yet is written with its source.
-            reload: load it anew in any case.
+            reload: load it again in any case.
 
         Without a model one is made, named after the file. Raises LoadError when the handler does not load.
         """

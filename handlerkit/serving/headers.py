@@ -89,7 +89,7 @@ def content_type_of(request: HttpRequest) -> str | None:
 
 
 def as_latin_1(value: str) -> str:
-    """A header's value as Java reads it: its bytes (UTF-8; what is not stands there as Python's surrogates) as latin-1,
+    """A header's value as Java reads it: its bytes (UTF-8; what is not is there as Python's surrogates) as latin-1,
     without space around it."""
     return value.strip().encode("utf-8", "surrogateescape").decode("latin-1")
 

@@ -62,7 +62,7 @@ class Metrics:
         self._models: dict[tuple[str, str], ModelMetrics] = {}
 
     def of_model(self, name: str) -> ModelMetrics:
-        """Those of one model, whose version stands there where a request's path names it, and else as "default"."""
+        """Those of one model, whose version is there where a request's path names it, and else as "default"."""
         return ModelMetrics(name, self._host, self._families)
 
     def answered(self, status: int) -> None:

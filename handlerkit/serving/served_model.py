@@ -58,7 +58,7 @@ class ServedModel:
         settings: model-config.yaml, read; None where the model has none.
         runtime: the manifest's.
         batch_size, max_batch_delay (milliseconds), response_timeout (seconds), initial_workers: what a register call
-            may say; model-config.yaml's values stand behind them, but its responseTimeout and workers before.
+            may say; model-config.yaml's values count less than them, but its responseTimeout and workers more.
         gpu_ids: the devices that its workers are given in turn; empty on a CPU.
         python: the interpreter of its workers; the one that runs this where it is "".
     """

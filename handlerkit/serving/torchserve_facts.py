@@ -1,7 +1,7 @@
 """What TorchServe 0.12 fixes and two modules need: limits, defaults, statuses and names, each once, with its source.
 
 `org.pytorch.serve` is the frontend (Java), `ts` the worker (Python), `model_archiver` the tool that writes archives. A
-fact that one module alone needs stands in that module.
+fact that one module alone needs is in that module.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One worker of a model: a process that runs TorchServe's own Python code, started anew when it died.
+"""One worker of a model: a process that runs TorchServe's own Python code, started again when it died.
 
 It does what org.pytorch.serve.wlm.WorkerLifeCycle and WorkerThread do: the command line, the environment, the time-outs
 and the pauses between two starts are theirs.

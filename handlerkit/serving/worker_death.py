@@ -51,7 +51,7 @@ def unreadable(problem: object) -> WorkerDeath:
 
 
 def unsendable_reason(reason: str) -> WorkerDeath:
-    """The reason phrase cannot stand in a status line."""
+    """The reason phrase cannot be in a status line."""
     return WorkerDeath("header", f"The reason phrase {reason!r} is not one line of ASCII.")
 
 

@@ -2,7 +2,7 @@
 
 It is a venv whose packages are symbolic links to the files of the declared distributions: nothing is downloaded or
 copied, and what nobody declared is not there. Whole folders are linked where all in them is declared; one that several
-distributions share (a namespace package) is made anew, with links to the declared ones' part.
+distributions share (a namespace package) is made again, with links to the declared ones' part.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _installed_here(line: Line, found: Mapping[str, Distribution]) -> Requiremen
 
 def _key(found: Iterable[Distribution], everything: Mapping[str, Distribution]) -> str:
     """Names the environment by all that it is made from. What else is installed counts: it may share a folder. A
-    distribution that is installed anew has another RECORD."""
+    distribution that is installed again has another RECORD."""
     made_from = [sys.executable, platform.python_version(), str(cache.FORM), *(one.name for one in found)]
     made_from += [f"{one.info} {_stamp(one)}" for _, one in sorted(everything.items())]
     digest = sha256("\n".join(made_from).encode()).hexdigest()
@@ -184,7 +184,7 @@ def _script(source: Path) -> bytes | None:
     """A script of this environment's Python, with "\\0python" for that; None for another file."""
     interpreter = re.compile(re.escape(os.fsencode(Path(sys.prefix) / "bin")) + rb"/python[\w.]*")
     with open(source, "rb") as file:
-        head = file.readline() + file.readline()  # a long path stands in the second line, behind a shell's exec
+        head = file.readline() + file.readline()  # a long path is in the second line, behind a shell's exec
         if not head.startswith(b"#!") or not interpreter.search(head):
             return None
         return interpreter.sub(b"\0python", head) + file.read()

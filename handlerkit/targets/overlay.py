@@ -19,7 +19,7 @@ _PYTHON = re.compile(rb"\s*/\S*/python[\d.]*\s*")
 
 def lay_over(environment: Environment, folder: Path) -> Environment:
     """An environment in `folder`, a new one, with all that is in this one: its own packages, of which it has none yet,
-    stand before those. pip and uv install there, and leave what is below alone. This process's own environment is given
+    come before those. pip and uv install there, and leave what is below alone. This process's own environment is given
     back as it is. Raises OSError."""
     below = environment.folder
     if below is None:
@@ -69,7 +69,7 @@ def _lay_script(file: Path, place: Path) -> None:
 
 
 def _lay_data(source: Path, place: Path) -> None:
-    """Folders are made anew, so that what is written there is written here; files are linked."""
+    """Folders are made again, so that what is written there is written here; files are linked."""
     if source.is_dir() and not source.is_symlink():
         place.mkdir()
         for entry in source.iterdir():

@@ -230,7 +230,7 @@ def _requirement(line: str, folder: str, place: str) -> Line:
 
 
 def _absolute(path: str, folder: str) -> str:
-    """A path that is relative to the folder of the file it stands in."""
+    """A path that is relative to the folder of the file it is in."""
     return path if "://" in path else os.path.normpath(os.path.join(folder, path))
 
 

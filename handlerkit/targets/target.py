@@ -1,4 +1,4 @@
-"""Target and Environment: where an archive is proven, as plain data and as something that stands on the disk."""
+"""Target and Environment: where an archive is proven, as plain data and as something on the disk."""
 
 from __future__ import annotations
 

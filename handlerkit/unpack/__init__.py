@@ -1,15 +1,18 @@
 """Reads archives that TorchServe loads, in any of torch-model-archiver's formats, whoever wrote them.
 
-    with open_archive("x.mar") as archive:      # what stands in it, without unpacking
+    with open_archive("x.mar") as archive:      # what is in it, without unpacking
         archive.manifest, archive.sizes, archive.open("handler.py")
     model = unpack("x.mar", "folder")           # a Model of its files, laid out in a folder
 
-names.py        where a file of an archive may lie
+reader.py       an open archive: its manifest and its files
+formats/        how each format says what it holds
+members.py      the files of an archive, and how many of them it may hold
+streams.py      their bytes, as many as were promised
+names.py        where a file of an archive may be
 manifest.py     MAR-INF/MANIFEST.json
-reader.py       the formats, and how much one may hold
 
-Nothing here imports or unpickles what it reads. It may import model, serving and below. A new format goes into
-reader.py; a bound that every archive has to keep goes there too, with a case in tests/hostile_archives.py.
+Nothing here imports or unpickles what it reads. It may import model, serving and below. formats/ says how to add a
+format; a bound that every archive has to keep goes into members.py, with a case in tests/hostile_archives.py.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ from handlerkit.folders import OwnFolder
 from handlerkit.formatting import byte_size
 from handlerkit.model import DEFAULT_HANDLERS, Model, PathLike
 from handlerkit.serving.torchserve_facts import MODEL_VERSION
+from handlerkit.unpack.members import MAX_FILES, Bounds
 from handlerkit.unpack.names import quoted
-from handlerkit.unpack.reader import MAX_FILES, ArchiveReader, Bounds, open_archive, read_manifest
+from handlerkit.unpack.reader import ArchiveReader, open_archive, read_manifest
 
 __all__ = ["ArchiveReader", "Bounds", "Unpacked", "open_archive", "read_manifest", "unpack"]
 

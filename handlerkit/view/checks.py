@@ -1,6 +1,6 @@
 """What a notebook shows of a Check.
 
-Its texts are what stands in files, absolute paths among them, and a stranger may have written these: nothing is
+Its texts are what is in files, absolute paths among them, and a stranger may have written these: nothing is
 shortened, and what is no character to be read is escaped.
 """
 

@@ -107,7 +107,7 @@ def _statuses(found: Enveloped) -> str:
 
 
 def _changes(compared: Envelopes) -> str:
-    """What the failures' findings say, folded: each once, though it may stand in several envelopes."""
+    """What the failures' findings say, folded: each once, though it may be in several envelopes."""
     found = [one for sample in compared.samples for one in sample.answers.values() if one.verdict == "failed"]
     said = tuple(dict.fromkeys(finding for one in found if one.run for finding in one.run.findings))
     return elements.folds(elements.details("what to change", findings.findings(said), str(len(said)))) if said else ""

@@ -27,7 +27,7 @@ class Value(NamedTuple):
     """A value, and the expression it has on the failing line.
 
     Attributes:
-        row, path: where it stands in the batch, such as 0 and ("body", "image"); None if no client sent it.
+        row, path: where it is in the batch, such as 0 and ("body", "image"); None if no client sent it.
     """
 
     source: str
@@ -133,7 +133,7 @@ def _end(node: ast.expr) -> tuple[int, int]:
 
 
 def _origins(evidence: Evidence) -> dict[int, tuple[int, Path]]:
-    """Where each object of the rows stands, by its identity, which small texts and numbers share."""
+    """Where each object of the rows is, by its identity, which small texts and numbers share."""
     origins: dict[int, tuple[int, Path]] = {}
     waiting: list[tuple[Any, int, Path]] = [(row, index, ()) for index, row in enumerate(evidence.rows)]
     for value, index, path in waiting:  # which grows meanwhile
@@ -150,7 +150,7 @@ def _origins(evidence: Evidence) -> dict[int, tuple[int, Path]]:
 def _evaluate(
     node: ast.expr, variables: dict[str, Any], origins: dict[int, tuple[int, Path]]
 ) -> tuple[Any, tuple[int, Path] | None]:
-    """The value of an expression and where it stands in the rows; _UNKNOWN if that takes running code."""
+    """The value of an expression and where it is in the rows; _UNKNOWN if that takes running code."""
     if isinstance(node, ast.Constant):
         return node.value, None
     if isinstance(node, ast.Name):

@@ -28,7 +28,7 @@ class Assignment:
         sources: the user's file of each of them, where its code is to carry that file's name.
         environment: every variable of the process.
         command: its sys.argv.
-        path: what stands in its sys.path before the installed packages.
+        path: what is in its sys.path before the installed packages.
         umask: the shell's.
     """
 

@@ -8,7 +8,7 @@ removed.
 
 MODE says how a worker is made: "fork"; or "spawn", where a process must not be forked: a new one is started, and one
 that has imported the same is kept waiting. A "fresh" worker is a new process in either mode, which imports torch and ts
-only when the model's files stand in its path. "spare" and "fresh" are the modes of those processes: they take one
+only when the model's files are in its path. "spare" and "fresh" are the modes of those processes: they take one
 request, and become the worker.
 """
 

@@ -157,7 +157,7 @@ def _text(lines: _Lines) -> TextIO:
     return io.TextIOWrapper(unbuffered, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-#: The kit, and the import system, whose frames stand between a file and what it imports.
+#: The kit, and the import system, whose frames are between a file and what it imports.
 _HIDDEN = (_KIT, "<frozen importlib", importlib.__file__)
 
 
@@ -172,7 +172,7 @@ def hide_kit() -> None:
 
 
 def without_kit(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback without this package's own frames: what stands on the server."""
+    """The traceback without this package's own frames, as on the server."""
     return _without(trace, _HIDDEN)
 
 

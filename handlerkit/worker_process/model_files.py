@@ -95,9 +95,9 @@ class ModelFiles:
         )
 
     def write(self, file: str, source: bytes) -> None:
-        """Stage a Python file anew."""
+        """Stage a Python file again."""
         name = file.removeprefix(self._folder)
-        with open(file, "r+b", buffering=0) as staged:  # what stands there gives its blocks: twice as quick as new ones
+        with open(file, "r+b", buffering=0) as staged:  # what is there gives its blocks: twice as quick as new ones
             staged.write(source)
             staged.truncate()
         self._sources[name], self._staged[name] = source, _exactly(os.stat(file))

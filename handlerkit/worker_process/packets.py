@@ -5,7 +5,7 @@ HELLO (its id), PIECE (the seconds into the call, and an intermediate answer as 
 (read the streams now), ANSWER (what came of a call, and the worker's own answer if there is one), DONE (what came of
 anything else). What the process says is read by `read_plain`, which makes plain data of the kit alone.
 
-The message of a CALL and the answer of an ANSWER stand in SharedMemory if they are large: on a socket, the system
+The message of a CALL and the answer of an ANSWER are in SharedMemory if they are large: on a socket, the system
 would allocate and clear memory for each.
 """
 
@@ -26,9 +26,9 @@ from handlerkit.serving.worker_death import WorkerDied, exited
 
 _HEADER = struct.Struct("!cQ")
 _PID = struct.Struct("!i")
-#: What stands before the answer in a PIECE.
+#: What is before the answer in a PIECE.
 SECONDS = struct.Struct("!d")
-#: What stands before the answer in an ANSWER: how many bytes of plain data follow, and whether the answer is in the
+#: What is before the answer in an ANSWER: how many bytes of plain data follow, and whether the answer is in the
 #: shared memory.
 _TOLD = struct.Struct("!I?")
 #: Before the message in a CALL: whether memory is measured, the length of the envelope's name, which follows, and
@@ -182,7 +182,7 @@ def unpack(payload: memoryview) -> Any:
 
 
 def header(kind: bytes, size: int) -> bytes:
-    """What stands before a payload of that size."""
+    """What is before a payload of that size."""
     return _HEADER.pack(kind, size)
 
 

@@ -87,7 +87,7 @@ def keep() -> Callable[[], None]:
 
 
 def variables_now() -> dict[bytes, bytes]:
-    """The environment itself, in bytes: os.environ decodes each variable anew."""
+    """The environment itself, in bytes: os.environ decodes each variable again."""
     return os.environ._data  # type: ignore[attr-defined, no-any-return]
 
 

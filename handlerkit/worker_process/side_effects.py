@@ -24,7 +24,7 @@ _KIT = str(Path(__file__).resolve().parents[1])
 _MOST = 100
 #: Folders that every machine, or every environment, has.
 _SYSTEM = ("/bin/", "/dev/", "/etc/", "/lib/", "/lib64/", "/proc/", "/run/", "/sbin/", "/sys/", "/usr/")
-#: Caches that are made anew where they are not there.
+#: Caches that are made again where they are not there.
 _MADE_ANEW = ("/matplotlib", "/fontconfig", "/.nv/", "/torchinductor_", "/.triton", "/__pycache__/", "/numba")
 #: Programs that libraries ask about the machine.
 _ASKING = ("uname", "ldconfig", "lscpu", "nvidia-smi", "lsb_release", "getconf")
@@ -81,7 +81,7 @@ class Recorder:
 
     def written(self) -> list[tuple[str, str]]:
         """(file, line of the handler that wrote it) of what calls wrote into model_dir and nothing read since; the next
-        call begins anew."""
+        call begins again."""
         if not self._written:
             return []
         found, self._written = self._written, {}

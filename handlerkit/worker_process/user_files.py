@@ -68,7 +68,7 @@ class UserFiles:
         return undo
 
     def remember(self, staged: str, source: bytes) -> None:
-        """Have tracebacks show the lines that are loaded, whatever stands in the user's file by now."""
+        """Have tracebacks show the lines that are loaded, whatever is in the user's file by now."""
         text = source.decode("utf-8", "replace")
         linecache.cache[self.of(staged)] = (len(source), None, text.splitlines(keepends=True), self.of(staged))
 

@@ -13,7 +13,7 @@ Everything is seeded: two runs on one machine, with one version of torch, give m
 
     python train_coins.py --rewrite
 
-trains nothing: it writes the files anew with the weights that they hold, in the form that this script now gives them.
+trains nothing: it writes the files again with the weights that they hold, in the form that this script now gives them.
 """
 
 import io

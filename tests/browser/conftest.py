@@ -26,7 +26,7 @@ PAGES = {"jupyterlab": "lab/tree", "notebook": "notebooks"}  # where each applic
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All that stands in this folder opens a browser, and has time to."""
+    """All that is in this folder opens a browser, and has time to."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)

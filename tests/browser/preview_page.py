@@ -25,7 +25,7 @@ class PreviewPage:
         return self.el.get_by_role("slider", name=name)
 
     def slide(self, name: str, value: float, steps: int = 10) -> None:
-        """Drag a slider from where it stands to a value, as a hand does."""
+        """Drag a slider from where it is to a value, as a hand does."""
         slider = self.slider(name)
         slider.scroll_into_view_if_needed()
         box = slider.bounding_box()

@@ -19,8 +19,8 @@ MEANT = {"broken.py"}
 
 
 def models_of(notebook: Path, folder: Path) -> Iterator[Model]:
-    """Every model that a %%handler cell, or a %model line with a handler, makes. Files that other cells write are stood
-    in for by `folder`'s: with the text that the cell writes, where it stands there, or with a few bytes."""
+    """Every model that a %%handler cell, or a %model line with a handler, makes. `folder`'s stand in for
+    files that other cells write: with the text that the cell writes, where it is there, or with a few bytes."""
     options: dict[str, object] = {}
     modules: list[Path] = []
     variables: dict[str, str] = {}

@@ -40,7 +40,7 @@ def test_a_method_is_missing(tmp_path: Path, source: str, lacks: str) -> None:
     assert f"no method {lacks}" in found(model(tmp_path, {}, source))["no_method"].message
 
 
-def test_a_function_stands_before_a_class(tmp_path: Path) -> None:
+def test_a_function_comes_before_a_class(tmp_path: Path) -> None:
     assert found(model(tmp_path, {}, CLASS + "\n\n" + FUNCTION))["function_wins"].severity == "warning"
 
 

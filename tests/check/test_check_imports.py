@@ -234,8 +234,8 @@ def test_a_conditional_backport(checked) -> None:
 @pytest.mark.parametrize(
     ("line", "fix"),
     [
-        ("from . import helper", "Write `import helper`: helper.py stands beside it in the archive's root."),
-        ("from .helper import x", "Write `from helper import ...`: helper.py stands beside it in the archive's root."),
+        ("from . import helper", "Write `import helper`: helper.py is beside it in the archive's root."),
+        ("from .helper import x", "Write `from helper import ...`: helper.py is beside it in the archive's root."),
         ("from .gone import x", "Write `from gone import ...`, and put gone.py into the archive (extra_files)."),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_key_that_the_handler_reads_is_its_own(tmp_path: Path) -> None:
     assert checked(tmp_path, "batch_size: 4\n", handler) == {}
 
 
-def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+def test_a_key_that_is_there_twice(tmp_path: Path) -> None:
     one = checked(tmp_path, "batchSize: 4\nmaxBatchDelay: 10\nbatchSize: 8\n")["config_twice"]
     assert "lines 1, 3" in one.message
 

@@ -1,4 +1,4 @@
-"""Files that stand before installed modules."""
+"""Files that shadow installed modules."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_a_folder_of_data_is_no_module(checked) -> None:
 
 def test_a_handler_named_like_what_it_imports(checked) -> None:
     found = only(checked("import matplotlib.pyplot\n", name="matplotlib"), "shadowed_module")
-    assert found.message == "matplotlib.py imports itself: it stands before the installed matplotlib."
+    assert found.message == "matplotlib.py imports itself: it shadows the installed matplotlib."
 
 
 def test_names_that_the_installed_one_has(checked) -> None:
     found = only(checked("from networkx import Graph\n", {"networkx.py": "def draw(): pass\n"}), "shadowed_module")
-    assert found.message == "networkx.py stands before the installed networkx, and has no Graph."
+    assert found.message == "networkx.py shadows the installed networkx, and has no Graph."
 
 
 def test_a_copy_of_an_installed_module_is_meant(checked) -> None:

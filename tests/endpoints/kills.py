@@ -1,8 +1,8 @@
 """Kills the kit's processes at random moments under load, and says what they leave.
 
 `python tests/endpoints/kills.py 300` kills 300 times; a test kills a dozen times. Owners are programs that start
-workers, call them, load them anew and write archives, or that run a real server. Each has a temporary folder of its own
-and a mark in its environment, which all of its processes share.
+workers, call them, load them again and write archives, or that run a real server. Each has a temporary folder of its
+own and a mark in its environment, which all of its processes share.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_server_of_a_worker_outlives_those_that_are_not_kept(model: Model) -> No
 def test_names_that_no_worker_can_have_are_refused(model: Model) -> None:
     with pytest.raises(ConfigError, match="TorchServe sets PYTHONPATH itself"):
         Worker(model, environment={"PYTHONPATH": "/x"})
-    with pytest.raises(ConfigError, match="TS_MODEL_STORE cannot stand in a Server's environment"):
+    with pytest.raises(ConfigError, match="TS_MODEL_STORE cannot be in a Server's environment"):
         Server(model, environment={"TS_MODEL_STORE": "/x"})
 
 

@@ -1,4 +1,4 @@
-"""Record the exchanges of this folder anew on a real TorchServe, or check that it still gives them.
+"""Record the exchanges of this folder again on a real TorchServe, or check that it still gives them.
 
     python tests/golden/record.py [--check] [FILE.jsonl ...] [--case NAME ...]
 
@@ -171,7 +171,7 @@ def answer_of(response: hk.Response) -> dict[str, Any]:
 
 
 def differences(old: Case, new: Case) -> list[str]:
-    """What differs between a case on record and the same case recorded anew, but for ids and volatile bodies."""
+    """What differs between a case on record and the same case recorded again, but for ids and volatile bodies."""
     found = []
     pairs = zip(old.get("responses") or [old["response"]], new.get("responses") or [new["response"]], strict=True)
     for before, after in pairs:
@@ -254,18 +254,18 @@ def main() -> int:
     for file in given.files or sorted(GOLDEN.glob("*.jsonl")):
         cases = [json.loads(line) for line in file.read_text().splitlines()]
         chosen = [case for case in cases if not given.case or case["case"] in given.case]
-        anew: dict[str, Case] = {}
+        recorded: dict[str, Case] = {}
         for old, new in recorded(chosen):
             if isinstance(new, str):
                 print(f"{file.name} {old['case']}: kept ({new.splitlines()[0]})")
                 continue
-            anew[old["case"]] = new
+            recorded[old["case"]] = new
             where = differences(old, new) if old.get("response") or old.get("responses") else ["new"]
             same, different = same + (not where), different + bool(where)
             if where:
                 print(f"{file.name} {old['case']}: {', '.join(where)}")
         if not given.check:
-            lines = [line_of(anew.get(case["case"], case)) for case in cases]
+            lines = [line_of(recorded.get(case["case"], case)) for case in cases]
             file.write_text("\n".join(lines) + "\n")
     print(f"{same} the same, {different} different")
     return 1 if given.check and different else 0

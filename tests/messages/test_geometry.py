@@ -37,7 +37,7 @@ def test_the_region_is_where_torchvision_cuts(size):
     steps = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()])
     geometry = Geometry.of(steps)
     assert geometry == Geometry(256, (224, 224))
-    # each pixel says where it stands, so what is left of the input image says what was cut
+    # each pixel says where it is, so what is left of the input image says what was cut
     across = np.tile(np.arange(size[0], dtype=np.float32), (size[1], 1))
     down = np.tile(np.arange(size[1], dtype=np.float32)[:, None], (1, size[0]))
     seen = [np.asarray(steps.transforms[1](steps.transforms[0](Image.fromarray(one)))) for one in (across, down)]

@@ -17,7 +17,7 @@ SOURCE = ready_made("detection_boxes").read_text()
 
 @pytest.fixture
 def filled(notebook: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What is asked to stand in a cell: (text, whether in place of the one that ran)."""
+    """What is asked to be in a cell: (text, whether in place of the one that ran)."""
     asked: list[Any] = []
     monkeypatch.setattr(notebook.shell, "set_next_input", lambda text, replace=False: asked.append((text, replace)))
     notebook(f"%model coins --serialized-file {COINS / 'coins_detector.pt'}")

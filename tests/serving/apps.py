@@ -107,7 +107,7 @@ class App:
 
 
 class Answer(NamedTuple):
-    """An answer as it stood on the wire. `status` is None where the connection ended before; `complete`: to its end."""
+    """An answer as it was on the wire. `status` is None where the connection ended before; `complete`: to its end."""
 
     status: int | None
     reason: str = ""

@@ -64,6 +64,6 @@ def test_environment_counts_only_where_it_is_let() -> None:
     assert not Config.read({"enable_envvars_config": True}, environment).decode_input_request
 
 
-def test_environment_stands_before_the_file() -> None:
+def test_environment_comes_before_the_file() -> None:
     environment = {"TS_JOB_QUEUE_SIZE": "7"}
     assert Config.read({"enable_envvars_config": "true", "job_queue_size": 3}, environment).job_queue_size == 7

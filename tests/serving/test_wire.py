@@ -95,7 +95,7 @@ def test_values_arrive_byte_for_byte_where_nothing_is_decoded(batch: list[Job]) 
 
 
 @pytest.mark.parametrize("body", [b"x" * 100_000, memoryview(b"y" * 100_000)], ids=["bytes", "memoryview"])
-def test_body_itself_stands_in_the_message(body: bytes | memoryview) -> None:
+def test_body_itself_is_in_the_message(body: bytes | memoryview) -> None:
     message = encode_predict([Job("id", [], [Parameter("body", "", body)])])
     assert any(piece is body for piece in message)
 

@@ -61,7 +61,7 @@ def test_scripts_run_there(over: Environment, script: str) -> None:
     assert subprocess.run([over.path / "program"], check=False).returncode == 0
 
 
-def test_what_is_installed_there_stands_first_and_leaves_the_one_below_alone(
+def test_what_is_installed_there_comes_first_and_leaves_the_one_below_alone(
     cached: Environment, over: Environment, wheels: Path
 ) -> None:
     before = _listing(cached)

@@ -243,7 +243,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
     session.close()
 
 
-def test_target_of_a_check_stands_above_the_models(session: Session, tmp_path: Path) -> None:
+def test_target_of_a_check_is_above_the_models(session: Session, tmp_path: Path) -> None:
     (tmp_path / "lazy.py").write_text(LAZY)
     session.model("lazy", handler="lazy.py", target="here")
     session.request("x")

@@ -14,7 +14,7 @@ from handlerkit.view.displays import DISPLAYS
 
 
 @pytest.mark.parametrize(("module", "name"), DISPLAYS)
-def test_each_displayed_type_stands_where_it_is_said_to(module, name):
+def test_each_displayed_type_is_where_it_is_said_to(module, name):
     kind = getattr(importlib.import_module(module), name)
     assert (kind.__module__, kind.__qualname__) == (module, name)
     assert callable(DISPLAYS[module, name]())

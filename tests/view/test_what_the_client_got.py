@@ -39,7 +39,7 @@ INDEXES = {
 
 
 @pytest.mark.parametrize("name", INDEXES)
-def test_a_label_stands_beside_the_answer_s_index(send, name):
+def test_a_label_is_beside_the_answer_s_index(send, name):
     run = send(INDEXES[name], labels=LABELS)
     shown = view(run)
     assert ADDED in shown.text

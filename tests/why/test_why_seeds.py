@@ -1,4 +1,4 @@
-"""Listings as they stand on pages about TorchServe, mistakes included: one sentence for each mistake."""
+"""Listings as they are on pages about TorchServe, mistakes included: one sentence for each mistake."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Import:
     """One import that can run.
 
     Attributes:
-        source, node: where it stands.
+        source, node: where it is.
         module: the module, as an absolute name; for a relative import that leads out of the archive, as written.
         name: what is taken from it; "" for `import module` and "*" for all of it.
         level: the dots before it.
@@ -69,7 +69,7 @@ class Import:
 
     @property
     def line(self) -> int:
-        """The line it stands on."""
+        """The line it is on."""
         return getattr(self.node, "lineno", 1)
 
 
@@ -159,7 +159,7 @@ class Program:
 
     def meant(self, node: ast.AST) -> Iterator[ast.expr]:
         """What the names and attributes in an expression are assigned, and what functions in it return, wherever that
-        stands in the code; copies are followed, as far as that is not everything."""
+        is in the code; copies are followed, as far as that is not everything."""
         waiting, seen, left = [node], set[str](), _FOLLOWED
         while waiting and left > 0:
             for inner in ast.walk(waiting.pop(0)):

@@ -34,7 +34,7 @@ class SourceFile:
             self.problem = problem
 
     def place(self, node: ast.AST) -> str:
-        """Where a node stands: "handler.py, line 3"."""
+        """Where a node is: "handler.py, line 3"."""
         return f"{self.file}, line {getattr(node, 'lineno', 1)}"
 
     @cached_property
@@ -54,8 +54,8 @@ class SourceFile:
         return self.aliases.get(first, first) + dot + rest
 
     def function(self, node: ast.AST) -> Function | None:
-        """The function in whose body a node stands; None for code that runs when the file is imported. What stands in
-        a function's decorators and defaults does not stand in its body."""
+        """The function in whose body a node is; None for code that runs when the file is imported. What is in
+        a function's decorators and defaults is not part of its body."""
         inner = node
         for outer in self.around(node):
             if isinstance(outer, Function) and any(inner is one for one in outer.body):
@@ -114,7 +114,7 @@ class SourceFile:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names that the file binds when it is imported, wherever that stands in it."""
+        """The names that the file binds when it is imported, wherever that is in it."""
         return frozenset(_bound(self.tree))
 
     @cached_property
@@ -189,7 +189,7 @@ def dotted(node: ast.AST) -> str:
 
 
 def text_of(node: ast.AST | None) -> str | None:
-    """A text that stands there itself; None for any other expression."""
+    """A text that is written there itself; None for any other expression."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 

@@ -32,7 +32,7 @@ def modules(python: tuple[int, int]) -> frozenset[str]:
 
 
 #: What a worker has imported when it comes to the handler, in Python 3.9 and torch 2.4 as in 3.11 and 2.14, as far as
-#: it comes from files: model_dir stands before them.
+#: it comes from files: model_dir comes before them.
 IMPORTED_BY_WORKERS = frozenset(
     "abc argparse array ast asyncio base64 binascii bisect bz2 calendar cmath codecs collections concurrent contextlib "
     "contextvars copy copyreg ctypes dataclasses datetime difflib dis email encodings enum fnmatch functools "
@@ -42,5 +42,5 @@ IMPORTED_BY_WORKERS = frozenset(
     "subprocess tarfile tempfile textwrap threading timeit token tokenize traceback types typing unittest urllib uuid "
     "warnings weakref zipfile zipimport zlib".split()
 )
-#: Modules inside the interpreter itself, which stand before every file.
+#: Modules inside the interpreter itself, which come before every file.
 BUILT_IN = frozenset("atexit builtins errno faulthandler gc itertools marshal posix pwd sys time".split())

@@ -42,7 +42,7 @@ class Place:
         return Place(self.root, posixpath.join(self.text, other.text) if self.text else other.text)
 
     def parent(self) -> Place:
-        """The folder it stands in."""
+        """The folder it is in."""
         return Place(
             self.root, posixpath.dirname(self.text) if self.text not in ("", "..") else posixpath.join("..", self.text)
         )

@@ -43,7 +43,7 @@ from handlerkit.targets import Target
 
 Rule = Callable[[Subject, Target], Iterator[Finding]]
 
-#: In the order in which their findings stand among those of the same severity.
+#: In the order in which their findings are listed among those of the same severity.
 RULES: tuple[Rule, ...] = (
     *IMPORT_RULES, *SYNTAX_RULES, *ARGUMENT_RULES, *SHADOW_RULES, *NAME_RULES, *DEVICE_RULES, *LABEL_RULES,
     *PATH_RULES, *HUB_RULES, *DOWNLOAD_RULES, *SIGNATURE_RULES, *CONTEXT_RULES, *BATCH_RULES, *SURROUNDING_RULES,

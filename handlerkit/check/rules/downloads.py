@@ -54,7 +54,7 @@ def pip_installs(subject: Subject, target: Target) -> Iterator[Finding]:
         named = [word for word in behind if re.match(r"[A-Za-z]", word)]
         when_it_runs = "while it loads" if program.loading(source, node) else "while a request waits"
         message = f"pip installs {listed(named) or 'what the code names'} {when_it_runs}, from the network."
-        effect = f"{_WITHOUT}: pip fails, and what it was to install is not there. Each worker installs it anew."
+        effect = f"{_WITHOUT}: pip fails, and what it was to install is not there. Each worker installs it again."
         fix = "Name it in the requirements file (--requirements-file), for which TorchServe runs pip at registration."
         yield Finding("download", message, source.place(node), effect, fix, "warning")
 

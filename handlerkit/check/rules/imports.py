@@ -13,7 +13,7 @@ from handlerkit.check.code.program import Import, Program
 from handlerkit.check.code.source import SourceFile, dotted, text_of
 from handlerkit.check.packages import Packages, Verdict
 from handlerkit.check.rules.effects import when
-from handlerkit.check.rules.shadows import lacks, stands_before
+from handlerkit.check.rules.shadows import comes_first, lacks
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
 from handlerkit.targets import Target
@@ -37,7 +37,7 @@ def missing_modules(subject: Subject, target: Target) -> Iterator[Finding]:
         if one.module.startswith(".") or (verdict := _verdict(one, program, packages)) == "there":
             continue
         top = one.module.partition(".")[0]
-        if top in program.tops and stands_before(top, packages):
+        if top in program.tops and comes_first(top, packages):
             continue  # meant is another module, as is said of it
         if top in told or (severity := _severity(one, program, packages, verdict)) is None:
             continue
@@ -56,7 +56,7 @@ def relative_imports(subject: Subject, target: Target) -> Iterator[Finding]:
         message = f"`from {written}` is relative, and {one.source.file} is imported as a module that is in no package."
         wanted = (one.module.lstrip(".") or one.name).partition(".")[0]
         line = f"from {one.module.lstrip('.')} import ..." if one.module.strip(".") else f"import {one.name}"
-        fix = f"Write `{line}`: {wanted}.py stands beside it in the archive's root."
+        fix = f"Write `{line}`: {wanted}.py is beside it in the archive's root."
         if wanted not in program.tops:
             fix = f"Write `{line}`, and put {wanted}.py into the archive (extra_files)."
         yield Finding("relative_import", message, one.place, _effect(one, program), fix, _or_warning(one))
@@ -68,7 +68,7 @@ def names_of_modules(subject: Subject, target: Target) -> Iterator[Finding]:
     for one in program.imports:
         if one.module.startswith(".") or _is_optional(one, program) or not lacks(subject, target, one.module, one.name):
             continue
-        if stands_before(one.module.partition(".")[0], packages):
+        if comes_first(one.module.partition(".")[0], packages):
             continue  # meant is another module, as is said of it
         held = (program.resolve(one.module) or ())[-1][1]
         message = f"{held} has no {one.name!r}, which `from {one.module} import {one.name}` takes from it."
@@ -147,7 +147,7 @@ def _verdict(one: Import, program: Program, packages: Packages) -> Verdict:
         return "there"
     top = one.module.partition(".")[0]
     if top in program.tops and top not in standard_library.BUILT_IN:
-        return "missing"  # what the archive has under that name stands before all others
+        return "missing"  # what the archive has under that name comes before all others
     if (program.changes_path or program.unpacks) and not packages.knows(one.module):
         return "there"  # in a folder or zip file that is not looked into
     if (found := packages.verdict(one.module)) != "there" and _is_pip_installed(one.module, program, packages):
@@ -183,7 +183,7 @@ def _is_optional(one: Import, program: Program) -> bool:
 
 
 def _instead_of(one: Import) -> _Attempt | None:
-    """The try statement in whose `except ImportError` it stands."""
+    """The try statement in whose `except ImportError` it is."""
     for outer in one.source.around(one.node):
         if isinstance(outer, ast.ExceptHandler):
             attempt = one.source.parents[outer]
@@ -209,7 +209,7 @@ def _missing(
     python = ".".join(map(str, target.python))
     if top in program.tops:
         held = program.tops[top]
-        message = f"{one.module} is not in the archive, whose {held} stands for {top}."
+        message = f"{one.module} is not in the archive: there, {top} is {held}."
         return message, one.place, effect, f"Put the whole of {top} into the archive, or import what {held} has."
     if one.level:
         message = f"{one.module} is not in the archive, and the import is relative."
@@ -252,7 +252,7 @@ def _missing(
 
 
 def _flattened(one: Import, program: Program, packages: Packages) -> tuple[str, str, str, str] | None:
-    """An import of a package whose files stand in the archive's root."""
+    """An import of a package whose files are in the archive's root."""
     package, _, rest = one.module.partition(".")
     if one.level or package in program.tops or packages.knows(package):
         return None

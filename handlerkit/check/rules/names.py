@@ -48,7 +48,7 @@ def undefined_names(subject: Subject, target: Target) -> Iterator[Finding]:
 
 
 def _undefined(program: Program, source: SourceFile) -> Iterator[tuple[str, ast.Name]]:
-    """The names, each with its uses that can run, in the order in which they stand."""
+    """The names, each with its uses that can run, in the order of the code."""
     known = {name for name in dir(builtins) if name not in _OF_NOTEBOOKS} | _OF_MODULES | _OF_SITE | _NEWER
     known |= source.names
     missing = {
@@ -111,7 +111,7 @@ def _is_local(source: SourceFile, node: ast.Name) -> bool:
 
 
 def _is_annotation(source: SourceFile, node: ast.AST) -> bool:
-    """Whether it stands in an annotation that is not evaluated: of a local variable, or postponed."""
+    """Whether it is in an annotation that is not evaluated: of a local variable, or postponed."""
     inner, postponed = node, source.postponed
     for outer in source.around(node):
         if isinstance(outer, ast.AnnAssign) and inner is outer.annotation:

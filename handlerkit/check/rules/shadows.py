@@ -1,4 +1,4 @@
-"""Files of the archive that stand before installed modules: model_dir comes first in a worker's sys.path."""
+"""Files of the archive that shadow installed modules: model_dir comes first in a worker's sys.path."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def shadowed_modules(subject: Subject, target: Target) -> Iterator[Finding]:
     program, packages = subject.program(target.python), subject.packages(target)
     for top, held in program.tops.items():
         if top in IMPORTED_BY_WORKERS:
-            message = f"{held} stands before the module {top} of the standard library."
+            message = f"{held} shadows the module {top} of the standard library."
         elif top in _PACKAGES and not _is_copy(top, subject, packages):
-            message = f"{held} stands before the installed {top}."
+            message = f"{held} shadows the installed {top}."
         else:
             continue
         yield Finding("shadowed_module", message, held, _DIES, f"Rename {held}.")
@@ -39,20 +39,20 @@ def shadowed_packages(subject: Subject, target: Target) -> Iterator[Finding]:
         if held is None or one.level or top in told | IMPORTED_BY_WORKERS | BUILT_IN | _PACKAGES:
             continue
         if one.source.file == held:
-            message = f"{held} imports itself: it stands before the installed {top}."
+            message = f"{held} imports itself: it shadows the installed {top}."
         elif program.resolve(one.module) is None or lacks(subject, target, one.module, one.name):
             what = f"{one.module}.{one.name}" if one.name else one.module
-            message = f"{held} stands before the installed {top}, and has no {what.removeprefix(f'{top}.')}."
+            message = f"{held} shadows the installed {top}, and has no {what.removeprefix(f'{top}.')}."
         else:
             continue
-        if not stands_before(top, packages) or _is_copy(top, subject, packages):
+        if not comes_first(top, packages) or _is_copy(top, subject, packages):
             continue
         told.add(top)
         yield Finding("shadowed_module", message, one.place, _OTHERS, f"Rename {held}.")
 
 
 def built_in_modules(subject: Subject, target: Target) -> Iterator[Finding]:
-    """Files with the name of a module that is inside the interpreter, which stands before every file."""
+    """Files with the name of a module that is inside the interpreter, which comes before every file."""
     program = subject.program(target.python)
     for one in program.imports:
         held = program.tops.get(one.module)
@@ -64,7 +64,7 @@ def built_in_modules(subject: Subject, target: Target) -> Iterator[Finding]:
             yield Finding("shadowed_module", message, one.place, effect, f"Rename {held}.")
 
 
-def stands_before(top: str, packages: Packages) -> bool:
+def comes_first(top: str, packages: Packages) -> bool:
     """Whether something in the worker, or in this environment, has a module of that name too."""
     return packages.verdict(top) == "there" or packages.installed(top) is not None
 

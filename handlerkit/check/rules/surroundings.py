@@ -204,7 +204,7 @@ def _keys(node: ast.Subscript) -> list[str] | None:
 
 
 def _has(settings: Any, keys: list[str]) -> bool | None:
-    """Whether the settings have such a key; None if something else than a mapping stands on the way."""
+    """Whether the settings have such a key; None if something else than a mapping is on the way."""
     for key in keys:
         if not isinstance(settings, dict):
             return None

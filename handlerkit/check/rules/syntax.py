@@ -98,7 +98,7 @@ def union_types(subject: Subject, target: Target) -> Iterator[Finding]:
 def _features(
     program: Program, source: SourceFile, python: tuple[int, int]
 ) -> Iterator[tuple[tuple[int, int], int, str]]:
-    """(the first version that has it, line, what) of each that this Python does not have: syntax wherever it stands, as
+    """(the first version that has it, line, what) of each that this Python does not have: syntax wherever it is, as
     the whole file is parsed, and names where they are asked for."""
     seen = [one for one in _seen(source, _pruned(program, source)) if not _is_syntax(one[2])]
     if python < _here():  # what this Python parses, a newer one does

@@ -180,7 +180,9 @@ def own_loader(subject: Subject, target: Target) -> Iterator[Finding]:
             continue
         message = f"{load.function} does not load {load.file}, which is {_KINDS[found.kind]}."
         fix = next((one for kind, one in _LOADED_BY.items() if kind == found.kind), "")
-        yield Finding("weights", message, load.place, LOAD, f"Load it with {fix}." if fix else "Save it anew for that.")
+        yield Finding(
+            "weights", message, load.place, LOAD, f"Load it with {fix}." if fix else "Save it again for that."
+        )
 
 
 _LOADED_BY: dict[Kind, str] = {
@@ -235,7 +237,7 @@ def _words(source: SourceFile) -> set[str] | None:
     return words
 
 
-#: What gives a module or a parameter a name that does not stand in the code.
+#: What gives a module or a parameter a name that is not in the code.
 _NAMING = {"setattr", "add_module", "register_module", "register_parameter", "register_buffer", "load_state_dict",
            "__dict__", "_modules", "_parameters", "_load_from_state_dict", "__setattr__"}  # fmt: skip
 

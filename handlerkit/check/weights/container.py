@@ -47,7 +47,7 @@ Kind = Literal[
 #: How a Git LFS pointer begins.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _HEAD = 4096
-#: A zip's header before each file: how it is stored, and the lengths of its name and of what stands behind that.
+#: A zip's header before each file: how it is stored, and the lengths of its name and of what is behind that.
 _LOCAL = struct.Struct("<8xH16xHH")
 #: Where the classes of state_dicts, and the functions that make tensors, are defined.
 _NO_OBJECTS = ("collections", "torch._utils", "torch.storage", "torch._tensor")

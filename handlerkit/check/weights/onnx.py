@@ -78,7 +78,7 @@ def _external(file: IO[bytes], end: int) -> set[str]:
 def _fields(file: IO[bytes], end: int) -> Iterator[tuple[int, int, int]]:
     """The number, the value if it is a whole number, and else the length, of each field up to `end`.
 
-    The file stands where the field's content begins; it stands behind it when the next one is asked for.
+    The file is where the field's content begins; it is behind it when the next one is asked for.
     """
     for _ in range(_MOST_FIELDS):
         if file.tell() >= end:

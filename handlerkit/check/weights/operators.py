@@ -1,6 +1,6 @@
 """What a torch knows: the operators that TorchScript may call, and what torch.load lets a pickle import.
 
-Both stand in the files that torch installs, and are read there, as text. Where they cannot be read, tables say what
+Both are in the files that torch installs, and are read there, as text. Where they cannot be read, tables say what
 changed between torch 2.4, which TorchServe's last images hold, and torch 2.14.
 """
 

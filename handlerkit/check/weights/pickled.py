@@ -32,7 +32,7 @@ _BYTES = {
 _ORDERED = ("collections", "OrderedDict")
 #: What makes bytes of a text where the protocol is one of Python 2's.
 _ENCODE = ("_codecs", "encode")
-#: What stands in joblib's files where an array's bytes follow.
+#: What is in joblib's files where an array's bytes follow.
 _JOBLIB_ARRAY = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 
 
@@ -90,7 +90,7 @@ class _Dict(dict[str, Any]):
 
 
 def read(file: IO[bytes], *, depth: int = 0) -> Pickled:
-    """The pickle that begins where `file` stands; afterwards the file stands behind it, if it has no `problem`."""
+    """The pickle that begins where `file` is; afterwards the file is behind it, if it has no `problem`."""
     machine = _Machine(file, depth)
     found, do = machine.found, machine.do
     try:
@@ -103,7 +103,7 @@ def read(file: IO[bytes], *, depth: int = 0) -> Pickled:
 
 
 def read_all(file: IO[bytes]) -> list[Pickled]:
-    """Each of the pickles that stand behind each other; only the last one may have a `problem`."""
+    """Each of the pickles that follow each other; only the last one may have a `problem`."""
     pickles: list[Pickled] = []
     while file.read(1) and len(pickles) < _MOST_PICKLES and not (pickles and pickles[-1].problem):
         file.seek(-1, io.SEEK_CUR)

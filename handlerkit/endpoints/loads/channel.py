@@ -69,7 +69,7 @@ class Channel:
                 pipes.append((read, write))
             (out, out_end), (err, err_end), (status, status_end) = pipes
             held.append(shared := packets.shared_file())
-            #: Where large messages and answers stand.
+            #: Where large messages and answers are.
             self.shared = packets.SharedMemory(shared.fileno())
             ends = (theirs, shared, out_end, err_end, status_end)
             connection, memory, stdout, stderr, ending = (end.fileno() for end in ends)

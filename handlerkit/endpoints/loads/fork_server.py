@@ -50,7 +50,7 @@ class ForkServer:
             try:
                 script.send(running.connection, request)
             except ConnectionError:
-                script.send(self._ensure(anew=True).connection, request)
+                script.send(self._ensure(restart=True).connection, request)
 
     def said(self) -> str:
         """The end of what it wrote: why it did not start."""
@@ -65,8 +65,8 @@ class ForkServer:
         running = self._running
         return running.process.pid if running is not None and running.is_alive() else None
 
-    def _ensure(self, anew: bool = False) -> _Running:
-        if anew or self._running is None or not self._running.is_alive():
+    def _ensure(self, restart: bool = False) -> _Running:
+        if restart or self._running is None or not self._running.is_alive():
             self._running = _Running(self._environment)
         return self._running
 

@@ -184,7 +184,7 @@ class Borrowed:
             _LOCK.release()
 
     def _own_names(self) -> set[str]:
-        """The modules that stand in model_dir; the notebook may have its own of these names."""
+        """The modules in model_dir; the notebook may have its own of these names."""
         handler = self._given.model.handler.partition(":")[0].removesuffix(".py")
         names = {name.partition("/")[0].removesuffix(".py") for name in self._given.own}
         names -= sys.stdlib_module_names - {handler}  # what everything here may be using

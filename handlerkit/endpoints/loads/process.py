@@ -87,7 +87,7 @@ class WorkerProcess:
     def call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
         """Let the worker answer a predict message, with this envelope around the handler.
 
-        Ctrl-C interrupts the handler where it stands, and is raised with that place as its text; a second one ends the
+        Ctrl-C interrupts the handler where it is, and is raised with that place as its text; a second one ends the
         process. A worker that died is ended.
         """
         with self._lock, _CtrlC(self._channel) as ctrl_c:

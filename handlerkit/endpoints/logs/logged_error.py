@@ -1,4 +1,4 @@
-"""What another process logged of a call that failed, and its exception made anew, for the rules of `handlerkit.why`."""
+"""What another process logged of a call that failed, and its exception rebuilt, for the rules of `handlerkit.why`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENCODERS = {"create_predict_response", "encode_response_headers"}
 
 
 class ParseFailure(NamedTuple):
-    """What is known of a call from its worker's log: the exception as plain data and made anew, or the worker's words
+    """What is known of a call from its worker's log: the exception as plain data and rebuilt, or the worker's words
     for what was returned; `death` where an answer that cannot be encoded ended it."""
 
     info: ErrorInfo | None = None
@@ -33,7 +33,7 @@ class ParseFailure(NamedTuple):
 
 def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaught: bool = True) -> ParseFailure:
     """Why a call failed. `reply` is None if the worker died; `uncaught`: perhaps of an exception that it did not
-    catch, whose traceback stands in stderr."""
+    catch, whose traceback is in stderr."""
     stdout = texts(logs, "INFO")
     if reply is None:
         if (info := last_words(logs, uncaught)) is None:

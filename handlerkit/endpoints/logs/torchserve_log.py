@@ -69,7 +69,7 @@ def last_error(log: str, folder: Path, url: str) -> ErrorInfo | None:
 def error_in(texts: Sequence[str]) -> ErrorInfo | None:
     """The exception of the last traceback in what one worker wrote to one of its streams; what follows is its message.
 
-    An ImportError's fallback stands in the traceback, but it is not the error.
+    An ImportError's fallback is in the traceback, but it is not the error.
     """
     parts = "\n".join(texts).split("\n" + DIED + "\n")
     chains = [chain for part in parts if (chain := _last_chain(part.split("\n")))]

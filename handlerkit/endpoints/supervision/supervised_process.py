@@ -1,4 +1,4 @@
-"""A process that ends when this one ends, in whatever way: `watchdog.py` stands between the two."""
+"""A process that ends when this one ends, in whatever way: `watchdog.py` is between the two."""
 
 from __future__ import annotations
 

@@ -193,9 +193,9 @@ def check_owned(properties: Mapping[str, Any], variables: Mapping[str, str]) -> 
     """Raise ConfigError for a key that is set here, and for a variable that would override it."""
     for key in OWNED:
         if key in properties:
-            raise ConfigError(f"{key} cannot stand in a Server's config_properties: {OWNED[key]}")
+            raise ConfigError(f"{key} cannot be in a Server's config_properties: {OWNED[key]}")
         if (name := variable(key)) in variables:
-            raise ConfigError(f"{name} cannot stand in a Server's environment: {OWNED[key]}")
+            raise ConfigError(f"{name} cannot be in a Server's environment: {OWNED[key]}")
 
 
 def escaped(value: Any) -> str:

@@ -75,7 +75,7 @@ class DecodedResponse(Placed):
         return name if label is None else f"{name} · {label} in {LABELS}"
 
     def short(self, name: str) -> str:
-        """`1 · dog`, for where there is little room and the whole name stands beside it."""
+        """`1 · dog`, for where there is little room and the whole name is beside it."""
         label = self.label(name)
         return name if label is None else f"{name} · {label}"
 

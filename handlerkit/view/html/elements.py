@@ -113,7 +113,7 @@ def slider(before: str, after: str, *, live: bool = True) -> str:
 
 @functools.cache
 def _style() -> str:
-    """It stands in every output of a saved notebook, so it goes without what only its readers need."""
+    """It is in every output of a saved notebook, so it goes without what only its readers need."""
     written = (resources.files(__package__) / "style.css").read_text("utf-8")
     return re.sub(r" ?([{};]) ?", r"\1", re.sub(r"\s+", " ", written)).strip()
 
@@ -122,7 +122,7 @@ def page(*parts: str, kind: str = "") -> str:
     """One display: the style, and the parts that are not empty.
 
     What shows notebooks of strangers strips the style (GitHub does, and JupyterLab before it is told to trust one):
-    pieces that stand in columns are given a space between, so that they are words there.
+    pieces that are in columns are given a space between, so that they are words there.
     """
     body = "".join(parts)
     for ends, begins in itertools.product(("</span>", "</b>"), ("<span", "<b>")):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-_SHORT = 72  # characters of a value that stands on one line
+_SHORT = 72  # characters of a value that fits on one line
 _DEEP = 12  # levels of a tree
 _MANY = 50  # children of a node, of a stream
 _BINS = 40
@@ -30,7 +30,7 @@ def pretty(text: str) -> str:
     if value is None:
         return excerpt(text)
     laid = json.dumps(value, indent=2, ensure_ascii=False)
-    # in JSON a line break only ever stands between values
+    # in JSON a line break is only ever between values
     laid = re.sub(r"[\[{]\n[^\[\]{}]{0,100}\n *[\]}]", lambda found: re.sub(r"\n *", " ", found[0]), laid)
     return excerpt(laid)
 

@@ -1,6 +1,6 @@
 """What goes over to the browser for one answer: facts as JSON, the picture as one JPEG, maps as indexed PNGs.
 
-preview.js reads this. Bytes stand in the facts as they are: a comm message carries them as binary buffers, a
+preview.js reads this. Bytes are in the facts as they are: a comm message carries them as binary buffers, a
 saved page as base64.
 """
 
@@ -109,8 +109,8 @@ def _sent(one: Exchange, size: tuple[int, int]) -> bytes | None:
 
 
 def _as_jpeg(input_image: InputImage) -> bytes:
-    """The input image's file if it is a JPEG that browsers show as it is, else it anew, without the EXIF rotation
-    that they would follow. A small one is a PNG, so that its pixels stay what they are."""
+    """The input image's file if it is a JPEG that browsers show as it is, else one that is encoded again, without
+    the EXIF rotation that they would follow. A small one is a PNG, so that its pixels stay what they are."""
     from PIL import Image, ImageOps
 
     image = Image.open(io.BytesIO(input_image.data))

@@ -1,4 +1,4 @@
-/* The live display of answers: handlerkit.view.preview_message says what stands in one.
+/* The live display of answers: handlerkit.view.preview_message says what is in one.
  *
  * Everything that is played with (threshold, opacity, switches, hover, zoom, slider) happens here, without the kernel.
  * The same module serves a notebook, through anywidget, and a saved page, through showPage at its end.
@@ -162,7 +162,7 @@ class Layer {
     ctx.globalAlpha = 1;
   }
 
-  /** The map's colors at a canvas's pixels; made anew only where its place or what is seen of it has changed. */
+  /** The map's colors at a canvas's pixels; made again only where its place or what is seen of it has changed. */
   color(seen, width, height, left, top, across, down) {
     const place = [width, height, left, top, across, down].join();
     const mine = this.packed.things ? seen.boxes : seen.classes; // a threshold concerns masks, not maps
@@ -880,12 +880,12 @@ class Preview {
   }
 }
 
-/** Width by height of the stage, from the first answer on: no other one moves what stands below. */
+/** Width by height of the stage, from the first answer on: no other one moves what is below. */
 function shape(shown) {
   return shown.isPicture ? clamp(shown.width / shown.height, 0.9, 2.4).toFixed(4) : "1.6";
 }
 
-// --- where it stands ------------------------------------------------------------------------------------------------
+// --- where it is ------------------------------------------------------------------------------------------------
 
 /** The kernel, as a Preview asks it. */
 function kernel(model) {

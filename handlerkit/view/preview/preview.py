@@ -119,7 +119,7 @@ class Preview:
         return name
 
     def again(self) -> None:
-        """Send the current sample again, as after the handler was loaded anew; a failure is told in the display."""
+        """Send the current sample again, as after the handler was loaded again; a failure is told in the display."""
         if self._current and self._widget is not None:
             self._attempt(lambda: self.ask(self._current))
 

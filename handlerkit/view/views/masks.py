@@ -72,7 +72,7 @@ def _read(source: Source) -> InstanceMasks | None:
 
 
 def _rows(body: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What names and scores each mask; its box is found anew, since rows may say it in several ways."""
+    """What names and scores each mask; its box is found again, since rows may say it in several ways."""
     return [{key: row[key] for key in row if key not in (*_KEYS, "bbox", "box")} for row in body]
 
 

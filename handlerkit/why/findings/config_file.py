@@ -219,7 +219,7 @@ def _plain(key: str) -> str:
 
 
 def _places(node: Any) -> dict[object, list[int]]:
-    """The lines on which each key of the top mapping stands."""
+    """The lines of each key of the top mapping."""
     found: dict[object, list[int]] = {}
     for key, _ in getattr(node, "value", ()) if type(node).__name__ == "MappingNode" else ():
         found.setdefault(key.value, []).append(key.start_mark.line + 1)

@@ -142,7 +142,7 @@ def cut_or_filled(evidence: Evidence) -> Finding | None:
 
 
 def _instances(evidence: Evidence, index: int) -> int:
-    """How many instances a request asked for, read anew: handlers and envelopes change the rows."""
+    """How many instances a request asked for, read again: handlers and envelopes change the rows."""
     for name in ("data", "body"):
         for parameter in evidence.attempt.jobs[index].parameters:
             if parameter.name == name and parameter.value:

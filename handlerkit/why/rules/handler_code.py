@@ -212,7 +212,7 @@ def shared_in_self(evidence: Evidence) -> Finding | None:
                 continue
             around, line = reader
             message = (
-                f"self.{name} is set anew for each row of the batch, and {around} reads it when the last row has set "
+                f"self.{name} is set for each row of the batch, and {around} reads it when the last row has set "
                 f"it: all {count} answers get that row's."
             )
             where = source_search.line(evidence, file, number, _around(methods, number))

@@ -63,11 +63,11 @@ class LoadedSource:
             raise ReloadRequired(f"{alive[-1]} is still running, or something else holds its code")
 
     def _only_inside(self, path: Node) -> bool:
-        """Whether code is made anew by each call of a function, which then takes the new one for it."""
+        """Whether code is made again by each call of a function, which then takes the new one for it."""
         return len(path) > 1 and bool(self.tree[path[:-1]].co_flags & inspect.CO_OPTIMIZED)
 
     def scope(self, path: Node) -> object:
-        """The module or class that the function at `path` stands in."""
+        """The module or class that the function at `path` is in."""
         return self.module if len(path) == 1 else vars(self.module)[path[0]]
 
 
@@ -200,7 +200,7 @@ def _beyond(
 
 
 def _functions_of(frames: Iterable[FrameType]) -> list[FunctionType]:
-    """The functions that frames ran: those inside another one are made anew at each of its calls."""
+    """The functions that frames ran: those inside another one are made again at each of its calls."""
     found = (one for frame in frames for one in gc.get_referents(frame) if isinstance(one, FunctionType))
     codes = {id(frame.f_code) for frame in frames}
     return [*{id(one): one for one in found if id(one.__code__) in codes}.values()]

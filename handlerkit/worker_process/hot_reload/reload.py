@@ -1,8 +1,8 @@
-"""An edit of a handler put into the loaded one, where that answers as a handler loaded anew would.
+"""An edit of a handler put into the loaded one, where that answers as a newly loaded handler would.
 
 The functions that an edit changed get their new code in place, in the same modules, classes and instances, and
 everything that requests may have changed is put back to what it was just after the load. Where anything that loading
-itself depends on has changed, or that cannot be told, the handler is loaded anew.
+itself depends on has changed, or that cannot be told, the handler is loaded again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from handlerkit.worker_process.hot_reload.state_snapshot import RngStates, Snaps
 from handlerkit.worker_process.model_files import ModelFiles
 from handlerkit.worker_process.process_state import variables_now
 
-#: Names by which code that runs while loading may read functions without running them, where they stand or when they
+#: Names by which code that runs while loading may read functions without running them, where they are or when they
 #: were written; or look for attributes.
 _READS_CODE = {
     "script", "script_method", "export", "getsource", "getsourcelines", "findsource", "getsourcefile", "__code__",
@@ -144,7 +144,7 @@ class Swap:
             batch_size: what the context is to tell of the size of batches; None for what it told.
 
         Returns what changed, as half a sentence, and whether functions came or went.
-        Raises ReloadRequired if the handler has to be loaded anew; it may then be in no state to be called.
+        Raises ReloadRequired if the handler has to be loaded again; it may then be in no state to be called.
         """
         written = self._files.edited()
         self._check_surroundings()
@@ -228,7 +228,7 @@ class Swap:
                 raise ReloadRequired(f"a thread of the handler is running ({code.co_name})")
 
     def _edit(self, file: str, source: bytes) -> Edit | None:
-        """What changed in a file; None for one that loading did not import, and that requests import anew."""
+        """What changed in a file; None for one that loading did not import, and that requests import again."""
         if file in self._sources:
             loaded = self._sources[file]
             return difference(self._files.carried(file), loaded.tree, self._files.read(file), source, loaded.ran)

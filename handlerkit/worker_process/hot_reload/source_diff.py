@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import CodeType
 
-#: Where a code object stands in its file's tree: the names down to it, () for the module.
+#: Where a code object is in its file's tree: the names down to it, () for the module.
 Node = tuple[str, ...]
 Tree = Mapping[Node, CodeType]
 
@@ -163,7 +163,7 @@ def _children(nodes: Tree, path: Node) -> list[Node]:
 
 
 def _same(before: CodeType, after: CodeType) -> bool:
-    """Whether two code objects do the same, wherever they stand."""
+    """Whether two code objects do the same, wherever they are."""
     return before == after or (
         _alike(before, after)
         and all(
@@ -187,7 +187,7 @@ def _alike(before: CodeType, after: CodeType) -> bool:
 
 def class_notes(code: CodeType) -> dict[str, tuple[int, object]]:
     """What the compiler writes into a class by itself, from Python 3.13 on: the names with the constants' places and
-    values. They tell where the class and its methods' attributes stand in the source, and nothing of what it does."""
+    values. They tell where the class and its methods' attributes are in the source, and nothing of what it does."""
     if not {"__firstlineno__", "__static_attributes__"} & {*code.co_names}:
         return {}
     steps = list(dis.get_instructions(code))
@@ -318,7 +318,7 @@ def _defined(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def _body_of(module: ast.Module, path: Node) -> list[ast.stmt]:
-    """The statements among which the function at `path` stands."""
+    """The statements among which the function at `path` is."""
     if len(path) == 1:
         return module.body
     return next(node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == path[0])

@@ -44,7 +44,7 @@ class StateType(NamedTuple):
         read: gives the parts of a value; equal parts are an equal value.
         write: puts a value back to those parts; None if that cannot be done.
         deep: whether the parts are values to be looked into themselves.
-        lead: how many parts stand before the names of attributes, which stand before their values; None without names.
+        lead: how many parts come before the names of attributes, which come before their values; None without names.
         doubtful: whether it may change in a way that `read` does not show.
         attributed: whether it has attributes that `read` does not give.
         memory: for large values, which `read` does not look at: where they lie, and what keeps that memory allocated.

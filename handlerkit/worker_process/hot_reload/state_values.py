@@ -214,7 +214,7 @@ def read_tokenizer(value: Any) -> Parts:
 
 
 def write_tokenizer(value: Any, parts: Parts) -> None:
-    """Transformers set how to cut and fill anew in each call."""
+    """Transformers set in each call how to cut and fill."""
     _put_tokenizer_back(value, parts, read_tokenizer(value))
 
 

@@ -1,4 +1,4 @@
-"""Exceptions made anew from what a worker logged: for each, what Python itself tells of the original."""
+"""Exceptions rebuilt from what a worker logged: for each, what Python itself tells of the original."""
 
 from __future__ import annotations
 

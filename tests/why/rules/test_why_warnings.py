@@ -469,7 +469,7 @@ WARNINGS = [
         "shared_in_self",
         "shared_in_self",
         SHARED,
-        "self.size is set anew for each row of the batch, and postprocess reads it",
+        "self.size is set for each row of the batch, and postprocess reads it",
         "h.py, line 6, in preprocess",
         "self.size = []",
         request=(Request.json([1]), Request.json([1, 2])),
@@ -483,7 +483,7 @@ WARNINGS = [
             "        return [self.read(row) for row in data]\n    def read(self, row):\n"
             "        value = row['body']\n        self.size = len(value)\n        return value\n",
         ),
-        "self.size is set anew for each row of the batch, and postprocess reads it",
+        "self.size is set for each row of the batch, and postprocess reads it",
         "h.py, line 8, in read",
         "append to it",
         request=(Request.json([1]), Request.json([1, 2])),

@@ -1,4 +1,4 @@
-"""Worker.reload: what keeps the loaded model, what loads anew, and that both answer as a handler loaded anew."""
+"""Worker.reload: what keeps the loaded model, what loads again, and that both answer as a newly loaded handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that is registered anew, with other settings or another batch size."""
+"""A model that is registered again, with other settings or another batch size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handlers edited at random: after each reload a worker answers, logs and fails as one that is loaded anew."""
+"""Handlers edited at random: after each reload a worker answers, logs and fails as one that is newly loaded."""
 
 from __future__ import annotations
 
@@ -202,8 +202,8 @@ def greet(value):
     return _inner(value)
 """
 HOLES = sorted({*re.findall(r"(?<!\{)\{(\w+)\}", HANDLER + WORDS)} - {"call_added"})
-#: Holes that loading depends on: changing them loads anew. Requests change what cannot be put back while one of CHANGES
-#: is not 0; changing any of the rest keeps the model.
+#: Holes that loading depends on: changing them loads again. Requests change what cannot be put back while one of
+#: CHANGES is not 0; changing any of the rest keeps the model.
 LOADS = {"class_level", "in_initialize", "at_load", "read_level"}
 CHANGES = {"changes_weights", "changes_base", "adds_token", "changes_frame", "changes_image"}
 REQUESTS = [Request.text("a"), Request.text("boom"), Request.text("b"), Request.text("c")]
@@ -240,7 +240,7 @@ first = st.fixed_dictionaries({name: rarely if name in CHANGES else st.integers(
 edit = st.dictionaries(st.sampled_from(HOLES), st.integers(0, 3), max_size=3)
 
 
-@pytest.mark.timeout(600)  # each fresh worker imports the handler's libraries anew
+@pytest.mark.timeout(600)  # each fresh worker imports the handler's libraries again
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first, st.lists(edit, min_size=1, max_size=4))
 @example(dict.fromkeys(HOLES, 1) | dict.fromkeys(CHANGES, 0), [{name: 2} for name in HOLES if name not in CHANGES])
