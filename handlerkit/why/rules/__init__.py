@@ -5,15 +5,17 @@
 - return_value, answers: what the handler returned or answered itself.
 - request, frontend, envelopes: what TorchServe's frontend and envelopes make of a request.
 - changed_files: a model's files that changed on disk since a worker read them.
-- received_values: a value of the request that the handler takes for something else.
+- received_values, unreadable_values: a value of the request that the handler takes for something else, or gives to a
+  reader of something else.
+- shapes: arrays of another shape or type than what they are given to takes.
 - context_calls, rows, timing, metrics: what goes wrong without an error.
 - handler_code: quiet faults of the handler, each told once for a load.
 
 A rule is a function of an Evidence that returns a Finding or None. Add a new one to a list:
 
 - for a failure, of which the first rule that fits explains it: RULES of loading (with those of weights and
-  config_file), of raised (with those of common, input_mismatch, torchserve_code and envelopes), of return_value or of
-  answers;
+  config_file), of raised (with those of common, input_mismatch, torchserve_code, shapes and envelopes), of
+  return_value or of answers;
 - for a success that lost or changed something, where every rule that fits speaks: WARNINGS of its file. `may_warn`
   there decides quickly whether any of them is asked. A new file is named in `handlerkit.why.warnings`.
 

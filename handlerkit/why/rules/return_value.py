@@ -82,7 +82,13 @@ def _returned_elements(evidence: Evidence, count: int, rows: int) -> Finding:
     if jobs and rows != jobs:
         message += f" The handler changed data itself: it had {jobs} row(s), and has {rows} now."
     fix = "Answer every row of data; to answer a request with a list, put that list in another: return [[...]]."
+    if count == 1 and (first := source_search.find(evidence, _FIRST_ROW)):
+        fix = f"Go through all rows of data: the handler reads the first alone ({first})."
     return Finding("wrong_length", message, source_search.return_line(evidence), effect, fix)
+
+
+#: A line that reads one row by its index.
+_FIRST_ROW = r"\b(data|requests?|batch|input_data|inputs)\[0\]"
 
 
 def not_serialisable(evidence: Evidence) -> Finding | None:
