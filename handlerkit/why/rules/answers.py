@@ -69,7 +69,7 @@ def own_status(evidence: Evidence) -> Finding | None:
     if index is None:
         return None
     row = rows[index]
-    status = f"{row.status} {row.reason}".rstrip()
+    status = f"{row.status} {row.reason}".rstrip(" .")
     request = f" for request {index + 1} of {len(rows)}" if len(rows) > 1 else ""
     message = f"The handler itself set the status {status}{request}; the body is the row it returned."
     effect = "The client gets that status, and the connection closes; the other requests of the batch are not affected."

@@ -160,10 +160,17 @@ def status_index(evidence: Evidence) -> Finding | None:
 
 def response_index(evidence: Evidence) -> Finding | None:
     """Another of the context's methods that takes the index of a request."""
-    if not isinstance(evidence.error, IndexError) or not evidence.functions:
+    if not isinstance(evidence.error, IndexError | TypeError) or not evidence.functions:
         return None
     file, function = evidence.functions[-1]
     if file.rpartition("/")[2] != "context.py" or not function.endswith(("header", "headers", "content_type")):
+        return None
+    if "indices must be integers" in evidence.text:
+        called = next(name for file, name in evidence.functions if file.rpartition("/")[2] == "context.py")
+        message = f"context.{called} takes a request's index in the batch, 0 for the first, and got something else."
+        fix = "Count with the rows: for index, row in enumerate(data)."
+        return Finding("context_index", message, evidence.where, FAILED, fix)
+    if isinstance(evidence.error, TypeError):
         return None
     message = f"context.{function} was called with an index that no request has: the batch holds {len(evidence.rows)}."
     fix = "Count with the rows: for index, row in enumerate(data)."
@@ -194,9 +201,16 @@ def header_key(evidence: Evidence) -> Finding | None:
     if not (isinstance(evidence.error, KeyError) and evidence.error.args and isinstance(evidence.error.args[0], str)):
         return None
     key = evidence.error.args[0]
-    sent = next((name for job in evidence.attempt.jobs for name, _ in job.headers if name.lower() == key.lower()), None)
-    if sent is None or sent == key:
+    names = dict.fromkeys(name for job in evidence.attempt.jobs for name, _ in job.headers)
+    sent = next((name for name in names if name.lower() == key.lower()), None)
+    if sent == key:
         return None
+    if sent is None:
+        if not any(set(names) <= set(one.value) for one in live_values.on_line(evidence) if type(one.value) is dict):
+            return None
+        message = f"The request has no header {key!r}; it has {', '.join(list(names)[:6])}."
+        fix = f"Send it, or read headers.get({key!r}) and expect None."
+        return Finding("header_missing", message, evidence.where, FAILED, fix)
     message = f"The handler looks up the header {key!r}, the client sent {sent!r}: case matters."
     fix = f"headers = {{name.lower(): value for name, value in headers.items()}}, and then headers[{key.lower()!r}]."
     return Finding("header_casing", message, evidence.where, FAILED, fix)
@@ -246,7 +260,9 @@ def none_value(evidence: Evidence) -> Finding | None:
         given = source_search.assigned(evidence, missing.source)
         if "get_request_header(" in given:
             message = f"{missing.source} is None: the request has no such header ({evidence.text})."
-        fix = f"It gets its value in {given}." if given else "row.get gives None for a field that was not sent."
+        fix = f"It gets its value in {given}." if given else "Find what gives None for this request."
+        if not given and evidence.frame is not None and ".get(" in evidence.frame.source:
+            fix = "row.get gives None for a field that was not sent."
         if (before := _BEFORE.get(evidence.frame.function if evidence.frame else "")) and not given:
             returns = source_search.none_returns(evidence, before)
             fix = f"{before} returns None{f' ({returns})' if returns else ''}: have it return a value for each row."
@@ -255,7 +271,7 @@ def none_value(evidence: Evidence) -> Finding | None:
         message = f"The request has no header {header[1]!r}, so get_request_header gives None ({evidence.text})."
         return Finding("none_value", message, evidence.where, FAILED, f"Send {header[1]}, or take a default: ... or 5.")
     message = f"A value is None where one was expected ({evidence.text})."
-    fix = "Check what the line before returns; row.get gives None for a field that was not sent."
+    fix = "Check what the lines before return; row.get gives None for a field that was not sent."
     return Finding("none_value", message, evidence.where, FAILED, fix)
 
 

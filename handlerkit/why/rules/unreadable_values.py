@@ -94,6 +94,23 @@ def _copies(evidence: Evidence) -> Iterator[bytes]:
                 yield value.encode("utf-8", "surrogatepass") if isinstance(value, str) else bytes(value)
 
 
+def no_picture(evidence: Evidence) -> Finding | None:
+    """cv2.imdecode and its like give None for what is no image, and only the next line fails."""
+    if "NoneType" not in evidence.text and "empty()" not in evidence.text:
+        return None
+    line = source_search.find(evidence, r"\b(imdecode|imfrombytes)\(")
+    decoder = re.search(r"[\w.]*\b(?:imdecode|imfrombytes)(?=\()", line)
+    asked = {key for keys, _ in source_search.row_choices(evidence) for key in keys} or {"data", "body"}
+    for value in live_values.in_rows(evidence) if decoder else ():
+        holds = kind_of(value.value)
+        if value.path[0] in asked and holds and holds not in IMAGES and not holds.startswith("base64"):
+            message = f"{decoder[0] if decoder else ''} gives None for what is no image, and {value.name} is "
+            message += f"{_A_TEXT.get(holds, holds)}."
+            fix = "Send the image file itself: curl -T image.png; and look for None before the image is used."
+            return Finding("not_an_image", message, evidence.where, FAILED, fix)
+    return None
+
+
 def empty_value(evidence: Evidence) -> Finding | None:
     """A body or a field without a byte in it."""
     if not isinstance(evidence.error, AttributeError | TypeError | ValueError | EOFError | SyntaxError):
@@ -101,8 +118,9 @@ def empty_value(evidence: Evidence) -> Finding | None:
     for value in handed(evidence):
         if isinstance(value.value, bytearray) and not value.value:
             what = "the request has no body" if value.path == ("body",) else f"the field {value.path[0]!r} has no value"
-            message = f"{value.name} is empty, for {what} ({_short(evidence)})."
-            return Finding("empty_value", message, evidence.where, FAILED, "Send a value, or answer without one.")
+            message = f"{value.name} is empty: {what} ({_short(evidence)})."
+            fix = 'Send one, or refuse the request: context.set_response_status(400, "Nothing to read", index).'
+            return Finding("empty_value", message, evidence.where, FAILED, fix)
     return None
 
 
@@ -206,4 +224,4 @@ def not_an_image(evidence: Evidence) -> Finding | None:
     return Finding("not_an_image", message, evidence.where, FAILED, fix)
 
 
-RULES: tuple[Rule, ...] = (data_url, not_base64, file_as_numbers, unreadable, empty_value)
+RULES: tuple[Rule, ...] = (data_url, not_base64, file_as_numbers, unreadable, no_picture, empty_value)

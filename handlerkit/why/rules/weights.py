@@ -360,7 +360,7 @@ def pretrained(evidence: Evidence) -> Finding | None:
         return None
     fix = "Archive what save_pretrained(folder) wrote (--extra-files folder), and load it from "
     fix += 'context.system_properties["model_dir"].'
-    if folder is not None and (str(folder) in text or "model_dir" in text):
+    if folder is not None and (str(folder) in text or "<server>" in text):
         named = re.search(r"have a file named (?:either )?([\w.-]+)", text)
         lacks = f"has no {named[1]}" if named else "lacks files"
         message = f"The archive {lacks} that from_pretrained reads from model_dir ({evidence.said.partition('. ')[0]})."
