@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from handlerkit.why.evidence import RecordedCall
+from handlerkit.why.evidence import ALL, RecordedCall
 
 
 def record_calls(context: Any) -> list[RecordedCall]:
@@ -40,6 +40,13 @@ def record_calls(context: Any) -> list[RecordedCall]:
             given = (values.get("code", 200), values.get("phrase", ""), values.get("idx"))
             calls.append(RecordedCall("set_response_status", given, None, *_caller()))
             super().set_response_status(*arguments, **named)
+
+        @functools.wraps(kind.set_all_response_status)
+        def set_all_response_status(self, *arguments: Any, **named: Any) -> None:
+            values = dict(zip(("code", "phrase"), arguments, strict=False)) | named
+            given = (values.get("code", 200), values.get("phrase", ""), ALL)
+            calls.append(RecordedCall("set_response_status", given, None, *_caller()))
+            super().set_all_response_status(*arguments, **named)
 
     Recording.__name__, Recording.__qualname__, Recording.__module__ = kind.__name__, kind.__qualname__, kind.__module__
     context.__class__ = Recording

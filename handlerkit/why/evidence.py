@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from handlerkit.why.effects import FAILED, LOAD
 _UNNAMED = ("builtins", "__main__")  # whose classes tracebacks name without the module
 #: Where the text of an exception goes on with the stack of its C++ code.
 _CPP_TRACE = re.compile(r"\s*\n(?:Exception raised from .+ \(most recent call first\)|C\+\+ CapturedTraceback):", re.S)
+_SCRIPT_TRACE = "failed in the TorchScript interpreter"
 #: Folders of installed packages, and temporary ones.
 _FOLDERS = re.compile(
     rf"(?<![\w.])/(?:[^\s'\"()/]+/)*site-packages/|{re.escape(tempfile.gettempdir())}/(?:[^\s'\"()/]+/)*"
@@ -130,6 +132,10 @@ class Returned(NamedTuple):
     inner: Any = None
 
 
+#: The index of a call of the context that is about every request.
+ALL = "all"
+
+
 class RecordedCall(NamedTuple):
     """A call of the context that a rule looks at, and the line that made it.
 
@@ -218,10 +224,12 @@ class Evidence:
     def said(self) -> str:
         """The exception's text on one line, without addresses, stack traces of C++ and this machine's folders."""
         text = _CPP_TRACE.split(self.text, 1)[0]
+        if _SCRIPT_TRACE in text:  # whose last line is the error itself
+            text = text.rstrip().rpartition("\n")[2].partition("Error: ")[2] or text
         if self.source.folder is not None:
             text = text.replace(f"{self.source.folder}/", "").replace(str(self.source.folder), "model_dir")
         text = _FOLDERS.sub("", re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", " ".join(text.split())))
-        return text.removesuffix(".") if len(text) <= 300 else text[:299] + "…"
+        return text.rstrip(".!") if len(text) <= 300 else text[:298].rpartition(" ")[0] + " …"
 
     @property
     def text(self) -> str:
@@ -241,3 +249,14 @@ def place(file: str, line: int, function: str, source: str) -> str:
 
 #: The finding, or None if the rule does not fit.
 Rule = Callable[[Evidence], Finding | None]
+
+
+def told_once(rule: Rule) -> Rule:
+    """The rule, silent if a call since the load has led to its finding."""
+
+    @functools.wraps(rule)
+    def speak(evidence: Evidence) -> Finding | None:
+        found = rule(evidence)
+        return None if found is None or found.name in evidence.attempt.told else found
+
+    return speak

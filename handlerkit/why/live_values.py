@@ -7,6 +7,7 @@ looked up in plain dicts and lists. Where the exception comes from a log there a
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from handlerkit.why.evidence import Evidence
 
 #: How deep, and at how many values, the JSON of a batch is looked at.
 _DEEP, _MOST = 5, 5000
+#: How many elements of a list that the handler filled are looked at.
+_BATCH = 64
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp)
 _UNKNOWN = object()
 #: A lookup's key or index.
@@ -50,7 +53,16 @@ class Value(NamedTuple):
 
 def sent(evidence: Evidence) -> list[Value]:
     """What the failing expression works with of what the clients sent, the smallest parts last."""
-    return [one for one in on_line(evidence) if one.row is not None and one.path]
+    found: list[Value] = []
+    origins: dict[int, tuple[int, Path]] | None = None
+    for one in on_line(evidence):
+        if one.row is not None and one.path:
+            found.append(one)
+        elif type(one.value) in (list, tuple) and one.row is None:  # which the handler filled from the rows
+            origins = _origins(evidence) if origins is None else origins
+            places = [(value, origins.get(id(value))) for value in one.value[:_BATCH]]
+            found += [Value(one.source, value, *where) for value, where in places if where is not None and where[1]]
+    return found
 
 
 def in_rows(evidence: Evidence) -> Iterator[Value]:
@@ -59,6 +71,58 @@ def in_rows(evidence: Evidence) -> Iterator[Value]:
         if type(row) is dict:
             for key, value in row.items():
                 yield Value(f"row[{key!r}]", value, index, (key,))
+
+
+def texts_in_rows(evidence: Evidence) -> Iterator[Value]:
+    """The texts and bytes of every row: its fields, and what is in their JSON, no deeper than `_DEEP`."""
+    waiting = list(in_rows(evidence))
+    for one in waiting:  # which grows meanwhile
+        if isinstance(one.value, str | bytes | bytearray):
+            yield one
+        elif len(one.path) < _DEEP and len(waiting) < _MOST and type(one.value) in (dict, list):
+            inner = one.value.items() if type(one.value) is dict else enumerate(one.value)
+            waiting += [Value("", value, one.row, (*one.path, key)) for key, value in inner]
+
+
+def parsed(evidence: Evidence) -> Iterator[Value]:
+    """Of the failing expression, what the handler has read out of JSON that came as text or bytes."""
+    dicts = [one for one in on_line(evidence) if type(one.value) is dict and one.row is None]
+    for text in in_rows(evidence) if dicts else ():
+        if isinstance(text.value, str | bytes | bytearray):
+            try:
+                read = json.loads(text.value)
+            except (ValueError, RecursionError):
+                continue
+            yield from (text._replace(value=one.value) for one in dicts if one.value == read)
+
+
+def looked_up(evidence: Evidence, missing: str) -> tuple[Value, str] | None:
+    """(dict, key) of what came in a request, where the variable `missing` is what dict.get(key) gave for a key that is
+    not in it."""
+    frame = evidence.frame
+    trace = evidence.trace(frame) if frame is not None else None
+    function = source_search.enclosing(source_search.tree(evidence, frame.file), frame.line) if frame else None
+    if frame is None or trace is None or function is None:
+        return None
+    origins = _origins(evidence)
+    for node in ast.walk(function):
+        if not isinstance(node, ast.Assign) or [ast.unparse(one) for one in node.targets] != [missing]:
+            continue
+        call = node.value
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != "get":
+            continue
+        holder, where = _evaluate(call.func.value, trace.tb_frame.f_locals, origins)
+        key = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+        if type(holder) is dict and where is not None and where[1] and isinstance(key, str) and key not in holder:
+            return Value(ast.unparse(call.func.value), holder, *where), key
+    return None
+
+
+def handed(evidence: Evidence) -> list[Value]:
+    """What the failing expression got of the request; where TorchServe's own handlers failed, what they read."""
+    if evidence.frame is not None:
+        return sent(evidence)
+    return [one for one in in_rows(evidence) if one.path in (("data",), ("body",))]
 
 
 def on_line(evidence: Evidence) -> list[Value]:
@@ -137,7 +201,7 @@ def _origins(evidence: Evidence) -> dict[int, tuple[int, Path]]:
     origins: dict[int, tuple[int, Path]] = {}
     waiting: list[tuple[Any, int, Path]] = [(row, index, ()) for index, row in enumerate(evidence.rows)]
     for value, index, path in waiting:  # which grows meanwhile
-        if type(value) in (dict, list) or (type(value) in (str, bytes, bytearray) and len(value) > 1):
+        if type(value) in (dict, list, bytearray) or (type(value) in (str, bytes) and len(value) > 1):
             origins.setdefault(id(value), (index, path))
         if len(path) < _DEEP and len(waiting) < _MOST:
             if type(value) is dict:

@@ -85,10 +85,13 @@ def super_calls(function: Function) -> dict[str, int]:
 
 
 def fix_of_line(evidence: Evidence) -> str:
-    """What to do about the line that raised; "" for a raise statement, which meant to."""
+    """What to do about the line that raised; "" for a raise or assert statement, which meant to."""
     if evidence.frame is None:
         return "The exception comes from a library: look at what the handler passes to it."
-    return "" if evidence.frame.source.startswith("raise ") else "Correct that line."
+    if evidence.frame.source.startswith(("raise ", "assert ")):
+        return ""
+    is_own = evidence.functions[-1][0] in evidence.source.files
+    return "Correct that line." if is_own else "Look at what that line passes to the function that raised it."
 
 
 def return_line(evidence: Evidence) -> str:
@@ -129,11 +132,15 @@ def call_line(evidence: Evidence, call: RecordedCall) -> str:
 
 def find(evidence: Evidence, pattern: str) -> str:
     """The first line of the model's own files that the pattern matches; empty if there is none."""
+    return next(find_all(evidence, pattern), "")
+
+
+def find_all(evidence: Evidence, pattern: str) -> Iterator[str]:
+    """The lines of the model's own files that the pattern matches."""
     for file in evidence.source.files:
         for number, source in enumerate(text(evidence, file).splitlines(), 1):
             if not source.lstrip().startswith("#") and re.search(pattern, source):
-                return f"{file}, line {number}: {source.strip()}"
-    return ""
+                yield f"{file}, line {number}: {source.strip()}"
 
 
 def methods(evidence: Evidence, kind: str, name: str) -> Iterator[str]:
@@ -242,6 +249,40 @@ def assigned(evidence: Evidence, target: str) -> str:
     number = max(found)[1]
     around = enclosing(module, number)
     return line(evidence, frame.file, number, around.name if around else "<module>")
+
+
+def skipped_branch(evidence: Evidence, target: str) -> tuple[int, str] | None:
+    """(line, condition) of the only line that sets `target`, if it stands in the failing function, before the failing
+    line, under an `if` that does not enclose that."""
+    frame = evidence.frame
+    module = tree(evidence, frame.file) if frame else ast.Module([], [])
+    setters = [
+        node
+        for node in ast.walk(module)
+        if isinstance(node, ast.Assign) and any(ast.unparse(one) == target for one in node.targets)
+    ]
+    function = enclosing(module, frame.line) if frame else None
+    if frame is None or function is None or len(setters) != 1 or enclosing(module, setters[0].lineno) is not function:
+        return None
+    around = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.If)
+        and any(setters[0] is one for inner in node.body for one in ast.walk(inner))
+        and (node.end_lineno or 0) < frame.line
+    ]
+    if not around:
+        return None
+    inner = max(around, key=lambda node: node.lineno)
+    return setters[0].lineno, ast.unparse(inner.test)
+
+
+def none_returns(evidence: Evidence, name: str) -> str:
+    """The only line on which a function of that name, in the file that failed, returns None; "" if there is no such."""
+    file = evidence.frame.file if evidence.frame else ""
+    found = [node for node in ast.walk(tree(evidence, file)) if isinstance(node, Function) and node.name == name]
+    lines = [one.lineno for function in found for one in _returns(function) if _is_none(one.value)]
+    return line(evidence, file, lines[0], name) if len(lines) == 1 else ""
 
 
 def in_place_call(evidence: Evidence) -> tuple[str, int] | None:

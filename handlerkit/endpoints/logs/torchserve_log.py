@@ -85,7 +85,7 @@ def error_in(texts: Sequence[str]) -> ErrorInfo | None:
 
 def _lines(log: str, folder: Path, url: str) -> Iterator[_Line]:
     name = re.escape(url)
-    unpacked = re.compile(rf'(?<=File "){re.escape(str(folder))}/(?:tmp/models/\w{{32}}/(?:{name}/)?|store/{name}/)')
+    unpacked = re.compile(rf"{re.escape(str(folder))}/(?:tmp/models/\w{{32}}/(?:{name}/)?|store/{name}/)")
     plain = PlainPaths(folder).plain
     for line in log.splitlines():
         if match := _WORKER_LINE.match(line):

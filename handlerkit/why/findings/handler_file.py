@@ -29,7 +29,7 @@ def not_meant(text: bytes, handler: str) -> Iterator[Finding]:
         fix = f"Define {wanted}, or name the file alone as the handler."
         yield Finding("no_function", message, "", _SILENT, fix, "warning")
     used = wanted or "handle"
-    if used in functions and len(classes) == 1 and _has_handle(body):
+    if used in functions and len(classes) == 1 and _has_handle(body) and not _is_made(body, classes[0]):
         message = f"The handler's file has a function {used} and a class {classes[0]}; TorchServe uses the function, "
         message += "not the class."
         fix = f"Remove or rename one of them, {used} or {classes[0]}."
@@ -56,6 +56,12 @@ def no_method(method: str) -> Finding:
     sign = "handle(self, data, context)" if method == "handle" else "initialize(self, context)"
     message = f"The handler class has no method {method}; TorchServe needs both initialize and handle."
     return Finding("no_method", message, effect=LOAD, fix=f"Add {sign}, or derive from BaseHandler, which has it.")
+
+
+def _is_made(body: list[ast.stmt], kind: str) -> bool:
+    """Whether the file makes an object of the class, as a function does that calls its methods."""
+    calls = (node for one in body for node in ast.walk(one) if isinstance(node, ast.Call))
+    return any(isinstance(call.func, ast.Name) and call.func.id == kind for call in calls)
 
 
 def _has_handle(body: list[ast.stmt]) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Prediction
 from handlerkit.why import source_search
 from handlerkit.why.effects import NOTHING
-from handlerkit.why.evidence import Attempt, Evidence, Rule
+from handlerkit.why.evidence import ALL, Attempt, Evidence, Rule
 
 _CUT = "The client gets the status and the pieces sent so far; then the connection is cut, without an error."
-_SET_STATUS = r"set_response_status|set_all_response_status"
+_SET_STATUS = r"\.(set_response_status|set_all_response_status|report_status)\("
 
 
 def may_warn(attempt: Attempt) -> bool:
@@ -68,12 +70,26 @@ def own_status(evidence: Evidence) -> Finding | None:
     if index is None:
         return None
     row = rows[index]
-    status = f"{row.status} {row.reason}".rstrip()
+    status = f"{row.status} {row.reason}".rstrip(" .")
     request = f" for request {index + 1} of {len(rows)}" if len(rows) > 1 else ""
     message = f"The handler itself set the status {status}{request}; the body is the row it returned."
     effect = "The client gets that status, and the connection closes; the other requests of the batch are not affected."
     fix = "" if row.reason else 'A phrase tells the client more: context.set_response_status(404, "Not found", 0).'
-    return Finding("own_status", message, source_search.find(evidence, _SET_STATUS), effect, fix, severity="warning")
+    where = status_line(evidence, row.status, index)
+    return Finding("own_status", message, where, effect, fix, severity="warning")
+
+
+def status_line(evidence: Evidence, status: int, index: int) -> str:
+    """The line that set a status of a request: the call that did, where calls are known, else the only line that may
+    have; "" if that is not certain."""
+    for call in reversed(evidence.calls):
+        if call.kind != "set_response_status" or call.arguments[0] != status:
+            continue
+        if call.arguments[2] == ALL or (call.arguments[2] or 0) == index:
+            return source_search.call_line(evidence, call)
+    lines = list(source_search.find_all(evidence, _SET_STATUS))
+    lines = [one for one in lines if re.search(rf"\b{status}\b", one)] or lines
+    return lines[0] if len(lines) == 1 else ""
 
 
 def cut_stream(evidence: Evidence) -> str:

@@ -85,7 +85,8 @@ def missing_import(evidence: Evidence) -> Finding | None:
         return Finding("undeclared", message, evidence.where, effect, fix)
     if root in _LIBRARIES:
         distribution = DISTRIBUTIONS.get(root, root.replace("_", "-"))
-        message = f"The package {distribution} is not installed where the model runs."
+        brings = f"The package {distribution}" + (f", which brings {root}," if root in DISTRIBUTIONS else "")
+        message = f"{brings} is not installed where the model runs."
         fix = f"Name {distribution} in the requirements file, and set install_py_dep_per_model=true; or install it."
         return Finding("import", message, evidence.where, effect, fix)
     if root in evidence.attempt.notebook.modules:
@@ -245,6 +246,13 @@ def attribute_not_set(evidence: Evidence) -> Finding | None:
         return None
     if f"self.{error.name}" not in evidence.frame.source or type(error.obj).__module__ in ("builtins", "torch"):
         return None
+    if (place := source_search.skipped_branch(evidence, f"self.{error.name}")) is not None:
+        number, condition = place
+        message = f"self.{error.name} is set in line {number} alone, under `if {condition}`, which was not true."
+        fix = f"Give self.{error.name} a value in the other case, too."
+        if re.search(r"\b(isfile|exists|is_file)\(", condition):
+            fix = "Add that file to the archive (--extra-files)."
+        return Finding("attribute", message, evidence.where, evidence.effect, fix)
     message = (
         f"The handler has no {error.name}: there is no such method, and nothing set self.{error.name} before this line."
     )

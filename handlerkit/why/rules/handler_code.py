@@ -17,7 +17,7 @@ from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Prediction
 from handlerkit.why import source_search
 from handlerkit.why.effects import NOTHING
-from handlerkit.why.evidence import Attempt, Evidence, Rule
+from handlerkit.why.evidence import Attempt, Evidence, Rule, told_once
 from handlerkit.why.model_code import STAGES
 from handlerkit.why.source_search import Function
 
@@ -48,17 +48,6 @@ def may_warn(attempt: Attempt) -> bool:
 @functools.lru_cache(maxsize=256)
 def _accepts_json(headers: Headers) -> bool:
     return any(name.lower() == "accept" and "application/json" in value.lower() for name, value in headers)
-
-
-def _once(rule: Rule) -> Rule:
-    """The rule, silent if its finding was told before."""
-
-    @functools.wraps(rule)
-    def speak(evidence: Evidence) -> Finding | None:
-        found = rule(evidence)
-        return None if found is None or found.name in evidence.attempt.told else found
-
-    return speak
 
 
 def content_type_of_row_0(evidence: Evidence) -> Finding | None:
@@ -327,6 +316,6 @@ def _reader(methods: dict[str, Function], name: str, loop: _Loop) -> tuple[str, 
 
 
 #: Asked after the first call since a load, and if the answer or what the handler did is unusual.
-WARNINGS: tuple[Rule, ...] = tuple(map(_once, (
+WARNINGS: tuple[Rule, ...] = tuple(map(told_once, (
     content_type_of_row_0, untyped_json, labels_unused, written_in_model_dir, unused_stage, shared_in_self,
 )))  # fmt: skip

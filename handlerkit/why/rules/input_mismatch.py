@@ -12,7 +12,7 @@ from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.effects import FAILED
 from handlerkit.why.evidence import Evidence, Rule
-from handlerkit.why.rules import received_values
+from handlerkit.why.rules import received_values, unreadable_values
 
 #: What torch.jit.load says to a file that is not there.
 _NO_PROGRAM = r"The provided filename (.+) does not exist"
@@ -146,5 +146,5 @@ def channels(evidence: Evidence) -> Finding | None:
 
 
 #: What explains an exception by what the client sent.
-INPUT: tuple[Rule, ...] = (row_key, row_get, *received_values.RULES)
+INPUT: tuple[Rule, ...] = (row_key, row_get, *unreadable_values.RULES, *received_values.RULES)
 RULES: tuple[Rule, ...] = (*INPUT, missing_file, channels)

@@ -7,7 +7,7 @@ import re
 from handlerkit.messages import Finding, Metric
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
-from handlerkit.why.evidence import Attempt, Evidence, Rule
+from handlerkit.why.evidence import Attempt, Evidence, Rule, told_once
 
 _DECLARED = tuple(f"{facts.METRIC}{name}." for name in facts.DECLARED_METRICS)
 
@@ -35,8 +35,9 @@ def metric_dropped(evidence: Evidence) -> Finding | None:
     names = dict.fromkeys(sample.name for sample in samples if sample is not None)
     if not names:
         return None
-    message = f"TorchServe drops the metrics {', '.join(names)}: a metric has to be declared, and these are not."
-    effect = "They are neither in model_metrics.log nor on the metrics page (port 8082)."
+    what, are = ("metrics", "these are") if len(names) > 1 else ("metric", "this one is")
+    message = f"TorchServe drops the {what} {', '.join(names)}: a metric has to be declared, and {are} not."
+    effect = "It is neither in model_metrics.log nor on the metrics page (port 8082)."
     fix = "Set model_metrics_auto_detect=true in config.properties, or name a metrics_config that declares them."
     return Finding("metric_dropped", message, _metric(evidence), effect, fix, "warning")
 
@@ -46,4 +47,4 @@ def _metric(evidence: Evidence) -> str:
 
 
 #: Asked if the handler logged a metric that TorchServe's own metrics.yaml does not declare.
-WARNINGS: tuple[Rule, ...] = (metric_failed, metric_dropped)
+WARNINGS: tuple[Rule, ...] = (metric_failed, told_once(metric_dropped))

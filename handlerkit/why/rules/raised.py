@@ -16,8 +16,9 @@ from handlerkit.why.rules import (
     context_reads,
     envelopes,
     input_mismatch,
-    received_values,
+    shapes,
     torchserve_code,
+    unreadable_values,
     weights,
 )
 from handlerkit.why.rules.common import (
@@ -123,6 +124,11 @@ def prediction_exception(evidence: Evidence) -> Finding | None:
         return None
     code = getattr(evidence.error, "error_code", 500)
     message = f"The handler raised PredictionException with code {code}."
+    if evidence.earlier:
+        error, info = evidence.earlier[0]
+        earlier = replace(evidence, error=error, info=info)
+        place = f" ({earlier.where})" if earlier.where else ""
+        message += f" It stands for {earlier.error_line}{place}."
     if code == 200:
         effect = "Every client of the batch gets 200 with the word 'error' as the body; the message is lost."
         fix = "Return a row for each request, or give the exception a code of 400 or more."
@@ -155,10 +161,17 @@ def status_index(evidence: Evidence) -> Finding | None:
 
 def response_index(evidence: Evidence) -> Finding | None:
     """Another of the context's methods that takes the index of a request."""
-    if not isinstance(evidence.error, IndexError) or not evidence.functions:
+    if not isinstance(evidence.error, IndexError | TypeError) or not evidence.functions:
         return None
     file, function = evidence.functions[-1]
     if file.rpartition("/")[2] != "context.py" or not function.endswith(("header", "headers", "content_type")):
+        return None
+    if "indices must be integers" in evidence.text:
+        called = next(name for file, name in evidence.functions if file.rpartition("/")[2] == "context.py")
+        message = f"context.{called} takes a request's index in the batch, 0 for the first, and got something else."
+        fix = "Count with the rows: for index, row in enumerate(data)."
+        return Finding("context_index", message, evidence.where, FAILED, fix)
+    if isinstance(evidence.error, TypeError):
         return None
     message = f"context.{function} was called with an index that no request has: the batch holds {len(evidence.rows)}."
     fix = "Count with the rows: for index, row in enumerate(data)."
@@ -167,7 +180,7 @@ def response_index(evidence: Evidence) -> Finding | None:
 
 def data_as_dict(evidence: Evidence) -> Finding | None:
     if isinstance(evidence.error, TypeError) and "list indices must be integers or slices, not str" in evidence.text:
-        if evidence.frame is None or "data" not in evidence.frame.source:
+        if evidence.frame is None or not re.search(r"\bdata\s*\[\s*['\"]", evidence.frame.source):
             return None
         message = "data is a list with one dict per request; the handler reads it as a dict."
         fix = "Loop over it: for row in data: value = row.get('data') or row.get('body')."
@@ -189,9 +202,16 @@ def header_key(evidence: Evidence) -> Finding | None:
     if not (isinstance(evidence.error, KeyError) and evidence.error.args and isinstance(evidence.error.args[0], str)):
         return None
     key = evidence.error.args[0]
-    sent = next((name for job in evidence.attempt.jobs for name, _ in job.headers if name.lower() == key.lower()), None)
-    if sent is None or sent == key:
+    names = dict.fromkeys(name for job in evidence.attempt.jobs for name, _ in job.headers)
+    sent = next((name for name in names if name.lower() == key.lower()), None)
+    if sent == key:
         return None
+    if sent is None:
+        if not any(set(names) <= set(one.value) for one in live_values.on_line(evidence) if type(one.value) is dict):
+            return None
+        message = f"The request has no header {key!r}; it has {', '.join(list(names)[:6])}."
+        fix = f"Send it, or read headers.get({key!r}) and expect None."
+        return Finding("header_missing", message, evidence.where, FAILED, fix)
     message = f"The handler looks up the header {key!r}, the client sent {sent!r}: case matters."
     fix = f"headers = {{name.lower(): value for name, value in headers.items()}}, and then headers[{key.lower()!r}]."
     return Finding("header_casing", message, evidence.where, FAILED, fix)
@@ -219,6 +239,8 @@ def no_mapping(evidence: Evidence) -> Finding | None:
     return Finding("no_mapping", message, evidence.where, FAILED, fix)
 
 
+#: Whose value a stage is given.
+_BEFORE = {"inference": "preprocess", "postprocess": "inference"}
 _HEADER = r"""get_request_header\(\s*\w+\s*,\s*["']([\w-]+)["']\s*\)"""
 
 
@@ -239,13 +261,18 @@ def none_value(evidence: Evidence) -> Finding | None:
         given = source_search.assigned(evidence, missing.source)
         if "get_request_header(" in given:
             message = f"{missing.source} is None: the request has no such header ({evidence.text})."
-        fix = f"It gets its value in {given}." if given else "row.get gives None for a field that was not sent."
+        fix = f"It gets its value in {given}." if given else "Find what gives None for this request."
+        if not given and evidence.frame is not None and ".get(" in evidence.frame.source:
+            fix = "row.get gives None for a field that was not sent."
+        if (before := _BEFORE.get(evidence.frame.function if evidence.frame else "")) and not given:
+            returns = source_search.none_returns(evidence, before)
+            fix = f"{before} returns None{f' ({returns})' if returns else ''}: have it return a value for each row."
         return Finding("none_value", message, evidence.where, FAILED, fix)
     if evidence.frame is not None and (header := re.search(_HEADER, evidence.frame.source)) is not None:
         message = f"The request has no header {header[1]!r}, so get_request_header gives None ({evidence.text})."
         return Finding("none_value", message, evidence.where, FAILED, f"Send {header[1]}, or take a default: ... or 5.")
     message = f"A value is None where one was expected ({evidence.text})."
-    fix = "Check what the line before returns; row.get gives None for a field that was not sent."
+    fix = "Check what the lines before return; row.get gives None for a field that was not sent."
     return Finding("none_value", message, evidence.where, FAILED, fix)
 
 
@@ -317,7 +344,7 @@ def first_error(evidence: Evidence) -> Finding | None:
 
 #: What explains an exception by what the client sent.
 _OF_INPUT: tuple[Rule, ...] = (
-    unread_form, unread_json, *input_mismatch.INPUT, torchserve_code.image_row, received_values.not_an_image,
+    unread_form, unread_json, *input_mismatch.INPUT, torchserve_code.image_row, unreadable_values.not_an_image,
 )  # fmt: skip
 #: What explains one that stands for itself.
 _BY_ITSELF: tuple[Rule, ...] = (
@@ -328,8 +355,8 @@ _BY_ITSELF: tuple[Rule, ...] = (
 #: Asked if the handler raised, or the worker died; the first that fits explains it.
 RULES: tuple[Rule, ...] = (
     timeout_set_aside, reads_command_line, status_arguments, died, out_of_memory, prediction_exception,
-    *envelopes.RULES, first_error, *weights.RULES, missing_import, *context_reads.RULES, missing_variable,
-    missing_name, stage_signature, signature, piece_per_row, status_index, response_index, unread_form, unread_json,
-    *context_calls.RULES, *input_mismatch.RULES, data_as_dict, header_key,
-    *torchserve_code.RULES, no_mapping, none_value, attribute_not_set, any_exception,
+    *envelopes.RULES, first_error, unreadable_values.unreadable, *weights.RULES, missing_import,
+    *context_reads.RULES, missing_variable, missing_name, stage_signature, signature, piece_per_row, status_index,
+    response_index, unread_form, unread_json, *context_calls.RULES, *input_mismatch.RULES, data_as_dict, header_key,
+    *torchserve_code.RULES, *shapes.RULES, no_mapping, none_value, attribute_not_set, any_exception,
 )  # fmt: skip

@@ -5,107 +5,31 @@ TorchServe decodes a value by its content type: application/json comes parsed, t
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
 from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.why import live_values, source_search
+from handlerkit.why.contents import JSON, kind_of
 from handlerkit.why.effects import FAILED
 from handlerkit.why.evidence import Evidence, Rule
-from handlerkit.why.live_values import Value
+from handlerkit.why.live_values import Value, handed
 
-#: How binary files begin that handlers are sent.
-_FILES = {
-    b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image", b"BM": "a BMP image",
-    b"%PDF": "a PDF document", b"PK\x03\x04": "a zip file", b"\x1f\x8b": "gzip-compressed", b"OggS": "an Ogg file",
-    b"ID3": "an MP3 file", b"fLaC": "a FLAC file", b"\x93NUMPY": "a .npy file",
-}  # fmt: skip
-_RIFF = {b"WAVE": "a WAV file", b"WEBP": "a WebP image"}
-_IMAGES = ("a PNG image", "a JPEG image", "a GIF image", "a BMP image", "a WebP image")
 _GOT = r"not '?(dict|list|str|int|float|bool)'?$|'(str|dict|list|int|float)' object has no attribute '(?:decode|read)'"
+_WANTS_TEXT = r"(?:must be|expected|input must be)(?: of type| a)? ?[`'\"]?(?:str\b|string)|specify either `text` or"
 _NO_NUMBER = "could not convert string to|invalid literal for"
-_JSON = "application/json"
-
-
-def _kind_of(value: Any) -> str:
-    """What bytes or a text hold; "" if it cannot be told."""
-    head = bytes(value[:16]) if isinstance(value, bytes | bytearray) else b""
-    if head[:4] == b"RIFF":
-        return _RIFF.get(head[8:12], "")
-    if head[4:8] == b"ftyp":
-        return "a HEIC or AVIF image" if head[8:12] in (b"heic", b"heix", b"mif1", b"avif") else "an MP4 file"
-    if found := next((kind for start, kind in _FILES.items() if head.startswith(start)), ""):
-        return found
-    if not isinstance(value, str | bytes | bytearray) or not value:
-        return ""
-    try:
-        text = value if isinstance(value, str) else value.decode()
-    except UnicodeDecodeError:
-        return ""
-    if text.startswith("data:") and ";base64," in text[:100]:
-        return "a data: URL"
-    if len(text) >= 16 and (inner := _kind_of(_decoded(text[:64]))).startswith(("a ", "an ")) and inner != "a text":
-        return f"base64 of {inner}"
-    start = text.lstrip()[:10].lower()
-    if start.startswith(("<svg", "<?xml")):
-        return "XML or SVG"
-    if start.startswith(("<!doctype", "<html")):
-        return "an HTML page"
-    if start[:1] in ("{", "["):
-        try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            return "a text"
-        return "JSON"
-    return "a text"
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text[: len(text) // 4 * 4], validate=True)
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def _handed(evidence: Evidence) -> list[Value]:
-    """What the failing expression got of the request; where TorchServe's own handlers failed, what they read."""
-    if evidence.frame is not None:
-        return live_values.sent(evidence)
-    return [one for one in live_values.in_rows(evidence) if one.path in (("data",), ("body",))]
 
 
 def _typed(evidence: Evidence, value: Value) -> str:
     """The content type by which TorchServe decoded it; "" for what it did not decode."""
     field = value.parameter(evidence)
     kind = field.content_type if field is not None else ""
-    return kind if kind == _JSON or kind.startswith("text") else ""
-
-
-def data_url(evidence: Evidence) -> Finding | None:
-    """A browser's FileReader gives "data:image/png;base64,...", which begins with words about the data."""
-    if not _is_unreadable(evidence):
-        return None
-    for value in [*_handed(evidence), *live_values.in_rows(evidence)]:
-        if _kind_of(value.value) == "a data: URL":
-            message = f"{value.name} is a data: URL: its base64 begins after the comma, and the handler decodes it all."
-            fix = "Send what follows the comma; or decode value.partition(',')[2]."
-            return Finding("data_url", message, evidence.where, FAILED, fix)
-    return None
-
-
-def _is_unreadable(evidence: Evidence) -> bool:
-    """Whether base64, or a reader of files, refused what it was given."""
-    if isinstance(evidence.error, binascii.Error | OSError):
-        return True
-    return "UnidentifiedImageError" in type(evidence.error).__name__ or "base64" in evidence.text
+    return kind if kind == JSON or kind.startswith("text") else ""
 
 
 def other_services_form(evidence: Evidence) -> Finding | None:
     """The forms of KServe and TensorFlow Serving, which only an envelope takes apart."""
-    error, where = evidence.error, _handed(evidence)
+    error, where = evidence.error, handed(evidence)
     if error is None or evidence.attempt.envelope is not None or not isinstance(
         error, KeyError | TypeError | AttributeError | ValueError | RuntimeError
     ):  # fmt: skip
@@ -142,7 +66,7 @@ def decoded_already(evidence: Evidence) -> Finding | None:
     kind = (found[1] or found[2]) if found else ""
     parses = "malformed node or string" in evidence.text
     buffer = "buffer protocol" in evidence.text
-    for value in _handed(evidence):
+    for value in handed(evidence):
         its = type(value.value).__name__
         is_of_it = its not in ("bytes", "bytearray") if parses or buffer else its == kind and _wants_bytes(evidence)
         if is_of_it and (typed := _typed(evidence, value)):
@@ -163,20 +87,39 @@ def _wants_bytes(evidence: Evidence) -> bool:
     return bool(re.search(words, evidence.text))
 
 
+#: What was sent instead of a file.
+_SENT_AS = ("This one came as text.", "This one came as JSON.")
+
+
+def _base64_in(value: dict[Any, Any]) -> str | None:
+    """The first key of JSON whose text is base64 of a file."""
+    return next((key for key, one in value.items() if kind_of(one).startswith(("base64 of", "a data: URL"))), None)
+
+
+def _reads_a_file(evidence: Evidence) -> bool:
+    """Whether the failing line opens what it makes a file of."""
+    source = evidence.frame.source if evidence.frame else ""
+    return bool(re.search(r"(?:\w*open|load|imread|read_image|decode_\w+)\(\s*(?:io\.)?BytesIO", source))
+
+
 def _already(evidence: Evidence, name: str, value: Any, typed: str) -> Finding:
     kind, call = type(value).__name__, live_values.called(evidence).rpartition(".")[2]
-    comes = f"of type {typed} comes as a str" if typed != _JSON else f"of type {_JSON} comes parsed, here as a {kind}"
+    comes = f"of type {typed} comes as a str" if typed != JSON else f"of type {JSON} comes parsed, here as a {kind}"
     message = f"TorchServe has already decoded {name}: a value {comes}."
-    holds = _kind_of(value)
-    if isinstance(value, dict) and value:
+    holds = kind_of(value)
+    if isinstance(value, dict) and value and call not in ("BytesIO", "write"):
         keys = ", ".join(map(repr, list(value)[:5]))
         fix = f"Read what it holds ({keys}): {name}[{next(iter(value))!r}]."
     elif isinstance(value, str) and holds.startswith(("base64", "a data")):
         part = f"{name}.partition(',')[2]" if holds.startswith("a data") else name
         fix = f"It is base64: base64.b64decode({part})."
+    elif isinstance(value, dict) and (inner := _base64_in(value)) is not None:
+        fix = f"Its {inner!r} is base64: base64.b64decode({name}[{inner!r}].rpartition(',')[2])."
+    elif call in ("BytesIO", "write") and (not isinstance(value, str) or _reads_a_file(evidence)):
+        fix = f"Send the file itself, with its own Content-Type or none: curl -T file. {_SENT_AS[typed == JSON]}"
     elif isinstance(value, str) and call == "BytesIO":
         fix = f"Use io.StringIO({name}), or io.BytesIO({name}.encode()) for a reader of bytes."
-    elif isinstance(value, str) and call in ("b64encode", "frombuffer", "memoryview", "fromstring"):
+    elif isinstance(value, str) and call in ("b64encode", "frombuffer", "memoryview", "fromstring", "write"):
         fix = f"Give it bytes: {name}.encode(); or send it without that Content-Type, and it comes as bytes."
     else:
         act = {"loads": "json.loads(value)", "decode": "value.decode()", "literal_eval": "ast.literal_eval(value)"}
@@ -193,23 +136,23 @@ def bytes_for_text(evidence: Evidence) -> Finding | None:
         return None
     if re.search(r"has no attribute '(read|seek|tell)'|multiple of element size|base64|" + _NO_NUMBER, evidence.text):
         return None
-    handed = _handed(evidence)
-    if "bytearray" in evidence.text and not any(isinstance(one.value, bytes | bytearray) for one in handed):
+    given = handed(evidence)
+    if "bytearray" in evidence.text and not any(isinstance(one.value, bytes | bytearray) for one in given):
         asked = {key for keys, _ in source_search.row_choices(evidence) for key in keys}  # something was made of it
-        handed = [one for one in live_values.in_rows(evidence) if one.path[0] in asked]
-    for value in handed:
-        if not isinstance(value.value, bytes | bytearray) or (holds := _kind_of(value.value)) == "":
+        given = [one for one in live_values.in_rows(evidence) if one.path[0] in asked]
+    for value in given:
+        if not isinstance(value.value, bytes | bytearray) or (holds := kind_of(value.value)) == "":
             continue
         field = value.parameter(evidence)
         typed = field.content_type if field is not None else ""
         came = f"it came as {typed}" if typed else "it came without a Content-Type"
         message = f"{value.name} is bytes (a {type(value.value).__name__}): {came}, and TorchServe decodes only "
-        message += f"{_JSON} and text/*."
+        message += f"{JSON} and text/*."
         if holds not in ("a text", "JSON"):
             message += f" They are {holds}."
             return Finding("bytes_for_text", message, evidence.where, FAILED, "Decode them by their own format.")
         part = field is not None and field.name not in ("body",)
-        kind = _JSON if holds == "JSON" else "text/plain"
+        kind = JSON if holds == "JSON" else "text/plain"
         send = f"-F '{field.name}=@file;type={kind}'" if part and field is not None else f"Content-Type: {kind}"
         act = f"json.loads({value.name})" if holds == "JSON" else f"{value.name}.decode()"
         return Finding("bytes_for_text", message, evidence.where, FAILED, f"Read {act}, or send it with {send}.")
@@ -222,12 +165,12 @@ def text_as_path(evidence: Evidence) -> Finding | None:
     if not isinstance(error, OSError):
         return None
     named = error.filename
-    for value in [*_handed(evidence), *live_values.in_rows(evidence)]:
+    for value in [*handed(evidence), *live_values.in_rows(evidence)]:
         text = value.value
         if not isinstance(text, str) or len(text) < 2 or named != text:
             continue
         call = live_values.called(evidence) or "The reader"
-        holds = _kind_of(text)
+        holds = kind_of(text)
         if not holds.startswith("base64") and len(text) < 256:
             message = f"The request names the file {text!r}, and there is none where the handler runs."
             fix = "Send the file itself: curl -T file; a server reads no files of its clients."
@@ -240,84 +183,6 @@ def text_as_path(evidence: Evidence) -> Finding | None:
     return None
 
 
-def not_base64(evidence: Evidence) -> Finding | None:
-    """base64.b64decode of what is something else."""
-    if (
-        not isinstance(evidence.error, binascii.Error | ValueError)
-        or "ase64" not in f"{evidence.text}{_line(evidence)}"
-    ):
-        return None
-    if not isinstance(evidence.error, binascii.Error) and "ASCII" not in evidence.text:
-        return None
-    for value in _handed(evidence):
-        holds = _kind_of(value.value)
-        if holds.startswith("base64") or not isinstance(value.value, str | bytes | bytearray):
-            continue
-        what = holds if holds not in ("", "a text") else "no base64, or not all of it"
-        message = f"The handler decodes {value.name} as base64, and it is {what} ({evidence.error_line})."
-        fix = "Use the bytes as they are." if holds in _IMAGES else "Send all of the base64, without line breaks."
-        return Finding("not_base64", message, evidence.where, FAILED, fix)
-    return None
-
-
-def _line(evidence: Evidence) -> str:
-    return "base64" if evidence.frame is None else evidence.frame.source
-
-
-def file_as_numbers(evidence: Evidence) -> Finding | None:
-    """np.frombuffer of an image file, whose bytes are not the pixels."""
-    if not re.search(
-        r"multiple of element size|cannot reshape array|shape '\[.*\]' is invalid for input", evidence.text
-    ):
-        return None
-    if evidence.frame is None or not (where := source_search.find(evidence, r"frombuffer\(")):
-        return None
-    function = source_search.enclosing(source_search.tree(evidence, evidence.frame.file), evidence.frame.line)
-    lines = range(function.lineno, (function.end_lineno or function.lineno) + 1) if function else ()
-    if not any(f"line {number}:" in where for number in lines):
-        return None
-    for value in live_values.in_rows(evidence):
-        if (holds := _kind_of(value.value)) in _IMAGES:
-            message = (
-                f"{value.name} is {holds} of {len(value.value)} bytes; frombuffer takes the file's bytes for numbers, "
-                "and those are not the pixels."
-            )
-            fix = f"Decode the file: np.asarray(Image.open(io.BytesIO({value.name})))."
-            return Finding("file_as_numbers", message, evidence.where, FAILED, fix)
-    return None
-
-
-def not_an_image(evidence: Evidence) -> Finding | None:
-    if type(evidence.error).__name__ != "UnidentifiedImageError":
-        return None
-    handed = [one for one in _handed(evidence) if isinstance(one.value, str | bytes | bytearray)]
-    if not handed:  # the variable on the line was made of it
-        asked = [key for keys, _ in source_search.row_choices(evidence) for key in keys] or ["data", "body"]
-        handed = [one for one in live_values.in_rows(evidence) if one.path[0] in asked]
-    message, fix = "PIL cannot read the bytes as an image.", ""
-    for one in handed:
-        if (value := one.value) is None or not isinstance(value, str | bytes | bytearray):
-            continue
-        holds = _kind_of(value)
-        if holds in _IMAGES:
-            continue
-        if not value:
-            message, fix = (
-                f"{one.name} is empty, so PIL has no image to read.",
-                "Send the image file: curl -T image.png.",
-            )
-        elif value[:2] in (b"--", "--"):
-            message += " They begin like a multipart form that was sent as a plain body."
-        elif holds.startswith("base64"):
-            message = f"PIL cannot read the bytes as an image: {one.name} is {holds}, and reached PIL undecoded."
-            fix = "Decode it first: base64.b64decode(value), of a str and of bytes alike (a form's field is bytes)."
-        elif holds:
-            message = f"PIL cannot read the bytes as an image: {one.name} is {holds}."
-        break
-    fix = fix or "Send the image file itself: curl -T image.png, or -F data=@image.png; base64 only as text/plain."
-    return Finding("not_an_image", message, evidence.where, FAILED, fix)
-
-
 def json_value(evidence: Evidence) -> Finding | None:
     """JSON of another form than the handler goes through: another key, null, lists of different lengths, text."""
     if not isinstance(evidence.error, KeyError | TypeError | AttributeError | ValueError | RuntimeError):
@@ -325,9 +190,15 @@ def json_value(evidence: Evidence) -> Finding | None:
     values = [one for one in live_values.sent(evidence) if _typed(evidence, one)]
     if isinstance(evidence.error, KeyError):
         key = evidence.error.args[0] if evidence.error.args else None
+        line = evidence.frame.source.replace('"', "'") if evidence.frame is not None else ""
+        if not _has_live(evidence) and repr(key) in line:
+            values = [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]
+        values += live_values.parsed(evidence)
         return next((_no_key(evidence, one, key) for one in values if _lacks(one.value, key)), None)
     if re.search(_NO_NUMBER, evidence.text):
         return _no_number(evidence)
+    if evidence.text == "too many dimensions 'str'":
+        return _text_in_list(evidence)
     for value in values:
         if found := _unfit(evidence, value):
             message, fix = found
@@ -346,6 +217,15 @@ def _no_number(evidence: Evidence) -> Finding | None:
             message = f"{one.name} is {text[:40]!r}{'…' * (len(text) > 40)}, which is not a number."
             fix = "Send a number; several of them as a JSON list." if "," in text else "Send a number."
             return Finding("json_value", message, evidence.where, FAILED, fix)
+    return None
+
+
+def _text_in_list(evidence: Evidence) -> Finding | None:
+    """torch.tensor of a list with text in it, where a JSON list of the request holds some."""
+    for one in live_values.texts_in_rows(evidence):
+        if isinstance(one.value, str) and any(isinstance(step, int) for step in one.path):
+            message = f"{one.name} is the text {one.value[:40]!r}, and a tensor is made of the list that holds it."
+            return Finding("json_value", message, evidence.where, FAILED, "Send numbers in that list.")
     return None
 
 
@@ -378,6 +258,8 @@ def _unfit(evidence: Evidence, value: Value) -> tuple[str, str] | None:
         r"dtype of (\w+)|not '?(\w+)'?$|'(\w+)' object|got '?(\w+)'?\)?$|(list|string) indices|type '(\w+)'", text
     )
     named = next((one for one in got.groups() if one), "") if got else ""
+    if kind in ("dict", "list") and re.search(_WANTS_TEXT, text):
+        named = kind
     if {"string": "str"}.get(named, named) != kind or kind not in ("dict", "list", "str"):
         return None
     if kind == "dict":
@@ -390,10 +272,10 @@ def _unfit(evidence: Evidence, value: Value) -> tuple[str, str] | None:
         typed = field.content_type if field is not None else ""
         is_what, fix = f"text ({typed})", "Send what the handler expects, or convert it."
         if re.search(r"attribute '(get|items|keys|values)'|indices must be", text):
-            fix = f"Send a JSON object (Content-Type: {_JSON}), or read the text as it is."
-        if _kind_of(value.value) == "JSON":
+            fix = f"Send a JSON object (Content-Type: {JSON}), or read the text as it is."
+        if kind_of(value.value) == "JSON":
             is_what = f"JSON that came as text ({typed})"
-            fix = f"Send Content-Type: {_JSON}, or read json.loads({value.name})."
+            fix = f"Send Content-Type: {JSON}, or read json.loads({value.name})."
     return f"{value.name} is {is_what}, and the handler uses it as something else ({evidence.error_line}).", fix
 
 
@@ -425,7 +307,14 @@ def bytes_for_a_file(evidence: Evidence) -> Finding | None:
     return Finding("bytes_for_a_file", message, evidence.where, FAILED, f"Wrap them in a file: {call}, with import io.")
 
 
+def null_for_key(evidence: Evidence) -> Finding | None:
+    """value = row["body"].get(key), of JSON that has no such key."""
+    missing = live_values.none_on_line(evidence) if "NoneType" in evidence.text else None
+    found = live_values.looked_up(evidence, missing.source) if missing is not None else None
+    return None if found is None else _no_key(evidence, *found)
+
+
 RULES: tuple[Rule, ...] = (
-    other_services_form, data_url, text_as_path, file_as_numbers, decoded_already, bytes_for_text, bytes_for_a_file,
-    not_base64, json_value,
+    other_services_form, text_as_path, decoded_already, bytes_for_text, bytes_for_a_file, json_value,
+    null_for_key,
 )  # fmt: skip

@@ -41,6 +41,21 @@ def not_a_list(evidence: Evidence) -> Finding | None:
     return _returned_a(evidence, kind, as_list(kind, value) if is_model_output(value) else "")
 
 
+#: For one request, and for several.
+_IN_A_LIST = ("Put it in a list: return [answer].", "Return a list with such an answer for each request.")
+
+
+def _of_an_array(evidence: Evidence) -> dict[str, str]:
+    """What to return instead of a tensor or array, whose first dimension may not be the batch's."""
+    shape = tuple(getattr(evidence.returned.value, "shape", ())) if evidence.returned is not None else ()
+    if not shape or shape[0] == len(evidence.rows):
+        return {"ndarray": "Return [array.tobytes()] or array.tolist().", "Tensor": "Return tensor.tolist()."}
+    if len(evidence.rows) == 1:
+        return {"ndarray": "Return [array.tobytes()] or [array.tolist()].", "Tensor": "Return [tensor.tolist()]."}
+    what = f"Return a list with one element for each of the {len(evidence.rows)} requests; this has the shape {shape}."
+    return {"ndarray": what, "Tensor": what}
+
+
 def _returned_a(evidence: Evidence, kind: str, as_list: str = "") -> Finding:
     """`as_list`: what to write behind an output of a model for a list of its numbers."""
     returned = "None" if kind == "NoneType" else f"a {kind}"
@@ -50,9 +65,8 @@ def _returned_a(evidence: Evidence, kind: str, as_list: str = "") -> Finding:
         "NoneType": "Return the list: the return statement or its value is missing.",
         "coroutine": "Write handle as a plain function: TorchServe does not await it.",
         "generator": "Return list(...) of it: a function with yield gives its values one by one.",
-        "ndarray": "Return [array.tobytes()] or array.tolist().",
-        "Tensor": "Return tensor.tolist().",
-    }.get(kind, "Put it in a list: return [answer].")
+        **_of_an_array(evidence),
+    }.get(kind, _IN_A_LIST[len(evidence.rows) > 1])
     if as_list:
         message = (
             f"The handler returned a {kind}, the model's output with its tensors; TorchServe takes a list with one "
@@ -82,7 +96,13 @@ def _returned_elements(evidence: Evidence, count: int, rows: int) -> Finding:
     if jobs and rows != jobs:
         message += f" The handler changed data itself: it had {jobs} row(s), and has {rows} now."
     fix = "Answer every row of data; to answer a request with a list, put that list in another: return [[...]]."
+    if count == 1 and (first := source_search.find(evidence, _FIRST_ROW)):
+        fix = f"Go through all rows of data: the handler reads the first alone ({first})."
     return Finding("wrong_length", message, source_search.return_line(evidence), effect, fix)
+
+
+#: A line that reads one row by its index.
+_FIRST_ROW = r"\b(data|requests?|batch|input_data|inputs)\[0\]"
 
 
 def not_serialisable(evidence: Evidence) -> Finding | None:

@@ -10,6 +10,7 @@ from handlerkit.serving.wire import Prediction
 from handlerkit.why import source_search
 from handlerkit.why.effects import NOTHING
 from handlerkit.why.evidence import Attempt, Evidence, Rule
+from handlerkit.why.rules.answers import status_line
 
 #: The part of max_response_size from which on an answer is nearly too long.
 _NEAR = 0.9
@@ -93,19 +94,21 @@ def near_the_limit(evidence: Evidence) -> Finding | None:
 
 
 def body_dropped(evidence: Evidence) -> Finding | None:
-    for row in _rows(evidence):
+    for index, row in enumerate(_rows(evidence)):
         if row.status == 204 and row.body:
+            where = status_line(evidence, row.status, index)
             message = f"The status 204 means 'no content', so the {len(row.body)} bytes of the row are not sent."
-            return Finding("body_dropped", message, _setter(evidence, "status"), NOTHING, "Answer with 200.", "warning")
+            return Finding("body_dropped", message, where, NOTHING, "Answer with 200.", "warning")
     return None
 
 
 def odd_status(evidence: Evidence) -> Finding | None:
-    for row in _rows(evidence):
+    for index, row in enumerate(_rows(evidence)):
         if not 100 <= row.status < 600:
             message = f"The handler set the status {row.status}, which HTTP does not have: they go from 100 to 599."
             fix = "The order is set_response_status(code, phrase, index): code first, the request's index last."
-            return Finding("odd_status", message, _setter(evidence, "status"), NOTHING, fix, "warning")
+            where = status_line(evidence, row.status, index)
+            return Finding("odd_status", message, where, NOTHING, fix, "warning")
     return None
 
 

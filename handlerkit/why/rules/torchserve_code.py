@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 
 from handlerkit.messages import Finding
+from handlerkit.why import source_search
 from handlerkit.why.effects import FAILED
 from handlerkit.why.evidence import Evidence, Rule
-from handlerkit.why.rules import received_values
+from handlerkit.why.rules import unreadable_values
 from handlerkit.why.rules.model_output import as_list, is_model_output
 
 
@@ -143,8 +144,9 @@ def base_postprocess(evidence: Evidence) -> Finding | None:
 def base_inference(evidence: Evidence) -> Finding | None:
     """BaseHandler.inference calls self.model(data.to(device))."""
     kind = _without_attribute(evidence, "inference", "to")
-    if kind is None and "BatchEncoding" in evidence.text and _inside(evidence, "base_handler", "inference"):
-        kind = "BatchEncoding"
+    if kind is None and _inside(evidence, "base_handler", "inference") and isinstance(evidence.error, AttributeError):
+        given = source_search.local(evidence, "base_handler.py", "inference", "data")
+        kind = "BatchEncoding" if "BatchEncoding" in f"{evidence.text} {type(given).__name__}" else None
     if kind is None:
         return None
     returned = "None" if kind == "NoneType" else f"a {kind}"
@@ -190,7 +192,7 @@ def scripted_detector(evidence: Evidence) -> Finding | None:
 
 
 RULES: tuple[Rule, ...] = (
-    metric_arguments, no_insights, received_values.not_an_image, image_row, rows_as_tensor, too_few_classes,
+    metric_arguments, no_insights, unreadable_values.not_an_image, image_row, rows_as_tensor, too_few_classes,
     image_channels, unnamed_class, explain_target, session_called, scripted_detector, base_postprocess,
     base_inference,
 )  # fmt: skip
