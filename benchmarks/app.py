@@ -2,8 +2,8 @@
 
     python benchmarks/app.py [--quick]
 
-Both serve an identity handler with one worker, batch 1, over loopback, each in processes of its own; blocks of load on
-one and on the other alternate. Load: so many connections, each of which sends its next request when it has the answer
+Both serve an identity handler with one worker over loopback, in batches of 1 and of up to 8 (which wait for 5 ms), each
+in processes of its own; blocks of load on one and on the other alternate. Load: so many connections, each of which sends its next request when it has the answer
 to its last one, from this process, which waits for all of them in one loop and does nothing else. A rate is the
 requests of all blocks by their time, a p99 that of all their requests. The start is timed from the command to the first
 answer of the model, the memory is what the processes do not share with others, and their part of what they share.
@@ -36,6 +36,8 @@ from table import Row, render
 from handlerkit import Model, Request, Server
 
 CONNECTIONS = (1, 8, 32)
+#: batch_size and max_batch_delay (ms).
+BATCHES = ((1, 100), (8, 5))
 #: What the application is to reach, as a multiple of TorchServe's requests/s.
 LEAST = {"JSON": 1.0, "JPEG, 200 KB": 1.3}
 START, MEMORY, WORKERS = 2.0, 0.6, 1.9
@@ -51,7 +53,7 @@ def handle(data, context):
 
 def measure(quick: bool) -> list[Row]:
     """The rows of this benchmark; `quick` takes fewer and shorter blocks."""
-    blocks, seconds = (4, 1.0) if quick else (12, 2.0)
+    blocks, seconds = (3, 1.0) if quick else (6, 2.0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         return [*_loads(folder, blocks, seconds), *_starts(folder, 1 if quick else 3), *_workers(folder, seconds)]
@@ -64,22 +66,26 @@ def _loads(folder: Path, blocks: int, seconds: float) -> Iterator[Row]:
     }
     (folder / "identity.py").write_text(HANDLER)
     model = Model("identity", handler=folder / "identity.py")
-    with Server(model, token_auth=False) as server, application(folder, model) as app:
-        servers = {"app": app.port, "torchserve": int(server.url.rpartition(":")[2])}
-        for kind, message in messages.items():
-            for connections in CONNECTIONS:
-                loads = {name: Load() for name in servers}
-                for block in range(blocks + 1):
-                    for name, port in servers.items():
-                        loads[name].run(port, message, connections, seconds, counts=block > 0)
-                yield from _compare(f"{kind}, {connections} connection{'s' * (connections > 1)}", kind, loads)
-        (java,) = psutil.Process(server._running()._process._watchdog.pid).children()
-        used = {"app": memory(app.process.pid), "torchserve": memory(java.pid)}
-        ratio = used["app"] / used["torchserve"]
-        yield Row(
-            "memory with one worker", used["app"] / 2**20, used["torchserve"] / 2**20, "MB", ratio,
-            f"at most {MEMORY} ×", ratio <= MEMORY,
-        )  # fmt: skip
+    for size, delay in BATCHES:
+        asked = {"batch_size": size, "max_batch_delay": delay}
+        with Server(model, token_auth=False, **asked) as server, application(folder, model, **asked) as app:
+            servers = {"app": app.port, "torchserve": int(server.url.rpartition(":")[2])}
+            for kind, message in messages.items():
+                for connections in CONNECTIONS:
+                    loads = {name: Load() for name in servers}
+                    for block in range(blocks + 1):
+                        for name, port in servers.items():
+                            loads[name].run(port, message, connections, seconds, counts=block > 0)
+                    what = f"{kind}, batch {size}, {connections} connection{'s' * (connections > 1)}"
+                    yield from _compare(what, kind, loads)
+            if size == 1:
+                (java,) = psutil.Process(server._running()._process._watchdog.pid).children()
+                used = {"app": memory(app.process.pid), "torchserve": memory(java.pid)}
+                ratio = used["app"] / used["torchserve"]
+                yield Row(
+                    "memory with one worker", used["app"] / 2**20, used["torchserve"] / 2**20, "MB", ratio,
+                    f"at most {MEMORY} ×", ratio <= MEMORY,
+                )  # fmt: skip
 
 
 def _compare(what: str, kind: str, loads: dict[str, Load]) -> Iterator[Row]:
