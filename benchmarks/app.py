@@ -3,10 +3,11 @@
     python benchmarks/app.py [--quick]
 
 Both serve an identity handler with one worker over loopback, in batches of 1 and of up to 8 (which wait for 5 ms), each
-in processes of its own; blocks of load on one and on the other alternate. Load: so many connections, each of which sends its next request when it has the answer
-to its last one, from this process, which waits for all of them in one loop and does nothing else. A rate is the
-requests of all blocks by their time, a p99 that of all their requests. The start is timed from the command to the first
-answer of the model, the memory is what the processes do not share with others, and their part of what they share.
+in processes of its own; blocks of load on one and on the other alternate. Load: so many connections, each of which
+sends its next request when it has the answer to its last one, from this process, which waits for all of them in one
+loop and does nothing else. A rate is the requests of all blocks by their time, a p99 that of all their requests. The
+start is timed from the command to the first answer of the model, the memory is what the processes do not share with
+others, and their part of what they share.
 
 On a machine with other work the rates say more of who gets the processor than of either server: TorchServe's Java
 spreads over more threads. As root, `chrt -r 1 python benchmarks/app.py` lets both go before all else.
