@@ -107,8 +107,10 @@ class Models:
         return model.facts(f"{model.name} is a new model{near}" if near else "")
 
     def clear(self) -> None:
-        """Forget all of them, and remove what was unpacked for them."""
+        """Forget all of them, and remove what was unpacked for them. A call that still runs is ended."""
         for model in self.by_name.values():
+            if (worker := model.worker) is not None:
+                worker.close()  # whoever is alone with it, since nobody waits for what it answers
             model.discard()
         self.by_name.clear()
         self._current = None

@@ -243,6 +243,19 @@ class TestEnd:
         loaded.close()
         assert server.running is False
 
+    def test_close_waits_for_no_call(self, loaded: Session, tmp_path: Path) -> None:
+        done = tmp_path / "done"
+        slow = SLOW.replace("time.sleep(1.5)", f"time.sleep(40); open({str(done)!r}, 'w').close()")
+        Path("echo.py").write_text(slow)
+        loaded.use("echo.py")
+        server = loaded.serve(0)
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(ask, server)
+            time.sleep(0.5)
+            loaded.close()
+            assert isinstance(running.exception(), http.client.RemoteDisconnected | ConnectionResetError)
+        assert not done.exists()
+
     def test_without_a_model_there_is_nothing_to_serve(self, session: Session) -> None:
         with pytest.raises(ModelError, match="there is no model yet"):
             session.serve(0)

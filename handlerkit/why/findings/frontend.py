@@ -55,8 +55,8 @@ def _reason(request: HttpRequest, response: Response, setup: Setup, limit: int) 
         fix = "Give it a worker (initial_workers=1), send fewer at once, or raise job_queue_size."
         return "unavailable", message, fix
     if kind == "InvalidKeyException":
-        message = "TorchServe's token authorization is on, and the token in the request is wrong or has expired."
-        fix = "Send no Authorization header, and Server adds its own; or send Server.token."
+        message = "Token authorization is on, and the token in the request is missing, wrong or has expired."
+        fix = "Send 'Authorization: Bearer TOKEN', with Server.token, or the one that hk.serve was given."
         return "token", message, fix
     if kind == facts.FORM_ERROR or "IllegalArgument" in kind or "IndexOutOfBounds" in kind:
         message = f"The frontend cannot read the form: {text}."
