@@ -56,7 +56,7 @@ def _reason(request: HttpRequest, response: Response, setup: Setup, limit: int) 
         return "unavailable", message, fix
     if kind == "InvalidKeyException":
         message = "Token authorization is on, and the token in the request is missing, wrong or has expired."
-        fix = "Send 'Authorization: Bearer TOKEN', with Server.token, or the one that hk.serve was given."
+        fix = "Send Authorization: Bearer TOKEN to hk.serve; to a Server send no such header, and it adds its own."
         return "token", message, fix
     if kind == facts.FORM_ERROR or "IllegalArgument" in kind or "IndexOutOfBounds" in kind:
         message = f"The frontend cannot read the form: {text}."
