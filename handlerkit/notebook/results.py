@@ -13,8 +13,9 @@ from handlerkit.formatting import byte_size, duration, visible
 from handlerkit.messages import Finding
 from handlerkit.model import Model
 from handlerkit.view.checks import drawn
-from handlerkit.view.displays import View, view
+from handlerkit.view.displays import view
 from handlerkit.view.html.elements import escape, page
+from handlerkit.view.output import View
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 - views: how responses are read, drawn, compared and previewed; a new view is added there. `hk.view.register` adds one
   from outside: it takes a Source, and returns a class of `handlerkit.predictions` or a picture.
-- displays: what draws each type that is shown; a new type is added there.
+- displays: what draws each type that is shown; a new type is added there. output: the View that each of them makes.
 - render: the display of a Run. checks, reports, servers, diff, benchmark: the displays of the other types. html: their
   parts.
 - draw: pictures of arrays. drawings: pictures of responses. preview: the live display.
@@ -19,7 +19,8 @@ from typing import Any
 from handlerkit.messages import Geometry
 from handlerkit.view import draw
 from handlerkit.view.decode.source import Source
-from handlerkit.view.displays import View, view
+from handlerkit.view.displays import view
+from handlerkit.view.output import View
 from handlerkit.view.views import VIEWS
 from handlerkit.view.views.spec import ViewSpec
 

@@ -12,8 +12,8 @@ from typing import get_args
 from handlerkit.check import Check
 from handlerkit.formatting import printable
 from handlerkit.messages import Finding, Severity
-from handlerkit.view.displays import View
 from handlerkit.view.html import elements, findings
+from handlerkit.view.output import View
 
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _BADGES = {"error": "bad", "warning": "odd", "info": "note"}

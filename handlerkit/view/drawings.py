@@ -117,8 +117,8 @@ def _shown(input_image: InputImage, region: Region) -> tuple[int, int, int, int]
 
 
 def canvas_of(input_image: InputImage, region: Region | None = None) -> tuple[Image.Image, npt.NDArray[Any]]:
-    """The input image to draw boxes on, enlarged if it is small so that labels can be read, and the factors of a
-    box's edges."""
+    """The input image to draw boxes on, enlarged if it is small so that labels can be read, and the factors [4] of a
+    box's (x1, y1, x2, y2): of a point's x and y the first two."""
     import numpy as np
 
     canvas = _ground(input_image, region or (0, 0, *input_image.size))

@@ -9,9 +9,9 @@ from dataclasses import replace
 from handlerkit.formatting import byte_size, counted, duration, excerpt, shorten
 from handlerkit.messages import Call, Exchange, Geometry, Run, describe_response
 from handlerkit.view.decode.response import DecodedResponse
-from handlerkit.view.displays import View
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange, findings, fragments
+from handlerkit.view.output import View
 from handlerkit.view.shown_run import ShownRun, geometry_of, shown_as_of
 from handlerkit.view.views import VIEWS
 

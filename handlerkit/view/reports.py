@@ -8,8 +8,8 @@ from handlerkit.messages import describe_response
 from handlerkit.serving.torchserve_facts import METRIC
 from handlerkit.verify import Enveloped, Envelopes, Report
 from handlerkit.view.diff.comparison import changed, compare
-from handlerkit.view.displays import View
 from handlerkit.view.html import elements, exchange, findings
+from handlerkit.view.output import View
 
 
 def load_error_view(problem: LoadError) -> View:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from handlerkit.endpoints.lent.served_runs import ServedRuns
 from handlerkit.endpoints.worker_server import WorkerServer
 from handlerkit.formatting import byte_size, duration
-from handlerkit.view.displays import View
 from handlerkit.view.html import elements, exchange
 from handlerkit.view.html.elements import escape
+from handlerkit.view.output import View
 
 #: Runs in the table: of a server, and of what was asked.
 _FEW, _MANY = 5, 25

@@ -11,8 +11,8 @@ from itertools import groupby
 
 from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Measurement, Profile
 from handlerkit.formatting import byte_size, duration
-from handlerkit.view.displays import View
 from handlerkit.view.html.elements import code, data_uri, details, escape, folds, page
+from handlerkit.view.output import View
 
 _WIDTH, _SHARP = 960, 160  # of the plot: pixels it takes, and dots an inch, more than are needed for that
 _TIME = 8  # characters of the longest time

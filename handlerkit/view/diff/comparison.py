@@ -9,9 +9,9 @@ from handlerkit.formatting import plain, shorten
 from handlerkit.messages import Exchange, Request, Run, describe_response
 from handlerkit.verify import ComparedResponse, verify
 from handlerkit.view.diff.changes import Changes, changes
-from handlerkit.view.displays import View
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange
+from handlerkit.view.output import View
 from handlerkit.view.render import answer
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from handlerkit.formatting import visible
 from handlerkit.messages import Request, Run
 from handlerkit.messages.part import guess_type
 from handlerkit.view import draw
-from handlerkit.view.displays import View
 from handlerkit.view.html import elements
+from handlerkit.view.output import View
 from handlerkit.view.preview.message import Message, message
 from handlerkit.view.render import run_view
 
