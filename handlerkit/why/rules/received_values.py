@@ -10,7 +10,7 @@ from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.why import live_values, source_search
-from handlerkit.why.contents import JSON, kind_of
+from handlerkit.why.contents import JSON, kind_of, not_json
 from handlerkit.why.evidence import FAILED, Evidence, Rule
 from handlerkit.why.live_values import Value, handed
 
@@ -145,6 +145,9 @@ def bytes_for_text(evidence: Evidence) -> Finding | None:
         field = value.parameter(evidence)
         typed = field.content_type if field is not None else ""
         came = f"it came as {typed}" if typed else "it came without a Content-Type"
+        if typed == JSON and (problem := not_json(value.value)):
+            message = f"{value.name} is bytes: {came}, and is not JSON ({problem}), so TorchServe leaves it as it is."
+            return Finding("bytes_for_text", message, evidence.where, FAILED, "Send JSON in UTF-8.")
         message = f"{value.name} is bytes (a {type(value.value).__name__}): {came}, and TorchServe decodes only "
         message += f"{JSON} and text/*."
         if holds not in ("a text", "JSON"):
@@ -198,6 +201,8 @@ def json_value(evidence: Evidence) -> Finding | None:
         return _no_number(evidence)
     if evidence.text == "too many dimensions 'str'":
         return _text_in_list(evidence)
+    if evidence.text == "Could not infer dtype of NoneType":  # which torch.tensor says of a list
+        values = values or [one for one in live_values.in_rows(evidence) if _typed(evidence, one) == JSON]
     for value in values:
         if found := _unfit(evidence, value):
             message, fix = found

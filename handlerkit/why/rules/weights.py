@@ -11,6 +11,7 @@ from typing import Any
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
 from handlerkit.why.evidence import Evidence, Rule
+from handlerkit.why.rules import pretrained
 
 # (message, fix) of a load that failed, and of one that would.
 NO_WEIGHTS = (
@@ -350,36 +351,7 @@ def _listed(held: Mapping[Any, Any]) -> str:
     return ", ".join(map(repr, list(held)[:4])) + (" and more" if len(held) > 4 else "")
 
 
-# --- what is downloaded -----------------------------------------------------------------------------------------------
-
-
-def pretrained(evidence: Evidence) -> Finding | None:
-    """from_pretrained, of a folder without the files it reads, or of a name that it would download."""
-    text, folder = evidence.text, evidence.source.folder
-    if not isinstance(evidence.error, OSError | ValueError) or not _HUB.search(text):
-        return None
-    fix = "Archive what save_pretrained(folder) wrote (--extra-files folder), and load it from "
-    fix += 'context.system_properties["model_dir"].'
-    if folder is not None and (str(folder) in text or "<server>" in text):
-        named = re.search(r"have a file named (?:either )?([\w.-]+)", text)
-        lacks = f"has no {named[1]}" if named else "lacks files"
-        message = f"The archive {lacks} that from_pretrained reads from model_dir ({evidence.said.partition('. ')[0]})."
-        return Finding("pretrained", message, evidence.where, evidence.effect, fix)
-    if "backend tokenizer" in text:
-        message = "The folder that from_pretrained reads holds no tokenizer's files that this transformers can use."
-        return Finding("pretrained", message, evidence.where, evidence.effect, fix)
-    message = "from_pretrained looks for this model on huggingface.co, for there is no such folder where the handler "
-    message += f"runs, and does not get it ({evidence.said.partition('. ')[0]})."
-    return Finding("pretrained", message, evidence.where, evidence.effect, fix)
-
-
-#: What transformers says of a model that is neither in a folder nor on the hub.
-_HUB = re.compile(
-    r"huggingface\.co|is not a local folder|is not the path to a directory|instantiate the backend tokenizer"
-)
-
-
 #: Asked of a load and of a call, before it is asked which import is missing.
 RULES: tuple[Rule, ...] = (
-    not_weights, refused, pickled_class, state_dict_as_model, other_weights, weights, pretrained,
+    not_weights, refused, pickled_class, state_dict_as_model, other_weights, weights, pretrained.from_pretrained,
 )  # fmt: skip
