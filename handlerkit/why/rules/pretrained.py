@@ -16,7 +16,7 @@ def from_pretrained(evidence: Evidence) -> Finding | None:
     fix = "Archive what save_pretrained(folder) wrote (--extra-files folder), and load it from "
     fix += 'context.system_properties["model_dir"].'
     if archive is not None and (str(archive) in text or "<server>" in text):
-        named = re.search(r"have a file named (?:either )?([\w.-]+)", text)
+        named = re.search(r"have a file named (?:either )?([\w-]+(?:\.[\w-]+)+)", text)
         lacks = f"has no {named[1]}" if named else "lacks files"
         message = f"The archive {lacks} that from_pretrained reads from model_dir ({evidence.said.partition('. ')[0]})."
         return Finding("pretrained", message, evidence.where, evidence.effect, fix)

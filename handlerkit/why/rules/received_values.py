@@ -199,7 +199,7 @@ def json_value(evidence: Evidence) -> Finding | None:
         return next((_no_key(evidence, one, key) for one in values if _lacks(one.value, key)), None)
     if re.search(_NO_NUMBER, evidence.text):
         return _no_number(evidence)
-    if evidence.text == "too many dimensions 'str'":
+    if evidence.text in ("too many dimensions 'str'", "new(): invalid data type 'str'"):
         return _text_in_list(evidence)
     if evidence.text == "Could not infer dtype of NoneType":  # which torch.tensor says of a list
         values = values or [one for one in live_values.in_rows(evidence) if _typed(evidence, one) == JSON]

@@ -98,7 +98,7 @@ def no_picture(evidence: Evidence) -> Finding | None:
     """cv2.imdecode and its like give None for what is no image, and only the next line fails."""
     if "NoneType" not in evidence.text and "empty()" not in evidence.text:
         return None
-    line = source_search.find(evidence, r"\b(imdecode|imfrombytes)\(")
+    line = source_search.find(evidence, r"\w\.(imdecode|imfrombytes)\(")
     decoder = re.search(r"[\w.]*\b(?:imdecode|imfrombytes)(?=\()", line)
     asked = {key for keys, _ in source_search.row_choices(evidence) for key in keys} or {"data", "body"}
     for value in live_values.in_rows(evidence) if decoder else ():
