@@ -63,7 +63,13 @@ def none_value(evidence: Evidence) -> Finding | None:
         return Finding("none_value", message, evidence.where, FAILED, fix)
     if evidence.frame is not None and (header := re.search(_HEADER, evidence.frame.source)) is not None:
         message = f"The request has no header {header[1]!r}, so get_request_header gives None ({evidence.text})."
-        return Finding("none_value", message, evidence.where, FAILED, f"Send {header[1]}, or take a default: ... or 5.")
+        return Finding(
+            "none_value",
+            message,
+            evidence.where,
+            FAILED,
+            f"Send it, or take a default: context.get_request_header(index, '{header[1]}') or 'none'.",
+        )
     message = f"A value is None where one was expected ({evidence.text})."
     fix = "Check what the lines before return; row.get gives None for a field that was not sent."
     return Finding("none_value", message, evidence.where, FAILED, fix)

@@ -10,7 +10,7 @@ from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.why import live_values, source_search
-from handlerkit.why.contents import JSON, kind_of, not_json
+from handlerkit.why.contents import IMAGES, JSON, kind_of, not_json
 from handlerkit.why.evidence import FAILED, Evidence, Rule
 from handlerkit.why.live_values import Value, handed
 
@@ -152,7 +152,10 @@ def bytes_for_text(evidence: Evidence) -> Finding | None:
         message += f"{JSON} and text/*."
         if holds not in ("a text", "JSON"):
             message += f" They are {holds}."
-            return Finding("bytes_for_text", message, evidence.where, FAILED, "Decode them by their own format.")
+            fix = "Decode them by their own format, or send what the handler reads here."
+            if holds in IMAGES:
+                fix = f"Open them: Image.open(io.BytesIO({value.name})); or send what the handler reads here."
+            return Finding("bytes_for_text", message, evidence.where, FAILED, fix)
         part = field is not None and field.name not in ("body",)
         kind = JSON if holds == "JSON" else "text/plain"
         send = f"-F '{field.name}=@file;type={kind}'" if part and field is not None else f"Content-Type: {kind}"

@@ -45,7 +45,14 @@ LOADING = [
         "h.py, line 1",
         "from ts.torch_handler.base_handler import BaseHandler",
     ),
-    Case("missing_import", "import", "from json import lads\n", "cannot import name 'lads'", "h.py, line 1", "name"),
+    Case(
+        "missing_import",
+        "import",
+        "from json import lads\n",
+        "cannot import name 'lads' from 'json' (json/__init__.py)",
+        "h.py, line 1",
+        "name",
+    ),
     Case(
         "missing_variable",
         "environment",
@@ -480,8 +487,8 @@ LOADING = [
         "from_pretrained",
         "pretrained",
         initialize(
-            "raise OSError(context.system_properties['model_dir'] + ' does not appear to have a file named config.json. See"
-            " huggingface.co')"
+            "folder = context.system_properties['model_dir']; raise OSError(folder + ' does not appear to have a file "
+            "named config.json. See huggingface.co')"
         ),
         "The archive has no config.json that from_pretrained reads from model_dir",
         "h.py, line 4",
