@@ -70,15 +70,11 @@ def decoded_already(evidence: Evidence) -> Finding | None:
         is_of_it = its not in ("bytes", "bytearray") if parses or buffer else its == kind and _wants_bytes(evidence)
         if is_of_it and (typed := _typed(evidence, value)):
             return _already(evidence, value.name, value.value, typed)
-    if kind and _wants_bytes(evidence) and not _has_live(evidence):  # a server's log has no live values
+    if kind and _wants_bytes(evidence) and not live_values.is_live(evidence):  # a server's log has no live values
         for one in live_values.in_rows(evidence):
             if type(one.value).__name__ == kind and (typed := _typed(evidence, one)):
                 return _already(evidence, one.name, one.value, typed)
     return None
-
-
-def _has_live(evidence: Evidence) -> bool:
-    return evidence.error is not None and evidence.error.__traceback__ is not None
 
 
 def _wants_bytes(evidence: Evidence) -> bool:
@@ -196,7 +192,7 @@ def json_value(evidence: Evidence) -> Finding | None:
     if isinstance(evidence.error, KeyError):
         key = evidence.error.args[0] if evidence.error.args else None
         line = evidence.frame.source.replace('"', "'") if evidence.frame is not None else ""
-        if not _has_live(evidence) and repr(key) in line:
+        if not live_values.is_live(evidence) and repr(key) in line:
             values = [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]
         values += live_values.parsed(evidence)
         return next((_no_key(evidence, one, key) for one in values if _lacks(one.value, key)), None)

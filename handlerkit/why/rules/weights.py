@@ -246,6 +246,8 @@ def refused(evidence: Evidence) -> Finding | None:
     found = re.search(r"(?:GLOBAL|Unsupported class|unsupported class) ([\w.]+)", evidence.text)
     if not type(evidence.error).__name__.endswith("UnpicklingError") or found is None:
         return None
+    if evidence.frame is not None and "BytesIO(" in evidence.frame.source:
+        return None  # it came in a request
     name = found[1].rstrip(".")
     module, _, kind = name.rpartition(".")
     holds, fix = f"{name}", "Save only tensors, numbers, text, lists and dicts."

@@ -192,3 +192,47 @@ def test_failures_and_batches_have_no_warnings_of_a_success(model: Registration)
     batched = replace(model, setup=model.setup._replace(batch_size=4))
     assert warned(batched, REQUEST) == []
     assert warnings([(REQUEST, error(503, "Prediction failed"))], batched, Config()) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "raised", "request_", "message"),
+    [
+        (
+            "json.loads(row['body'])",
+            "json.decoder.JSONDecodeError: Expecting value",
+            Request.text("a cat"),
+            "is the text",
+        ),
+        (
+            "ast.literal_eval(row['body'])",
+            "SyntaxError: invalid syntax (<unknown>, line 1)",
+            Request.text("a b"),
+            "is the",
+        ),
+        ("row['body'].get('a')", "AttributeError: 'bytearray' object has no attribute 'get'", Request(), "is empty"),
+    ],
+)
+def test_only_value_of_a_request_that_could_not_be_read(
+    model: Registration, line: str, raised: str, request_: Request, message: str
+) -> None:
+    log = logged(
+        "Backend received inference at: 1",
+        "Invoking custom service failed.",
+        "Traceback (most recent call last):",
+        f'  File "{model.folder}/handler.py", line 4, in handle',
+        f"    return [{line} for row in data]",
+        raised,
+    )
+    assert message in cause(model, error(503, "Prediction failed"), log, request_).message
+
+
+def test_value_that_its_reader_takes_is_not_to_blame(model: Registration) -> None:
+    log = logged(
+        "Backend received inference at: 1",
+        "Invoking custom service failed.",
+        "Traceback (most recent call last):",
+        f'  File "{model.folder}/handler.py", line 4, in handle',
+        "    return [json.loads(self.settings) for row in data]",
+        "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+    )
+    assert cause(model, error(503, "Prediction failed"), log, Request.text("[1]")).name == "exception"
