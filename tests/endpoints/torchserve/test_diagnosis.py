@@ -195,35 +195,26 @@ def test_failures_and_batches_have_no_warnings_of_a_success(model: Registration)
 
 
 @pytest.mark.parametrize(
-    ("line", "raised", "request_", "message"),
+    ("reader", "raised"),
     [
-        (
-            "json.loads(row['body'])",
-            "json.decoder.JSONDecodeError: Expecting value",
-            Request.text("a cat"),
-            "is the text",
-        ),
-        (
-            "ast.literal_eval(row['body'])",
-            "SyntaxError: invalid syntax (<unknown>, line 1)",
-            Request.text("a b"),
-            "is the",
-        ),
-        ("row['body'].get('a')", "AttributeError: 'bytearray' object has no attribute 'get'", Request(), "is empty"),
+        ("json.loads", ["json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)"]),
+        ("ast.literal_eval", ['  File "<unknown>", line 1', "    a b", "SyntaxError: invalid syntax"]),
+        ("torch.load(io.BytesIO", ["_pickle.UnpicklingError: invalid load key, 'a'."]),
     ],
 )
-def test_only_value_of_a_request_that_could_not_be_read(
-    model: Registration, line: str, raised: str, request_: Request, message: str
-) -> None:
+def test_only_value_of_a_request_that_could_not_be_read(model: Registration, reader: str, raised: list[str]) -> None:
     log = logged(
         "Backend received inference at: 1",
         "Invoking custom service failed.",
         "Traceback (most recent call last):",
         f'  File "{model.folder}/handler.py", line 4, in handle',
-        f"    return [{line} for row in data]",
-        raised,
+        f"    return [{reader}(row['body']) for row in data]",
+        *raised,
     )
-    assert message in cause(model, error(503, "Prediction failed"), log, request_).message
+    assert (
+        "row['body'] is the text 'a b'"
+        in cause(model, error(503, "Prediction failed"), log, Request.text("a b")).message
+    )
 
 
 def test_value_that_its_reader_takes_is_not_to_blame(model: Registration) -> None:
@@ -235,4 +226,5 @@ def test_value_that_its_reader_takes_is_not_to_blame(model: Registration) -> Non
         "    return [json.loads(self.settings) for row in data]",
         "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
     )
-    assert cause(model, error(503, "Prediction failed"), log, Request.text("[1]")).name == "exception"
+    for text in ("[1]", "[1, "):  # what Python says to the second is something else
+        assert cause(model, error(503, "Prediction failed"), log, Request.text(text)).name == "exception"
