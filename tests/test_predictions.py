@@ -285,3 +285,15 @@ def test_names_and_numbers_are_classes_with_evidence(answer, labels):
 )
 def test_what_is_not_classes(answer):
     assert Classifications.read(answer) is None
+
+
+def test_classes_of_a_pipeline_for_a_list_of_one_text() -> None:
+    rows = [{"label": "LABEL_1", "score": 0.75}, {"label": "LABEL_0", "score": 0.25}]
+    found = Classifications.read([rows])
+    assert found is not None
+    assert (found.names, found.probabilities) == (("LABEL_1", "LABEL_0"), (0.75, 0.25))
+
+
+@pytest.mark.parametrize("rows", [[[{"label": "a", "score": 7.5}]], [[{"a": 1}]], [[{"label": "a", "score": 0.5}]] * 2])
+def test_lists_of_lists_that_are_no_classes(rows: list[list[dict[str, float]]]) -> None:
+    assert Classifications.read(rows) is None

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from handlerkit.endpoints.config_properties import checked_environment, read_config
 from handlerkit.endpoints.logs.torchserve_log import last_error, worker_lines
-from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, load_findings
+from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, load_findings, warnings
 from handlerkit.endpoints.torchserve.http_client import ADDRESS, Client, Prepared
 from handlerkit.endpoints.torchserve.model_store import existing, name_of, place, unpacked
 from handlerkit.endpoints.torchserve.process import TorchServe, check_owned, failure
@@ -337,9 +337,8 @@ class Server:
     def _findings(
         self, process: TorchServe, begin: int, requests: Sequence[Request], responses: Sequence[Response]
     ) -> tuple[Finding, ...]:
-        """Why requests failed; the worker's lines on it are in the log from byte `begin` on."""
-        if all(response.ok for response in responses):
-            return ()
+        """Why requests failed, of which the worker's lines are in the log from byte `begin` on; and what was lost or
+        changed in the others."""
         found: list[Finding] = []
         asked = [self._model_of(request) for request in requests]
         for name in dict.fromkeys(asked) if self._names else ():
@@ -347,7 +346,9 @@ class Server:
             exchanges = [
                 pair for pair, one in zip(zip(requests, responses, strict=True), asked, strict=True) if one == name
             ]
-            found += findings(exchanges, model, self._config, partial(process.log_of_failure, begin))
+            if not all(response.ok for _, response in exchanges):
+                found += findings(exchanges, model, self._config, partial(process.log_of_failure, begin))
+            found += warnings(exchanges, model, self._config)
         return tuple(dict.fromkeys(found))
 
     def _model_of(self, request: Request) -> str:

@@ -68,9 +68,12 @@ class Classifications:
 
     @classmethod
     def from_rows(cls, answer: Any, labels: Labels = None) -> Classifications | None:
-        """`[{"label": "cat", "score": 0.9}, ...]` as in transformers' pipelines, or one such row. What holds more than
-        a class and its score is something else."""
+        """`[{"label": "cat", "score": 0.9}, ...]` as in transformers' pipelines, or one such row. A pipeline
+        puts the rows for a list of one text into a list more. What holds more than a class and its score is something
+        else."""
         rows = [answer] if isinstance(answer, dict) else answer
+        if isinstance(rows, list) and len(rows) == 1 and are_rows(rows[0]):
+            rows = rows[0]
         if not are_rows(rows):
             return None
         found = [{plain_key(name): value for name, value in row.items()} for row in rows]

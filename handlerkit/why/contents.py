@@ -51,6 +51,17 @@ def kind_of(value: Any) -> str:
     return "a text"
 
 
+def not_json(value: bytes | bytearray | str) -> str:
+    """Why it is no JSON; "" if it is."""
+    try:
+        json.loads(value)
+    except RecursionError:
+        return "nested too deeply"
+    except ValueError as problem:
+        return "not in UTF-8" if isinstance(problem, UnicodeError) else str(problem)
+    return ""
+
+
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text[: len(text) // 4 * 4], validate=True)

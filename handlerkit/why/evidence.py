@@ -23,7 +23,7 @@ _CPP_TRACE = re.compile(r"\s*\n(?:Exception raised from .+ \(most recent call fi
 _SCRIPT_TRACE = "failed in the TorchScript interpreter"
 #: Folders of installed packages, and temporary ones.
 _FOLDERS = re.compile(
-    rf"(?<![\w.])/(?:[^\s'\"()/]+/)*site-packages/|{re.escape(tempfile.gettempdir())}/(?:[^\s'\"()/]+/)*"
+    rf"(?<![\w.])/(?:[^\s'\"()/]+/)*(?:site-packages|lib/python3\.\d+)/|{re.escape(tempfile.gettempdir())}/(?:[^\s'\"()/]+/)*"
 )
 
 

@@ -51,6 +51,11 @@ class Value(NamedTuple):
         return next((field for field in reversed(fields) if field.name == self.path[0]), None)
 
 
+def is_live(evidence: Evidence) -> bool:
+    """Whether the exception is at hand with its frames; an exception from a log has none."""
+    return evidence.error is not None and evidence.error.__traceback__ is not None
+
+
 def sent(evidence: Evidence) -> list[Value]:
     """What the failing expression works with of what the clients sent, the smallest parts last."""
     found: list[Value] = []

@@ -6,10 +6,10 @@ file descriptors: the worker's end of its connection, its stdout and stderr, and
 When the socket ends, or the process with the id OWNER is no longer the parent, every worker is ended and its folder
 removed.
 
-MODE says how a worker is made: "fork"; or "spawn", where a process must not be forked: a new one is started, and one
-that has imported the same is kept waiting. A "fresh" worker is a new process in either mode, which imports torch and ts
-only when the model's files are in its path. "spare" and "fresh" are the modes of those processes: they take one
-request, and become the worker.
+MODE says how a worker is made: "fork"; or "spawn", where a process must not be forked, as beside a GPU: a new one is
+started, and one that has imported the same is kept waiting. A "fresh" worker is a new process in either mode, which
+imports torch and ts only when the model's files are in its path. "spare" and "fresh" are the modes of those
+processes: they take one request, and become the worker.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import struct
 import subprocess
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +64,20 @@ def preload() -> None:
 
     assert ts
     metrics_cache("")  # it remembers TorchServe's own file
+
+
+@contextlib.contextmanager
+def _asking_no_driver() -> Iterator[None]:
+    """TorchServe's modules ask for a GPU when they are imported, and a process that has asked forks none that may use
+    one, or say that there is none. A machine with a GPU forks no workers, so here the answer is known."""
+    import torch
+
+    asked = torch.cuda.is_available
+    torch.cuda.is_available = lambda: False
+    try:
+        yield
+    finally:
+        torch.cuda.is_available = asked
 
 
 def preload_more() -> None:
@@ -186,7 +200,8 @@ class Server:
     def _import(self, preload: Callable[[], None]) -> None:
         self._imports = True
         gc.disable()  # imports make few cycles, and looking for them takes a sixth of their time
-        preload()
+        with _asking_no_driver():
+            preload()
         _freeze()
         gc.enable()
         self._imports = False

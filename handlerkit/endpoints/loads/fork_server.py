@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 from handlerkit import shell
@@ -75,7 +76,7 @@ class _Running:
     """One fork server."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        mode = os.environ.get(_CHOICE) or ("fork" if sys.platform == "linux" else "spawn")
+        mode = os.environ.get(_CHOICE) or ("fork" if sys.platform == "linux" and not _has_gpu() else "spawn")
         self._owner = os.getpid()
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self.connection, theirs = socket.socketpair()
@@ -92,6 +93,11 @@ class _Running:
     def is_alive(self) -> bool:
         """Whether it runs, and is this process's own: one that was forked off has none."""
         return os.getpid() == self._owner and self.process.poll() is None
+
+
+def _has_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether the system has a GPU for torch: the driver is not asked, which would start it in this process."""
+    return any(devices.glob("nvidia[0-9]*")) or (devices / "kfd").exists() or (devices / "dxg").exists()
 
 
 def _end(process: subprocess.Popen[bytes], connection: socket.socket, log: IO[bytes], owner: int) -> None:

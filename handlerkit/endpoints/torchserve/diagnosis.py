@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,13 @@ _LATE, _TOO_LONG = "Backend worker did not respond in given time", r"Message siz
 @dataclass(frozen=True)
 class Registration:
     """A model as a server holds it: its files are in `folder`. `undeclared` tells which modules are installed here, and
-    not where it runs, with their distribution's name; it is asked where a call failed."""
+    not where it runs, with their distribution's name; it is asked where a call failed. `told` has the names of the
+    warnings that calls have led to."""
 
     setup: why.Setup
     folder: Path
     undeclared: Callable[[], Mapping[str, str]] = dict
+    told: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
     def of(
@@ -57,7 +59,12 @@ class Registration:
             name, version, handler, known["batchSize"], known["maxBatchDelay"], known["responseTimeout"], None,
             config.max_response_size, config.decode_input_request,
         )  # fmt: skip
-        return cls(setup, folder, undeclared)
+        return cls(setup, folder, undeclared, set(why.read_code(folder.glob("*.py")).silenced))
+
+    @property
+    def source(self) -> why.Source:
+        """Its own code."""
+        return why.Source(tuple(file.name for file in self.folder.glob("*.py")), self.folder)
 
 
 def load_findings(
@@ -177,8 +184,34 @@ def _of_a_call(
         describe=any(one.describe for one in received), answer=answer, responses=responses, logs=logs,
         raised=cause.error is not None, bodies=tuple(map(why.kind_of_body, rows)),
     )  # fmt: skip
-    source = why.Source(tuple(file.name for file in model.folder.glob("*.py")), model.folder)
-    return why.explain(why.Evidence(attempt, source, cause.error, cause.info, rows, logged=cause.logged))
+    return why.explain(why.Evidence(attempt, model.source, cause.error, cause.info, rows, logged=cause.logged))
+
+
+def warnings(exchanges: Iterable[tuple[Request, Response]], model: Registration, config: Config) -> tuple[Finding, ...]:
+    """What was lost or changed in answers that are a success, as far as requests, answers and the model's code show it:
+    each request is looked at for itself, since nothing tells which of them met in a batch, and no log is read."""
+    found: list[Finding] = []
+    frontend = Frontend(model.setup.model, model.setup.version, config)
+    for request, response in exchanges:
+        if not response.ok or response.chunks is not None:
+            continue
+        received = frontend.receive(request)
+        if not isinstance(received, QueuedRequest) or received.describe:
+            continue
+        jobs = [received.job]
+        rows = decode_predict(wire.encode_predict(jobs), config.decode_input_request)[1]
+        setup = model.setup._replace(declares_metrics=True)
+        attempt = why.Attempt(
+            setup, envelope=config.service_envelope, requests=[received.request], jobs=jobs,
+            answer=WorkerResponse(200, facts.SUCCEEDED, (_row(response),)), responses=[response],
+            bodies=tuple(map(why.kind_of_body, rows)), first="first" not in model.told,
+            told=frozenset({*model.told, "batch_waits"}),
+        )  # fmt: skip
+        model.told.add("first")
+        if why.may_explain(attempt):
+            found += why.explain(why.Evidence(attempt, model.source, rows=rows))
+    model.told.update(one.name for one in found)
+    return tuple(dict.fromkeys(found))
 
 
 def _calls(log: str, model: Registration) -> list[tuple[LogLine, ...]]:
@@ -197,4 +230,4 @@ def _death(log: str, setup: why.Setup) -> WorkerDeath:
 
 
 def _row(response: Response) -> Prediction:
-    return Prediction("", "", response.status or 0, response.reason, (), response.body)
+    return Prediction("", response.content_type or "", response.status or 0, response.reason, (), response.body)

@@ -164,7 +164,9 @@ def first_row_decides(evidence: Evidence) -> Finding | None:
         return None
     other = next(number for number, value in enumerate(values, 1) if value != values[0])
     wanted, got = ("a prediction", "an explanation") if values[0] == "True" else ("an explanation", "a prediction")
-    message = f"Request {other} asked for {wanted}, but the header of request 1 decided: all {len(values)} got {got}."
+    message = (
+        f"Request {other} asked for {wanted}, but the header of request 1 decided: each of the {len(values)} got {got}."
+    )
     fix = "Look at context.get_request_header(index, 'explain') of each row, or set batch_size=1."
     return Finding("first_row_decides", message, "", NOTHING, fix, "warning")
 

@@ -189,5 +189,24 @@ def _read(evidence: Evidence, file: str) -> Any:
         return None
 
 
+def no_gpu(evidence: Evidence) -> Finding | None:
+    """gpu_id is None for a worker on a CPU, and "cuda:None" is no device."""
+    text, frame = evidence.text, evidence.frame
+    is_joined = isinstance(evidence.error, TypeError) and "NoneType" in text and "str" in text
+    fix = 'Write: torch.device(f"cuda:{gpu_id}" if torch.cuda.is_available() and gpu_id is not None else "cpu").'
+    if re.search("Found no NVIDIA driver|not compiled with CUDA|No CUDA GPUs are available", text):
+        message = "The handler asks for a GPU (cuda), and there is none where the model runs."
+        return Finding("no_gpu", message, evidence.where, evidence.effect, fix)
+    if frame is None or not (is_joined or "cuda:None" in text):
+        return None
+    named = frame.source + "".join(
+        source_search.assigned(evidence, name) for name in re.findall(r"(?:self\.)?\w+", frame.source)
+    )
+    if "gpu_id" not in named:
+        return None
+    message = "gpu_id is None, as it is for a worker on a CPU, and the handler makes the name of a device of it."
+    return Finding("no_gpu", message, evidence.where, evidence.effect, fix)
+
+
 #: Asked of a load and of a call.
-RULES: tuple[Rule, ...] = (config_key, manifest_key, property_key, not_initialized)
+RULES: tuple[Rule, ...] = (config_key, manifest_key, property_key, not_initialized, no_gpu)

@@ -62,7 +62,8 @@ def content_type_of_row_0(evidence: Evidence) -> Finding | None:
     )
     if not where:
         return None
-    message = f"The content type {kind} was set for request 1 alone: the other {len(rows) - 1} of the batch got none."
+    others = f"other {len(rows) - 1} requests" if len(rows) > 2 else "other request"
+    message = f"The content type {kind} was set for request 1 alone: the {others} of the batch got none."
     fix = "Set it for each row: for index in range(len(data)): context.set_response_content_type(index, ...)."
     return Finding("content_type_of_row_0", message, where, NOTHING, fix, "warning")
 
@@ -202,7 +203,7 @@ def shared_in_self(evidence: Evidence) -> Finding | None:
             around, line = reader
             message = (
                 f"self.{name} is set for each row of the batch, and {around} reads it when the last row has set "
-                f"it: all {count} answers get that row's."
+                f"it: each of the {count} answers gets that row's."
             )
             where = source_search.line(evidence, file, number, _around(methods, number))
             fix = f"Keep one for each row: self.{name} = [] before the loop, and append to it; line {line} reads it."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 from pathlib import PurePath
 from typing import Any
@@ -94,6 +95,10 @@ def missing_file(evidence: Evidence) -> Finding | None:
         path = path.removeprefix(f"{evidence.source.folder}/")
     name, option = PurePath(path).name, _option(evidence, PurePath(path))
     effect = evidence.effect
+    if any(file == "subprocess.py" or file.endswith("/subprocess.py") for file, _ in evidence.functions):
+        message = f"There is no program {path} where the handler runs."
+        fix = "Install it in the server's image; a requirements file brings Python's packages alone."
+        return Finding("missing_file", message, evidence.where, effect, fix)
     if (place := _elsewhere(evidence, name)) is not None:
         message = f"The archive holds {place}, and the handler opens {path}, which is not there."
         folder = "" if "/" in place else " The files of a folder among the extra files go to the archive's root."
@@ -108,6 +113,8 @@ def missing_file(evidence: Evidence) -> Finding | None:
     else:
         message = f"The archive holds no {path}, and the handler opens it."
         fix = f"Add it to the archive: {option} {name}."
+        if near := difflib.get_close_matches(path, _files(evidence), 1, 0.85):
+            fix = f"Did you mean {near[0]}?"
     return Finding("missing_file", message, evidence.where, effect, fix)
 
 
@@ -123,13 +130,18 @@ def _option(evidence: Evidence, path: PurePath) -> str:
     )
 
 
+def _files(evidence: Evidence) -> list[str]:
+    """The files of the archive, but for its own."""
+    folder = evidence.source.folder
+    if folder is None:
+        return []
+    files = (file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    return sorted(file for file in files if not file.startswith(f"{facts.ARCHIVE_FOLDER}/"))
+
+
 def _elsewhere(evidence: Evidence, name: str) -> str | None:
     """Where in the archive a file of this name lies, if there is one."""
-    if evidence.source.folder is None:
-        return None
-    files = (file for file in evidence.source.folder.rglob("*") if file.name == name and file.is_file())
-    found = sorted(file.relative_to(evidence.source.folder).as_posix() for file in files)
-    return next((place for place in found if not place.startswith(f"{facts.ARCHIVE_FOLDER}/")), None)
+    return next((place for place in _files(evidence) if PurePath(place).name == name), None)
 
 
 def channels(evidence: Evidence) -> Finding | None:

@@ -159,6 +159,13 @@ def not_enough_memory(evidence: Evidence) -> Finding | None:
     ):
         return None
     effect = f"Registering the model answers 507 '{facts.NOT_STARTED}'."
+    if isinstance(evidence.error, RuntimeError) and "out of memory" not in evidence.text:
+        message = f"Loading the handler raised {evidence.error_line}; TorchServe takes any error that says CUDA for a "
+        message += "lack of GPU memory."
+        fix = "Correct the CUDA error."
+        if "deserialize object on a CUDA device" in evidence.text:
+            fix = "The weights were saved on a GPU, and there is none here: torch.load(path, map_location=self.device)."
+        return Finding("memory", message, evidence.where, effect, fix)
     message = f"There is not enough memory to load the model ({evidence.error_line})."
     return Finding("memory", message, evidence.where, effect, "Use a smaller model or batch, or another device.")
 

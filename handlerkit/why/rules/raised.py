@@ -16,6 +16,7 @@ from handlerkit.why.rules import (
     context_reads,
     envelopes,
     input_mismatch,
+    none_values,
     shapes,
     torchserve_code,
     unreadable_values,
@@ -185,6 +186,11 @@ def data_as_dict(evidence: Evidence) -> Finding | None:
         message = "data is a list with one dict per request; the handler reads it as a dict."
         fix = "Loop over it: for row in data: value = row.get('data') or row.get('body')."
         return Finding("data_is_a_list", message, evidence.where, FAILED, fix)
+    source = evidence.frame.source if evidence.frame is not None else ""
+    if "os.PathLike object, not list" in evidence.text and re.search(r"\bopen\(\s*(data|requests?)\s*[,)]", source):
+        message = "data is a list with one dict per request; the handler opens it as a file."
+        fix = "Open nothing: value = data[0].get('data') or data[0].get('body') is what the client sent."
+        return Finding("data_is_a_list", message, evidence.where, FAILED, fix)
     if isinstance(evidence.error, AttributeError) and evidence.text.startswith("'list' object has no attribute"):
         if evidence.frame is None or not any(f"data.{name}" in evidence.frame.source for name in _DICT_METHODS):
             return None
@@ -217,65 +223,6 @@ def header_key(evidence: Evidence) -> Finding | None:
     return Finding("header_casing", message, evidence.where, FAILED, fix)
 
 
-def no_mapping(evidence: Evidence) -> Finding | None:
-    """BaseHandler's self.mapping comes from index_to_name.json."""
-    frame, folder = evidence.frame, evidence.source.folder
-    if not isinstance(evidence.error, AttributeError | TypeError) or "NoneType" not in evidence.text or frame is None:
-        return None
-    if "self.mapping" not in frame.source or folder is None:
-        return None
-    if (folder / facts.LABELS).exists():
-        message = (
-            f"self.mapping is None, though the archive holds {facts.LABELS}: BaseHandler.initialize reads it, and the "
-            "handler's own initialize does not call that."
-        )
-        fix = "Call super().initialize(context), or in initialize: self.mapping = load_label_mapping(os.path.join("
-        fix += f'model_dir, "{facts.LABELS}")), from ts.utils.util.'
-        return Finding("no_mapping", message, evidence.where, FAILED, fix)
-    message = (
-        "self.mapping is None: the archive has no index_to_name.json, from which BaseHandler reads the classes' names."
-    )
-    fix = 'Add it: --extra-files index_to_name.json, an object such as {"0": "cat", "1": "dog"}.'
-    return Finding("no_mapping", message, evidence.where, FAILED, fix)
-
-
-#: Whose value a stage is given.
-_BEFORE = {"inference": "preprocess", "postprocess": "inference"}
-_HEADER = r"""get_request_header\(\s*\w+\s*,\s*["']([\w-]+)["']\s*\)"""
-
-
-def none_value(evidence: Evidence) -> Finding | None:
-    if not isinstance(evidence.error, AttributeError | TypeError) or "NoneType" not in evidence.text:
-        return None
-    if (found := source_search.in_place_call(evidence)) is not None and evidence.frame is not None:
-        method, number = found
-        message = f"{method} changes its object in place and returns None, and the handler uses that None."
-        enclosing = source_search.enclosing(source_search.tree(evidence, evidence.frame.file), number)
-        where = source_search.line(evidence, evidence.frame.file, number, enclosing.name if enclosing else "<module>")
-        fix = f"Call {method} on a line of its own, and then use the object: image.putalpha(mask); return image."
-        if method not in ("putalpha", "paste", "thumbnail", "putdata"):
-            fix = f"Call {method} on a line of its own, and then use the object it was called on."
-        return Finding("none_value", message, where, FAILED, fix)
-    if (missing := live_values.none_on_line(evidence)) is not None:
-        message = f"{missing.source} is None here ({evidence.text})."
-        given = source_search.assigned(evidence, missing.source)
-        if "get_request_header(" in given:
-            message = f"{missing.source} is None: the request has no such header ({evidence.text})."
-        fix = f"It gets its value in {given}." if given else "Find what gives None for this request."
-        if not given and evidence.frame is not None and ".get(" in evidence.frame.source:
-            fix = "row.get gives None for a field that was not sent."
-        if (before := _BEFORE.get(evidence.frame.function if evidence.frame else "")) and not given:
-            returns = source_search.none_returns(evidence, before)
-            fix = f"{before} returns None{f' ({returns})' if returns else ''}: have it return a value for each row."
-        return Finding("none_value", message, evidence.where, FAILED, fix)
-    if evidence.frame is not None and (header := re.search(_HEADER, evidence.frame.source)) is not None:
-        message = f"The request has no header {header[1]!r}, so get_request_header gives None ({evidence.text})."
-        return Finding("none_value", message, evidence.where, FAILED, f"Send {header[1]}, or take a default: ... or 5.")
-    message = f"A value is None where one was expected ({evidence.text})."
-    fix = "Check what the lines before return; row.get gives None for a field that was not sent."
-    return Finding("none_value", message, evidence.where, FAILED, fix)
-
-
 def any_exception(evidence: Evidence) -> Finding | None:
     if evidence.error is None:
         return None
@@ -290,9 +237,13 @@ def unread_form(evidence: Evidence) -> Finding | None:
     return empty_form(evidence, FAILED) if evidence.error is not None and is_of_it else None
 
 
+#: What Python says of bytes that were taken for something else; not of what takes bytes, and got something else.
+_OF_BYTES = re.compile(r"bytearray|'bytes'|\bbyte indices|not bytes|bytes-like")
+
+
 def unread_json(evidence: Evidence) -> Finding | None:
     """The value is a bytearray, and the handler took it for what JSON holds."""
-    is_of_it = isinstance(evidence.error, AttributeError | TypeError) and "byte" in evidence.text
+    is_of_it = isinstance(evidence.error, AttributeError | TypeError) and _OF_BYTES.search(evidence.text)
     return undecoded(evidence, FAILED) if is_of_it else None
 
 
@@ -349,7 +300,7 @@ _OF_INPUT: tuple[Rule, ...] = (
 #: What explains one that stands for itself.
 _BY_ITSELF: tuple[Rule, ...] = (
     *_OF_INPUT, *context_calls.RULES, data_as_dict, header_key, *input_mismatch.RULES, *torchserve_code.RULES,
-    no_mapping, none_value, any_exception,
+    *none_values.RULES, any_exception,
 )  # fmt: skip
 
 #: Asked if the handler raised, or the worker died; the first that fits explains it.
@@ -358,5 +309,5 @@ RULES: tuple[Rule, ...] = (
     *envelopes.RULES, first_error, unreadable_values.unreadable, *weights.RULES, missing_import,
     *context_reads.RULES, missing_variable, missing_name, stage_signature, signature, piece_per_row, status_index,
     response_index, unread_form, unread_json, *context_calls.RULES, *input_mismatch.RULES, data_as_dict, header_key,
-    *torchserve_code.RULES, *shapes.RULES, no_mapping, none_value, attribute_not_set, any_exception,
+    *torchserve_code.RULES, *shapes.RULES, *none_values.RULES, attribute_not_set, any_exception,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.why import live_values, source_search
-from handlerkit.why.contents import JSON, kind_of
+from handlerkit.why.contents import IMAGES, JSON, kind_of, not_json
 from handlerkit.why.effects import FAILED
 from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.live_values import Value, handed
@@ -71,15 +71,11 @@ def decoded_already(evidence: Evidence) -> Finding | None:
         is_of_it = its not in ("bytes", "bytearray") if parses or buffer else its == kind and _wants_bytes(evidence)
         if is_of_it and (typed := _typed(evidence, value)):
             return _already(evidence, value.name, value.value, typed)
-    if kind and _wants_bytes(evidence) and not _has_live(evidence):  # a server's log has no live values
+    if kind and _wants_bytes(evidence) and not live_values.is_live(evidence):  # a server's log has no live values
         for one in live_values.in_rows(evidence):
             if type(one.value).__name__ == kind and (typed := _typed(evidence, one)):
                 return _already(evidence, one.name, one.value, typed)
     return None
-
-
-def _has_live(evidence: Evidence) -> bool:
-    return evidence.error is not None and evidence.error.__traceback__ is not None
 
 
 def _wants_bytes(evidence: Evidence) -> bool:
@@ -146,11 +142,17 @@ def bytes_for_text(evidence: Evidence) -> Finding | None:
         field = value.parameter(evidence)
         typed = field.content_type if field is not None else ""
         came = f"it came as {typed}" if typed else "it came without a Content-Type"
+        if typed == JSON and (problem := not_json(value.value)):
+            message = f"{value.name} is bytes: {came}, and is not JSON ({problem}), so TorchServe leaves it as it is."
+            return Finding("bytes_for_text", message, evidence.where, FAILED, "Send JSON in UTF-8.")
         message = f"{value.name} is bytes (a {type(value.value).__name__}): {came}, and TorchServe decodes only "
         message += f"{JSON} and text/*."
         if holds not in ("a text", "JSON"):
             message += f" They are {holds}."
-            return Finding("bytes_for_text", message, evidence.where, FAILED, "Decode them by their own format.")
+            fix = "Decode them by their own format, or send what the handler reads here."
+            if holds in IMAGES:
+                fix = f"Open them: Image.open(io.BytesIO({value.name})); or send what the handler reads here."
+            return Finding("bytes_for_text", message, evidence.where, FAILED, fix)
         part = field is not None and field.name not in ("body",)
         kind = JSON if holds == "JSON" else "text/plain"
         send = f"-F '{field.name}=@file;type={kind}'" if part and field is not None else f"Content-Type: {kind}"
@@ -191,14 +193,16 @@ def json_value(evidence: Evidence) -> Finding | None:
     if isinstance(evidence.error, KeyError):
         key = evidence.error.args[0] if evidence.error.args else None
         line = evidence.frame.source.replace('"', "'") if evidence.frame is not None else ""
-        if not _has_live(evidence) and repr(key) in line:
+        if not live_values.is_live(evidence) and repr(key) in line:
             values = [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]
         values += live_values.parsed(evidence)
         return next((_no_key(evidence, one, key) for one in values if _lacks(one.value, key)), None)
     if re.search(_NO_NUMBER, evidence.text):
         return _no_number(evidence)
-    if evidence.text == "too many dimensions 'str'":
+    if evidence.text in ("too many dimensions 'str'", "new(): invalid data type 'str'"):
         return _text_in_list(evidence)
+    if evidence.text == "Could not infer dtype of NoneType":  # which torch.tensor says of a list
+        values = values or [one for one in live_values.in_rows(evidence) if _typed(evidence, one) == JSON]
     for value in values:
         if found := _unfit(evidence, value):
             message, fix = found

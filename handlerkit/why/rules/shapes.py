@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from handlerkit.messages import Finding
+from handlerkit.why import live_values, source_search
 from handlerkit.why.effects import FAILED
 from handlerkit.why.evidence import Evidence, Rule
 
@@ -41,4 +42,60 @@ def onnx_type(evidence: Evidence) -> Finding | None:
     return Finding("onnx_type", message, evidence.where, FAILED, fix)
 
 
-RULES: tuple[Rule, ...] = (unequal_rows, onnx_type)
+_FEATURES = re.compile(r"mat1 and mat2 shapes cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\)")
+_TENSOR_TYPES = (
+    re.compile(r"mat1 and mat2 must have the same dtype, but got (\w+) and (\w+)"),
+    re.compile(r"expected m1 and m2 to have the same dtype, but got: (.+) != (.+)"),
+    re.compile(r"Input type \((?:torch\.)?(\w+)\) and (?:bias|weight) type \((?:torch\.)?(\w+)\) should be the same"),
+)
+#: torch's names of types, as it calls them in its errors.
+_TORCH = {
+    "Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Long": "int64", "Int": "int32",
+    "Byte": "uint8", "Bool": "bool", "float": "float32", "double": "float64", "c10::Half": "float16",
+    "FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "LongTensor": "int64",
+    "ByteTensor": "uint8",
+}  # fmt: skip
+
+
+def feature_count(evidence: Evidence) -> Finding | None:
+    """A linear layer and rows of another length."""
+    found = _FEATURES.search(evidence.text)
+    if found is None:
+        return None
+    message = f"A layer of the network takes rows of {found[2]} numbers, and got rows of {found[1]}."
+    for one in live_values.in_rows(evidence):
+        if type(one.value) is list and len(one.value) == int(found[1]):
+            message += f" {one.name} holds {found[1]}."
+            break
+    fix = f"Send {found[2]} numbers, or bring the tensor to (requests, {found[2]}) in preprocess."
+    return Finding("feature_count", message, evidence.where, FAILED, fix)
+
+
+def tensor_type(evidence: Evidence) -> Finding | None:
+    """Weights of one type and numbers of another."""
+    found = next(filter(None, (pattern.search(evidence.text) for pattern in _TENSOR_TYPES)), None)
+    got, wanted = (_TORCH.get(name.strip()) for name in found.groups()) if found is not None else (None, None)
+    if got is None or wanted is None:
+        return None
+    message = f"The network's weights are {wanted}, and it got numbers of type {got}."
+    why = {"int64": " torch.tensor makes int64 of whole numbers.", "float64": " numpy makes float64 of numbers."}
+    message += why.get(got, "")
+    fix = f"Convert them in preprocess: tensor.to(torch.{wanted})."
+    return Finding("tensor_type", message, evidence.where, FAILED, fix)
+
+
+def no_batch(evidence: Evidence) -> Finding | None:
+    """One image given to BaseHandler's inference without the dimension that counts the requests."""
+    given = source_search.local(evidence, "torch_handler/base_handler.py", "inference", "data")
+    shape = tuple(getattr(given, "shape", ()))
+    if len(shape) != 3 or shape[0] not in (1, 3, 4) or not _OF_DIMENSIONS.search(evidence.text):
+        return None
+    message = f"preprocess returned one image, of shape {shape}; a network of images takes (requests, "
+    message += "channels, height, width)."
+    fix = "Return torch.stack([image, ...]) with one for each row; for one alone image.unsqueeze(0)."
+    return Finding("no_batch", message, evidence.where, FAILED, fix)
+
+
+_OF_DIMENSIONS = re.compile(r"Dimension out of range|[Ee]xpected .*\b(4D\b|4-dimensional)|same number of dim")
+
+RULES: tuple[Rule, ...] = (unequal_rows, onnx_type, feature_count, tensor_type, no_batch)

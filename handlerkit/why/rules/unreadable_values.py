@@ -3,10 +3,12 @@ to one of JSON."""
 
 from __future__ import annotations
 
+import ast
 import binascii
 import io
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from handlerkit.messages import Finding
@@ -41,7 +43,8 @@ def unreadable(evidence: Evidence) -> Finding | None:
     kind = type(evidence.error).__name__
     fits = (found for name, words, *found in _READERS if name == kind and re.search(words, evidence.text))
     reader, fix = next(fits, ("", ""))
-    value = next(_read(evidence), None) if reader else None
+    found = _read(evidence) if live_values.is_live(evidence) else _unfit(evidence, reader)
+    value = next(found, None) if reader else None
     if value is None:
         return None
     if (refused := _REFUSED.search(evidence.text)) is not None:
@@ -78,6 +81,40 @@ def _read(evidence: Evidence) -> Iterator[Value]:
             yield value
 
 
+def _unfit(evidence: Evidence, reader: str) -> Iterator[Value]:
+    """The only value of a batch of one, where an exception is known from a log alone: if the line calls this reader,
+    and the reader says the same to the value here."""
+    values = list(live_values.in_rows(evidence))
+    source = evidence.frame.source if evidence.frame is not None else ""
+    if len(values) != 1 or reader.rpartition(".")[2] not in source:
+        return
+    value = values[0].value
+    if not isinstance(value, str | bytes | bytearray) or not value:
+        return
+    if reader not in _PLAIN:
+        told = "BytesIO(" in source  # which is made of nothing else
+    else:
+        try:
+            _PLAIN[reader](value)
+            told = False
+        except (ValueError, SyntaxError, MemoryError, RecursionError) as problem:
+            told = str(problem) == evidence.text
+    if told:
+        yield values[0]
+
+
+def _text(value: str | bytes | bytearray) -> str:
+    return value if isinstance(value, str) else value.decode()
+
+
+#: The readers that can be asked.
+_PLAIN: dict[str, Callable[[str | bytes | bytearray], Any]] = {
+    "json.loads": lambda value: json.loads(_text(value)),
+    "ast.literal_eval": lambda value: ast.literal_eval(_text(value)),
+    "decode": _text,
+}
+
+
 def _copies(evidence: Evidence) -> Iterator[bytes]:
     """The texts and bytes that the functions of the traceback work with, the innermost first."""
     held = getattr(evidence.error, "object", None)  # of a UnicodeDecodeError
@@ -99,7 +136,7 @@ def no_picture(evidence: Evidence) -> Finding | None:
     """cv2.imdecode and its like give None for what is no image, and only the next line fails."""
     if "NoneType" not in evidence.text and "empty()" not in evidence.text:
         return None
-    line = source_search.find(evidence, r"\b(imdecode|imfrombytes)\(")
+    line = source_search.find(evidence, r"\w\.(imdecode|imfrombytes)\(")
     decoder = re.search(r"[\w.]*\b(?:imdecode|imfrombytes)(?=\()", line)
     asked = {key for keys, _ in source_search.row_choices(evidence) for key in keys} or {"data", "body"}
     for value in live_values.in_rows(evidence) if decoder else ():
@@ -116,7 +153,8 @@ def empty_value(evidence: Evidence) -> Finding | None:
     """A body or a field without a byte in it."""
     if not isinstance(evidence.error, AttributeError | TypeError | ValueError | EOFError | SyntaxError):
         return None
-    for value in handed(evidence):
+    of_bytes = "'bytearray'" in evidence.text and not live_values.is_live(evidence)
+    for value in live_values.in_rows(evidence) if of_bytes else handed(evidence):
         if isinstance(value.value, bytearray) and not value.value:
             what = "the request has no body" if value.path == ("body",) else f"the field {value.path[0]!r} has no value"
             message = f"{value.name} is empty: {what} ({_short(evidence)})."

@@ -18,6 +18,7 @@ from handlerkit.why.findings.weights import (
     ONE_MODEL_CLASS,
     SAVE_STATE_DICT,
 )
+from handlerkit.why.rules import pretrained
 
 _TRUSTED = " Or, if you trust the file: torch.load(..., weights_only=False)."
 #: What to save instead of an object that torch.load does not take, by the beginning of its class's full name.
@@ -236,6 +237,8 @@ def refused(evidence: Evidence) -> Finding | None:
     found = re.search(r"(?:GLOBAL|Unsupported class|unsupported class) ([\w.]+)", evidence.text)
     if not type(evidence.error).__name__.endswith("UnpicklingError") or found is None:
         return None
+    if evidence.frame is not None and "BytesIO(" in evidence.frame.source:
+        return None  # it came in a request
     name = found[1].rstrip(".")
     module, _, kind = name.rpartition(".")
     holds, fix = f"{name}", "Save only tensors, numbers, text, lists and dicts."
@@ -341,36 +344,7 @@ def _listed(held: Mapping[Any, Any]) -> str:
     return ", ".join(map(repr, list(held)[:4])) + (" and more" if len(held) > 4 else "")
 
 
-# --- what is downloaded -----------------------------------------------------------------------------------------------
-
-
-def pretrained(evidence: Evidence) -> Finding | None:
-    """from_pretrained, of a folder without the files it reads, or of a name that it would download."""
-    text, folder = evidence.text, evidence.source.folder
-    if not isinstance(evidence.error, OSError | ValueError) or not _HUB.search(text):
-        return None
-    fix = "Archive what save_pretrained(folder) wrote (--extra-files folder), and load it from "
-    fix += 'context.system_properties["model_dir"].'
-    if folder is not None and (str(folder) in text or "<server>" in text):
-        named = re.search(r"have a file named (?:either )?([\w.-]+)", text)
-        lacks = f"has no {named[1]}" if named else "lacks files"
-        message = f"The archive {lacks} that from_pretrained reads from model_dir ({evidence.said.partition('. ')[0]})."
-        return Finding("pretrained", message, evidence.where, evidence.effect, fix)
-    if "backend tokenizer" in text:
-        message = "The folder that from_pretrained reads holds no tokenizer's files that this transformers can use."
-        return Finding("pretrained", message, evidence.where, evidence.effect, fix)
-    message = "from_pretrained looks for this model on huggingface.co, for there is no such folder where the handler "
-    message += f"runs, and does not get it ({evidence.said.partition('. ')[0]})."
-    return Finding("pretrained", message, evidence.where, evidence.effect, fix)
-
-
-#: What transformers says of a model that is neither in a folder nor on the hub.
-_HUB = re.compile(
-    r"huggingface\.co|is not a local folder|is not the path to a directory|instantiate the backend tokenizer"
-)
-
-
 #: Asked of a load and of a call, before it is asked which import is missing.
 RULES: tuple[Rule, ...] = (
-    not_weights, refused, pickled_class, state_dict_as_model, other_weights, weights, pretrained,
+    not_weights, refused, pickled_class, state_dict_as_model, other_weights, weights, pretrained.from_pretrained,
 )  # fmt: skip

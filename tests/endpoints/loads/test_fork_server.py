@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from handlerkit.endpoints import lifecycle
+from handlerkit.endpoints.loads import fork_server as loads
 from handlerkit.endpoints.loads.fork_server import fork_server
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import LogLine, Request
@@ -83,6 +84,18 @@ def test_files_of_the_model_stand_before_modules_that_are_imported_already(tmp_p
     )
     with Worker(Model("m", handler=tmp_path / "h.py", extra_files=[tmp_path / "colorsys.py"])) as worker:
         assert worker.predict(Request()).response.text == "the archive"
+
+
+def test_forked_worker_may_use_a_gpu(handlers: Path) -> None:
+    """TorchServe's modules ask for one when they are imported, after which no fork could."""
+    with Worker(Model("m", handler=handlers / "runs_code.py")) as worker:
+        assert text(worker, "import torch; out = [str(torch.cuda._is_in_bad_fork())]") == "False"
+
+
+@pytest.mark.parametrize(("device", "is_gpu"), [("nvidia0", True), ("kfd", True), ("nvidiactl", False)])
+def test_devices_beside_which_nothing_is_forked(tmp_path: Path, device: str, is_gpu: bool) -> None:
+    (tmp_path / device).touch()
+    assert loads._has_gpu(tmp_path) == is_gpu
 
 
 def test_worker_dies_with_its_server_and_both_are_started_again(handlers: Path) -> None:

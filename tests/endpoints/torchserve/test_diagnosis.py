@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handlerkit import why
-from handlerkit.endpoints.torchserve.diagnosis import Registration, findings
+from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, warnings
 from handlerkit.messages import Finding, Request, Response
 from handlerkit.serving.config import Config
 
@@ -167,3 +167,64 @@ def test_those_that_failed_alike_are_told_once(model: Registration) -> None:
     answer = error(503, "number of batch response mismatched")
     log = logged("model: m, number of batch response mismatched, expect: 2, got: 1.")
     assert len(findings([(REQUEST, answer)] * 2, model, Config(), lambda: log)) == 1
+
+
+def warned(model: Registration, request: Request, *headers: tuple[str, str], body: bytes = b"x") -> list[str]:
+    response = Response(200, "OK", (("x-request-id", "1"), *headers), body)
+    return [one.name for one in warnings([(request, response)], model, Config())]
+
+
+def test_success_has_the_warnings_that_need_no_log(model: Registration) -> None:
+    assert warned(model, Request.json([1], query="a=1"), body=b'{"a": NaN}') == ["query_dropped", "not_json"]
+
+
+def test_quiet_fault_of_a_server_is_told_once(model: Registration) -> None:
+    asked = Request.json([1], headers=[("Accept", "application/json")])
+    assert [warned(model, asked, body=b"[1]") for _ in range(2)] == [["untyped_json"], []]
+
+
+def test_content_type_that_the_handler_set_is_known_of_a_server(model: Registration) -> None:
+    asked = Request.json([1], headers=[("Accept", "application/json")])
+    assert warned(model, asked, ("Content-Type", "application/json"), body=b"[1]") == []
+
+
+def test_failures_and_batches_have_no_warnings_of_a_success(model: Registration) -> None:
+    batched = replace(model, setup=model.setup._replace(batch_size=4))
+    assert warned(batched, REQUEST) == []
+    assert warnings([(REQUEST, error(503, "Prediction failed"))], batched, Config()) == ()
+
+
+@pytest.mark.parametrize(
+    ("reader", "raised"),
+    [
+        ("json.loads", ["json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)"]),
+        ("ast.literal_eval", ['  File "<unknown>", line 1', "    a b", "SyntaxError: invalid syntax"]),
+        ("torch.load(io.BytesIO", ["_pickle.UnpicklingError: invalid load key, 'a'."]),
+    ],
+)
+def test_only_value_of_a_request_that_could_not_be_read(model: Registration, reader: str, raised: list[str]) -> None:
+    log = logged(
+        "Backend received inference at: 1",
+        "Invoking custom service failed.",
+        "Traceback (most recent call last):",
+        f'  File "{model.folder}/handler.py", line 4, in handle',
+        f"    return [{reader}(row['body']) for row in data]",
+        *raised,
+    )
+    assert (
+        "row['body'] is the text 'a b'"
+        in cause(model, error(503, "Prediction failed"), log, Request.text("a b")).message
+    )
+
+
+def test_value_that_its_reader_takes_is_not_to_blame(model: Registration) -> None:
+    log = logged(
+        "Backend received inference at: 1",
+        "Invoking custom service failed.",
+        "Traceback (most recent call last):",
+        f'  File "{model.folder}/handler.py", line 4, in handle',
+        "    return [json.loads(self.settings) for row in data]",
+        "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+    )
+    for text in ("[1]", "[1, "):  # what Python says to the second is something else
+        assert cause(model, error(503, "Prediction failed"), log, Request.text(text)).name == "exception"

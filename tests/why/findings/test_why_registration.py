@@ -99,6 +99,12 @@ SET_ASIDE = [
 ]
 
 
+def test_function_that_calls_the_class_of_its_file_is_no_surprise(tmp_path: Path) -> None:
+    source = ANSWER + "service = H()\ndef handle(data, context): return service.handle(data or [], context)\n"
+    with start(Case("", "", source, ""), tmp_path) as worker:
+        assert list(worker.load_findings) == []
+
+
 @pytest.mark.parametrize("case", SET_ASIDE, ids=lambda case: case.message)
 def test_setting_that_does_not_count(case: Case, tmp_path: Path) -> None:
     with start(case, tmp_path) as worker:

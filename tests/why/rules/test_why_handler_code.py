@@ -156,6 +156,15 @@ def test_shared_self_is_no_fault_for_one_request(tmp_path: Path) -> None:
     assert told == [["batch_waits"], ["shared_in_self"], []]
 
 
+def test_that_a_batch_waits_and_a_metric_is_dropped_is_told_once(tmp_path: Path) -> None:
+    source = (
+        "class H:\n    def initialize(self, context): pass\n    def handle(self, data, context):\n"
+        "        context.metrics.add_counter('Cats', 1)\n        return ['x'] * len(data)\n"
+    )
+    with start(Case("", "", source, "", worker=BATCH), tmp_path) as worker:
+        assert [names(worker.predict(Request())) for _ in range(3)] == [["batch_waits", "metric_dropped"], [], []]
+
+
 @pytest.mark.parametrize(
     ("handler", "option", "told"),
     [

@@ -45,7 +45,14 @@ LOADING = [
         "h.py, line 1",
         "from ts.torch_handler.base_handler import BaseHandler",
     ),
-    Case("missing_import", "import", "from json import lads\n", "cannot import name 'lads'", "h.py, line 1", "name"),
+    Case(
+        "missing_import",
+        "import",
+        "from json import lads\n",
+        "cannot import name 'lads' from 'json' (json/__init__.py)",
+        "h.py, line 1",
+        "name",
+    ),
     Case(
         "missing_variable",
         "environment",
@@ -465,6 +472,61 @@ LOADING = [
         "self.context is None while the handler loads",
         "h.py, line 4",
         "Use the argument of initialize",
+    ),
+    Case(
+        "from_pretrained",
+        "pretrained",
+        initialize(
+            "raise OSError(\"Can't load 'x': it is not a local folder and no model identifier on huggingface.co\")"
+        ),
+        "looks for this model on huggingface.co",
+        "h.py, line 4",
+        "save_pretrained(folder)",
+    ),
+    Case(
+        "from_pretrained",
+        "pretrained",
+        initialize(
+            "folder = context.system_properties['model_dir']; raise OSError(folder + ' does not appear to have a file "
+            "named config.json. See huggingface.co')"
+        ),
+        "The archive has no config.json that from_pretrained reads from model_dir",
+        "h.py, line 4",
+    ),
+    Case(
+        "no_gpu",
+        "no_gpu",
+        initialize("self.device = 'cuda:' + context.system_properties.get('gpu_id')"),
+        "gpu_id is None",
+        "h.py, line 4",
+        "torch.cuda.is_available()",
+    ),
+    Case(
+        "no_gpu",
+        "no_gpu",
+        initialize("raise RuntimeError('Found no NVIDIA driver on your system.')"),
+        "asks for a GPU (cuda), and there is none",
+        "h.py, line 4",
+    ),
+    Case(
+        "not_enough_memory",
+        "memory",
+        initialize("raise RuntimeError('Attempting to deserialize object on a CUDA device but there is none')"),
+        "TorchServe takes any error that says CUDA for a lack of GPU memory",
+        "h.py, line 4",
+        "map_location=self.device",
+    ),
+    Case(
+        "attribute_not_set",
+        "attribute",
+        BASE.replace(
+            " pass\n",
+            "\n    def initialize(self, context):\n        import os\n"
+            "        if os.path.isfile('setup_config.json'):\n            self.setup = 1\n        self.setup\n",
+        ),
+        "self.setup is set in line 6 alone, under `if os.path.isfile('setup_config.json')`",
+        "h.py, line 7",
+        "--extra-files",
     ),
 ]
 

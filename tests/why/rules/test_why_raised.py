@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import io
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from why_cases import BASE, CLASS, Case, body, check, initialize, start
 
@@ -19,6 +21,13 @@ from handlerkit.why.rules import answers, raised, return_value
 def png() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (8, 6)).save(out, "PNG")
+    return out.getvalue()
+
+
+def namespace() -> bytes:
+    """What torch.save writes of an object of a class."""
+    out = io.BytesIO()
+    torch.save(argparse.Namespace(), out)
     return out.getvalue()
 
 
@@ -37,6 +46,7 @@ STAGED = (
 )
 PNG = png()
 PNG_BASE64 = base64.b64encode(PNG).decode()
+NAMESPACE = namespace()
 TEXT = {"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": "text"}]}
 MODEL_OUTPUT = (
     "import collections\n"
@@ -1232,6 +1242,331 @@ RAISED = [
         body("context.set_response_status(404, 'Not Here', 0); return ['x']"),
         "itself set the status 404 Not Here",
         "h.py, line 4",
+    ),
+    Case(
+        "unreadable",
+        "unreadable",
+        body("import json; return [json.loads(data[0]['body'])]"),
+        "row['body'] is the text 'a cat', and json.loads cannot read that (json.decoder.JSONDecodeError",
+        "h.py, line 4",
+        "Send JSON there",
+        Request.text("a cat"),
+    ),
+    Case(
+        "unreadable",
+        "unreadable",
+        body("import json; text = data[0]['data'].decode(); return [json.loads(text.strip())]"),
+        "row['data'] is the text 'a cat', and json.loads",
+        "h.py, line 4",
+        request=Request.form({"data": "a cat"}),
+    ),
+    Case(
+        "unreadable",
+        "unreadable",
+        body("import ast; return [ast.literal_eval(data[0]['body'])]"),
+        "row['body'] is JSON, and ast.literal_eval cannot read that",
+        "h.py, line 4",
+        "Read JSON with json.loads",
+        Request.text('{"a": true}'),
+    ),
+    Case(
+        "unreadable",
+        "unreadable",
+        body("return [data[0]['body'].decode()]"),
+        "row['body'] is a PNG image, and decode cannot read that",
+        "h.py, line 4",
+        "read a file by its own format",
+        Request(body=PNG),
+    ),
+    Case(
+        "unreadable",
+        "unreadable",
+        body("import io, torch; file = io.BytesIO(data[0]['body']); return torch.load(file).tolist()"),
+        "row['body'] is a PNG image, and torch.load cannot read that",
+        "h.py, line 4",
+        "Send what torch.save wrote.",
+        Request(body=PNG),
+    ),
+    Case(
+        "unreadable",
+        "unreadable",
+        body("import io, torch; return torch.load(io.BytesIO(data[0]['body'])).tolist()"),
+        "row['body'] holds an object of the class argparse.Namespace, and torch.load takes only",
+        "h.py, line 4",
+        "weights_only=False would run code that a client sends",
+        Request(body=NAMESPACE),
+    ),
+    Case(
+        "empty_value",
+        "empty_value",
+        body("return [data[0]['body'].get('a')]"),
+        "row['body'] is empty: the request has no body",
+        "h.py, line 4",
+        "set_response_status(400",
+        Request(body=b""),
+    ),
+    Case(
+        "no_picture",
+        "not_an_image",
+        body("import cv2; image = cv2.imdecode(data[0]['body']); return [image.shape]"),
+        "cv2.imdecode gives None for what is no image, and row['body'] is text.",
+        "h.py, line 4",
+        "look for None",
+        Request.text("a cat"),
+        extra={"cv2.py": "def imdecode(file): return None\n"},
+    ),
+    Case(
+        "null_for_key",
+        "json_key",
+        body("images = data[0]['body'].get('images'); return [image for image in images]"),
+        "The JSON in row['body'] has no 'images', it has 'a'.",
+        "h.py, line 4",
+    ),
+    Case(
+        "json_value",
+        "json_key",
+        body("import json; parsed = json.loads(data[0]['body']); return [parsed['b']]"),
+        "The JSON in row['body'] has no 'b', it has 'a'.",
+        "h.py, line 4",
+        request=Request(body=b'{"a": 1}'),
+    ),
+    Case(
+        "json_value",
+        "json_value",
+        body("import torch; return torch.tensor([row['body'] for row in data]).tolist()"),
+        "row['body'][0] is the text 'x', and a tensor is made of the list that holds it.",
+        "h.py, line 4",
+        "Send numbers",
+        Request.json(["x", "y"]),
+    ),
+    Case(
+        "json_value",
+        "json_value",
+        body("import torch; return torch.tensor([row['body'] for row in data]).tolist()"),
+        "The request has null at row['body'][1]",
+        "h.py, line 4",
+        request=Request.json([1, None]),
+    ),
+    Case(
+        "json_value",
+        "json_value",
+        body("texts = [row['body'] for row in data]; return [''.join(texts)]"),
+        "row['body'] is a JSON object with 'a', and the handler uses it as something else",
+        "h.py, line 4",
+    ),
+    Case(
+        "bytes_for_text",
+        "bytes_for_text",
+        body("import ast; return [ast.literal_eval(data[0]['body'])]"),
+        "it came as application/json, and is not JSON (Unterminated string",
+        "h.py, line 4",
+        "Send JSON",
+        Request(body='{"a”: 1}'.encode(), headers={"Content-Type": "application/json"}),
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        body("import io; from PIL import Image; return [Image.open(io.BytesIO(data[0]['body'])).size]"),
+        "of type text/plain comes as a str",
+        "h.py, line 4",
+        "Send the file itself",
+        Request.text("a cat"),
+    ),
+    Case(
+        "decoded_already",
+        "decoded_already",
+        body("import io; return [io.BytesIO(data[0]['body'])]"),
+        "comes parsed, here as a dict",
+        "h.py, line 4",
+        "Its 'image' is base64: base64.b64decode(row['body']['image'].rpartition(',')[2]).",
+        Request.json({"image": PNG_BASE64}),
+    ),
+    Case(
+        "data_as_dict",
+        "data_is_a_list",
+        body("import json; return [json.load(open(data))]"),
+        "the handler opens it as a file",
+        "h.py, line 4",
+        "Open nothing",
+        Request(body=b'{"a": 1}'),
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        body("import subprocess; return [subprocess.run(['nobody-has-this'])]"),
+        "There is no program nobody-has-this where the handler runs.",
+        "h.py, line 4",
+        "server's image",
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        body("return [open('words.txt\\'').read()]"),
+        "The archive holds no words.txt'",
+        "h.py, line 4",
+        "Did you mean words.txt?",
+        extra={"words.txt": "a"},
+    ),
+    Case(
+        "response_index",
+        "context_index",
+        body("context.set_response_content_type(context.request_ids[0], 'text/html'); return ['x']"),
+        "context.set_response_content_type takes a request's index in the batch",
+        "h.py, line 4",
+        "enumerate",
+    ),
+    Case(
+        "header_key",
+        "header_missing",
+        body("headers = context.get_all_request_header(0); return [headers['X-Target']]"),
+        "The request has no header 'X-Target'; it has",
+        "h.py, line 4",
+        "headers.get('X-Target')",
+    ),
+    Case(
+        "wrong_length",
+        "wrong_length",
+        body("return [data[0]['body']]"),
+        "returned 1 element(s) for 2 request(s)",
+        "h.py, line 4",
+        "the handler reads the first alone (h.py, line 4:",
+        (Request.text("a"), Request.text("b")),
+        worker={"batch_size": 2},
+    ),
+    Case(
+        "not_a_list",
+        "not_a_list",
+        body("return __import__('torch').ones(3, 2)"),
+        "returned a Tensor",
+        "h.py, line 4",
+        "Return [tensor.tolist()].",
+    ),
+    Case(
+        "not_a_list",
+        "not_a_list",
+        body("return {'a': 1}"),
+        "returned a dict",
+        "h.py, line 4",
+        "Return a list with such an answer for each request.",
+        (Request.text("a"), Request.text("b")),
+        worker={"batch_size": 2},
+    ),
+    Case(
+        "prediction_exception",
+        "prediction_exception",
+        CLASS
+        + "try: {}['a']\n"
+        + "        except KeyError as problem:\n"
+        + "            from ts.utils.util import PredictionException\n"
+        + "            raise PredictionException(str(problem), 400)\n",
+        "with code 400. It stands for KeyError: 'a' (h.py, line 4, in handle: try: {}['a']).",
+        "h.py, line 7",
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        staged("x").replace("torch.ones(1, 2)", "None") + "    def inference(self, data):\n        return data.shape\n",
+        "data is None here",
+        "h.py, line 9",
+        "preprocess returns None (h.py, line 7, in preprocess: return None)",
+    ),
+    Case(
+        "own_status",
+        "own_status",
+        CLASS
+        + "if not data: context.set_response_status(406, 'No', 0)\n"
+        + "        context.set_response_status(400, 'Bad.', 0)\n"
+        + "        return ['x']\n",
+        "set the status 400 Bad; the body",
+        "h.py, line 5, in handle: context.set_response_status(400",
+    ),
+    Case(
+        "own_status",
+        "own_status",
+        body("context.set_all_response_status(404, 'None'); return ['x']"),
+        "set the status 404 None",
+        "h.py, line 4, in handle",
+    ),
+    Case(
+        "attribute_not_set",
+        "attribute",
+        body("return [self.names]").replace("pass\n", "\n        if context is None:\n            self.names = []\n"),
+        "The handler has no names",
+        "h.py, line 6",
+    ),
+    Case(
+        "attribute_not_set",
+        "attribute",
+        CLASS + "if data is None:\n            self.names = []\n        return [self.names]\n",
+        "self.names is set in line 5 alone, under `if data is None`, which was not true.",
+        "h.py, line 6",
+        "in the other case, too",
+    ),
+    Case(
+        "from_pretrained",
+        "pretrained",
+        body("raise OSError(\"We couldn't connect to 'https://huggingface.co' to load the files. Check it.\")"),
+        "looks for this model on huggingface.co, for there is no such folder",
+        "h.py, line 4",
+        "save_pretrained(folder)",
+    ),
+    Case(
+        "no_gpu",
+        "no_gpu",
+        body("import torch; return [torch.device('cuda:' + str(context.system_properties.get('gpu_id')))]"),
+        "gpu_id is None, as it is for a worker on a CPU",
+        "h.py, line 4",
+        "torch.cuda.is_available()",
+    ),
+    Case(
+        "unequal_rows",
+        "unequal_rows",
+        body("import torch; return torch.stack([torch.ones(3, 2, 2), torch.ones(1, 2, 2)]).tolist()"),
+        "got [3, 2, 2] and [1, 2, 2]. The images differ in their channels",
+        "h.py, line 4",
+        "image.convert('RGB')",
+    ),
+    Case(
+        "unequal_rows",
+        "unequal_rows",
+        body("import torch; return torch.stack([torch.ones(2), torch.ones(3)]).tolist()"),
+        "joins only tensors of one shape, and got [2] and [3].",
+        "h.py, line 4",
+        "pad sequences",
+    ),
+    Case(
+        "onnx_type",
+        "onnx_type",
+        body("raise ValueError('Unexpected input data type. Actual: (tensor(double)) , expected: (tensor(float))')"),
+        "The ONNX model takes float32, and got float64.",
+        "h.py, line 4",
+        "dtype=np.float32",
+    ),
+    Case(
+        "feature_count",
+        "feature_count",
+        body("import torch; return torch.nn.Linear(3, 2)(torch.tensor([row['body'] for row in data])).tolist()"),
+        "takes rows of 3 numbers, and got rows of 2. row['body'] holds 2.",
+        "h.py, line 4",
+        "Send 3 numbers",
+        Request.json([1.0, 2.0]),
+    ),
+    Case(
+        "tensor_type",
+        "tensor_type",
+        body("import torch; return torch.nn.Linear(2, 2)(torch.tensor([row['body'] for row in data])).tolist()"),
+        "The network's weights are float32, and it got numbers of type int64. torch.tensor makes int64",
+        "h.py, line 4",
+        "tensor.to(torch.float32)",
+        Request.json([1, 2]),
+    ),
+    Case(
+        "no_batch",
+        "no_batch",
+        staged("x.mean(3)", "torch.ones(3, 4, 5)"),
+        "preprocess returned one image, of shape (3, 4, 5)",
+        "h.py, line 5",
+        "torch.stack",
     ),
 ]
 

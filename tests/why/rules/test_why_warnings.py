@@ -332,7 +332,7 @@ WARNINGS = [
         "metric_dropped",
         "metric_dropped",
         body("context.metrics.add_counter('Cats', 1); return ['x']"),
-        "drops the metrics Cats",
+        "drops the metric Cats: a metric has to be declared, and this one is not",
         "h.py, line 4",
         "model_metrics_auto_detect=true",
     ),
