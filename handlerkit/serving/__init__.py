@@ -27,6 +27,6 @@ For all:
 - torchserve_facts: limits, defaults, statuses and names of TorchServe that two modules need.
 
 The folder is a package of its own wherever it is copied to: it imports the standard library, httptools, PyYAML when it
-starts, and, relatively, itself alone, and runs on Python 3.9. What the frontend does to a request or an answer goes here; what the worker
-does is TorchServe's own code, which is called.
+starts, and, relatively, itself alone, and runs on Python 3.9. What the frontend does to a request or an answer goes
+here; what the worker does is TorchServe's own code, which is called.
 """

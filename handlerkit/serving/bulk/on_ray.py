@@ -39,8 +39,8 @@ def score(
     gpu = 1 if read(models).named(name).gpu_ids else 0
     rows = [{"piece": pickle.dumps(piece)} for piece in pieces]
     answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        _Actor, batch_size=1, concurrency=workers, num_gpus=gpu,
-        fn_constructor_args=(models, name, ray.put(done), batch_size),
+        _Actor, batch_size=1, compute=ray.data.ActorPoolStrategy(size=workers), num_gpus=gpu,
+        fn_constructor_args=(models, name, frozenset(done), batch_size),
     )  # fmt: skip
     for row in answers.iter_rows():
         yield pickle.loads(row["result"])
@@ -49,10 +49,8 @@ def score(
 class _Actor:
     """One worker, behind an event loop in a thread."""
 
-    def __init__(self, models: str, name: str, done: Any, batch_size: int | None) -> None:
-        import ray
-
-        self._done = ray.get(done)
+    def __init__(self, models: str, name: str, done: Collection[str], batch_size: int | None) -> None:
+        self._done = done
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         contents = read(models)
