@@ -36,7 +36,7 @@ def main(models: str, arguments: Sequence[str]) -> int:
     try:
         return _run(models, asked)
     except LoadFailed as failed:
-        print(*failed.log[-20:], failed, sep="\n", file=sys.stderr)
+        print(*failed.log, failed, sep="\n", file=sys.stderr)
     except (ValueError, OutputError, Gone) as problem:
         print(problem, file=sys.stderr)
     except ImportError as problem:
@@ -71,8 +71,7 @@ def _run(models: str, asked: argparse.Namespace) -> int:
     contents = read(models)
     name = contents.named(asked.model).name
     pieces = find(asked.inputs, Reading(asked.column, asked.content_type))
-    output = Output(asked.output)
-    try:
+    with Output(asked.output) as output:
         total = sum(piece.count for piece in pieces)
         progress = Progress(total, min(len(output.done), total))
 
@@ -81,19 +80,18 @@ def _run(models: str, asked: argparse.Namespace) -> int:
             progress.add(result.ok)
 
         try:
-            if asked.ray is None:
-                inputs = chain.from_iterable(piece.read(output.done) for piece in pieces)
-                whole = asyncio.run(_score(contents, asked, inputs, keep))
-            else:
+            if asked.ray is not None:
                 whole = _score_on_ray(models, name, pieces, output, asked, keep)
+            else:
+                inputs = chain.from_iterable(piece.read(output.done) for piece in pieces)
+                first = next(inputs, None)  # a worker is started for something alone
+                whole = first is None or asyncio.run(_score(contents, asked, chain([first], inputs), keep))
         finally:
             output.flush()
             progress.end()
         if whole:
             output.finish()
         return 0 if whole else 130
-    finally:
-        output.close()
 
 
 async def _score(contents: Contents, asked: argparse.Namespace, inputs: Iterator[Input], keep: Any) -> bool:

@@ -129,7 +129,8 @@ class _Parquet:
 
 
 class Output:
-    """Where results go: a folder of parts, or one file (.jsonl), which is put together at the end.
+    """Where results go: a folder of parts, or one file (.jsonl), which is put together at the end. Use it in a `with`
+    block, or close it.
 
     Attributes:
         done: the names of the inputs that have a row there.
@@ -203,6 +204,12 @@ class Output:
     def close(self) -> None:
         """Let others write there."""
         self._lock.close()
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _chosen(self) -> _Form:
         """Parquet where pyarrow is installed; a folder keeps the form that it has."""
