@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from app_runs import environment_of
+from exported_apps import environment_of
 
 from handlerkit.app import App
 from handlerkit.model import Model

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from app_runs import answers, ask, running
+from exported_apps import answers, ask, running
 
 from handlerkit.app import App
 from handlerkit.model import Model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 import urllib.error
@@ -48,8 +49,9 @@ def running(command: list[str], folder: Path, url: str = "", **variables: str) -
             assert process.poll() is None, log.read_text()
             yield url
         finally:
-            process.terminate()
-            process.wait(30)
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)  # what runs is not waited for
+            process.wait(60)
 
 
 def answers(url: str) -> bool:
