@@ -151,7 +151,7 @@ class App:
             place = part / "serving" / source.relative_to(_RUNTIME)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, place)
-        names = self._names()
+        names = self._names(needed)
         for source in sorted(path for path in _FILES.rglob("*") if path.is_file() and path.suffix != ".pyc"):
             place = part / source.relative_to(_FILES)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ class App:
             place.write_text(Template(text).substitute(names) if source.name in _TEMPLATES else text, encoding="utf-8")
         shutil.copyfile(part / "deploy" / "ray_app.py", part / "deploy" / "sagemaker" / "deployment.py")
 
-    def _names(self) -> dict[str, str]:
+    def _names(self, needed: Requirements) -> dict[str, str]:
         first = self.models[0].name
         slug = re.sub(r"[^a-z0-9]+", "-", first.lower()).strip("-") or "app"
         return {
@@ -168,13 +168,14 @@ class App:
             "models": ", ".join(model.name for model in self.models),
             "python": ".".join(map(str, self.target.python)),
             "target": self.target.name,
-            "copied": "".join(f"COPY model/{name} model/{name}\n" for name in self._with_paths()),
+            "copied": "".join(f"COPY {folder} {folder}\n" for folder in self._named_in(needed)),
             "ignored": self._told_ignored(),
         }
 
-    def _with_paths(self) -> list[str]:
-        """The models whose requirements name files of their own, which pip needs."""
-        return [model.name for model in self.models if f"model/{model.name}/" in "\n".join(self.requirements().lines)]
+    def _named_in(self, needed: Requirements) -> list[str]:
+        """The folders of models whose requirements name files of theirs, which pip needs."""
+        folders = [f"model/{model.name}" for model in self.models]
+        return [folder for folder in folders if f"{folder}/" in "\n".join(needed.lines)]
 
     def _told_ignored(self) -> str:
         if not self.ignored:

@@ -22,6 +22,8 @@ _RUNTIME = {
     "httptools": "httptools>=0.6.1  # reads requests",
 }
 _KIT = "handlerkit"
+#: A file in the place of a distribution's name.
+_PATH = re.compile(r"^[^@;]*(/|\.(whl|zip|tar\.gz)$)")
 
 
 @dataclass(frozen=True)
@@ -46,21 +48,22 @@ def requirements(
     Raises ModelError for code that imports this kit, and for models that pin the same distribution to two versions;
     TargetError for a requirements file that cannot be read.
     """
-    lines: dict[str, str] = {**_RUNTIME, **dict([_line("numpy", target)])}  # torch warns where it is missing
+    here = _Here(target)
+    lines: dict[str, str] = {**_RUNTIME, **dict([here.line("numpy")])}  # torch warns where it is missing
     notes: list[str] = []
     asked = _asked([(line, f"model/{model.name}/") for model in models for line in lines_of_archive(model)])
     asked |= _asked([(line, "") for line in parse_lines(tuple(more))])
     for model in models:
         for module, place in imported(model, envelope).items():
-            name, line = _line(module, target)
+            name, line = here.line(module)
             if name == _KIT:
                 raise ModelError(f"{place} of {model.name} imports {_KIT}, which an app does not hold: take it out")
             if name and name not in asked:
                 lines.setdefault(name, line)
-            elif not name and not asked.keys() & _likely(module):
+            elif not name and canonicalize_name(module.partition(".")[0]) not in asked:
                 top = module.partition(".")[0]
                 notes.append(f"{place} of {model.name} imports {top}, which no package installed here brings")
-    for name in closure([Requirement(name) for name in lines], installed()):
+    for name in closure([Requirement(name) for name in lines], here.distributions):
         if (target.installs or name in official.PINS) and target.pins.get(name):  # what would else be the newest
             lines.setdefault(name, f"{name}=={target.pins[name].partition('+')[0]}")
     own = [line for name, line in sorted(lines.items()) if name not in asked]
@@ -74,7 +77,7 @@ def _asked(lines: Iterable[tuple[Line, str]]) -> dict[str, str]:
     for line, folder in lines:
         one = line.requirement
         key = canonicalize_name(one.name) if one is not None else line.text
-        text = line.text if one is not None and one.url is None else _placed(line.text, folder)
+        text = _placed(line.text, folder) if one is None or _PATH.search(line.text) else line.text
         if one is not None and key in found and (pin := pinned(one)) and pin not in found[key] and "==" in found[key]:
             raise ModelError(f"the models require {found[key]} and {text}: save them as two apps")
         if key not in found or (one is not None and pinned(one)):
@@ -89,33 +92,37 @@ def _placed(text: str, folder: str) -> str:
     return text if text.startswith("-") or "://" in text else f"./{folder}{text}"
 
 
-def _line(module: str, target: Target) -> tuple[str, str]:
-    """The distribution that brings a module here, and its line; "" for none."""
-    one = _bringing(module)
-    if one is None:
-        return "", ""
-    if one.is_editable and one.name != _KIT:
-        return one.name, f"# {one.name}: installed from a folder here; put its files, or its wheel, here"
-    version = target.pins.get(one.name) or (one.version if _runs(one, target) else "")
-    return one.name, f"{one.name}=={version.partition('+')[0]}" if version else one.name
+class _Here:
+    """What is installed here, read once."""
 
+    def __init__(self, target: Target) -> None:
+        self.distributions = installed()
+        self._target = target
+        self._brings: dict[str, list[Distribution]] = {}
+        for one in self.distributions.values():
+            for module in one.modules:
+                self._brings.setdefault(module, []).append(one)
 
-def _bringing(module: str) -> Distribution | None:
-    top, path = module.partition(".")[0], module.replace(".", "/")
-    found = [one for one in installed().values() if top in one.modules]
-    if len(found) > 1:  # a folder that several share, such as google
-        parts = [path.rsplit("/", count)[0] for count in range(path.count("/"))]
-        for part in parts:
-            if closer := [one for one in found if any(file.startswith((f"{part}/", f"{part}.")) for file in one.files)]:
-                return closer[0]
-    return found[0] if found else None
+    def line(self, module: str) -> tuple[str, str]:
+        """The distribution that brings a module here, and its line; "" for none."""
+        one = self._bringing(module)
+        if one is None:
+            return "", ""
+        if one.is_editable and one.name != _KIT:
+            return one.name, f"# {one.name}: installed from a folder here; put its files, or its wheel, here"
+        version = self._target.pins.get(one.name) or (one.version if self._runs(one) else "")
+        return one.name, f"{one.name}=={version.partition('+')[0]}" if version else one.name
 
+    def _bringing(self, module: str) -> Distribution | None:
+        found, path = self._brings.get(module.partition(".")[0], []), module.replace(".", "/")
+        if len(found) > 1:  # a folder that several share, such as google
+            for part in (path.rsplit("/", count)[0] for count in range(path.count("/"))):
+                begins = (f"{part}/", f"{part}.")
+                if closer := [one for one in found if any(file.startswith(begins) for file in one.files)]:
+                    return closer[0]
+        return found[0] if found else None
 
-def _runs(one: Distribution, target: Target) -> bool:
-    """Whether the version installed here is for the target's Python too."""
-    python = ".".join(map(str, target.python))
-    return any(one.requires_python.contains(f"{python}.{patch}") for patch in (0, 99))
-
-
-def _likely(module: str) -> set[str]:
-    return {canonicalize_name(module.partition(".")[0])}
+    def _runs(self, one: Distribution) -> bool:
+        """Whether the version installed here is for the target's Python too."""
+        python = ".".join(map(str, self._target.python))
+        return any(one.requires_python.contains(f"{python}.{patch}") for patch in (0, 99))

@@ -246,9 +246,11 @@ def check_parser(prog: str) -> Parser:
 
 
 def export_parser(prog: str) -> Parser:
-    parser = Parser(prog, "Check the current model, and write its archive.")
+    parser = Parser(prog, "Check the current model, and write its archive, or an app that serves it.")
     add = parser.add_argument
-    add("folder", nargs="?", help="the folder to write to (model_store)")
+    add("folder", nargs="?", help="the folder to write to (model_store; an app's own: MODEL-app)")
+    add("--to", choices=["archive", "app"], default="archive", help="app: a folder with all that serves the model: a "
+        "server of its own, a container, Ray Serve, Kubernetes, SageMaker, bulk scoring")  # fmt: skip
     _add_archive(parser, "the same")
     add("--strict", action="store_true", help="write nothing if the check finds an error or the handler does not load")
     add("--requirements", choices=["auto"], help="write the requirements file that the check asks for, with the "
@@ -427,7 +429,7 @@ COMMANDS: dict[str, Command] = {
         Command("bench", bench_parser, examples=("coins.png --batch-sizes 1,4,8", "--against previous --profile")),
         Command("check", check_parser, examples=("", "model_store/coins.mar --target torchserve-0.12.0-cpu")),
         Command("export", export_parser, call=_export, examples=(
-            "--force", "model_store --strict --requirements auto",
+            "--force", "model_store --strict --requirements auto", "--to app",
         )),
         Command("verify", verify_parser, examples=("", "--ignore body.id --rtol 1e-5")),
         Command("serve", serve_parser, call=_serve, examples=(

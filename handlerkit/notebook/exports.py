@@ -1,4 +1,4 @@
-"""%export: the check, the requirements file that it asks for, and the archive."""
+"""%export: the check, the requirements file that it asks for, and the archive or the app."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlerkit.archive import Archive
+from handlerkit.app import App
+from handlerkit.archive import Archive, Progress
 from handlerkit.check import Check, check
 from handlerkit.check.requirements import requirements
 from handlerkit.errors import ArchiveError, HandlerkitError, ModelError, TargetError
 from handlerkit.messages import Run
 from handlerkit.model import Model, PathLike
 from handlerkit.notebook.progress import bytes_written
-from handlerkit.notebook.results import Exported
-from handlerkit.notebook.session_model import SessionModel, fingerprint
+from handlerkit.notebook.results import Exported, ExportedApp
+from handlerkit.notebook.session_model import SessionModel, envelope_of, fingerprint
 from handlerkit.targets import find
 
 _WRITTEN_BY = "# Written by %export --requirements auto"
@@ -36,6 +37,54 @@ def export(
     target: PathLike,
 ) -> Exported:
     """Write the archive of what the model is now. Raises as Session.export."""
+    with prepared(session_model, strict, requirements, target) as ready:
+        model = ready.model
+        path = Archive(model, archive_format).save(folder, force=force, progress=ready.progress)
+    session_model.archive, session_model.fingerprint = path, fingerprint(model)
+    written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in written)
+    names = tuple(one.name for one in model.entries())
+    return Exported(Path(folder) / path.name, size, names, check=ready.check, notes=ready.notes)
+
+
+def export_app(
+    session_model: SessionModel,
+    folder: PathLike | None,
+    *,
+    force: bool,
+    strict: bool,
+    requirements: bool,
+    target: PathLike,
+) -> ExportedApp:
+    """Write an app that serves what the model is now as its worker does. Raises as Session.export."""
+    with prepared(session_model, strict, requirements, target) as ready:
+        options = session_model.served(envelope_of(session_model.last)) | {"target": target}
+        variables = options.pop("environment", None) or {}
+        app = App(ready.model, **options)
+        path = app.save(folder or f"{ready.model.name}-app", force=force, progress=ready.progress)
+        needed = app.requirements()
+    notes = [*ready.notes, *needed.notes]
+    if app.ignored:
+        notes.append(f"without effect in an app: {', '.join(app.ignored)} of config_properties")
+    if variables:
+        notes.append(f"set where the app starts: {', '.join(variables)}, which this model's environment has")
+    files = {file.relative_to(path).as_posix(): file.stat().st_size for file in path.rglob("*") if file.is_file()}
+    return ExportedApp(Path(folder or path.name), tuple(sorted(files.items())), check=ready.check, notes=tuple(notes))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A model that is about to be written: what was found, and what to tell of it."""
+
+    model: Model
+    check: Check | None
+    notes: tuple[str, ...]
+    progress: Progress
+
+
+@contextmanager
+def prepared(session_model: SessionModel, strict: bool, requirements: bool, target: PathLike) -> Iterator[Ready]:
+    """Check what the model is now, in the block that writes it. Raises as Session.export."""
     notes: list[str] = []
     with ExitStack() as stack:
         if requirements:
@@ -47,13 +96,7 @@ def export(
         if strict:
             refuse_errors(model, checked, failure)
         progress = stack.enter_context(bytes_written(f"writing {model.name}"))
-        path = Archive(model, archive_format).save(folder, force=force, progress=progress)
-    session_model.archive, session_model.fingerprint = path, fingerprint(model)
-    written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    size = sum(file.stat().st_size for file in written)
-    notes += filter(None, [checked.problem])
-    names = tuple(one.name for one in model.entries())
-    return Exported(Path(folder) / path.name, size, names, checked.check, tuple(notes))
+        yield Ready(model, checked.check, (*notes, *filter(None, [checked.problem])), progress)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from handlerkit.messages import Finding
 from handlerkit.model import Model
 from handlerkit.view.checks import drawn
 from handlerkit.view.displays import view
-from handlerkit.view.html.elements import escape, page
+from handlerkit.view.html.elements import escape, page, table
 from handlerkit.view.output import View
 
 
@@ -89,6 +90,8 @@ class Ready:
         return visible("\n".join([head, *(f"  {line}" for line in told)]))
 
 
+#: Files of a folder that are listed one by one.
+_LISTED = 8
 #: A Python warning about a line of an installed package: nothing the handler's author wrote.
 _PACKAGES_WARNING = re.compile(r"[\w.-]+/\S+\.py:\d+: \w+: ")
 
@@ -116,34 +119,30 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Exported:
-    """An archive that was written.
+class _Exported:
+    """What was written, with what was found before.
 
     Attributes:
-        path: where it is.
-        size: bytes.
-        files: their names in it.
-        check: what was found before it was written; None if the check failed.
+        check: None if the check failed.
         notes: what else happened, a line each.
     """
 
-    path: Path
-    size: int
-    files: tuple[str, ...]
-    check: Check | None = None
-    notes: tuple[str, ...] = ()
+    check: Check | None = field(default=None, kw_only=True)
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def _lines(self) -> list[str]:
+        """The text, without what the check found."""
+        raise NotImplementedError
+
+    def _page(self) -> list[str]:
+        """The parts of the page, without what the check found."""
+        return [f"<div>{escape(line)}</div>" for line in self._lines()]
 
     def __repr__(self) -> str:
         return "\n".join([*self._lines(), *([str(view(self.check))] if self._found() else [])])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """Text; what the check found is drawn below it."""
-        shown = View(repr(self), page(*(f"<div>{escape(line)}</div>" for line in self._lines()), *self._drawn()))
-        bundle = shown._repr_mimebundle_(include, exclude)
-        return bundle if self._found() else {kind: said for kind, said in bundle.items() if kind == "text/plain"}
-
-    def _lines(self) -> list[str]:
-        return [f"{self.path} ({byte_size(self.size)}): {', '.join(self.files)}", *self.notes]
+        return View(repr(self), page(*self._page(), *self._drawn()))._repr_mimebundle_(include, exclude)
 
     def _found(self) -> bool:
         """A check that found nothing gets no word."""
@@ -151,3 +150,76 @@ class Exported:
 
     def _drawn(self) -> list[str]:
         return drawn(self.check) if self.check is not None else []
+
+
+@dataclass(frozen=True, repr=False)
+class Exported(_Exported):
+    """An archive that was written.
+
+    Attributes:
+        path: where it is.
+        size: bytes.
+        files: their names in it.
+    """
+
+    path: Path
+    size: int
+    files: tuple[str, ...]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Text; what the check found is drawn below it."""
+        bundle = super()._repr_mimebundle_(include, exclude)
+        return bundle if self._found() else {kind: said for kind, said in bundle.items() if kind == "text/plain"}
+
+    def _lines(self) -> list[str]:
+        return [f"{self.path} ({byte_size(self.size)}): {', '.join(self.files)}", *self.notes]
+
+
+@dataclass(frozen=True, repr=False)
+class ExportedApp(_Exported):
+    """An app that was written.
+
+    Attributes:
+        path: its folder.
+        files: their names in it, each with its bytes.
+    """
+
+    path: Path
+    files: tuple[tuple[str, int], ...]
+
+    @property
+    def commands(self) -> tuple[tuple[str, str], ...]:
+        """What starts it, and where."""
+        name = re.sub(r"[^a-z0-9]+", "-", self.path.name.lower()).strip("-")
+        return (
+            ("here", f"cd {shlex.quote(str(self.path))} && pip install -r requirements.txt && python app.py"),
+            ("in a container", f"docker build -t {name} . && docker run -p 8080:8080 -e SERVING_TOKEN=... {name}"),
+            ("on Ray", "serve run deploy/serve.yaml"),
+        )
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """Each file and its size; the runtime, and a folder of many files, in one row."""
+        folders: dict[str, list[int]] = {}
+        for name, size in self.files:
+            folders.setdefault(name.rpartition("/")[0], []).append(size)
+        rows: dict[str, str] = {}
+        for name, size in self.files:
+            folder, sizes = name.rpartition("/")[0], folders[name.rpartition("/")[0]]
+            if folder and (folder.split("/")[0] == "serving" or len(sizes) > _LISTED):
+                rows[f"{folder}/"] = f"{byte_size(sum(sizes))}, {len(sizes)} files"
+            else:
+                rows[name] = byte_size(size)
+        return list(rows.items())
+
+    def _head(self) -> str:
+        return f"{self.path} ({byte_size(sum(size for _, size in self.files))})"
+
+    def _lines(self) -> list[str]:
+        wide = max((len(name) for name, _ in self._rows()), default=0)
+        files = [f"  {name:{wide}}  {size}" for name, size in self._rows()]
+        return [self._head(), *files, *(f"{where}: {command}" for where, command in self.commands), *self.notes]
+
+    def _page(self) -> list[str]:
+        starts = table("start it", self.commands)
+        notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
+        return [f'<div class="hk-line"><b>{escape(self._head())}</b></div>', table("", self._rows()), starts, notes]

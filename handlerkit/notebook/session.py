@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from handlerkit.bench import Bench
 from handlerkit.check import Check, check
@@ -23,7 +23,7 @@ from handlerkit.notebook.client_server import ClientServer
 from handlerkit.notebook.models import Models
 from handlerkit.notebook.previews import Previews, Saved
 from handlerkit.notebook.requests import display, send, to_requests
-from handlerkit.notebook.results import Awaiting, Described, Exported, Ready, Written
+from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, Written
 from handlerkit.notebook.session_model import SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
 from handlerkit.verify import Envelopes, Report, verify
@@ -246,29 +246,40 @@ class Session:
         strict: bool = False,
         requirements: str | None = None,
         target: PathLike | None = None,
-    ) -> Exported:
-        """Check the current model, and write its archive. A handler that was never loaded is loaded first, to say
-        whether it does.
+        to: Literal["archive", "app"] = "archive",
+    ) -> Exported | ExportedApp:
+        """Check the current model, and write its archive, or an app that serves it as its worker does. A handler that
+        was never loaded is loaded first, to say whether it does.
 
         Args:
             folder: the folder to write to, which is created; without it the one that `model` was given, or model_store.
+                An app's own folder; without it NAME-app.
             archive_format: default, zip-store, tgz or no-archive.
-            force: replace an archive that exists.
+            force: replace an archive that exists. An app replaces another in any case, and with it any folder.
             strict: write nothing if the check finds an error or the handler does not load.
             requirements: "auto" writes the requirements file that the check asks for, with the versions installed here,
                 to NAME-requirements.txt, and puts it into the archive.
             target: the environment it is checked for, as of handlerkit.check; the model's own without it.
+            to: "archive", or "app": as of handlerkit.App.
 
         Raises ArchiveError if the archive exists, and for what `strict` refuses; TargetError for an unknown target;
-        ModelError if the model has another requirements file than "auto" writes.
+        ModelError if the model has another requirements file than "auto" writes. An app raises as handlerkit.App.
         """
+        if to not in ("archive", "app"):
+            raise ModelError(f"a model is exported to 'archive' or 'app', not to {to!r}")
         if requirements not in (None, "auto"):
             raise ModelError(f"requirements is 'auto' or None, not {requirements!r}: a file is named to the model")
         model = self._models.current
+        common: dict[str, Any] = {
+            "strict": strict, "requirements": bool(requirements), "target": self._models.target(target),
+        }  # fmt: skip
+        if to == "app":
+            if archive_format is not None:
+                raise ModelError("an app is a folder: archive_format belongs to an archive")
+            return exports.export_app(model, folder, force=bool(force), **common)
         given = {"folder": folder, "archive_format": archive_format, "force": force or None}
         options = _EXPORT | model.archiver | {key: value for key, value in given.items() if value is not None}
-        where = self._models.target(target)
-        return exports.export(model, **options, strict=strict, requirements=bool(requirements), target=where)
+        return exports.export(model, **options, **common)
 
     def verify(
         self,

@@ -20,11 +20,13 @@ The application, on asyncio:
   start. worker_command: what it is started with, here and by endpoints. processes, supervisor: processes that end
   with the app.
 
-For both:
+Without a server: bulk/ scores files with the same frontend and workers; it imports pyarrow and ray where it needs them.
+
+For all:
 
 - torchserve_facts: limits, defaults, statuses and names of TorchServe that two modules need.
 
-The folder is a package of its own wherever it is copied to: it imports the standard library, httptools and, relatively,
-itself alone, and runs on Python 3.9. What the frontend does to a request or an answer goes here; what the worker
-does is TorchServe's own code, which is called.
+The folder is a package of its own wherever it is copied to: it imports the standard library, httptools, PyYAML when it
+starts, and, relatively, itself alone, and runs on Python 3.9. What the frontend does to a request or an answer goes
+here; what the worker does is TorchServe's own code, which is called.
 """

@@ -23,6 +23,10 @@ def main(models: str, arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["ping"]:
         return _ping(given[1:])
+    if given[:1] == ["bulk"]:
+        from .bulk.command import main as bulk  # what serves does not need it
+
+        return bulk(models, given[1:])
     parser = argparse.ArgumentParser(
         prog="app.py", description="Serve the models of this folder as TorchServe does.", epilog=_OTHERS
     )

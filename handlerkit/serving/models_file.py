@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from . import torchserve_facts as facts
 from .application import Application
+from .config import Config
 from .metrics import OF_HANDLERS, Declared
 from .served_model import ServedModel
 
@@ -33,6 +34,18 @@ class Contents(NamedTuple):
     def application(self, **asked: Any) -> Application:
         """The application, with further arguments of its own. Raises as Application."""
         return Application(self.models, self.config_properties, declared=self.declared, **asked)
+
+    def config(self) -> Config:
+        """What the properties set. Raises PropertyError."""
+        return Config.read(self.config_properties)
+
+    def named(self, name: str | None = None) -> ServedModel:
+        """The model of that name; the only one without a name. Raises ValueError."""
+        found = [model for model in self.models if name in (None, model.name)]
+        if len(found) != 1:
+            known = ", ".join(model.name for model in self.models)
+            raise ValueError(f"there is no model {name!r}: choose {known}" if name else f"choose a model: {known}")
+        return found[0]
 
 
 def read(file: str) -> Contents:

@@ -61,6 +61,7 @@ class ServedModel:
             may say; model-config.yaml's values count less than them, but its responseTimeout and workers more.
         gpu_ids: the devices that its workers are given in turn; empty on a CPU.
         python: the interpreter of its workers; the one that runs this where it is "".
+        env: the environment of its workers; that of this process without one.
     """
 
     name: str
@@ -75,6 +76,7 @@ class ServedModel:
     initial_workers: int = 1
     gpu_ids: Sequence[int] = ()
     python: str = ""
+    env: Mapping[str, str] | None = None
 
     def registered(self, config: Config) -> Registered:
         """What follows from it."""
@@ -101,7 +103,7 @@ class ServedModel:
         given = Assignment(
             self.name, self.model_dir, self.handler, shared.config, registered.batch_size, registered.response_timeout,
             registered.startup_timeout, whole_number(registered.settings, "maxRetryTimeoutInSec"),
-            self.python or sys.executable, shared.any_casing,
+            self.python or sys.executable, shared.any_casing, self.env,
         )  # fmt: skip
         gpus = self.gpu_ids
         return [

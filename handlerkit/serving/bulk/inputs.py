@@ -1,0 +1,209 @@
+"""What is scored: each file of a folder or of a list, each line of JSON Lines, each row of Parquet.
+
+It is found as pieces, plain data that any machine with the same paths can read.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+#: Files of a piece, and bytes of one of JSON Lines.
+_FILES, _BYTES = 64, 4 << 20
+_LISTS = (".txt", ".list", ".lst")
+_JSON_LINES = (".jsonl", ".ndjson")
+_PARQUET = ".parquet"
+_JSON = "application/json"
+#: The types of names as Python has them, whatever this machine has beside.
+_TYPES = mimetypes.MimeTypes()
+
+
+class InputError(ValueError):
+    """What is asked for cannot be scored; the text says why."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One request. `name` tells it from the others; with a `problem`, it could not be read."""
+
+    name: str
+    body: bytes = b""
+    content_type: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How rows become bodies.
+
+    Attributes:
+        column: the column, or the key of a line, whose value is the body; the whole row as JSON without one.
+        content_type: that of each body, instead of the one that goes with it; "" for none.
+    """
+
+    column: str | None = None
+    content_type: str | None = None
+
+    def request(self, name: str, body: bytes, usual: str | None) -> Input:
+        """With the Content-Type that is asked for, or the usual one."""
+        return Input(name, body, usual if self.content_type is None else self.content_type or None)
+
+    def value(self, name: str, value: Any) -> Input:
+        """A value as a body: bytes as they are, text in UTF-8, anything else as JSON."""
+        if isinstance(value, bytes):
+            return self.request(name, value, None)
+        if isinstance(value, str):
+            return self.request(name, value.encode(), None)
+        try:
+            return self.request(name, json.dumps(value).encode(), _JSON)
+        except (TypeError, ValueError) as problem:
+            return Input(name, problem=f"it cannot be written as JSON ({problem}): choose a column with --column")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files, each of which is a body."""
+
+    paths: tuple[str, ...]
+    reading: Reading
+
+    @property
+    def count(self) -> int:
+        """How many inputs there are."""
+        return len(self.paths)
+
+    def read(self, done: Collection[str] = ()) -> Iterator[Input]:
+        """The inputs whose names are not among those `done`."""
+        for path in self.paths:
+            name = _name(path)
+            if name in done:
+                continue
+            try:
+                with open(path, "rb") as file:
+                    body = file.read()
+            except OSError as problem:
+                yield Input(name, problem=f"it cannot be read: {problem.strerror}")
+            else:
+                yield self.reading.request(name, body, _TYPES.guess_type(path)[0])
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of a JSON Lines file: `size` of them from a byte on, of which the first is line number `first`, and `count`
+    have text."""
+
+    path: str
+    begin: int
+    first: int
+    size: int
+    count: int
+    reading: Reading
+
+    def read(self, done: Collection[str] = ()) -> Iterator[Input]:
+        """As of Files; a line is named FILE:NUMBER, and one without text is none."""
+        with open(self.path, "rb") as file:
+            file.seek(self.begin)
+            for number in range(self.first, self.first + self.size):
+                line, name = file.readline().strip(), f"{_name(self.path)}:{number}"
+                if line and name not in done:
+                    yield self._input(name, line)
+
+    def _input(self, name: str, line: bytes) -> Input:
+        column = self.reading.column
+        if column is None:
+            return self.reading.request(name, line, _JSON)
+        try:
+            return self.reading.value(name, json.loads(line)[column])
+        except (ValueError, TypeError, KeyError):
+            return Input(name, problem=f"it is no JSON object with {column!r}")
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group of a Parquet file, whose first row is number `first`."""
+
+    path: str
+    group: int
+    first: int
+    count: int
+    reading: Reading
+
+    def read(self, done: Collection[str] = ()) -> Iterator[Input]:
+        """As of Files; a row is named FILE:NUMBER, from 1 on."""
+        from pyarrow import parquet
+
+        column, file = self.reading.column, parquet.ParquetFile(self.path)
+        number = self.first
+        for batch in file.iter_batches(256, [self.group], [column] if column else None):
+            for row in batch.to_pylist():
+                if (name := f"{_name(self.path)}:{number}") not in done:
+                    yield self.reading.value(name, next(iter(row.values())) if len(row) == 1 else row)
+                number += 1
+
+
+def find(given: Iterable[str], reading: Reading) -> list[Any]:
+    """The pieces of folders, lists of paths (.txt), JSON Lines (.jsonl), Parquet, and any other files.
+
+    A path that is there twice is scored once. Raises InputError for what is not there, OSError for what cannot be read.
+    """
+    pieces: list[Any] = []
+    plain: dict[str, None] = {}
+    tables: dict[str, None] = {}
+    for path in (one for each in given for one in _paths(each)):
+        (tables if path.endswith((*_JSON_LINES, _PARQUET)) else plain)[path] = None
+    paths = list(plain)
+    pieces += [Files(tuple(paths[at : at + _FILES]), reading) for at in range(0, len(paths), _FILES)]
+    for path in tables:
+        pieces += _row_groups(path, reading) if path.endswith(_PARQUET) else _lines(path, reading)
+    return pieces
+
+
+def _paths(given: str) -> Iterator[str]:
+    if os.path.isdir(given):
+        for root, folders, files in os.walk(given, followlinks=True):
+            folders[:] = sorted(one for one in folders if not one.startswith("."))
+            yield from (os.path.join(root, file) for file in sorted(files) if not file.startswith("."))
+    elif not os.path.exists(given):
+        raise InputError(f"{given} is not there")
+    elif given.endswith(_LISTS):
+        with open(given, encoding="utf-8", errors="surrogateescape") as file:
+            yield from (line.strip() for line in file if line.strip())
+    else:
+        yield given
+
+
+def _lines(path: str, reading: Reading) -> Iterator[Lines]:
+    with open(path, "rb") as file:
+        begin, first = 0, 1
+        while lines := file.readlines(_BYTES):
+            yield Lines(path, begin, first, len(lines), sum(1 for line in lines if line.strip()), reading)
+            begin, first = begin + sum(map(len, lines)), first + len(lines)
+
+
+def _row_groups(path: str, reading: Reading) -> Iterator[RowGroup]:
+    try:
+        from pyarrow import ArrowInvalid, parquet
+    except ImportError:
+        raise InputError(f"{path} needs pyarrow: pip install pyarrow") from None
+    try:
+        file = parquet.ParquetFile(path)
+    except ArrowInvalid as problem:
+        raise InputError(f"{path} is no Parquet file: {problem}") from None
+    with file:
+        if reading.column and reading.column not in file.schema_arrow.names:
+            names = ", ".join(file.schema_arrow.names)
+            raise InputError(f"{path} has no column {reading.column!r}; it has {names}")
+        first = 1
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            yield RowGroup(path, group, first, count, reading)
+            first += count
+
+
+def _name(path: str) -> str:
+    """A path as text; bytes that are none are written as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,176 @@
+"""Files and rows through a model's workers: failures, deaths, kills and what follows them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(180)
+
+HANDLER = """\
+import os, time
+
+def handle(data, context):
+    if not data:
+        return []
+    answers = []
+    for row in data:
+        body = bytes(row["body"]).decode()
+        if body == "raise":
+            raise ValueError("no such thing")
+        if body == "exit":
+            os._exit(3)
+        if body.startswith("sleep"):
+            time.sleep(float(body[5:]))
+        if body == "teapot":
+            context.set_response_status(418, "teapot", len(answers))
+        answers.append({"body": body, "batch": len(data)})
+    return answers
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A models.json, and an empty folder of inputs."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "handler.py").write_text(HANDLER)
+    models = [{"name": "m", "version": "1.0", "model_dir": "model", "handler": "handler.py"}]
+    (tmp_path / "models.json").write_text(json.dumps({"models": models}))
+    (tmp_path / "in").mkdir()
+    return tmp_path
+
+
+def fill(folder: Path, *bodies: str) -> None:
+    for number, body in enumerate(bodies):
+        (folder / "in" / f"{number:03}.bin").write_text(body)
+
+
+def command(*options: str, output: str = "out.jsonl") -> list[str]:
+    script = "import sys; from handlerkit.serving.command import main; sys.exit(main('models.json'))"
+    return [sys.executable, "-c", script, "bulk", "in", output, *options]
+
+
+def bulk(folder: Path, *options: str, output: str = "out.jsonl") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*options, output=output), cwd=folder, capture_output=True, text=True, check=False, timeout=150
+    )
+
+
+def rows(file: Path) -> dict[str, dict[str, object]]:
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    assert max(Counter(one["name"] for one in found).values()) == 1
+    return {one["name"].removeprefix("in/").removesuffix(".bin"): one for one in found}
+
+
+def test_batches_are_as_large_as_asked(folder: Path) -> None:
+    fill(folder, *"abcdefg")
+    done = bulk(folder, "--batch-size", "3")
+    assert done.returncode == 0, done.stderr
+    found = rows(folder / "out.jsonl")
+    assert [found[name]["json"] for name in sorted(found)] == [
+        {"body": body, "batch": size} for body, size in zip("abcdefg", (3, 3, 3, 3, 3, 3, 1), strict=True)
+    ]
+    assert done.stderr.splitlines()[-1].startswith("7 of 7 (100 %), ")
+
+
+def test_an_input_that_fails_costs_its_own_row(folder: Path) -> None:
+    fill(folder, "a", "raise", "teapot", "b", "exit", "c")
+    (folder / "in" / "999.bin").symlink_to("nowhere")
+    done = bulk(folder, "--batch-size", "8", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    found = rows(folder / "out.jsonl")
+    assert {name: one["status"] for name, one in found.items()} == {
+        "000": 200, "001": 503, "002": 418, "003": 200, "004": 500, "005": 200, "999": 0,
+    }  # fmt: skip
+    assert found["001"]["message"] == "Prediction failed: ValueError: no such thing"
+    assert str(found["004"]["message"]).startswith("Worker died.")
+    assert found["999"]["message"] == "it cannot be read: No such file or directory"
+
+
+def test_a_killed_run_goes_on_without_loss_or_doubling(folder: Path) -> None:
+    fill(folder, *("sleep0.2" for _ in range(60)))
+    script = "import sys; from handlerkit.serving.bulk import results; results._ROWS = 5; "
+    first = command()
+    first[2] = script + first[2].removeprefix("import sys; ")
+    process = subprocess.Popen(first, cwd=folder, stderr=subprocess.DEVNULL)
+    parts = folder / ".out.jsonl.parts"
+    while not list(parts.glob("part-*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    kept = sum(len(part.read_text().splitlines()) for part in parts.glob("part-*"))
+    assert 0 < kept < 60
+    done = bulk(folder, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert len(rows(folder / "out.jsonl")) == 60
+    assert not parts.exists()
+    again = bulk(folder)
+    assert (again.returncode, len(rows(folder / "out.jsonl"))) == (0, 60)
+
+
+def test_ctrl_c_keeps_what_is_scored(folder: Path) -> None:
+    fill(folder, *("sleep0.2" for _ in range(200)))
+    process = subprocess.Popen(command(output="out"), cwd=folder, stderr=subprocess.PIPE, text=True)
+    time.sleep(1)
+    log = Path(f"/proc/{process.pid}")
+    deadline = time.monotonic() + 60
+    while not any("model_service_worker" in words for words in children(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert not log.exists()
+    kept = [json.loads(line) for part in (folder / "out").glob("part-*") for line in part.read_text().splitlines()]
+    assert {one["status"] for one in kept} <= {200}
+    assert f"{len(kept)} of 200" in said
+
+
+def children(pid: int) -> list[str]:
+    import psutil
+
+    return [" ".join(one.cmdline()) for one in psutil.Process(pid).children(recursive=True)]
+
+
+def test_a_model_that_does_not_load(folder: Path) -> None:
+    (folder / "model" / "handler.py").write_text("import no_such_module\n")
+    fill(folder, "a")
+    done = bulk(folder)
+    assert done.returncode == 1
+    assert "No module named 'no_such_module'" in done.stderr
+    assert done.stderr.splitlines()[-1] == "m does not load: its process ended with status 1"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--model", "other"), "there is no model 'other': choose m"),
+        (("--workers", "0"), "'0' is not a whole number from 1 on"),
+    ],
+)
+def test_a_slip_is_one_sentence(folder: Path, options: tuple[str, ...], said: str) -> None:
+    done = bulk(folder, *options)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_not_there_is_told_before_a_worker_starts(folder: Path) -> None:
+    (folder / "in").rmdir()
+    done = bulk(folder)
+    assert (done.returncode, done.stderr) == (1, "in is not there\n")
+
+
+def test_nothing_to_do_starts_no_worker(folder: Path) -> None:
+    done = bulk(folder)
+    assert (done.returncode, (folder / "out.jsonl").read_text()) == (0, "")
+    assert os.listdir(folder / "in") == []
