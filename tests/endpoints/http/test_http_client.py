@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
-from handlerkit.endpoints.torchserve.http_client import Client
+from handlerkit.endpoints.http.client import Client, Outgoing
 from handlerkit.errors import RequestError
 from handlerkit.messages import Headers, Response
 
@@ -48,13 +48,20 @@ def client() -> Iterator[Client]:
     client.close()
 
 
+def get(
+    client: Client, port: int, method: str = "GET", target: str = "/", headers: Headers = (), timeout: float = 5
+) -> Response:
+    (received,) = client.exchange(Outgoing(port, method, target, headers, timeout=timeout))
+    return received.response
+
+
 def ask(
     client: Client, answer: bytes, method: str = "POST", target: str = "/x", headers: Headers = ()
 ) -> tuple[Response, bytes]:
     """The Response read from `answer`, and the head that was sent."""
     listener = Listener(answer)
     try:
-        response = client.request(listener.port, method, target, headers, timeout=5)
+        response = get(client, listener.port, method, target, headers)
     finally:
         listener.close()
     return response, listener.heard[0]
@@ -111,22 +118,22 @@ def test_connection_closed_without_an_answer_has_no_status(client: Client) -> No
 
 def test_silence_beyond_the_timeout_has_no_status(client: Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        response = client.request(silent.getsockname()[1], "GET", "/", timeout=0.1)
+        response = get(client, silent.getsockname()[1], timeout=0.1)
     assert response == Response(None, complete=False)
 
 
 def test_port_that_nobody_listens_on_has_no_status(client: Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    assert client.request(port, "GET", "/", timeout=1).status is None
+    assert get(client, port).status is None
 
 
 def test_connection_closed_while_idle_is_opened_again(client: Client) -> None:
     listener = Listener(OK, OK)
     try:
-        first = client.request(listener.port, "GET", "/", timeout=5)
+        first = get(client, listener.port)
         assert listener.closed.wait(5)
-        second = client.request(listener.port, "GET", "/", timeout=5)
+        second = get(client, listener.port)
     finally:
         listener.close()
     assert (first.body, second.body) == (b"ok", b"ok")
@@ -137,7 +144,7 @@ def test_connection_closed_while_idle_is_opened_again(client: Client) -> None:
 )
 def test_head_that_is_not_http_is_an_error(client: Client, target: str, headers: Headers) -> None:
     with socket.create_server(("127.0.0.1", 0)) as untouched, pytest.raises(RequestError, match="not HTTP"):
-        client.request(untouched.getsockname()[1], "GET", target, headers, timeout=1)
+        get(client, untouched.getsockname()[1], "GET", target, headers)
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", b"304 Same"), ("HEAD", b"200 OK")])
