@@ -10,6 +10,7 @@ import select
 import socket
 import ssl
 import time
+import weakref
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import BinaryIO, NamedTuple
@@ -64,6 +65,10 @@ class _Prepared:
     failure: Exception | None = None
 
 
+#: By port: connections that wait for their next exchange, and since when (time.monotonic).
+_Idle = dict[int, list[tuple[HTTPConnection, float]]]
+
+
 class Client:
     """Keeps connections open between exchanges; each carries one exchange at a time.
 
@@ -79,7 +84,8 @@ class Client:
         self._host = host
         self._host_header = host_header
         self._tls = tls
-        self._idle: dict[int, list[tuple[HTTPConnection, float]]] = {}
+        self._idle: _Idle = {}
+        weakref.finalize(self, _close, self._idle)
 
     def exchange(self, *requests: Outgoing) -> list[Received]:
         """Send these a few milliseconds apart, each on its own connection, and wait for all answers.
@@ -104,10 +110,8 @@ class Client:
             raise
 
     def close(self) -> None:
-        """Close the idle connections."""
-        for connections in self._idle.values():
-            while connections:
-                connections.pop()[0].close()
+        """Close the idle connections, as happens when the Client is gone."""
+        _close(self._idle)
 
     def _prepare(self, request: Outgoing) -> _Prepared:
         connection, failure = self._take(request.port, request.timeout)
@@ -180,6 +184,12 @@ def _send(prepared: _Prepared) -> None:
         prepared.connection.endheaders(prepared.body)
     except OSError as problem:
         prepared.failure = problem
+
+
+def _close(idle: _Idle) -> None:
+    for connections in idle.values():
+        while connections:
+            connections.pop()[0].close()
 
 
 def _is_open(sock: socket.socket) -> bool:

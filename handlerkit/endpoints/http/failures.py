@@ -8,13 +8,13 @@ from http.client import BadStatusLine, HTTPException, RemoteDisconnected
 
 from handlerkit.endpoints.http.address import Address
 from handlerkit.endpoints.http.client import Received
-from handlerkit.formatting import byte_size, shorten
+from handlerkit.formatting import byte_size, printable, shorten
 from handlerkit.messages import Finding
 
 #: Reasons of OpenSSL's for bytes that are no TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL")
 #: How an alert of TLS begins, which is what a server with TLS sends to plain HTTP.
-_ALERT = repr("\x15\x03")[1:-1]
+_ALERT = "\x15\x03"
 #: OpenSSL's codes: expired, not valid yet; another host name, another address.
 _DATES, _NAMES = (10, 9), (62, 64)
 
@@ -61,7 +61,7 @@ def _unanswered(received: Received, address: Address, timeout: float | None) -> 
             return f"{place} accepts no connection{limit}.", reached
         case TimeoutError():
             return f"{place} accepts the request and sends nothing for {timeout:g} s.", _LONGER
-        case BadStatusLine() if _ALERT in str(failure):
+        case BadStatusLine() if str(failure).startswith(_ALERT):
             return f"{place} speaks TLS, and the URL says http.", f"Write {secure}."
         case RemoteDisconnected() | ConnectionError() | None:
             closed = "Look into the server's log."
@@ -69,7 +69,7 @@ def _unanswered(received: Received, address: Address, timeout: float | None) -> 
                 closed += f" If it speaks TLS, write {secure}."
             return f"{place} closes the connection without an answer.", closed
         case HTTPException():
-            said = f"{type(failure).__name__}: {shorten(str(failure))}"
+            said = f"{type(failure).__name__}: {shorten(printable(str(failure)))}"
             return f"What {place} answers is not HTTP ({said}).", "Check the URL's port."
         case _:
             spoken = _spoken(getattr(failure, "strerror", None) or str(failure))
