@@ -140,7 +140,7 @@ class Remote:
         if response.status == 401 or (response.status == 400 and _kind(response) == _INVALID_KEY):
             if lookup(self._headers, "authorization") is None:
                 return Finding("token", f"{self.url} asks for a token.", fix="Give hk.Remote(url, token=...).")
-            return Finding("token", f"{self.url} refuses the token.", fix="Check the token, and whether it has expired.")
+            return Finding("token", f"{self.url} refuses the token.", fix="Check it, and whether it has expired.")
         return None
 
 

@@ -69,7 +69,7 @@ def test_header_of_a_request_stays_as_it_is(listen: Listen) -> None:
 
 
 def test_request_without_a_path_needs_a_model(free_port: int) -> None:
-    with pytest.raises(RequestError, match="names no model: give hk.Remote"):
+    with pytest.raises(RequestError, match=r"names no model: give hk\.Remote"):
         Remote(f"http://localhost:{free_port}").predict(Request(body=b"x"))
 
 
@@ -144,7 +144,7 @@ class Answers:
 
 @pytest.mark.parametrize("token", ["", "two words", f"{TOKEN}\n", f"{TOKEN}\r\nx: y", "é"])
 def test_token_that_no_header_carries_is_refused_without_showing_it(token: str) -> None:
-    with pytest.raises(RequestError, match="^the token is empty or holds a space") as raised:
+    with pytest.raises(RequestError, match=r"^the token is empty or holds a space") as raised:
         Remote("http://h", token=token)
     assert TOKEN not in str(raised.value)
 
