@@ -31,8 +31,8 @@ class Remote:
         token: sent as "Authorization: Bearer TOKEN" with requests that have no Authorization header of their own. It is
             in no Run, display or message.
         headers: added to each request that has none of that name; they are in no Run either.
-        timeout: seconds that the server may be silent, while it connects, answers, and between two pieces of an answer;
-            None waits for ever.
+        timeout: seconds that the server may be silent: before it takes a connection, before it answers, and between two
+            pieces of an answer. None waits for ever.
         verify_tls: whether the server's certificate is checked; the file of the CA that signed it, if this machine
             does not know that; or an ssl.SSLContext, such as one with a client's certificate.
 
@@ -81,7 +81,7 @@ class Remote:
 
     def for_model(self, name: str) -> Remote:
         """This one; if it has no model, the same for that model."""
-        if self._model is not None:
+        if self._model is not None or not name:
             return self
         other = object.__new__(type(self))
         vars(other).update(vars(self), _model=name)

@@ -41,14 +41,19 @@ def complete(context: CompletionContext) -> Any:
 def _offered(parser: Parser, before: list[str], word: str) -> list[str]:
     option, equals, _ = word.partition("=")
     if equals:
-        return [f"{option}={value}" for value in parser.values(option)]
+        return [f"{option}={value}" for value in _values(parser, option)]
     actions = parser.spellings()
     if before and (action := actions.get(before[-1])) is not None and action.nargs != 0:
-        return [*parser.values(before[-1]), *_variables(parser.variables.get(before[-1], _none))]
+        return _values(parser, before[-1])
     if word and not word.startswith("-"):
         return _variables(_is_sent) if any(action.dest == "what" for action in parser._actions) else []
     given = {actions.get(one.partition("=")[0]) for one in before}
     return [one for one, action in actions.items() if one.startswith("--") and (action not in given or repeats(action))]
+
+
+def _values(parser: Parser, option: str) -> list[str]:
+    fits = parser.variables.get(option)
+    return [*parser.values(option), *(_variables(fits) if fits else ())]
 
 
 def _variables(fits: Callable[[object], bool]) -> list[str]:
@@ -61,7 +66,3 @@ def _variables(fits: Callable[[object], bool]) -> list[str]:
 def _is_sent(value: object) -> bool:
     """Modules and functions cannot be sent."""
     return not isinstance(value, ModuleType | FunctionType | type)
-
-
-def _none(value: object) -> bool:
-    return False

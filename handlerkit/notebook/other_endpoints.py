@@ -25,10 +25,12 @@ def is_url(endpoint: object) -> bool:
     return isinstance(endpoint, str) and "://" in endpoint
 
 
-def refuse_token(endpoint: object, token: str | None) -> None:
-    """Raises RequestError for a token that nobody would be sent."""
+def refuse_unused(endpoint: object, token: str | None, target: object = None) -> None:
+    """Raises RequestError for a token that nobody would be sent, and for a target in which nothing would run."""
     if token is not None and not is_url(endpoint):
         raise RequestError("a token goes with a URL: name one as the endpoint, or give hk.Remote(url, token=...)")
+    if target is not None and (is_url(endpoint) or endpoints.is_endpoint(endpoint)):
+        raise RequestError("this endpoint runs already, in an environment of its own: leave the target out")
 
 
 @contextmanager

@@ -303,7 +303,7 @@ class Session:
         registered = model.served(envelope_of(run)) | {"target": where}
         if model.worker is not None:
             registered["batch_size"] = max(model.worker.batch_size, *(len(call.rows) for call in run.calls), 1)
-        other_endpoints.refuse_token(endpoint, token)
+        other_endpoints.refuse_unused(endpoint, token, target)
         if isinstance(endpoint, Path) or (isinstance(endpoint, str) and other_endpoints.is_path(endpoint)):
             archive = Path(endpoint)
         elif endpoint is None or endpoint == "server":
@@ -355,7 +355,7 @@ class Session:
         if endpoint is not None:
             if against or profile:
                 raise HandlerkitError("against and profile measure the session's worker: leave them or endpoint out")
-            other_endpoints.refuse_token(endpoint, token)
+            other_endpoints.refuse_unused(endpoint, token)
             with other_endpoints.running(endpoint, token, model.name) as asked:
                 other_endpoints.refuse_load(asked, *plan.load(concurrency), yes)
                 return bench_runs.measure_endpoint(plan, asked, model, envelope, concurrency)

@@ -17,13 +17,13 @@ class ComparedEndpoints:
     """The answers of two endpoints to the same requests; true when no row differs.
 
     Attributes:
-        before, after: what each answered.
+        run, other: what each answered.
         rows: the comparison of each request's two answers.
         seconds: how long each request took, at both, from sending it to the end of its answer.
     """
 
-    before: Run
-    after: Run
+    run: Run
+    other: Run
     rows: tuple[ComparedResponse, ...]
     seconds: tuple[tuple[float, float], ...]
 
@@ -31,12 +31,12 @@ class ComparedEndpoints:
         return all(row.verdict != "different" for row in self.rows)
 
     def __repr__(self) -> str:
-        names = f"{self.before.endpoint} and {self.after.endpoint}"
+        names = f"{self.run.endpoint} and {self.other.endpoint}"
         return f"<ComparedEndpoints {names}: {tally([row.verdict for row in self.rows])}>"
 
 
 def compare_endpoints(
-    before: Endpoint, after: Endpoint, requests: Sequence[Request], ignore: Collection[str] = (), rtol: float = 0
+    endpoint: Endpoint, other: Endpoint, requests: Sequence[Request], ignore: Collection[str] = (), rtol: float = 0
 ) -> ComparedEndpoints:
     """Send each request to both, one after the other, so that each has its own time, and compare the answers.
 
@@ -44,7 +44,7 @@ def compare_endpoints(
     """
     if not requests:
         raise RequestError("there is nothing to send to the two endpoints: name one request or more")
-    pairs = [(_timed(before, request), _timed(after, request)) for request in requests]
+    pairs = [(_timed(endpoint, request), _timed(other, request)) for request in requests]
     ours, theirs = (_joined([pair[side][0] for pair in pairs]) for side in (0, 1))
     seconds = tuple((one[1], other[1]) for one, other in pairs)
     return ComparedEndpoints(ours, theirs, compare_runs(ours, theirs, ignore, rtol), seconds)

@@ -64,6 +64,7 @@ def test_options_come_before_files_and_variables(tab: Complete) -> None:
         ("%bench --against pre", ["previous"]),
         ("%verify --endpoint ", ["server", "staging"]),
         ("%bench coins.png --endpoint st", ["staging"]),
+        ("%bench coins.png --endpoint=st", ["--endpoint=staging"]),
         ("%verify --token-from HOM", ["HOME"]),
         ("%check --target torchserve-0.12.0-cp", ["torchserve-0.12.0-cpu"]),
         ("%check --target=torchserve-0.12.0-cp", ["--target=torchserve-0.12.0-cpu"]),

@@ -155,6 +155,11 @@ def test_token_without_a_url(echo: Session) -> None:
             call(endpoint="server", token=TOKEN)
 
 
+def test_target_of_what_runs_already(door, echo: Session, mirror: Mirror) -> None:
+    with pytest.raises(RequestError, match="leave the target out"):
+        door.verify(endpoint=mirror.url, target="here")
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

@@ -26,13 +26,11 @@ _LINE = 1 << 16  # bytes of the longest line
 _BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")  # methods whose empty body needs no Content-Length
 #: Seconds for which an idle connection is used again: servers and proxies close theirs, the quickest after five.
 _KEPT = 3
+_A_MOMENT = 0.1  # seconds for an answer that has come already
 
 
 class Outgoing(NamedTuple):
-    """A request to be sent.
-
-    `timeout` is in seconds without a byte from the server; None waits as long as it lives.
-    """
+    """A request to be sent. `timeout` is in seconds without a sign of the server; None waits as long as it lives."""
 
     port: int
     method: str
@@ -58,11 +56,10 @@ class Received(NamedTuple):
 class _Prepared:
     """A request whose head is in its connection's buffer. `sent`: when it was sent (time.perf_counter)."""
 
-    port: int
+    request: Outgoing
     connection: HTTPConnection
-    body: bytes
-    sent: float = 0.0
     failure: Exception | None = None
+    sent: float = 0.0
 
 
 #: By port: connections that wait for their next exchange, and since when (time.monotonic).
@@ -91,19 +88,30 @@ class Client:
         """Send these a few milliseconds apart, each on its own connection, and wait for all answers.
 
         A request has Host, its headers in their order, and Content-Length unless the headers frame the body. Of
-        several, the answers have no `arrivals`: they are read one after the other.
+        several, the answers have no `arrivals`, since they are read one after the other, and an answer to any is a sign
+        of the server for all: it works on them in turn.
 
         Raises RequestError, before anything is sent, for a head that cannot be written, such as one with control
         characters. Its text shows no header's value.
         """
         taken: list[_Prepared] = []
+        unreachable: dict[int, Exception] = {}
         try:
-            taken.extend(map(self._prepare, requests))  # those before one that cannot be sent are closed below
+            for request in requests:
+                taken.append(prepared := self._prepare(request, unreachable.get(request.port)))
+                if prepared.failure is not None:
+                    unreachable[request.port] = prepared.failure
             for position, prepared in enumerate(taken):
                 if position:
                     time.sleep(ARRIVAL_INTERVAL)
                 _send(prepared)
-            return [self._receive(prepared, timed=len(taken) == 1) for prepared in taken]
+            received: list[Received] = []
+            alive = time.perf_counter()
+            for prepared in taken:
+                received.append(self._receive(prepared, alive, timed=len(taken) == 1))
+                if received[-1].response.status is not None:
+                    alive = time.perf_counter()
+            return received
         except BaseException:
             for prepared in taken:
                 prepared.connection.close()
@@ -113,8 +121,12 @@ class Client:
         """Close the idle connections, as happens when the Client is gone."""
         _close(self._idle)
 
-    def _prepare(self, request: Outgoing) -> _Prepared:
-        connection, failure = self._take(request.port, request.timeout)
+    def _prepare(self, request: Outgoing, unreachable: Exception | None) -> _Prepared:
+        """`unreachable`: why there was no connection a moment ago; none is tried then."""
+        if unreachable is None:
+            connection, failure = self._take(request.port, request.timeout)
+        else:
+            connection, failure = self._new(request.port, request.timeout), unreachable
         given = {name.lower() for name, _ in request.headers}
         what = "its request line"
         try:
@@ -133,21 +145,26 @@ class Client:
             raise RequestError(
                 f"this request cannot be sent, its head is not HTTP: {what} holds a character that none may have"
             ) from None
-        return _Prepared(request.port, connection, request.body, failure=failure)
+        return _Prepared(request, connection, failure)
 
-    def _receive(self, prepared: _Prepared, *, timed: bool) -> Received:
-        connection = prepared.connection
-        if connection.sock is None:
+    def _receive(self, prepared: _Prepared, alive: float, *, timed: bool) -> Received:
+        """`alive`: when the server last gave a sign (time.perf_counter)."""
+        connection, timeout = prepared.connection, prepared.request.timeout
+        sock = connection.sock
+        if sock is None:
             return Received(Response(None, complete=False), prepared.failure, connected=False)
         try:
+            if timeout is not None:
+                sock.settimeout(max(_A_MOMENT, timeout - (time.perf_counter() - alive)))
             response = connection.getresponse()
+            sock.settimeout(timeout)
         except (OSError, HTTPException) as problem:
             connection.close()
             return Received(Response(None, complete=False), prepared.failure or problem)
         with response:
             received = _read(response, prepared.sent if timed else None)
         if received.response.complete and not response.will_close:
-            self._idle.setdefault(prepared.port, []).append((connection, time.monotonic()))
+            self._idle.setdefault(prepared.request.port, []).append((connection, time.monotonic()))
         else:
             connection.close()
         return received
@@ -163,16 +180,19 @@ class Client:
                 connection.sock.settimeout(timeout)
                 return connection, None
             connection.close()
-        if self._tls is None:
-            connection = HTTPConnection(self._host, port, timeout=timeout)
-        else:
-            connection = HTTPSConnection(self._host, port, timeout=timeout, context=self._tls)
+        connection = self._new(port, timeout)
         try:
             connection.connect()  # now, so that accepting it does not delay the request
         except OSError as problem:
             connection.close()
             return connection, problem
         return connection, None
+
+    def _new(self, port: int, timeout: float | None) -> HTTPConnection:
+        """A connection that is not open yet."""
+        if self._tls is None:
+            return HTTPConnection(self._host, port, timeout=timeout)
+        return HTTPSConnection(self._host, port, timeout=timeout, context=self._tls)
 
 
 def _send(prepared: _Prepared) -> None:
@@ -181,7 +201,7 @@ def _send(prepared: _Prepared) -> None:
     if prepared.connection.sock is None:
         return
     try:
-        prepared.connection.endheaders(prepared.body)
+        prepared.connection.endheaders(prepared.request.body)
     except OSError as problem:
         prepared.failure = problem
 

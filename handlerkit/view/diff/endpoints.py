@@ -16,24 +16,26 @@ class _Row(NamedTuple):
     """What is compared, and what it is on each side."""
 
     what: str
-    before: str
-    after: str
+    ours: str
+    theirs: str
 
 
 def endpoints_view(compared: ComparedEndpoints) -> View:
     """The display of two compared endpoints."""
     names = _names(compared)
     head = _head(compared)
-    text, body = [head, *(f"  {side}: {name}" for side, name in zip(("before", "after"), names, strict=True))], []
-    exchanges = zip(compared.before.exchanges, compared.after.exchanges, strict=True)
+    text, body = [head, f"  {' -> '.join(names)}"], []
+    exchanges = zip(compared.run.exchanges, compared.other.exchanges, strict=True)
     for row, pair, seconds in zip(compared.rows, exchanges, compared.seconds, strict=True):
         rows = list(_rows(row, *pair, seconds))
         text.append(f"{row.label}  {row.verdict}{_left_out(row)}")
-        text += [f"  {one.what}: {one.before} -> {one.after}" for one in rows]
+        text += [f"  {one.what}: {one.ours} -> {one.theirs}" for one in rows]
         body += [_html(row if first == 0 else None, one) for first, one in enumerate(rows)]
-    found = tuple(dict.fromkeys((*compared.before.findings, *compared.after.findings)))
+    found = tuple(dict.fromkeys((*compared.run.findings, *compared.other.findings)))
     columns = "".join(f"<th>{elements.escape(name)}</th>" for name in ("request", "", *names))
-    table = f'<table class="hk-table"><thead><tr>{columns}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+    table = (
+        f'<table class="hk-table hk-figures"><thead><tr>{columns}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+    )
     line = f'<div class="hk-line"><b>{elements.escape(head)}</b></div>'
     return View(
         plain("\n".join((*text, *findings.findings_text(found)))),
@@ -43,8 +45,8 @@ def endpoints_view(compared: ComparedEndpoints) -> View:
 
 def _names(compared: ComparedEndpoints) -> tuple[str, str]:
     """Those of the endpoints; numbered if both have the same one."""
-    before, after = compared.before.endpoint, compared.after.endpoint
-    return (before, after) if before != after else (f"{before} (1)", f"{after} (2)")
+    ours, theirs = compared.run.endpoint, compared.other.endpoint
+    return (ours, theirs) if ours != theirs else (f"{ours} (1)", f"{theirs} (2)")
 
 
 def _head(compared: ComparedEndpoints) -> str:
@@ -55,11 +57,11 @@ def _head(compared: ComparedEndpoints) -> str:
 
 
 def _rows(row: ComparedResponse, one: Exchange, other: Exchange, seconds: tuple[float, float]) -> Iterator[_Row]:
-    before, after = (
+    ours, theirs = (
         f"{exchange.answered(each.response)} in {duration(taken)}"
         for each, taken in zip((one, other), seconds, strict=True)
     )
-    yield _Row("answer", before, after)
+    yield _Row("answer", ours, theirs)
     for found in row.differences:
         yield _Row(found.where, found.ours, found.theirs)
 
@@ -76,8 +78,8 @@ def _html(row: ComparedResponse | None, one: _Row) -> str:
         badge = f'<span class="hk-badge hk-{kind}">{elements.escape(row.verdict)}</span>'
         label = f"{elements.escape(row.label)} {badge}"
         label += f'<div class="hk-soft">{elements.escape(_left_out(row).strip())}</div>' if row.volatile else ""
-        sides = (elements.escape(one.before), elements.escape(one.after))
+        sides = (elements.escape(one.ours), elements.escape(one.theirs))
     else:
-        sides = (f"<code>{elements.escape(one.before)}</code>", f"<code>{elements.escape(one.after)}</code>")
+        sides = (f"<code>{elements.escape(one.ours)}</code>", f"<code>{elements.escape(one.theirs)}</code>")
     cells = (label, elements.escape(one.what), *sides)
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

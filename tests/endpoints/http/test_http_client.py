@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -154,3 +155,30 @@ def test_nothing_is_sent_if_one_of_several_cannot_be(client: Client, listen: Cal
 def test_why_there_is_no_answer_comes_with_it(client: Client, free_port: int) -> None:
     (received,) = client.exchange(Outgoing(free_port, "GET", "/", timeout=5))
     assert (type(received.failure), received.connected) == (ConnectionRefusedError, False)
+
+
+def test_server_that_is_silent_is_waited_for_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    timeouts: list[float] = []
+    settimeout = socket.socket.settimeout
+
+    def noted(sock: socket.socket, timeout: float) -> None:
+        timeouts.append(timeout)
+        settimeout(sock, timeout)
+
+    monkeypatch.setattr(socket.socket, "settimeout", noted)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        received = client.exchange(*[Outgoing(silent.getsockname()[1], "GET", "/", timeout=0.3)] * 3)
+    assert {type(one.failure) for one in received} == {TimeoutError}
+    assert timeouts[-2:] == [0.1, 0.1]
+
+
+def test_connection_that_cannot_be_had_is_tried_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def refuse(connection: HTTPConnection) -> None:
+        tried.append(connection)
+        raise TimeoutError
+
+    monkeypatch.setattr(HTTPConnection, "connect", refuse)
+    received = client.exchange(*[Outgoing(1, "GET", "/", timeout=5)] * 3)
+    assert ([type(one.failure) for one in received], len(tried)) == ([TimeoutError] * 3, 1)

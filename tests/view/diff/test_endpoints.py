@@ -56,11 +56,10 @@ def test_requests_may_come_as_a_list(same: tuple[Says, Says]) -> None:
 def test_the_same_answers(same: tuple[Says, Says]) -> None:
     compared = hk.compare(*same, ONE, TWO)
     assert compared
-    assert [len(run.exchanges) for run in (compared.before, compared.after)] == [2, 2]
+    assert [len(run.exchanges) for run in (compared.run, compared.other)] == [2, 2]
     assert text_of(compared) == [
         "2 answers, all the same",
-        "  before: http://a",
-        "  after: https://b",
+        "  http://a -> https://b",
         "one  identical",
         "  answer: 200 text/plain, 2 B in T -> 200 text/plain, 2 B in T",
         "two  identical",
@@ -74,7 +73,7 @@ def test_each_difference_is_a_row(same: tuple[Says, Says]) -> None:
     assert not compared
     lines = text_of(compared)
     assert lines[0] == "1 of 2 answers differ"
-    assert lines[5:] == [
+    assert lines[4:] == [
         "two  different",
         "  answer: 200 text/plain, 4 B in T -> 503 Slow, no content type, 4 B in T",
         "  status: 200 -> 503",
@@ -84,7 +83,7 @@ def test_each_difference_is_a_row(same: tuple[Says, Says]) -> None:
         "  body from byte 1 (1 bytes differ, 4 and 4 in all): 'more' -> 'mire'",
     ]
     html = hk.view(compared).html
-    assert html.count("<tr>") == 1 + len(lines[4:]) - 1
+    assert html.count("<tr>") == 1 + len(lines[2:]) - 2
     assert "<th>http://a</th><th>https://b</th>" in html
 
 
@@ -104,8 +103,7 @@ def test_why_one_gave_no_answer_is_told_once(same: tuple[Says, Says]) -> None:
 
 
 def test_endpoints_of_one_name_are_numbered(same: tuple[Says, Says]) -> None:
-    lines = text_of(hk.compare(same[0], same[0], ONE))
-    assert lines[1:3] == ["  before: http://a (1)", "  after: http://a (2)"]
+    assert text_of(hk.compare(same[0], same[0], ONE))[1] == "  http://a (1) -> http://a (2)"
 
 
 def test_names_of_endpoints_are_escaped() -> None:
