@@ -11,14 +11,11 @@ from urllib.parse import quote
 
 from handlerkit.endpoints.http.address import Address
 from handlerkit.endpoints.http.client import Client, Outgoing
-from handlerkit.endpoints.http.failures import why
+from handlerkit.endpoints.http.failures import refusal, why
 from handlerkit.errors import RequestError
-from handlerkit.messages import Exchange, Finding, HeadersLike, Request, Response, Run
+from handlerkit.messages import Exchange, HeadersLike, Request, Run
 from handlerkit.serving import routes
 from handlerkit.serving.http import lookup, pairs
-
-#: "type" of the answer to a request without the right token, of TorchServe and of an app.
-_INVALID_KEY = "InvalidKeyException"
 
 
 class Remote:
@@ -69,8 +66,12 @@ class Remote:
         A request without an answer has a Response whose status is None; the Run's findings say why. Raises RequestError
         for a request that names no model, for one that is meant for another host, and for one that is not HTTP.
         """
-        received = self._client.exchange(*map(self._outgoing, requests))
-        found = [why(one, self._address, self._timeout) or self._finding(one.response) for one in received]
+        outgoing = [self._outgoing(request) for request in requests]
+        received = self._client.exchange(*outgoing)
+        found = [
+            why(one, self._address, self._timeout) or refusal(one.response, self._address, each)
+            for one, each in zip(received, outgoing, strict=True)
+        ]
         sent = [replace(request, sent_to=(self.url, self._model or request.sent_to[1])) for request in requests]
         return Run(
             tuple(Exchange(request, one.response) for request, one in zip(sent, received, strict=True)),
@@ -127,22 +128,6 @@ class Remote:
             self._address.port, request.method, target, added + request.headers, request.body, self._timeout
         )
 
-    def _finding(self, response: Response) -> Finding | None:
-        """What can be done about an answer that comes from what stands before a model."""
-        location = response.header("location")
-        if response.status in (301, 302, 303, 307, 308) and location is not None:
-            return Finding(
-                "redirect",
-                f"{self.url} redirects to {location}, and Remote follows no redirect.",
-                fix="If that is the server that is meant, name its URL.",
-                severity="warning",
-            )
-        if response.status == 401 or (response.status == 400 and _kind(response) == _INVALID_KEY):
-            if lookup(self._headers, "authorization") is None:
-                return Finding("token", f"{self.url} asks for a token.", fix="Give hk.Remote(url, token=...).")
-            return Finding("token", f"{self.url} refuses the token.", fix="Check it, and whether it has expired.")
-        return None
-
 
 def _bearer(token: str | None) -> Iterator[tuple[str, str]]:
     if token is None:
@@ -180,11 +165,3 @@ def _model_of(request: Request) -> str:
         return routes.find(request.method, request.path or "", request.query).model or ""
     except routes.RouteError:
         return ""
-
-
-def _kind(response: Response) -> object:
-    """ "type" of an error's body, if it is of TorchServe's form."""
-    try:
-        return response.json()["type"]
-    except (ValueError, KeyError, TypeError):
-        return None

@@ -368,3 +368,12 @@ def test_torchserve_that_misses_the_token_is_explained(server: Server) -> None:
     with Remote(server.url, model="mirror") as remote:
         (found,) = remote.predict(Request(body=b"x")).findings
     assert found.message == f"{server.url} asks for a token."
+
+
+@server_test
+def test_port_of_torchserves_management_is_explained(server: Server) -> None:
+    process = server._running()
+    url = f"http://127.0.0.1:{process.ports.management}"
+    with Remote(url, model="mirror", token=process.keys["management"]) as remote:
+        run = remote.predict(Request(body=b"x"))
+    assert [found.name for found in run.findings] == ["port"]

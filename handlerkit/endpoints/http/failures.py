@@ -1,4 +1,4 @@
-"""Why a server gave no answer, or not all of it, in plain words."""
+"""Why a server gave no answer, not all of it, or one that comes from before the model, in plain words."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ import ssl
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
 
 from handlerkit.endpoints.http.address import Address
-from handlerkit.endpoints.http.client import Received
+from handlerkit.endpoints.http.client import Outgoing, Received
 from handlerkit.formatting import byte_size, printable, shorten
-from handlerkit.messages import Finding
+from handlerkit.messages import Finding, Response
+from handlerkit.serving import torchserve_facts as facts
+from handlerkit.serving.http import lookup
 
 #: Reasons of OpenSSL's for bytes that are no TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL")
 #: How an alert of TLS begins, which is what a server with TLS sends to plain HTTP.
 _ALERT = "\x15\x03"
+#: What TorchServe, nginx and Go's servers write to plain HTTP on a port of TLS.
+_WANTS_TLS = (
+    b"only accepts HTTPS requests",
+    b"plain HTTP request was sent to HTTPS port",
+    b"Client sent an HTTP request to an HTTPS server",
+)
+#: The "type" of the answer to a request without the right token, of TorchServe and of an app.
+_INVALID_KEY = "InvalidKeyException"
 #: OpenSSL's codes: expired, not valid yet; another host name, another address.
 _DATES, _NAMES = (10, 9), (62, 64)
 
@@ -28,6 +38,35 @@ def why(received: Received, address: Address, timeout: float | None) -> Finding 
     else:
         message, fix = _unanswered(received, address, timeout)
     return Finding("connection", message, fix=fix)
+
+
+def refusal(response: Response, address: Address, request: Outgoing) -> Finding | None:
+    """What to change about an answer that no model gave: a redirect, a token, or the wrong port; None for any other."""
+    location = response.header("location")
+    if response.status in (301, 302, 303, 307, 308) and location is not None:
+        message = f"{address.url} redirects to {location}, and Remote follows no redirect."
+        return Finding(
+            "redirect", message, fix="If that is the server that is meant, name its URL.", severity="warning"
+        )
+    if response.status in (400, 403) and address.scheme == "http" and any(text in response.body for text in _WANTS_TLS):
+        message, fix = _speaks_tls(address)
+        return Finding("connection", message, fix=fix)
+    if response.status == 401 or (response.status == 400 and _kind(response) == _INVALID_KEY):
+        if lookup(request.headers, "authorization") is None:
+            return Finding("token", f"{address.url} asks for a token.", fix="Give hk.Remote(url, token=...).")
+        return Finding("token", f"{address.url} refuses the token.", fix="Check it, and whether it has expired.")
+    if response.status == 404 and _kind(response) == facts.RESOURCE_NOT_FOUND and "/predictions/" in request.target:
+        message = f"{address.place} answers as TorchServe, and not as its inference API."
+        return Finding("port", message, fix="Name the port of the inference API, 8080 if nothing else is configured.")
+    return None
+
+
+def _kind(response: Response) -> object:
+    """The "type" of an error's body, if it is of TorchServe's form."""
+    try:
+        return response.json()["type"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _broken_off(received: Received, address: Address, timeout: float | None) -> tuple[str, str]:
@@ -62,7 +101,7 @@ def _unanswered(received: Received, address: Address, timeout: float | None) -> 
         case TimeoutError():
             return f"{place} accepts the request and sends nothing for {timeout:g} s.", _LONGER
         case BadStatusLine() if str(failure).startswith(_ALERT):
-            return f"{place} speaks TLS, and the URL says http.", f"Write {secure}."
+            return _speaks_tls(address)
         case RemoteDisconnected() | ConnectionError() | None:
             closed = "Look into the server's log."
             if address.scheme == "http":
@@ -74,6 +113,10 @@ def _unanswered(received: Received, address: Address, timeout: float | None) -> 
         case _:
             spoken = _spoken(getattr(failure, "strerror", None) or str(failure))
             return f"{place} cannot be reached: {spoken}.", "Check the host and the port."
+
+
+def _speaks_tls(address: Address) -> tuple[str, str]:
+    return f"{address.place} speaks TLS, and the URL says http.", f"Write https://{address.authority}."
 
 
 def _certificate(failure: ssl.SSLCertVerificationError, place: str) -> tuple[str, str]:

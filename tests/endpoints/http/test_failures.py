@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from handlerkit.endpoints.http.address import Address
-from handlerkit.endpoints.http.client import Received
-from handlerkit.endpoints.http.failures import why
+from handlerkit.endpoints.http.client import Outgoing, Received
+from handlerkit.endpoints.http.failures import refusal, why
 from handlerkit.endpoints.remote import Remote
 from handlerkit.messages import Finding, Request, Response
 
 Listen = Callable[..., Any]
 Certificate = tuple[Path, ssl.SSLContext]
+NO_ROUTE = b'{"code": 404, "type": "ResourceNotFoundException", "message": "x"}'
 PLAIN = b"HTTP/1.1 400 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -125,3 +126,39 @@ def test_tls_that_fails_otherwise() -> None:
     refused = ssl.SSLError(1, "x")
     refused.reason = "TLSV1_ALERT_PROTOCOL_VERSION"
     assert failed(refused) == "TLS with h:443 fails: tlsv1 alert protocol version."
+
+
+def refused(response: Response, *headers: tuple[str, str], url: str = "http://h", path: str = "/predictions/m") -> str:
+    """What is said of an answer to a request with these headers."""
+    return str(refusal(response, Address.read(url), Outgoing(80, "POST", path, headers)) or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, b'{"status": "This TorchServe instance only accepts HTTPS requests"}'),
+        (400, b"<center>The plain HTTP request was sent to HTTPS port</center>"),
+        (400, b"Client sent an HTTP request to an HTTPS server."),
+    ],
+)
+def test_servers_that_say_in_plain_http_that_they_speak_tls(status: int, body: bytes) -> None:
+    assert refused(Response(status, body=body)) == "h:80 speaks TLS, and the URL says http. Write https://h."
+
+
+def test_unauthorized_without_and_with_a_token() -> None:
+    assert refused(Response(401)).startswith("http://h asks for a token.")
+    assert refused(Response(401), ("authorization", "Bearer x")).startswith("http://h refuses the token.")
+
+
+def test_redirect_of_another_kind_than_to_a_place_is_left_alone() -> None:
+    assert refused(Response(304)) == refused(Response(302)) == ""
+
+
+def test_port_of_another_api() -> None:
+    assert refused(Response(404, body=NO_ROUTE)).startswith("h:80 answers as TorchServe, and not as its inference API.")
+    assert refused(Response(404, body=NO_ROUTE), path="/nonsense") == ""
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"text"])
+def test_answers_of_a_model_have_no_cause(body: bytes) -> None:
+    assert {refused(Response(status, body=body)) for status in (200, 400, 403, 404, 503)} == {""}
