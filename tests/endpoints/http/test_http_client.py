@@ -182,3 +182,18 @@ def test_connection_that_cannot_be_had_is_tried_once(client: Client, monkeypatch
     monkeypatch.setattr(HTTPConnection, "connect", refuse)
     received = client.exchange(*[Outgoing(1, "GET", "/", timeout=5)] * 3)
     assert ([type(one.failure) for one in received], len(tried)) == ([TimeoutError] * 3, 1)
+
+
+def test_interrupt_closes_what_is_under_way(
+    client: Client, listen: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted: list[HTTPConnection] = []
+
+    def interrupt(connection: HTTPConnection) -> None:
+        interrupted.append(connection)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HTTPConnection, "getresponse", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        get(client, listen(OK).port)
+    assert [connection.sock for connection in interrupted] == [None]
