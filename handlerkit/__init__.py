@@ -18,6 +18,7 @@ if _typing.TYPE_CHECKING:
     from handlerkit.bench.results import Bench
     from handlerkit.check import Check, check
     from handlerkit.context import mock_context
+    from handlerkit.endpoints.remote import Remote
     from handlerkit.endpoints.server import Server
     from handlerkit.endpoints.worker import Worker
     from handlerkit.endpoints.worker_server import serve
@@ -45,6 +46,7 @@ __all__ = [
     "Finding",
     "Model",
     "Part",
+    "Remote",
     "Report",
     "Request",
     "Response",
@@ -81,6 +83,7 @@ _HOMES = {
     "Finding": "messages",
     "Model": "model",
     "Part": "messages",
+    "Remote": "endpoints.remote",
     "Report": "verify",
     "Request": "messages",
     "Response": "messages",

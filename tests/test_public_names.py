@@ -29,6 +29,7 @@ PUBLIC = [
     "Finding",
     "Model",
     "Part",
+    "Remote",
     "Report",
     "Request",
     "Response",

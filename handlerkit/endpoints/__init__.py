@@ -3,14 +3,15 @@
 - worker: TorchServe's own Python code in a process of its own. loads: one load of its handler. lifecycle: from load to
   load. file_watch: files of the model that changed on disk since.
 - worker_server: a Worker for HTTP clients. lent: its worker as `serving`'s application has it, and what clients sent.
-- server: a real TorchServe. torchserve: its process, its HTTP client, and why it answered with an error.
+- server: a real TorchServe. torchserve: its process, and why it answered with an error.
+- remote: a TorchServe or an app that runs already, at a URL. http: the client that both have.
 - logs: what a worker's log says. supervision: processes that end with their owner. config_properties: what both read.
 
 Anything below may be imported: worker_process, targets, why, model, messages, serving; nothing above: bench, verify,
 view, notebook. Importing this imports no endpoint.
 
 To add one: write its class in a module here, with a folder beside it if it needs several. If it can serve a Model, add
-it to ENDPOINTS, where commands find it (`%bench --endpoint`).
+it to ENDPOINTS, where commands find it (`--endpoint` of `%verify` and `%bench`).
 """
 
 from __future__ import annotations
@@ -54,3 +55,14 @@ def serve(name: str, model: Model, **options: Any) -> AbstractContextManager[End
     if name not in ENDPOINTS:
         raise ConfigError(f"the endpoints that serve a model are {', '.join(ENDPOINTS)}, not {name!r}")
     return ENDPOINTS[name].serve(model, **options)
+
+
+def is_endpoint(value: object) -> bool:
+    """Whether it is an object that answers requests, and not its class."""
+    return callable(getattr(value, "predict", None)) and not isinstance(value, type)
+
+
+def for_model(endpoint: Endpoint, name: str) -> Endpoint:
+    """The endpoint; one that serves models whose names it does not know, such as a Remote, asks for this one."""
+    choose = getattr(endpoint, "for_model", None)
+    return choose(name) if choose is not None else endpoint

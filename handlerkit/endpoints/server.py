@@ -7,16 +7,15 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from handlerkit.endpoints.config_properties import checked_environment, read_config
+from handlerkit.endpoints.http.client import ADDRESS, Client, Outgoing
 from handlerkit.endpoints.logs.torchserve_log import last_error, worker_lines
 from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, load_findings, warnings
-from handlerkit.endpoints.torchserve.http_client import ADDRESS, Client, Prepared
 from handlerkit.endpoints.torchserve.model_store import existing, name_of, place, unpacked
 from handlerkit.endpoints.torchserve.process import TorchServe, check_owned, failure
 from handlerkit.errors import LoadError, ModelError, ServerError, TargetError
@@ -24,7 +23,6 @@ from handlerkit.messages import ErrorInfo, Exchange, Finding, Headers, Request, 
 from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
 from handlerkit.serving.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
@@ -160,14 +158,8 @@ class Server:
         timeout = self._patience * max(1, len(requests))  # the last one may wait for all the others
         try:
             begin = process.logged()
-            sent = [self._prepare(process, request, timeout) for request in requests]
-            for position, prepared in enumerate(sent):
-                if position:
-                    time.sleep(ARRIVAL_INTERVAL)
-                self._client.send(prepared)
-            responses = [self._client.receive(prepared) for prepared in sent]
-            if len(sent) > 1:  # read one after the other, so nothing is known of when their chunks came
-                responses = [replace(response, arrivals=None) for response in responses]
+            sent = [self._outgoing(process, request, timeout) for request in requests]
+            responses = [received.response for received in self._client.exchange(*sent)]
         except KeyboardInterrupt:
             self.stop()
             raise
@@ -240,9 +232,8 @@ class Server:
     def metrics(self) -> str:
         """The metrics API's page, in Prometheus's text format. Raises ServerError if the server does not run."""
         process = self._running()
-        return self._client.request(
-            process.ports.metrics, "GET", "/metrics", _bearer(process, "management"), timeout=MARGIN
-        ).text
+        asked = Outgoing(process.ports.metrics, "GET", "/metrics", _bearer(process, "management"), timeout=MARGIN)
+        return self._client.exchange(asked)[0].response.text
 
     def log(self) -> str:
         """TorchServe's console log since the last start, with the workers' lines; also of a stopped server."""
@@ -297,7 +288,7 @@ class Server:
     def _default(self) -> str:
         return self._names[0] if self._names else ""
 
-    def _prepare(self, process: TorchServe, request: Request, timeout: float) -> Prepared:
+    def _outgoing(self, process: TorchServe, request: Request, timeout: float) -> Outgoing:
         target = request.target(self._default)
         path, _, query = target.partition("?")
         described = request.method == "GET" and _DESCRIBED.fullmatch(path) is not None and asks_to_describe(query)
@@ -305,12 +296,13 @@ class Server:
         headers = request.headers
         if request.header("authorization") is None:
             headers = _bearer(process, "management" if described else "inference") + headers
-        return self._client.prepare(port, request.method, target, headers, request.body, timeout)
+        return Outgoing(port, request.method, target, headers, request.body, timeout)
 
     def _manage(self, method: str, target: str) -> Response:
         """A call of the management API, without a time-out, since loading may take long."""
         process = self._running()
-        return self._client.request(process.ports.management, method, target, _bearer(process, "management"))
+        asked = Outgoing(process.ports.management, method, target, _bearer(process, "management"))
+        return self._client.exchange(asked)[0].response
 
     def _register(self, source: Model | Path, parameters: Mapping[str, int]) -> None:
         """POST /models, synchronously: TorchServe then reports a model that does not load, instead of trying again."""

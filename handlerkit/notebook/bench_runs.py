@@ -15,6 +15,7 @@ from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Endpoint, Request
 from handlerkit.model import Model
 from handlerkit.notebook.progress import step
+from handlerkit.notebook.session_model import SessionModel
 from handlerkit.notebook.versions import Version
 
 
@@ -31,6 +32,12 @@ class Plan:
     def options(self) -> dict[str, Any]:
         return {"batch_sizes": self.batch_sizes, "repeats": self.repeats, "warm_up": self.warm_up}
 
+    def load(self, concurrency: int | None) -> tuple[int, int]:
+        """How many requests an endpoint is sent, and by how many clients."""
+        clients = concurrency or max(self.batch_sizes, default=1)
+        warm_up = max(1, self.warm_up) * clients * len(self.batch_sizes)
+        return len(self.samples) * (self.repeats * sum(self.batch_sizes) + warm_up), clients
+
 
 def measure_worker(plan: Plan, worker: Endpoint, against: tuple[str, AbstractContextManager[Endpoint]] | None) -> Bench:
     """The figures of `worker`; with `against`, the name of another one and what opens it, also its figures."""
@@ -44,9 +51,10 @@ def measure_worker(plan: Plan, worker: Endpoint, against: tuple[str, AbstractCon
 
 
 def measure_endpoint(
-    plan: Plan, endpoint: Any, model: Model, registered: Mapping[str, Any], concurrency: int | None
+    plan: Plan, endpoint: Endpoint | str, model: SessionModel, envelope: str | None, concurrency: int | None
 ) -> Bench:
-    """The figures of a running endpoint, or of the one of that name, which is served with each batch size in turn.
+    """The figures of a running endpoint, or of the one of that name, which serves the model, with that envelope, with
+    each batch size in turn.
 
     Raises ConfigError for a name that no endpoint has.
     """
@@ -55,7 +63,8 @@ def measure_endpoint(
         def serve(batch: int) -> AbstractContextManager[Endpoint]:
             if not isinstance(endpoint, str):
                 return nullcontext(endpoint)
-            return endpoints.serve(endpoint, model, **{**registered, "batch_size": batch}, progress=say)
+            registered = model.served(envelope) | {"batch_size": batch}
+            return endpoints.serve(endpoint, model.build(), **registered, progress=say)
 
         return bench.measure_clients(serve, *plan.samples, **plan.options, concurrency=concurrency, progress=say)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from handlerkit.endpoints import ENDPOINTS
+from handlerkit.endpoints import ENDPOINTS, is_endpoint
 from handlerkit.envelope import ENVELOPES
 from handlerkit.model import DEFAULT_HANDLERS, READY_MADE, RUNTIMES, ready_made
 from handlerkit.notebook.options import (
@@ -225,8 +225,8 @@ def bench_parser(prog: str) -> Parser:
     add("--warm-up", type=count, default=3, metavar="N", help="calls of each before, which are not timed (3)")
     add("--against", metavar="previous|NAME", help="compare with the handler's last version, call by call; NAME: a "
         "handler file loaded before, or another model")  # fmt: skip
-    add("--endpoint", choices=[*ENDPOINTS], help="measure another endpoint: "
-        + "; ".join(f"{name}, {one.summary}" for name, one in ENDPOINTS.items()))  # fmt: skip
+    _add_endpoint(parser, "measure another endpoint")
+    add("--yes", action="store_true", help="the endpoint may have this load, though it is not this machine")
     add("--concurrency", "-c", type=count, metavar="N", help="clients that send to it at once (the largest batch)")
     add("--profile", action="store_true", help="torch's operators, a chrome trace, and the handler's lines")
     parser.suggestions["--against"] = lambda: ("previous",)
@@ -260,9 +260,11 @@ def export_parser(prog: str) -> Parser:
 
 
 def verify_parser(prog: str) -> Parser:
-    parser = Parser(prog, "Send the last requests to a real TorchServe that serves the exported archive, and compare.")
+    parser = Parser(prog, "Send the last requests to a real TorchServe that serves the exported archive, or to another "
+        "endpoint, and compare.")  # fmt: skip
     add = parser.add_argument
-    add("endpoint", nargs="?", metavar="archive", type=archive, help="an archive to serve instead")
+    add("archive", nargs="?", type=archive, help="an archive to serve instead")
+    _add_endpoint(parser, "compare with another endpoint")
     add("--ignore", action="append", default=[], metavar="NAME",
         help="a header, or a path such as body.id, that may differ; may be repeated")  # fmt: skip
     add("--rtol", type=float, default=0, metavar="X", help="relative tolerance for numbers in JSON (0)")
@@ -277,8 +279,7 @@ def serve_parser(prog: str) -> Parser:
     add = parser.add_argument
     add("port", nargs="?", type=port, help="where it listens (8080, or the port before); 0 takes a free one")
     add("--host", type=named, help="the address (127.0.0.1); one that other machines reach needs a token")
-    add("--token-from", metavar="VARIABLE", help="the variable of the notebook or of the environment that holds the "
-        "token, which clients send as 'Authorization: Bearer TOKEN'")  # fmt: skip
+    _add_token(parser, "the token, which clients send as 'Authorization: Bearer TOKEN'")
     add("--stop", action="store_true", help="answer what runs, and listen no more")
     parser.suggestions["--host"] = lambda: ("127.0.0.1", "0.0.0.0")
     return parser
@@ -286,6 +287,22 @@ def serve_parser(prog: str) -> Parser:
 
 _SERVED = """Requests that came in are in hk.session.served, as Runs, the newest last; %request sends one of a variable
 again. Another model, address or token takes the place of the one before."""
+
+
+def _add_endpoint(parser: Parser, what: str) -> None:
+    named = "; ".join(f"{name}, {one.summary}" for name, one in ENDPOINTS.items())
+    add = parser.add_argument
+    add("--endpoint", metavar="NAME|URL", help=f"{what}: {named}; the URL of a TorchServe or an app that runs; or a "
+        "variable that holds an endpoint, such as hk.Remote(...)")  # fmt: skip
+    _add_token(parser, "the token that the URL is sent")
+    parser.suggestions["--endpoint"] = lambda: ENDPOINTS
+    parser.variables["--endpoint"] = is_endpoint
+
+
+def _add_token(parser: Parser, what: str) -> None:
+    parser.add_argument("--token-from", metavar="VARIABLE", help="the variable of the notebook or of the environment "
+        f"that holds {what}")  # fmt: skip
+    parser.suggestions["--token-from"] = lambda: sorted(os.environ)
 
 
 def _add_target(parser: Parser, what: str, default: str) -> None:
@@ -369,6 +386,33 @@ def _module(session: Session, options: dict[str, Any], line: Line) -> Any:
     return session.module(options["file"], line.code())
 
 
+def _bench(session: Session, options: dict[str, Any], line: Line) -> Any:
+    what = [line.value(word) for word in options.pop("what")]
+    options["endpoint"] = _endpoint(options["endpoint"], line)
+    return session.bench(*what, **_with_token(options, line))
+
+
+def _verify(session: Session, options: dict[str, Any], line: Line) -> Any:
+    file, endpoint = options.pop("archive"), _endpoint(options.pop("endpoint"), line)
+    if file and endpoint not in (None, "server"):
+        raise line.wrong("an archive is served by the server: leave the archive or --endpoint out")
+    return session.verify(file or endpoint, **_with_token(options, line))
+
+
+def _endpoint(word: str | None, line: Line) -> Any:
+    """What --endpoint names: an endpoint's name and a URL as they are, a variable's endpoint."""
+    if word is None or word in ENDPOINTS or "://" in word:
+        return word
+    if is_endpoint(line.variables.get(word)):
+        return line.variables[word]
+    near = did_you_mean(word, [*ENDPOINTS, *(name for name, one in line.variables.items() if is_endpoint(one))])
+    known = ", ".join(ENDPOINTS)
+    raise line.wrong(
+        f"--endpoint takes {known}, a URL such as http://127.0.0.1:8080, or a variable that holds an endpoint, "
+        f"not {word!r}{near}"
+    )
+
+
 def _request(session: Session, options: dict[str, Any], line: Line) -> Any:
     what = [line.value(word) for word in options.pop("what")]
     if line.cell is not None:
@@ -380,9 +424,13 @@ def _request(session: Session, options: dict[str, Any], line: Line) -> Any:
 
 
 def _serve(session: Session, options: dict[str, Any], line: Line) -> Any:
-    if (name := options.pop("token_from")) is not None:
-        options["token"] = line.secret(name)
-    return session.serve(**options)
+    return session.serve(**_with_token(options, line))
+
+
+def _with_token(options: dict[str, Any], line: Line) -> dict[str, Any]:
+    """The options with the token of --token-from, if that is given."""
+    name = options.pop("token_from")
+    return options if name is None else options | {"token": line.secret(name)}
 
 
 def _part(text: str, line: Line) -> Any:
@@ -426,12 +474,17 @@ COMMANDS: dict[str, Command] = {
             "coins.png --against previous",
         )),
         Command("preview", preview_parser, examples=("pictures", "coins.png --save coins.html")),
-        Command("bench", bench_parser, examples=("coins.png --batch-sizes 1,4,8", "--against previous --profile")),
+        Command("bench", bench_parser, call=_bench, examples=(
+            "coins.png --batch-sizes 1,4,8", "--against previous --profile",
+            "coins.png --endpoint https://staging.example --token-from STAGING_TOKEN --yes",
+        )),
         Command("check", check_parser, examples=("", "model_store/coins.mar --target torchserve-0.12.0-cpu")),
         Command("export", export_parser, call=_export, examples=(
             "--force", "model_store --strict --requirements auto", "--to app",
         )),
-        Command("verify", verify_parser, examples=("", "--ignore body.id --rtol 1e-5")),
+        Command("verify", verify_parser, call=_verify, examples=(
+            "", "--ignore body.id --rtol 1e-5", "--endpoint https://staging.example --token-from STAGING_TOKEN",
+        )),
         Command("serve", serve_parser, call=_serve, examples=(
             "", "8081", "--host 0.0.0.0 --token-from COINS_TOKEN", "--stop",
         )),

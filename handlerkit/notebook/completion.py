@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -40,18 +41,28 @@ def complete(context: CompletionContext) -> Any:
 def _offered(parser: Parser, before: list[str], word: str) -> list[str]:
     option, equals, _ = word.partition("=")
     if equals:
-        return [f"{option}={value}" for value in parser.values(option)]
+        return [f"{option}={value}" for value in _values(parser, option)]
     actions = parser.spellings()
     if before and (action := actions.get(before[-1])) is not None and action.nargs != 0:
-        return list(parser.values(before[-1]))
+        return _values(parser, before[-1])
     if word and not word.startswith("-"):
-        return _variables() if any(action.dest == "what" for action in parser._actions) else []
+        return _variables(_is_sent) if any(action.dest == "what" for action in parser._actions) else []
     given = {actions.get(one.partition("=")[0]) for one in before}
     return [one for one, action in actions.items() if one.startswith("--") and (action not in given or repeats(action))]
 
 
-def _variables() -> list[str]:
-    """The notebook's own, except for modules and functions, which cannot be sent."""
+def _values(parser: Parser, option: str) -> list[str]:
+    fits = parser.variables.get(option)
+    return [*parser.values(option), *(_variables(fits) if fits else ())]
+
+
+def _variables(fits: Callable[[object], bool]) -> list[str]:
+    """The notebook's own whose values fit."""
     shell = get_ipython()
     names = [] if shell is None else [name for name in shell.user_ns if name not in shell.user_ns_hidden]
-    return sorted(name for name in names if not isinstance(shell.user_ns[name], ModuleType | FunctionType | type))
+    return sorted(name for name in names if fits(shell.user_ns[name]))
+
+
+def _is_sent(value: object) -> bool:
+    """Modules and functions cannot be sent."""
+    return not isinstance(value, ModuleType | FunctionType | type)

@@ -38,6 +38,8 @@ class Parser(argparse.ArgumentParser):
         )
         #: By option: what Tab offers for its value.
         self.suggestions: dict[str, Suggestions] = {}
+        #: By option: which of the notebook's variables Tab offers for its value.
+        self.variables: dict[str, Callable[[object], bool]] = {}
         #: By option of another command: the end of a sentence that says whose it is.
         self.belongs_to: Callable[[str], str] = lambda option: ""
         self.add_argument("--help", "-h", action="store_true", help="show this text")

@@ -18,7 +18,7 @@ from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
-from handlerkit.notebook import bench_runs, cell, exports
+from handlerkit.notebook import bench_runs, cell, exports, other_endpoints
 from handlerkit.notebook.client_server import ClientServer
 from handlerkit.notebook.models import Models
 from handlerkit.notebook.previews import Previews, Saved
@@ -26,7 +26,7 @@ from handlerkit.notebook.requests import display, send, to_requests
 from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, Written
 from handlerkit.notebook.session_model import SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
-from handlerkit.verify import Envelopes, Report, verify
+from handlerkit.verify import Envelopes, Report
 from handlerkit.view.diff.comparison import Comparison, compare
 from handlerkit.view.preview.preview import Preview
 from handlerkit.view.shown_run import ShownRun
@@ -285,17 +285,21 @@ class Session:
         self,
         endpoint: Endpoint | str | Path | None = None,
         *,
+        token: str | None = None,
         run: Run | None = None,
         ignore: Collection[str] = (),
         rtol: float = 0,
         target: PathLike | None = None,
     ) -> Report:
-        """Replay the last Run on a real TorchServe that serves the exported archive, and compare the bytes.
+        """Replay the last Run on a real TorchServe that serves the exported archive, or on another endpoint, and
+        compare the bytes.
 
         TorchServe stays up for the next check, until `server.stop()`, `close()` or the end of this process.
 
         Args:
-            endpoint: an archive to serve instead, or any endpoint that runs already.
+            endpoint: an archive to serve instead; the URL of a TorchServe or an app, any endpoint that runs already, or
+                the name of one that serves the current model; "server" is the same as none.
+            token: sent to a URL, as of handlerkit.Remote.
             run: the Run to replay; the last one of the current model.
             ignore, rtol: as of handlerkit.verify.
             target: the environment that TorchServe runs in, as of handlerkit.Server; the model's own without it.
@@ -307,12 +311,16 @@ class Session:
         run = run or model.last
         if run is None:
             raise RequestError(model.advice or f"nothing to verify yet: send {model.name} a request first")
-        if endpoint is not None and not isinstance(endpoint, str | Path):
-            return verify(run, endpoint, ignore, rtol)
-        archive = Path(endpoint) if endpoint is not None else model.written_archive()
         registered = model.served(envelope_of(run)) | {"target": where}
         if model.worker is not None:
             registered["batch_size"] = max(model.worker.batch_size, *(len(call.rows) for call in run.calls), 1)
+        other_endpoints.refuse_unused(endpoint, token, target)
+        if isinstance(endpoint, Path) or (isinstance(endpoint, str) and other_endpoints.is_path(endpoint)):
+            archive = Path(endpoint)
+        elif endpoint is None or endpoint == "server":
+            archive = model.written_archive()
+        else:
+            return other_endpoints.verify_on(endpoint, token, run, model, registered, ignore, rtol)
         return self._verify_server.verify(run, archive, registered, ignore, rtol)
 
     @property
@@ -329,6 +337,8 @@ class Session:
         warm_up: int = 3,
         against: str | None = None,
         endpoint: Endpoint | str | None = None,
+        token: str | None = None,
+        yes: bool = False,
         concurrency: int | None = None,
         profile: bool = False,
     ) -> Bench:
@@ -338,7 +348,10 @@ class Session:
             what: files and payloads, as `request` takes them; without any, the requests of the last Run again.
             against: measure an earlier version of the handler beside it, call by call: "previous", the name of a
                 handler file loaded before, or of another model of this session.
-            endpoint: "server" measures a real TorchServe that serves the model, or any endpoint that runs already.
+            endpoint: "server" measures a real TorchServe that serves the model. The URL of a TorchServe or an app, and
+                any endpoint that runs already.
+            token: sent to a URL, as of handlerkit.Remote.
+            yes: a Remote that is not this machine may have this load; without it, nothing is sent there.
             concurrency: the clients that send to that at the same time; as many as the largest batch holds.
             profile: look inside: torch's operators, a chrome trace, and the lines of the handler's code.
 
@@ -353,7 +366,10 @@ class Session:
         if endpoint is not None:
             if against or profile:
                 raise HandlerkitError("against and profile measure the session's worker: leave them or endpoint out")
-            return bench_runs.measure_endpoint(plan, endpoint, model.build(), model.served(envelope), concurrency)
+            other_endpoints.refuse_unused(endpoint, token)
+            with other_endpoints.running(endpoint, token, model.name) as asked:
+                other_endpoints.refuse_load(asked, *plan.load(concurrency), yes)
+                return bench_runs.measure_endpoint(plan, asked, model, envelope, concurrency)
         with model.lend(max(plan.batch_sizes, default=1)) as worker:  # clients of %serve wait meanwhile
             asked = worker.with_envelope(envelope) if envelope else worker
             other = (

@@ -54,6 +54,12 @@ def _envelopes() -> Callable[..., View]:
     return envelopes_view
 
 
+def _endpoints() -> Callable[..., View]:
+    from handlerkit.view.diff.endpoints import endpoints_view
+
+    return endpoints_view
+
+
 def _check() -> Callable[..., View]:
     from handlerkit.view.checks import check_view
 
@@ -88,8 +94,9 @@ def _served_runs() -> Callable[..., View]:
 DISPLAYS: dict[tuple[str, str], Callable[[], Callable[..., View]]] = {
     ("handlerkit.messages.run", "Run"): _run,
     ("handlerkit.errors", "LoadError"): _load_error,
-    ("handlerkit.verify", "Report"): _report,
-    ("handlerkit.verify", "Envelopes"): _envelopes,
+    ("handlerkit.verify.report", "Report"): _report,
+    ("handlerkit.verify.envelopes", "Envelopes"): _envelopes,
+    ("handlerkit.verify.endpoints", "ComparedEndpoints"): _endpoints,
     ("handlerkit.check", "Check"): _check,
     ("handlerkit.view.diff.comparison", "Comparison"): _comparison,
     ("handlerkit.endpoints.worker_server", "WorkerServer"): _worker_server,

@@ -65,8 +65,12 @@ def report_view(report: Report) -> View:
     table = f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     line = f'<div class="hk-line"><b>{elements.escape(head)}</b><span>{elements.escape(verdicts)}</span></div>'
     line += f'<div class="hk-line hk-soft">{elements.escape(stands_in)}</div>' if stands_in else ""
+    causes = () if report else report.other.findings
     apart, drawn = changed(compare(report.run, report.other)) if not report else ([], "")
-    return View(plain("\n".join(text + apart)), elements.page(line, plain(table) if rows else "", drawn))
+    return View(
+        plain("\n".join(text + findings.findings_text(causes) + apart)),
+        elements.page(line, plain(table) if rows else "", findings.findings(causes), drawn),
+    )
 
 
 def envelopes_view(compared: Envelopes) -> View:

@@ -18,7 +18,8 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Complete]:
     (folder / "image.txt").touch()
     manager, client = start_new_kernel(cwd=str(folder))
     try:
-        client.execute_interactive("%load_ext handlerkit\ncoins_run = 1", timeout=60)
+        cell = "%load_ext handlerkit\nimport handlerkit as hk\ncoins_run = 1\nstaging = hk.Remote('http://h')"
+        client.execute_interactive(cell, timeout=60)
 
         def complete(code: str) -> list[str]:
             reply = client.complete(code, len(code), reply=True, timeout=60)["content"]
@@ -61,6 +62,10 @@ def test_options_come_before_files_and_variables(tab: Complete) -> None:
         ("%model m --handler image_c", ["image_classifier"]),
         ("%%handler --from cl", ["classifier"]),
         ("%bench --against pre", ["previous"]),
+        ("%verify --endpoint ", ["server", "staging"]),
+        ("%bench coins.png --endpoint st", ["staging"]),
+        ("%bench coins.png --endpoint=st", ["--endpoint=staging"]),
+        ("%verify --token-from HOM", ["HOME"]),
         ("%check --target torchserve-0.12.0-cp", ["torchserve-0.12.0-cpu"]),
         ("%check --target=torchserve-0.12.0-cp", ["--target=torchserve-0.12.0-cpu"]),
     ],

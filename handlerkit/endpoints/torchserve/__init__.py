@@ -2,7 +2,6 @@
 
 - process: starts it, waits until it answers, reads its log, and ends it.
 - model_store: where its models are put and unpacked.
-- http_client: HTTP/1.1 to it, with headers as they are sent.
 - diagnosis: why it answered with an error, from the answer and its log.
 
 `handlerkit.endpoints.server` makes an endpoint of them.

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from handlerkit import shell
+from handlerkit.endpoints.http.client import ADDRESS
 from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
-from handlerkit.endpoints.torchserve.http_client import ADDRESS
 from handlerkit.errors import ConfigError, ServerError, TargetError
 from handlerkit.folders import OwnFolder
 from handlerkit.serving.config import property_text, variable

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, overload
 
+from handlerkit.endpoints import is_endpoint
 from handlerkit.formatting import plain, shorten
-from handlerkit.messages import Exchange, Request, Run, describe_response
-from handlerkit.verify import ComparedResponse, verify
+from handlerkit.messages import Endpoint, Exchange, Request, Run, describe_response
+from handlerkit.verify import ComparedEndpoints, ComparedResponse, compare_endpoints
+from handlerkit.verify.responses import compare_runs
 from handlerkit.view.diff.changes import Changes, changes
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange
@@ -43,33 +46,47 @@ class Comparison:
         return comparison_view(self).text
 
 
-@dataclass(frozen=True)
-class _Recorded:
-    """An endpoint that answers what a Run holds."""
+@overload
+def compare(before: Run, after: Run) -> Comparison: ...
+@overload
+def compare(
+    before: Endpoint,
+    after: Endpoint,
+    *requests: Request | Iterable[Request],
+    ignore: Collection[str] = (),
+    rtol: float = 0,
+) -> ComparedEndpoints: ...
+def compare(
+    before: Run | Endpoint,
+    after: Run | Endpoint,
+    *requests: Request | Iterable[Request],
+    ignore: Collection[str] = (),
+    rtol: float = 0,
+) -> Comparison | ComparedEndpoints:
+    """What changed from one Run to another, or what differs between two endpoints.
 
-    run: Run
+    Two Runs are compared answer by answer, in their order: drawn with a slider from one to the other, and in words.
+    Boxes are paired by their overlap (IoU), pixels counted, classes held against each other.
 
-    def predict(self, *requests: Request) -> Run:
-        return self.run
+    Two endpoints are sent these requests one by one, first to `before`, then to `after`. A table shows what each
+    answered and how long it took, and each difference of status, reason, headers and body in a row; `ignore` and `rtol`
+    are those of handlerkit.verify.
 
-
-def compare(before: Run, after: Run) -> Comparison:
-    """What changed from one Run to another, answer by answer in their order: drawn with a slider from one to
-    the other, and in words. Boxes are paired by their overlap (IoU), pixels counted, classes held against each other.
-
-    Raises TypeError for what is no Run.
+    Raises TypeError for anything else, RequestError for two endpoints without a request.
     """
-    for run in (before, after):
-        if not isinstance(run, Run):
-            raise TypeError(f"compare takes two Runs, not a {type(run).__name__}")
-    count = min(len(before.exchanges), len(after.exchanges))
-    one, other = (_cut(run, count) for run in (before, after))
-    return Comparison(before, after, verify(one, _Recorded(other)).rows)
+    if isinstance(before, Run) and isinstance(after, Run):
+        if requests:
+            raise TypeError("compare takes two Runs alone; requests are sent to two endpoints")
+        count = min(len(before.exchanges), len(after.exchanges))
+        return Comparison(before, after, compare_runs(_cut(before, count), _cut(after, count)))
+    if isinstance(before, Run) or isinstance(after, Run) or not (is_endpoint(before) and is_endpoint(after)):
+        given = " and ".join(type(one).__name__ for one in (before, after))
+        raise TypeError(f"compare takes two Runs or two endpoints, not {given}")
+    sent = [one for each in requests for one in ((each,) if isinstance(each, Request) else each)]
+    return compare_endpoints(before, after, sent, ignore, rtol)
 
 
 def _cut(run: Run, count: int) -> Run:
-    from dataclasses import replace
-
     return replace(run, exchanges=run.exchanges[:count])
 
 

@@ -137,7 +137,7 @@ def test_runs_of_two_lengths_compare_what_both_have(send):
 
 
 def test_only_runs_are_compared(send):
-    with pytest.raises(TypeError, match="compare takes two Runs, not a int"):
+    with pytest.raises(TypeError, match="compare takes two Runs or two endpoints, not Run and int"):
         hk.compare(send([]), 3)
 
 

@@ -1,0 +1,8 @@
+"""HTTP to a server, on this machine or elsewhere.
+
+- client: HTTP/1.1 with headers as they are sent.
+- address: what a URL says of a server.
+- failures: why there is no answer, or none of a model, in plain words.
+
+`handlerkit.endpoints.server` and `handlerkit.endpoints.remote` send through it.
+"""

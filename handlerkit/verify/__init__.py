@@ -1,0 +1,29 @@
+"""Does another endpoint give the same bytes, and another envelope the same answer?
+
+Requests are sent again and their answers compared, one by one.
+
+report.py       verify: a Run beside another endpoint's answers, and its Report
+endpoints.py    compare_endpoints: two endpoints, side by side
+envelopes.py    compare_envelopes: one endpoint, in each envelope
+responses.py    where two answers differ, and what may differ
+
+It may import endpoints and below, and nothing of bench and check.
+"""
+
+from handlerkit.verify.endpoints import ComparedEndpoints, compare_endpoints
+from handlerkit.verify.envelopes import Enveloped, Envelopes, Sample, compare_envelopes
+from handlerkit.verify.report import Report, verify
+from handlerkit.verify.responses import ComparedResponse, Difference
+
+__all__ = [
+    "ComparedEndpoints",
+    "ComparedResponse",
+    "Difference",
+    "Enveloped",
+    "Envelopes",
+    "Report",
+    "Sample",
+    "compare_endpoints",
+    "compare_envelopes",
+    "verify",
+]
