@@ -18,6 +18,7 @@ if _typing.TYPE_CHECKING:
     from handlerkit.bench.results import Bench
     from handlerkit.check import Check, check
     from handlerkit.context import mock_context
+    from handlerkit.endpoints.ray_serve import RayServe
     from handlerkit.endpoints.remote import Remote
     from handlerkit.endpoints.server import Server
     from handlerkit.endpoints.worker import Worker
@@ -46,6 +47,7 @@ __all__ = [
     "Finding",
     "Model",
     "Part",
+    "RayServe",
     "Remote",
     "Report",
     "Request",
@@ -83,6 +85,7 @@ _HOMES = {
     "Finding": "messages",
     "Model": "model",
     "Part": "messages",
+    "RayServe": "endpoints.ray_serve",
     "Remote": "endpoints.remote",
     "Report": "verify",
     "Request": "messages",

@@ -11,18 +11,18 @@ import time
 import weakref
 from pathlib import Path
 
-#: A unix socket's path ends at 107 characters; TorchServe adds /tmp/.ts.sock.9000 to the folder's.
-_LONGEST = 85
+#: Characters of a unix socket's path, at most.
+_LONGEST = 107
 #: hk-, the namespace of the owner's process id and when it started (their last digits), that id; what mkdtemp adds.
 _NAME = re.compile(r"hk-([0-9a-f]{4})([0-9a-f]{5})-([0-9a-f]+)-\w{8}")
 _LONGEST_NAME = len("/hk-123412345-3fffff-12345678")
 
 
-def make_folder(*, sockets: bool = False) -> Path:
-    """A new temporary folder, resolved; with `sockets`, of a path that is short enough for those of TorchServe's
-    workers. Raises OSError."""
+def make_folder(*, below: int = 0) -> Path:
+    """A new temporary folder, resolved, of a path that is short enough for a unix socket whose own path adds `below`
+    characters to it. Raises OSError."""
     root = os.path.realpath(tempfile.gettempdir())
-    if sockets and len(os.fsencode(root)) > _LONGEST - _LONGEST_NAME:
+    if below and len(os.fsencode(root)) > _LONGEST - _LONGEST_NAME - below:
         root = os.path.realpath("/tmp")
     _clear_up(root)
     prefix = f"hk-{_namespace():04x}{_started('self'):05x}-{os.getpid():x}-"
@@ -42,8 +42,8 @@ class OwnFolder:
     """A folder of `make_folder`, which takes the same arguments. `remove()` removes it; so does the end of this process
     or of this object, but not that of a process which was forked off this one."""
 
-    def __init__(self, *, sockets: bool = False) -> None:
-        self.path = make_folder(sockets=sockets)
+    def __init__(self, *, below: int = 0) -> None:
+        self.path = make_folder(below=below)
         self.remove = weakref.finalize(self, _remove, self.path, os.getpid())
 
     def restore(self) -> bool:

@@ -29,6 +29,7 @@ PUBLIC = [
     "Finding",
     "Model",
     "Part",
+    "RayServe",
     "Remote",
     "Report",
     "Request",

@@ -5,6 +5,7 @@
 - worker_server: a Worker for HTTP clients. lent: its worker as `serving`'s application has it, and what clients sent.
 - server: a real TorchServe. torchserve: its process, and why it answered with an error.
 - remote: a TorchServe or an app that runs already, at a URL. http: the client that both have.
+- ray_serve: an exported app on Ray Serve. ray_cluster: the process that speaks to Ray.
 - logs: what a worker's log says. supervision: processes that end with their owner. config_properties: what both read.
 
 Anything below may be imported: worker_process, targets, why, model, messages, serving; nothing above: bench, verify,
@@ -46,8 +47,17 @@ def _server(model: Model, **options: Any) -> AbstractContextManager[Endpoint]:
     return Server(model, **options)
 
 
+def _ray(model: Model, **options: Any) -> AbstractContextManager[Endpoint]:
+    from handlerkit.endpoints.ray_serve import RayServe
+
+    return RayServe(model, **options)
+
+
 #: By name.
-ENDPOINTS = {"server": Registered("a real TorchServe that serves the model", _server)}
+ENDPOINTS = {
+    "server": Registered("a real TorchServe that serves the model", _server),
+    "ray": Registered("the model as an app on Ray Serve", _ray),
+}
 
 
 def serve(name: str, model: Model, **options: Any) -> AbstractContextManager[Endpoint]:

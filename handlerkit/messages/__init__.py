@@ -7,6 +7,7 @@ request.py, part.py, curl.py, shell_words.py
                 a Request, and the ways to make one
 response.py     a response in a word or two (serving has the Response itself)
 run.py          an Exchange, a Run, and the Endpoint that answers
+forced_head.py  what a proxy before an endpoint makes of the answers' heads
 call.py         one call of the handler: its log, metrics and error
 rows.py         the rows of `data` in a worker's message, as TorchServe decodes them
 finding.py, side_effect.py, geometry.py
@@ -18,6 +19,7 @@ dataclass here; how it is drawn is `view`'s.
 
 from handlerkit.messages.call import Call, ErrorInfo, Frame, LogLine, Metric
 from handlerkit.messages.finding import Finding, Severity
+from handlerkit.messages.forced_head import ForcedHead
 from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.part import GUESS, Part
 from handlerkit.messages.request import Request
@@ -33,6 +35,7 @@ __all__ = [
     "ErrorInfo",
     "Exchange",
     "Finding",
+    "ForcedHead",
     "Frame",
     "Geometry",
     "Headers",

@@ -28,13 +28,23 @@ class SupervisedProcess:
         cwd: the folder the command runs in.
         env: its environment.
         stdout, stderr: file descriptors; the caller's to close.
+        grace: seconds that it has to end by itself, after SIGTERM.
     """
 
     def __init__(
-        self, command: Sequence[str], folder: Path, *, cwd: Path, env: Mapping[str, str], stdout: int, stderr: int
+        self,
+        command: Sequence[str],
+        folder: Path,
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        grace: float = watchdog.GRACE,
     ) -> None:
         out = fcntl.fcntl(stdout, fcntl.F_DUPFD_CLOEXEC, 3)  # where 0 to 2 are closed here, it may be one of them
         script = [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid()), str(folder), str(cwd), str(out)]
+        script.append(str(grace))
         try:
             self._watchdog = subprocess.Popen(
                 [*script, *command],
@@ -48,7 +58,7 @@ class SupervisedProcess:
         finally:
             os.close(out)
         # Called at exit at the latest, and does nothing the second time.
-        self.end = weakref.finalize(self, _end, self._watchdog, folder, os.getpid())
+        self.end = weakref.finalize(self, _end, self._watchdog, folder, os.getpid(), grace)
 
     def fileno(self) -> int:
         """Becomes readable when the command has ended by itself."""
@@ -66,7 +76,7 @@ class SupervisedProcess:
         return int(told) if told else None
 
 
-def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
+def _end(process: subprocess.Popen[bytes], folder: Path, owner: int, grace: float) -> None:
     """Have the watchdog end the command, and wait for it. Does nothing in a process forked off the owner."""
     if os.getpid() != owner:
         return
@@ -76,7 +86,7 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
         os.write(process.stdin.fileno(), b"\n")
     process.stdin.close()
     try:
-        process.wait(timeout=watchdog.GRACE + 10)
+        process.wait(timeout=grace + 10)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

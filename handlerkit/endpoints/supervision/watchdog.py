@@ -1,10 +1,10 @@
 """The process between an owner and its TorchServe or worker: when the owner goes, in whatever way, that goes too.
 
-Run as a script (`python -I -S watchdog.py OWNER FOLDER CWD OUT COMMAND...`), with nothing but the standard library. It
-starts COMMAND in CWD as the leader of a process group, which the processes it starts join, with the file descriptor OUT
-as its stdout. When a byte or the end of stdin comes from the owner, or the process with the id OWNER is no longer its
-parent, it ends the group and removes FOLDER. When COMMAND ends by itself, it ends the rest of the group and writes the
-exit status to its own stdout.
+Run as a script (`python -I -S watchdog.py OWNER FOLDER CWD OUT GRACE COMMAND...`), with nothing but the standard
+library. It starts COMMAND in CWD as the leader of a process group, which the processes it starts join, with the file
+descriptor OUT as its stdout. When a byte or the end of stdin comes from the owner, or the process with the id OWNER is
+no longer its parent, it ends the group, with SIGKILL from GRACE seconds after SIGTERM on, and removes FOLDER. When
+COMMAND ends by itself, it ends the rest of the group and writes the exit status to its own stdout.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GRACE = 0.5
 _PR_SET_PDEATHSIG = 1
 
 
-def main(owner: int, folder: str, cwd: str, out: int, command: list[str]) -> None:
+def main(owner: int, folder: str, cwd: str, out: int, grace: float, command: list[str]) -> None:
     """Start the command, wait for the owner's word or end, clean up."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     process = subprocess.Popen(
@@ -40,7 +40,7 @@ def main(owner: int, folder: str, cwd: str, out: int, command: list[str]) -> Non
     finally:
         if watcher.is_alive():
             _end(process.pid, signal.SIGTERM)
-            watcher.join(GRACE)
+            watcher.join(grace)
             _end(process.pid, signal.SIGKILL)
             watcher.join()
             _wait_for(process.pid)
@@ -83,4 +83,4 @@ def _remove(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]), sys.argv[6:])

@@ -25,6 +25,8 @@ from handlerkit.targets.overlay import lay_over
 TIMEOUT = 60
 #: How often it is started, on other ports each time, if one is taken before Java has it.
 ATTEMPTS = 10
+#: Characters that a worker's socket adds to the folder's path.
+_SOCKETS = len("/tmp/.ts.sock.9000000")
 #: Seconds in which the lines on a failure come, and how they begin.
 _PATIENCE, _CAUSES = 0.5, ("Traceback (most recent call last):", "model: ")
 _STARTED, _PORT_TAKEN = "Model server started.", "Address already in use"
@@ -81,7 +83,7 @@ class TorchServe:
         self._token_auth = token_auth
         own = None
         try:
-            own = OwnFolder(sockets=True)
+            own = OwnFolder(below=_SOCKETS)
             self.folder = own.path
             self.ports = _free_ports()
             self._start(properties, token_auth, environment, variables or {})
