@@ -94,6 +94,11 @@ class Application:
         """The models with their workers; empty before `start`."""
         return (*self._running.values(),)
 
+    @property
+    def given_up(self) -> bool:
+        """Whether a model will have no worker any more: whoever runs the application should start it again."""
+        return any(running.given_up for running in self._running.values())
+
     async def start(self) -> None:
         """Start the workers; returns when all have loaded their models. Raises LoadFailed where one does not."""
         self._supervisor = Supervisor()

@@ -120,6 +120,11 @@ class RunningModel:
         return all(worker.serves for worker in self.workers)
 
     @property
+    def given_up(self) -> bool:
+        """Whether all workers have failed for too long, and none is started again."""
+        return not self._left
+
+    @property
     def ready(self) -> bool:
         """Whether a worker serves."""
         return any(worker.serves for worker in self.workers)

@@ -6,16 +6,19 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from math import isclose
 from typing import Any, Literal
 
-from handlerkit.messages import Request, Response, Run
+from handlerkit.messages import ForcedHead, Request, Response, Run
 from handlerkit.messages.run import MODEL_DIR
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.parameters import asks_to_describe
 
 #: Headers that differ in every answer, on every endpoint.
 _VOLATILE_HEADERS = frozenset({facts.REQUEST_ID})
+#: The head of an endpoint without a proxy.
+_AS_SENT = ForcedHead("nobody")
 _SHOWN = 80  # characters of each side that a difference shows
 _MOST = 20  # differences shown for one row
 
@@ -36,24 +39,28 @@ class Difference:
 
 @dataclass(frozen=True)
 class ComparedResponse:
-    """One request's comparison. `volatile` names what was left out, and why."""
+    """One request's comparison. `volatile` names what was left out, and why; `forced` has the differences that the
+    endpoint's proxy makes whatever its app answers."""
 
     label: str
     verdict: Verdict
     differences: tuple[Difference, ...] = ()
     volatile: tuple[str, ...] = ()
+    forced: tuple[Difference, ...] = ()
 
 
 @dataclass
 class Tolerance:
     """What may differ between two answers. `here` and `there` are the paths of the two Runs; `describes` tells that the
-    answers are descriptions of the model. `met` collects the names of what did differ."""
+    answers are descriptions of the model. `head` is what is forced on the head of the other answer. `met` collects the
+    names of what did differ."""
 
     ignore: frozenset[str] = frozenset()
     rtol: float = 0
     here: Mapping[str, str] = field(default_factory=dict)
     there: Mapping[str, str] = field(default_factory=dict)
     describes: bool = False
+    head: ForcedHead = _AS_SENT
     met: dict[str, None] = field(default_factory=dict)
 
     def same_paths(self, ours: str, theirs: str) -> bool:
@@ -100,14 +107,17 @@ def _plain(text: str, paths: Mapping[str, str]) -> str:
     return text
 
 
-def compare_runs(ours: Run, theirs: Run, ignore: Collection[str] = (), rtol: float = 0) -> tuple[ComparedResponse, ...]:
-    """The answers of two Runs to the same requests, in their order; `ignore` and `rtol` as of handlerkit.verify."""
+def compare_runs(
+    ours: Run, theirs: Run, ignore: Collection[str] = (), rtol: float = 0, head: ForcedHead | None = None
+) -> tuple[ComparedResponse, ...]:
+    """The answers of two Runs to the same requests, in their order; `ignore` and `rtol` as of handlerkit.verify. `head`
+    is what is forced on the heads of `theirs`."""
     return tuple(
         compare_responses(
             label_of(one.request, number),
             one.response,
             other.response,
-            Tolerance(frozenset(ignore), rtol, ours.paths, theirs.paths, describes(one.request)),
+            Tolerance(frozenset(ignore), rtol, ours.paths, theirs.paths, describes(one.request), head or _AS_SENT),
         )
         for number, (one, other) in enumerate(zip(ours.exchanges, theirs.exchanges, strict=True), start=1)
     )
@@ -116,10 +126,12 @@ def compare_runs(ours: Run, theirs: Run, ignore: Collection[str] = (), rtol: flo
 def compare_responses(label: str, ours: Response, theirs: Response, tolerance: Tolerance) -> ComparedResponse:
     """The differences of two answers, beside what may differ."""
     if ours.status is None or theirs.status is None:
-        return _unanswered(label, ours, theirs)
+        return _unanswered(label, ours, theirs, tolerance.head)
     ignore = tolerance.ignore
     volatile = [f"{name} (ignored)" for name in sorted(ignore) if _differs(name, ours, theirs)]
-    found = list(_heads(ours, theirs, tolerance))
+    heads = list(_heads(ours, theirs, tolerance))
+    forced = [one for one, is_forced in heads if is_forced]
+    found = [one for one, is_forced in heads if not is_forced]
     if ours.body != theirs.body and _without_id(ours) == _without_id(theirs):
         volatile.append("the request's id in the body")
     elif ours.body != theirs.body:
@@ -129,15 +141,17 @@ def compare_responses(label: str, ours: Response, theirs: Response, tolerance: T
     if ours.complete != theirs.complete:
         found.append(Difference("end of the answer", _whole(ours), _whole(theirs)))
     volatile += tolerance.met
-    verdict: Verdict = "different" if found else "equal" if volatile else "identical"
-    return ComparedResponse(label, verdict, tuple(found[:_MOST]), tuple(volatile))
+    verdict: Verdict = "different" if found else "equal" if volatile or forced else "identical"
+    return ComparedResponse(label, verdict, tuple(found[:_MOST]), tuple(volatile), tuple(forced))
 
 
-def _unanswered(label: str, ours: Response, theirs: Response) -> ComparedResponse:
+def _unanswered(label: str, ours: Response, theirs: Response, head: ForcedHead) -> ComparedResponse:
     """Of an answer that is not there, nothing else can be compared."""
     if ours.status == theirs.status:
         return ComparedResponse(label, "identical")
     sides = [str(response.status or "no answer") for response in (ours, theirs)]
+    if ours.status is not None and ours.status > head.highest_status:
+        sides[1] += f": {head.by} cuts the connection for a status above {head.highest_status}"
     return ComparedResponse(label, "different", (Difference("status", *sides),))
 
 
@@ -154,20 +168,50 @@ def _whole(response: Response) -> str:
     return "whole" if response.complete else "broken off"
 
 
-def _heads(ours: Response, theirs: Response, tolerance: Tolerance) -> Iterator[Difference]:
+def _heads(ours: Response, theirs: Response, tolerance: Tolerance) -> Iterator[tuple[Difference, bool]]:
+    """Each difference of status, reason and headers, and whether it is forced."""
+    head = tolerance.head
     if ours.status != theirs.status:
-        yield Difference("status", str(ours.status), str(theirs.status))
+        yield Difference("status", str(ours.status), str(theirs.status)), False
     if ours.reason != theirs.reason:
-        yield Difference("reason", repr(ours.reason), repr(theirs.reason))
+        is_forced = head.http_reasons and theirs.reason == _phrase(theirs.status)
+        yield Difference("reason", repr(ours.reason), repr(theirs.reason)), is_forced
     left_out = _VOLATILE_HEADERS | {name.lower() for name in tolerance.ignore}
     if ours.body != theirs.body:
         left_out |= {"content-length"}  # told by the body
     names = dict.fromkeys(name.lower() for name, _ in (*ours.headers, *theirs.headers))
     for name in names:
-        if name not in left_out:
-            here, there = _values(ours, name), _values(theirs, name)
-            if here != there and not tolerance.same_paths(here, there):
-                yield Difference(f"header {name}", shortened(here), shortened(there))
+        here, there = _values(ours, name), _values(theirs, name)
+        if name in head.own_headers and (here != there if name not in left_out else _count(ours, theirs, name)):
+            yield Difference(f"header {name}", shortened(here), shortened(there)), True
+        elif name not in left_out | head.own_headers and here != there and not tolerance.same_paths(here, there):
+            yield Difference(f"header {name}", shortened(here), shortened(there)), False
+    if head.lower_case:
+        yield from _spelling(ours, theirs, left_out | head.own_headers)
+
+
+def _spelling(ours: Response, theirs: Response, left_out: Collection[str]) -> Iterator[tuple[Difference, bool]]:
+    """The casing of the names, which is forced, and their order, which is not."""
+    here, there = (
+        [name for name, _ in response.headers if name.lower() not in left_out] for response in (ours, theirs)
+    )
+    written = [(one, one.lower()) for one in here if one != one.lower() and one not in there]
+    if written:
+        yield Difference("names of headers", *(", ".join(side) for side in zip(*written, strict=True))), True
+    lower = [name.lower() for name in here]
+    if sorted(lower) == sorted(there) and lower != there:
+        yield Difference("order of headers", ", ".join(lower), ", ".join(there)), False
+
+
+def _phrase(status: int | None) -> str:
+    """HTTP's own phrase for a status; "" for one that HTTP does not know."""
+    return next((one.phrase for one in HTTPStatus if one == status), "")
+
+
+def _count(ours: Response, theirs: Response, name: str) -> bool:
+    """Whether one has a header more often than the other."""
+    here, there = ([key.lower() for key, _ in response.headers].count(name) for response in (ours, theirs))
+    return here != there
 
 
 def _values(response: Response, name: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from handlerkit.errors import LoadError
 from handlerkit.formatting import MAX_TEXT, excerpt, plain, shorten, tally
 from handlerkit.messages import describe_response
 from handlerkit.serving.torchserve_facts import METRIC
-from handlerkit.verify import Enveloped, Envelopes, Report
-from handlerkit.view.diff.comparison import changed, compare
+from handlerkit.verify import Difference, Enveloped, Envelopes, Report
+from handlerkit.view.diff.comparison import Comparison, changed
 from handlerkit.view.html import elements, exchange, findings
 from handlerkit.view.output import View
 
@@ -47,29 +49,35 @@ def report_view(report: Report) -> View:
     columns = ["request", "verdict"]
     columns += ["here → there"] if any(row.differences for row in report.rows) else []
     columns += ["left out"] if any(row.volatile for row in report.rows) else []
+    columns += ["forced by the endpoint"] if any(row.forced for row in report.rows) else []
     for row in report.rows:
         text.append(f"{row.label}  {row.verdict}" + (f"  left out: {', '.join(row.volatile)}" if row.volatile else ""))
         text += [f"  {found.where}: {found.ours} -> {found.theirs}" for found in row.differences]
+        text += [f"  forced by the endpoint: {', '.join(found.where for found in row.forced)}"] if row.forced else []
         kind = {"identical": "ok", "equal": "ok"}.get(row.verdict, "bad")
-        found = "".join(
-            f"<div>{elements.escape(one.where)}: <code>{elements.escape(one.ours)}</code> → "
-            f"<code>{elements.escape(one.theirs)}</code></div>"
-            for one in row.differences
-        )
         verdict = f'<span class="hk-badge hk-{kind}">{elements.escape(row.verdict)}</span>'
         cells = [elements.escape(row.label), verdict]
-        cells += [found] if "here → there" in columns else []
+        cells += [_differences(row.differences)] if "here → there" in columns else []
         cells += [elements.escape(", ".join(row.volatile))] if "left out" in columns else []
+        cells += [_differences(row.forced)] if "forced by the endpoint" in columns else []
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     names = "".join(f"<th>{name}</th>" for name in columns)
     table = f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     line = f'<div class="hk-line"><b>{elements.escape(head)}</b><span>{elements.escape(verdicts)}</span></div>'
     line += f'<div class="hk-line hk-soft">{elements.escape(stands_in)}</div>' if stands_in else ""
     causes = () if report else report.other.findings
-    apart, drawn = changed(compare(report.run, report.other)) if not report else ([], "")
+    apart, drawn = changed(Comparison(report.run, report.other, report.rows)) if not report else ([], "")
     return View(
         plain("\n".join(text + findings.findings_text(causes) + apart)),
         elements.page(line, plain(table) if rows else "", findings.findings(causes), drawn),
+    )
+
+
+def _differences(found: Sequence[Difference]) -> str:
+    return "".join(
+        f"<div>{elements.escape(one.where)}: <code>{elements.escape(one.ours)}</code> → "
+        f"<code>{elements.escape(one.theirs)}</code></div>"
+        for one in found
     )
 
 

@@ -8,6 +8,7 @@
 README.md says more. models.json names the models, serving/ is what runs them.
 """
 
+import functools
 import os
 import sys
 
@@ -20,6 +21,7 @@ from serving.serve import TOKEN
 MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models.json")
 
 
+@functools.cache
 def make() -> Application:
     """What an ASGI server serves, which writes the names of headers in lower case."""
     return read(MODELS).application(token=os.environ.get(TOKEN) or None, any_casing=True)

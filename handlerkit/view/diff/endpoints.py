@@ -64,6 +64,8 @@ def _rows(row: ComparedResponse, one: Exchange, other: Exchange, seconds: tuple[
     yield _Row("answer", ours, theirs)
     for found in row.differences:
         yield _Row(found.where, found.ours, found.theirs)
+    for found in row.forced:
+        yield _Row(f"{found.where} (forced)", found.ours, found.theirs)
 
 
 def _left_out(row: ComparedResponse) -> str:

@@ -28,12 +28,19 @@ def build():
     max_ongoing_requests=1000,
     graceful_shutdown_wait_loop_s=1,
     graceful_shutdown_timeout_s=60,
-    health_check_period_s=5,
+    health_check_period_s=5,  # see check_health; a worker that hangs is the app's: its response time-out ends it
     health_check_timeout_s=30,
 )
 @serve.ingress(build)
 class Models:
     """One replica."""
+
+    async def check_health(self):
+        """Ray asks, on the event loop that answers requests, and replaces a replica where this raises or hangs."""
+        from app import make
+
+        if make().given_up:
+            raise RuntimeError("the workers of a model have failed for too long, and are not started again")
 
 
 deployment = Models.bind()
