@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from handlerkit.endpoints.worker import Worker
-from handlerkit.messages import Exchange, Request, Response, Run
+from handlerkit.messages import Exchange, ForcedHead, Request, Response, Run
 from handlerkit.model import Model
 from handlerkit.targets import Environment
 from handlerkit.verify import ComparedResponse, Envelopes, Report, compare_envelopes, verify
@@ -274,6 +274,56 @@ def test_anything_else_in_a_description_is_a_difference(change: dict[str, object
 
 def test_answer_of_a_handler_is_no_description() -> None:
     assert row(described(), described(pid=2), Request()).verdict == "different"
+
+
+HEAD = ForcedHead(
+    "the proxy", frozenset({"date", "connection"}), lower_case=True, http_reasons=True, highest_status=599
+)
+
+
+def through_a_proxy(ours: Response, theirs: Response) -> ComparedResponse:
+    endpoint = Answers(theirs)
+    endpoint.forces = HEAD  # type: ignore[attr-defined]
+    (row,) = verify(Run((Exchange(Request(), ours),)), endpoint).rows
+    return row
+
+
+def test_what_a_proxy_forces_on_a_head_is_named_and_leaves_it_equal() -> None:
+    ours = Response(418, "Mine", (("X-A", "1"), ("Connection", "close")), b"x")
+    theirs = Response(418, "I'm a Teapot", (("date", "now"), ("x-a", "1")), b"x")
+    row = through_a_proxy(ours, theirs)
+    assert (row.verdict, row.differences) == ("equal", ())
+    assert [one.where for one in row.forced] == ["reason", "header connection", "header date", "names of headers"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "where"),
+    [
+        (Response(200, "Fine", (("x-a", "1"), ("x-b", "2"))), "reason"),
+        (Response(200, "OK", (("x-a", "1"), ("x-b", "2"), ("via", "p"))), "header via"),
+        (Response(200, "OK", (("x-a", "2"), ("x-b", "2"))), "header x-a"),
+        (Response(200, "OK", (("x-b", "2"), ("x-a", "1"))), "order of headers"),
+        (Response(201, "Created", (("x-a", "1"), ("x-b", "2"))), "status"),
+        (Response(200, "OK", (("x-a", "1"), ("x-b", "2")), b"y"), "body"),
+    ],
+)
+def test_what_a_proxy_does_not_force_is_a_difference(theirs: Response, where: str) -> None:
+    row = through_a_proxy(Response(200, "", (("X-A", "1"), ("X-B", "2"))), theirs)
+    assert row.verdict == "different"
+    assert [one.where for one in row.differences] == [where]
+
+
+def test_a_status_that_a_proxy_cannot_send_is_told() -> None:
+    (found,) = through_a_proxy(Response(700), Response(None)).differences
+    assert found.theirs == "no answer: the proxy cuts the connection for a status above 599"
+
+
+def test_a_proxy_s_differences_stand_in_the_report() -> None:
+    endpoint = Answers(Response(200, "OK", (("date", "now"),)))
+    endpoint.forces = HEAD  # type: ignore[attr-defined]
+    shown = bundle(verify(Run((Exchange(Request(label="coins.png"), Response(200)),), model="m"), endpoint))
+    assert "forced by the endpoint: reason, header date" in shown["text/plain"]
+    assert "<th>forced by the endpoint</th>" in shown["text/html"]
 
 
 def test_report_counts_verdicts() -> None:

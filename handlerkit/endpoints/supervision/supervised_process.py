@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import subprocess
 import sys
 import weakref
@@ -93,13 +92,5 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner: int, grace: floa
     finally:
         process.stdout.close()
     if process.returncode:  # it was killed, and could end nothing
-        _end_session(process.pid)
+        watchdog.end_session(process.pid)
     remove_folder(folder)
-
-
-def _end_session(session: int) -> None:
-    """Kill the processes of the session that this process led, where the system tells of them."""
-    for told in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError, IndexError):
-            if int(told.read_bytes().rpartition(b")")[2].split()[3]) == session:
-                os.kill(int(told.parent.name), signal.SIGKILL)

@@ -3,8 +3,9 @@
 Run as a script (`python -I -S watchdog.py OWNER FOLDER CWD OUT GRACE COMMAND...`), with nothing but the standard
 library. It starts COMMAND in CWD as the leader of a process group, which the processes it starts join, with the file
 descriptor OUT as its stdout. When a byte or the end of stdin comes from the owner, or the process with the id OWNER is
-no longer its parent, it ends the group, with SIGKILL from GRACE seconds after SIGTERM on, and removes FOLDER. When
-COMMAND ends by itself, it ends the rest of the group and writes the exit status to its own stdout.
+no longer its parent, it ends the group, with SIGKILL from GRACE seconds after SIGTERM on, then the rest of the session,
+and removes FOLDER. When COMMAND ends by itself, it ends the rest of the group and writes the exit status to its own
+stdout.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def main(owner: int, folder: str, cwd: str, out: int, grace: float, command: lis
             _end(process.pid, signal.SIGKILL)
             watcher.join()
             _wait_for(process.pid)
+        end_session(os.getpid(), but=os.getpid())
         _remove(folder)
 
 
@@ -63,6 +65,17 @@ def _watch(process: subprocess.Popen[bytes]) -> None:
 def _end(group: int, by: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, by)
+
+
+def end_session(session: int, but: int = 0) -> None:
+    """Kill the processes of a session, except for one, where the system tells of them: some have made a group of their
+    own."""
+    for process in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with open(f"/proc/{process}/stat", "rb") as told:
+                found = int(told.read().rpartition(b")")[2].split()[3])
+            if found == session and int(process) != but:
+                os.kill(int(process), signal.SIGKILL)
 
 
 def _wait_for(group: int) -> None:
