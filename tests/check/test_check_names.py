@@ -78,7 +78,16 @@ def test_names_that_are_defined(checked, source: str) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 does not read it")
 def test_parameters_of_types(checked) -> None:
-    source = "def first[T](rows: list[T]) -> T: return rows[0]\nclass Box[S]:\n    x: S\n"
+    source = """
+        def first[T](rows: list[T]) -> T:
+            return rows[0]
+
+        class Box[S]:
+            x: S
+
+        def handle(data, context):
+            return [first(data)]
+    """
     assert checked(source, target="declared") == []
 
 

@@ -80,7 +80,7 @@ class Handler(words.Base, words.Mixin):
 
     def _at_load(self, values):
         if values is not None:
-            return [value + {in_unreached} for value in values]
+            return list(value + {in_unreached} for value in values)  # code of its own, as a list's is not from 3.12 on
         return {at_load} + READ
 
     def _stored(self, value):
