@@ -81,8 +81,8 @@ def missing_file(evidence: Evidence) -> Finding | None:
     """A file that is not in the archive; a worker's working directory is the folder of the archive's files."""
     error, path = evidence.error, ""
     if isinstance(error, FileNotFoundError):
-        named = re.search(r"No such file or directory: '(.+)'", evidence.text)
-        path = str(error.filename or (named[1] if named else ""))
+        named = re.search(r"""No such file or directory: (['"])(.+)\1""", evidence.text)
+        path = str(error.filename or (named[2] if named else ""))
     elif isinstance(error, ValueError) and (given := re.fullmatch(_NO_PROGRAM, evidence.text)):
         path = given[1]
     elif evidence.source.folder is not None and (
