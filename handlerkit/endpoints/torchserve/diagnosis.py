@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handlerkit import shell, why
-from handlerkit.endpoints.logs.logged_error import exception_from_log, parse_failure
+from handlerkit.endpoints.logs.logged_error import ParseFailure, exception_from_log, parse_failure
 from handlerkit.endpoints.logs.torchserve_log import calls
 from handlerkit.errors import ArchiveError
 from handlerkit.messages import ErrorInfo, Finding, LogLine, Request, Response
@@ -147,7 +147,7 @@ def _batches(
     if not kind or message == facts.DIED:  # what a dying worker writes to stderr is in no certain order
         return [(failed, log, everything)]
     answer = WorkerResponse(failed[0][1].status or 0, message, ())
-    told = [lines for lines in found if (cause := parse_failure(answer, lines)).error is not None or cause.logged]
+    told = [lines for lines in found if _failed(parse_failure(answer, lines))]
     if len(told) < 2:
         return [(failed, log, told[0] if told else everything)]
     size = model.setup.batch_size
@@ -155,6 +155,14 @@ def _batches(
     if len(batches) != len(told):  # which requests met in a batch is not known
         batches = [failed] * len(told)
     return [(batch, log, lines) for batch, lines in zip(batches, told, strict=True)]
+
+
+def _failed(cause: ParseFailure) -> bool:
+    """Whether a call failed of it: a body that is no JSON is logged with a traceback, too, and only left undecoded."""
+    frames = cause.info.frames if cause.info is not None else ()
+    if any(frame.function == "_retrieve_input_data" for frame in frames):
+        return False
+    return cause.error is not None or bool(cause.logged)
 
 
 def _of_a_call(

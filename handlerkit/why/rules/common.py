@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import difflib
 import re
 import sys
 
@@ -89,13 +90,27 @@ def missing_import(evidence: Evidence) -> Finding | None:
         message = f"{brings} is not installed where the model runs."
         fix = f"Name {distribution} in the requirements file, and set install_py_dep_per_model=true; or install it."
         return Finding("import", message, evidence.where, effect, fix)
+    if (flat := _without_folder(evidence, root)) is not None:
+        message = f"There is no package {root!r}: the archive holds {flat}.py in its root, without a folder."
+        fix = f"Write: from {flat} import ...; the archiver drops the folders of extra files."
+        return Finding("import", message, evidence.where, effect, fix)
     if root in evidence.attempt.notebook.modules:
         message = f"The notebook has a module {root!r}, but the archive does not hold it."
         fix = f"Add it to the archive: %%module {root}.py, or --extra-files {root}.py."
         return Finding("notebook_only", message, evidence.where, effect, fix)
     message = f"There is no module {name!r}, neither installed nor in the archive."
+    if near := difflib.get_close_matches(root, _LIBRARIES, 1, 0.85):
+        return Finding("import", message, evidence.where, effect, f"Did you mean {near[0]}?")
     fix = f"Install it and name it in the requirements file, or add it as an extra file ({root}.py)."
     return Finding("import", message, evidence.where, effect, fix)
+
+
+def _without_folder(evidence: Evidence, root: str) -> str | None:
+    """The module of the archive's root that `from root.folder.module import ...` means on the line that raised."""
+    source = evidence.frame.source if evidence.frame is not None else ""
+    named = re.search(rf"^(?:from|import)\s+{re.escape(root)}\.([\w.]+)", source)
+    module = named[1].rpartition(".")[2] if named else ""
+    return module if f"{module}.py" in evidence.source.files else None
 
 
 def _missing_submodule(evidence: Evidence, name: str, effect: str) -> Finding:

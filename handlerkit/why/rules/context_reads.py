@@ -84,9 +84,12 @@ def manifest_key(evidence: Evidence) -> Finding | None:
 def property_key(evidence: Evidence) -> Finding | None:
     attribute = re.search(r"^'dict' object (?:is not callable|has no attribute '(\w+)')", evidence.text)
     used = rf"\.{attribute[1]}\b" if attribute and attribute[1] else r"\("
-    if attribute and evidence.frame and re.search(rf"system_properties{used}", evidence.frame.source):
-        message = "context.system_properties is a dict, whose values are read with square brackets."
-        fix = "Write context.system_properties['model_dir']."
+    source = evidence.frame.source if evidence.frame is not None else ""
+    read = re.search(rf"(system_properties|model_yaml_config|manifest){used}", source)
+    if attribute and read is not None:
+        message = f"context.{read[1]} is a dict, whose values are read with square brackets."
+        key = "model_dir" if read[1] == "system_properties" else attribute[1] or "key"
+        fix = f"Write context.{read[1]}[{key!r}]."
         return Finding("property_key", message, evidence.where, evidence.effect, fix)
     chain = _chain(evidence, "system_properties")
     if not isinstance(evidence.error, KeyError) or not chain or chain[0] in PROPERTIES:

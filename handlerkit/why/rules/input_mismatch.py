@@ -81,8 +81,8 @@ def missing_file(evidence: Evidence) -> Finding | None:
     """A file that is not in the archive; a worker's working directory is the folder of the archive's files."""
     error, path = evidence.error, ""
     if isinstance(error, FileNotFoundError):
-        named = re.search(r"No such file or directory: '(.+)'", evidence.text)
-        path = str(error.filename or (named[1] if named else ""))
+        named = re.search(r"""No such file or directory: (['"])(.+)\1""", evidence.text)
+        path = str(error.filename or (named[2] if named else ""))
     elif isinstance(error, ValueError) and (given := re.fullmatch(_NO_PROGRAM, evidence.text)):
         path = given[1]
     elif evidence.source.folder is not None and (
@@ -99,7 +99,10 @@ def missing_file(evidence: Evidence) -> Finding | None:
         message = f"There is no program {path} where the handler runs."
         fix = "Install it in the server's image; a requirements file brings Python's packages alone."
         return Finding("missing_file", message, evidence.where, effect, fix)
-    if (place := _elsewhere(evidence, name)) is not None:
+    if _WRITES.search(evidence.frame.source):
+        message = f"The handler writes {path}, and the folder it is in is not there."
+        fix = "Make it first: os.makedirs(folder, exist_ok=True); or write to a folder of tempfile's."
+    elif (place := _elsewhere(evidence, name)) is not None:
         message = f"The archive holds {place}, and the handler opens {path}, which is not there."
         folder = "" if "/" in place else " The files of a folder among the extra files go to the archive's root."
         fix = f"Open os.path.join(context.system_properties['model_dir'], {place!r}).{folder}"
@@ -116,6 +119,11 @@ def missing_file(evidence: Evidence) -> Finding | None:
         if near := difflib.get_close_matches(path, _files(evidence), 1, 0.85):
             fix = f"Did you mean {near[0]}?"
     return Finding("missing_file", message, evidence.where, effect, fix)
+
+
+_WRITES = re.compile(
+    r"""open\([^()]*(\([^()]*\))?[^()]*,\s*(mode\s*=\s*)?['"][wax]|\.(save|to_csv|imwrite|write_text|write_bytes|savefig)\("""
+)
 
 
 def _option(evidence: Evidence, path: PurePath) -> str:

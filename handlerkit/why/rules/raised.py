@@ -160,10 +160,19 @@ def status_index(evidence: Evidence) -> Finding | None:
     return Finding("status_arguments", message, evidence.where, FAILED, fix)
 
 
+_NO_INDEX = re.compile(
+    r"Context\.(get_request_header|get_all_request_header|set_response_header|set_response_content_type)\(\) missing"
+)
+
+
 def response_index(evidence: Evidence) -> Finding | None:
     """Another of the context's methods that takes the index of a request."""
     if not isinstance(evidence.error, IndexError | TypeError) or not evidence.functions:
         return None
+    if (missing := _NO_INDEX.search(evidence.text)) is not None:
+        message = f"context.{missing[1]} takes first the index of the request in the batch, and got too few arguments."
+        fix = f"Write context.{missing[1]}(index, ...), of for index, row in enumerate(data); 0 is the first."
+        return Finding("context_index", message, evidence.where, FAILED, fix)
     file, function = evidence.functions[-1]
     if file.rpartition("/")[2] != "context.py" or not function.endswith(("header", "headers", "content_type")):
         return None
@@ -179,6 +188,9 @@ def response_index(evidence: Evidence) -> Finding | None:
     return Finding("context_index", message, evidence.where, FAILED, fix)
 
 
+_LOADS = re.compile(r"loads\((data|requests?)(\[\d\])?(?=\s*[,)])")
+
+
 def data_as_dict(evidence: Evidence) -> Finding | None:
     if isinstance(evidence.error, TypeError) and "list indices must be integers or slices, not str" in evidence.text:
         if evidence.frame is None or not re.search(r"\bdata\s*\[\s*['\"]", evidence.frame.source):
@@ -190,6 +202,11 @@ def data_as_dict(evidence: Evidence) -> Finding | None:
     if "os.PathLike object, not list" in evidence.text and re.search(r"\bopen\(\s*(data|requests?)\s*[,)]", source):
         message = "data is a list with one dict per request; the handler opens it as a file."
         fix = "Open nothing: value = data[0].get('data') or data[0].get('body') is what the client sent."
+        return Finding("data_is_a_list", message, evidence.where, FAILED, fix)
+    if "the JSON object must be str" in evidence.text and (given := _LOADS.search(source)):
+        what = "a list with one dict per request" if given[2] is None else "a dict with the request's fields"
+        message = f"{given[0][6:]} is {what}; the handler reads it as JSON text."
+        fix = "Take its value: row.get('data') or row.get('body'), read already if it came as application/json."
         return Finding("data_is_a_list", message, evidence.where, FAILED, fix)
     if isinstance(evidence.error, AttributeError) and evidence.text.startswith("'list' object has no attribute"):
         if evidence.frame is None or not any(f"data.{name}" in evidence.frame.source for name in _DICT_METHODS):
@@ -238,7 +255,7 @@ def unread_form(evidence: Evidence) -> Finding | None:
 
 
 #: What Python says of bytes that were taken for something else; not of what takes bytes, and got something else.
-_OF_BYTES = re.compile(r"bytearray|'bytes'|\bbyte indices|not bytes|bytes-like")
+_OF_BYTES = re.compile(r"'bytearray'|'bytes'|\b(byte|bytearray) indices|not (bytes|bytearray)\b")
 
 
 def unread_json(evidence: Evidence) -> Finding | None:

@@ -187,6 +187,12 @@ def text_as_path(evidence: Evidence) -> Finding | None:
 
 def json_value(evidence: Evidence) -> Finding | None:
     """JSON of another form than the handler goes through: another key, null, lists of different lengths, text."""
+    if isinstance(evidence.error, IndexError):
+        empty = next((one for one in live_values.sent(evidence) if one.value == []), None)
+        if empty is not None:
+            message = f"{empty.name} is an empty list, and the handler reads an element of it."
+            return Finding("json_value", message, evidence.where, FAILED, "Send values in it, or look at its length.")
+        return None
     if not isinstance(evidence.error, KeyError | TypeError | AttributeError | ValueError | RuntimeError):
         return None
     values = [one for one in live_values.sent(evidence) if _typed(evidence, one)]
@@ -196,11 +202,16 @@ def json_value(evidence: Evidence) -> Finding | None:
         if not live_values.is_live(evidence) and repr(key) in line:
             values = [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]
         values += live_values.parsed(evidence)
+        if any(file.startswith("pandas/") for file, _ in evidence.functions):  # a column of a table made of the rows
+            values += [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]
+            named = re.findall(r"'(\w+)'", str(key)) if str(key).endswith("not in index") else [key]
+            key = next((one for one in named if any(_lacks(value.value, one) for value in values)), key)
         return next((_no_key(evidence, one, key) for one in values if _lacks(one.value, key)), None)
     if re.search(_NO_NUMBER, evidence.text):
         return _no_number(evidence)
-    if evidence.text in ("too many dimensions 'str'", "new(): invalid data type 'str'"):
-        return _text_in_list(evidence)
+    is_of_text = evidence.text in ("too many dimensions 'str'", "new(): invalid data type 'str'")
+    if is_of_text and (found := _text_in_list(evidence)) is not None:
+        return found
     if evidence.text == "Could not infer dtype of NoneType":  # which torch.tensor says of a list
         values = values or [one for one in live_values.in_rows(evidence) if _typed(evidence, one) == JSON]
     for value in values:

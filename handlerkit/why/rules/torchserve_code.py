@@ -163,6 +163,17 @@ def base_inference(evidence: Evidence) -> Finding | None:
     return Finding("base_stage", message, evidence.where, FAILED, fix)
 
 
+def more_arguments(evidence: Evidence) -> Finding | None:
+    """A network of several inputs."""
+    missing = r"forward\(\) (?:is missing value for argument|missing \d+ required .*?arguments?:) '(\w+)'"
+    found = re.search(missing, evidence.text)
+    if found is None or not _inside(evidence, "base_handler", "inference"):
+        return None
+    message = f"BaseHandler's inference gives the network one tensor, and its forward takes more: {found[1]}."
+    fix = "Return a tuple from preprocess, and write inference(self, data): return self.model(*data)."
+    return Finding("base_stage", message, evidence.where, FAILED, fix)
+
+
 def _without_attribute(evidence: Evidence, stage: str, attribute: str) -> str | None:
     """The class's name of what a stage of BaseHandler was given, if it lacks an attribute that the stage needs."""
     found = re.search(rf"'(?:[\w.]+\.)?(\w+)' object has no attribute '{attribute}'", evidence.text)
@@ -194,5 +205,5 @@ def scripted_detector(evidence: Evidence) -> Finding | None:
 RULES: tuple[Rule, ...] = (
     metric_arguments, no_insights, unreadable_values.not_an_image, image_row, rows_as_tensor, too_few_classes,
     image_channels, unnamed_class, explain_target, session_called, scripted_detector, base_postprocess,
-    base_inference,
+    base_inference, more_arguments,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from handlerkit.messages import Finding
-from handlerkit.why import source_search
+from handlerkit.why import live_values, source_search
 from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.findings.weights import (
     NO_TORCHSCRIPT,
@@ -237,7 +237,7 @@ def refused(evidence: Evidence) -> Finding | None:
     found = re.search(r"(?:GLOBAL|Unsupported class|unsupported class) ([\w.]+)", evidence.text)
     if not type(evidence.error).__name__.endswith("UnpicklingError") or found is None:
         return None
-    if evidence.frame is not None and "BytesIO(" in evidence.frame.source:
+    if not live_values.is_live(evidence) and evidence.frame is not None and "BytesIO(" in evidence.frame.source:
         return None  # it came in a request
     name = found[1].rstrip(".")
     module, _, kind = name.rpartition(".")
@@ -325,6 +325,16 @@ def state_dict_as_model(evidence: Evidence) -> Finding | None:
     return Finding("state_dict", message, evidence.where, evidence.effect, fix)
 
 
+def keys_as_model(evidence: Evidence) -> Finding | None:
+    """self.model = model.load_state_dict(weights)."""
+    if "'_IncompatibleKeys' object" not in evidence.text:
+        return None
+    message = "load_state_dict fills the network in place and returns only which keys did not fit; the handler takes "
+    message += "that for the network."
+    fix = "Call it on a line of its own: model = Net(); model.load_state_dict(weights); self.model = model."
+    return Finding("state_dict", message, evidence.where, evidence.effect, fix)
+
+
 def _value(evidence: Evidence, name: str) -> Any:
     """What a name, or an attribute of self, stands for on the line that raised."""
     trace = evidence.error.__traceback__ if evidence.error is not None else None
@@ -346,5 +356,6 @@ def _listed(held: Mapping[Any, Any]) -> str:
 
 #: Asked of a load and of a call, before it is asked which import is missing.
 RULES: tuple[Rule, ...] = (
-    not_weights, refused, pickled_class, state_dict_as_model, other_weights, weights, pretrained.from_pretrained,
+    not_weights, refused, pickled_class, state_dict_as_model, keys_as_model, other_weights, weights,
+    pretrained.from_pretrained,
 )  # fmt: skip

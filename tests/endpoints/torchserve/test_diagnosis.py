@@ -101,6 +101,19 @@ def test_two_failures_have_two_causes(model: Registration) -> None:
     assert "printed later" not in found[1].message
 
 
+def test_body_that_was_left_undecoded_is_no_failure_of_its_own(model: Registration) -> None:
+    decoding = logged(
+        "Failed json decoding of input data. Forwarding encoded payload",
+        "Traceback (most recent call last):",
+        '  File "/env/site-packages/ts/protocol/otf_message_handler.py", line 336, in _retrieve_input_data',
+        '    model_input["value"] = json.loads(value.decode("utf-8"))',
+        "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+    )
+    log = decoding + failed_call("KeyError: 'a'")
+    found = findings([(REQUEST, error(503, "Prediction failed"))], model, Config(), lambda: log)
+    assert [one.message for one in found] == ["The handler raised KeyError: 'a'."]
+
+
 def test_calls_of_two_workers_and_of_other_models_are_kept_apart(model: Registration) -> None:
     lines = [
         failed_call("ValueError: one").splitlines(),

@@ -528,6 +528,26 @@ LOADING = [
         "h.py, line 7",
         "--extra-files",
     ),
+    Case(
+        "keys_as_model",
+        "state_dict",
+        initialize("import torch; self.model = torch.nn.ReLU().load_state_dict({}); self.model.eval()"),
+        "load_state_dict fills the network in place",
+        "h.py, line 4",
+        "self.model = model",
+    ),
+    Case(
+        "missing_import",
+        "import",
+        "from src.tools.shapes import area\n",
+        "There is no package 'src': the archive holds shapes.py in its root",
+        "h.py, line 1",
+        "from shapes import",
+        extra={"shapes.py": "def area(): pass\n"},
+    ),
+    Case(
+        "missing_import", "import", "import torchvison\n", "no module 'torchvison'", "h.py, line 1", "mean torchvision?"
+    ),
 ]
 
 

@@ -1568,6 +1568,65 @@ RAISED = [
         "h.py, line 5",
         "torch.stack",
     ),
+    Case(
+        "keys_as_model",
+        "state_dict",
+        body("import torch; net = torch.nn.ReLU().load_state_dict({}); return [net.eval()]"),
+        "load_state_dict fills the network in place",
+        "h.py, line 4",
+        "on a line of its own",
+    ),
+    Case(
+        "response_index",
+        "context_index",
+        body("return [context.get_request_header('Content-Type')]"),
+        "context.get_request_header takes first the index of the request",
+        "h.py, line 4",
+        "enumerate(data)",
+    ),
+    Case(
+        "data_as_dict",
+        "data_is_a_list",
+        body("import json; return [json.loads(data[0])]"),
+        "data[0] is a dict with the request's fields; the handler reads it as JSON text.",
+        "h.py, line 4",
+        "row.get('body')",
+        Request(body=b'{"a": 1}'),
+    ),
+    Case(
+        "property_key",
+        "property_key",
+        body("return [context.manifest.model]"),
+        "context.manifest is a dict",
+        "h.py, line 4",
+        "context.manifest['model']",
+    ),
+    Case(
+        "json_value",
+        "json_value",
+        body("return [row['body']['values'][0] for row in data]"),
+        "row['body']['values'] is an empty list",
+        "h.py, line 4",
+        request=Request.json({"values": []}),
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        body("return [open('none/out.txt', 'w').write('x')]"),
+        "The handler writes none/out.txt, and the folder it is in is not there.",
+        "h.py, line 4",
+        "os.makedirs",
+    ),
+    Case(
+        "more_arguments",
+        "base_stage",
+        staged("(lambda forward, x: forward(x))(forward, x)").replace(
+            "import torch", "import torch\ndef forward(x, mask): pass", 1
+        ),
+        "its forward takes more: mask",
+        "h.py, line 6",
+        "self.model(*data)",
+    ),
 ]
 
 
