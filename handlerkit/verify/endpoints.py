@@ -40,14 +40,14 @@ def compare_endpoints(
 ) -> ComparedEndpoints:
     """Send each request to both, one after the other, so that each has its own time, and compare the answers.
 
-    `ignore`, `rtol` and what `after` forces on its heads are as of handlerkit.verify. Raises RequestError if there are
+    `ignore`, `rtol` and what `other` forces on its heads are as of handlerkit.verify. Raises RequestError if there are
     no requests.
     """
     if not requests:
         raise RequestError("there is nothing to send to the two endpoints: name one request or more")
     pairs = [(_timed(endpoint, request), _timed(other, request)) for request in requests]
     ours, theirs = (_joined([pair[side][0] for pair in pairs]) for side in (0, 1))
-    head = getattr(after, "forces", None)
+    head = getattr(other, "forces", None)
     seconds = tuple((one[1], other[1]) for one, other in pairs)
     return ComparedEndpoints(ours, theirs, compare_runs(ours, theirs, ignore, rtol, head), seconds)
 
