@@ -54,6 +54,11 @@ class QueuedRequest(NamedTuple):
         """The request's HTTP method."""
         return self.request.method
 
+    @property
+    def sequence(self) -> str:
+        """The sequence that it belongs to; "" for none."""
+        return next((value for name, value in reversed(self.job.headers) if name == facts.SEQUENCE_ID), "")
+
 
 class RejectedRequest(Exception):
     """The frontend answers the request itself: it never reaches the worker."""
@@ -147,7 +152,7 @@ class Frontend:
         route = routes.find(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
         reads_query = route.takes_query or route.describes
         values = tuple(parameters.from_query(query, plain + "?")) if reads_query else ()
-        named = any(name.lower() == facts.SEQUENCE_ID for name, _ in headers)
+        named = any(name == facts.SEQUENCE_ID for name, _ in headers)
         values = values if route.takes_query else ()  # a description's query is checked and not passed on
         return _Head(
             route, _as_map(method, headers, size, route, self._from_wire), values, content_type_of(request), named

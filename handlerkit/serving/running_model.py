@@ -20,6 +20,7 @@ from .frontend import Frontend, QueuedRequest
 from .http import HttpRequest, Response
 from .job_queue import Limits
 from .live_queue import LiveQueue
+from .sequence_queue import SequenceLimits, SequenceQueue
 from .served_model import Served, Shared
 from .wire import WorkerResponse
 from .worker_death import WorkerDeath, WorkerDied, stale
@@ -62,6 +63,10 @@ class _Ticket:
     def describe(self) -> bool:
         return self.received.describe
 
+    @property
+    def sequence(self) -> str:
+        return self.received.sequence
+
 
 class _Batch:
     """The requests that a worker has. `streams`: their heads are sent."""
@@ -95,12 +100,20 @@ class RunningModel:
         registered = model.registered(shared.config)
         self.workers = model.workers(registered, shared, self)
         self._left = len(self.workers)
-        self._queue: LiveQueue[_Ticket, AnyWorker] = LiveQueue(_limits(registered), self._send)
+        self._queue = self._queue_of(registered)
         #: What each worker was sent, in order: it has begun the first.
         self._running: dict[AnyWorker, deque[_Batch]] = {worker: deque() for worker in self.workers}
         self._tasks: list[asyncio.Task[None]] = []
         self.loads: asyncio.Future[None] = self._loop.create_future()
         self._register(registered)
+
+    def _queue_of(self, registered: Registered) -> LiveQueue[_Ticket, AnyWorker] | SequenceQueue[_Ticket, AnyWorker]:
+        settings, limits = registered.settings, _limits(registered)
+        idle = whole_number(settings, "sequenceMaxIdleMSec") / 1000
+        if not idle or not settings.get("sequenceBatching"):
+            return LiveQueue(limits, self._send)
+        most, size = whole_number(settings, "maxNumSequence"), whole_number(settings, "maxSequenceJobQueueSize")
+        return SequenceQueue(limits, SequenceLimits(most, size, idle), self.workers, self._send)
 
     def _register(self, registered: Registered) -> None:
         settings = registered.settings
@@ -111,7 +124,8 @@ class RunningModel:
         )
         self._client_timeout = whole_number(settings, "clientTimeoutInMills") / 1000
         self._queue.limits = limits = _limits(registered)
-        self._ahead = _AHEAD if len(self.workers) == limits.batch_size == 1 and not limits.ticket else 0
+        is_plain = isinstance(self._queue, LiveQueue) and not limits.ticket
+        self._ahead = _AHEAD if len(self.workers) == limits.batch_size == 1 and is_plain else 0
         self._count_ahead()
 
     @property

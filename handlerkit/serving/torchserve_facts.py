@@ -31,7 +31,7 @@ LEAST = {
 #: What holds if one is left out; 0 for the others. jobQueueSize: 0 leaves it to job_queue_size of config.properties.
 DEFAULTS = {
     "batchSize": 1, "maxBatchDelay": 100, "responseTimeout": RESPONSE_TIMEOUT, "startupTimeout": STARTUP_TIMEOUT,
-    "maxRetryTimeoutInSec": 300,
+    "maxRetryTimeoutInSec": 300, "maxNumSequence": 1, "maxSequenceJobQueueSize": 1,
 }  # fmt: skip
 #: The keys that it takes as true or false; each is false if it is left out.
 SWITCHES = ("useJobTicket", "useVenv", "asyncCommunication", "continuousBatching", "sequenceBatching")

@@ -340,3 +340,13 @@ def test_ids_are_random_uuids() -> None:
     assert {(one.version, one.variant) for one in made} == {(4, uuid.RFC_4122)}
     ones = [sum(one.int >> place & 1 for one in made) for place in range(128)]
     assert sum(0 < count < 200 for count in ones) == 122  # every bit but the six that say what it is
+
+
+def test_a_sequence_is_named_by_its_header_in_its_own_casing() -> None:
+    frontend = Frontend("m", "1.0", Config(), sequences=True)
+    named = frontend.receive(Request(headers=(("ts_request_sequence_id", "s"),)))
+    other = frontend.receive(Request(headers=(("Ts_Request_Sequence_Id", "s"),)))
+    assert isinstance(named, QueuedRequest)
+    assert isinstance(other, QueuedRequest)
+    assert named.sequence == "s"
+    assert other.sequence.startswith("ts-seq-")

@@ -25,15 +25,12 @@ from handlerkit.serving.served_model import ServedModel
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
 
-_SEQUENCE = "sequence batching is not there yet"
-
 #: What is not replayed, and why.
 LEFT_OUT = {
     "no_workers": "an application always has workers",
     "no_workers_describe": "an application always has workers",
     "no_workers_options": "an application always has workers",
     "async_failed_describe": "an application whose model does not load does not start",
-    "sequence_too_many": _SEQUENCE,
     "eager_no_weights__predict": "random weights",
     "prometheus_page": "its values are those of the requests before it, on the recording server",
     "pipelined_requests": "both requests meet in one batch there, and the second answer has no id",
