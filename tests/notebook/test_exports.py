@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -290,3 +292,59 @@ def test_code_that_cannot_be_read_for_requirements(undeclared, monkeypatch, tmp_
     with pytest.raises(HandlerkitError, match=r"could not be read from its code \(ValueError: no\): write the file"):
         undeclared.export(requirements="auto")
     assert not (tmp_path / "model_store").exists()
+
+
+# --- %export --to app -------------------------------------------------------------------------------------------------
+
+
+def test_an_app_shows_its_files_and_what_starts_it(fine, tmp_path: Path) -> None:
+    exported = fine.export(to="app")
+    assert (tmp_path / "h-app" / "app.py").is_file()
+    text = repr(exported)
+    assert text.startswith("h-app (")
+    assert re.search(r"^  model/h/h\.py +\d+ B$", text, re.M)
+    assert re.search(r"^  serving/ +[\d.]+ KB, \d+ files$", text, re.M)
+    assert "cd h-app && pip install -r requirements.txt && python app.py" in text
+    assert "docker run -p 8080:8080 -e SERVING_TOKEN=... h-app" in text
+    assert "serve run deploy/serve.yaml" in text
+    assert "python app.py" in exported._repr_mimebundle_()["text/html"]
+
+
+def test_an_app_has_what_the_model_is_registered_with(fine, tmp_path: Path) -> None:
+    fine.model(batch_size=4, config_properties={"job_queue_size": "9", "inference_address": "http://127.0.0.1:81"})
+    exported = fine.export("place", to="app")
+    contents = json.loads((tmp_path / "place" / "models.json").read_text())
+    assert contents["models"] == [{"model_dir": "model/h", "batch_size": 4}]
+    assert contents["config_properties"] == {"job_queue_size": "9"}
+    assert "without effect in an app: inference_address of config_properties" in repr(exported).splitlines()
+
+
+def test_an_app_names_the_environment_that_it_needs(fine, session) -> None:
+    session.model(environment={"LEVEL": "3"})
+    assert "set where the app starts: LEVEL, which this model's environment has" in repr(fine.export(to="app"))
+
+
+def test_an_app_replaces_another_and_nothing_else(fine, tmp_path: Path) -> None:
+    fine.export(to="app")
+    fine.export(to="app")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "mine").write_text("")
+    with pytest.raises(ArchiveError, match="work is a folder and no app"):
+        fine.export("work", to="app")
+    fine.export("work", to="app", force=True)
+
+
+def test_a_strict_app_is_not_written_where_there_is_an_error(undeclared, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="h is not written, as --strict asks"):
+        undeclared.export(to="app", strict=True)
+    assert not (tmp_path / "h-app").exists()
+
+
+def test_an_app_has_no_archive_format(fine) -> None:
+    with pytest.raises(ModelError, match="archive_format belongs to an archive"):
+        fine.export(to="app", archive_format="tgz")
+
+
+def test_there_are_archives_and_apps(session) -> None:
+    with pytest.raises(ModelError, match="to 'archive' or 'app', not to 'docker'"):
+        session.export(to="docker")
