@@ -18,6 +18,7 @@ import handlerkit as hk
 API = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
 HEAVY = ("torch", "torchvision", "ts", "numpy", "PIL", "matplotlib", "IPython", "ipywidgets")
 PUBLIC = [
+    "App",
     "Archive",
     "Bench",
     "Call",
