@@ -62,8 +62,8 @@ def measure(quick: bool) -> list[Row]:
 
 def _loads(folder: Path, blocks: int, seconds: float) -> Iterator[Row]:
     messages = {
-        "JSON": _message("application/json", json.dumps([index / 7 for index in range(10)]).encode()),
-        "JPEG, 200 KB": _message("image/jpeg", jpeg()),
+        "JSON": post("application/json", json.dumps([index / 7 for index in range(10)]).encode()),
+        "JPEG, 200 KB": post("image/jpeg", jpeg()),
     }
     (folder / "identity.py").write_text(HANDLER)
     model = Model("identity", handler=folder / "identity.py")
@@ -105,7 +105,7 @@ def _starts(folder: Path, rounds: int) -> Iterator[Row]:
     """From the command to the first answer."""
     model = Model("identity", handler=folder / "identity.py")
     ours, other = [], []
-    message = _message("application/json", b"[1]")
+    message = post("application/json", b"[1]")
     for _ in range(rounds):
         begun = time.perf_counter()
         with application(folder, model) as app:
@@ -124,7 +124,7 @@ def _workers(folder: Path, seconds: float) -> Iterator[Row]:
     """Two workers against one."""
     (folder / "sleeps.py").write_text(_SLEEPS)
     model = Model("identity", handler=folder / "sleeps.py")
-    message = _message("application/json", b"[1]")
+    message = post("application/json", b"[1]")
     rates = []
     for workers in (2, 1):
         with application(folder, model, initial_workers=workers) as app:
@@ -252,8 +252,9 @@ def memory(pid: int) -> int:
     return sum(one.memory_full_info().pss for one in (process, *process.children(recursive=True)))
 
 
-def _message(kind: str, body: bytes) -> bytes:
-    lines = ("POST /predictions/identity HTTP/1.1", "Host: 127.0.0.1", "User-Agent: load", "Accept: */*")
+def post(kind: str, body: bytes, path: str = "/predictions/identity") -> bytes:
+    """A request as it is sent."""
+    lines = (f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "User-Agent: load", "Accept: */*")
     return "\r\n".join([*lines, f"Content-Type: {kind}", f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 

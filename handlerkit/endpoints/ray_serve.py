@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -228,10 +229,14 @@ class RayServe:
         self._say(f"loading {', '.join(self.models)}")
         name = self.models[0] if self._address is None else f"{self.models[0]}-{cluster.folder.name}"
         route = "/" if self._address is None else f"/{name}"
-        host, port = cluster.ask(
-            "deploy", folder=str(folder), name=name, route=route, http={"host": ADDRESS, "port": self._free()},
-            options=self._options(),
-        )  # fmt: skip
+        failed_before = len(_load_failures(cluster.log()))
+        try:
+            host, port = cluster.ask(
+                "deploy", folder=str(folder), name=name, route=route, http={"host": ADDRESS, "port": self._free()},
+                options=self._options(),
+            )  # fmt: skip
+        except ServerError as problem:
+            raise _why(cluster.log(), failed_before) or problem from None
         if self._remote is not None:
             self._remote.close()
         url = f"http://{host or self._host()}:{port}{route}"
@@ -276,6 +281,25 @@ class RayServe:
             self.stop()
             raise failure
         return self._cluster, self._remote
+
+
+#: How a replica logs that a model does not load: a sentence, and the end of its worker's log.
+_NOT_LOADED = re.compile(r"^ERROR .* -- (.+ does not load): (.+\n(?:.|\n)*?)(?=^[A-Z]+ \d{4}-|\Z)", re.MULTILINE)
+
+
+def _load_failures(log: str) -> list[tuple[str, str]]:
+    """What did not load, and why."""
+    return _NOT_LOADED.findall(log)
+
+
+def _why(log: str, known: int) -> ServerError | None:
+    """The error of a model that did not load, beyond those failures that were known; None if there was none."""
+    failures = _load_failures(log)[known:]
+    if not failures:
+        return None
+    what, told = failures[-1]
+    lines = told.rstrip().splitlines()
+    return ServerError(f"{what} on Ray Serve: {lines[-1]}; the end of its log:\n" + "\n".join(lines), log)
 
 
 def _replicas(count: int, autoscaling: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
+from .any_worker import LoadFailed
 from .application import GRACE, Application
 from .frontend import TOO_LARGE
 from .http import HttpRequest, Response
@@ -20,6 +21,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
 
+#: Lines of a worker's log that say why it did not load its model.
+_LOG_LINES = 30
 #: What an ASGI server writes itself.
 _OF_THE_SERVER = (b"connection", b"transfer-encoding")
 
@@ -58,7 +61,8 @@ async def _live(running: Callable[[], Awaitable[Application]], receive: Receive,
     try:
         application = await running()
     except Exception as problem:
-        await send({"type": "lifespan.startup.failed", "message": str(problem)})
+        log = problem.log[-_LOG_LINES:] if isinstance(problem, LoadFailed) else ()
+        await send({"type": "lifespan.startup.failed", "message": "\n".join((str(problem), *log))})
         return
     await send({"type": "lifespan.startup.complete"})
     await receive()

@@ -157,7 +157,7 @@ def test_progress_is_one_line(notebook, echo: Path) -> None:
     [
         ("%bench x --batch-sizes 1,many", "'many' is not a whole number from 1 on"),
         ("%bench x --repeats 0", "'0' is not a whole number from 1 on"),
-        ("%bench sample.txt --endpoint cloud", "%bench: --endpoint takes server, a URL"),
+        ("%bench sample.txt --endpoint cloud", "%bench: --endpoint takes server, ray, a URL"),
         ("%bench nothing", "%bench: there is no variable and no file 'nothing'"),
     ],
 )

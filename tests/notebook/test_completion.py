@@ -62,7 +62,7 @@ def test_options_come_before_files_and_variables(tab: Complete) -> None:
         ("%model m --handler image_c", ["image_classifier"]),
         ("%%handler --from cl", ["classifier"]),
         ("%bench --against pre", ["previous"]),
-        ("%verify --endpoint ", ["server", "staging"]),
+        ("%verify --endpoint ", ["server", "ray", "staging"]),
         ("%bench coins.png --endpoint st", ["staging"]),
         ("%bench coins.png --endpoint=st", ["--endpoint=staging"]),
         ("%verify --token-from HOM", ["HOME"]),

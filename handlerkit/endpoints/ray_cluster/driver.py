@@ -74,7 +74,10 @@ class Driver:
             ray.cloudpickle.register_pickle_by_value(module)
         self._deployed = name
         application = module.Models.options(max_constructor_retry_count=1, **options).bind()
-        serve.run(application, name=name, route_prefix=route, blocking=False)
+        try:
+            serve.run(application, name=name, route_prefix=route, blocking=False)
+        except RuntimeError as problem:
+            raise RuntimeError(_told(name) or str(problem)) from None
         from ray.serve.context import _get_global_client  # no public name tells where Serve listens that runs already
 
         listens = _get_global_client().http_config
@@ -90,6 +93,14 @@ class Driver:
                 serve.delete(self._deployed, _blocking=wait)
             self._deployed = None
             ray.shutdown()
+
+
+def _told(name: str) -> str:
+    """What Serve says of an app's deployments that do not come to serve."""
+    from ray import serve
+
+    application = serve.status().applications.get(name)
+    return "\n".join(one.message for one in application.deployments.values()) if application is not None else ""
 
 
 def _import(folder: str) -> ModuleType:

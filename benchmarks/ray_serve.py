@@ -1,0 +1,123 @@
+"""An exported app on Ray Serve beside TorchServe and LitServe: the same handler, the same load, in turn.
+
+    python benchmarks/ray_serve.py [--quick]
+
+Ray runs with one replica, and with the two variables that make it faster (RayServe's ha_proxy); each of the three
+serves an identity handler with one worker, batch 1, over loopback. Load, rates and p99 are those of app.py. LitServe is
+asked for JSON alone: it hands no raw body to its code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib import util
+from pathlib import Path
+
+from app import Load, post
+from one_request import HANDLER, jpeg
+from peers import ANSWER, LitServe, SkippedError
+from table import Row, render
+
+from handlerkit import Model, RayServe, Server
+
+CONNECTIONS = (1, 8, 32)
+#: What Ray is to reach, as a multiple of the other's requests/s.
+LEAST = {"TorchServe": 0.6, "LitServe": 1.0}
+
+
+class Identity(LitServe):
+    """LitServe with what comes in as its answer."""
+
+    service = """\
+import litserve
+
+class Net(litserve.LitAPI):
+    def setup(self, device):
+        pass
+
+    def decode_request(self, request):
+        return request
+
+    def predict(self, request):
+        return request
+
+    def encode_response(self, output):
+        return output
+"""
+
+    def start(self) -> int:
+        """Start it; its port, once it answers. Raises SkippedError if it does not."""
+        self._write(0)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = int(free.getsockname()[1])
+        log = self._work / "litserve.log"
+        self._process = self._start(self._PROGRAM, str(port), log=log)
+        deadline = time.monotonic() + ANSWER
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                return port
+            except OSError:
+                time.sleep(0.05)
+        raise self._ended(log)
+
+
+def measure(quick: bool) -> list[Row]:
+    """The rows of this benchmark; `quick` takes fewer and shorter blocks."""
+    if util.find_spec("ray") is None:
+        return [Row.skipped("Ray Serve", "Ray is not installed")]
+    blocks, seconds = (3, 1.0) if quick else (8, 2.0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "identity.py").write_text(HANDLER)
+        model = Model("identity", handler=folder / "identity.py")
+        with RayServe(model, ha_proxy=True, target="here") as ray:
+            port = int(ray.url.rpartition(":")[2])
+            with Server(model, token_auth=False) as server:
+                rows = [*_beside("TorchServe", int(server.url.rpartition(":")[2]), port, blocks, seconds)]
+            try:
+                with Identity(folder) as peer:
+                    return [*rows, *_beside("LitServe", peer.start(), port, blocks, seconds)]
+            except SkippedError as problem:
+                return [*rows, Row.skipped("Ray Serve beside LitServe", str(problem))]
+
+
+def _beside(other: str, its_port: int, port: int, blocks: int, seconds: float) -> Iterator[Row]:
+    kinds = {"JSON": ("application/json", json.dumps([index / 7 for index in range(10)]).encode())}
+    if other == "TorchServe":
+        kinds["JPEG, 200 KB"] = ("image/jpeg", jpeg())
+    path = "/predict" if other == "LitServe" else "/predictions/identity"
+    for kind, (content_type, body) in kinds.items():
+        messages = {port: post(content_type, body), its_port: post(content_type, body, path)}
+        for connections in CONNECTIONS:
+            loads = {one: Load() for one in messages}
+            for block in range(blocks + 1):
+                for one, message in messages.items():
+                    loads[one].run(one, message, connections, seconds, counts=block > 0)
+            what = f"Ray Serve beside {other}, {kind}, {connections} connection{'s' * (connections > 1)}"
+            ours, theirs, least = loads[port], loads[its_port], LEAST[other]
+            ratio = ours.rate / theirs.rate
+            yield Row(f"{what}: rate", ours.rate, theirs.rate, "/s", ratio, f"at least {least} ×", ratio >= least)
+            for percent in (50, 99):
+                mine, its = ours.percentile(percent) * 1e3, theirs.percentile(percent) * 1e3
+                yield Row(f"{what}: p{percent}", mine, its, "ms", its / mine, "", True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter blocks")
+    rows = measure(parser.parse_args().quick)
+    print(render(rows))
+    return 0 if all(row.ok for row in rows) else 1
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main())
