@@ -59,7 +59,7 @@ def verify_on(
         if not isinstance(asked, str):
             return verify(run, asked, ignore, rtol)
         with (
-            step(f"starting {asked}") as progress,
+            step("preparing") as progress,
             endpoints.serve(asked, model.build(), **registered, progress=progress) as started,
         ):
             return verify(run, started, ignore, rtol)

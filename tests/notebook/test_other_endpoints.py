@@ -163,7 +163,10 @@ def test_target_of_what_runs_already(door, echo: Session, mirror: Mirror) -> Non
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("%verify --endpoint stagin", "--endpoint takes server, ray, a URL such as http://127.0.0.1:8080, or a variable"),
+        (
+            "%verify --endpoint stagin",
+            "--endpoint takes server, ray, a URL such as http://127.0.0.1:8080, or a variable",
+        ),
         ("%verify --endpoint stagin", "that holds an endpoint, not 'stagin'; did you mean staging?"),
         ("%verify --endpoint text", "or a variable that holds an endpoint, not 'text'"),
         ("%bench sample.txt --endpoint localhost:8080", "a URL such as http://127.0.0.1:8080"),

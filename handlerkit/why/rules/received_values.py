@@ -215,8 +215,8 @@ def json_value(evidence: Evidence) -> Finding | None:
     if evidence.text == "Could not infer dtype of NoneType":  # which torch.tensor says of a list
         values = values or [one for one in live_values.in_rows(evidence) if _typed(evidence, one) == JSON]
     for value in values:
-        if found := _unfit(evidence, value):
-            message, fix = found
+        if unfit := _unfit(evidence, value):
+            message, fix = unfit
             return Finding("json_value", message, evidence.where, FAILED, fix)
     return None
 
