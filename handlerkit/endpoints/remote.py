@@ -23,7 +23,7 @@ class Remote:
     are answers, and the environment's proxies are not used.
 
     Args:
-        url: of the inference API, such as "https://staging.example:8443"; a path in it stands before each request's.
+        url: of the inference API, such as "https://staging.example:8443"; a path in it comes before each request's.
         model: the model that is meant by requests without a path; without it, these are refused.
         token: sent as "Authorization: Bearer TOKEN" with requests that have no Authorization header of their own. It is
             in no Run, display or message.

@@ -1,4 +1,4 @@
-"""What stands between an endpoint's app and its clients, and decides about the head of its answers."""
+"""What is between an endpoint's app and its clients, and decides about the head of its answers."""
 
 from __future__ import annotations
 

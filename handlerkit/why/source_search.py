@@ -252,7 +252,7 @@ def assigned(evidence: Evidence, target: str) -> str:
 
 
 def skipped_branch(evidence: Evidence, target: str) -> tuple[int, str] | None:
-    """(line, condition) of the only line that sets `target`, if it stands in the failing function, before the failing
+    """(line, condition) of the only line that sets `target`, if it is in the failing function, before the failing
     line, under an `if` that does not enclose that."""
     frame = evidence.frame
     module = tree(evidence, frame.file) if frame else ast.Module([], [])

@@ -14,7 +14,7 @@ _FORM = "a server's URL is http://HOST:PORT or https://HOST:PORT, and a path if 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is. `authority` is the host with the port if the URL names one; `prefix` stands before each path,
+    """Where a server is. `authority` is the host with the port if the URL names one; `prefix` is before each path,
     "" or such as "/models"."""
 
     scheme: str

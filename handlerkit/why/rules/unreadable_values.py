@@ -70,7 +70,7 @@ def _short(evidence: Evidence) -> str:
 
 
 def _read(evidence: Evidence) -> Iterator[Value]:
-    """What was read, if it came in the request: it stands in the failing expression, or the reader has a copy of it."""
+    """What was read, if it came in the request: it is in the failing expression, or the reader has a copy of it."""
     for value in handed(evidence):
         if isinstance(value.value, str | bytes | bytearray) and value.value:
             yield value
