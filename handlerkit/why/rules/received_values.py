@@ -210,8 +210,8 @@ def json_value(evidence: Evidence) -> Finding | None:
     if re.search(_NO_NUMBER, evidence.text):
         return _no_number(evidence)
     is_of_text = evidence.text in ("too many dimensions 'str'", "new(): invalid data type 'str'")
-    if is_of_text and (found := _text_in_list(evidence)) is not None:
-        return found
+    if is_of_text and (of_list := _text_in_list(evidence)) is not None:
+        return of_list
     if evidence.text == "Could not infer dtype of NoneType":  # which torch.tensor says of a list
         values = values or [one for one in live_values.in_rows(evidence) if _typed(evidence, one) == JSON]
     for value in values:
