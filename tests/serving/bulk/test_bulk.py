@@ -181,9 +181,10 @@ def test_nothing_to_do_starts_no_worker(folder: Path) -> None:
 def test_on_ray(folder: Path) -> None:
     pytest.importorskip("ray.data", reason="ray is not installed: pip install 'ray[data]'")
     fill(folder, *(f"{number}" for number in range(100)), "raise")
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    asked = command("--ray", "--workers", "2", "--batch-size", "4")
     done = subprocess.run(
-        command("--ray", "--workers", "2", "--batch-size", "4"), cwd=folder, capture_output=True, text=True, check=False,
-        timeout=250, env={**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"},
+        asked, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=250
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = rows(folder / "out.jsonl")
