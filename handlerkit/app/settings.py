@@ -28,7 +28,9 @@ _REFUSED = {
     "ts_header_key_sequence_end": "its header is ts_request_sequence_end",
 }
 #: Settings of a model that change what its handler gets, and that an app does not do.
-_NOT_DONE = ("parallelType", "parallelLevel", "torchrun", "continuousBatching", "asyncCommunication")
+_NOT_DONE = (
+    "parallelType", "parallelLevel", "torchrun", "continuousBatching", "asyncCommunication", "sequenceTimeoutMSec",
+)  # fmt: skip
 
 
 def check_properties(properties: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ the same paths, as an image and a shared disk have them."""
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import threading
 from collections.abc import Collection, Iterator, Sequence
@@ -40,7 +41,7 @@ def score(
     rows = [{"piece": pickle.dumps(piece)} for piece in pieces]
     answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         _Actor, batch_size=1, compute=ray.data.ActorPoolStrategy(size=workers), num_gpus=gpu,
-        fn_constructor_args=(models, name, frozenset(done), batch_size),
+        fn_constructor_args=(models, name, frozenset(done), batch_size, folder),
     )  # fmt: skip
     for row in answers.iter_rows():
         yield pickle.loads(row["result"])
@@ -49,7 +50,10 @@ def score(
 class _Actor:
     """One worker, behind an event loop in a thread."""
 
-    def __init__(self, models: str, name: str, done: Collection[str], batch_size: int | None) -> None:
+    def __init__(self, models: str, name: str, done: Collection[str], batch_size: int | None, folder: str) -> None:
+        path = os.environ.pop("PYTHONPATH", "").split(os.pathsep)  # in its worker's, it would hide the model's modules
+        if kept := [one for one in path if one not in ("", folder)]:
+            os.environ["PYTHONPATH"] = os.pathsep.join(kept)
         self._done = done
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()

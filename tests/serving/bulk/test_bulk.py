@@ -174,3 +174,19 @@ def test_nothing_to_do_starts_no_worker(folder: Path) -> None:
     done = bulk(folder)
     assert (done.returncode, (folder / "out.jsonl").read_text()) == (0, "")
     assert os.listdir(folder / "in") == []
+
+
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_on_ray(folder: Path) -> None:
+    pytest.importorskip("ray.data", reason="ray is not installed: pip install 'ray[data]'")
+    fill(folder, *(f"{number}" for number in range(100)), "raise")
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    asked = command("--ray", "--workers", "2", "--batch-size", "4")
+    done = subprocess.run(
+        asked, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=250
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = rows(folder / "out.jsonl")
+    assert Counter(one["status"] for one in found.values()) == {200: 100, 503: 1}
+    assert found["100"]["message"] == "Prediction failed: ValueError: no such thing"
