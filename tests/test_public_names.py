@@ -16,7 +16,7 @@ import pytest
 import handlerkit as hk
 
 API = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
-HEAVY = ("torch", "torchvision", "ts", "numpy", "PIL", "matplotlib", "IPython", "ipywidgets")
+HEAVY = ("ray", "torch", "torchvision", "ts", "numpy", "PIL", "matplotlib", "IPython", "ipywidgets")
 PUBLIC = [
     "App",
     "Archive",

@@ -22,8 +22,8 @@ from handlerkit.folders import OwnFolder
 
 #: Characters that Ray adds to its folder's path for its longest socket.
 _SOCKETS = len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
-#: Times that Ray is started: it gives up where its own processes need more than 15 seconds to start.
-_ATTEMPTS = 3
+#: Times that Ray is started: it gives up, with these words, where its own processes need more than 15 seconds to start.
+_ATTEMPTS, _SLOW = 3, "timed out during startup"
 #: Seconds that the driver may take until it connects, and to take an app away from a cluster.
 _CONNECTS, _LEAVES = 120, 90
 #: Seconds that it has for that after SIGTERM.
@@ -76,8 +76,8 @@ class Cluster:
                 try:
                     cluster.version = cluster.ask("start", folder=str(cluster.folder), cpus=cpus)
                     return cluster
-                except ServerError:
-                    if attempt == _ATTEMPTS:
+                except ServerError as problem:
+                    if attempt == _ATTEMPTS or _SLOW not in str(problem):
                         raise
             cluster.end()
         raise AssertionError
