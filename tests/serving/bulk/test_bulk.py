@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.timeout(180)
@@ -95,50 +96,44 @@ def test_an_input_that_fails_costs_its_own_row(folder: Path) -> None:
     assert found["999"]["message"] == "it cannot be read: No such file or directory"
 
 
-def test_a_killed_run_goes_on_without_loss_or_doubling(folder: Path) -> None:
-    fill(folder, *("sleep0.2" for _ in range(60)))
-    script = "import sys; from handlerkit.serving.bulk import results; results._ROWS = 5; "
+def begun(folder: Path) -> subprocess.Popen[str]:
+    """A run that has written a part, of five rows."""
     first = command()
-    first[2] = script + first[2].removeprefix("import sys; ")
-    process = subprocess.Popen(first, cwd=folder, stderr=subprocess.DEVNULL)
-    parts = folder / ".out.jsonl.parts"
-    while not list(parts.glob("part-*")):
+    first[2] = f"from handlerkit.serving.bulk import results; results._ROWS = 5; {first[2]}"
+    process = subprocess.Popen(first, cwd=folder, stderr=subprocess.PIPE, text=True)
+    while not list((folder / ".out.jsonl.parts").glob("part-*")):
         assert process.poll() is None
         time.sleep(0.05)
-    process.kill()
-    process.wait()
-    kept = sum(len(part.read_text().splitlines()) for part in parts.glob("part-*"))
-    assert 0 < kept < 60
+    return process
+
+
+def kept(folder: Path) -> int:
+    return sum(len(part.read_text().splitlines()) for part in (folder / ".out.jsonl.parts").glob("part-*"))
+
+
+def test_a_killed_run_goes_on_without_loss_or_doubling(folder: Path) -> None:
+    fill(folder, *("sleep0.2" for _ in range(60)))
+    with begun(folder) as process:
+        process.kill()
+    assert 0 < kept(folder) < 60
     done = bulk(folder, "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert len(rows(folder / "out.jsonl")) == 60
-    assert not parts.exists()
+    assert not (folder / ".out.jsonl.parts").exists()
     again = bulk(folder)
     assert (again.returncode, len(rows(folder / "out.jsonl"))) == (0, 60)
 
 
 def test_ctrl_c_keeps_what_is_scored(folder: Path) -> None:
     fill(folder, *("sleep0.2" for _ in range(200)))
-    process = subprocess.Popen(command(output="out"), cwd=folder, stderr=subprocess.PIPE, text=True)
-    time.sleep(1)
-    log = Path(f"/proc/{process.pid}")
-    deadline = time.monotonic() + 60
-    while not any("model_service_worker" in words for words in children(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(6)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert not log.exists()
-    kept = [json.loads(line) for part in (folder / "out").glob("part-*") for line in part.read_text().splitlines()]
-    assert {one["status"] for one in kept} <= {200}
-    assert f"{len(kept)} of 200" in said
-
-
-def children(pid: int) -> list[str]:
-    import psutil
-
-    return [" ".join(one.cmdline()) for one in psutil.Process(pid).children(recursive=True)]
+    with begun(folder) as process:
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130, said
+    assert not psutil.wait_procs(workers, 10)[1]
+    assert 5 <= kept(folder) < 200
+    assert f"{kept(folder)} of 200" in said
 
 
 def test_a_model_that_does_not_load(folder: Path) -> None:
