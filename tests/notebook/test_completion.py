@@ -42,7 +42,7 @@ def test_options_alone_where_one_begins(tab: Complete, line: str) -> None:
 
 
 def test_options_come_in_the_order_of_the_help_text(tab: Complete) -> None:
-    assert tab("%export --")[:4] == ["--help", "--export-path", "--archive-format", "--force"]
+    assert tab("%export --")[:5] == ["--help", "--to", "--export-path", "--archive-format", "--force"]
 
 
 def test_options_come_before_files_and_variables(tab: Complete) -> None:
