@@ -180,12 +180,13 @@ def ha_proxy() -> dict[str, str]:
 
 
 def _ha_proxy_files(folder: Path) -> dict[str, str]:
-    """Where HAProxy has its files, which else are another one's too."""
+    """Where HAProxy has its files, instead of a place that outlives it. Ray puts a node's id of 56 characters before
+    each name, and HAProxy takes a socket's path of 97."""
     files = {
-        "CONFIG_FILE_LOC": "haproxy.cfg", "SOCKET_PATH": "admin.sock", "SERVER_STATE_BASE": ".",
-        "SERVER_STATE_FILE": "server-state",
+        "CONFIG_FILE_LOC": "haproxy/haproxy.cfg", "SOCKET_PATH": "s", "SERVER_STATE_BASE": "haproxy",
+        "SERVER_STATE_FILE": "haproxy/server-state",
     }  # fmt: skip
-    return {f"RAY_SERVE_HAPROXY_{name}": str(folder / "haproxy" / file) for name, file in files.items()}
+    return {f"RAY_SERVE_HAPROXY_{name}": str(folder / file) for name, file in files.items()}
 
 
 def free_port() -> int:
