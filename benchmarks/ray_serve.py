@@ -2,7 +2,7 @@
 
     python benchmarks/ray_serve.py [--quick]
 
-Ray runs with one replica, and with the two variables that make it faster (RayServe's ha_proxy); each of the three
+Ray runs with one replica, and with the variables that make it faster (RayServe's ha_proxy); each of the three
 serves an identity handler with one worker, batch 1, over loopback. Load, rates and p99 are those of app.py. LitServe is
 asked for JSON alone: it hands no raw body to its code.
 """
