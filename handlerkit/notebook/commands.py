@@ -483,7 +483,8 @@ COMMANDS: dict[str, Command] = {
             "--force", "model_store --strict --requirements auto", "--to app",
         )),
         Command("verify", verify_parser, call=_verify, examples=(
-            "", "--ignore body.id --rtol 1e-5", "--endpoint ray", "--endpoint https://staging.example --token-from STAGING_TOKEN",
+            "", "--ignore body.id --rtol 1e-5", "--endpoint ray",
+            "--endpoint https://staging.example --token-from STAGING_TOKEN",
         )),
         Command("serve", serve_parser, call=_serve, examples=(
             "", "8081", "--host 0.0.0.0 --token-from COINS_TOKEN", "--stop",
