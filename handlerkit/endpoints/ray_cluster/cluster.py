@@ -45,6 +45,7 @@ class Cluster:
     def __init__(self, address: str | None, variables: Mapping[str, str]) -> None:
         self.address = address
         self.version = ""
+        self._is_asked = False
         own = OwnFolder(below=_SOCKETS)
         try:
             self.folder = own.path
@@ -92,12 +93,14 @@ class Cluster:
 
     def ask(self, do: str, **order: Any) -> Any:
         """Have the driver do it, and wait. Raises ServerError if that fails, with the end of the log."""
+        self._is_asked = True
         try:
             print(json.dumps({"do": do, **order}), file=self._lines, flush=True)
             self._wait(self._socket)
             answer = json.loads(self._lines.readline() or "{}")
         except OSError:
             answer = {}
+        self._is_asked = False
         if "done" in answer:
             return answer["done"]
         raise self.failure(answer.get("failed") or "its process has ended")
@@ -120,9 +123,10 @@ class Cluster:
         return self._process.has_ended()
 
     def leave(self) -> None:
-        """Take away what was deployed, and wait for that, then `end`."""
+        """Take away what was deployed, and wait for that, then `end`; at once where an order was broken off, as by
+        Ctrl-C."""
         try:
-            if self._process.end.alive and not self.has_ended():
+            if self._process.end.alive and not self.has_ended() and not self._is_asked:
                 self._socket.settimeout(_LEAVES)
                 print(json.dumps({"do": "leave"}), file=self._lines, flush=True)
                 self._lines.readline()
