@@ -325,8 +325,8 @@ def sanitized(text: str) -> str:
     return text
 
 
-def test_sanitizing_has_six_rules() -> None:
-    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 6
+def test_sanitizing_has_nine_rules() -> None:
+    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 9
 
 
 @pytest.mark.parametrize(
