@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import resource
 import socket
 from collections import deque
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class Limits:
     """What a client may take; times in seconds.
 
     Attributes:
-        connections: open at once; one more is answered 503.
+        connections: open at once, and no more than half of the files that this process may open, as workers need some;
+            one more is answered 503.
         head: until a head is whole.
         idle: without a request, on a connection that is kept alive.
         stall: for a body, or for the client to read its answer, ...
@@ -63,11 +65,14 @@ class Listener:
 
     Attributes:
         addresses: (host, port) pairs, once it listens.
+        most: how many connections it has at once.
     """
 
     def __init__(self, application: Application, limits: Limits | None = None) -> None:
         self.application = application
         self.limits = limits or Limits()
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.most = min(self.limits.connections, files // 2) if files > 0 else self.limits.connections
         self.addresses: tuple[tuple[str, int], ...] = ()
         self.connections: set[_Connection] = set()
         #: What all connections read into, one after the other.
@@ -207,7 +212,7 @@ class _Connection(asyncio.BufferedProtocol):
         connections = self._listener.connections
         connections.add(self)
         self.deadline = self._loop.time() + self._limits.head
-        if len(connections) > self._limits.connections:
+        if len(connections) > self._listener.most:
             message = "The server has as many connections as it takes."
             self._refuse(self._application.refuse(503, facts.UNAVAILABLE, message))
 
@@ -338,7 +343,9 @@ class _Connection(asyncio.BufferedProtocol):
             return
         reading, length = self._reading, self._reading.length
         try:
-            self._parse(data)
+            left = data
+            while left and not self._is_deaf:
+                left = self._parse(left)
         except httptools.HttpParserError:
             self._refuse(self._application.refuse(400, facts.BAD_REQUEST, facts.INVALID_MESSAGE))
             return
@@ -351,23 +358,22 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
         self._set_deadline()
 
-    def _parse(self, data: memoryview) -> None:
-        """Raises HttpParserError."""
-        while True:
-            try:
-                self._parser.feed_data(data)
-                return
-            except httptools.HttpParserUpgrade as upgrade:
-                # Nobody here speaks another protocol: the request is one like any other, and more may follow it. The
-                # parser takes its body for that protocol: another one reads on, told how the body is framed.
-                framing = self._framing() if self._reading.has_head else []
-                if framing and not self._parser.should_keep_alive():
-                    framing.append(_CLOSE)
-                self._parser = httptools.HttpRequestParser(self)
-                if framing:
-                    lines = "".join(f"{name}: {value}\r\n" for name, value in framing)
-                    self._parser.feed_data(f"POST / HTTP/1.1\r\n{lines}\r\n".encode())
-                data = data[upgrade.args[0] :]
+    def _parse(self, data: memoryview) -> memoryview:
+        """Returns what another parser, which takes the place of this one, is to read. Raises HttpParserError."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # Nobody here speaks another protocol: the request is one like any other, and more may follow it. The parser
+            # takes its body for that protocol, so that the next one has to be told how the body is framed.
+            framing = self._framing() if self._reading.has_head else []
+            if framing and not self._parser.should_keep_alive():
+                framing.append(_CLOSE)
+            self._parser = httptools.HttpRequestParser(self)
+            if framing:
+                lines = "".join(f"{name}: {value}\r\n" for name, value in framing)
+                self._parser.feed_data(f"POST / HTTP/1.1\r\n{lines}\r\n".encode())
+            return data[upgrade.args[0] :]
+        return data[:0]
 
     def _framing(self) -> list[tuple[str, str]]:
         """The headers that say how long the body is."""
