@@ -36,7 +36,7 @@ def main(models: str, arguments: Sequence[str] | None = None) -> int:
 
 def _ping(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="app.py ping", description="Ask a server on this machine for its health.")
-    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--port", type=serve.port, default=8080)
     asked = parser.parse_args(arguments)
     request = urllib.request.Request(f"http://127.0.0.1:{asked.port}/ping")
     if token := os.environ.get(serve.TOKEN):

@@ -88,7 +88,10 @@ class Response:
 
     def json(self) -> Any:
         """The value of a JSON body. Raises ValueError for any other body."""
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
 
     @property
     def text(self) -> str:

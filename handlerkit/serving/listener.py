@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import resource
 import socket
 from collections import deque
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class Limits:
     """What a client may take; times in seconds.
 
     Attributes:
-        connections: open at once; one more is answered 503.
+        connections: open at once, and no more than half of the files that this process may open, as workers need some;
+            one more is answered 503.
         head: until a head is whole.
         idle: without a request, on a connection that is kept alive.
         stall: for a body, or for the client to read its answer, ...
@@ -63,11 +65,14 @@ class Listener:
 
     Attributes:
         addresses: (host, port) pairs, once it listens.
+        most: how many connections it has at once.
     """
 
     def __init__(self, application: Application, limits: Limits | None = None) -> None:
         self.application = application
         self.limits = limits or Limits()
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.most = min(self.limits.connections, files // 2) if files > 0 else self.limits.connections
         self.addresses: tuple[tuple[str, int], ...] = ()
         self.connections: set[_Connection] = set()
         #: What all connections read into, one after the other.
@@ -146,12 +151,12 @@ class _Reading:
         "body",
         "expects",
         "has_head",
-        "head_size",
         "headers",
         "is_answered",
         "length",
         "method",
         "target",
+        "unread",
     )
 
     def __init__(self, begun: float = 0.0) -> None:
@@ -161,7 +166,8 @@ class _Reading:
         self.target = b""
         self.headers: list[tuple[str, str]] = []
         self.body: list[bytes] = []
-        self.head_size = 0
+        #: Bytes that came since its beginning, or since the last of its body: of its head, of a trailer.
+        self.unread = 0
         self.length = 0
         self.has_head = False
         #: Its body is waited for, and the client waits to be asked for it.
@@ -206,7 +212,7 @@ class _Connection(asyncio.BufferedProtocol):
         connections = self._listener.connections
         connections.add(self)
         self.deadline = self._loop.time() + self._limits.head
-        if len(connections) > self._limits.connections:
+        if len(connections) > self._listener.most:
             message = "The server has as many connections as it takes."
             self._refuse(self._application.refuse(503, facts.UNAVAILABLE, message))
 
@@ -236,22 +242,26 @@ class _Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._stalls_at = _NEVER
+        self._advance()
         self._set_deadline()
 
     # what the parser calls
 
     def on_message_begin(self) -> None:
-        self._reading = _Reading(self._loop.time())
+        if not self._reading.has_head:
+            self._reading = _Reading(self._loop.time())
 
     def on_url(self, url: bytes) -> None:
-        self._reading.target += url
+        if not self._reading.has_head:
+            self._reading.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._reading.headers.append((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")))
+        if not self._reading.has_head:  # those of a trailer are none of the request's, as with Netty
+            self._reading.headers.append((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")))
 
     def on_headers_complete(self) -> None:
         reading = self._reading
-        if reading.has_head:  # these are a trailer
+        if reading.has_head:
             return
         reading.has_head = True
         if self._parser.get_http_version() == "0.9":  # a request line without a version
@@ -279,6 +289,8 @@ class _Connection(asyncio.BufferedProtocol):
             reading.body.append(data)
 
     def on_message_complete(self) -> None:
+        if self._parser.should_upgrade() and self._framing():
+            return  # its body is still to come
         reading, self._reading = self._reading, _Reading()
         if not reading.is_answered:
             self._pending.append(reading.request())
@@ -329,25 +341,43 @@ class _Connection(asyncio.BufferedProtocol):
     def _feed(self, data: memoryview) -> None:
         if self._is_deaf:
             return
-        reading = self._reading
+        reading, length = self._reading, self._reading.length
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # nobody here speaks another protocol: the request is one like any other, and more may follow it
-            self._parser = httptools.HttpRequestParser(self)
-            self._feed(data[upgrade.args[0] :])
-            return
+            left = data
+            while left and not self._is_deaf:
+                left = self._parse(left)
         except httptools.HttpParserError:
             self._refuse(self._application.refuse(400, facts.BAD_REQUEST, facts.INVALID_MESSAGE))
             return
-        if reading is self._reading and reading.begun and not reading.has_head:
-            reading.head_size += len(data)
-            if reading.head_size > _LONGEST_HEAD:
+        if reading is self._reading and reading.begun:
+            reading.unread = reading.unread + len(data) if reading.length == length else 0
+            if reading.unread > _LONGEST_HEAD:
                 self._refuse(self._application.refuse(400, facts.BAD_REQUEST, facts.INVALID_MESSAGE))
                 return
         if self._pending:  # what follows waits in the client's own buffers
             self._transport.pause_reading()
         self._set_deadline()
+
+    def _parse(self, data: memoryview) -> memoryview:
+        """Returns what another parser, which takes the place of this one, is to read. Raises HttpParserError."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # Nobody here speaks another protocol: the request is one like any other, and more may follow it. The parser
+            # takes its body for that protocol, so that the next one has to be told how the body is framed.
+            framing = self._framing() if self._reading.has_head else []
+            if framing and not self._parser.should_keep_alive():
+                framing.append(_CLOSE)
+            self._parser = httptools.HttpRequestParser(self)
+            if framing:
+                lines = "".join(f"{name}: {value}\r\n" for name, value in framing)
+                self._parser.feed_data(f"POST / HTTP/1.1\r\n{lines}\r\n".encode())
+            return data[upgrade.args[0] :]
+        return data[:0]
+
+    def _framing(self) -> list[tuple[str, str]]:
+        """The headers that say how long the body is."""
+        return [pair for pair in self._reading.headers if pair[0].lower() in ("content-length", "transfer-encoding")]
 
     def _refuse(self, response: Response) -> None:
         """Answer what is no request, after those before it; nothing after it is read."""
@@ -368,7 +398,8 @@ class _Connection(asyncio.BufferedProtocol):
         if self._is_advancing:
             return
         self._is_advancing = True
-        while self._pending and not self._is_busy:
+        # a client that does not read its answers gets no more of them
+        while self._pending and not self._is_busy and self._stalls_at == _NEVER:
             item = self._pending.popleft()
             if item is None:
                 self._transport.close()
@@ -380,7 +411,7 @@ class _Connection(asyncio.BufferedProtocol):
             else:
                 self._application.receive(item, self)
         self._is_advancing = False
-        if not self._is_busy and not self._is_deaf and not self._transport.is_closing():
+        if not self._is_busy and not self._pending and not self._is_deaf and not self._transport.is_closing():
             if not self._transport.is_reading():
                 self._transport.resume_reading()
             if self._reading.expects:

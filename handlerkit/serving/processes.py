@@ -77,10 +77,11 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, command: Sequence[str], cwd: str, env: Mapping[str, str], hear: Hear) -> Process:
-        """Start a command. One that cannot be started ends with status 127, its reason on stderr."""
+        """Start a command. One that cannot be started ends with status 127, its reason on stderr. Raises OSError where
+        this process may open no more files."""
         channel = self._channel or self._open()
         key = next(self._keys)
-        pipes = {stream: os.pipe() for stream in ("stdout", "stderr")}
+        pipes = _pipes("stdout", "stderr")
         outputs = [_Output(read, stream, hear, self._loop) for stream, (read, _) in pipes.items()]
         process = self._processes[key] = Process(key, self._kill, outputs)
         asked = {"start": key, "command": [*command], "cwd": cwd, "env": {**env}}
@@ -169,6 +170,20 @@ class Supervisor:
                     os.killpg(process.pid, signal.SIGKILL)
             process._end(-signal.SIGKILL)
         self._processes.clear()
+
+
+def _pipes(*streams: str) -> dict[str, tuple[int, int]]:
+    """A pipe for each: all or none."""
+    pipes: dict[str, tuple[int, int]] = {}
+    try:
+        for stream in streams:
+            pipes[stream] = os.pipe()
+    except OSError:
+        for pipe in pipes.values():
+            os.close(pipe[0])
+            os.close(pipe[1])
+        raise
+    return pipes
 
 
 class _Output:

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,8 @@ from .models_file import read
 from .served_model import ServedModel
 
 TOKEN = "SERVING_TOKEN"
+#: Files, of which a connection is one, that the command may have open.
+_FILES = 4096
 
 
 def serve(
@@ -85,10 +88,17 @@ async def _serve(
         await application.stop(0)
 
 
+def port(text: str) -> int:
+    """A port of the command line."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that `run` takes."""
     parser.add_argument("--host", default="127.0.0.1", help="another one than loopback needs a token")
-    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+    parser.add_argument("--port", type=port, default=8080, help="0 takes a free one")
     parser.add_argument("--grace", type=float, default=GRACE, help="seconds that requests may take after Ctrl-C")
 
 
@@ -98,6 +108,7 @@ def run(models: str, parser: argparse.ArgumentParser, asked: argparse.Namespace)
     if token is None and not is_loopback(asked.host):
         parser.error(f"--host {asked.host} lets others in: set a token in the variable {TOKEN}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    _open_more()
     try:
         application = read(models).application(token=token)
         return asyncio.run(_serve(application, asked.host, asked.port, None, asked.grace, _say))
@@ -115,6 +126,14 @@ def main(arguments: list[str] | None = None) -> int:
     add_options(parser)
     asked = parser.parse_args(arguments)
     return run(asked.models, parser, asked)
+
+
+def _open_more() -> None:
+    """Let this process open as many files as it needs, where the shell allows fewer, but not for good."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _FILES:
+        most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _say(line: str) -> None:

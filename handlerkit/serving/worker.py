@@ -172,7 +172,10 @@ class Worker:
         logs = os.path.join(self._supervisor.folder, "logs")
         command, environment = given.command(name), given.environment(logs)
         self._listens = self._loop.create_future()
-        process = self._supervisor.start(command, os.path.realpath(given.model_dir), environment, self._hear)
+        try:
+            process = self._supervisor.start(command, os.path.realpath(given.model_dir), environment, self._hear)
+        except OSError as problem:
+            raise self._failed(f"no process can be started: {problem.strerror}") from None
         self._process = process
         try:
             await self._until(self._listens, _START, f"it did not start within {_START} s")

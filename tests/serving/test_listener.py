@@ -482,3 +482,50 @@ def ended(connection: Connection, least: float) -> float:
     took = time.monotonic() - begun
     assert took > least
     return took
+
+
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 2\r\n\r\nhi", "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"]
+)
+def test_a_request_that_asks_for_an_upgrade_keeps_its_body(framing: str) -> None:
+    head = "POST /predictions/m HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+    with listening(echo) as server, server.connect() as client:
+        client.send((head + framing).encode() * 2)
+        assert [client.receive().body for _ in range(2)] == [b"hi", b"hi"]
+    assert [request.header("upgrade") for request in server.application.received] == ["h2c", "h2c"]
+
+
+def test_many_requests_that_ask_for_an_upgrade() -> None:
+    head = b"GET /predictions/m HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with listening(echo) as server, server.connect() as client:
+        client.send(head * 2000)
+        assert [client.receive().status for _ in range(2000)] == [200] * 2000
+
+
+def test_a_trailer_is_no_part_of_the_head() -> None:
+    head = b"POST /predictions/m HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with listening(echo) as server, server.connect() as client:
+        client.send(head + b"2\r\nhi\r\n0\r\nAuthorization: Bearer x\r\n\r\n")
+        assert client.receive().body == b"hi"
+    assert server.application.received[0].header("authorization") is None
+
+
+def test_a_trailer_without_end_is_refused() -> None:
+    head = b"POST /predictions/m HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with listening(echo) as server, server.connect() as client:
+        client.send(head + b"2\r\nhi\r\n0\r\n" + b"A: b\r\n" * 50_000)
+        assert client.receive().status == 400
+    assert server.application.received == []
+
+
+def test_who_does_not_read_gets_no_more_answers() -> None:
+    def large(request: HttpRequest, client: Client) -> None:
+        client.answer(answer(b"x" * 4_000_000))
+
+    with listening(large) as server, server.connect() as client:
+        client.send(b"GET /predictions/m HTTP/1.1\r\nHost: h\r\n\r\n" * 100)
+        wait_for(lambda: server.application.received)
+        time.sleep(0.2)
+        begun = len(server.application.received)
+        assert begun < 10
+        assert all(len(client.receive().body) == 4_000_000 for _ in range(100))

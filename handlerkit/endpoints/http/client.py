@@ -23,6 +23,7 @@ from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
 ADDRESS = "127.0.0.1"
 _READ = 1 << 20  # bytes asked for at once
 _LINE = 1 << 16  # bytes of the longest line
+_TRAILER = 100  # lines of the longest trailer, as http.client has it of a head
 _BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")  # methods whose empty body needs no Content-Length
 #: Seconds for which an idle connection is used again: servers and proxies close theirs, the quickest after five.
 _KEPT = 3
@@ -261,9 +262,7 @@ def _read_chunks(stream: BinaryIO, chunks: list[bytes], arrivals: list[float]) -
         if len(chunk) < size:
             return False
         stream.readline(_LINE)
-    while stream.readline(_LINE) not in (b"\r\n", b"\n", b""):
-        pass
-    return True
+    return any(stream.readline(_LINE) in (b"\r\n", b"\n", b"") for _ in range(_TRAILER))
 
 
 def _chunk_size(line: bytes) -> int:

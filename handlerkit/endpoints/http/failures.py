@@ -44,7 +44,7 @@ def refusal(response: Response, address: Address, request: Outgoing) -> Finding 
     """What to change about an answer that no model gave: a redirect, a token, or the wrong port; None for any other."""
     location = response.header("location")
     if response.status in (301, 302, 303, 307, 308) and location is not None:
-        message = f"{address.url} redirects to {location}, and Remote follows no redirect."
+        message = f"{address.url} redirects to {shorten(printable(location))}, and Remote follows no redirect."
         return Finding(
             "redirect", message, fix="If that is the server that is meant, name its URL.", severity="warning"
         )

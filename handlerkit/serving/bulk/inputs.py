@@ -164,9 +164,15 @@ def find(given: Iterable[str], reading: Reading) -> list[Any]:
 
 def _paths(given: str) -> Iterator[str]:
     if os.path.isdir(given):
+        walked: set[str] = set()  # a link may lead to a folder above it
         for root, folders, files in os.walk(given, followlinks=True):
+            walked.add(os.path.realpath(root))
             folders[:] = sorted(one for one in folders if not one.startswith("."))
-            yield from (os.path.join(root, file) for file in sorted(files) if not file.startswith("."))
+            folders[:] = [one for one in folders if os.path.realpath(os.path.join(root, one)) not in walked]
+            paths = [os.path.join(root, file) for file in sorted(files) if not file.startswith(".")]
+            yield from (
+                path for path in paths if os.path.isfile(path) or not os.path.exists(path)
+            )  # no pipe, no socket
     elif not os.path.exists(given):
         raise InputError(f"{given} is not there")
     elif given.endswith(_LISTS):

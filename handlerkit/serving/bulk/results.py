@@ -22,6 +22,9 @@ from ..http import Headers, Response, lookup
 #: A part is written when it has so many rows or bytes, or is so old (seconds).
 _ROWS, _BYTES, _AGE = 10_000, 64 << 20, 15.0
 _PART = re.compile(r"part-(\d+)\.(parquet|jsonl)")
+#: What a run that was ended may have left half written.
+_HALF = re.compile(rf"\.(whole|{_PART.pattern})")
+_LOCK = ".lock"
 
 
 class OutputError(Exception):
@@ -100,8 +103,14 @@ class _JsonLines:
             file.writelines(one.line() for one in results)
 
     def names(self, path: str) -> Iterator[str]:
-        with open(path, "rb") as file:
-            yield from (json.loads(line)["name"] for line in file)
+        try:
+            with open(path, "rb") as file:
+                for line in file:
+                    told = json.loads(line)
+                    yield str(told["name"])
+                    told["status"]  # what else has a name is not taken for a result
+        except (ValueError, KeyError, TypeError):
+            raise OutputError(f"{path} holds lines that are no results: name another output") from None
 
 
 class _Parquet:
@@ -145,8 +154,10 @@ class Output:
         self._folder = beside if self._is_file else path
         if not self._is_file and os.path.exists(path) and not os.path.isdir(path):
             raise OutputError(f"{path} is a file: name a folder for the results, or a file that ends in .jsonl")
+        if os.path.isdir(path) and (self._is_file or not _is_ours(path)):
+            raise OutputError(f"{path} is a folder with other files: name one for the results alone")
         os.makedirs(self._folder, exist_ok=True)
-        self._lock = open(os.path.join(self._folder, ".lock"), "w")  # noqa: SIM115  # closed by `close`
+        self._lock = open(os.path.join(self._folder, _LOCK), "w")  # noqa: SIM115  # closed by `close`
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._form = self._chosen()
@@ -226,7 +237,7 @@ class Output:
     def _names(self) -> set[str]:
         """Those of all rows that are there. A part that the whole file holds already goes."""
         for name in os.listdir(self._folder):
-            if name.startswith(".") and name != ".lock":
+            if _HALF.fullmatch(name):
                 os.remove(os.path.join(self._folder, name))
         done = set(self._form.names(self.path)) if self._is_file and os.path.exists(self.path) else set()
         for _, path in self._parts():
@@ -240,6 +251,12 @@ class Output:
         """Their numbers and paths, in order."""
         found = [(_PART.fullmatch(name), name) for name in os.listdir(self._folder)]
         return sorted((int(match[1]), os.path.join(self._folder, name)) for match, name in found if match)
+
+
+def _is_ours(folder: str) -> bool:
+    """Whether a folder is empty, or holds results: the names that a run gives."""
+    names = os.listdir(folder)
+    return not names or _LOCK in names or any(map(_PART.fullmatch, names))
 
 
 def _settle(path: str) -> None:

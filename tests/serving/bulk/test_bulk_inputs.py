@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,16 @@ def test_what_is_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_text("no")
     with pytest.raises(InputError, match="is no Parquet file"):
         inputs(tmp_path)
+
+
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "up").symlink_to(tmp_path)
+    (tmp_path / "up2").symlink_to(tmp_path)
+    assert [one.body for one in inputs(tmp_path)] == [b"a"]
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    os.mkfifo(tmp_path / "pipe")
+    assert [one.body for one in inputs(tmp_path)] == [b"a"]

@@ -141,3 +141,25 @@ def test_parquet_that_cannot_be_read_any_more(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(OutputError, match="holds Parquet files, which need pyarrow"):
         Output(str(tmp_path / "out"))
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".profile").write_text("mine")
+    with pytest.raises(OutputError, match="is a folder with other files: name one for the results alone"):
+        Output(str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [".profile"]
+
+
+def test_hidden_files_beside_results_are_left_alone(tmp_path: Path) -> None:
+    written(tmp_path / "out", "a").close()
+    (tmp_path / "out" / ".note").write_text("mine")
+    Output(str(tmp_path / "out")).close()
+    assert (tmp_path / "out" / ".note").read_text() == "mine"
+
+
+def test_lines_that_are_no_results_are_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"name": "a"}\n')
+    with pytest.raises(OutputError, match=r"mine\.jsonl holds lines that are no results: name another output"):
+        Output(str(file))
+    assert file.read_text() == '{"name": "a"}\n'
