@@ -114,7 +114,10 @@ def run(models: str, parser: argparse.ArgumentParser, asked: argparse.Namespace)
         return asyncio.run(_serve(application, asked.host, asked.port, None, asked.grace, _say))
     except LoadFailed as failed:
         print(failed, file=sys.stderr)  # what the worker wrote is in the log above
-    except (OSError, ValueError, KeyError, TypeError, PropertyError) as problem:
+    except OSError as problem:
+        where = problem.filename or f"{asked.host}:{asked.port}"
+        print(f"{where}: {problem.strerror or problem}", file=sys.stderr)
+    except (ValueError, KeyError, TypeError, PropertyError) as problem:
         print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
     return 1
 
