@@ -19,7 +19,7 @@ import pytest
 from apps import ECHO, Answer, Connection, request, written
 
 from handlerkit.serving.models_file import read
-from handlerkit.serving.serve import main
+from handlerkit.serving.serve import TOKEN, asked_token, main
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -171,3 +171,9 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"127.0.0.1:{port}: " in done.stderr
     assert "address already in use" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "token"), [("abc\n", "abc"), ("abc", "abc"), (" \n", None), ("", None)])
+def test_a_token_that_came_from_a_file(monkeypatch: pytest.MonkeyPatch, given: str, token: str | None) -> None:
+    monkeypatch.setenv(TOKEN, given)
+    assert asked_token() == token
