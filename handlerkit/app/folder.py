@@ -13,7 +13,7 @@ from string import Template
 from typing import Any
 
 from handlerkit.app.requirements import Requirements, requirements
-from handlerkit.app.settings import check_model, check_properties
+from handlerkit.app.settings import check_asked, check_model, check_properties
 from handlerkit.archive import Archive, Progress
 from handlerkit.archive.interrupts import interrupts_deferred
 from handlerkit.archive.place import beside
@@ -44,8 +44,9 @@ class App:
         requirements: lines of a requirements file that are added to what the code imports and the models require.
         target: the environment whose Python and versions the app is to have, as of handlerkit.Server.
 
-    Raises ConfigError for a key that TorchServe does not know or an app cannot follow, ModelError for two models of one
-    name and settings that an app does not do, ArchiveError for what is no archive, TargetError for an unknown target.
+    Raises ConfigError for a key that TorchServe does not know or an app cannot follow and for a wrong number,
+    ModelError for two models of one name and settings that an app does not do, ArchiveError for what is no archive,
+    TargetError for an unknown target.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class App:
             "initial_workers": initial_workers,
         }  # fmt: skip
         self._asked = {key: value for key, value in asked.items() if value is not None}
+        check_asked(self._asked)
         self._requirements = tuple(requirements)
         self._unpacked = [Unpacked(one) for one in given if not isinstance(one, Model)]
         archives = iter(self._unpacked)

@@ -53,3 +53,11 @@ def check_model(model: Model) -> None:
     for key in _NOT_DONE:
         if settings.get(key):
             raise ModelError(f"an app cannot do {key}, which {model.name} sets in its model-config.yaml: leave it out")
+
+
+def check_asked(asked: Mapping[str, int]) -> None:
+    """Raises ConfigError for a number that a register call cannot give."""
+    for key, value in asked.items():
+        least = 0 if key == "max_batch_delay" else 1
+        if type(value) is not int or value < least:
+            raise ConfigError(f"{key} is a whole number from {least} on, not {value!r}")

@@ -16,6 +16,9 @@ from handlerkit.messages.curl import read_curl
 from handlerkit.messages.part import GUESS, Part, guess_type, read_file
 from handlerkit.serving.http import HeadersLike, HttpRequest, lookup, pairs
 
+#: Headers whose values no display shows.
+SECRET = ("authorization", "proxy-authorization", "cookie", "set-cookie")
+
 
 @dataclass(frozen=True)
 class Request(HttpRequest):
@@ -33,6 +36,11 @@ class Request(HttpRequest):
         object.__setattr__(self, "headers", pairs(self.headers))
         if isinstance(self.body, str):
             object.__setattr__(self, "body", self.body.encode())
+
+    def __repr__(self) -> str:
+        headers = tuple((name, "…" if name.lower() in SECRET else value) for name, value in self.headers)
+        told = f"method={self.method!r}, path={self.path!r}, headers={headers!r}, query={self.query!r}"
+        return f"Request({told}, label={self.label!r})"
 
     @classmethod
     def _typed(cls, body: bytes, content_type: str | None, rest: dict[str, Any]) -> Request:

@@ -119,7 +119,7 @@ class Run:
         if self.ok:
             return self
         answers = ", ".join(sorted({describe_response(response) for response in self.responses if not response.ok}))
-        lines = [f"{self.model} answered {answers}", *map(str, self.findings)]
+        lines = [visible(f"{self.model} answered {answers}"), *map(str, self.findings)]
         if self.error:
             lines.append(self.error.traceback.rstrip())
         raise ResponseError("\n".join(lines), self)

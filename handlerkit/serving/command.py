@@ -8,7 +8,6 @@ python app.py ping [--port PORT]              whether the server is healthy, for
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import urllib.request
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ def _ping(arguments: Sequence[str]) -> int:
     parser.add_argument("--port", type=serve.port, default=8080)
     asked = parser.parse_args(arguments)
     request = urllib.request.Request(f"http://127.0.0.1:{asked.port}/ping")
-    if token := os.environ.get(serve.TOKEN):
+    if token := serve.asked_token():
         request.add_header("Authorization", f"Bearer {token}")
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:

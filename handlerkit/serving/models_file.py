@@ -44,7 +44,9 @@ class Contents(NamedTuple):
         found = [model for model in self.models if name in (None, model.name)]
         if len(found) != 1:
             known = ", ".join(model.name for model in self.models)
-            raise ValueError(f"there is no model {name!r}: choose {known}" if name else f"choose a model: {known}")
+            raise ValueError(
+                f"there is no model {name!r}: choose {known}" if name else f"choose a model, with --model: {known}"
+            )
         return found[0]
 
 

@@ -88,6 +88,11 @@ async def _serve(
         await application.stop(0)
 
 
+def asked_token() -> str | None:
+    """The token of the environment, without the line break that one from a file ends with; None for none."""
+    return os.environ.get(TOKEN, "").strip() or None
+
+
 def port(text: str) -> int:
     """A port of the command line."""
     if not text.isdecimal() or int(text) > 65535:
@@ -104,7 +109,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(models: str, parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int:
     """Serve what a models.json says, with these options. Returns the exit status."""
-    token = os.environ.get(TOKEN) or None
+    token = asked_token()
     if token is None and not is_loopback(asked.host):
         parser.error(f"--host {asked.host} lets others in: set a token in the variable {TOKEN}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
@@ -114,7 +119,10 @@ def run(models: str, parser: argparse.ArgumentParser, asked: argparse.Namespace)
         return asyncio.run(_serve(application, asked.host, asked.port, None, asked.grace, _say))
     except LoadFailed as failed:
         print(failed, file=sys.stderr)  # what the worker wrote is in the log above
-    except (OSError, ValueError, KeyError, TypeError, PropertyError) as problem:
+    except OSError as problem:
+        where = problem.filename or f"{asked.host}:{asked.port}"
+        print(f"{where}: {problem.strerror or problem}", file=sys.stderr)
+    except (ValueError, KeyError, TypeError, PropertyError) as problem:
         print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
     return 1
 

@@ -116,6 +116,12 @@ def test_a_key_that_torchserve_does_not_know(model) -> None:
         App(model(), {"jobqueue_size": 3})
 
 
+@pytest.mark.parametrize("asked", [{"batch_size": 0}, {"initial_workers": -1}, {"response_timeout": "2"}])
+def test_numbers_that_are_none(model, asked: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=rf"{next(iter(asked))} is a whole number from 1 on, not "):
+        App(model(), **asked)
+
+
 def test_settings_that_an_app_does_not_do(model, tmp_path: Path) -> None:
     (tmp_path / "model-config.yaml").write_text("continuousBatching: true\n")
     with pytest.raises(ModelError, match="an app cannot do continuousBatching, which m sets"):

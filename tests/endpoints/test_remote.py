@@ -102,6 +102,16 @@ def test_redirect_is_an_answer(listen: Listen, status: bytes) -> None:
     assert run.findings[0].message.endswith(f"redirects to {target}, and Remote follows no redirect.")
 
 
+def test_no_answer_steers_a_terminal(listen: Listen) -> None:
+    redirect = b"HTTP/1.1 302 Found\r\nLocation: http://other/\x1b[31m\r\nContent-Length: 0\r\n\r\n"
+    run = Remote(f"http://localhost:{listen(redirect).port}", model="m").predict(Request())
+    assert r"redirects to http://other/\x1b[31m, and" in run.findings[0].message
+    failure = b"HTTP/1.1 500 \x1b[31m\r\nContent-Length: 0\r\n\r\n"
+    run = Remote(f"http://localhost:{listen(failure).port}", model="m").predict(Request())
+    with pytest.raises(ResponseError, match=r"m answered 500 \\x1b\[31m"):
+        run.raise_for_status()
+
+
 def test_proxies_of_the_environment_are_not_used(
     listen: Listen, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -260,3 +260,9 @@ def test_python_program_sends_the_same(
 def test_python_program_reads_a_large_body_from_its_file() -> None:
     request = Request(body=b"x" * 70_000, label="big.bin")
     assert "open('big.bin', 'rb').read()" in request.as_python()
+
+
+def test_repr_keeps_secrets() -> None:
+    request = Request("GET", "/ping", {"Authorization": "Bearer s3cret", "cookie": "s3cret", "X-Own": "1"})
+    assert "s3cret" not in repr(request)
+    assert "('X-Own', '1')" in repr(request)

@@ -529,3 +529,9 @@ def test_who_does_not_read_gets_no_more_answers() -> None:
         begun = len(server.application.received)
         assert begun < 10
         assert all(len(client.receive().body) == 4_000_000 for _ in range(100))
+
+
+def test_connections_leave_files_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (4, 4))
+    with listening() as server, server.connect(), server.connect(), server.connect() as third:
+        assert third.receive().status == 503

@@ -69,7 +69,7 @@ def test_a_model_is_chosen_by_its_name(tmp_path: Path) -> None:
     model = unpacked(tmp_path)
     found = contents(tmp_path, model, {**model, "name": "n"})
     assert found.named("n").name == "n"
-    with pytest.raises(ValueError, match="choose a model: m, n"):
+    with pytest.raises(ValueError, match="choose a model, with --model: m, n"):
         found.named()
     with pytest.raises(ValueError, match="there is no model 'x': choose m, n"):
         found.named("x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from handlerkit.serving.processes import Process, Supervisor
 
@@ -158,3 +160,26 @@ def test_processes_end_with_their_owner_also_when_that_is_killed() -> None:
     while not (is_gone(int(pid)) and not os.path.exists(folder)):
         assert time.monotonic() < deadline, "the process outlives its owner"
         time.sleep(0.05)
+
+
+def test_no_more_files_leave_none_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+
+    def pipe() -> tuple[int, int]:
+        if opened:
+            raise OSError(errno.EMFILE, "Too many open files")
+        opened.extend(real())
+        return opened[0], opened[1]
+
+    async def do(supervisor: Supervisor, heard: list[tuple[str, str]]) -> None:
+        await start(supervisor, "pass", heard).ended
+        monkeypatch.setattr(os, "pipe", pipe)
+        with pytest.raises(OSError, match="Too many open files"):
+            start(supervisor, "pass", heard)
+        monkeypatch.undo()
+        for descriptor in opened:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(descriptor)
+
+    real = os.pipe
+    with_supervisor(do)

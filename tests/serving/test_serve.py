@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import pytest
 from apps import ECHO, Answer, Connection, request, written
 
 from handlerkit.serving.models_file import read
-from handlerkit.serving.serve import main
+from handlerkit.serving.serve import TOKEN, asked_token, main
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -151,3 +152,28 @@ def test_a_word_that_a_model_does_not_have(tmp_path: Path, capsys: pytest.Captur
     file.write_text('{"models": [{"name": "m", "handlr": "x"}]}')
     assert main([str(file)]) == 1
     assert "handlr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["65536", "-1", "x"])
+def test_a_port_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str) -> None:
+    with pytest.raises(SystemExit):
+        main([str(models_json(tmp_path)), "--port", given])
+    assert f"a port is a number from 0 to 65535, not '{given}'" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "handlerkit.serving.serve", str(models_json(tmp_path)), "--port", str(port)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}: " in done.stderr
+    assert "address already in use" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "token"), [("abc\n", "abc"), ("abc", "abc"), (" \n", None), ("", None)])
+def test_a_token_that_came_from_a_file(monkeypatch: pytest.MonkeyPatch, given: str, token: str | None) -> None:
+    monkeypatch.setenv(TOKEN, given)
+    assert asked_token() == token

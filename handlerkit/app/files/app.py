@@ -16,7 +16,7 @@ from serving.application import Application
 from serving.asgi import asgi
 from serving.command import main
 from serving.models_file import read
-from serving.serve import TOKEN
+from serving.serve import asked_token
 
 MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models.json")
 
@@ -24,7 +24,7 @@ MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models.json")
 @functools.cache
 def make() -> Application:
     """What an ASGI server serves, which writes the names of headers in lower case."""
-    return read(MODELS).application(token=os.environ.get(TOKEN) or None, any_casing=True)
+    return read(MODELS).application(token=asked_token(), any_casing=True)
 
 
 app = asgi(make)

@@ -24,6 +24,7 @@ ADDRESS = "127.0.0.1"
 _READ = 1 << 20  # bytes asked for at once
 _LINE = 1 << 16  # bytes of the longest line
 _TRAILER = 100  # lines of the longest trailer, as http.client has it of a head
+_LARGEST = 1 << 30  # bytes of the largest body: a server that never ends costs no more memory
 _BODILESS = ("GET", "HEAD", "DELETE", "OPTIONS")  # methods whose empty body needs no Content-Length
 #: Seconds for which an idle connection is used again: servers and proxies close theirs, the quickest after five.
 _KEPT = 3
@@ -51,6 +52,10 @@ class Received(NamedTuple):
     response: Response
     failure: Exception | None = None
     connected: bool = True
+
+
+class TooLargeError(Exception):
+    """A body is longer than any that is read."""
 
 
 @dataclass
@@ -232,7 +237,7 @@ def _read(response: HTTPResponse, sent: float | None) -> Received:
         complete = bodiless or (
             _read_chunks(response.fp, pieces, arrivals) if streamed else _read_plain(response, pieces)
         )
-    except (OSError, ValueError, HTTPException) as problem:
+    except (OSError, ValueError, HTTPException, TooLargeError) as problem:
         complete, failure = False, problem
     answer = Response(
         response.status,
@@ -247,22 +252,33 @@ def _read(response: HTTPResponse, sent: float | None) -> Received:
 
 
 def _read_plain(response: HTTPResponse, pieces: list[bytes]) -> bool:
+    size = 0
     while piece := response.read1(_READ):
         pieces.append(piece)
+        size = _counted(size + len(piece))
     return not response.length
 
 
 def _read_chunks(stream: BinaryIO, chunks: list[bytes], arrivals: list[float]) -> bool:
     """Read chunks (RFC 9112, 7.1), which `http.client` would join, and when each arrived. True if the last one came."""
+    total = 0
     while size := _chunk_size(stream.readline(_LINE)):
-        chunk = _read_exactly(stream, size)
+        chunk = _read_exactly(stream, min(size, _LARGEST + 1))
         if chunk:
             chunks.append(chunk)
             arrivals.append(time.perf_counter())
+        total = _counted(total + len(chunk))
         if len(chunk) < size:
             return False
         stream.readline(_LINE)
     return any(stream.readline(_LINE) in (b"\r\n", b"\n", b"") for _ in range(_TRAILER))
+
+
+def _counted(size: int) -> int:
+    """Raises TooLargeError where that is too much."""
+    if size > _LARGEST:
+        raise TooLargeError
+    return size
 
 
 def _chunk_size(line: bytes) -> int:

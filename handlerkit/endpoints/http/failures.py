@@ -7,7 +7,7 @@ import ssl
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
 
 from handlerkit.endpoints.http.address import Address
-from handlerkit.endpoints.http.client import Outgoing, Received
+from handlerkit.endpoints.http.client import Outgoing, Received, TooLargeError
 from handlerkit.formatting import byte_size, printable, shorten
 from handlerkit.messages import Finding, Response
 from handlerkit.serving import torchserve_facts as facts
@@ -73,6 +73,8 @@ def _broken_off(received: Received, address: Address, timeout: float | None) -> 
     came = byte_size(len(received.response.body))
     if isinstance(received.failure, TimeoutError):
         return f"{address.place} sent {came} of its answer and then nothing for {timeout:g} s.", _LONGER
+    if isinstance(received.failure, TooLargeError):
+        return f"{address.place} sends more than anyone reads: {came} of its answer, and no end.", "Check the URL."
     return f"{address.place} broke off: the connection ended after {came} of the answer.", "Look into the server's log."
 
 

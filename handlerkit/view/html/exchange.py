@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from handlerkit.formatting import MAX_TEXT, byte_size, duration, percent, plain
 from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe_response
+from handlerkit.messages.request import SECRET
 from handlerkit.serving.torchserve_facts import CALL_BEGINS, METRIC, REQUEST_ID
 from handlerkit.timing import STAGES, Timings
 from handlerkit.view import draw
@@ -16,8 +17,6 @@ _SECONDS = {"ms": 1e-3, "milliseconds": 1e-3, "s": 1.0, "seconds": 1.0, "us": 1e
 #: Log lines of TorchServe's own that hold times and ids; a Metric shows the first kind.
 _BOOKKEEPING = (METRIC, CALL_BEGINS)
 _OTHER = (150, 150, 150)
-#: Headers whose values no display shows.
-SECRET = ("authorization", "proxy-authorization", "cookie", "set-cookie")
 
 
 def asked(request: Request, model: str, gap: str) -> str:

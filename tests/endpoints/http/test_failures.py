@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handlerkit.endpoints.http.address import Address
-from handlerkit.endpoints.http.client import Outgoing, Received
+from handlerkit.endpoints.http.client import Outgoing, Received, TooLargeError
 from handlerkit.endpoints.http.failures import refusal, why
 from handlerkit.endpoints.remote import Remote
 from handlerkit.messages import Finding, Request, Response
@@ -159,6 +159,13 @@ def test_port_of_another_api() -> None:
     assert refused(Response(404, body=NO_ROUTE), path="/nonsense") == ""
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"text"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"text", b"[" * 200_000])
 def test_answers_of_a_model_have_no_cause(body: bytes) -> None:
     assert {refused(Response(status, body=body)) for status in (200, 400, 403, 404, 503)} == {""}
+
+
+def test_an_answer_without_end() -> None:
+    received = Received(Response(200, body=b"four", complete=False), TooLargeError())
+    found = why(received, Address.read("http://h"), 2)
+    assert found is not None
+    assert found.message == "h:80 sends more than anyone reads: 4 B of its answer, and no end."

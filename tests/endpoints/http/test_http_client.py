@@ -197,3 +197,16 @@ def test_interrupt_closes_what_is_under_way(
     with pytest.raises(KeyboardInterrupt):
         get(client, listen(OK).port)
     assert [connection.sock for connection in interrupted] == [None]
+
+
+def test_a_trailer_without_end_is_not_read_for_ever(ask: Ask) -> None:
+    head = b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n"
+    response, _ = ask(head + b"2\r\nab\r\n0\r\n" + b"A: b\r\n" * 200 + b"\r\n")
+    assert (response.body, response.complete) == (b"ab", False)
+
+
+@pytest.mark.parametrize("framing", [b"\r\n12345", b"transfer-encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n"])
+def test_a_body_without_end_is_not_read_for_ever(ask: Ask, monkeypatch: pytest.MonkeyPatch, framing: bytes) -> None:
+    monkeypatch.setattr("handlerkit.endpoints.http.client._LARGEST", 4)
+    response, _ = ask(b"HTTP/1.1 200 \r\n" + framing)
+    assert (response.status, response.complete) == (200, False)
