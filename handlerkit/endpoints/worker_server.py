@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import errno
+import re
 import threading
 from concurrent.futures import Future
 from contextlib import nullcontext
@@ -138,8 +139,8 @@ def _check(host: str, port: int, token: str | None) -> None:
     """Raise ConfigError for an address that must not be."""
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigError(f"a port is a number from 0, which takes a free one, to 65535, not {port!r}")
-    if token is not None and not token.strip():
-        raise ConfigError("the token is empty: give one that others cannot guess, or none")
+    if token is not None and not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise ConfigError("the token is empty or holds a space, a line break or another character that none may have")
     if token is None and not is_loopback(host):
         raise ConfigError(f"host {host} lets other machines in: give a token as well, which their requests bear")
 

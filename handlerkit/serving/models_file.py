@@ -54,6 +54,8 @@ def read(file: str) -> Contents:
     """What a models.json says. Raises OSError, ValueError for what it cannot say, and KeyError for what lacks."""
     with open(file, encoding="utf-8") as opened:
         told = json.load(opened)
+    if not isinstance(told, dict) or not told.get("models"):
+        raise ValueError(f'{file} names no models: {{"models": [{{"model_dir": "model/NAME"}}]}}')
     folder = os.path.dirname(os.path.abspath(file))
     properties = dict(told.get("config_properties") or {})
     declared: Sequence[Declared] = OF_HANDLERS

@@ -356,22 +356,22 @@ class TestServed:
 class TestToken:
     @pytest.fixture
     def server(self, worker: Worker) -> Iterator[WorkerServer]:
-        with serve(worker, 0, token="open sesame") as server:
+        with serve(worker, 0, token="open-sesame") as server:
             yield server
 
-    @pytest.mark.parametrize("given", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "open sesame"}])
+    @pytest.mark.parametrize("given", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "open-sesame"}])
     def test_without_it_the_handler_is_not_reached(self, server: WorkerServer, given: dict[str, str]) -> None:
         refused = ask(server, "", **given)
         assert (refused.status, json.loads(refused.body)["type"]) == (400, "InvalidKeyException")
         assert [finding.name for finding in server.served[-1].findings] == ["token"]
 
     def test_with_it_the_handler_is(self, server: WorkerServer) -> None:
-        assert ask(server, "", Authorization="Bearer open sesame").status == 200
+        assert ask(server, "", Authorization="Bearer open-sesame").status == 200
 
     def test_it_is_shown_nowhere(self, server: WorkerServer) -> None:
         from handlerkit import view
 
-        ask(server, "", Authorization="Bearer open sesame")
+        ask(server, "", Authorization="Bearer open-sesame")
         shown = [server, server.served, server.served[-1]]
         told = "".join(view(one).text + view(one).html + repr(one) for one in shown)
         assert "sesame" not in told
@@ -405,9 +405,10 @@ class TestStart:
         with pytest.raises(ConfigError, match="a port is a number from 0"):
             serve(worker, port)
 
-    def test_an_empty_token(self, worker: Worker) -> None:
-        with pytest.raises(ConfigError, match="the token is empty"):
-            serve(worker, 0, token=" ")
+    @pytest.mark.parametrize("token", ["", " ", "a b", "a\r\nb"])
+    def test_a_token_that_no_client_can_send(self, worker: Worker, token: str) -> None:
+        with pytest.raises(ConfigError, match="the token is empty or holds a space"):
+            serve(worker, 0, token=token)
 
     def test_a_worker_for_a_debugger_serves_nobody(self, worker: Worker) -> None:
         with (

@@ -127,11 +127,11 @@ def test_stop(door: Any, session: Session) -> None:
 
 
 def test_a_token_of_the_environment(door: Any, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ECHO_TOKEN", "open sesame")
+    monkeypatch.setenv("ECHO_TOKEN", "open-sesame")
     door.handler("echo.py", ECHO)
     server = door.serve("0", host="0.0.0.0", token_from="ECHO_TOKEN")
     assert ask(server)[0] == 400
-    assert ask(server, Authorization="Bearer open sesame") == (200, "hi")
+    assert ask(server, Authorization="Bearer open-sesame") == (200, "hi")
 
 
 def test_without_a_token_other_machines_are_not_let_in(door: Any, session: Session) -> None:
@@ -150,10 +150,10 @@ def test_a_port_that_is_taken_leaves_the_server_before(door: Any, session: Sessi
 
 class TestMagic:
     def test_a_variable_of_the_notebook_holds_the_token(self, notebook: Any, loaded: Session) -> None:
-        notebook("secret = 'open sesame'")
+        notebook("secret = 'open-sesame'")
         cell = notebook("%serve 0 --token-from secret")
         assert cell.error is None
-        assert ask(cell.value, Authorization="Bearer open sesame") == (200, "hi")
+        assert ask(cell.value, Authorization="Bearer open-sesame") == (200, "hi")
 
     def test_a_variable_that_is_not_there(self, notebook: Any, loaded: Session) -> None:
         cell = notebook("%serve --token-from nowhere")

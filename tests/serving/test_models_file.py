@@ -65,6 +65,13 @@ def test_workers_per_model(tmp_path: Path) -> None:
     assert contents(tmp_path, model, default_workers_per_model="3").models[0].initial_workers == 2
 
 
+@pytest.mark.parametrize("told", ["{}", "[]", '{"models": []}'])
+def test_a_file_without_models(tmp_path: Path, told: str) -> None:
+    (tmp_path / "models.json").write_text(told)
+    with pytest.raises(ValueError, match="names no models"):
+        read(str(tmp_path / "models.json"))
+
+
 def test_a_model_is_chosen_by_its_name(tmp_path: Path) -> None:
     model = unpacked(tmp_path)
     found = contents(tmp_path, model, {**model, "name": "n"})
