@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from handlerkit.archive import Archive
-from handlerkit.endpoints import lifecycle
+from handlerkit.endpoints import file_watch, lifecycle
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, LoadError
 from handlerkit.messages import Request, Run
@@ -187,27 +188,25 @@ class TestFilesOnDisk:
         assert self.ask(worker)[0] == "new"
         writer.join()
 
-    def test_file_that_goes_on_being_written_leaves_the_loaded_handler(self, serve: Serve, tmp_path: Path) -> None:
+    def test_file_that_goes_on_being_written_leaves_the_loaded_handler(
+        self, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         weights = tmp_path / "weights.bin"
         weights.write_bytes(b"0")
         worker = serve(write(tmp_path, "h.py", "'old'"), extra_files=[weights])
-        done = threading.Event()
 
-        def grow() -> None:
-            with weights.open("ab", buffering=0) as file:
-                while not done.is_set():
-                    file.write(b"0")
-                    time.sleep(0.001)
+        def grow(seconds: float) -> None:
+            """Between two looks."""
+            with weights.open("ab") as file:
+                file.write(b"0")
 
         weights.write_bytes(b"00")
-        writer = threading.Thread(target=grow)
-        writer.start()
-        try:
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                file_watch, "time", SimpleNamespace(sleep=grow, monotonic=time.monotonic, time_ns=time.time_ns)
+            )
             says = "weights.bin is still being written; the handler that was loaded before answers."
             assert self.ask(worker) == ("old", [says])
-        finally:
-            done.set()
-            writer.join()
         assert self.ask(worker)[1][0].startswith("weights.bin changed on disk, so the handler was loaded again")
 
     def test_config_file_registers_the_model_anew(self, serve: Serve, tmp_path: Path) -> None:
