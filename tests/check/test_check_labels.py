@@ -36,7 +36,7 @@ def test_what_the_loader_reads(checked, names: str) -> None:
         ('{"cat": 0}', "has 0 for 'cat', which is no text"),
         ('{"0": null}', "has null for '0', which is no text"),
         ('{"0": []}', "has an empty list for '0'"),
-        ('{"0": "cat",}', "is no JSON: Expecting property name enclosed in double quotes"),
+        ('{"0": "cat",}', "is no JSON: "),  # in the words of the Python that reads it
         ("", "is no JSON: Expecting value"),
         (b"\xef\xbb\xbf{}", "begins with a byte order mark"),
         ('{"0": "Z\xfcrich"}'.encode("latin-1"), "is not in UTF-8"),

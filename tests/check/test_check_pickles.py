@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import zipfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ HONEST = {
         UNPICKLES,
     ),
     "tensors, numbers, sets and dates": (
-        {"it.pkl": pickle.dumps({"w": torch.zeros(3), "s": {1, 2}, "p": Path("x"), "c": collections.Counter("ab")})},
+        {"it.pkl": pickle.dumps({"w": torch.zeros(3), "s": {1, 2}, "d": date(2024, 2, 29), "c": collections.Counter("ab")})},
         UNPICKLES,
     ),
     "a class of a notebook that the handler puts into __main__": (
