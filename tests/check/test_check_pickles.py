@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 import io
 import os
 import pickle
 import subprocess
 import zipfile
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,7 @@ HONEST = {
         UNPICKLES,
     ),
     "tensors, numbers, sets and dates": (
-        {"it.pkl": pickle.dumps({"w": torch.zeros(3), "s": {1, 2}, "d": date(2024, 2, 29), "c": collections.Counter("ab")})},
+        {"it.pkl": pickle.dumps({"w": torch.zeros(3), "s": {1, 2}, "d": date(2024, 2, 29), "c": Counter("ab")})},
         UNPICKLES,
     ),
     "a class of a notebook that the handler puts into __main__": (
