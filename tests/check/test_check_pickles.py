@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import zipfile
-from collections import Counter
+from collections import Counter, OrderedDict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ LOADS = OWN.format(load="self.model = torch.load('it.pt')")
         Calls(subprocess.Popen, ["x"]),
         Calls(torch.hub.load, "a", "b"),
         Calls(np.load, "x"),
-        [collections.OrderedDict(), pickle.dumps(Calls(exec, "1"))],
+        [OrderedDict(), pickle.dumps(Calls(exec, "1"))],
     ],
 )
 def test_a_pickle_that_runs_something(tmp_path: Path, value: object) -> None:
