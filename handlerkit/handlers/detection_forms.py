@@ -162,9 +162,12 @@ def _rtdetr(output: Output) -> Found | None:
 
 def _end2end(output: Output) -> Found | None:
     rows = next(iter(output.tensors.values()))
-    if rows.ndim != 2 or rows.shape[1] < 6 or (rows[:, 2:4] < rows[:, :2]).any():
+    if rows.ndim != 2 or rows.shape[1] < 6:
         return None
-    found = {"boxes": _in_pixels(rows[:, :4], output.size), "scores": rows[:, 4], "labels": rows[:, 5]}
+    # Ultralytics' RT-DETR and oriented boxes say the center and the sides
+    box_format = "cxcywh" if (rows[:, 2:4] < rows[:, :2]).any() else "xyxy"
+    boxes = _in_pixels(box_convert(rows[:, :4], box_format, "xyxy"), output.size)
+    found = {"boxes": boxes, "scores": rows[:, 4], "labels": rows[:, 5]}
     return {**found, **_beside(rows[:, 6:], rows[:, :4], output)}
 
 
