@@ -164,8 +164,8 @@ def _end2end(output: Output) -> Found | None:
     rows = next(iter(output.tensors.values()))
     if rows.ndim != 2 or rows.shape[1] < 6:
         return None
-    # Ultralytics' RT-DETR and oriented boxes say the center and the sides
-    box_format = "cxcywh" if (rows[:, 2:4] < rows[:, :2]).any() else "xyxy"
+    # Ultralytics' RT-DETR and oriented boxes say center and sides; a corner of YOLO26's worst boxes may lie amiss, too
+    box_format = "cxcywh" if (rows[:, 2:4] < rows[:, :2]).any(1).float().mean() > 0.5 else "xyxy"
     boxes = _in_pixels(box_convert(rows[:, :4], box_format, "xyxy"), output.size)
     found = {"boxes": boxes, "scores": rows[:, 4], "labels": rows[:, 5]}
     return {**found, **_beside(rows[:, 6:], rows[:, :4], output)}
