@@ -56,7 +56,7 @@ def test_a_fixed_size_needs_no_setting(tmp_path: Path, serve: Callable[..., Any]
 
 def test_background(tmp_path: Path, serve: Callable[..., Any]) -> None:
     served = serve("background_cutout", model(tmp_path, BRIGHT, 1, ["output"], (48, 64)), {"handler": PLAIN})
-    assert served.json(PNG)["size"] == [48, 64]
+    assert served(PNG, accept="application/json").json()["size"] == [48, 64]
 
 
 def test_classifier(tmp_path: Path, serve: Callable[..., Any]) -> None:
@@ -73,7 +73,8 @@ def test_detection(tmp_path: Path, serve: Callable[..., Any]) -> None:
     ]
     file = model(tmp_path, boxes, 1, ["logits", "pred_boxes", "beside"], (96, 128))
     answer = serve("detection_boxes", file).json(PNG)  # two labels and three logits: the last one is no object
-    assert (answer["labels"], answer["boxes"]) == (["coin"], [[16.0, 12.0, 48.0, 36.0]])
+    assert answer["labels"] == ["coin", "background"]
+    assert answer["boxes"] == [[16.0, 12.0, 48.0, 36.0], [0.0, 0.0, 32.0, 24.0]]
 
 
 def test_torchvisions_detectors_are_exported_for_one_image(tmp_path: Path, serve: Callable[..., Any]) -> None:

@@ -149,5 +149,5 @@ def test_the_class_map_is_that_of_all_classes(seed: int, shape: tuple[int, ...],
 
 
 def test_a_class_that_wins_between_places_alone_is_found() -> None:
-    scores = torch.tensor([[[1.0, 0]], [[0, 1]], [[0.9, 0.9]], [[0.1, 0.1]]])
+    scores = torch.tensor([[[1.0, 0]], [[0, 1]], [[0.9, 0.9]], [[-0.1, -0.1]]])
     assert winners(scores).tolist() == [0, 1, 2]
