@@ -216,7 +216,7 @@ class _Output:
     def _ready(self) -> None:
         size = self._read()
         if size == 0:
-            self._stop()
+            self.close()
         elif size < _READ // 2:  # one that writes a lot does not wait
             self._loop.remove_reader(self._descriptor)
             self._timer = self._loop.call_later(_PAUSE, self._resume)

@@ -54,6 +54,19 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def test_a_last_line_without_an_end_is_heard_when_the_process_closes_it() -> None:
+    async def do(supervisor: Supervisor, heard: list[tuple[str, str]]) -> None:
+        source = "import os, time; os.write(1, b'one\\ntwo'); os.close(1); time.sleep(60)"
+        process = start(supervisor, source, heard)
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+        assert heard == [("stdout", "one"), ("stdout", "two")]
+        process.kill()
+        await process.ended
+
+    with_supervisor(do)
+
+
 def test_all_that_a_process_writes_is_heard_before_its_end_is_told() -> None:
     async def do(supervisor: Supervisor, heard: list[tuple[str, str]]) -> None:
         source = "import sys; print('one'); print('two', end=''); print('three', file=sys.stderr); sys.exit(7)"
