@@ -1,5 +1,18 @@
 """Handlers to export as they are, `Model(handler="handlerkit:classifier")`, or to begin one's own with.
 
-They stand alone: nothing here is imported by the kit, and nothing here imports it. `image_requests.py` is what they
-share; it travels beside them in the archive.
+classifier, detection_boxes, segmentation_overlay, background_cutout
+                        one class a file; `handlerkit.model.READY_MADE` names them
+detection_forms.py, segmentation_forms.py
+                        what models return, told by its form; a new form is a function here
+detections.py           what was found in an image, placed and drawn
+image_handler.py        the base class of image handlers
+image_requests.py       images out of requests
+image_sizes.py          images in the sizes that models see
+image_answers.py        the form of an answer, and what sends it
+model_outputs.py        modules, TorchScript and ONNX sessions called alike
+handler_settings.py     the section `handler:` of model-config.yaml
+
+They stand alone: nothing here is imported by the kit, and nothing here imports it. They import ts, torch, torchvision,
+numpy and PIL, and each other as files that lie side by side, for an archive gets a handler with the modules here that
+it imports (`handlerkit.model.ready_made_modules`). They run on Python 3.9.
 """

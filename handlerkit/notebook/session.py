@@ -17,7 +17,7 @@ from handlerkit.endpoints.worker_server import WorkerServer
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
-from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
+from handlerkit.model import Model, PathLike, ready_made, ready_made_modules
 from handlerkit.notebook import bench_runs, cell, exports, other_endpoints
 from handlerkit.notebook.client_server import ClientServer
 from handlerkit.notebook.models import Models
@@ -133,7 +133,7 @@ class Session:
             handler: a file, a default handler's name, a ready-made one such as "handlerkit:classifier", or a class of
                 a notebook cell, whose module is then the source of that cell.
             function: the function that is the model point, instead of a class or `handle`.
-            from_: the ready-made handler that the file was begun with: the module it needs travels along, and a file
+            from_: the ready-made handler that the file was begun with: the modules it needs travel along, and a file
                 that is not there yet is written with its source.
             reload: load it again in any case.
 
@@ -144,11 +144,11 @@ class Session:
             self.model(re.sub(r"\W", "_", Path(name).stem))
         model = self._models.current
         if from_ is not None:
-            source = ready_made(from_).read_text()
+            begun = ready_made(from_)
             if not Path(name).with_suffix(".py").is_file():
-                cell.write(name, "\n" + source)  # as a %%handler cell is written
-            if str(READY_MADE_MODULE) not in model.options["extra_files"]:
-                model.options["extra_files"].append(str(READY_MADE_MODULE))
+                cell.write(name, "\n" + begun.read_text())  # as a %%handler cell is written
+            extra = model.options["extra_files"]
+            extra += (str(path) for path in ready_made_modules(begun) if str(path) not in extra)
         stem = name.removesuffix(".py")
         model.make_room(Path(f"{stem}.py"))
         return self._load(model, f"{stem}:{function}" if function else name, force=reload)
