@@ -34,7 +34,7 @@ def boxes(
     Args:
         boxes: float [N, 4], (x1, y1, x2, y2) in pixels, x2 and y2 exclusive.
         labels: N names. scores: float [N].
-        colors: N colors; by default each label's own.
+        colors: N colors; by default one for each label, in the order they appear.
         width, font_size: of the lines and the letters in pixels; by default they follow the picture's size.
 
     Boxes that lie outside, and those with a coordinate that is not finite, are skipped.
@@ -77,7 +77,7 @@ def masks(
     Args:
         masks: N bool [H, W]; stretched to the image's size, without blending, if theirs differs.
         labels: N names. scores: float [N].
-        colors: N colors; by default each label's own.
+        colors: N colors; by default one for each label, in the order they appear.
         opacity: of the inside of a mask; 0 shows the outline alone.
         width, font_size: of the outline and the letters in pixels; by default they follow the picture's size.
 
@@ -159,10 +159,12 @@ def _inside(mask: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bool_]:
 
 
 def _colors(labels: Sequence[str] | None, colors: Sequence[Color] | None) -> Callable[[int], Color]:
+    places = {name: place for place, name in enumerate(dict.fromkeys(labels or ()))}
+
     def color_of(i: int) -> Color:
         if colors is not None and i < len(colors):
             return colors[i]
-        return color(str(labels[i]) if labels is not None and i < len(labels) else "")
+        return color(places[labels[i]] if labels is not None and i < len(labels) else 0)
 
     return color_of
 
