@@ -233,3 +233,11 @@ def test_every_kind_of_white_is_white(image):
 def test_an_array_that_is_no_image_is_refused():
     with pytest.raises(ValueError, match="an image is"):
         draw.rgb(np.zeros((3, 4, 5)))
+
+
+def test_heat_below_and_above_nothing_has_two_colors_and_none_between():
+    picture = draw.heat(plain(30, 10), np.array([[-1.0, 0.0, 1.0]]).repeat(10, 0).repeat(10, 1), opacity=1)
+    below, nothing, above = (picture.getpixel((x, 5)) for x in (2, 15, 27))
+    assert nothing == GRAY
+    assert below == pytest.approx((0, 114, 178), abs=2)
+    assert above == pytest.approx((213, 94, 0), abs=2)

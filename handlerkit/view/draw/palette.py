@@ -34,6 +34,10 @@ _INFERNO: tuple[Color, ...] = (
 )  # fmt: skip
 
 
+#: Ends that every eye tells apart, of Okabe and Ito's colors.
+_BELOW, _NEUTRAL, _ABOVE = (0, 114, 178), (247, 247, 247), (213, 94, 0)
+
+
 def color(of: int) -> Color:
     """The color of a class's index, or of its place in the order of appearance: the same in every picture."""
     return palette()[of % 256]
@@ -61,6 +65,21 @@ def heat_palette() -> tuple[Color, ...]:
         step, share = divmod(i / 255 * (len(_INFERNO) - 1), 1)
         low, high = _INFERNO[int(step)], _INFERNO[min(int(step) + 1, len(_INFERNO) - 1)]
         red, green, blue = (round(a + share * (b - a)) for a, b in zip(low, high, strict=True))
+        colors.append((red, green, blue))
+    return tuple(colors)
+
+
+@functools.cache
+def diverging_palette() -> tuple[Color, ...]:
+    """256 colors for values from -1 to 1: blue below 0, orange above, near white at 0, as far from white as the value
+    is from 0."""
+    colors = []
+    for i in range(256):
+        share = min(1.0, abs(i - 127.5) / 127.5)
+        end = _BELOW if i < 127.5 else _ABOVE
+        red, green, blue = (
+            round(white + share * (channel - white)) for white, channel in zip(_NEUTRAL, end, strict=True)
+        )
         colors.append((red, green, blue))
     return tuple(colors)
 

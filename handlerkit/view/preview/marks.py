@@ -95,8 +95,10 @@ def lut(colors: Sequence[tuple[int, ...]]) -> bytes:
 
 
 def levels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Values from 0 to 1 as indexes from 0 to 255."""
+    """Values from 0 to 1, or from -1 to 1 if some are below 0, as indexes from 0 to 255."""
     import numpy as np
 
-    found: npt.NDArray[np.uint8] = (np.nan_to_num(values) * 255).clip(0, 255).round().astype(np.uint8)
+    finite = np.nan_to_num(values)
+    spread = finite * 127.5 + 127.5 if (finite < 0).any() else finite * 255
+    found: npt.NDArray[np.uint8] = spread.clip(0, 255).round().astype(np.uint8)
     return found
