@@ -57,11 +57,15 @@ def class_rows(labels: Sequence[str], answer: DecodedResponse) -> list[dict[str,
 
 
 def box_rows(found: Detections) -> list[list[Any]]:
-    """[x1, y1, x2, y2, score or None, place in the list of classes]; None for what is not finite."""
+    """[x1, y1, x2, y2, score or None, place in the list of classes, lines that are drawn instead of the box if it has
+    some]; None for what is not finite."""
     names = numbered(found.labels)
     scores = found.scores.tolist() if found.scores is not None else [None] * len(found)
     rows = zip(found.boxes.tolist(), scores, found.labels, strict=True)
-    return [[*map(_finite, box), _finite(score, 4), names[label]] for box, score, label in rows]
+    shown: list[list[Any]] = [[*map(_finite, box), _finite(score, 4), names[label]] for box, score, label in rows]
+    for row, lines in zip(shown, found.lines() or (), strict=False):
+        row.append([[[_finite(x), _finite(y)] for x, y in line] for line in lines])
+    return shown
 
 
 def _finite(value: float | None, digits: int = 2) -> float | None:
@@ -91,8 +95,10 @@ def lut(colors: Sequence[tuple[int, ...]]) -> bytes:
 
 
 def levels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Values from 0 to 1 as indexes from 0 to 255."""
+    """Values from 0 to 1, or from -1 to 1 if some are below 0, as indexes from 0 to 255."""
     import numpy as np
 
-    found: npt.NDArray[np.uint8] = (np.nan_to_num(values) * 255).clip(0, 255).round().astype(np.uint8)
+    finite = np.nan_to_num(values)
+    spread = finite * 127.5 + 127.5 if (finite < 0).any() else finite * 255
+    found: npt.NDArray[np.uint8] = spread.clip(0, 255).round().astype(np.uint8)
     return found

@@ -16,7 +16,7 @@ from handlerkit.view.views.picture import PICTURE, PIXELS
 from handlerkit.view.views.segmentation import SEGMENTATION
 from handlerkit.view.views.spec import Views
 from handlerkit.view.views.stream import STREAM
-from handlerkit.view.views.tensors import TENSORS
+from handlerkit.view.views.tensors import HISTOGRAM, TENSORS
 from handlerkit.view.views.tokens import TOKENS
 from handlerkit.view.views.unread import BYTES
 
@@ -31,6 +31,7 @@ VIEWS = Views(
         MASKS,
         BOXES,
         CLASSES,
+        HISTOGRAM,
         TENSORS,
         JSON,
         PIXELS,
