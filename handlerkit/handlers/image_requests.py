@@ -10,9 +10,8 @@ A request carries one image or several:
 Images are turned upright as their EXIF says, and made RGB; what is transparent becomes white. Sizes and coordinates in
 answers are those of the upright image.
 
-The answer has the form that the Accept header prefers. Several images in one request are answered by a JSON list, or
-by multipart/mixed with a part for each. A request that cannot be served gets a status and a JSON object
-{"code": 400, "type": "Bad Request", "message": "..."} of its own; the others of its batch are answered.
+Several images in one request are answered by a JSON list, or by multipart/mixed with a part for each. What is not
+about images is in request_handler.py.
 """
 
 from __future__ import annotations
@@ -22,58 +21,41 @@ import colorsys
 import hashlib
 import io
 import json
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from itertools import islice
-from types import SimpleNamespace
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from request_handler import (  # noqa: F401  an image handler imports from here alone
+    COUNT,
+    JSON,
+    SHARE,
+    Refusal,
+    RequestHandler,
+    Rule,
+    Settings,
+    is_number,
+    negotiate,
+    one_of,
+    optional,
+    paired,
+    wrong_setting,
+)
 from torch import Tensor
-from ts.handler_utils.micro_batching import MicroBatching
-from ts.handler_utils.timer import timed
-from ts.torch_handler.base_handler import BaseHandler
 
-logger = logging.getLogger(__name__)
-
-JSON, RAW = "application/json", "application/octet-stream"
+RAW = "application/octet-stream"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # What PIL reads by itself; for EPS it would start another program on bytes from the network.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 # Beside images, these are in a request to /invocations, and in an input of the Open Inference Protocol.
 _NO_IMAGES = ("model_name", "name", "shape", "datatype", "parameters")
-# Python 3.13 has another phrase for it, and answers are to be the same everywhere.
-_PHRASES = {HTTPStatus(413): "Request Entity Too Large"}
 _DEEPEST = 6  # lists and objects in each other
 
 
-class Refusal(Exception):
-    """A request that cannot be served: the status and the sentence its client gets."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = HTTPStatus(status)
-
-
-@dataclass
-class ImageRequest:
-    """One row of a batch on its way through the stages; the handler itself keeps nothing of a request."""
-
-    row: int
-    form: str = JSON
-    images: list[Image.Image] = field(default_factory=list)
-    inputs: list[Tensor] = field(default_factory=list)
-    predictions: list[Any] = field(default_factory=list)
-    refusal: Refusal | None = None
-
-
-class ImageHandler(BaseHandler):
-    """TorchServe's BaseHandler for images: each request is read, served or refused, and answered by itself.
+class ImageHandler(RequestHandler):
+    """RequestHandler for images.
 
     A handler made from it says its FORMS and SETTINGS, and has three methods:
 
@@ -81,109 +63,24 @@ class ImageHandler(BaseHandler):
         predict(inputs)                    a prediction for each of them
         answer(image, prediction, form)    what to send: a PIL image, text, or what JSON carries
 
-    SETTINGS have to hold `mean` and `std`; `max_response_size` is added. A section `micro_batching:` of
-    model-config.yaml, such as {micro_batch_size: 4, parallelism: {preprocess: 2}}, works as in TorchServe's examples.
+    SETTINGS have to hold `mean` and `std`.
     """
-
-    FORMS: tuple[str, ...]  # media types, the default first
-    SETTINGS: Settings
 
     def initialize(self, context: Any) -> None:
         super().initialize(context)
-        config = context.model_yaml_config or {}
-        self.settings = self.SETTINGS.read(config)
         if len(self.settings.mean) != len(self.settings.std):
             raise wrong_setting("mean and std have to hold as many numbers as each other")
         if not context.system_properties.get("limit_max_image_pixels", True):
             Image.MAX_IMAGE_PIXELS = None
-        self.pieces = MicroBatching(self, **config["micro_batching"]) if "micro_batching" in config else None
 
-    def handle(self, data: list[Any], context: Any) -> list[Any]:
-        return (self.pieces or super().handle)(data, context)
+    def items(self, content: Any) -> list[Image.Image]:
+        return read_images(content)
 
-    # ---- The stages that BaseHandler.handle and MicroBatching call
+    def pack(self, answers: list[Any], form: str) -> tuple[dict[str, str], Any]:
+        return pack(answers, form)
 
-    @timed
-    def preprocess(self, data: list[Any]) -> list[ImageRequest]:
-        # micro-batching hands over a batch in pieces; headers and statuses are numbered as in the whole
-        pieces = self.pieces or self.handle  # which may have been set to one, as TorchServe's examples do
-        first = pieces.get_micro_batch_idx() * pieces.micro_batch_size if isinstance(pieces, MicroBatching) else 0
-        return [self._read(row, content) for row, content in enumerate(data, first)]
-
-    @timed
-    def inference(self, requests: list[ImageRequest]) -> list[ImageRequest]:
-        if waiting := [request for request in requests if request.refusal is None]:
-            self._predict(waiting)
-        return requests
-
-    @timed
-    def postprocess(self, requests: list[ImageRequest]) -> list[Any]:
-        return [self._respond(request) for request in requests]
-
-    def explain_handle(self, data_preprocess: list[ImageRequest], raw_data: Any) -> list[Any]:
-        # BaseHandler lets the first row decide for all of them; _read refuses each that asks for an explanation
-        return self.postprocess(self.inference(data_preprocess))
-
-    def _read(self, row: int, content: Any) -> ImageRequest:
-        request = ImageRequest(row)
-        try:
-            if self._header(row, "explain") == "True":
-                raise Refusal(501, "This model has no explanations; ask for /predictions.")
-            request.form = negotiate(self._header(row, "accept"), self.FORMS)
-            request.images = read_images(content)
-            request.inputs = [self.prepare(image) for image in request.images]
-        except Refusal as refusal:
-            request.refusal = refusal
-        return request
-
-    def _predict(self, requests: list[ImageRequest]) -> None:
-        """Run the model on all images; where it fails, on one request after the other, to see on which."""
-        try:
-            inputs = [one for request in requests for one in request.inputs]
-            predictions = (prediction for _, prediction in paired(inputs, self.predict(inputs)))
-        except Exception as problem:
-            if len(requests) > 1:
-                for request in requests:
-                    self._predict([request])
-                return
-            logger.exception("the model failed")
-            sizes = ", ".join(f"{image.width}x{image.height}" for image in requests[0].images)
-            status = 507 if isinstance(problem, (MemoryError, torch.OutOfMemoryError)) else 500
-            why = str(problem).strip().rpartition("\n")[2]  # TorchScript tells a traceback first
-            requests[0].refusal = Refusal(status, f"The model failed on an image of {sizes} pixels: {why}")
-            return
-        for request in requests:
-            request.predictions = list(islice(predictions, len(request.inputs)))
-
-    def _respond(self, request: ImageRequest) -> Any:
-        try:
-            if request.refusal is not None:
-                raise request.refusal
-            pairs = zip(request.images, request.predictions)
-            headers, body = pack([self.answer(*pair, request.form) for pair in pairs], request.form)
-            # TorchServe ends a worker whose answer is longer, and with it the other requests of the batch
-            size = len(body if isinstance(body, bytes) else json.dumps(body, indent=2))
-            if size > self.settings.max_response_size:
-                limit = f"max_response_size, {self.settings.max_response_size}"
-                raise Refusal(413, f"This answer has {size} bytes, more than {limit}; ask for another form.")
-        except Refusal as refusal:
-            code, phrase = int(refusal.status), _PHRASES.get(refusal.status, refusal.status.phrase)
-            headers, body = {"content-type": JSON}, {"code": code, "type": phrase, "message": str(refusal)}
-            if self._is_request(request.row):
-                self.context.set_response_status(code, phrase, request.row)
-        if self._is_request(request.row):
-            for name, value in headers.items():
-                self.context.set_response_header(request.row, name, value)
-        return body
-
-    def _header(self, row: int, name: str) -> str:
-        """A request's header whatever its casing; "" where there is none."""
-        headers = self.context.get_all_request_header(row) if self._is_request(row) else {}
-        found = (value for key, value in headers.items() if key.lower() == name and isinstance(value, str))
-        return next(found, "")
-
-    def _is_request(self, row: int) -> bool:
-        return row < len(self.context.request_processor)  # the json envelope makes several rows of a request
+    def said(self, items: list[Image.Image]) -> str:
+        return f"an image of {', '.join(f'{image.width}x{image.height}' for image in items)} pixels"
 
     # ---- For the handlers' own methods
 
@@ -212,18 +109,6 @@ class ImageHandler(BaseHandler):
                 outputs[index] = output
         return outputs
 
-    def label(self, index: int) -> str:
-        """The class's name in index_to_name.json; its index where there is none."""
-        return str((self.mapping or {}).get(str(index), index))
-
-
-def paired(inputs: Sequence[Any], outputs: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """Each input with its output. Raises ValueError unless there is one for each; zip's strict needs Python 3.10."""
-    found = list(outputs)
-    if len(found) != len(inputs):
-        raise ValueError(f"{len(found)} outputs for {len(inputs)} inputs")
-    return zip(inputs, found)
-
 
 def main_output(returned: Any) -> Tensor:
     """The tensor that counts: "out" of torchvision's segmentation models, else the first of several."""
@@ -249,7 +134,7 @@ def _images(value: Any, name: str, depth: int) -> Iterator[Image.Image]:
         for key, inner in value.items():
             if key not in _NO_IMAGES:
                 yield from _images(inner, f"{name}.{key}" if name else str(key), depth + 1)
-    elif isinstance(value, list) and _is_number(_first_leaf(value)):
+    elif isinstance(value, list) and is_number(_first_leaf(value)):
         yield from _from_pixels(value, name)
     elif isinstance(value, list) and depth < _DEEPEST:
         for index, inner in enumerate(value):
@@ -316,10 +201,6 @@ def _first_leaf(value: Any) -> Any:
     return value
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any image in 8 bits a channel: of 16 bits the upper ones count, and transparent pixels lie on white."""
     if image.mode.startswith("I"):
@@ -368,41 +249,6 @@ def middle(image: Image.Image, width: float, height: float) -> Box:
 
 
 # ---- Answers
-
-
-def negotiate(accept: str, forms: tuple[str, ...]) -> str:
-    """The form that an Accept header prefers; the first where it says nothing.
-
-    As in RFC 9110, 12.5.1, the most specific range that fits a form decides how much it is wanted. Raises Refusal with
-    406 where none is accepted.
-    """
-    ranges = [_media_range(text) for text in accept.split(",") if text.strip()] or [("*/*", "", 1.0)]
-
-    def preference(form: str) -> tuple[float, int]:
-        kind, mask, _ = _media_range(form)
-        kinds = ("*/*", f"{kind.partition('/')[0]}/*", kind)
-        fitting = [
-            (kinds.index(wanted) + 3 * bool(asked), quality)
-            for wanted, asked, quality in ranges
-            if wanted in kinds and asked in ("", mask)
-        ]
-        specificity, quality = max(fitting, default=(0, 0.0))
-        return quality, specificity
-
-    best = max(forms, key=preference)
-    if preference(best)[0] <= 0:
-        raise Refusal(406, f"This model answers {', '.join(forms)}, not {accept}.")
-    return best
-
-
-def _media_range(text: str) -> tuple[str, str, float]:
-    """`image/PNG; Mask=indexed; q=0.5` -> ("image/png", "indexed", 0.5): what counts of it here."""
-    kind, *parameters = (part.strip().lower() for part in text.split(";"))
-    given = {name.strip(): value.strip(' "') for name, _, value in (part.partition("=") for part in parameters)}
-    try:
-        return kind, given.get("mask", ""), float(given.get("q", 1))
-    except ValueError:
-        return kind, given.get("mask", ""), 1.0
 
 
 def pack(answers: list[Any], form: str) -> tuple[dict[str, str], Any]:
@@ -463,13 +309,9 @@ def run_length(mask: Any) -> dict[str, Any]:
 
 # ---- Settings
 
-# What a setting has to be, in words and as a test.
-Rule = tuple[str, Callable[[Any], bool]]
-COUNT: Rule = ("a whole number from 1 on", lambda value: type(value) is int and value >= 1)
-SHARE: Rule = ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 CHANNELS: Rule = (
     "a list of one or three numbers",
-    lambda value: isinstance(value, list) and len(value) in (1, 3) and all(map(_is_number, value)),
+    lambda value: isinstance(value, list) and len(value) in (1, 3) and all(map(is_number, value)),
 )
 SIZE: Rule = (
     "the shorter side in pixels, [height, width], or null",
@@ -477,40 +319,3 @@ SIZE: Rule = (
         value is None or COUNT[1](value) or (isinstance(value, list) and len(value) == 2 and all(map(COUNT[1], value)))
     ),
 )
-
-
-def one_of(*names: Any) -> Rule:
-    return f"one of {', '.join(map(str, names))}", lambda value: value in names
-
-
-def optional(rule: Rule) -> Rule:
-    words, fits = rule
-    return f"{words}, or null", lambda value: value is None or fits(value)
-
-
-class Settings:
-    """The settings that the section `handler:` of model-config.yaml may hold: the default and the rule of each."""
-
-    def __init__(self, **settings: tuple[Any, Rule]) -> None:
-        self.settings = {**settings, "max_response_size": (6553500, COUNT)}
-
-    def read(self, config: dict[str, Any]) -> SimpleNamespace:
-        """What model-config.yaml says, with the defaults of what it leaves out.
-
-        Raises RuntimeError, with the name of a wrong setting.
-        """
-        given = config.get("handler") or {}
-        if not isinstance(given, dict):
-            raise wrong_setting(f"it holds settings by name, not {given!r}")
-        for name in given.keys() - {"profile"}:  # which is BaseHandler's own
-            if name not in self.settings:
-                raise wrong_setting(f"there is no setting {name!r}, only {', '.join(self.settings)}")
-            words, fits = self.settings[name][1]
-            if not fits(given[name]):
-                raise wrong_setting(f"{name} is {words}, not {given[name]!r}")
-        return SimpleNamespace(**{name: given.get(name, default) for name, (default, _) in self.settings.items()})
-
-
-def wrong_setting(what: str) -> RuntimeError:
-    """A RuntimeError is what a worker reports; after any other it starts again and again."""
-    return RuntimeError(f"model-config.yaml, section handler: {what}")

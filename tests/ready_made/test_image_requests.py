@@ -14,11 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from PIL import Image
-from pycocotools import mask as coco
-from ready_made_pictures import decode, file_of
-
-from handlerkit.handlers.image_requests import (
+from image_requests import (
     JSON,
     RAW,
     Refusal,
@@ -32,6 +28,9 @@ from handlerkit.handlers.image_requests import (
     run_length,
     scaled,
 )
+from PIL import Image
+from pycocotools import mask as coco
+from ready_made_pictures import decode, file_of
 
 PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 GREY = PIXELS[:, :, 0]

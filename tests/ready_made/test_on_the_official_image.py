@@ -12,7 +12,7 @@ import pytest
 from ready_made_pictures import OFFICIAL
 
 from handlerkit import targets
-from handlerkit.model import READY_MADE_MODULE
+from handlerkit.model import READY_MADE_FOLDER
 
 HERE = Path(__file__).parent
 FILES = ("test_image_requests.py", "ready_made_pictures.py")
@@ -34,9 +34,8 @@ def test_what_the_handlers_share_passes_its_tests(tmp_path: Path) -> None:
     assert made.packages["pillow"] == targets.find(OFFICIAL).pins["pillow"]
     for file in FILES:
         (tmp_path / file).write_bytes((HERE / file).read_bytes())
-    package = tmp_path / "handlerkit" / "handlers"  # of the kit, which needs a newer Python, the handlers alone
-    package.mkdir(parents=True)
-    (package / READY_MADE_MODULE.name).write_bytes(READY_MADE_MODULE.read_bytes())
+    for name in ("request_handler.py", "image_requests.py"):
+        (tmp_path / name).write_bytes((READY_MADE_FOLDER / name).read_bytes())
     command = [str(made.interpreter), "-m", "pytest", "-q", "-p", "no:cacheprovider", FILES[0]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
