@@ -225,7 +225,8 @@ class Bench:
         """A pandas.DataFrame with a line for each row, and for each of the other version's, which `version` names.
 
         Columns: version, sample, batch, clients, requests, failed, median, p90, p99, throughput, time_to_first_chunk,
-        chunk_rate, answer, process, added, cuda, and the median of each stage under its name. Raises HandlerkitError if pandas is not installed.
+        chunk_rate, answer, process, added, cuda, and the median of each stage under its name. Raises HandlerkitError if
+        pandas is not installed.
         """
         try:
             pandas = import_module("pandas")
