@@ -28,7 +28,7 @@ DEFAULT_HANDLERS = (
     "vllm_handler",
     "trt_llm_handler",
 )
-#: The kit's own handlers, and the folder that holds them with the modules that they need beside them.
+#: The kit's own handlers, and the folder where they lie with the modules that they need beside them.
 READY_MADE = (
     "background_cutout",
     "classifier",
@@ -319,11 +319,12 @@ def ready_made(name: str) -> Path:
 
 
 def ready_made_modules(file: Path) -> tuple[Path, ...]:
-    """The modules of the kit's handlers that one of them imports, itself or through another, sorted by name."""
-    found, left = set[Path](), [file]
-    while left:
-        nodes = ast.parse(left.pop().read_text("utf-8")).body
-        named = {READY_MADE_FOLDER / f"{node.module}.py" for node in nodes if isinstance(node, ast.ImportFrom)}
-        left += [path for path in named - found if path.is_file()]
-        found |= set(left)
+    """The modules beside a ready-made handler that it imports, itself or through one of them."""
+    found: list[Path] = []
+    unread = [file]
+    while unread:
+        nodes = ast.walk(ast.parse(unread.pop().read_bytes()))
+        imported = {READY_MADE_FOLDER / f"{node.module}.py" for node in nodes if isinstance(node, ast.ImportFrom)}
+        unread += (new := sorted(path for path in imported - set(found) if path.is_file()))
+        found += new
     return tuple(sorted(found))

@@ -1,6 +1,4 @@
-"""What the ready-made image handlers share. It travels beside them in the archive, as an extra file.
-
-A request carries one image or several:
+"""Images out of requests. A request carries one image or several:
 
     a file as the body, or as parts of a multipart form: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM
     base64 of a file, with or without "data:image/png;base64," before it
@@ -9,115 +7,26 @@ A request carries one image or several:
 
 Images are turned upright as their EXIF says, and made RGB; what is transparent becomes white. Sizes and coordinates in
 answers are those of the upright image.
-
-Several images in one request are answered by a JSON list, or by multipart/mixed with a part for each. What is not
-about images is in request_handler.py.
 """
 
 from __future__ import annotations
 
 import base64
-import colorsys
-import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
+from handler_settings import is_number
 from PIL import Image, ImageOps, UnidentifiedImageError
-from request_handler import (  # noqa: F401  an image handler imports from here alone
-    COUNT,
-    JSON,
-    SHARE,
-    Refusal,
-    RequestHandler,
-    Rule,
-    Settings,
-    is_number,
-    negotiate,
-    one_of,
-    optional,
-    paired,
-    wrong_setting,
-)
-from torch import Tensor
-
-RAW = "application/octet-stream"
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from request_handler import Refusal
 
 # What PIL reads by itself; for EPS it would start another program on bytes from the network.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 # Beside images, these are in a request to /invocations, and in an input of the Open Inference Protocol.
 _NO_IMAGES = ("model_name", "name", "shape", "datatype", "parameters")
 _DEEPEST = 6  # lists and objects in each other
-
-
-class ImageHandler(RequestHandler):
-    """RequestHandler for images.
-
-    A handler made from it says its FORMS and SETTINGS, and has three methods:
-
-        prepare(image)                     what the model is given of an RGB image: uint8 [C, H, W]
-        predict(inputs)                    a prediction for each of them
-        answer(image, prediction, form)    what to send: a PIL image, text, or what JSON carries
-
-    SETTINGS have to hold `mean` and `std`.
-    """
-
-    def initialize(self, context: Any) -> None:
-        super().initialize(context)
-        if len(self.settings.mean) != len(self.settings.std):
-            raise wrong_setting("mean and std have to hold as many numbers as each other")
-        if not context.system_properties.get("limit_max_image_pixels", True):
-            Image.MAX_IMAGE_PIXELS = None
-
-    def items(self, content: Any) -> list[Image.Image]:
-        return read_images(content)
-
-    def pack(self, answers: list[Any], form: str) -> tuple[dict[str, str], Any]:
-        return pack(answers, form)
-
-    def said(self, items: list[Image.Image]) -> str:
-        return f"an image of {', '.join(f'{image.width}x{image.height}' for image in items)} pixels"
-
-    # ---- For the handlers' own methods
-
-    def to_tensor(self, image: Image.Image) -> Tensor:
-        """uint8 [C, H, W], with as many channels as `mean` has numbers."""
-        pixels = np.array(image.convert("L") if len(self.settings.mean) == 1 else image)
-        return torch.from_numpy(pixels).reshape(image.height, image.width, -1).permute(2, 0, 1)
-
-    def normalized(self, pixels: Tensor) -> Tensor:
-        """uint8 [..., C, H, W] -> float on the model's device, with `mean` and `std` taken out."""
-        mean = torch.tensor(self.settings.mean, device=self.device)[:, None, None]
-        std = torch.tensor(self.settings.std, device=self.device)[:, None, None]
-        return (pixels.to(self.device) / 255 - mean) / std
-
-    def run_model(self, inputs: list[Tensor], read: Callable[[Any], Iterable[Any]]) -> list[Any]:
-        """The model's output for each input; those of one size go through it together.
-
-        read: takes what the model returns for N of them, and gives N outputs.
-        """
-        outputs: list[Any] = [None] * len(inputs)
-        for shape in dict.fromkeys(one.shape for one in inputs):
-            alike = [index for index, one in enumerate(inputs) if one.shape == shape]
-            with torch.inference_mode():
-                returned = self.model(self.normalized(torch.stack([inputs[index] for index in alike])))
-            for index, output in paired(alike, read(returned)):
-                outputs[index] = output
-        return outputs
-
-
-def main_output(returned: Any) -> Tensor:
-    """The tensor that counts: "out" of torchvision's segmentation models, else the first of several."""
-    while not isinstance(returned, Tensor):
-        returned = returned.get("out", next(iter(returned.values()))) if isinstance(returned, dict) else returned[0]
-    return returned
-
-
-# ---- Images out of requests
 
 
 def read_images(content: Any) -> list[Image.Image]:
@@ -210,112 +119,3 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white.alpha_composite(image.convert("RGBA"))
         image = white
     return image.convert("RGB")
-
-
-def resized(image: Image.Image, size: Any) -> Image.Image:
-    """The image in a size: None as it is, (height, width), or the shorter side in pixels."""
-    if size is None:
-        return image
-    if isinstance(size, int):
-        scale = size / min(image.size)
-        width, height = (min(round(side * scale), 4 * size) for side in image.size)  # a very long one is squeezed
-    else:
-        height, width = size
-    return scaled(image, (width, height))
-
-
-Box = tuple[float, float, float, float]  # left, top, right, bottom
-
-
-def scaled(
-    image: Image.Image,
-    size: tuple[int, int],
-    resample: Image.Resampling = Image.Resampling.BILINEAR,
-    box: Box | None = None,
-) -> Image.Image:
-    """The image, or what a box holds of it, in a size (width, height).
-
-    Across first and then down: Pillow's releases begin with one or the other, and their pixels differ.
-    """
-    left, top, right, bottom = box or (0, 0, *image.size)
-    across = image.resize((size[0], image.height), resample, box=(left, 0, right, image.height))
-    return across.resize(size, resample, box=(0, top, size[0], bottom))
-
-
-def middle(image: Image.Image, width: float, height: float) -> Box:
-    """The box of that size in the middle of the image."""
-    left, top = max(0, (image.width - width) / 2), max(0, (image.height - height) / 2)
-    return left, top, min(image.width, left + width), min(image.height, top + height)
-
-
-# ---- Answers
-
-
-def pack(answers: list[Any], form: str) -> tuple[dict[str, str], Any]:
-    """The headers and the body that send them: the one there is; a JSON list, or multipart/mixed, of several."""
-    if form == JSON:
-        return {"content-type": JSON}, answers[0] if len(answers) == 1 else answers
-    parts = [encode(answer, form) for answer in answers]
-    if len(parts) == 1:
-        return parts[0]
-    boundary = hashlib.sha256(b"".join(body for _, body in parts)).hexdigest()
-    text = b""
-    for headers, body in parts:
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        text += f"--{boundary}\r\n{head}\r\n".encode() + body + b"\r\n"
-    return {"content-type": f"multipart/mixed; boundary={boundary}"}, text + f"--{boundary}--\r\n".encode()
-
-
-def encode(answer: Image.Image | str, form: str) -> tuple[dict[str, str], bytes]:
-    """An image or a text in that form, with its headers. An image tells its size, which RAW pixels do not."""
-    if isinstance(answer, str):
-        return {"content-type": form}, answer.encode()
-    headers = {"content-type": form, "image-width": str(answer.width), "image-height": str(answer.height)}
-    if form == RAW:
-        return headers, answer.tobytes()
-    kind = form.partition(";")[0].removeprefix("image/")
-    # PIL's own compress_level takes twice as long for a photograph, to gain 5 %
-    options = {"jpeg": {"quality": 90}, "png": {"compress_level": 1}}[kind]
-    file = io.BytesIO()
-    answer.save(file, kind, **options)
-    return headers, file.getvalue()
-
-
-def class_color(index: int) -> tuple[int, int, int]:
-    """A class's color: black for 0, then hues a golden section apart, which never come again."""
-    red, green, blue = colorsys.hsv_to_rgb(0.618034 * index % 1, 0.8, 1 if index else 0)
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def run_length(mask: Any) -> dict[str, Any]:
-    """A mask [H, W] as COCO writes it: {"size": [H, W], "counts": "..."}, which pycocotools.mask.decode reads.
-
-    Runs of 0 and 1 in turn, beginning with 0, down the columns; from the fourth on as the difference to the one but
-    one before; each in characters of five bits from "0" on, of which the sixth bit says that more follow (maskApi.c).
-    """
-    pixels = np.asarray(mask, dtype=bool).ravel(order="F")
-    edges = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
-    runs = np.diff(np.concatenate([[0] * (1 + pixels[0]), edges, [pixels.size]]))
-    runs[3:] -= runs[1:-2].copy()
-    characters, used, more = [], [], np.ones(len(runs), dtype=bool)
-    while more.any():
-        used.append(more)
-        bits, runs = runs & 31, runs >> 5
-        more = more & (runs != np.where(bits & 16, -1, 0))
-        characters.append(bits + 32 * more + 48)
-    counts = np.stack(characters, axis=1)[np.stack(used, axis=1)]
-    return {"size": list(mask.shape), "counts": counts.astype(np.uint8).tobytes().decode()}
-
-
-# ---- Settings
-
-CHANNELS: Rule = (
-    "a list of one or three numbers",
-    lambda value: isinstance(value, list) and len(value) in (1, 3) and all(map(is_number, value)),
-)
-SIZE: Rule = (
-    "the shorter side in pixels, [height, width], or null",
-    lambda value: (
-        value is None or COUNT[1](value) or (isinstance(value, list) and len(value) == 2 and all(map(COUNT[1], value)))
-    ),
-)

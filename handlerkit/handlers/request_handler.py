@@ -1,4 +1,4 @@
-"""What every ready-made handler shares. It travels beside them in the archive, as an extra file.
+"""What all ready-made handlers have in common. It travels beside them in the archive, with what it imports.
 
 Each request of a batch is read, served or refused, and answered by itself. The answer has the form that the Accept
 header prefers. A request that cannot be served gets a status and a JSON object
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
-from types import SimpleNamespace
 from typing import Any
 
 import torch
+from handler_settings import Settings
 from ts.handler_utils.micro_batching import MicroBatching
 from ts.handler_utils.timer import timed
 from ts.torch_handler.base_handler import BaseHandler
@@ -60,8 +60,9 @@ class RequestHandler(BaseHandler):
         pack(answers, form)               the headers and the body of a response with these
         said(items)                       what they are, in the sentence about a model that fails on them
 
-    Each of them may raise Refusal. `max_response_size` is added to the SETTINGS. A section `micro_batching:` of
-    model-config.yaml, such as {micro_batch_size: 4, parallelism: {preprocess: 2}}, works as in TorchServe's examples.
+    and may have two more: `headers(prediction)`, headers of the response, and `fixed_settings()`. Each of them may
+    raise Refusal. `max_response_size` is added to the SETTINGS. A section `micro_batching:` of model-config.yaml, such
+    as {micro_batch_size: 4, parallelism: {preprocess: 2}}, works as in TorchServe's examples.
     """
 
     FORMS: tuple[str, ...]  # media types, the default first
@@ -70,12 +71,20 @@ class RequestHandler(BaseHandler):
     def initialize(self, context: Any) -> None:
         self.load(context)
         config = context.model_yaml_config or {}
-        self.settings = self.SETTINGS.read(config)
+        self.settings = self.SETTINGS.read(config, **self.fixed_settings())
         self.pieces = MicroBatching(self, **config["micro_batching"]) if "micro_batching" in config else None
 
     def load(self, context: Any) -> None:
         """Load the model, as BaseHandler does."""
         super().initialize(context)
+
+    def fixed_settings(self) -> dict[str, Any]:
+        """The settings that the loaded model asks for, where model-config.yaml says nothing."""
+        return {}
+
+    def headers(self, prediction: Any) -> dict[str, str]:
+        """What a response tells of a prediction in its headers."""
+        return {}
 
     def handle(self, data: list[Any], context: Any) -> list[Any]:
         return (self.pieces or super().handle)(data, context)
@@ -125,8 +134,8 @@ class RequestHandler(BaseHandler):
                 for request in requests:
                     self._predict([request])
                 return
-            logger.exception("the model failed")
-            requests[0].refusal = failure(problem, self.said(requests[0].items))
+            said = self.said(requests[0].items)
+            requests[0].refusal = problem if isinstance(problem, Refusal) else failure(problem, said)
             return
         for request in requests:
             request.predictions = list(islice(predictions, len(request.inputs)))
@@ -137,6 +146,7 @@ class RequestHandler(BaseHandler):
                 raise request.refusal
             pairs = zip(request.items, request.predictions)
             headers, body = self.pack([self.answer(*pair, request.form) for pair in pairs], request.form)
+            headers.update(self.headers(request.predictions[0]))
             # TorchServe ends a worker whose answer is longer, and with it the other requests of the batch
             size = len(body if isinstance(body, bytes) else json.dumps(body, indent=2))
             if size > self.settings.max_response_size:
@@ -176,7 +186,8 @@ class RequestHandler(BaseHandler):
 
 
 def failure(problem: Exception, said: str) -> Refusal:
-    """What a client is told of a model that failed."""
+    """What the client is told where the model failed; the log gets the traceback."""
+    logger.error("the model failed", exc_info=problem)
     status = 507 if isinstance(problem, (MemoryError, torch.OutOfMemoryError)) else 500
     why = str(problem).strip().rpartition("\n")[2]  # TorchScript tells a traceback first
     return Refusal(status, f"The model failed on {said}: {why}")
@@ -226,52 +237,3 @@ def _media_range(text: str) -> tuple[str, str, float]:
         return kind, given.get("mask", ""), float(given.get("q", 1))
     except ValueError:
         return kind, given.get("mask", ""), 1.0
-
-
-# ---- Settings
-
-# What a setting has to be, in words and as a test.
-Rule = tuple[str, Callable[[Any], bool]]
-COUNT: Rule = ("a whole number from 1 on", lambda value: type(value) is int and value >= 1)
-SHARE: Rule = ("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
-
-
-def one_of(*names: Any) -> Rule:
-    return f"one of {', '.join(map(str, names))}", lambda value: value in names
-
-
-def optional(rule: Rule) -> Rule:
-    words, fits = rule
-    return f"{words}, or null", lambda value: value is None or fits(value)
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-class Settings:
-    """The settings that the section `handler:` of model-config.yaml may hold: the default and the rule of each."""
-
-    def __init__(self, **settings: tuple[Any, Rule]) -> None:
-        self.settings = {**settings, "max_response_size": (6553500, COUNT)}
-
-    def read(self, config: dict[str, Any]) -> SimpleNamespace:
-        """What model-config.yaml says, with the defaults of what it leaves out.
-
-        Raises RuntimeError, with the name of a wrong setting.
-        """
-        given = config.get("handler") or {}
-        if not isinstance(given, dict):
-            raise wrong_setting(f"it holds settings by name, not {given!r}")
-        for name in given.keys() - {"profile"}:  # which is BaseHandler's own
-            if name not in self.settings:
-                raise wrong_setting(f"there is no setting {name!r}, only {', '.join(self.settings)}")
-            words, fits = self.settings[name][1]
-            if not fits(given[name]):
-                raise wrong_setting(f"{name} is {words}, not {given[name]!r}")
-        return SimpleNamespace(**{name: given.get(name, default) for name, (default, _) in self.settings.items()})
-
-
-def wrong_setting(what: str) -> RuntimeError:
-    """A RuntimeError is what a worker reports; after any other it starts again and again."""
-    return RuntimeError(f"model-config.yaml, section handler: {what}")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from request_handler import COUNT, JSON, SHARE, Settings, one_of, optional
+from handler_settings import COUNT, SHARE, Settings, one_of, optional
+from request_handler import JSON
 from text_requests import Text, TextHandler
 from torch import Tensor
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from request_handler import JSON, SHARE, Settings
+from handler_settings import SHARE, Settings
+from request_handler import JSON
 from text_requests import Text, TextHandler
 from torch import Tensor
 

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from request_handler import (
-    COUNT,
-    JSON,
-    Refusal,
-    RequestState,
-    Rule,
-    Settings,
-    failure,
-    is_number,
-    optional,
-)
+from handler_settings import COUNT, Rule, Settings, is_number, optional
+from request_handler import JSON, Refusal, RequestState, failure
 from text_requests import Text, TextHandler
 from token_stream import STREAM, Generation, TokenStream
 from ts.handler_utils.timer import timed
-
-logger = logging.getLogger(__name__)
 
 TEMPERATURE: Rule = ("a number from 0 to 2", lambda value: is_number(value) and 0 <= value <= 2)
 TOP_P: Rule = ("a number above 0, at most 1", lambda value: is_number(value) and 0 < value <= 1)
@@ -107,7 +95,6 @@ class TextGenerator(TextHandler):
         except Exception as problem:
             if stream.sent:
                 raise  # the client sees a stream that breaks off
-            logger.exception("the model failed")
             for request in requests:
                 request.refusal = request.refusal or failure(problem, self.said(request.items))
         for request in requests:

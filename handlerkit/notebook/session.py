@@ -148,11 +148,11 @@ class Session:
             self.model(re.sub(r"\W", "_", Path(name).stem))
         model = self._models.current
         if from_ is not None:
-            source = ready_made(from_).read_text()
+            begun = ready_made(from_)
             if not Path(name).with_suffix(".py").is_file():
-                cell.write(name, "\n" + source)  # as a %%handler cell is written
-            beside = map(str, ready_made_modules(ready_made(from_)))
-            model.options["extra_files"] += [path for path in beside if path not in model.options["extra_files"]]
+                cell.write(name, "\n" + begun.read_text())  # as a %%handler cell is written
+            extra = model.options["extra_files"]
+            extra += (str(path) for path in ready_made_modules(begun) if str(path) not in extra)
         stem = name.removesuffix(".py")
         model.make_room(Path(f"{stem}.py"))
         return self._load(model, f"{stem}:{function}" if function else name, force=reload)

@@ -16,7 +16,7 @@ from ready_made_pictures import OFFICIAL
 from handlerkit import Endpoint, Model, Request, Server, Worker
 from handlerkit.model import READY_MADE_FOLDER
 
-sys.path.append(str(READY_MADE_FOLDER))  # the modules that the handlers share are imported as in an archive
+sys.path.append(str(READY_MADE_FOLDER))  # what the handlers share imports each other as in an archive
 
 COINS = Path(__file__).parents[2] / "notebooks" / "models"
 

@@ -267,7 +267,8 @@ def test_micro_batching_set_as_the_handle(tmp_path: Path, discs: Any) -> None:
         "        super().__init__()\n"
         "        self.handle = MicroBatching(self, micro_batch_size=1)\n"
     )
-    files = [*ready_made_modules(ready_made("segmentation_overlay")), ready_made("segmentation_overlay")]
+    begun = ready_made("segmentation_overlay")
+    files = [begun, *ready_made_modules(begun)]
     model = Model("m", handler=tmp_path / "mine.py", model_file=tmp_path / "network.py", extra_files=files,
                   config_file=tmp_path / "model-config.yaml")  # fmt: skip
     with Worker(model, batch_size=3) as worker:
