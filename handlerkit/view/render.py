@@ -13,7 +13,7 @@ from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange, findings, fragments
 from handlerkit.view.output import View
-from handlerkit.view.shown_run import ShownRun, geometry_of, shown_as_of
+from handlerkit.view.shown_run import ShownRun, colors_of, geometry_of, shown_as_of
 from handlerkit.view.views import VIEWS
 
 PAGE = 12  # exchanges on a page
@@ -32,13 +32,13 @@ def run_view(run: Run, *, shown_as: str = "", geometry: Geometry | None = None, 
 
     Raises ValueError for a view or a page that does not exist.
     """
-    run = ShownRun.of(run, shown_as, geometry)
+    run = ShownRun.of(run, shown_as, geometry, colors_of(run))
     return _single(run) if len(run.exchanges) == 1 else _several(run, page)
 
 
 def answer(run: Run, one: Exchange, shown_as: str = "") -> DecodedResponse:
     """Read an exchange of this Run with that view, or with the one that the Run is shown with."""
-    return VIEWS.read(one, run.labels, geometry_of(run), shown_as or shown_as_of(run))
+    return VIEWS.read(one, run.labels, geometry_of(run), shown_as or shown_as_of(run), colors_of(run))
 
 
 def _single(run: Run) -> View:

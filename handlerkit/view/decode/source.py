@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from handlerkit.messages import Exchange, Geometry, Request, Response
-from handlerkit.predictions import Labels
+from handlerkit.predictions import Labels, from_base64, open_picture, picture_head
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-#: Formats that PIL reads by itself; EPS, for one, would start Ghostscript on bytes that came over the network. Its
-#: names are those of PIL's openers: a name that has none would end the search.
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 #: How wide an input image is drawn at most; a larger one shrinks by a whole number: it is quick, and masks stay sharp.
 SHOWN_WIDTH = 1600
 _ROTATED = {3: 180, 6: 90, 8: 270}  # EXIF's Orientation, in degrees clockwise
@@ -53,7 +47,7 @@ class InputImage:
         """The picture in these bytes; None if there is none, or it is broken."""
         from handlerkit.view import draw
 
-        if (image := _opened(data)) is None:
+        if (image := picture_head(data)) is None:
             return None
         size = image.size
         factor = -(-max(size) // SHOWN_WIDTH)
@@ -157,30 +151,6 @@ class Source:
         return (sides["width"], sides["height"]) if all(map(sides.get, ("width", "height"))) else None
 
 
-def open_picture(data: bytes) -> Image.Image | None:
-    """The picture in these bytes, unpacked; None if there is none, or it is broken."""
-    if (image := _opened(data)) is None:
-        return None
-    try:
-        image.load()
-    except Exception:  # plugins raise whatever the broken data leads them to
-        return None
-    return image
-
-
-def _opened(data: bytes) -> Image.Image | None:
-    """The picture's head; None if there is none, or the picture is too large to unpack without worry."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(BytesIO(data), formats=_FORMATS)
-    except Exception:
-        return None
-
-
 def _bodies(request: Request) -> Iterator[bytes]:
     """The body, the parts of a multipart body, and base64 in a JSON body."""
     body = request.body
@@ -193,14 +163,6 @@ def _bodies(request: Request) -> Iterator[bytes]:
         for text in _texts(_json(body)):
             if (data := from_base64(text)) is not None:
                 yield data
-
-
-def from_base64(text: str) -> bytes | None:
-    """What a text holds in base64, also as a data URI; None if it is no base64."""
-    try:
-        return base64.b64decode(text.partition("base64,")[2] or text, validate=True)
-    except (binascii.Error, ValueError):
-        return None
 
 
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:

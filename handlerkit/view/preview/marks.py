@@ -57,11 +57,15 @@ def class_rows(labels: Sequence[str], answer: DecodedResponse) -> list[dict[str,
 
 
 def box_rows(found: Detections) -> list[list[Any]]:
-    """[x1, y1, x2, y2, score or None, place in the list of classes]; None for what is not finite."""
+    """[x1, y1, x2, y2, score or None, place in the list of classes, lines that are drawn instead of the box if it has
+    some]; None for what is not finite."""
     names = numbered(found.labels)
     scores = found.scores.tolist() if found.scores is not None else [None] * len(found)
     rows = zip(found.boxes.tolist(), scores, found.labels, strict=True)
-    return [[*map(_finite, box), _finite(score, 4), names[label]] for box, score, label in rows]
+    shown: list[list[Any]] = [[*map(_finite, box), _finite(score, 4), names[label]] for box, score, label in rows]
+    for row, lines in zip(shown, found.lines() or (), strict=False):
+        row.append([[[_finite(x), _finite(y)] for x, y in line] for line in lines])
+    return shown
 
 
 def _finite(value: float | None, digits: int = 2) -> float | None:

@@ -430,9 +430,24 @@ class Stage {
       const [x, y, width, high] = this.corners(boxes[i]);
       ctx.lineWidth = (marked ? 4 : 2) * ratio;
       ctx.strokeStyle = rgb(classes[boxes[i][5]].color);
-      ctx.strokeRect(x + ratio, y + ratio, Math.max(1, width - 2 * ratio), Math.max(1, high - 2 * ratio));
+      if (boxes[i][6]) this.lines(boxes[i][6], ctx.lineWidth);
+      else ctx.strokeRect(x + ratio, y + ratio, Math.max(1, width - 2 * ratio), Math.max(1, high - 2 * ratio));
     }
     if (this.settings.labels) this.labels(shown, seen);
+  }
+
+  /** Outlines and bones; a point alone is a dot. */
+  lines(lines, width) {
+    const { ctx } = this;
+    const { scale, left, top } = this.view;
+    ctx.fillStyle = ctx.strokeStyle;
+    for (const line of lines) {
+      const points = line.map(([x, y]) => [left + x * scale, top + y * scale]);
+      ctx.beginPath();
+      if (points.length === 1) ctx.arc(...points[0], 1.5 * width, 0, 2 * Math.PI);
+      else points.forEach((point, at) => (at ? ctx.lineTo(...point) : ctx.moveTo(...point)));
+      points.length === 1 ? ctx.fill() : ctx.stroke();
+    }
   }
 
   corners([x1, y1, x2, y2]) {

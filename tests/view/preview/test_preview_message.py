@@ -102,7 +102,7 @@ def test_empty_list_after_boxes_keeps_the_input_image() -> None:
     empty = run([], input_image())
     sent = message(empty, empty.exchanges[0], "sample", told(run(boxes(3, 320, 240), input_image())))
     assert (sent.facts["view"], sent.facts["boxes"], sent.facts["size"]) == ("boxes", [], [320, 240])
-    assert told(empty).facts["view"] == "json"
+    assert told(run([])).facts["view"] == "json"
 
 
 def test_class_map_goes_over_as_its_indexes() -> None:
