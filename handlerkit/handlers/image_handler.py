@@ -36,17 +36,14 @@ class ImageHandler(RequestHandler):
 
     model: Any  # a module, a callable or an OnnxModel
 
-    def initialize(self, context: Any) -> None:
-        super().initialize(context)
+    def configure(self, context: Any) -> None:
+        if hasattr(self.model, "get_inputs"):  # an onnxruntime.InferenceSession
+            self.model = OnnxModel(self.model)
+        super().configure(context)
         if len(self.settings.mean) != len(self.settings.std):
             raise wrong_setting("mean and std have to hold as many numbers as each other")
         if not context.system_properties.get("limit_max_image_pixels", True):
             Image.MAX_IMAGE_PIXELS = None
-
-    def load(self, context: Any) -> None:
-        super().load(context)
-        if hasattr(self.model, "get_inputs"):  # an onnxruntime.InferenceSession
-            self.model = OnnxModel(self.model)
 
     def fixed_settings(self) -> dict[str, Any]:
         size = self.model.size if isinstance(self.model, OnnxModel) else None

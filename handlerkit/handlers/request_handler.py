@@ -69,14 +69,14 @@ class RequestHandler(BaseHandler):
     SETTINGS: Settings
 
     def initialize(self, context: Any) -> None:
-        self.load(context)
+        super().initialize(context)
+        self.configure(context)
+
+    def configure(self, context: Any) -> None:
+        """Read model-config.yaml, when the model is loaded."""
         config = context.model_yaml_config or {}
         self.settings = self.SETTINGS.read(config, **self.fixed_settings())
         self.pieces = MicroBatching(self, **config["micro_batching"]) if "micro_batching" in config else None
-
-    def load(self, context: Any) -> None:
-        """Load the model, as BaseHandler does."""
-        super().initialize(context)
 
     def fixed_settings(self) -> dict[str, Any]:
         """The settings that the loaded model asks for, where model-config.yaml says nothing."""

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from handler_settings import COUNT, SHARE, Settings, one_of, optional
 from request_handler import JSON
-from text_requests import Text, TextHandler
+from text_requests import Text, TextModelHandler
 from torch import Tensor
 
 
-class TextClassifierHf(TextHandler):
+class TextClassifierHf(TextModelHandler):
     """Serves transformers' models for sequence classification, one label or several a text, with their tokenizer.
 
     Request: texts, in the ways that text_requests.py lists; pairs for models that compare two texts.

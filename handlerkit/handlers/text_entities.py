@@ -6,13 +6,13 @@ from typing import Any
 
 from handler_settings import SHARE, Settings
 from request_handler import JSON
-from text_requests import Text, TextHandler
+from text_requests import Text, TextModelHandler
 from torch import Tensor
 
 OUTSIDE = "O"
 
 
-class TextEntities(TextHandler):
+class TextEntities(TextModelHandler):
     """Serves transformers' models for token classification, such as named-entity recognition, with their tokenizer.
 
     Request: texts, in the ways that text_requests.py lists.
@@ -36,8 +36,8 @@ class TextEntities(TextHandler):
     FORMS = (JSON, "text/plain")
     SETTINGS = Settings(threshold=(0.0, SHARE))
 
-    def load(self, context: Any) -> None:
-        super().load(context)
+    def initialize(self, context: Any) -> None:
+        super().initialize(context)
         if not self.tokenizer.is_fast:
             raise RuntimeError("this tokenizer does not say where its tokens are: archive tokenizer.json")
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from handler_settings import COUNT, Rule, Settings, is_number, optional
 from request_handler import JSON, Refusal, RequestState, failure
-from text_requests import Text, TextHandler
+from text_requests import Text, TextModelHandler
 from token_stream import STREAM, Generation, TokenStream
 from ts.handler_utils.timer import timed
 
@@ -19,7 +19,7 @@ TOP_P: Rule = ("a number above 0, at most 1", lambda value: is_number(value) and
 SEED: Rule = ("a whole number from 0 on", lambda value: type(value) is int and 0 <= value < 2**63)
 
 
-class TextGenerator(TextHandler):
+class TextGenerator(TextModelHandler):
     """Serves transformers' causal language models with their tokenizer; texts of a batch grow side by side.
 
     Request: a prompt, in the ways that text_requests.py lists, and beside it in JSON, if anything:

@@ -28,6 +28,8 @@ from ts.utils.util import load_label_mapping
 TEXT_KEYS = ("text", "prompt", "inputs", "input", "data", "body", "instances", "sequences")
 # Beside texts, these are in a request to /invocations, and in an input of the Open Inference Protocol.
 _NO_OPTIONS = ("model_name", "name", "shape", "datatype", "id", "outputs")
+TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt")  # or sentencepiece's .model
+ARCHIVE_IT = "put what save_pretrained wrote into the archive, as extra files"
 _DEEPEST = 6  # lists and objects in each other
 _UNBOUNDED = 10**9  # transformers says a larger number where a tokenizer knows no limit
 
@@ -41,7 +43,7 @@ class Text:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class TextHandler(RequestHandler):
+class TextModelHandler(RequestHandler):
     """RequestHandler for texts.
 
     A handler made from it says its FORMS and SETTINGS, the transformers class that loads its MODEL, and has three
@@ -54,20 +56,23 @@ class TextHandler(RequestHandler):
 
     MODEL: str
 
-    def load(self, context: Any) -> None:
+    def initialize(self, context: Any) -> None:
         self.folder = context.system_properties["model_dir"]
         self.manifest = context.manifest
         described = self.manifest["model"]
         self.config = read_json(os.path.join(self.folder, "config.json"))
-        self.tokenizer = from_pretrained("AutoTokenizer", self.folder)
+        if not any(name in TOKENIZERS or name.endswith(".model") for name in os.listdir(self.folder)):
+            raise RuntimeError(f"there is no tokenizer: {ARCHIVE_IT}")  # transformers would make an empty one
+        self.tokenizer = pretrained("AutoTokenizer", self.folder)
         if str(described.get("serializedFile", "")).endswith(".pt") or described.get("modelFile"):
-            super().load(context)  # TorchScript, or the class of a model file
+            super().initialize(context)  # TorchScript, or the class of a model file
         else:
             gpu = context.system_properties.get("gpu_id")
             self.device = torch.device("cpu" if gpu is None or not torch.cuda.is_available() else f"cuda:{gpu}")
-            self.model = from_pretrained(self.MODEL, self.folder).to(self.device).eval()
+            self.model = pretrained(self.MODEL, self.folder).to(self.device).eval()
             self.mapping = load_label_mapping(os.path.join(self.folder, "index_to_name.json"))
-        self.initialized = True
+            self.configure(context)
+            self.initialized = True
 
     def items(self, content: Any) -> list[Text]:
         return read_texts(content)
@@ -107,7 +112,7 @@ class TextHandler(RequestHandler):
         return torch.tensor(filled, device=self.device)
 
 
-def from_pretrained(kind: str, folder: str) -> Any:
+def pretrained(kind: str, folder: str) -> Any:
     """What transformers reads from the archive. A RuntimeError is what a worker reports."""
     try:
         import transformers
@@ -120,9 +125,7 @@ def from_pretrained(kind: str, folder: str) -> Any:
         return getattr(transformers, kind).from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as problem:
         what = "the tokenizer" if kind == "AutoTokenizer" else "the model"
-        raise RuntimeError(
-            f"{what} cannot be read: put what save_pretrained wrote into the archive, as extra files ({problem})"
-        ) from problem
+        raise RuntimeError(f"{what} cannot be read: {ARCHIVE_IT} ({problem})") from problem
 
 
 def read_json(path: str) -> dict[str, Any]:

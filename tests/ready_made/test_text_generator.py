@@ -145,8 +145,8 @@ def test_characters_come_whole_and_each_once(text: str) -> None:
 
 def test_character_of_several_tokens_waits_for_its_last_byte() -> None:
     tokens = TOKENIZER("a🐙")["input_ids"]
-    assert len(tokens) == 5
-    assert pieces(tokens) == ["a", "", "", "", "🐙", ""]
+    assert len(tokens) > 2
+    assert pieces(tokens) == ["a", *[""] * (len(tokens) - 2), "🐙", ""]
     assert "".join(pieces(tokens[:-1])) == "a"
 
 
