@@ -36,7 +36,7 @@ class GrowingStreams:
         for number, (one, pieces) in enumerate(self._pieces.items()):
             name = self.names[number] if number < len(self.names) else f"request {number + 1}"
             chunks = [chunk for chunk, _ in pieces]
-            said = f"streaming, {len(chunks)} chunks{pace([arrival for _, arrival in pieces])}"
+            said = f"streaming, {len(chunks)} chunk{'s' * (len(chunks) != 1)}{pace([arrival for _, arrival in pieces])}"
             text = joined(chunks, self._types[one])
             shown = piece(chunks[-1]) if text is None and chunks else text or ""
             shown = shown if len(shown) <= _END else f"…{shown[-_END:]}"

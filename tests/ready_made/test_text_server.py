@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import text_models
@@ -33,29 +33,18 @@ MADE = {
 }
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
-    folder = tmp_path_factory.mktemp("models")
-    (folder / "model-config.yaml").write_text("handler: {max_new_tokens: 8}")
-    config = {"text_generator": folder / "model-config.yaml"}
-    return {
-        name: Model(name, handler=f"handlerkit:{name}", extra_files=[make(folder / name)], config_file=config.get(name))
-        for name, make in MADE.items()
-    }
-
-
-@pytest.fixture(scope="module")
-def server(models: dict[str, Model]) -> Iterator[Server]:
-    # transformers is here, and no requirements file declares it
-    with Server(list(models.values()), batch_size=4, max_batch_delay=2000, target="here") as server:
-        yield server
-
-
+@pytest.mark.timeout(500)  # three processes import transformers
 @pytest.mark.parametrize("name", BATCHES)
-def test_batch_gets_the_bytes_that_a_worker_answers(server: Server, models: dict[str, Model], name: str) -> None:
-    with Worker(models[name], batch_size=4) as worker:
+def test_batch_gets_the_bytes_that_a_worker_answers(name: str, tmp_path: Path) -> None:
+    config = tmp_path / "model-config.yaml"
+    config.write_text("handler: {max_new_tokens: 8}" if name == "text_generator" else "handler: {}")
+    folder = MADE[name](tmp_path / "saved")
+    model = Model(name, handler=f"handlerkit:{name}", extra_files=[folder], config_file=config)
+    with Worker(model, batch_size=4) as worker:
         run = worker.predict(*BATCHES[name])
     if name == "text_generator":
         assert len(run.responses[0].chunks or ()) > 1
-    report = verify(run, server)
+    # transformers is here, and no requirements file declares it
+    with Server(model, batch_size=4, max_batch_delay=2000, target="here") as server:
+        report = verify(run, server)
     assert report, report

@@ -33,8 +33,9 @@ def pace(arrivals: Sequence[float] | None) -> str:
     """`, the first after 20 ms, ≈45 chunks a second`; "" if the moments are not known."""
     if not arrivals:
         return ""
-    rate = chunk_rate(arrivals)
-    return f", the first after {duration(arrivals[0])}" + (f", ≈{rate:.3g} chunks a second" if rate else "")
+    rate = chunk_rate(arrivals) or 0.0
+    written = f", ≈{rate:.3g} chunks a second" if rate < 1000 else f", ≈{rate:.0f} chunks a second"
+    return f", the first after {duration(arrivals[0])}{written if rate else ''}"
 
 
 def chunk_rate(arrivals: Sequence[float]) -> float | None:

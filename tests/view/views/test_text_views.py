@@ -78,9 +78,7 @@ def test_entities_are_marked_in_the_text_that_was_sent() -> None:
     shown = view(sent([PER, LOC], Request.text(TEXT)))
     assert "2 entities: PER “Ada Lovelace” 0.99, LOC “London” 0.90" in shown.text
     marked = re.sub(r' (class|style)="[^"]*"', "", re.findall(r'<div class="hk-marked">(.*?)</div>', shown.html)[0])
-    assert marked == (
-        "<mark>Ada Lovelace <span>PER</span></mark> lived in <mark>London <span>LOC</span></mark>"
-    )
+    assert marked == ("<mark>Ada Lovelace <span>PER</span></mark> lived in <mark>London <span>LOC</span></mark>")
 
 
 def test_text_with_marks_is_never_markup() -> None:
