@@ -17,9 +17,11 @@ from handlerkit.endpoints.worker_server import WorkerServer
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
+from handlerkit.messages.texts import name_of
 from handlerkit.model import Model, PathLike, ready_made, ready_made_modules
 from handlerkit.notebook import bench_runs, cell, exports, other_endpoints
 from handlerkit.notebook.client_server import ClientServer
+from handlerkit.notebook.live import LiveDisplay
 from handlerkit.notebook.models import Models
 from handlerkit.notebook.previews import Previews, Saved
 from handlerkit.notebook.requests import display, send, to_requests
@@ -49,6 +51,8 @@ class Session:
         self._verify_server = VerifyServer()
         self._client_server = ClientServer()
         self._previews = Previews()
+        #: What the cell shows of the last requests while they are answered.
+        self.live = LiveDisplay(())
         #: Called with a model's name after its handler was loaded.
         self.on_load: list[Callable[[str], object]] = [self._previews.again]
         #: The live exception of the last failed call or load, for debuggers.
@@ -213,13 +217,17 @@ class Session:
         if not requests and envelope != "all":
             requests = to_requests([Request("GET")], **options)
         shown, before = display(shown_as, geometry), model.compared_with(against)
-        sent = send(model, requests, batch, envelope, as_tensor, debug)
+        names = [name_of(one, number) for number, one in enumerate((one for one in requests for _ in range(batch)), 1)]
+        with LiveDisplay(names) as self.live:
+            sent = send(model, requests, batch, envelope, as_tensor, debug, self.live.hear)
         if isinstance(sent, Envelopes):
             return sent
         model.last = run = ShownRun.of(sent, **shown, colors=self._models.colors)
         if run.ok:
             self.last_exception = None
-        return compare(before, run) if before is not None else run
+        result = compare(before, run) if before is not None else run
+        self.live.end(result)
+        return result
 
     def check(self, archive: str | Path | None = None, *, target: PathLike | None = None) -> Check:
         """Say what would fail where the current model, or an archive, will run. Nothing is written.
