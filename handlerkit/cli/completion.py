@@ -44,11 +44,11 @@ def complete(parsers: Mapping[str, Parser]) -> None:
         commands.choices[name] = own
         for action in own._actions:
             if action.choices is None and action.nargs != 0:
-                action.completer = partial(_offered, own, action)  # type: ignore[attr-defined]  # argcomplete's
+                action.completer = partial(_offered, own)  # type: ignore[attr-defined]  # argcomplete's
     argcomplete.autocomplete(parser, always_complete_options="long")
 
 
-def _offered(parser: Parser, action: argparse.Action, prefix: str, **_: Any) -> Sequence[str]:
+def _offered(parser: Parser, prefix: str, action: argparse.Action, **_: Any) -> Sequence[str]:
     """The values that are known, and files."""
     from argcomplete.completers import FilesCompleter
 

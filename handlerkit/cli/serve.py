@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from handlerkit.cli import on_model
 from handlerkit.cli.output import write
@@ -35,19 +35,19 @@ def parser() -> Parser:
 
 def run(options: dict[str, Any]) -> int:
     """Until Ctrl-C or SIGTERM. Raises LoadError if the handler does not load, ServerError if it cannot listen there."""
-    with on_model.opened(on_model.choose(options)) as session:
-        server = COMMANDS["serve"].act(session, options, Line("handlerkit serve"))
-        write(server)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    model = on_model.choose(options)
+    try:
+        with on_model.opened(model) as session:  # at its end, the requests that run are answered
+            server = COMMANDS["serve"].act(session, options, Line("handlerkit serve"))
+            write(server)
             _tell(server.served)
-        except KeyboardInterrupt:
-            server.stop()
-    return 0
+    except KeyboardInterrupt:
+        return 0
 
 
-def _tell(served: ServedRuns) -> None:
+def _tell(served: ServedRuns) -> NoReturn:
     """A line for each request, until this is interrupted; of many at once, the last ones."""
     told: Run | None = None
     while True:

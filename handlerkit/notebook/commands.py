@@ -1,8 +1,8 @@
 """The commands of the notebook. Each is in COMMANDS once: the magics, Tab, --help, the command line
 (handlerkit.cli) and the documentation's page of commands read it from there. No IPython here.
 
-To add one: a parser and a Command below, and a method of the same name in session.py, whose result draws itself
-(`_repr_mimebundle_`, or the View that `hk.view` returns).
+To add one: a parser in parsers.py, a Command below, and a method of the same name in session.py, whose result draws
+itself (`_repr_mimebundle_`, or the View that `hk.view` returns).
 """
 
 from __future__ import annotations

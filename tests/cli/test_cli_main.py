@@ -31,6 +31,7 @@ def test_version_imports_no_command() -> None:
         "handlerkit.cli.main",
         "handlerkit.shell",
     }
+    assert "importlib.metadata" not in imported_by("--version")
 
 
 def test_help_lists_every_command_with_its_description(command) -> None:
