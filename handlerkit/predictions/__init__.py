@@ -11,6 +11,7 @@ display to add.
 detections.py, segmentation.py, classifications.py
                 a class each
 boxes.py        how rows say a box or a polygon
+overlap.py      which boxes of two answers are the same thing
 rle.py          COCO's run-length masks
 shapes.py       what JSON holds, and how rows name a class and its score
 
@@ -21,6 +22,7 @@ which `read` names; a new kind of content is a file here, and a view (`handlerki
 from handlerkit.predictions.boxes import polygons_of
 from handlerkit.predictions.classifications import Classifications
 from handlerkit.predictions.detections import Detections
+from handlerkit.predictions.overlap import match_boxes
 from handlerkit.predictions.rle import unpack_rle
 from handlerkit.predictions.segmentation import SegmentationMap
 from handlerkit.predictions.shapes import Labels, are_rows, bodies, is_number, table_of
@@ -33,6 +35,7 @@ __all__ = [
     "are_rows",
     "bodies",
     "is_number",
+    "match_boxes",
     "polygons_of",
     "table_of",
     "unpack_rle",
