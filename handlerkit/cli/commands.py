@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from handlerkit.cli import check, targets
+from handlerkit.cli import check, targets, test
 from handlerkit.notebook.options import Parser
 
 
@@ -21,7 +21,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Mapping[str, Command] = {"check": check, "targets": targets}
+COMMANDS: Mapping[str, Command] = {"check": check, "targets": targets, "test": test}
 
 
 def overview() -> str:

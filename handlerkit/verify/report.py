@@ -46,7 +46,7 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
     Args:
         run: the answers that the endpoint's are compared with.
         endpoint: the one that answers again.
-        ignore: headers (by name), and paths of JSON bodies ("body.scores", "body[0].id", "body[*].id"), that may differ.
+        ignore: headers by name, and paths of JSON bodies ("body.scores", "body[0].id", "body[*].id"), that may differ.
         rtol: relative tolerance for numbers in JSON bodies (as math.isclose); 0 asks for the same bytes.
 
     A row is identical if every byte is the same, equal if it is the same within `rtol` and `ignore`, else different.

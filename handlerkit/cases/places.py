@@ -1,0 +1,112 @@
+"""Where cases run. A place opens an endpoint for the cases of one model, envelope and batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from handlerkit import endpoints
+from handlerkit.errors import CaseError
+from handlerkit.messages import Endpoint
+from handlerkit.model import Model
+
+#: What may be served: a model, or an archive's path.
+Source = Model | Path
+Progress = Callable[[str], None]
+
+
+class Served(NamedTuple):
+    """What cases have to have in common to share an endpoint."""
+
+    model: str
+    envelope: str | None
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place by its name. `open` raises HandlerkitError where the model does not load."""
+
+    name: str
+    open: Callable[[Served], AbstractContextManager[Endpoint]]
+
+
+def running(endpoint: Endpoint, name: str = "") -> Place:
+    """An endpoint that runs already, in the envelope that it has."""
+
+    def open_(served: Served) -> AbstractContextManager[Endpoint]:
+        chosen = endpoints.for_model(endpoint, served.model)
+        with_envelope = getattr(chosen, "with_envelope", None)
+        return nullcontext(with_envelope(served.envelope) if served.envelope and with_envelope else chosen)
+
+    return Place(name or getattr(endpoint, "url", type(endpoint).__name__), open_)
+
+
+def remote(url: str, token: str | None = None) -> Place:
+    """A TorchServe or an app at a URL."""
+
+    @contextmanager
+    def open_(served: Served) -> Iterator[Endpoint]:
+        from handlerkit.endpoints.remote import Remote
+
+        with Remote(url, model=served.model, token=token) as endpoint:
+            yield endpoint
+
+    return Place(url, open_)
+
+
+def workers(sources: Mapping[str, Source], options: Mapping[str, Any] | None = None) -> Place:
+    """A worker of each model, made with these options of Worker."""
+
+    @contextmanager
+    def open_(served: Served) -> Iterator[Endpoint]:
+        from handlerkit.endpoints.worker import Worker
+
+        worker = Worker(_source(sources, served), **_registered(options, served))
+        try:
+            yield worker
+        finally:
+            worker.close()
+
+    return Place("worker", open_)
+
+
+def servers(
+    name: str,
+    sources: Mapping[str, Source],
+    *,
+    target: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Place:
+    """An endpoint of the registry that serves each model, in the environment of a target."""
+    endpoints.find(name)
+
+    @contextmanager
+    def open_(served: Served) -> Iterator[Endpoint]:
+        chosen = {"target": target} if target is not None else {}
+        settings = _registered(options, served) | chosen | {"progress": progress}
+        settings.pop("gpu_id", None)
+        with endpoints.serve(name, _source(sources, served), **settings) as endpoint:
+            yield endpoint
+
+    return Place(target if target is not None and name == "server" else name, open_)
+
+
+def _source(sources: Mapping[str, Source], served: Served) -> Source:
+    if served.model not in sources:
+        raise CaseError(f"no archive of the model {served.model} was given")
+    return sources[served.model]
+
+
+def _registered(options: Mapping[str, Any] | None, served: Served) -> dict[str, Any]:
+    """The options that register a model for these cases."""
+    own = dict(options or {})
+    if served.envelope:
+        own["config_properties"] = {**(own.get("config_properties") or {}), "service_envelope": served.envelope}
+    if served.batch_size > 1:
+        own["batch_size"] = max(served.batch_size, own.get("batch_size") or 1)
+    return own
