@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handlerkit import endpoints
+from handlerkit import endpoints, targets
 from handlerkit.errors import CaseError
 from handlerkit.messages import Endpoint
-from handlerkit.model import Model
+from handlerkit.model import Model, PathLike
+from handlerkit.unpack import read_manifest
 
 #: What may be served: a model, or an archive's path.
 Source = Model | Path
@@ -32,6 +33,36 @@ class Place:
 
     name: str
     open: Callable[[Served], AbstractContextManager[Endpoint]]
+
+
+@dataclass(frozen=True)
+class KeptOpen(Place):
+    """A place whose endpoints stay open from one time to the next, until `close`."""
+
+    close: Callable[[], None]
+
+
+def kept_open(place: Place) -> KeptOpen:
+    """This place, which opens each endpoint once."""
+    stack, opened = ExitStack(), dict[Served, Endpoint]()
+
+    def open_(served: Served) -> AbstractContextManager[Endpoint]:
+        if served not in opened:
+            opened[served] = stack.enter_context(place.open(served))
+        return nullcontext(opened[served])
+
+    return KeptOpen(place.name, open_, stack.close)
+
+
+def by_model(archives: Iterable[PathLike]) -> dict[str, Source]:
+    """Archives by the names of their models. Raises ArchiveError for what is none, CaseError for two of one name."""
+    found: dict[str, Source] = {}
+    for archive in map(Path, archives):
+        name = str(read_manifest(archive)["model"]["modelName"])
+        if name in found:
+            raise CaseError(f"{found[name]} and {archive} are both archives of {name}: leave one out")
+        found[name] = archive
+    return found
 
 
 def running(endpoint: Endpoint, name: str = "") -> Place:
@@ -84,6 +115,8 @@ def servers(
 ) -> Place:
     """An endpoint of the registry that serves each model, in the environment of a target."""
     endpoints.find(name)
+    if target is not None:
+        targets.find(target)
 
     @contextmanager
     def open_(served: Served) -> Iterator[Endpoint]:

@@ -147,11 +147,12 @@ def _keep_user(credentials: str, found: _Found) -> None:
 def _cookies(value: str, found: _Found, place: str) -> str:
     cleaned = []
     for one in value.split(";"):
-        name, equals, secret = one.partition("=")
-        if equals and name.strip().lower() not in _ATTRIBUTES:
-            one = f"{name}={found.take(secret.strip(), place, sure=False)}"
-        elif not equals and name.strip() and name.strip().lower() not in _ATTRIBUTES:
-            one = found.take(name.strip(), place, sure=False)
+        name, _, secret = one.partition("=")
+        if name.strip().lower() not in _ATTRIBUTES:
+            if secret.strip():
+                one = f"{name}={found.take(secret.strip(), place, sure=False)}"
+            else:  # a value without a name, which may end with "="
+                one = found.take(one.strip(), place, sure=False)
         cleaned.append(one)
     return ";".join(cleaned)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.notebook.case_commands import test_parser
 from handlerkit.notebook.options import Parser, WrongOption
 
 if TYPE_CHECKING:
-    from handlerkit.cases.places import Place
+    from handlerkit.cases.places import Place, Source
 
 _EXAMPLES = """examples:
   handlerkit test model_store/coins.mar
@@ -29,7 +28,7 @@ def parser() -> Parser:
 
 def run(options: Mapping[str, Any]) -> int:
     """Run them; returns 1 if an answer is not as it was kept."""
-    from handlerkit.cases import accept, run_cases
+    from handlerkit.cases import accept, places, run_cases
     from handlerkit.cases.recordings import find_cases
     from handlerkit.cli.progress import steps
     from handlerkit.view.cases import write_report
@@ -37,7 +36,7 @@ def run(options: Mapping[str, Any]) -> int:
 
     token = _token(options)
     known = [token] if token else []
-    sources = {_name_of(archive): Path(archive) for archive in options["archives"]}
+    sources = places.by_model(options["archives"])
     found = find_cases(options["folder"], options["from_"], [*sources] or None)
     with steps() as progress:
         where = _places(options, sources, token, progress)
@@ -52,7 +51,7 @@ def run(options: Mapping[str, Any]) -> int:
 
 
 def _places(
-    options: Mapping[str, Any], sources: Mapping[str, Path], token: str | None, progress: Callable[[str], None]
+    options: Mapping[str, Any], sources: Mapping[str, Source], token: str | None, progress: Callable[[str], None]
 ) -> list[Place]:
     """Raises WrongOption for a combination that means nothing."""
     from handlerkit.cases import places
@@ -74,12 +73,6 @@ def _places(
     if endpoint is not None:
         return [places.servers(endpoint, sources, progress=progress)]
     return [places.workers(sources)]
-
-
-def _name_of(archive: str) -> str:
-    from handlerkit.unpack import read_manifest
-
-    return str(read_manifest(Path(archive))["model"]["modelName"])
 
 
 def _token(options: Mapping[str, Any]) -> str | None:
