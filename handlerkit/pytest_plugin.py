@@ -15,10 +15,10 @@ Each fixture is a function that makes what its name says.
 
 Cases that were kept (hk.keep) are collected where pytest is told what answers them, in pytest.ini or pyproject.toml:
 
-    handlerkit_archive = model_store/coins.mar      # or several; or
+    handlerkit_model = model_store/coins.mar        # archives, files of handlers, or handlerkit.toml; or
     handlerkit_endpoint = https://staging.example   # asked with the token of $HANDLERKIT_TOKEN, if that is set
 
-`--handlerkit-archive` and `--handlerkit-endpoint` take their place. Each case is a test, such as cases/two_coins.har.
+`--handlerkit-model` and `--handlerkit-endpoint` take their place. Each case is a test, such as cases/two_coins.har.
 """
 
 from __future__ import annotations
@@ -43,21 +43,23 @@ _WORKER_OPTIONS = frozenset(
 )
 
 
-_ARCHIVE, _ENDPOINT, _TOKEN = "handlerkit_archive", "handlerkit_endpoint", "HANDLERKIT_TOKEN"
+_MODEL, _ENDPOINT, _TOKEN = "handlerkit_model", "handlerkit_endpoint", "HANDLERKIT_TOKEN"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What answers cases."""
     group = parser.getgroup("handlerkit")
-    group.addoption("--handlerkit-archive", action="append", help="the archive that answers handlerkit's cases")
+    group.addoption(
+        "--handlerkit-model", action="append", help="the archive, handler or file of models that answers cases"
+    )
     group.addoption("--handlerkit-endpoint", metavar="URL", help="the TorchServe or app that answers them")
-    parser.addini(_ARCHIVE, "the archives that answer handlerkit's cases", type="paths", default=[])
+    parser.addini(_MODEL, "the archives, handlers or files of models that answer cases", type="paths", default=[])
     parser.addini(_ENDPOINT, "the URL of a TorchServe or an app that answers them", default="")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CaseFile | None:
     """The cases, where pytest is told what answers them. Others' HARs are left alone."""
-    if file_path.suffix != ".har" or not (_archives(parent.config) or _endpoint(parent.config)):
+    if file_path.suffix != ".har" or not (_models(parent.config) or _endpoint(parent.config)):
         return None
     if b'"_handlerkit"' not in file_path.read_bytes():
         return None
@@ -112,8 +114,8 @@ class CaseFailed(Exception):
         self.report = report
 
 
-def _archives(config: pytest.Config) -> list[Path]:
-    return [*map(Path, config.getoption("--handlerkit-archive") or config.getini(_ARCHIVE))]
+def _models(config: pytest.Config) -> list[str]:
+    return [*map(str, config.getoption("--handlerkit-model") or config.getini(_MODEL))]
 
 
 def _endpoint(config: pytest.Config) -> str:
@@ -126,10 +128,11 @@ _PLACE = pytest.StashKey["Place"]()
 def _place(config: pytest.Config) -> Place:
     """What answers, which stays until pytest ends."""
     from handlerkit.cases import places
+    from handlerkit.cli.setups import setups
 
     if _PLACE not in config.stash:
-        if config.getoption("--handlerkit-archive") or not _endpoint(config):
-            place = places.kept_open(places.workers(places.by_model(_archives(config))))
+        if config.getoption("--handlerkit-model") or not _endpoint(config):
+            place = places.kept_open(places.workers(setups(_models(config))))
             config.add_cleanup(place.close)
             config.stash[_PLACE] = place
         else:

@@ -76,7 +76,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def test_cases_are_tests_where_an_archive_is_named(project: pytest.Pytester) -> None:
     project.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes()
-    project.makeini("[pytest]\nhandlerkit_archive = m.mar\n")
+    project.makeini("[pytest]\nhandlerkit_model = m.mar\n")
     done = project.runpytest_inprocess("-p", "no:cacheprovider", "-v")
     done.assert_outcomes(passed=2)
     done.stdout.fnmatch_lines(["cases/hello.har::hello PASSED*"])
@@ -86,7 +86,7 @@ def test_a_case_that_differs_fails_with_what_differs(project: pytest.Pytester) -
     case = project.path / "cases" / "hello.har"
     case.write_text(case.read_text().replace('"text": "hello"', '"text": "hallo"', 2).replace("hallo", "hello", 1))
     (project.path / "cases" / "world.har").write_text('{"log": {"_handlerkit": {"version": 9}, "entries": []}}')
-    done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-archive", "m.mar")
+    done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-model", "m.mar")
     done.assert_outcomes(failed=2)
     done.stdout.fnmatch_lines(["*hello*different*", "*world.har is a case of version 9*"])
     assert "runtest" not in done.stdout.str()
@@ -95,5 +95,5 @@ def test_a_case_that_differs_fails_with_what_differs(project: pytest.Pytester) -
 def test_a_case_of_another_model_fails_with_a_sentence(project: pytest.Pytester) -> None:
     for case in (project.path / "cases").glob("[hw]*.har"):
         case.write_text(case.read_text().replace('"model": "m"', '"model": "other"'))
-    done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-archive", "m.mar")
-    done.stdout.fnmatch_lines(["*no archive of the model other was given*"])
+    done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-model", "m.mar")
+    done.stdout.fnmatch_lines(["*the model other is not among those that were named: m*"])

@@ -6,17 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from handlerkit import endpoints, targets
 from handlerkit.errors import CaseError
 from handlerkit.messages import Endpoint
-from handlerkit.model import Model, PathLike
+from handlerkit.model import Model
 from handlerkit.unpack import read_manifest
 
-#: What may be served: a model, or an archive's path.
-Source = Model | Path
 Progress = Callable[[str], None]
+
+
+class Setup(NamedTuple):
+    """A model, or an archive, and the arguments of Worker that it is registered with."""
+
+    source: Model | Path
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 class Served(NamedTuple):
@@ -54,14 +60,15 @@ def kept_open(place: Place) -> KeptOpen:
     return KeptOpen(place.name, open_, stack.close)
 
 
-def by_model(archives: Iterable[PathLike]) -> dict[str, Source]:
-    """Archives by the names of their models. Raises ArchiveError for what is none, CaseError for two of one name."""
-    found: dict[str, Source] = {}
-    for archive in map(Path, archives):
-        name = str(read_manifest(archive)["model"]["modelName"])
+def by_name(setups: Iterable[Setup]) -> dict[str, Setup]:
+    """By the models' names. Raises ArchiveError for what is no archive, CaseError for two of one name."""
+    found: dict[str, Setup] = {}
+    for setup in setups:
+        source = setup.source
+        name = source.name if isinstance(source, Model) else str(read_manifest(source)["model"]["modelName"])
         if name in found:
-            raise CaseError(f"{found[name]} and {archive} are both archives of {name}: leave one out")
-        found[name] = archive
+            raise CaseError(f"two models are called {name}: leave one out")
+        found[name] = setup
     return found
 
 
@@ -89,14 +96,15 @@ def remote(url: str, token: str | None = None) -> Place:
     return Place(url, open_)
 
 
-def workers(sources: Mapping[str, Source], options: Mapping[str, Any] | None = None) -> Place:
-    """A worker of each model, made with these options of Worker."""
+def workers(models: Mapping[str, Setup]) -> Place:
+    """A worker of each model."""
 
     @contextmanager
     def open_(served: Served) -> Iterator[Endpoint]:
         from handlerkit.endpoints.worker import Worker
 
-        worker = Worker(_source(sources, served), **_registered(options, served))
+        setup = _setup(models, served)
+        worker = Worker(setup.source, **_registered(setup, served))
         try:
             yield worker
         finally:
@@ -107,10 +115,9 @@ def workers(sources: Mapping[str, Source], options: Mapping[str, Any] | None = N
 
 def servers(
     name: str,
-    sources: Mapping[str, Source],
+    models: Mapping[str, Setup],
     *,
     target: str | None = None,
-    options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Place:
     """An endpoint of the registry that serves each model, in the environment of a target."""
@@ -121,23 +128,24 @@ def servers(
     @contextmanager
     def open_(served: Served) -> Iterator[Endpoint]:
         chosen = {"target": target} if target is not None else {}
-        settings = _registered(options, served) | chosen | {"progress": progress}
+        setup = _setup(models, served)
+        settings = _registered(setup, served) | chosen | {"progress": progress}
         settings.pop("gpu_id", None)
-        with endpoints.serve(name, _source(sources, served), **settings) as endpoint:
+        with endpoints.serve(name, setup.source, **settings) as endpoint:
             yield endpoint
 
     return Place(target if target is not None and name == "server" else name, open_)
 
 
-def _source(sources: Mapping[str, Source], served: Served) -> Source:
-    if served.model not in sources:
-        raise CaseError(f"no archive of the model {served.model} was given")
-    return sources[served.model]
+def _setup(models: Mapping[str, Setup], served: Served) -> Setup:
+    if served.model not in models:
+        raise CaseError(f"the model {served.model} is not among those that were named: {', '.join(models)}")
+    return models[served.model]
 
 
-def _registered(options: Mapping[str, Any] | None, served: Served) -> dict[str, Any]:
+def _registered(setup: Setup, served: Served) -> dict[str, Any]:
     """The options that register a model for these cases."""
-    own = dict(options or {})
+    own = dict(setup.options)
     if served.envelope:
         own["config_properties"] = {**(own.get("config_properties") or {}), "service_envelope": served.envelope}
     if served.batch_size > 1:

@@ -35,23 +35,22 @@ def keep_parser(prog: str) -> Parser:
 
 
 def test_parser(prog: str) -> Parser:
-    magic = prog.startswith("%")
     parser = Parser(prog, "Run the cases that were kept, and say what is answered otherwise.")
     add = parser.add_argument
-    if magic:
+    if parser.magic:
         _add_folder(parser)
     else:
-        add("archives", nargs="*", metavar="archive", type=archive, help="the archives of the cases' models; none "
-            "for a URL, or for the model of handlerkit.toml")  # fmt: skip
+        add("models", nargs="*", metavar="MODEL", type=archive, help="an archive, the file of a handler, or a model of "
+            "handlerkit.toml, which all are meant without one; a URL needs none")  # fmt: skip
         add("--cases", dest="folder", type=named, default="cases", metavar="FOLDER", help="the cases' folder, or the "
             "file of one (cases)")  # fmt: skip
     add("--target", dest="targets", action="append", type=named, default=[], metavar="NAME", help="run them on a real "
         "TorchServe in this environment: declared, torchserve-0.12.0-cpu, torchserve-0.12.0-gpu, here, or a "
         "requirements or lock file; several are compared in one table")  # fmt: skip
     add("--endpoint", metavar="NAME|URL", help="run them on another endpoint: server, ray, or the URL of a "
-        "TorchServe or an app that runs" + ("; or a variable that holds one" if magic else ""))  # fmt: skip
-    add("--token-from", metavar="VARIABLE", help="the variable of the "
-        f"{'notebook or of the ' if magic else ''}environment that holds the token that the URL is sent")  # fmt: skip
+        "TorchServe or an app that runs" + ("; or a variable that holds one" if parser.magic else ""))  # fmt: skip
+    add("--token-from", metavar="VARIABLE", help=f"the variable of the {'notebook or of the ' * parser.magic}environment "
+        "that holds the token that the URL is sent")  # fmt: skip
     add("--from", dest="from_", metavar="FILE", help="send the requests of a HAR that a browser saved, or of a file of "
         "curl lines, too; --accept keeps them")  # fmt: skip
     add("--accept", action="store_true", help="keep the answers that differ, and the new ones, from now on")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -79,19 +79,14 @@ def _places(
             return [places.remote(str(endpoint), token)]
         if endpoint is not None and not isinstance(endpoint, str):
             return [places.running(endpoint)]
-        options: dict[str, Any] = {"options": _registered(model), "progress": progress}
-        sources = {model.name: model.build()}
+        models = {model.name: places.Setup(model.build(), model.registered)}
         if targets:
-            return [places.servers("server", sources, target=str(target), **options) for target in targets]
+            return [places.servers("server", models, target=str(target), progress=progress) for target in targets]
         if endpoint is not None:
-            return [places.servers(endpoint, sources, target=str(model.target), **options)]
+            return [places.servers(endpoint, models, target=str(model.target), progress=progress)]
         return [_worker(model)]
 
     return made
-
-
-def _registered(model: SessionModel) -> Mapping[str, Any]:
-    return {key: value for key, value in model.served(None).items() if key != "target"}
 
 
 def _worker(model: SessionModel) -> Place:

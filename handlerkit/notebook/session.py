@@ -20,12 +20,13 @@ from handlerkit.errors import CaseError, HandlerkitError, ModelError, RequestErr
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
 from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
-from handlerkit.notebook import bench_runs, case_runs, cell, exports, other_endpoints
+from handlerkit.notebook import bench_runs, case_runs, cell, exports, other_endpoints, project
 from handlerkit.notebook.client_server import ClientServer
-from handlerkit.notebook.models import Models
+from handlerkit.notebook.models import NO_OPTIONS, Models
 from handlerkit.notebook.previews import Previews, Saved
+from handlerkit.notebook.project_save import save
 from handlerkit.notebook.requests import display, send, to_requests
-from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, Written
+from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, SavedModel, Written
 from handlerkit.notebook.session_model import SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
 from handlerkit.verify import Envelopes, Report
@@ -63,6 +64,7 @@ class Session:
         name: str | Model | None = None,
         version: str = "1.0",
         *,
+        file: PathLike | None = None,
         archive: PathLike | None = None,
         handler: str | None = None,
         serialized_file: str | None = None,
@@ -83,6 +85,8 @@ class Session:
         Args:
             name: a Model brings its own version and files. A name used before chooses that model again; with a version
                 or files, it starts that model again.
+            file: a handlerkit.toml or pyproject.toml that describes the model, in place of all the others; with a name,
+                the one of that name in it. See `save`.
             archive: a `.mar`, `.tar.gz` or folder that brings its own name, version and files. It is unpacked into a
                 temporary folder, which is kept as long as the session has the model.
             version, handler, serialized_file, model_file, extra_files, requirements_file, config_file, runtime: as of
@@ -100,6 +104,7 @@ class Session:
         """
         if unknown := set(registered) - set(_REGISTERED):
             raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
+        given = {key: value for key, value in registered.items() if value is not None}
         options: dict[str, Any] = {
             "version": version,
             "handler": handler,
@@ -111,14 +116,26 @@ class Session:
             "runtime": runtime,
         }
         archiver = {"folder": export_path, "archive_format": archive_format, "force": force or None}
-        return self._models.choose(
-            name,
-            archive,
-            options,
-            registered={key: value for key, value in registered.items() if value is not None},
-            archiver={key: value for key, value in archiver.items() if value is not None},
-            target=target,
-        )
+        archiver = {key: value for key, value in archiver.items() if value is not None}
+        if file is not None:
+            if isinstance(name, Model) or archive or target or given or archiver or options != NO_OPTIONS:
+                raise ModelError(f"{file} says all of the model: leave the other options out, or change the file")
+            return self.model(**project.choose(file, name))
+        return self._models.choose(name, archive, options, registered=given, archiver=archiver, target=target)
+
+    def save(self, file: PathLike = "handlerkit.toml") -> SavedModel:
+        """Describe the current model in a file, in the words of %model, for the command line and for `model(file=...)`.
+
+        Args:
+            file: a handlerkit.toml, or a pyproject.toml, whose table [tool.handlerkit] is written. What it says about
+                other models, and its comments, stay. Paths are relative to its folder. A variable of the model's
+                environment that has the value it has here is written without it.
+
+        Raises ModelError for a file that cannot be read or written, or describes another model alone, and for a model
+        whose files lie in a temporary folder: a class of a plain cell, an archive that was changed since.
+        """
+        model = self._models.current
+        return SavedModel(save(model, file, self._folder.path if self._folder else None), model.name)
 
     def use(
         self,

@@ -49,7 +49,7 @@ def main() -> None:
     def make(self: Any, request_header: dict[str, Any]) -> None:
         made(self, AnyCasing(request_header))
 
-    RequestProcessor.__init__ = make
+    RequestProcessor.__init__ = make  # type: ignore[method-assign]
     del sys.argv[0]
     runpy.run_path(sys.argv[0], run_name="__main__")
 

@@ -70,10 +70,10 @@ def test_a_model_that_does_not_load_is_status_1(command, kept, archive) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "name an archive, or the URL of an --endpoint"),
+        ((), "there is no model: begin with an archive"),
         (("m.mar", "--cases", "nowhere"), "there is no folder 'nowhere' of cases"),
         (("gone.mar",), "no archive 'gone.mar'"),
-        (("m.mar", "m.mar"), "are both archives of m"),
+        (("m.mar", "m.mar"), "two models are called m"),
         (("m.mar", "--target", "here", "--endpoint", "ray"), "--target is an environment of TorchServe"),
         (("m.mar", "--target", "here", "--target", "declared", "--accept"), "--accept keeps the answers of one target"),
         (("m.mar", "--target", "moon"), "there is no target 'moon'"),
