@@ -47,9 +47,10 @@ def test_parser(prog: str) -> Parser:
     add("--target", dest="targets", action="append", type=named, default=[], metavar="NAME", help="run them on a real "
         "TorchServe in this environment: declared, torchserve-0.12.0-cpu, torchserve-0.12.0-gpu, here, or a "
         "requirements or lock file; several are compared in one table")  # fmt: skip
-    add("--endpoint", metavar="NAME|URL", help="run them on another endpoint: server, ray, or the URL of a "
+    add("--endpoint", metavar="NAME|URL", help="run them elsewhere: server, ray, or the URL of a "
         "TorchServe or an app that runs" + ("; or a variable that holds one" if parser.magic else ""))  # fmt: skip
-    add("--token-from", metavar="VARIABLE", help=f"the variable of the {'notebook or of the ' * parser.magic}environment "
+    add("--token-from", metavar="VARIABLE",
+        help=f"the variable of the {'notebook or the ' * parser.magic}environment "
         "that holds the token that the URL is sent")  # fmt: skip
     add("--from", dest="from_", metavar="FILE", help="send the requests of a HAR that a browser saved, or of a file of "
         "curl lines, too; --accept keeps them")  # fmt: skip
