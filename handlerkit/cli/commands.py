@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from handlerkit.cli import bench, check, completion, export, preview, request, serve, targets, verify, watch
+from handlerkit.cli import bench, check, completion, export, init, preview, request, serve, targets, test, verify, watch
 from handlerkit.notebook.options import Parser
 
 
@@ -29,9 +29,11 @@ COMMANDS: Mapping[str, Command] = {
     "serve": serve,
     "export": export,
     "verify": verify,
+    "test": test,
     "bench": bench,
     "preview": preview,
     "targets": targets,
+    "init": init,
     "completion": completion,
 }
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from handlerkit.endpoints import ENDPOINTS, is_endpoint
 from handlerkit.model import ready_made
+from handlerkit.notebook.case_commands import call_keep, call_test, keep_parser, test_parser
 from handlerkit.notebook.options import Parser, WrongOption, did_you_mean
 from handlerkit.notebook.parsers import (
     bench_parser,
@@ -263,6 +264,14 @@ COMMANDS: dict[str, Command] = {
         )),
         Command("verify", verify_parser, call=_verify, examples=(
             "", "--ignore body.id --rtol 1e-5", "--endpoint ray",
+            "--endpoint https://staging.example --token-from STAGING_TOKEN",
+        )),
+        Command("keep", keep_parser, call=call_keep, examples=(
+            "two_coins", "two_coins --rtol 1e-4 --ignore body.id", "mask --pixels 0.001 --force",
+            "visit --from visit.har", "monday --from served",
+        )),
+        Command("test", test_parser, call=call_test, examples=(
+            "", "--accept", "--target torchserve-0.12.0-cpu --target here", "--report page.html",
             "--endpoint https://staging.example --token-from STAGING_TOKEN",
         )),
         Command("serve", serve_parser, call=_serve, examples=(

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from handlerkit.bench import Bench
+from handlerkit.cases import Case, CaseReport, keep
+from handlerkit.cases import accept as accept_answers
 from handlerkit.check import Check, check
 from handlerkit.endpoints.lent.served_runs import ServedRuns
 from handlerkit.endpoints.worker import Worker
 from handlerkit.endpoints.worker_server import WorkerServer
-from handlerkit.errors import HandlerkitError, ModelError, RequestError
+from handlerkit.errors import CaseError, HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
 from handlerkit.messages.texts import name_of
 from handlerkit.model import Model, PathLike, ready_made, ready_made_modules
-from handlerkit.notebook import bench_runs, cell, exports, other_endpoints, project
+from handlerkit.notebook import bench_runs, case_runs, cell, exports, other_endpoints, project
 from handlerkit.notebook.client_server import ClientServer
 from handlerkit.notebook.live import LiveDisplay
 from handlerkit.notebook.models import NO_OPTIONS, Models
@@ -30,6 +32,7 @@ from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedA
 from handlerkit.notebook.session_model import SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
 from handlerkit.verify import Envelopes, Report
+from handlerkit.view.cases import write_report
 from handlerkit.view.diff.comparison import Comparison, compare
 from handlerkit.view.preview.preview import Preview
 from handlerkit.view.shown_run import ShownRun
@@ -446,6 +449,62 @@ class Session:
         if stop:
             return self._client_server.stop()
         return self._client_server.serve(self._models, port, host, token)
+
+    def keep(
+        self,
+        name: str,
+        run: Run | None = None,
+        *,
+        from_: PathLike | None = None,
+        folder: PathLike = "cases",
+        **options: Any,
+    ) -> Case | case_runs.KeptCases:
+        """Keep what was answered as a case that `test` runs again, as of handlerkit.keep.
+
+        Args:
+            run: the Run; the last one of the current model without it.
+            from_: "served" keeps each Run of `served`. The file of a HAR that a browser saved, or of curl lines: its
+                requests are sent, and each answer is kept.
+            folder, options: as of handlerkit.keep.
+
+        Raises as handlerkit.keep does, and RequestError for a file that holds no requests.
+        """
+        if from_ is not None:
+            runs = list(self.served) if from_ == "served" else case_runs.answers(from_, name, self._models.current)
+            return case_runs.keep_each(runs, name, folder=folder, **options)
+        run = run or self._models.current.last
+        if run is None:
+            raise CaseError(f"nothing to keep yet: send {self._models.current.name} a request first")
+        return keep(run, name, folder, **options)
+
+    def test(
+        self,
+        folder: PathLike = "cases",
+        *,
+        targets: Sequence[PathLike] = (),
+        endpoint: Endpoint | str | None = None,
+        token: str | None = None,
+        from_: PathLike | None = None,
+        accept: bool = False,
+        report: PathLike | None = None,
+        junit: PathLike | None = None,
+    ) -> CaseReport:
+        """Run the cases of the current model, and compare what is answered with what was kept.
+
+        Args:
+            folder: of the cases, or the file of one.
+            targets: run them on a real TorchServe in each of these environments, as of handlerkit.Server.
+            endpoint: as of `verify`.
+            token: sent to a URL, as of handlerkit.Remote.
+            from_: a HAR that a browser saved, or a file of curl lines, whose requests are sent too.
+            accept: keep the answers that differ, and those to the requests of `from_`, from now on.
+            report, junit: a page, and an XML file for a CI server, to write.
+
+        Raises CaseError if there is no case of this model, TargetError for an unknown target.
+        """
+        found = case_runs.run(self._models.current, folder, targets, endpoint, token, from_)
+        write_report(found, report, junit)
+        return accept_answers(found, [token] if token else ()) if accept else found
 
     @property
     def served(self) -> ServedRuns:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.formatting import MAX_TEXT, byte_size, duration, excerpt, shorten
+from handlerkit.formatting import MAX_TEXT, byte_size, duration, excerpt, laid_out, shorten
 from handlerkit.view.html.elements import code, data_uri, escape
 
 if TYPE_CHECKING:
@@ -32,10 +31,7 @@ def pretty(text: str) -> str:
         value = None
     if value is None:
         return excerpt(text)
-    laid = json.dumps(value, indent=2, ensure_ascii=False)
-    # in JSON a line break is only ever between values
-    laid = re.sub(r"[\[{]\n[^\[\]{}]{0,100}\n *[\]}]", lambda found: re.sub(r"\n *", " ", found[0]), laid)
-    return excerpt(laid)
+    return excerpt(laid_out(value))
 
 
 def tree(value: Any) -> str:
