@@ -257,7 +257,7 @@ def test_handler_that_fails_is_told_in_the_preview(book: Any, preview: PreviewPa
     book.run(HANDLER)
     preview.settle(number + 2)
     assert shown(preview) == (24, 24)
-    assert preview.el.get_by_label("Before / after").is_enabled()
+    assert preview.el.get_by_role("button", name="Before / after").is_enabled()
 
 
 def test_page_reloaded_with_its_kernel_is_live(book: Any, preview: PreviewPage) -> None:

@@ -98,11 +98,37 @@ def test_numbers_that_are_not_finite_are_none() -> None:
     json.dumps(facts["boxes"], allow_nan=False)
 
 
-def test_empty_list_after_boxes_keeps_the_input_image() -> None:
-    empty = run([], input_image())
-    sent = message(empty, empty.exchanges[0], "sample", told(run(boxes(3, 320, 240), input_image())))
-    assert (sent.facts["view"], sent.facts["boxes"], sent.facts["size"]) == ("boxes", [], [320, 240])
-    assert told(empty).facts["view"] == "json"
+def test_empty_list_means_that_nothing_was_found_in_the_input_image() -> None:
+    facts = told(run([], input_image())).facts
+    assert (facts["view"], facts["boxes"], facts["size"]) == ("boxes", [], [320, 240])
+    assert facts["summary"] == "0 boxes"
+
+
+def test_empty_list_without_an_input_image_is_json() -> None:
+    assert told(run([])).facts["view"] == "json"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (run(boxes(24, 320, 240), input_image()), run(boxes(18, 320, 240), input_image()), "24 → 18 boxes"),
+        (run(boxes(1, 320, 240), input_image()), run(boxes(2, 320, 240), input_image()), "1 box → 2 boxes"),
+        (run(boxes(3, 320, 240), input_image()), run([], input_image()), "3 → 0 boxes"),
+        (run(boxes(3, 320, 240), input_image()), run(boxes(3, 320, 240), input_image()), "the same answer"),
+        (run([[1] * 30 + [2] * 10] * 40), run([[1, 2] * 20] * 40), "class 1 75 % → 50 %"),
+        (run(input_image(kind="PNG")), run(input_image(64, 64)), "image 320x240 PNG → image 64x64 JPEG"),
+        (run(boxes(3, 320, 240)), run(b"no", status=503), "200 OK → 503 OK"),
+    ],
+)
+def test_what_changed_fits_on_a_line(before: Run, after: Run, said: str) -> None:
+    assert message(after, after.exchanges[0], "sample", told(before)).facts["changed"] == said
+
+
+def test_boxes_elsewhere_are_not_the_same() -> None:
+    one, other = boxes(3, 320, 240), boxes(3, 300, 200)
+    after = run(other, input_image())
+    sent = message(after, after.exchanges[0], "sample", told(run(one, input_image())))
+    assert sent.facts["changed"] == "3 boxes, but not the same"
 
 
 def test_class_map_goes_over_as_its_indexes() -> None:
