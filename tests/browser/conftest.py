@@ -1,4 +1,4 @@
-"""A real Chromium, and a real JupyterLab or Notebook 7 with a notebook in it."""
+"""A saved page in a real Chromium, and a real JupyterLab or Notebook 7 with a notebook in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,12 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from preview_page import PreviewPage
+
+from handlerkit.messages import Run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "view"))
+from preview_answers import preview
 
 MODELS = Path(__file__).resolve().parents[2] / "notebooks" / "models"
 PAGES = {"jupyterlab": "lab/tree", "notebook": "notebooks"}  # where each application, by its module, opens a file
@@ -83,6 +89,38 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
         except OSError:
             time.sleep(0.2)
     raise AssertionError(f"the server did not answer: {log.read_text()}")
+
+
+@pytest.fixture
+def browser_options() -> dict[str, Any]:
+    """Of the browser's context."""
+    return {"viewport": {"width": 1200, "height": 900}}
+
+
+@pytest.fixture
+def show(chromium: Any, browser_options: dict[str, Any], tmp_path: Path) -> Iterator[Callable[..., PreviewPage]]:
+    """Opens a page with these answers, offline; afterwards, nothing was logged as an error nor asked for."""
+    context = chromium.new_context(**browser_options, offline=True)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda one: one.type == "error" and wrong.append(one.text))
+    page.on("pageerror", lambda problem: wrong.append(str(problem)))
+    page.on("request", lambda one: one.url.startswith(("file:", "blob:", "data:")) or wrong.append(one.url))
+
+    def shown(*runs: Run, again: Run | None = None) -> PreviewPage:
+        made = preview(*runs)
+        if again is not None:
+            made._predict = lambda request: again
+            made.ask(again.request.label)
+        page.goto(made.save(tmp_path / "page.html").as_uri())
+        found = PreviewPage(page)
+        found.settle()
+        page.wait_for_timeout(100)
+        return found
+
+    yield shown
+    context.close()
+    assert wrong == []
 
 
 class Book:

@@ -233,7 +233,7 @@ def test_handler_that_is_run_again_changes_the_preview(book: Any, preview: Previ
 
 def test_slider_shows_the_answer_before_beside_it(preview: PreviewPage) -> None:
     alone = preview.count(COIN)
-    preview.el.get_by_label("Before / after").check()
+    preview.el.get_by_role("button", name="Before / after").click()
     handle = preview.slider("before and after")
     handle.focus()
     preview.page.keyboard.press("End")
@@ -242,7 +242,7 @@ def test_slider_shows_the_answer_before_beside_it(preview: PreviewPage) -> None:
     preview.page.keyboard.press("Home")
     preview.frame()
     assert preview.count(COIN) == alone
-    preview.el.get_by_label("Before / after").uncheck()
+    preview.el.get_by_role("button", name="Before / after").click()
 
 
 def test_handler_that_fails_is_told_in_the_preview(book: Any, preview: PreviewPage) -> None:

@@ -1,7 +1,7 @@
 """The live display of a model: samples to choose, their answers to play with, the wire beside them.
 
-What is played with happens in the browser (the folder `browser`), with no call to the kernel; a sample that is chosen or
-dropped there is sent through `predict`. What a saved notebook keeps is the static display of the first answer.
+What is played with happens in the browser (browser/), with no call to the kernel; a sample that is chosen or dropped
+there is sent through `predict`. What a saved notebook keeps is the static display of the first answer.
 """
 
 from __future__ import annotations

@@ -44,8 +44,7 @@ def still(answer: dict[str, Any], image: Image.Image | None, several: bool) -> s
     room = elements.MAX_HTML - _AROUND - len((answer["status"] + side + told).encode())
     stage = elements.picture(image, room, answer["said"][:300]) if image else f'<div class="hk-told">{told}</div>'
     strip = '<div class="hk-strip"></div>' if several and answer["picture"] else ""
-    return elements.page(
-        f"<style>{_layout()}</style>"
+    return f"<style>{_layout()}</style>" + elements.page(
         f'<div class="hk-head"><div class="hk-status">{answer["status"]}</div></div>{strip}'
         f'<div class="hk-body"><div class="hk-main">'
         f'<div class="hk-stage" style="--hk-shape:{answer["shape"]:.4f}">{stage}</div>'

@@ -75,7 +75,7 @@ export class Panel {
     const part = (name, first, html) => {
       const body = h("div");
       body.innerHTML = html;
-      return h("section", { "aria-label": name }, h("h4", {}, name), line(first), body);
+      return h("section", { "aria-label": name }, h("div", { class: "hk-part" }, name), line(first), body);
     };
     this.wire.replaceChildren(
       part("Request", answer.asked, answer.request), part("Response", answer.answered, answer.response));
