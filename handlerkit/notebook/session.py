@@ -216,7 +216,7 @@ class Session:
         sent = send(model, requests, batch, envelope, as_tensor, debug)
         if isinstance(sent, Envelopes):
             return sent
-        model.last = run = ShownRun.of(sent, **shown)
+        model.last = run = self._previews.offer(ShownRun.of(sent, **shown))
         if run.ok:
             self.last_exception = None
         return compare(before, run) if before is not None else run

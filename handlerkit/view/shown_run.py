@@ -14,19 +14,22 @@ class ShownRun(Run):
     Attributes:
         shown_as: the name of the view to read its answers with; "" for the one that fits.
         geometry: what the handler did to the input image, instead of what its calls say.
+        hint: what can be done with it, as the last line.
     """
 
     shown_as: str = ""
     geometry: Geometry | None = None
+    hint: str = ""
 
     @classmethod
-    def of(cls, run: Run, shown_as: str = "", geometry: Geometry | None = None) -> Run:
+    def of(cls, run: Run, shown_as: str = "", geometry: Geometry | None = None, hint: str = "") -> Run:
         """The Run with these; what is not given stays as it is."""
-        if not shown_as and geometry is None:
+        if not (shown_as or geometry or hint):
             return run
         if isinstance(run, cls):
-            shown_as, geometry = shown_as or run.shown_as, geometry or run.geometry
-        return cls(**{one.name: getattr(run, one.name) for one in fields(Run)}, shown_as=shown_as, geometry=geometry)
+            shown_as, geometry, hint = shown_as or run.shown_as, geometry or run.geometry, hint or run.hint
+        said = {one.name: getattr(run, one.name) for one in fields(Run)}
+        return cls(**said, shown_as=shown_as, geometry=geometry, hint=hint)
 
 
 def shown_as_of(run: Run) -> str:
@@ -39,3 +42,8 @@ def geometry_of(run: Run) -> Geometry | None:
     if isinstance(run, ShownRun) and run.geometry is not None:
         return run.geometry
     return next((call.geometry for call in run.calls if call.geometry is not None), None)
+
+
+def hint_of(run: Run) -> str:
+    """What its display says last; "" for nothing."""
+    return run.hint if isinstance(run, ShownRun) else ""
