@@ -205,7 +205,7 @@ def test_typed_opacity_is_a_percentage(show: Show) -> None:
 def test_scores_are_bars_over_the_slider_cut_at_the_threshold(show: Show) -> None:
     shown = show(run([score(0.5), score(0.9), score(0.92)], flat((255, 255, 255))))
     bars = shown.el.locator(".hk-scores")
-    assert bars.locator("path").first.get_attribute("d") == "M20 20v-20h0.85V20zM36 20v-20h0.85V20z"
+    assert bars.locator("path").first.get_attribute("d") == "M20 20v-10h0.85V20zM36 20v-20h0.85V20z"
     shown.slide("Score from", 0.75)
     assert bars.evaluate("it => it.style.getPropertyValue('--hk-from')") == "75%"
 
