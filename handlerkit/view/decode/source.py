@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 import re
 import warnings
@@ -135,7 +136,7 @@ class Source:
     @cached_property
     def input_image(self) -> InputImage | None:
         """The picture that the request carries: its body, a part of it, or base64 in its JSON."""
-        return next((found for data in _bodies(self.request) if (found := InputImage.read(data))), None)
+        return next((found for data in _bodies(self.request) if (found := _input_image(data))), None)
 
     @cached_property
     def is_explanation(self) -> bool:
@@ -155,6 +156,10 @@ class Source:
             elif found and numbers and found[1] != "size":
                 sides[found[1]] = int(numbers[1])
         return (sides["width"], sides["height"]) if all(map(sides.get, ("width", "height"))) else None
+
+
+#: After an edit of the handler, the same image is answered again.
+_input_image = functools.lru_cache(maxsize=2)(InputImage.read)
 
 
 def open_picture(data: bytes) -> Image.Image | None:

@@ -81,7 +81,7 @@ def png(indexes: npt.NDArray[np.uint8]) -> bytes:
     image = Image.fromarray(np.ascontiguousarray(indexes))
     image.putpalette([i for i in range(int(np.max(indexes)) + 1) for _ in range(3)])
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=3)
+    image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -6,6 +6,7 @@ saved page as base64.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
     """
     nothing = one.response.ok and one.response.body.strip() == b"[]" and Source(one).input_image is not None
     answer = read_answer(run, one, "boxes" if nothing else "")
-    drawn = drawing(answer)
+    drawn = drawing(_tiny(answer))
     marks = answer.spec.marks(answer.content, answer)
     picture, (width, height) = _picture(answer, marks)
     facts = {
@@ -85,6 +86,13 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
     body = hashlib.sha256(one.response.body).digest()
     told = Message({key: value if key == "curl" else _visible(value) for key, value in facts.items()}, picture, body)
     return told if before is None else replace(told, facts={**told.facts, "changed": changed(before, told)})
+
+
+def _tiny(answer: DecodedResponse) -> DecodedResponse:
+    """It with hardly an input image to draw on: of the drawing, only the words are needed here."""
+    image = answer.input_image
+    tiny = image and replace(image, shown=image.shown.crop((0, 0, 16, 16)))
+    return replace(answer, input_image=tiny, labeled=False)
 
 
 def summary(facts: Sequence[str]) -> str:
@@ -137,6 +145,7 @@ def _sent(one: Exchange, size: tuple[int, int]) -> bytes | None:
     return _as_jpeg(image) if image is not None and image.size == size else None
 
 
+@functools.lru_cache(maxsize=2)  # after an edit, the same one is drawn on
 def _as_jpeg(input_image: InputImage) -> bytes:
     """The input image's file if it is a JPEG that browsers show as it is, else one that is encoded again, without
     the EXIF rotation that they would follow. A small one is a PNG, so that its pixels stay what they are."""
