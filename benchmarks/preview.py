@@ -2,8 +2,8 @@
 
 - The message of a new answer (its JSON and its buffers) beside the input image's JPEG and the mask's indexed PNG in it:
   a 1920×1080 input image with a 21-class mask.
-- From a key press in JupyterLab to the painted picture of that answer, beside a `print(1)`: without a handler, so what the
-  call takes is not in it.
+- From a key press in JupyterLab to the painted picture of that answer, beside a `print(1)`: no handler is called,
+  so what a call takes is not in it.
 - Frames a second while a slider is dragged, beside those of the same page at rest: a 12-megapixel input image with 200
   boxes and a 21-class mask over it, in headless Chromium without a GPU. Each frame moves the slider and redraws.
 - What the drag sent to the kernel meanwhile.
@@ -26,9 +26,9 @@ from unittest import mock
 
 from table import Row, render
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(TESTS / "view"), str(TESTS / "browser")]
-from conftest import Book, serving
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "view"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
+from notebook_page import Book, serving
 from preview_answers import boxes, class_map, indexed_png, input_image, preview, run
 
 from handlerkit.view.preview.preview import Preview
@@ -37,7 +37,7 @@ LIMIT = 55  # frames a second
 KEY_LIMIT = 40  # milliseconds from a key press to the picture, over a print
 #: In a notebook: two answers that take turns.
 _CELLS = [
-    f"import sys\nsys.path.insert(0, {str(TESTS / 'view')!r})\n"
+    f"import sys\nsys.path.insert(0, {sys.path[1]!r})\n"
     "from preview_answers import *\npicture = input_image(1920, 1080)\n"
     "runs = [run(indexed_png(class_map(1920, 1080, classes)), picture) for classes in (21, 20)]\n"
     "shown = preview(runs[0])\nshown._predict = lambda request: runs.insert(0, runs.pop()) or runs[0]",
