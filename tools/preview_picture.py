@@ -19,7 +19,7 @@ from PIL import Image
 
 from handlerkit.notebook.session import Session
 
-SIZE = {"width": 1000, "height": 610}  # CSS pixels of the page
+SIZE = {"width": 1000, "height": 648}  # CSS pixels of the page
 SHARP = 1.5  # pixels of the picture each
 MOST_BYTES = 2_000_000
 SHORT, LONG = 70, 1400  # milliseconds that a step of a movement, and a result, are shown
@@ -78,7 +78,7 @@ def steps(page: Any) -> Iterator[int]:
     page.mouse.move(*at)
     yield LONG
     page.mouse.down()
-    yield from move(slider["x"] + 0.93 * slider["width"], middle, 18)
+    yield from move(slider["x"] + 0.91 * slider["width"], middle, 18)
     page.mouse.up()
     yield LONG
     coin = (box["x"] + 0.66 * box["width"], box["y"] + 0.6 * box["height"])
