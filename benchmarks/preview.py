@@ -117,7 +117,7 @@ def message_row() -> Row:
     shown.close()
     parts = shown.answers["second"]
     ours = sum(len(json.dumps(data)) + sum(len(bytes(one)) for one in buffers) for data, buffers in sent)
-    least = len(parts.picture) + sum(len(layer["png"]) for layer in parts.facts["layers"])
+    least = len(parts.picture) + len(mask)
     ratio = ours / least
     return Row(
         "message of a new answer", ours / 1e3, least / 1e3, "KB", ratio, "at most 1.3 × JPEG and PNG", ratio <= 1.3

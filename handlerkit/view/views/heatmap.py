@@ -13,7 +13,7 @@ from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.changes import Changes, highlighted, written_size
 from handlerkit.view.draw.palette import heat_palette
 from handlerkit.view.drawings import Drawing, under
-from handlerkit.view.preview.marks import Marks, levels, lut, png, region_of
+from handlerkit.view.preview.marks import Marks, levels, lut, packed, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _changes(before: HeatMap, after: HeatMap, answer: DecodedResponse) -> Change
 def _marks(content: HeatMap, answer: DecodedResponse) -> Marks:
     colors = [(*color, round(255 * (i / 255) ** 0.5)) for i, color in enumerate(heat_palette())]
     region = region_of(answer, content.size)
-    layer = {"png": png(levels(content.values)), "region": region, "lut": lut(colors), "smooth": True}
+    layer = {"map": packed(levels(content.values)), "region": region, "lut": lut(colors), "smooth": True}
     return Marks({"layers": [layer], "gray": True, "opacity": 0.8}, content.size)
 
 

@@ -66,28 +66,17 @@ function resized(bitmap, width, height) {
   });
 }
 
-/** The indexes in a PNG whose color i is (i, i, i): {width, height, data}. */
-async function indexesOf(bytes) {
-  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), { colorSpaceConversion: "none" });
-  const { width, height } = bitmap;
-  const rows = Math.max(1, Math.floor(4e6 / width)); // unpacked in strips, which need less memory than the whole
-  const ctx = new OffscreenCanvas(width, Math.min(rows, height)).getContext("2d", { willReadFrequently: true });
-  const data = new Uint8Array(width * height);
-  for (let top = 0; top < height; top += rows) {
-    const strip = Math.min(rows, height - top);
-    ctx.drawImage(bitmap, 0, top, width, strip, 0, 0, width, strip);
-    const pixels = ctx.getImageData(0, 0, width, strip).data;
-    for (let from = 0, to = top * width; from < pixels.length; from += 4) data[to++] = pixels[from];
-  }
-  bitmap.close();
-  return { width, height, data };
+/** A map's indexes, unpacked: {width, height, data}. */
+async function indexesOf({ size: [width, height], data }) {
+  const inflated = new Blob([bytesOf(data)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return { width, height, data: new Uint8Array(await new Response(inflated).arrayBuffer()) };
 }
 
 /** A map on the picture: an index for each of its pixels, and what each index looks like. */
 export class Layer {
   static async open(packed) {
-    const map = await indexesOf(bytesOf(packed.png));
-    const values = packed.values ? await indexesOf(bytesOf(packed.values)) : null;
+    const map = await indexesOf(packed.map);
+    const values = packed.values ? await indexesOf(packed.values) : null;
     return new Layer(packed, map, values);
   }
 
