@@ -242,7 +242,7 @@ class Session:
             sent = send(model, requests, batch, envelope, as_tensor, debug, self.live.hear)
         if isinstance(sent, Envelopes):
             return sent
-        model.last = run = ShownRun.of(sent, **shown, colors=self._models.colors)
+        model.last = run = self._previews.offer(ShownRun.of(sent, **shown, colors=self._models.colors))
         if run.ok:
             self.last_exception = None
         result = compare(before, run) if before is not None else run

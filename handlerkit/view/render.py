@@ -13,7 +13,7 @@ from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange, findings, fragments
 from handlerkit.view.output import View
-from handlerkit.view.shown_run import ShownRun, colors_of, geometry_of, shown_as_of
+from handlerkit.view.shown_run import ShownRun, colors_of, geometry_of, hint_of, shown_as_of
 from handlerkit.view.views import VIEWS
 
 PAGE = 12  # exchanges on a page
@@ -51,6 +51,7 @@ def _single(run: Run) -> View:
         *drawn.lines,
         *([excerpt(drawn.text, 1000)] if drawn.text else []),
         *_shown_as_text([drawn]),
+        *filter(None, [hint_of(run)]),
     ]
     before = [
         exchange.status_line(request, response, run.model, run.max_response_size),
@@ -65,7 +66,7 @@ def _single(run: Run) -> View:
     around = len(elements.page(*before, drawn.html, *folds).encode()) + 1000
     return View(
         "\n".join(text),
-        elements.page(*before, shown(drawn, elements.MAX_HTML - around), elements.folds(*folds)),
+        elements.page(*before, shown(drawn, elements.MAX_HTML - around), elements.folds(*folds), _hint(run)),
         drawn.image,
     )
 
@@ -74,6 +75,11 @@ def _shown_as_text(drawings: Sequence[Drawing]) -> list[str]:
     """What a page folds: that there is JSON below the drawing."""
     names = dict.fromkeys(drawn.shown_as for drawn in drawings if drawn.shown_as)
     return [f"JSON shown as {', '.join(names)}: --as json shows it as it is"] if names else []
+
+
+def _hint(run: Run) -> str:
+    hint = elements.escape(hint_of(run))
+    return f'<div class="hk-soft">{hint}</div>' if hint else ""
 
 
 def _folded(drawn: Drawing, body: str) -> str:

@@ -16,23 +16,31 @@ class ShownRun(Run):
         shown_as: the name of the view to read its answers with; "" for the one that fits.
         geometry: what the handler did to the input image, instead of what its calls say.
         colors: those of the classes in the session's other displays; None for its own.
+        hint: what can be done with it, as the last line.
     """
 
     shown_as: str = ""
     geometry: Geometry | None = None
     colors: ClassColors | None = None
+    hint: str = ""
 
     @classmethod
     def of(
-        cls, run: Run, shown_as: str = "", geometry: Geometry | None = None, colors: ClassColors | None = None
+        cls,
+        run: Run,
+        shown_as: str = "",
+        geometry: Geometry | None = None,
+        colors: ClassColors | None = None,
+        hint: str = "",
     ) -> Run:
         """The Run with these; what is not given stays as it is."""
-        if not shown_as and geometry is None and colors is None:
+        if not (shown_as or geometry or colors or hint):
             return run
         if isinstance(run, cls):
-            shown_as, geometry, colors = shown_as or run.shown_as, geometry or run.geometry, colors or run.colors
+            shown_as, geometry = shown_as or run.shown_as, geometry or run.geometry
+            colors, hint = colors or run.colors, hint or run.hint
         said = {one.name: getattr(run, one.name) for one in fields(Run)}
-        return cls(**said, shown_as=shown_as, geometry=geometry, colors=colors)
+        return cls(**said, shown_as=shown_as, geometry=geometry, colors=colors, hint=hint)
 
 
 def shown_as_of(run: Run) -> str:
@@ -51,3 +59,8 @@ def colors_of(*runs: Run) -> ClassColors:
     """The colors that the first of these Runs is to be shown with that has some, else new ones."""
     known = (run.colors for run in runs if isinstance(run, ShownRun))
     return next((colors for colors in known if colors is not None), None) or ClassColors()
+
+
+def hint_of(run: Run) -> str:
+    """What its display says last; "" for nothing."""
+    return run.hint if isinstance(run, ShownRun) else ""

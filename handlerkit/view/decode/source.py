@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -133,7 +134,7 @@ class Source:
     @cached_property
     def input_image(self) -> InputImage | None:
         """The picture that the request carries: its body, a part of it, or base64 in its JSON."""
-        return next((found for data in _bodies(self.request) if (found := InputImage.read(data))), None)
+        return next((found for data in _bodies(self.request) if (found := _input_image(data))), None)
 
     @cached_property
     def is_explanation(self) -> bool:
@@ -153,6 +154,10 @@ class Source:
             elif found and numbers and found[1] != "size":
                 sides[found[1]] = int(numbers[1])
         return (sides["width"], sides["height"]) if all(map(sides.get, ("width", "height"))) else None
+
+
+#: After an edit of the handler, the same image is answered again.
+_input_image = functools.lru_cache(maxsize=2)(InputImage.read)
 
 
 def _bodies(request: Request) -> Iterator[bytes]:

@@ -1,9 +1,9 @@
-"""What the live preview draws of a content: classes to switch, boxes, and maps as PNGs. preview.js reads this."""
+"""What the live preview draws of a content: classes to switch, boxes, and maps. browser/shown.js reads this."""
 
 from __future__ import annotations
 
-import io
 import math
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -77,16 +77,11 @@ def region_of(answer: DecodedResponse, size: Size) -> list[float]:
     return list(answer.region or (0.0, 0.0, *map(float, size)))
 
 
-def png(indexes: npt.NDArray[np.uint8]) -> bytes:
-    """An indexed PNG whose color i is (i, i, i): a browser's canvas gives the indexes back."""
-    import numpy as np
-    from PIL import Image
-
-    image = Image.fromarray(np.ascontiguousarray(indexes))
-    image.putpalette([i for i in range(int(np.max(indexes)) + 1) for _ in range(3)])
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
+def packed(indexes: npt.NDArray[np.uint8]) -> dict[str, Any]:
+    """A map [H, W]: its "size" (width, height), and its rows, deflated, as "data". A browser unpacks that in a fraction
+    of the time that a PNG takes, whose pixels come by way of a canvas."""
+    height, width = indexes.shape
+    return {"size": [width, height], "data": zlib.compress(indexes.tobytes(), 3)}
 
 
 def lut(colors: Sequence[tuple[int, ...]]) -> bytes:

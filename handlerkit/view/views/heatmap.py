@@ -15,7 +15,7 @@ from handlerkit.view.draw.maps import heat_alpha
 from handlerkit.view.draw.palette import diverging_palette, heat_palette
 from handlerkit.view.drawings import Drawing, under
 from handlerkit.view.html import elements
-from handlerkit.view.preview.marks import Marks, levels, lut, png, region_of
+from handlerkit.view.preview.marks import Marks, levels, lut, packed, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _marks(content: HeatMap, answer: DecodedResponse) -> Marks:
     palette = diverging_palette() if content.signed else heat_palette()
     colors = [(*color, alpha) for color, alpha in zip(palette, heat_alpha(content.signed), strict=True)]
     region = region_of(answer, content.size)
-    layer = {"png": png(levels(content.values)), "region": region, "lut": lut(colors), "smooth": True}
+    layer = {"map": packed(levels(content.values)), "region": region, "lut": lut(colors), "smooth": True}
     return Marks({"layers": [layer], "gray": True, "opacity": 0.8, "html": _scale(content)}, content.size)
 
 

@@ -24,7 +24,7 @@ from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.boxes import boxes_changed
 from handlerkit.view.diff.changes import Changes
 from handlerkit.view.drawings import Drawing, box_labels, boxes_fact, canvas_of, class_colors, class_counts, laid
-from handlerkit.view.preview.marks import Marks, box_rows, class_rows, lut, png, region_of
+from handlerkit.view.preview.marks import Marks, box_rows, class_rows, lut, packed, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _marks(content: InstanceMasks, answer: DecodedResponse) -> Marks:
     layers = []
     for members, indexes in _apart(content.masks):
         seen = lut([(0, 0, 0, 0), *((*colors[i], 255) for i in members)])
-        layers.append({"png": png(indexes), "region": region, "lut": seen, "things": [-1, *members]})
+        layers.append({"map": packed(indexes), "region": region, "lut": seen, "things": [-1, *members]})
     facts = {"classes": class_rows(found.labels, answer), "boxes": box_rows(found), "layers": layers}
     return Marks(facts, content.size)
 
