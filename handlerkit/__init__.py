@@ -16,6 +16,7 @@ if _typing.TYPE_CHECKING:
     from handlerkit.app import App
     from handlerkit.archive import Archive
     from handlerkit.bench.results import Bench
+    from handlerkit.cases import Case, CaseReport, cases, keep
     from handlerkit.check import Check, check
     from handlerkit.context import mock_context
     from handlerkit.endpoints.ray_serve import RayServe
@@ -39,6 +40,8 @@ __all__ = [
     "Archive",
     "Bench",
     "Call",
+    "Case",
+    "CaseReport",
     "Check",
     "Classifications",
     "Detections",
@@ -57,10 +60,12 @@ __all__ = [
     "Server",
     "Worker",
     "__version__",
+    "cases",
     "check",
     "compare",
     "envelope",
     "errors",
+    "keep",
     "load_ipython_extension",
     "mock_context",
     "serve",
@@ -77,6 +82,8 @@ _HOMES = {
     "Archive": "archive",
     "Bench": "bench.results",
     "Call": "messages",
+    "Case": "cases",
+    "CaseReport": "cases",
     "Check": "check",
     "Classifications": "predictions",
     "Detections": "predictions",
@@ -94,8 +101,10 @@ _HOMES = {
     "SegmentationMap": "predictions",
     "Server": "endpoints.server",
     "Worker": "endpoints.worker",
+    "cases": "cases",
     "check": "check",
     "compare": "view.diff.comparison",
+    "keep": "cases",
     "load_ipython_extension": "notebook.magics",
     "mock_context": "context",
     "serve": "endpoints.worker_server",

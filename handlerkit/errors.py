@@ -3,6 +3,7 @@
     HandlerkitError
     ├── ModelError      the files and names of a Model do not fit together
     ├── RequestError    a Request cannot be built, or not sent as it is
+    ├── CaseError       a case cannot be kept, or not read as it is
     ├── ConfigError     a config.properties key or value that TorchServe does not know
     ├── ArchiveError    an archive cannot be written or read
     ├── LoadError       a handler does not load; .response is what registering it would answer
@@ -46,6 +47,10 @@ class ModelError(HandlerkitError, ValueError):
 
 class RequestError(HandlerkitError, ValueError):
     """A Request cannot be built from what was given, or not sent as it is."""
+
+
+class CaseError(HandlerkitError, ValueError):
+    """A case cannot be kept, or not read as it is."""
 
 
 class ConfigError(HandlerkitError, ValueError):

@@ -7,6 +7,7 @@ in a form that one pattern finds: a number, a space, and ns, µs, ms, s or min.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
@@ -45,6 +46,14 @@ def excerpt(text: str, limit: int = MAX_TEXT, whole: int | None = None) -> str:
     """The text's beginning and how much was left out; `whole` is its length where `text` is only a part."""
     whole = len(text) if whole is None else whole
     return text if whole <= limit else f"{text[:limit]}\n… {byte_size(whole - limit)} more"
+
+
+def laid_out(value: object, short: int = 100) -> str:
+    """JSON over several lines; innermost lists and objects of up to that many characters are on one line."""
+    laid = json.dumps(value, indent=2, ensure_ascii=False)
+    # in JSON a line break is only ever between values
+    inner = rf"[\[{{]\n[^\[\]{{}}]{{0,{short}}}\n *[\]}}]"
+    return re.sub(inner, lambda found: re.sub(r"\n *", " ", found[0]), laid)
 
 
 def shorten(line: str, limit: int = 120) -> str:

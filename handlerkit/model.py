@@ -29,7 +29,15 @@ DEFAULT_HANDLERS = (
     "trt_llm_handler",
 )
 #: The kit's own handlers, and the folder where they lie with the modules that they need beside them.
-READY_MADE = ("background_cutout", "classifier", "detection_boxes", "segmentation_overlay")
+READY_MADE = (
+    "background_cutout",
+    "classifier",
+    "detection_boxes",
+    "segmentation_overlay",
+    "text_classifier_hf",
+    "text_entities",
+    "text_generator",
+)
 READY_MADE_FOLDER = Path(__file__).parent / "handlers"
 #: What the manifest's runtime can be.
 RUNTIMES = ("python", "python3", "LSP")

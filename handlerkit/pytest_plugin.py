@@ -1,4 +1,4 @@
-"""pytest fixtures for the unit tests of handlers; installing handlerkit makes them known to pytest.
+"""pytest fixtures for the unit tests of handlers, and cases as tests; installing handlerkit makes them known to pytest.
 
 A handler is tested as TorchServe would call it, or one method of it with a context:
 
@@ -12,11 +12,20 @@ A handler is tested as TorchServe would call it, or one method of it with a cont
         assert handler.preprocess([{"body": b"..."}]).shape == (1, 3, 224, 224)
 
 Each fixture is a function that makes what its name says.
+
+Cases that were kept (hk.keep) are collected where pytest is told what answers them, in pytest.ini or pyproject.toml:
+
+    handlerkit_model = model_store/coins.mar        # archives, files of handlers, or handlerkit.toml; or
+    handlerkit_endpoint = https://staging.example   # asked with the token of $HANDLERKIT_TOKEN, if that is set
+
+`--handlerkit-model` and `--handlerkit-endpoint` take their place. Each case is a test, such as cases/two_coins.har.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,12 +33,111 @@ import pytest
 if TYPE_CHECKING:
     from ts.context import Context
 
+    from handlerkit.cases import Broken, Case, CaseReport
+    from handlerkit.cases.places import Place
     from handlerkit.endpoints.worker import Worker
 
 #: What Worker takes; every other keyword of `handler_worker` is Model's.
 _WORKER_OPTIONS = frozenset(
     {"config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id", "environment", "in_process"}
 )
+
+
+_MODEL, _ENDPOINT, _TOKEN = "handlerkit_model", "handlerkit_endpoint", "HANDLERKIT_TOKEN"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What answers cases."""
+    group = parser.getgroup("handlerkit")
+    group.addoption(
+        "--handlerkit-model", action="append", help="the archive, handler or file of models that answers cases"
+    )
+    group.addoption("--handlerkit-endpoint", metavar="URL", help="the TorchServe or app that answers them")
+    parser.addini(_MODEL, "the archives, handlers or files of models that answer cases", type="paths", default=[])
+    parser.addini(_ENDPOINT, "the URL of a TorchServe or an app that answers them", default="")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CaseFile | None:
+    """The cases, where pytest is told what answers them. Others' HARs are left alone."""
+    if file_path.suffix != ".har" or not (_models(parent.config) or _endpoint(parent.config)):
+        return None
+    if b'"_handlerkit"' not in file_path.read_bytes():
+        return None
+    return CaseFile.from_parent(parent, path=file_path)
+
+
+class CaseFile(pytest.File):
+    """A file that holds a case."""
+
+    def collect(self) -> Iterator[CaseItem]:
+        """The case, which may be broken."""
+        from handlerkit.cases import read_all
+
+        (found,) = read_all(self.path)
+        yield CaseItem.from_parent(self, name=found.name, found=found)
+
+
+class CaseItem(pytest.Item):
+    """A case as a test: it fails if what is answered is not as it was kept."""
+
+    def __init__(self, found: Case | Broken, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._found = found
+
+    def runtest(self) -> None:
+        """Send its requests."""
+        from handlerkit.cases import run_cases
+
+        token = os.environ.get(_TOKEN)
+        report = run_cases([self._found], _place(self.config), known=[token] if token else ())
+        if not report:
+            raise CaseFailed(report)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """What handlerkit test shows."""
+        if isinstance(excinfo.value, CaseFailed):
+            from handlerkit.view.displays import view
+
+            return str(view(excinfo.value.report))
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Its file, and its name."""
+        return self.path, None, f"case {self.name}"
+
+
+class CaseFailed(Exception):
+    """A case is not as it was kept; `report` says how."""
+
+    def __init__(self, report: CaseReport) -> None:
+        super().__init__(repr(report))
+        self.report = report
+
+
+def _models(config: pytest.Config) -> list[str]:
+    return [*map(str, config.getoption("--handlerkit-model") or config.getini(_MODEL))]
+
+
+def _endpoint(config: pytest.Config) -> str:
+    return str(config.getoption("--handlerkit-endpoint") or config.getini(_ENDPOINT))
+
+
+_PLACE = pytest.StashKey["Place"]()
+
+
+def _place(config: pytest.Config) -> Place:
+    """What answers, which stays until pytest ends."""
+    from handlerkit.cases import places
+    from handlerkit.cli.setups import setups
+
+    if _PLACE not in config.stash:
+        if config.getoption("--handlerkit-model") or not _endpoint(config):
+            place = places.kept_open(places.workers(setups(_models(config))))
+            config.add_cleanup(place.close)
+            config.stash[_PLACE] = place
+        else:
+            config.stash[_PLACE] = places.remote(_endpoint(config), os.environ.get(_TOKEN))
+    return config.stash[_PLACE]
 
 
 @pytest.fixture

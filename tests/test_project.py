@@ -54,17 +54,19 @@ def packed(wheel: Path) -> set[str]:
 
 
 def test_wheel_holds_the_package_and_its_metadata_only(packed: set[str]) -> None:
-    assert {name.split("/")[0] for name in packed} == {"handlerkit", f"handlerkit-{PROJECT['version']}.dist-info"}
+    own = {"handlerkit", "ts-stubs", f"handlerkit-{PROJECT['version']}.dist-info"}
+    assert {name.split("/")[0] for name in packed} == own
 
 
 def test_wheel_holds_every_file_of_the_package(packed: set[str]) -> None:
     files = {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "handlerkit").rglob("*")
+        for package in ("handlerkit", "ts-stubs")
+        for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert "handlerkit/py.typed" in files
-    assert {name for name in packed if name.startswith("handlerkit/")} == files
+    assert {"handlerkit/py.typed", "ts-stubs/py.typed", "ts-stubs/context.pyi"} <= files
+    assert {name for name in packed if name.startswith(("handlerkit/", "ts-stubs/"))} == files
 
 
 def test_wheel_brings_the_licence(packed: set[str]) -> None:

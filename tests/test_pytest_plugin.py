@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from ts.context import Context
 
 import handlerkit as hk
@@ -51,3 +52,48 @@ def test_plugin_closes_its_workers(pytester) -> None:
         """
     )
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+CASES = """
+import handlerkit as hk
+
+model = hk.Model("m", handler="h.py")
+hk.Archive(model).save(".")
+with hk.Worker(model) as worker:
+    hk.keep(worker.predict(hk.Request.text("hello")), "hello")
+    hk.keep(worker.predict(hk.Request.text("world")), "world")
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """An archive, two cases of its model, and a HAR of a browser."""
+    (pytester.path / "h.py").write_text("def handle(data, context): return data and [row['body'] for row in data]")
+    exec(CASES, {})
+    (pytester.path / "cases" / "browser.har").write_text('{"log": {"entries": []}}')
+    return pytester
+
+
+def test_cases_are_tests_where_an_archive_is_named(project: pytest.Pytester) -> None:
+    project.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes()
+    project.makeini("[pytest]\nhandlerkit_model = m.mar\n")
+    done = project.runpytest_inprocess("-p", "no:cacheprovider", "-v")
+    done.assert_outcomes(passed=2)
+    done.stdout.fnmatch_lines(["cases/hello.har::hello PASSED*"])
+
+
+def test_a_case_that_differs_fails_with_what_differs(project: pytest.Pytester) -> None:
+    case = project.path / "cases" / "hello.har"
+    case.write_text(case.read_text().replace('"text": "hello"', '"text": "hallo"', 2).replace("hallo", "hello", 1))
+    (project.path / "cases" / "world.har").write_text('{"log": {"_handlerkit": {"version": 9}, "entries": []}}')
+    done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-model", "m.mar")
+    done.assert_outcomes(failed=2)
+    done.stdout.fnmatch_lines(["*hello*different*", "*world.har is a case of version 9*"])
+    assert "runtest" not in done.stdout.str()
+
+
+def test_a_case_of_another_model_fails_with_a_sentence(project: pytest.Pytester) -> None:
+    for case in (project.path / "cases").glob("[hw]*.har"):
+        case.write_text(case.read_text().replace('"model": "m"', '"model": "other"'))
+    done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-model", "m.mar")
+    done.stdout.fnmatch_lines(["*the model other is not among those that were named: m*"])

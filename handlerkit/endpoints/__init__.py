@@ -24,7 +24,7 @@ from typing import Any
 
 from handlerkit.errors import ConfigError
 from handlerkit.messages import Endpoint
-from handlerkit.model import Model
+from handlerkit.model import Model, PathLike
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,22 @@ class Registered:
 
     Attributes:
         summary: what it is, for --help.
-        serve: makes one that serves a Model between entering and leaving it as a context manager. Its keyword arguments
-            are those of Server: config_properties, batch_size, max_batch_delay, response_timeout, target and progress.
+        serve: makes one that serves a Model, or an archive, between entering and leaving it as a context manager. Its
+            keyword arguments are those of Server: config_properties, batch_size, max_batch_delay, response_timeout,
+            target and progress.
     """
 
     summary: str
     serve: Callable[..., AbstractContextManager[Endpoint]]
 
 
-def _server(model: Model, **options: Any) -> AbstractContextManager[Endpoint]:
+def _server(model: Model | PathLike, **options: Any) -> AbstractContextManager[Endpoint]:
     from handlerkit.endpoints.server import Server
 
     return Server(model, **options)
 
 
-def _ray(model: Model, **options: Any) -> AbstractContextManager[Endpoint]:
+def _ray(model: Model | PathLike, **options: Any) -> AbstractContextManager[Endpoint]:
     from handlerkit.endpoints.ray_serve import RayServe
 
     return RayServe(model, **options)
@@ -60,11 +61,17 @@ ENDPOINTS = {
 }
 
 
-def serve(name: str, model: Model, **options: Any) -> AbstractContextManager[Endpoint]:
-    """The endpoint of that name for a model; it starts when it is entered. Raises ConfigError for an unknown name."""
+def find(name: str) -> Registered:
+    """The one of that name. Raises ConfigError for an unknown one."""
     if name not in ENDPOINTS:
         raise ConfigError(f"the endpoints that serve a model are {', '.join(ENDPOINTS)}, not {name!r}")
-    return ENDPOINTS[name].serve(model, **options)
+    return ENDPOINTS[name]
+
+
+def serve(name: str, model: Model | PathLike, **options: Any) -> AbstractContextManager[Endpoint]:
+    """The endpoint of that name for a model or an archive; it starts when it is entered. Raises ConfigError for an
+    unknown name."""
+    return find(name).serve(model, **options)
 
 
 def is_endpoint(value: object) -> bool:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from image_requests import Refusal
+from request_handler import Refusal
 from torch import Tensor
 from torchvision.ops import box_convert
 

@@ -8,45 +8,10 @@ import io
 from typing import Any
 
 import numpy as np
-from image_requests import Refusal
 from PIL import Image
+from request_handler import JSON
 
-JSON, RAW = "application/json", "application/octet-stream"
-
-
-def negotiate(accept: str, forms: tuple[str, ...]) -> str:
-    """The form that an Accept header prefers; the first where it says nothing.
-
-    As in RFC 9110, 12.5.1, the most specific range that fits a form decides how much it is wanted. Raises Refusal with
-    406 where none is accepted.
-    """
-    ranges = [_media_range(text) for text in accept.split(",") if text.strip()] or [("*/*", "", 1.0)]
-
-    def preference(form: str) -> tuple[float, int]:
-        kind, mask, _ = _media_range(form)
-        kinds = ("*/*", f"{kind.partition('/')[0]}/*", kind)
-        fitting = [
-            (kinds.index(wanted) + 3 * bool(asked), quality)
-            for wanted, asked, quality in ranges
-            if wanted in kinds and asked in ("", mask)
-        ]
-        specificity, quality = max(fitting, default=(0, 0.0))
-        return quality, specificity
-
-    best = max(forms, key=preference)
-    if preference(best)[0] <= 0:
-        raise Refusal(406, f"This model answers {', '.join(forms)}, not {accept}.")
-    return best
-
-
-def _media_range(text: str) -> tuple[str, str, float]:
-    """`image/PNG; Mask=indexed; q=0.5` -> ("image/png", "indexed", 0.5): what counts of it here."""
-    kind, *parameters = (part.strip().lower() for part in text.split(";"))
-    given = {name.strip(): value.strip(' "') for name, _, value in (part.partition("=") for part in parameters)}
-    try:
-        return kind, given.get("mask", ""), float(given.get("q", 1))
-    except ValueError:
-        return kind, given.get("mask", ""), 1.0
+RAW = "application/octet-stream"
 
 
 def pack(answers: list[Any], form: str) -> tuple[dict[str, str], Any]:

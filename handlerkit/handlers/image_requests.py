@@ -15,26 +15,18 @@ import base64
 import io
 import json
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 
 import numpy as np
 from handler_settings import is_number
 from PIL import Image, ImageOps, UnidentifiedImageError
+from request_handler import Refusal
 
 # What PIL reads by itself; for EPS it would start another program on bytes from the network.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 # Beside images, these are in a request to /invocations, and in an input of the Open Inference Protocol.
 _NO_IMAGES = ("model_name", "name", "shape", "datatype", "parameters")
 _DEEPEST = 6  # lists and objects in each other
-
-
-class Refusal(Exception):
-    """A request that cannot be served: the status and the sentence its client gets."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = HTTPStatus(status)
 
 
 def read_images(content: Any) -> list[Image.Image]:

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from image_requests import Refusal
 from image_sizes import enlarged
 from model_outputs import main_output
 from numpy.typing import NDArray
+from request_handler import Refusal
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -13,6 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from handlerkit.errors import RequestError
 from handlerkit.messages.curl import read_curl
+from handlerkit.messages.har import read_har
 from handlerkit.messages.part import GUESS, Part, guess_type, read_file
 from handlerkit.serving.http import HeadersLike, HttpRequest, lookup, pairs
 
@@ -112,6 +113,19 @@ class Request(HttpRequest):
             shaped = cls.multipart(*read.parts, boundary=mark, headers=headers)
             headers, body = shaped.headers, shaped.body
         return cls(read.method, read.path, headers, read.query, body, read.label)
+
+    @classmethod
+    def har(cls, file: str | Path, /) -> list[Request]:
+        """The requests to models in a HAR 1.2 file, which a browser's network panel, a proxy or Playwright saved;
+        others are left out. The URLs' hosts are not used, nor what a gateway puts before TorchServe's paths.
+
+        Raises RequestError for a file that is no HAR, that has no such request, or that lacks a body.
+        """
+        name = Path(file).name
+        return [
+            cls(one.method, one.path, one.headers, one.query, one.body, f"{name} {number}")
+            for number, one in enumerate(read_har(read_file(file), name), start=1)
+        ]
 
     @classmethod
     def received(cls, request: HttpRequest, /) -> Request:

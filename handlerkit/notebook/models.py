@@ -15,9 +15,10 @@ from handlerkit.notebook.results import Awaiting, Described
 from handlerkit.notebook.session_model import SessionModel, fingerprint
 from handlerkit.targets import NAMES, find
 from handlerkit.unpack import Unpacked
+from handlerkit.view.decode.colors import ClassColors
 
 #: The options of `%model NAME` alone.
-_NO_OPTIONS: dict[str, Any] = {
+NO_OPTIONS: dict[str, Any] = {
     **dict.fromkeys(("handler", "serialized_file", "model_file", "requirements_file", "config_file")),
     "version": "1.0",
     "extra_files": [],
@@ -26,10 +27,17 @@ _NO_OPTIONS: dict[str, Any] = {
 
 
 class Models:
-    """The models by name, and the current one. `keep` is called with the live exception of a failed call or load."""
+    """The models by name, and the current one.
+
+    Attributes:
+        colors: those of the classes in all displays of the session.
+
+    `keep` is called with the live exception of a failed call or load.
+    """
 
     def __init__(self, keep: Callable[[BaseException], None]) -> None:
         self.by_name: dict[str, SessionModel] = {}
+        self.colors = ClassColors()
         self._current: SessionModel | None = None
         self._keep = keep
 
@@ -75,7 +83,7 @@ class Models:
     ) -> Described | Awaiting:
         """Make a model the current one, as of Session.model. `options` are Model's, `registered` Worker's, `archiver`
         those of the export."""
-        given = [key for key, value in options.items() if value != _NO_OPTIONS[key]]
+        given = [key for key, value in options.items() if value != NO_OPTIONS[key]]
         where = self.target(target) if target is not None else "declared"
         if (archive is not None or isinstance(name, Model)) and given:
             raise ModelError("a Model and an archive bring their own version and files: leave the other options out")

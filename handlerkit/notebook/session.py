@@ -10,23 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from handlerkit.bench import Bench
+from handlerkit.cases import Case, CaseReport, keep
+from handlerkit.cases import accept as accept_answers
 from handlerkit.check import Check, check
 from handlerkit.endpoints.lent.served_runs import ServedRuns
 from handlerkit.endpoints.worker import Worker
 from handlerkit.endpoints.worker_server import WorkerServer
-from handlerkit.errors import HandlerkitError, ModelError, RequestError
+from handlerkit.errors import CaseError, HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
+from handlerkit.messages.texts import name_of
 from handlerkit.model import Model, PathLike, ready_made, ready_made_modules
-from handlerkit.notebook import bench_runs, cell, exports, other_endpoints
+from handlerkit.notebook import bench_runs, case_runs, cell, exports, other_endpoints, project
 from handlerkit.notebook.client_server import ClientServer
-from handlerkit.notebook.models import Models
+from handlerkit.notebook.live import LiveDisplay
+from handlerkit.notebook.models import NO_OPTIONS, Models
 from handlerkit.notebook.previews import Previews, Saved
+from handlerkit.notebook.project_save import save
 from handlerkit.notebook.requests import display, send, to_requests
-from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, Written
+from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, SavedModel, Written
 from handlerkit.notebook.session_model import SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
 from handlerkit.verify import Envelopes, Report
+from handlerkit.view.cases import write_report
 from handlerkit.view.diff.comparison import Comparison, compare
 from handlerkit.view.preview.preview import Preview
 from handlerkit.view.shown_run import ShownRun
@@ -49,6 +55,8 @@ class Session:
         self._verify_server = VerifyServer()
         self._client_server = ClientServer()
         self._previews = Previews()
+        #: What the cell shows of the last requests while they are answered.
+        self.live = LiveDisplay(())
         #: Called with a model's name after its handler was loaded.
         self.on_load: list[Callable[[str], object]] = [self._previews.again]
         #: The live exception of the last failed call or load, for debuggers.
@@ -60,6 +68,7 @@ class Session:
         name: str | Model | None = None,
         version: str = "1.0",
         *,
+        file: PathLike | None = None,
         archive: PathLike | None = None,
         handler: str | None = None,
         serialized_file: str | None = None,
@@ -80,6 +89,8 @@ class Session:
         Args:
             name: a Model brings its own version and files. A name used before chooses that model again; with a version
                 or files, it starts that model again.
+            file: a handlerkit.toml or pyproject.toml that describes the model, in place of all the others; with a name,
+                the one of that name in it. See `save`.
             archive: a `.mar`, `.tar.gz` or folder that brings its own name, version and files. It is unpacked into a
                 temporary folder, which is kept as long as the session has the model.
             version, handler, serialized_file, model_file, extra_files, requirements_file, config_file, runtime: as of
@@ -97,6 +108,7 @@ class Session:
         """
         if unknown := set(registered) - set(_REGISTERED):
             raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
+        given = {key: value for key, value in registered.items() if value is not None}
         options: dict[str, Any] = {
             "version": version,
             "handler": handler,
@@ -108,14 +120,26 @@ class Session:
             "runtime": runtime,
         }
         archiver = {"folder": export_path, "archive_format": archive_format, "force": force or None}
-        return self._models.choose(
-            name,
-            archive,
-            options,
-            registered={key: value for key, value in registered.items() if value is not None},
-            archiver={key: value for key, value in archiver.items() if value is not None},
-            target=target,
-        )
+        archiver = {key: value for key, value in archiver.items() if value is not None}
+        if file is not None:
+            if isinstance(name, Model) or archive or target or given or archiver or options != NO_OPTIONS:
+                raise ModelError(f"{file} says all of the model: leave the other options out, or change the file")
+            return self.model(**project.choose(file, name))
+        return self._models.choose(name, archive, options, registered=given, archiver=archiver, target=target)
+
+    def save(self, file: PathLike = "handlerkit.toml") -> SavedModel:
+        """Describe the current model in a file, in the words of %model, for the command line and for `model(file=...)`.
+
+        Args:
+            file: a handlerkit.toml, or a pyproject.toml, whose table [tool.handlerkit] is written. What it says about
+                other models, and its comments, stay. Paths are relative to its folder. A variable of the model's
+                environment that has the value it has here is written without it.
+
+        Raises ModelError for a file that cannot be read or written, or describes another model alone, and for a model
+        whose files lie in a temporary folder: a class of a plain cell, an archive that was changed since.
+        """
+        model = self._models.current
+        return SavedModel(save(model, file, self._folder.path if self._folder else None), model.name)
 
     def use(
         self,
@@ -213,13 +237,17 @@ class Session:
         if not requests and envelope != "all":
             requests = to_requests([Request("GET")], **options)
         shown, before = display(shown_as, geometry), model.compared_with(against)
-        sent = send(model, requests, batch, envelope, as_tensor, debug)
+        names = [name_of(one, number) for number, one in enumerate((one for one in requests for _ in range(batch)), 1)]
+        with LiveDisplay(names) as self.live:
+            sent = send(model, requests, batch, envelope, as_tensor, debug, self.live.hear)
         if isinstance(sent, Envelopes):
             return sent
-        model.last = run = ShownRun.of(sent, **shown)
+        model.last = run = self._previews.offer(ShownRun.of(sent, **shown, colors=self._models.colors))
         if run.ok:
             self.last_exception = None
-        return compare(before, run) if before is not None else run
+        result = compare(before, run) if before is not None else run
+        self.live.end(result)
+        return result
 
     def check(self, archive: str | Path | None = None, *, target: PathLike | None = None) -> Check:
         """Say what would fail where the current model, or an archive, will run. Nothing is written.
@@ -421,6 +449,62 @@ class Session:
         if stop:
             return self._client_server.stop()
         return self._client_server.serve(self._models, port, host, token)
+
+    def keep(
+        self,
+        name: str,
+        run: Run | None = None,
+        *,
+        from_: PathLike | None = None,
+        folder: PathLike = "cases",
+        **options: Any,
+    ) -> Case | case_runs.KeptCases:
+        """Keep what was answered as a case that `test` runs again, as of handlerkit.keep.
+
+        Args:
+            run: the Run; the last one of the current model without it.
+            from_: "served" keeps each Run of `served`. The file of a HAR that a browser saved, or of curl lines: its
+                requests are sent, and each answer is kept.
+            folder, options: as of handlerkit.keep.
+
+        Raises as handlerkit.keep does, and RequestError for a file that holds no requests.
+        """
+        if from_ is not None:
+            runs = list(self.served) if from_ == "served" else case_runs.answers(from_, name, self._models.current)
+            return case_runs.keep_each(runs, name, folder=folder, **options)
+        run = run or self._models.current.last
+        if run is None:
+            raise CaseError(f"nothing to keep yet: send {self._models.current.name} a request first")
+        return keep(run, name, folder, **options)
+
+    def test(
+        self,
+        folder: PathLike = "cases",
+        *,
+        targets: Sequence[PathLike] = (),
+        endpoint: Endpoint | str | None = None,
+        token: str | None = None,
+        from_: PathLike | None = None,
+        accept: bool = False,
+        report: PathLike | None = None,
+        junit: PathLike | None = None,
+    ) -> CaseReport:
+        """Run the cases of the current model, and compare what is answered with what was kept.
+
+        Args:
+            folder: of the cases, or the file of one.
+            targets: run them on a real TorchServe in each of these environments, as of handlerkit.Server.
+            endpoint: as of `verify`.
+            token: sent to a URL, as of handlerkit.Remote.
+            from_: a HAR that a browser saved, or a file of curl lines, whose requests are sent too.
+            accept: keep the answers that differ, and those to the requests of `from_`, from now on.
+            report, junit: a page, and an XML file for a CI server, to write.
+
+        Raises CaseError if there is no case of this model, TargetError for an unknown target.
+        """
+        found = case_runs.run(self._models.current, folder, targets, endpoint, token, from_)
+        write_report(found, report, junit)
+        return accept_answers(found, [token] if token else ()) if accept else found
 
     @property
     def served(self) -> ServedRuns:

@@ -5,15 +5,18 @@ Requests are sent again and their answers compared, one by one.
 report.py       verify: a Run beside another endpoint's answers, and its Report
 endpoints.py    compare_endpoints: two endpoints, side by side
 envelopes.py    compare_envelopes: one endpoint, in each envelope
-responses.py    where two answers differ, and what may differ
+responses.py    where two answers differ: values.py of JSON, boxes.py, pictures.py; difference.py says it
+tolerance.py    what may differ
 
 It may import endpoints and below, and nothing of bench and check.
 """
 
+from handlerkit.verify.difference import Difference
 from handlerkit.verify.endpoints import ComparedEndpoints, compare_endpoints
 from handlerkit.verify.envelopes import Enveloped, Envelopes, Sample, compare_envelopes
 from handlerkit.verify.report import Report, verify
-from handlerkit.verify.responses import ComparedResponse, Difference
+from handlerkit.verify.responses import ComparedResponse
+from handlerkit.verify.tolerance import MayDiffer
 
 __all__ = [
     "ComparedEndpoints",
@@ -21,6 +24,7 @@ __all__ = [
     "Difference",
     "Enveloped",
     "Envelopes",
+    "MayDiffer",
     "Report",
     "Sample",
     "compare_endpoints",

@@ -11,7 +11,10 @@ from handlerkit import envelope
 from handlerkit.errors import RequestError
 from handlerkit.formatting import byte_size, tally
 from handlerkit.messages import Endpoint, Request, Response, Run, describe_response
-from handlerkit.verify.responses import Difference, Tolerance, compare_bytes, compare_values, label_of, shortened
+from handlerkit.verify.difference import Difference, compare_bytes, shortened
+from handlerkit.verify.responses import label_of
+from handlerkit.verify.tolerance import Tolerance
+from handlerkit.verify.values import compare_values
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from handlerkit.formatting import tally
 from handlerkit.messages import Endpoint, Run
 from handlerkit.targets.target import Environment
 from handlerkit.verify.responses import ComparedResponse, compare_runs
+from handlerkit.verify.tolerance import MayDiffer
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
     Args:
         run: the answers that the endpoint's are compared with.
         endpoint: the one that answers again.
-        ignore: headers (by name), and paths of JSON bodies ("body.scores", "body[0].id"), that may differ.
+        ignore: headers by name, and paths of JSON bodies ("body.scores", "body[0].id", "body[*].id"), that may differ.
         rtol: relative tolerance for numbers in JSON bodies (as math.isclose); 0 asks for the same bytes.
 
     A row is identical if every byte is the same, equal if it is the same within `rtol` and `ignore`, else different.
@@ -55,5 +56,5 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
     differ from endpoint to endpoint: they make an answer equal, and `volatile` names each that did.
     """
     other = for_model(endpoint, run.model).predict(*run.requests)
-    rows = compare_runs(run, other, ignore, rtol, getattr(endpoint, "forces", None))
+    rows = compare_runs(run, other, MayDiffer(tuple(ignore), rtol), getattr(endpoint, "forces", None))
     return Report(other.endpoint, rows, run, other, getattr(endpoint, "environment", None))

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from http import HTTPStatus
-from math import isclose
-from typing import Any, Literal
+from typing import Literal
 
 from handlerkit.messages import ForcedHead, Request, Response, Run
-from handlerkit.messages.run import MODEL_DIR
+from handlerkit.messages.texts import name_of
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.parameters import asks_to_describe
+from handlerkit.serving.requests.parameters import asks_to_describe
+from handlerkit.verify.boxes import compare_boxes
+from handlerkit.verify.difference import Difference, compare_bytes, shortened
+from handlerkit.verify.pictures import compare_pictures
+from handlerkit.verify.tolerance import AS_SENT, EXACTLY, MayDiffer, Tolerance
+from handlerkit.verify.values import compare_values
 
 #: Headers that differ in every answer, on every endpoint.
 _VOLATILE_HEADERS = frozenset({facts.REQUEST_ID})
-#: The head of an endpoint without a proxy.
-_AS_SENT = ForcedHead("nobody")
-_SHOWN = 80  # characters of each side that a difference shows
 _MOST = 20  # differences shown for one row
 
 Verdict = Literal["identical", "equal", "different"]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Where two answers differ, and what is there on each side, shortened."""
-
-    where: str
-    ours: str
-    theirs: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.ours} here, {self.theirs} there"
 
 
 @dataclass(frozen=True)
@@ -49,75 +37,23 @@ class ComparedResponse:
     forced: tuple[Difference, ...] = ()
 
 
-@dataclass
-class Tolerance:
-    """What may differ between two answers. `here` and `there` are the paths of the two Runs; `describes` tells that the
-    answers are descriptions of the model. `head` is what is forced on the head of the other answer. `met` collects the
-    names of what did differ."""
-
-    ignore: frozenset[str] = frozenset()
-    rtol: float = 0
-    here: Mapping[str, str] = field(default_factory=dict)
-    there: Mapping[str, str] = field(default_factory=dict)
-    describes: bool = False
-    head: ForcedHead = _AS_SENT
-    met: dict[str, None] = field(default_factory=dict)
-
-    def same_paths(self, ours: str, theirs: str) -> bool:
-        """Whether two texts differ in nothing but the paths of the model's files."""
-        if _plain(ours, self.here) != _plain(theirs, self.there):
-            return False
-        self.met[f"paths of {MODEL_DIR}"] = None
-        return True
-
-    def is_volatile(self, path: str, ours: Any, theirs: Any) -> bool:
-        """Whether a value of a description is of one worker, or of one moment."""
-        found = _OF_ONE_WORKER.fullmatch(path) if self.describes else None
-        if found is None or (found[0].endswith("jobQueueStatus") and _places(ours) != _places(theirs)):
-            return False
-        self.met[found[0].partition(".")[2]] = None
-        return True
-
-
-#: What a description tells of one worker and one server, by its place in the body.
-_OF_ONE_WORKER = re.compile(
-    r"body\[\d+\]\.(?:modelUrl|jobQueueStatus|workers\[\d+\]\.(?:id|startTime|memoryUsage|pid|gpuUsage))"
-)
-
-
-def _places(queue: Any) -> Any:
-    """How many jobs the queue of a description holds at most: those that wait, and those that still may."""
-    try:
-        return queue["remainingCapacity"] + queue["pendingRequests"]
-    except (KeyError, TypeError):
-        return queue
-
-
 def describes(request: Request) -> bool:
     """Whether it asks the management API for a description."""
     path, _, query = request.target("m").partition("?")
     return request.method == "GET" and path.startswith("/models/") and asks_to_describe(query)
 
 
-def _plain(text: str, paths: Mapping[str, str]) -> str:
-    """A text without these paths, as they are or as JSON writes them."""
-    for path in sorted(paths, key=len, reverse=True):
-        for written in {path, json.dumps(path)[1:-1]}:
-            text = text.replace(written, paths[path])
-    return text
-
-
 def compare_runs(
-    ours: Run, theirs: Run, ignore: Collection[str] = (), rtol: float = 0, head: ForcedHead | None = None
+    ours: Run, theirs: Run, may: MayDiffer = EXACTLY, head: ForcedHead | None = None
 ) -> tuple[ComparedResponse, ...]:
-    """The answers of two Runs to the same requests, in their order; `ignore` and `rtol` as of handlerkit.verify. `head`
-    is what is forced on the heads of `theirs`."""
+    """The answers of two Runs to the same requests, in their order. `head` is what is forced on the heads of
+    `theirs`."""
     return tuple(
         compare_responses(
             label_of(one.request, number),
             one.response,
             other.response,
-            Tolerance(frozenset(ignore), rtol, ours.paths, theirs.paths, describes(one.request), head or _AS_SENT),
+            Tolerance(may, ours.paths, theirs.paths, describes(one.request), head or AS_SENT),
         )
         for number, (one, other) in enumerate(zip(ours.exchanges, theirs.exchanges, strict=True), start=1)
     )
@@ -127,8 +63,7 @@ def compare_responses(label: str, ours: Response, theirs: Response, tolerance: T
     """The differences of two answers, beside what may differ."""
     if ours.status is None or theirs.status is None:
         return _unanswered(label, ours, theirs, tolerance.head)
-    ignore = tolerance.ignore
-    volatile = [f"{name} (ignored)" for name in sorted(ignore) if _differs(name, ours, theirs)]
+    volatile = [f"{name} (ignored)" for name in sorted(tolerance.may.ignore) if _differs(name, ours, theirs)]
     heads = list(_heads(ours, theirs, tolerance))
     forced = [one for one, is_forced in heads if is_forced]
     found = [one for one, is_forced in heads if not is_forced]
@@ -176,7 +111,7 @@ def _heads(ours: Response, theirs: Response, tolerance: Tolerance) -> Iterator[t
     if ours.reason != theirs.reason:
         is_forced = head.http_reasons and theirs.reason == _phrase(theirs.status)
         yield Difference("reason", repr(ours.reason), repr(theirs.reason)), is_forced
-    left_out = _VOLATILE_HEADERS | {name.lower() for name in tolerance.ignore}
+    left_out = _VOLATILE_HEADERS | {name.lower() for name in tolerance.may.ignore}
     if ours.body != theirs.body:
         left_out |= {"content-length"}  # told by the body
     names = dict.fromkeys(name.lower() for name, _ in (*ours.headers, *theirs.headers))
@@ -223,16 +158,21 @@ def _values(response: Response, name: str) -> str:
 
 
 def _bodies(ours: Response, theirs: Response, tolerance: Tolerance) -> list[Difference]:
-    """Where two JSON bodies differ, by path; where other bytes do, by offset."""
-    if "body" in tolerance.ignore:
+    """Where two JSON bodies differ, by path; where other bytes do, by offset. Pictures and boxes by what they show, if
+    that may differ."""
+    if tolerance.ignores("body"):
         return []
+    if (apart := compare_pictures(ours.body, theirs.body, tolerance)) is not None:
+        return apart
     try:
         here, there = ours.json(), theirs.json()
     except ValueError:
         same = tolerance.same_paths(ours.body.decode("latin-1"), theirs.body.decode("latin-1"))
         return [] if same else [compare_bytes(ours.body, theirs.body)]
+    if (apart := compare_boxes(here, there, tolerance)) is not None:
+        return apart
     found = list(compare_values("body", here, there, tolerance))
-    exact = not (found or tolerance.rtol or tolerance.ignore)
+    exact = not (found or tolerance.may.rtol or tolerance.may.ignore)
     if exact and (not tolerance.met or _layout(ours.body) != _layout(theirs.body)):
         return [compare_bytes(ours.body, theirs.body)]
     return found
@@ -247,61 +187,6 @@ def _layout(body: bytes) -> bytes:
     return _TOKEN.sub(lambda token: token[1] or b".", body)
 
 
-def compare_values(path: str, ours: Any, theirs: Any, tolerance: Tolerance) -> Iterator[Difference]:
-    """The differences of two JSON values, each at its path below `path`."""
-    if path in tolerance.ignore or (ours != theirs and tolerance.is_volatile(path, ours, theirs)):
-        return
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        for key in dict.fromkeys([*ours, *theirs]):
-            if key in ours and key in theirs:
-                yield from compare_values(f"{path}.{key}", ours[key], theirs[key], tolerance)
-            elif f"{path}.{key}" not in tolerance.ignore:
-                yield Difference(f"{path}.{key}", _side(ours, key), _side(theirs, key))
-    elif isinstance(ours, list) and isinstance(theirs, list):
-        if len(ours) != len(theirs):
-            yield Difference(path, f"{len(ours)} elements", f"{len(theirs)} elements")
-        for index, (one, other) in enumerate(zip(ours, theirs, strict=False)):
-            yield from compare_values(f"{path}[{index}]", one, other, tolerance)
-    elif isinstance(ours, str) and isinstance(theirs, str) and ours != theirs and tolerance.same_paths(ours, theirs):
-        return
-    elif not _same(ours, theirs, tolerance.rtol):
-        yield Difference(path, shortened(json.dumps(ours)), shortened(json.dumps(theirs)))
-
-
-def _side(values: dict[str, Any], key: str) -> str:
-    return shortened(json.dumps(values[key])) if key in values else "nothing"
-
-
-def _same(ours: Any, theirs: Any, rtol: float) -> bool:
-    if _is_number(ours) and _is_number(theirs):
-        return ours == theirs or isclose(ours, theirs, rel_tol=rtol) or (ours != ours and theirs != theirs)
-    return bool(ours == theirs) and type(ours) is type(theirs)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def compare_bytes(ours: bytes, theirs: bytes) -> Difference:
-    """Where two texts of bytes begin to differ."""
-    offset = next((at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other), -1)
-    if offset < 0:
-        return Difference("body", f"{len(ours)} bytes", f"{len(theirs)} bytes")
-    changed = sum(one != other for one, other in zip(ours, theirs, strict=False)) + abs(len(ours) - len(theirs))
-    where = f"body from byte {offset} ({changed} bytes differ, {len(ours)} and {len(theirs)} in all)"
-    return Difference(where, _around(ours, offset), _around(theirs, offset))
-
-
-def _around(body: bytes, offset: int) -> str:
-    piece = body[max(0, offset - 8) : offset + 24]
-    return repr(bytes(piece))[1:]
-
-
-def shortened(text: str) -> str:
-    """One side of a difference."""
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
 def label_of(request: Request, number: int) -> str:
     """What a request is called in a comparison."""
-    return request.label or f"request {number}"
+    return name_of(request, number)

@@ -3,8 +3,8 @@
 - views: how responses are read, drawn, compared and previewed; a new view is added there. `hk.view.register` adds one
   from outside: it takes a Source, and returns a class of `handlerkit.predictions` or a picture.
 - displays: what draws each type that is shown; a new type is added there. output: the View that each of them makes.
-- render: the display of a Run. checks, reports, servers, diff, benchmark: the displays of the other types. html: their
-  parts.
+- render: the display of a Run. cases, checks, reports, servers, diff, benchmark: the displays of the other types.
+  html: their parts.
 - draw: pictures of arrays. drawings: pictures of responses. preview: the live display.
 
 Importing this imports neither numpy nor PIL: they load with the first picture.

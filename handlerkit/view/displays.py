@@ -90,6 +90,18 @@ def _served_runs() -> Callable[..., View]:
     return served_view
 
 
+def _case() -> Callable[..., View]:
+    from handlerkit.view.cases import case_view
+
+    return case_view
+
+
+def _case_report() -> Callable[..., View]:
+    from handlerkit.view.cases import report_view
+
+    return report_view
+
+
 #: (module, class): what draws it.
 DISPLAYS: dict[tuple[str, str], Callable[[], Callable[..., View]]] = {
     ("handlerkit.messages.run", "Run"): _run,
@@ -102,4 +114,6 @@ DISPLAYS: dict[tuple[str, str], Callable[[], Callable[..., View]]] = {
     ("handlerkit.endpoints.worker_server", "WorkerServer"): _worker_server,
     ("handlerkit.endpoints.lent.served_runs", "ServedRuns"): _served_runs,
     ("handlerkit.bench.results", "Bench"): _bench,
+    ("handlerkit.cases.case", "Case"): _case,
+    ("handlerkit.cases.report", "CaseReport"): _case_report,
 }

@@ -39,6 +39,7 @@ class Drawing:
         aside: the picture is the request's, small beside the keys.
         html: what is shown below the picture and its key.
         text: that in words, if `facts` and `keys` do not say it.
+        small: html that is shown among several answers, instead of `html` and `text`.
         folded: html to unfold: the answer as it is.
         shown_as: the view that took JSON for something, which a display says; "" if nothing was taken for anything.
     """
@@ -49,6 +50,7 @@ class Drawing:
     aside: bool = False
     html: str = ""
     text: str = ""
+    small: str = ""
     folded: str = ""
     shown_as: str = ""
 
@@ -70,17 +72,17 @@ def drawing(answer: DecodedResponse) -> Drawing:
 
 
 def under(
-    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling
+    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling, beside: int = 0
 ) -> tuple[Image.Image, npt.NDArray[Any]]:
     """The input image at the size it is shown at, and a map [H, W] of 8 bits or bools on top of it."""
-    return _ground(input_image, region), laid(values, input_image, region, method)
+    return _ground(input_image, region), laid(values, input_image, region, method, beside)
 
 
 def laid(
-    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling
+    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling, beside: int = 0
 ) -> npt.NDArray[Any]:
-    """A map [H, W] of 8 bits or bools in its place on the input image as it is shown, 0 beside it; unchanged if
-    it covers the whole input image."""
+    """A map [H, W] of 8 bits or bools in its place on the input image as it is shown, and `beside` around it; unchanged
+    if it covers the whole input image."""
     import numpy as np
     from PIL import Image
 
@@ -89,7 +91,7 @@ def laid(
     x1, y1, x2, y2 = _shown(input_image, region)
     size = max(1, x2 - x1), max(1, y2 - y1)
     scaled = Image.fromarray(np.ascontiguousarray(values).view(np.uint8)).resize(size, method)
-    layer = Image.new("L", input_image.shown.size)
+    layer = Image.new("L", input_image.shown.size, beside)
     layer.paste(scaled, (x1, y1))
     return np.asarray(layer).astype(values.dtype)
 

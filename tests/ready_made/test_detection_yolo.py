@@ -41,7 +41,6 @@ def yolo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.momentum = 1
             found.model.end2end = end2end
-            found.ckpt_path = str(folder / f"{name}.pt")  # where an export lands
             head = found.model.model[-1]
             hooks = []
             for name in ("cv3", "cv4", "one2one_cv3", "one2one_cv4"):  # the scores; masks, keypoints or angles
@@ -173,11 +172,17 @@ def test_letterbox_is_its_own(yolo: Any, size: tuple[int, int]) -> None:
 )
 @pytest.mark.filterwarnings("ignore")  # of what the exporter calls
 def test_exports_answer_as_the_network(
-    yolo: Any, serve: Callable[..., Any], name: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    yolo: Any,
+    serve: Callable[..., Any],
+    name: str,
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where an export lands
     found = yolo(name, end2end="nms" in options and not options["nms"])
     expected = asked(made("detection_boxes", found.model, threshold=THRESHOLD), PHOTO)
-    exported = Path(found.export(imgsz=SIZE, verbose=False, **options))
+    exported = Path(found.export(imgsz=SIZE, verbose=False, **options)).absolute()
     if exported.suffix == ".torchscript":
         exported = exported.rename(exported.with_suffix(".pt"))  # what TorchServe's BaseHandler loads
     config = {"handler": {"threshold": THRESHOLD, **({} if exported.suffix == ".onnx" else {"resize": list(SIZE)})}}

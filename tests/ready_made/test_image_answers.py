@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from image_answers import JSON, RAW, class_color, negotiate, pack, run_length
-from image_requests import Refusal
+from image_answers import RAW, class_color, pack, run_length
 from PIL import Image
 from pycocotools import mask as coco
 from ready_made_pictures import decode
+from request_handler import JSON, Refusal, negotiate
 
 PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 FORMS = (JSON, "image/png", "image/jpeg", "image/png; mask=indexed")

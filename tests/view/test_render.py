@@ -97,7 +97,7 @@ def test_boxes_are_drawn_on_the_request_s_input_image():
     assert "2 boxes: coin 0.98 (10,20)-(50,60), ring 0.50 (60,5)-(90,30)" in shown.text
     # 100 pixels wide: drawn four times as large
     assert shown.image.size == (400, 320)
-    assert shown.image.getpixel((40, 200)) == draw.color("coin")
+    assert shown.image.getpixel((40, 200)) == draw.color(0)
     assert shown.image.getpixel((120, 200)) == (90, 90, 90)
 
 

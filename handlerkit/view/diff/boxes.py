@@ -6,57 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from handlerkit.predictions import Detections
+from handlerkit.predictions import Detections, match_boxes
 from handlerkit.view import draw
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.diff.changes import FEW, Changes
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
-#: Boxes that overlap by this share of their union are the same thing (PASCAL VOC's threshold).
-MATCHED = 0.5
 _MOVED = 0.98  # an overlap below this is a move
 _NEW, _GONE, _CHANGED = (0, 158, 115), (213, 94, 0), (204, 121, 167)
-
-
-def match(before: npt.NDArray[Any], after: npt.NDArray[Any], least: float = MATCHED) -> list[tuple[int, int, float]]:
-    """Pairs of boxes that are the same thing, as (index before, index after, IoU), the surest pairs first.
-
-    Args:
-        before: [N, 4], after: [M, 4], (x1, y1, x2, y2).
-        least: the IoU from which on two boxes may be a pair; each box is in one pair at most.
-    """
-    import numpy as np
-
-    if not len(before) or not len(after):
-        return []
-    overlaps = _iou(np.asarray(before, np.float64), np.asarray(after, np.float64))
-    rows, columns = np.nonzero(overlaps >= least)
-    order = np.argsort(-overlaps[rows, columns], kind="stable")
-    pairs: list[tuple[int, int, float]] = []
-    taken: tuple[set[int], set[int]] = set(), set()
-    for i, j in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if i not in taken[0] and j not in taken[1]:
-            taken[0].add(i)
-            taken[1].add(j)
-            pairs.append((i, j, float(overlaps[i, j])))
-    return pairs
-
-
-def _iou(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Intersection over union, [N, M]; 0 if a box is not finite."""
-    import numpy as np
-
-    one, other = (np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0) for boxes in (one, other))
-    corner = np.maximum(one[:, None, :2], other[None, :, :2])
-    sides = (np.minimum(one[:, None, 2:], other[None, :, 2:]) - corner).clip(0)
-    shared = sides[..., 0] * sides[..., 1]
-    areas = [np.prod((boxes[:, 2:] - boxes[:, :2]).clip(0), axis=1) for boxes in (one, other)]
-    union = areas[0][:, None] + areas[1][None, :] - shared
-    share: npt.NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return share
 
 
 class _Told(NamedTuple):
@@ -70,7 +29,7 @@ class _Told(NamedTuple):
 
 def boxes_changed(before: Detections, after: Detections, answer: DecodedResponse, words: tuple[str, str]) -> Changes:
     """Pairs by IoU; what changed in a pair, what is new, what is gone. `words`: one of them, and several."""
-    pairs = match(before.boxes, after.boxes)
+    pairs = match_boxes(before.boxes, after.boxes)
     told = []
     for i, j, overlap in sorted(pairs, key=lambda pair: pair[1]):
         if said := ", ".join(_pair_changed(before, after, answer, i, j, overlap)):

@@ -8,9 +8,9 @@ import html
 import io
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from handlerkit.view import draw
 
@@ -73,6 +73,18 @@ def key(rows: Iterable[tuple[str, str, tuple[int, int, int], float | None]]) -> 
     return whole + (f'<div class="hk-items">{"".join(items)}</div>' if items else "")
 
 
+def scale(colors: Sequence[tuple[int, int, int]], values: Sequence[str], alt: str) -> str:
+    """The colors from one end to the other over the values that they stand for. It is a picture, so that it is there
+    where styles are stripped."""
+    from PIL import Image
+
+    bar = Image.new("RGB", (len(colors), 1))
+    bar.putdata(list(colors))
+    said = "".join(f"<span>{escape(value)}</span>" for value in values)
+    image = f'<img class="hk-colors" width="256" height="10" alt="{escape(alt)}" src="{data_uri(*encode(bar))}">'
+    return f'<div class="hk-scale">{image}<div class="hk-ends hk-soft">{said}</div></div>'
+
+
 def details(summary: str, body: str, count: str = "") -> str:
     note = f' <span class="hk-soft">{escape(count)}</span>' if count else ""
     return f"<details><summary>{escape(summary)}{note}</summary>{body}</details>"
@@ -111,11 +123,33 @@ def slider(before: str, after: str, *, live: bool = True) -> str:
     )
 
 
+class _Rule(NamedTuple):
+    """A rule of style.css, and what each of its selectors speaks of: classes, and elements as `<b`."""
+
+    text: str
+    selectors: tuple[frozenset[str], ...]
+
+
 @functools.cache
-def _style() -> str:
-    """It is in every output of a saved notebook, so it goes without what only its readers need."""
+def _rules() -> tuple[_Rule, ...]:
     written = (resources.files(__package__) / "style.css").read_text("utf-8")
-    return re.sub(r" ?([{};]) ?", r"\1", re.sub(r"\s+", " ", written)).strip()
+    style = re.sub(r" ?([{};>]) ?|([:,]) ", r"\1\2", re.sub(r"\s+", " ", written)).strip()
+    rules = re.findall(r"@[^{]*\{(?:[^{}]*\{[^{}]*\})*\}|[^{}]+\{[^{}]*\}", style)
+    return tuple(_Rule(rule, tuple(map(_names, rule.partition("{")[0].split(",")))) for rule in rules)
+
+
+def _names(selector: str) -> frozenset[str]:
+    if selector.startswith("@"):
+        return frozenset()
+    needed = re.sub(r":[\w-]+(\([^)]*\))?", "", selector)
+    tags = (f"<{tag}" for tag in re.findall(r"(?:^|[\s>+~])([a-z]\w*)", needed))
+    return frozenset({*re.findall(r"hk-[\w-]+", needed), *tags} - {"hk-view"})
+
+
+def _style(body: str) -> str:
+    """The rules that this page needs: they are in every output of a saved notebook, since each stands alone."""
+    there = set(re.findall(r"<[a-z]\w*|hk-[\w-]+", body))
+    return "".join(rule.text for rule in _rules() if any(selector <= there for selector in rule.selectors))
 
 
 def page(*parts: str, kind: str = "") -> str:
@@ -127,4 +161,4 @@ def page(*parts: str, kind: str = "") -> str:
     body = "".join(parts)
     for ends, begins in itertools.product(("</span>", "</b>"), ("<span", "<b>")):
         body = body.replace(ends + begins, f"{ends} {begins}")
-    return f'<style>{_style()}</style><div class="hk-view{kind}">{body}</div>'
+    return f'<style>{_style(kind + body)}</style><div class="hk-view{kind}">{body}</div>'

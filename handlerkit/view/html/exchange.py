@@ -16,7 +16,7 @@ from handlerkit.view.html.elements import code, data_uri, details, escape, swatc
 _SECONDS = {"ms": 1e-3, "milliseconds": 1e-3, "s": 1.0, "seconds": 1.0, "us": 1e-6, "microseconds": 1e-6}
 #: Log lines of TorchServe's own that hold times and ids; a Metric shows the first kind.
 _BOOKKEEPING = (METRIC, CALL_BEGINS)
-_OTHER = (150, 150, 150)
+_OTHER = (115, 115, 115)
 
 
 def asked(request: Request, model: str, gap: str) -> str:

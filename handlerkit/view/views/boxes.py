@@ -15,7 +15,8 @@ from handlerkit.view.views.spec import ViewSpec
 
 
 def _read(source: Source) -> Detections | None:
-    return Detections.read(source.json, source.input_image.size if source.input_image else None)
+    value = source.json if source.array is None else source.array.tolist()
+    return Detections.read(value, source.input_image.size if source.input_image else None)
 
 
 def _asked(source: Source) -> Detections | None:
@@ -33,11 +34,15 @@ def _place(content: Detections, source: Source) -> Placed:
 
 def _draw(content: Detections, answer: DecodedResponse) -> Drawing:
     facts, keys = [boxes_fact(content, answer, "box")], class_counts(content, answer)
+    if content.keypoints is not None:
+        seen = (content.keypoints[..., 2] > 0).sum()
+        facts.append(f"{content.keypoints.shape[1]} keypoints each, {seen} of {content.keypoints[..., 2].size} seen")
     if answer.input_image is None:
         return Drawing(tuple(facts), keys)
     canvas, scale = canvas_of(answer.input_image)
     names, scores = (box_labels(content, answer), content.scores) if answer.labeled else (None, None)
-    image = draw.boxes(canvas, content.boxes * scale, names, scores, colors=class_colors(content, answer))
+    shown, colors = content.moved(scale[:2].tolist()), class_colors(content, answer)
+    image = draw.boxes(canvas, shown.boxes, names, scores, colors=colors, lines=shown.lines())
     if skipped := image.info["skipped"]:
         facts.append(f"{skipped} not drawn: outside the input image, or not finite")
     return Drawing(tuple(facts), keys, image)

@@ -8,6 +8,7 @@ from PIL import Image
 
 import handlerkit as hk
 from handlerkit import view
+from handlerkit.predictions import match_boxes
 from handlerkit.view import draw
 from handlerkit.view.diff import boxes
 from handlerkit.view.html import elements
@@ -28,18 +29,18 @@ def lines(before, after) -> list[str]:
 def test_boxes_are_paired_by_their_overlap():
     before = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [50, 0, 60, 10]])
     after = np.array([[21, 0, 31, 10], [0, 0, 10, 10], [57, 0, 67, 10]])
-    assert boxes.match(before, after) == [(0, 1, 1.0), (1, 0, pytest.approx(90 / 110))]
+    assert match_boxes(before, after) == [(0, 1, 1.0), (1, 0, pytest.approx(90 / 110))]
 
 
 def test_each_box_is_in_one_pair_and_the_surest_pair_wins():
     before, after = np.array([[0, 0, 10, 10], [1, 0, 11, 10]]), np.array([[1, 0, 11, 10]])
-    assert boxes.match(before, after) == [(1, 0, 1.0)]
+    assert match_boxes(before, after) == [(1, 0, 1.0)]
 
 
 def test_boxes_that_are_not_finite_pair_with_nothing():
     nan = np.array([[float("nan"), 0, 10, 10]])
-    assert boxes.match(nan, nan) == []
-    assert boxes.match(np.zeros((0, 4)), nan) == []
+    assert match_boxes(nan, nan) == []
+    assert match_boxes(np.zeros((0, 4)), nan) == []
 
 
 def test_what_happened_to_each_box_is_told(send):

@@ -1,0 +1,153 @@
+"""Where cases run. A place opens an endpoint for the cases of one model, envelope and batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from handlerkit import endpoints, targets
+from handlerkit.errors import CaseError
+from handlerkit.messages import Endpoint
+from handlerkit.model import Model
+from handlerkit.unpack import read_manifest
+
+Progress = Callable[[str], None]
+
+
+class Setup(NamedTuple):
+    """A model, or an archive, and the arguments of Worker that it is registered with."""
+
+    source: Model | Path
+    options: Mapping[str, Any] = MappingProxyType({})
+
+
+class Served(NamedTuple):
+    """What cases have to have in common to share an endpoint."""
+
+    model: str
+    envelope: str | None
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place by its name. `open` raises HandlerkitError where the model does not load."""
+
+    name: str
+    open: Callable[[Served], AbstractContextManager[Endpoint]]
+
+
+@dataclass(frozen=True)
+class KeptOpen(Place):
+    """A place whose endpoints stay open from one time to the next, until `close`."""
+
+    close: Callable[[], None]
+
+
+def kept_open(place: Place) -> KeptOpen:
+    """This place, which opens each endpoint once."""
+    stack, opened = ExitStack(), dict[Served, Endpoint]()
+
+    def open_(served: Served) -> AbstractContextManager[Endpoint]:
+        if served not in opened:
+            opened[served] = stack.enter_context(place.open(served))
+        return nullcontext(opened[served])
+
+    return KeptOpen(place.name, open_, stack.close)
+
+
+def by_name(setups: Iterable[Setup]) -> dict[str, Setup]:
+    """By the models' names. Raises ArchiveError for what is no archive, CaseError for two of one name."""
+    found: dict[str, Setup] = {}
+    for setup in setups:
+        source = setup.source
+        name = source.name if isinstance(source, Model) else str(read_manifest(source)["model"]["modelName"])
+        if name in found:
+            raise CaseError(f"two models are called {name}: leave one out")
+        found[name] = setup
+    return found
+
+
+def running(endpoint: Endpoint, name: str = "") -> Place:
+    """An endpoint that runs already, in the envelope that it has."""
+
+    def open_(served: Served) -> AbstractContextManager[Endpoint]:
+        chosen = endpoints.for_model(endpoint, served.model)
+        with_envelope = getattr(chosen, "with_envelope", None)
+        return nullcontext(with_envelope(served.envelope) if served.envelope and with_envelope else chosen)
+
+    return Place(name or getattr(endpoint, "url", type(endpoint).__name__), open_)
+
+
+def remote(url: str, token: str | None = None) -> Place:
+    """A TorchServe or an app at a URL."""
+
+    @contextmanager
+    def open_(served: Served) -> Iterator[Endpoint]:
+        from handlerkit.endpoints.remote import Remote
+
+        with Remote(url, model=served.model, token=token) as endpoint:
+            yield endpoint
+
+    return Place(url, open_)
+
+
+def workers(models: Mapping[str, Setup]) -> Place:
+    """A worker of each model."""
+
+    @contextmanager
+    def open_(served: Served) -> Iterator[Endpoint]:
+        from handlerkit.endpoints.worker import Worker
+
+        setup = _setup(models, served)
+        worker = Worker(setup.source, **_registered(setup, served))
+        try:
+            yield worker
+        finally:
+            worker.close()
+
+    return Place("worker", open_)
+
+
+def servers(
+    name: str,
+    models: Mapping[str, Setup],
+    *,
+    target: str | None = None,
+    progress: Progress | None = None,
+) -> Place:
+    """An endpoint of the registry that serves each model, in the environment of a target."""
+    endpoints.find(name)
+    if target is not None:
+        targets.find(target)
+
+    @contextmanager
+    def open_(served: Served) -> Iterator[Endpoint]:
+        chosen = {"target": target} if target is not None else {}
+        setup = _setup(models, served)
+        settings = _registered(setup, served) | chosen | {"progress": progress}
+        settings.pop("gpu_id", None)
+        with endpoints.serve(name, setup.source, **settings) as endpoint:
+            yield endpoint
+
+    return Place(target if target is not None and name == "server" else name, open_)
+
+
+def _setup(models: Mapping[str, Setup], served: Served) -> Setup:
+    if served.model not in models:
+        raise CaseError(f"the model {served.model} is not among those that were named: {', '.join(models)}")
+    return models[served.model]
+
+
+def _registered(setup: Setup, served: Served) -> dict[str, Any]:
+    """The options that register a model for these cases."""
+    own = dict(setup.options)
+    if served.envelope:
+        own["config_properties"] = {**(own.get("config_properties") or {}), "service_envelope": served.envelope}
+    if served.batch_size > 1:
+        own["batch_size"] = max(served.batch_size, own.get("batch_size") or 1)
+    return own

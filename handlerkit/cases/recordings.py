@@ -1,0 +1,111 @@
+"""Requests that others saved, as cases that have no answer yet: a browser's HAR, or a file of curl lines; and which
+cases are run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+from handlerkit.cases.case import Case
+from handlerkit.cases.folder import SUFFIX
+from handlerkit.cases.store import Broken, PathLike, read_all
+from handlerkit.errors import CaseError, RequestError
+from handlerkit.messages import Exchange, Request, Response
+from handlerkit.messages.part import read_file
+from handlerkit.messages.shell_words import split_words
+from handlerkit.serving.requests import routes
+
+
+def read_requests(file: PathLike) -> list[Request]:
+    """The requests in a HAR that a browser saved, or in a file of curl commands: one after the other, each as it would
+    be typed, with comments and lines that end with a backslash.
+
+    Raises RequestError, which names the line, for what cannot be read.
+    """
+    path = Path(file).expanduser()
+    if path.suffix == SUFFIX:
+        return Request.har(path)
+    try:
+        text = read_file(path).decode()
+    except UnicodeDecodeError:
+        raise RequestError(f"{path.name} is no text of curl commands") from None
+    found = []
+    for number, command in _commands(text):
+        try:
+            found.append(Request.curl(command))
+        except RequestError as problem:
+            raise RequestError(f"line {number} of {path.name}: {problem}") from None
+    if not found:
+        raise RequestError(f"{path.name} holds no curl command")
+    return found
+
+
+def new_cases(file: PathLike, folder: PathLike, model: str) -> list[Case]:
+    """A case for each request of a file, without an answer yet: FILE-1, FILE-2 and so on. Those that are in the folder
+    already are left out.
+
+    Args:
+        model: of requests whose path names none.
+    """
+    stem = re.sub(r"[^\w-]+", "-", Path(file).stem).strip("-_") or "request"
+    root, found = Path(folder).expanduser(), []
+    for number, request in enumerate(read_requests(file), start=1):
+        name = f"{stem}-{number}"
+        path = root / f"{name}{SUFFIX}"
+        named = _model_of(request) or model
+        if not named:
+            raise CaseError(f"request {number} of {Path(file).name} names no model: give one archive")
+        if not path.exists():
+            found.append(Case(name, named, (Exchange(request, Response(None)),), path=path))
+    return found
+
+
+def find_cases(folder: PathLike, from_: PathLike | None, names: Sequence[str] | None) -> list[Case | Broken]:
+    """The cases of these models (None: of all), and those that are broken; with the requests of a file, which may be
+    the first. Raises CaseError if there is none."""
+    only = names[0] if names and len(names) == 1 else ""
+    new = new_cases(from_, folder, only) if from_ is not None else []
+    try:
+        kept = read_all(folder)
+    except CaseError:
+        if from_ is None:
+            raise
+        kept = []
+    found = [one for one in (*kept, *new) if isinstance(one, Broken) or names is None or one.model in names]
+    if not found and names is not None:
+        others = ", ".join(sorted({one.model for one in (*kept, *new) if isinstance(one, Case)}))
+        raise CaseError(
+            f"no case in {Path(folder).as_posix()} is of {' or '.join(names)}: they are of {others or 'none'}"
+        )
+    return found
+
+
+def _commands(text: str) -> Iterator[tuple[int, str]]:
+    """Each command with the number of its first line; one goes on while a quotation is open."""
+    begun, command = 0, ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not command and (not line.strip() or line.lstrip().startswith("#")):
+            continue
+        begun = begun if command else number
+        command += re.sub(r"^\s*\$ ", "", line) if not command else line
+        if command.endswith("\\") and not command.endswith("\\\\"):
+            command = command[:-1] + " "
+            continue
+        try:
+            split_words(command)
+        except ValueError:
+            command += "\n"
+            continue
+        yield begun, command
+        command = ""
+    if command.strip():
+        yield begun, command
+
+
+def _model_of(request: Request) -> str:
+    try:
+        return routes.find(request.method, unquote(request.path or ""), request.query).model or ""
+    except routes.RouteError:
+        return ""

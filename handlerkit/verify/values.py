@@ -1,0 +1,46 @@
+"""Where two JSON values differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from math import isclose
+from typing import Any
+
+from handlerkit.verify.difference import Difference, shortened
+from handlerkit.verify.tolerance import Tolerance
+
+
+def compare_values(path: str, ours: Any, theirs: Any, tolerance: Tolerance) -> Iterator[Difference]:
+    """The differences of two JSON values, each at its path below `path`."""
+    if tolerance.ignores(path) or (ours != theirs and tolerance.is_volatile(path, ours, theirs)):
+        return
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in dict.fromkeys([*ours, *theirs]):
+            if key in ours and key in theirs:
+                yield from compare_values(f"{path}.{key}", ours[key], theirs[key], tolerance)
+            elif not tolerance.ignores(f"{path}.{key}"):
+                yield Difference(f"{path}.{key}", _side(ours, key), _side(theirs, key))
+    elif isinstance(ours, list) and isinstance(theirs, list):
+        if len(ours) != len(theirs):
+            yield Difference(path, f"{len(ours)} elements", f"{len(theirs)} elements")
+        for index, (one, other) in enumerate(zip(ours, theirs, strict=False)):
+            yield from compare_values(f"{path}[{index}]", one, other, tolerance)
+    elif isinstance(ours, str) and isinstance(theirs, str) and ours != theirs and tolerance.same_paths(ours, theirs):
+        return
+    elif not same_value(ours, theirs, tolerance.may.rtol):
+        yield Difference(path, shortened(json.dumps(ours)), shortened(json.dumps(theirs)))
+
+
+def _side(values: dict[str, Any], key: str) -> str:
+    return shortened(json.dumps(values[key])) if key in values else "nothing"
+
+
+def same_value(ours: Any, theirs: Any, rtol: float) -> bool:
+    if _is_number(ours) and _is_number(theirs):
+        return ours == theirs or isclose(ours, theirs, rel_tol=rtol) or (ours != ours and theirs != theirs)
+    return bool(ours == theirs) and type(ours) is type(theirs)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

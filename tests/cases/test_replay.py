@@ -1,0 +1,261 @@
+"""Cases run again: verdicts, tolerances, several places, and what is accepted."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from cases.conftest import Answers, answer, exchange
+
+import handlerkit as hk
+from handlerkit.cases import accept, read_all, run_cases
+from handlerkit.cases.junit import junit
+from handlerkit.cases.places import Place
+from handlerkit.cases.recordings import find_cases
+from handlerkit.errors import CaseError, LoadError, RequestError
+from handlerkit.messages import Exchange, Request, Response, Run
+
+
+def keep(name: str, body: object, **may: object) -> None:
+    hk.keep(exchange(response=answer(body)), name, **may)
+
+
+def verdicts(report: hk.CaseReport) -> list[str]:
+    return [one.verdict for one in report.places[0].results]
+
+
+def test_the_same_answer_is_the_same() -> None:
+    keep("one", {"y": 1})
+    report = run_cases(hk.cases(), Answers(answer({"y": 1})))
+    assert report
+    assert verdicts(report) == ["same"]
+
+
+def test_another_id_is_no_difference() -> None:
+    keep("one", {"y": 1})
+    headers = (("x-request-id", "another"), *answer({"y": 1}).headers[1:])
+    assert run_cases(hk.cases(), Answers(Response(200, "", headers, answer({"y": 1}).body)))
+
+
+def test_what_may_differ_is_within_tolerance() -> None:
+    keep("one", {"y": 1.0, "id": 3}, rtol=0.1, ignore=["body.id"])
+    report = run_cases(hk.cases(), Answers(answer({"y": 1.05, "id": 9})))
+    assert report
+    assert verdicts(report) == ["within tolerance"]
+
+
+def test_another_answer_is_different() -> None:
+    keep("one", {"y": 1})
+    report = run_cases(hk.cases(), Answers(answer({"y": 2})))
+    assert not report
+    assert [str(found) for found in report.places[0].results[0].rows[0].differences] == ["body.y: 1 here, 2 there"]
+
+
+def test_a_broken_case_does_not_keep_the_others_from_running() -> None:
+    keep("one", {"y": 1})
+    keep("two", {"y": 1})
+    Path("cases/one.har").write_text("{")
+    report = run_cases(read_all("cases"), Answers(answer({"y": 1})))
+    assert verdicts(report) == ["broken", "same"]
+    assert "one.har is no HAR" in report.places[0].results[0].why
+
+
+def test_a_model_that_does_not_load_is_said_for_each_case() -> None:
+    keep("one", {"y": 1})
+    keep("two", {"y": 1})
+
+    @contextmanager
+    def open_(served):
+        raise LoadError("m does not load", response=Response(500))
+        yield
+
+    report = run_cases(hk.cases(), Place("there", open_))
+    assert verdicts(report) == ["does not load", "does not load"]
+    assert report.places[0].results[0].why == "m does not load"
+
+
+def test_a_request_that_cannot_be_sent_is_said() -> None:
+    keep("one", {"y": 1})
+
+    class Refuses:
+        def predict(self, *requests: Request) -> Run:
+            raise RequestError("it names no model")
+
+    report = run_cases(hk.cases(), Refuses())
+    assert (verdicts(report), report.places[0].results[0].why) == (["cannot run"], "it names no model")
+
+
+def test_requests_that_came_together_are_sent_together() -> None:
+    pairs = (Exchange(Request.json(1), answer(b"1")), Exchange(Request.json(2), answer(b"2")))
+    hk.keep(Run(pairs, model="m"), "pair")
+    endpoint = Answers(answer(b"1"), answer(b"2"))
+    assert run_cases(hk.cases(), endpoint)
+    assert [request.body for request in endpoint.asked] == [b"1", b"2"]
+
+
+def test_a_worker_answers_in_the_envelope_and_the_batch_that_were_kept(handlers: Path) -> None:
+    with hk.Worker(hk.Model("mirror", handler=handlers / "mirror.py"), batch_size=2) as worker:
+        hk.keep(worker.predict(Request.json(1), Request.json(2)), "batch")
+        run = worker.with_envelope("body").predict(Request.json({"a": 1}))
+        hk.keep(run, "envelope")
+        kept = {case.name: case for case in hk.cases()}
+        assert (kept["batch"].batch_size, kept["batch"].envelope) == (2, None)
+        assert kept["envelope"].envelope == "body"
+        assert run_cases([kept["envelope"]], worker)
+        assert run_cases([kept["batch"]], worker)
+
+
+def test_several_places_are_compared_with_the_first() -> None:
+    keep("a", {"y": 1.0}, rtol=0.1)
+    keep("b", {"y": 1.0}, rtol=0.1)
+    first, second = Answers(answer({"y": 1.0})), Answers(answer({"y": 1.05}), answer({"y": 5.0}))
+    report = run_cases(hk.cases(), first, second)
+    assert not report
+    assert [one.verdict for one in report.places[1].results] == ["within tolerance", "different"]
+    assert report.changes == (("within tolerance", "different"),)
+    text = hk.view(report).text
+    assert "Answers -> Answers" in text
+    assert "b on Answers: what was kept -> what is answered" in text
+
+
+def test_two_places_may_differ_from_what_was_kept_and_not_from_each_other() -> None:
+    keep("a", {"y": 1.0})
+    report = run_cases(hk.cases(), Answers(answer({"y": 2})), Answers(answer({"y": 2})))
+    assert report.changes == (("same",),)
+
+
+# --- accept ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_accepted_is_the_same_from_then_on() -> None:
+    keep("one", {"y": 1}, rtol=1e-3)
+    keep("two", {"y": 1})
+    endpoint = Answers(answer({"y": 2}), answer({"y": 1}))
+    report = accept(run_cases(hk.cases(), endpoint))
+    assert report
+    assert verdicts(report) == ["kept", "same"]
+    assert hk.cases()[0].may_differ.rtol == 1e-3
+    assert run_cases(hk.cases(), endpoint)
+
+
+def test_accepting_changes_nothing_else(text) -> None:
+    keep("one", {"y": 1})
+    before = text()
+    accept(run_cases(hk.cases(), Answers(answer({"y": 1}))))
+    assert text() == before
+    accept(run_cases(hk.cases(), Answers(answer({"y": 2}))))
+    assert text() == before.replace('"y": 1', '"y": 2')
+
+
+def test_a_case_in_a_folder_below_is_accepted_there() -> None:
+    hk.keep(exchange(response=answer({"y": 1})), "one", "cases/below")
+    accept(run_cases(hk.cases(), Answers(answer({"y": 2}))))
+    assert hk.cases()[0].exchanges[0].response.json() == {"y": 2}
+    assert not Path("cases/one.har").exists()
+
+
+def test_answers_of_several_places_are_not_accepted() -> None:
+    keep("one", {"y": 1})
+    with pytest.raises(CaseError, match="what one place answered can be accepted"):
+        accept(run_cases(hk.cases(), Answers(answer(b"a")), Answers(answer(b"b"))))
+
+
+# --- recordings -----------------------------------------------------------------------------------------------------
+
+CURL = r"""
+# what two people reported
+curl -X POST http://old.example/predictions/m \
+  -H 'X-Api-Key: s3cr3t-V4lue' -d 'hello s3cr3t-V4lue'
+
+$ curl http://old.example/predictions/m --json '{
+  "x": 1
+}'
+"""
+
+
+def test_requests_of_curl_lines_become_cases(text) -> None:
+    Path("visit.txt").write_text(CURL)
+    endpoint = Answers(answer(b"one"), answer(b"two"))
+    report = run_cases(find_cases("cases", "visit.txt", ["m"]), endpoint)
+    assert not report
+    assert verdicts(report) == ["new", "new"]
+    assert not Path("cases").exists()
+    assert verdicts(accept(report)) == ["kept", "kept"]
+    assert [case.name for case in hk.cases()] == ["visit-1", "visit-2"]
+    assert json.loads(hk.cases()[1].exchanges[0].request.body) == {"x": 1}
+    assert "s3cr3t" not in text()
+    assert [one.name for one in find_cases("cases", "visit.txt", ["m"])] == ["visit-1", "visit-2"]
+
+
+def har(*entries: dict) -> None:
+    Path("visit.har").write_text(json.dumps({"log": {"version": "1.2", "entries": list(entries)}}))
+
+
+def entry(url: str, **request: object) -> dict:
+    return {"request": {"method": "POST", "url": url, "headers": [], **request}, "response": {"status": 200}}
+
+
+def test_requests_of_a_browser_become_cases() -> None:
+    har(
+        entry("https://gateway.example/app.js", method="GET"),
+        entry("https://gateway.example/v7/predictions/m", method="OPTIONS"),
+        entry(
+            "https://gateway.example/v7/predictions/m?a=b",
+            headers=[
+                {"name": ":authority", "value": "gateway.example"}, {"name": "Host", "value": "gateway.example"},
+                {"name": "content-type", "value": "text/plain"},
+            ],
+            postData={"mimeType": "text/plain", "text": "größe"},
+        ),
+    )  # fmt: skip
+    (case,) = find_cases("cases", "visit.har", ["m"])
+    request = case.exchanges[0].request
+    assert (request.path, request.query, request.body) == ("/predictions/m", "a=b", "größe".encode())
+    assert request.headers == (("content-type", "text/plain"),)
+
+
+def test_a_body_that_the_browser_left_out_is_refused() -> None:
+    har(entry("http://x/predictions/m", bodySize=5000, postData={"mimeType": "multipart/form-data", "text": "--b--"}))
+    with pytest.raises(RequestError, match=r"body of request 1 of visit\.har was saved without its files: 5 of 5000"):
+        find_cases("cases", "visit.har", ["m"])
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("", "holds no curl command"), ("wget x", "line 1 of visit.txt: a curl command begins with"),
+    ("curl http://x --frobnicate", "line 1 of visit.txt: curl's --frobnicate"), ("curl 'http://x", "line 1 of"),
+])  # fmt: skip
+def test_what_is_no_curl_is_named_by_its_line(text: str, said: str) -> None:
+    Path("visit.txt").write_text(text)
+    with pytest.raises(RequestError, match=said):
+        find_cases("cases", "visit.txt", ["m"])
+
+
+def test_cases_of_other_models_are_left_out() -> None:
+    keep("one", {"y": 1})
+    with pytest.raises(CaseError, match="no case in cases is of other: they are of m"):
+        find_cases("cases", None, ["other"])
+
+
+# --- reports --------------------------------------------------------------------------------------------------------
+
+
+def test_junit_counts_what_differs_and_what_is_broken() -> None:
+    keep("a", {"y": 1})
+    keep("b", {"y": 1})
+    keep("c", {"y": 1})
+    Path("cases/c.har").write_text("\x01")
+    suites = ElementTree.fromstring(junit(run_cases(read_all("cases"), Answers(answer({"y": 1}), answer({"y": 2})))))
+    (suite,) = suites
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
+    assert [one.get("name") for one in suite] == ["a", "b", "c"]
+    assert suite[1][0].text == "body.y: 1 -> 2"
+
+
+def test_junit_is_xml_whatever_an_answer_holds() -> None:
+    keep("a", {"y": 1})
+    assert (
+        ElementTree.fromstring(junit(run_cases(hk.cases(), Answers(answer({"y": "\x00\x1b<\ufffe]]>"}))))) is not None
+    )
