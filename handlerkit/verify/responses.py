@@ -14,7 +14,7 @@ from handlerkit.messages import ForcedHead, Request, Response, Run
 from handlerkit.messages.run import MODEL_DIR
 from handlerkit.messages.texts import name_of
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.parameters import asks_to_describe
+from handlerkit.serving.requests.parameters import asks_to_describe
 
 #: Headers that differ in every answer, on every endpoint.
 _VOLATILE_HEADERS = frozenset({facts.REQUEST_ID})

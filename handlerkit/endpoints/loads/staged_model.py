@@ -15,10 +15,10 @@ from handlerkit.errors import LoadError, WorkerError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import LogLine, Response
 from handlerkit.model import READY_MADE_FOLDER, Model
-from handlerkit.serving import worker_command
 from handlerkit.serving.config import Config
 from handlerkit.serving.torchserve_facts import DECODE_INPUT
 from handlerkit.serving.worker_death import WorkerDeath
+from handlerkit.serving.workers import worker_command
 from handlerkit.worker_process.assignment import Assignment, Failed
 from handlerkit.worker_process.log_capture import Journal, PlainPaths
 from handlerkit.worker_process.model_files import ModelFiles

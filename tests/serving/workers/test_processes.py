@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from handlerkit.serving.processes import Process, Supervisor
+from handlerkit.serving.workers.processes import Process, Supervisor
 
 
 def python(source: str) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ def test_a_killed_supervisor_takes_its_processes_along_and_another_one_follows()
 
 OWNER = """
 import asyncio, os, sys, time
-from handlerkit.serving.processes import Supervisor
+from handlerkit.serving.workers.processes import Supervisor
 
 async def main():
     supervisor = Supervisor()

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+from ..torchserve_facts import DEFAULTS
+from ..worker_death import WorkerDied, no_description
 from . import gson
-from .torchserve_facts import DEFAULTS
-from .worker_death import WorkerDied, no_description
 
 #: Keys that the description repeats from model-config.yaml, with their defaults.
 _DEFAULTS: dict[str, Any] = {

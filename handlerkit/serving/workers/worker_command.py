@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from importlib import util
 
-from . import torchserve_facts as facts
-from .config import Config
+from .. import torchserve_facts as facts
+from ..config import Config
 
 
 def command_line(socket_name: str, config: Config) -> tuple[str, ...]:

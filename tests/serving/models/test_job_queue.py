@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlerkit.serving.job_queue import ARRIVAL_INTERVAL, Limits, Queue, simulate_arrivals
+from handlerkit.serving.models.job_queue import ARRIVAL_INTERVAL, Limits, Queue, simulate_arrivals
 
 
 class Job(NamedTuple):

@@ -9,8 +9,8 @@ import codecs
 import re
 from collections.abc import Iterator, Sequence
 
-from .torchserve_facts import FORM_ERROR
-from .wire import Parameter
+from ..torchserve_facts import FORM_ERROR
+from ..wire import Parameter
 
 _NO_NAME = (
     'java.lang.NullPointerException: Cannot invoke "io.netty.handler.codec.http.multipart.Attribute.getValue()" '

@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from apps import App
+from serving_apps import App
 
-from handlerkit.serving.any_worker import Owner
 from handlerkit.serving.config import Config
-from handlerkit.serving.describe_model import Registered
+from handlerkit.serving.documents.describe_model import Registered
 from handlerkit.serving.frontend import QueuedRequest
 from handlerkit.serving.http import HttpRequest, Response
-from handlerkit.serving.served_model import Shared
+from handlerkit.serving.models.served_model import Shared
 from handlerkit.serving.wire import Prediction, WorkerResponse
+from handlerkit.serving.workers.any_worker import Owner
 
 REGISTERED = Registered.now(
     name="m", version="1.0", runtime="python", batch_size=1, max_batch_delay=10_000, response_timeout=120,

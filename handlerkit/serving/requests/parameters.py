@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..wire import Parameter
 from .multipart import FormError, attribute_name, charset, read_parts
-from .wire import Parameter
 
 __all__ = ["FormError", "from_body", "from_form", "from_query", "media_type", "unescape"]
 

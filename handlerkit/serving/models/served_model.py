@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .any_worker import AnyWorker, Owner
-from .config import Config, whole_number
-from .describe_model import Registered
-from .http import HttpRequest, Response
+from ..config import Config, whole_number
+from ..documents.describe_model import Registered
+from ..http import HttpRequest, Response
+from ..workers.any_worker import AnyWorker, Owner
+from ..workers.processes import Supervisor
+from ..workers.worker import Assignment, Worker
 from .metrics import Metrics
-from .processes import Supervisor
-from .worker import Assignment, Worker
 
 
 @dataclass(frozen=True)

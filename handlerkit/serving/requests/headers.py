@@ -7,9 +7,9 @@ from collections.abc import Set
 from dataclasses import replace
 from http import HTTPStatus
 
-from .config import Config
-from .http import Headers, HttpRequest, Response
-from .torchserve_facts import HEAD_LIMIT, OWN_HEADERS
+from ..config import Config
+from ..http import Headers, HttpRequest, Response
+from ..torchserve_facts import HEAD_LIMIT, OWN_HEADERS
 
 #: What a header's name is made of (RFC 9110, 5.6.2).
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

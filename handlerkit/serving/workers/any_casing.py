@@ -40,7 +40,7 @@ class AnyCasing(dict):  # type: ignore[type-arg]
 
 def main() -> None:
     """Become the worker that the command line names."""
-    where = os.path.dirname(os.path.abspath(__file__))  # Python looks here first, and there is an http.py here
+    where = os.path.dirname(os.path.abspath(__file__))  # Python looks here first, and these are no modules of its own
     sys.path[:] = [path for path in sys.path if os.path.abspath(path) != where]
     from ts.context import RequestProcessor
 

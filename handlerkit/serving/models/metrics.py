@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from . import torchserve_facts as facts
+from .. import torchserve_facts as facts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PARSED = re.compile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlerkit.serving.metrics import OF_HANDLERS, Declared, Metrics
+from handlerkit.serving.models.metrics import OF_HANDLERS, Declared, Metrics
 
 LINE = "[METRICS]PredictionTime.Milliseconds:0.25|#ModelName:m,Level:Model|#type:GAUGE|#hostname:vm,1700000000,{}"
 COUNTER = "[METRICS]ZzC.Count:2|#ModelName:ex,Level:Model|#type:COUNTER|#hostname:vm,1700000000,{}"

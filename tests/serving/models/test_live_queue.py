@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from handlerkit.serving.job_queue import Limits
-from handlerkit.serving.live_queue import LiveQueue
+from handlerkit.serving.models.job_queue import Limits
+from handlerkit.serving.models.live_queue import LiveQueue
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import torchserve_facts as facts
-from .http import Headers
+from .. import torchserve_facts as facts
+from ..http import Headers
 from .parameters import asks_to_describe
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlerkit.serving import gson
+from handlerkit.serving.documents import gson
 
 VALUES = st.recursive(
     st.one_of(st.booleans(), st.integers(-9, 9), st.text(st.characters(codec="utf-8"), max_size=5)),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from handlerkit.serving.application import Application
 from handlerkit.serving.http import Headers
 from handlerkit.serving.listener import Limits, Listener
-from handlerkit.serving.served_model import ServedModel
+from handlerkit.serving.models.served_model import ServedModel
 
 ECHO = "def handle(data, context):\n    return [row['body'] for row in data or ()]\n"
 

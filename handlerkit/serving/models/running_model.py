@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from . import torchserve_facts as facts
-from .any_worker import AnyWorker, LoadFailed
-from .config import whole_number
-from .describe_model import Registered, WorkerState
-from .frontend import Frontend, QueuedRequest
-from .http import HttpRequest, Response
+from .. import torchserve_facts as facts
+from ..config import whole_number
+from ..documents.describe_model import Registered, WorkerState
+from ..frontend import Frontend, QueuedRequest
+from ..http import HttpRequest, Response
+from ..wire import WorkerResponse
+from ..worker_death import WorkerDeath, WorkerDied, stale
+from ..workers.any_worker import AnyWorker, LoadFailed
 from .job_queue import Limits
 from .live_queue import LiveQueue
 from .sequence_queue import SequenceLimits, SequenceQueue
 from .served_model import Served, Shared
-from .wire import WorkerResponse
-from .worker_death import WorkerDeath, WorkerDied, stale
 
 #: Requests that a worker gets before it can begin them, so that it need not wait for the next one while this process
 #: waits for a processor: only where that changes nothing else, with one worker and batches of one.

@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from . import torchserve_facts as facts
-from . import wire, worker_command
+from .. import torchserve_facts as facts
+from .. import wire
+from ..config import Config
+from ..frontend import QueuedRequest
+from ..wire import Buffers, ProtocolError, TooLongError, WorkerResponse
+from ..worker_death import WorkerDeath, WorkerDied, exited, too_long, too_slow, unreadable
+from . import worker_command
 from .any_worker import LoadFailed, Owner
-from .config import Config
-from .frontend import QueuedRequest
 from .processes import Process, Supervisor
-from .wire import Buffers, ProtocolError, TooLongError, WorkerResponse
-from .worker_death import WorkerDeath, WorkerDied, exited, too_long, too_slow, unreadable
 
 #: Seconds a worker may take until it listens.
 _START = 120

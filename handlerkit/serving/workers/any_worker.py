@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from .describe_model import Registered
-from .frontend import QueuedRequest
-from .http import Response
-from .wire import WorkerResponse
-from .worker_death import WorkerDeath
+from ..documents.describe_model import Registered
+from ..frontend import QueuedRequest
+from ..http import Response
+from ..wire import WorkerResponse
+from ..worker_death import WorkerDeath
 
 
 class LoadFailed(Exception):

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from handlerkit.serving.job_queue import Limits
-from handlerkit.serving.sequence_queue import SequenceLimits, SequenceQueue
+from handlerkit.serving.models.job_queue import Limits
+from handlerkit.serving.models.sequence_queue import SequenceLimits, SequenceQueue
 
 _LONG, _SHORT = 60.0, 0.01
 
