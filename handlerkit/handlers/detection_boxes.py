@@ -110,7 +110,7 @@ class DetectionBoxes(ImageHandler):
         found = self.best(found, form)
         if "coefficients" in found:
             maps = prototypes(tensors, found["coefficients"].shape[1] + 1)
-            found["masks"] = masks_of(found, maps, size)
+            found["masks"] = masks_of(found["coefficients"], maps)
         return Detected(form, found, size, bool(self.letterbox))
 
     def best(self, found: dict[str, Tensor], form: str) -> dict[str, Tensor]:
@@ -131,10 +131,10 @@ class DetectionBoxes(ImageHandler):
 
     def answer(self, image: Image.Image, detected: Detected, form: str) -> dict[str, Any] | Image.Image:
         found = detected.found
-        masks = [detected.mask(one, image) for one in found.get("masks", ())]
+        masks = detected.masks(image)
         answer = {
             "size": [image.height, image.width],
-            "boxes": rounded(detected.placed(found["boxes"].unflatten(1, (2, 2)), image).flatten(1), 1),
+            "boxes": rounded(detected.boxes(image), 1),
             "labels": [self.label(index) for index in found["labels"].tolist()],
             "scores": rounded(found["scores"], 4),
         }

@@ -164,8 +164,8 @@ def _end2end(output: Output) -> Found | None:
     rows = next(iter(output.tensors.values()))
     if rows.ndim != 2 or rows.shape[1] < 6:
         return None
-    # Ultralytics' RT-DETR and oriented boxes say the center and the sides
-    box_format = "cxcywh" if (rows[:, 2:4] < rows[:, :2]).any() else "xyxy"
+    # Ultralytics' RT-DETR and oriented boxes say center and sides; a corner of YOLO26's worst boxes may lie amiss, too
+    box_format = "cxcywh" if (rows[:, 2:4] < rows[:, :2]).any(1).float().mean() > 0.5 else "xyxy"
     boxes = _in_pixels(box_convert(rows[:, :4], box_format, "xyxy"), output.size)
     found = {"boxes": boxes, "scores": rows[:, 4], "labels": rows[:, 5]}
     return {**found, **_beside(rows[:, 6:], rows[:, :4], output)}
@@ -248,15 +248,12 @@ def prototypes(tensors: dict[str, Tensor], fewer_than: int) -> Tensor | None:
     return next((one for one in near if len(one) < fewer_than), None)
 
 
-def masks_of(found: Found, maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """The probabilities [N, 1, H', W'] of YOLO's masks, 0 outside their boxes, which lie on (height, width)."""
-    height, width = maps.shape[1:]
-    masks = torch.einsum("np,phw->nhw", found["coefficients"], maps).sigmoid()
-    boxes = found["boxes"] * _sides(maps, (height, width)) / _sides(maps, size)
-    left, top, right, bottom = boxes[:, :, None, None].unbind(1)
-    across = torch.arange(width, device=maps.device)[None, None, :]
-    down = torch.arange(height, device=maps.device)[None, :, None]
-    return (masks * ((across >= left) & (across < right) & (down >= top) & (down < bottom)))[:, None]
+def masks_of(coefficients: Tensor, maps: Tensor) -> Tensor:
+    """YOLO's masks [N, 1, H', W'], above 0.5 where an object is, and not yet cut to its box.
+
+    They are logits and half more, whose enlargement is then that of the logits: Ultralytics', which cuts them above 0.
+    """
+    return torch.einsum("np,phw->nhw", coefficients.float(), maps.float())[:, None] + 0.5
 
 
 # ---- Pixels

@@ -43,12 +43,31 @@ class Detected:
         inside = ((points[..., :2] - start) / sides * limit).clamp(torch.zeros(2), limit)
         return torch.cat([inside, points[..., 2:]], dim=-1)
 
-    def mask(self, probability: Tensor, image: Image.Image) -> NDArray[np.bool_]:
-        """[1, H', W'] -> [H, W], which of the image's pixels are the object's."""
+    def boxes(self, image: Image.Image) -> Tensor:
+        """[N, 4]: x1, y1, x2, y2 in pixels of the image."""
+        return self.placed(self.found["boxes"].unflatten(1, (2, 2)), image).flatten(1)
+
+    def masks(self, image: Image.Image) -> list[NDArray[np.bool_]]:
+        """[H, W] of each, which of the image's pixels are its own; none where the model has no masks."""
+        masks = [self.mask(one, image) for one in self.found.get("masks", ())]
+        if "coefficients" in self.found:
+            return [inside(mask, box) for mask, box in zip(masks, self.boxes(image).ceil().int().tolist())]
+        return masks
+
+    def mask(self, values: Tensor, image: Image.Image) -> NDArray[np.bool_]:
+        """[1, H', W'], above 0.5 where the object is -> [H, W]."""
         if self.letterbox:
             left, top, right, bottom = self.region(image)
-            probability = enlarged(probability, self.size)[:, top:bottom, left:right]
-        return (enlarged(probability, (image.height, image.width))[0] > 0.5).cpu().numpy()
+            values = enlarged(values, self.size)[:, top:bottom, left:right]
+        return (enlarged(values, (image.height, image.width))[0] > 0.5).cpu().numpy()
+
+
+def inside(mask: NDArray[np.bool_], box: list[int]) -> NDArray[np.bool_]:
+    """What a box holds of a mask [H, W]."""
+    left, top, right, bottom = box
+    cut = np.zeros_like(mask)
+    cut[top:bottom, left:right] = mask[top:bottom, left:right]
+    return cut
 
 
 def rounded(values: Tensor, digits: int) -> list[Any]:

@@ -46,9 +46,11 @@ def yolo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any
             hooks = []
             for name in ("cv3", "cv4", "one2one_cv3", "one2one_cv4"):  # the scores; masks, keypoints or angles
                 for layer in getattr(head, name, None) or ():
-                    torch.nn.init.normal_(layer[-1].weight)
-                    torch.nn.init.constant_(layer[-1].bias, -2)
-                    hooks.append(layer[-1].register_forward_hook(calm))
+                    last = [one for one in layer.modules() if isinstance(one, torch.nn.Conv2d)][-1]
+                    torch.nn.init.normal_(last.weight)
+                    if last.bias is not None:
+                        torch.nn.init.constant_(last.bias, -2 if name.endswith("cv3") else 0)
+                    hooks.append(last.register_forward_hook(calm))
             with torch.no_grad():
                 found.model.train()(PIXELS.expand(2, -1, -1, -1))  # batch norm learns what it normalizes
                 found.model.eval()(PIXELS)
@@ -75,13 +77,12 @@ def suppressed(network: Any, rows: torch.Tensor, **options: Any) -> torch.Tensor
 
 
 def assert_same(answer: Any, expected: torch.Tensor) -> None:
-    """Up to the order of equal scores, and the rounding of answers."""
+    """Up to the rounding of answers."""
     assert len(expected) > 5  # the weights see something
-    assert answer["scores"] == pytest.approx(expected[:, 4].tolist(), abs=1e-3)
-    rows = sorted([*box, int(label)] for box, label in zip(answer["boxes"], answer["labels"], strict=True))
-    limits = torch.tensor([SIZE[1], SIZE[0]] * 2)
-    inside = torch.cat([expected[:, :4].clamp(torch.zeros(4), limits), expected[:, 5:6]], 1)
-    assert np.array(rows) == pytest.approx(np.array(sorted(inside.tolist())), abs=0.1)
+    assert answer["scores"] == pytest.approx(expected[:, 4].tolist(), abs=1e-4)
+    assert answer["labels"] == [str(int(index)) for index in expected[:, 5]]
+    inside = expected[:, :4].clamp(torch.zeros(4), torch.tensor([SIZE[1], SIZE[0]] * 2))
+    assert np.array(answer["boxes"]) == pytest.approx(inside.numpy(), abs=0.06)
 
 
 @pytest.mark.parametrize("name", ["yolov5n", "yolov8n", "yolov9t", "yolo11n", "yolo12n"])
@@ -113,7 +114,7 @@ def test_masks(yolo: Any, name: str, end2end: bool) -> None:
     masks = process_mask(maps[0], expected[:, 6:], expected[:, :4], SIZE, upsample=True).numpy()
     found = np.stack([decode(mask) for mask in answer["masks"]])
     assert masks.any()
-    assert (found != masks).mean() < 0.01  # at the edges of boxes, which one cuts before it enlarges
+    assert (found == masks).all()
 
 
 @pytest.mark.parametrize(("name", "end2end"), [("yolo11n-pose", False), ("yolo26n-pose", True)])
@@ -166,7 +167,7 @@ def test_letterbox_is_its_own(yolo: Any, size: tuple[int, int]) -> None:
         ("yolo11n", {"format": "torchscript"}),
         ("yolov8n-seg", {"format": "onnx", "simplify": False}),
         ("yolov8n", {"format": "onnx", "simplify": False, "nms": True, "conf": THRESHOLD, "iou": 0.5}),
-        ("yolov10n", {"format": "onnx", "simplify": False, "end2end": True}),
+        ("yolov10n", {"format": "onnx", "simplify": False, "nms": False}),  # without: its own end-to-end head
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
@@ -174,15 +175,16 @@ def test_letterbox_is_its_own(yolo: Any, size: tuple[int, int]) -> None:
 def test_exports_answer_as_the_network(
     yolo: Any, serve: Callable[..., Any], name: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    end2end = options.pop("end2end", False)
-    found = yolo(name, end2end=end2end)
+    found = yolo(name, end2end="nms" in options and not options["nms"])
     expected = asked(made("detection_boxes", found.model, threshold=THRESHOLD), PHOTO)
     exported = Path(found.export(imgsz=SIZE, verbose=False, **options))
+    if exported.suffix == ".torchscript":
+        exported = exported.rename(exported.with_suffix(".pt"))  # what TorchServe's BaseHandler loads
     config = {"handler": {"threshold": THRESHOLD, **({} if exported.suffix == ".onnx" else {"resize": list(SIZE)})}}
     served = serve("detection_boxes", exported, config, labels=False, batch_size=2)
     response, other = served(file_of(PHOTO), file_of(PHOTO.resize((320, 192), Image.Resampling.NEAREST)))
     answer = response.json()
-    assert dict(response.headers)["output-form"] == ("end2end" if end2end or "nms" in options else "yolov8")
+    assert dict(response.headers)["output-form"] == ("end2end" if "nms" in options else "yolov8")
     assert answer["labels"] == expected["labels"]
     assert answer["scores"] == pytest.approx(expected["scores"], abs=2e-3)
     assert np.array(answer["boxes"]) == pytest.approx(np.array(expected["boxes"]), abs=0.5)
