@@ -22,9 +22,9 @@ _TEXT, _SOFT, _OTHER = "#222222", "#666666", "#969696"
 
 
 def plot(bench: Bench) -> Figure:
-    """A matplotlib Figure: on the left each repeat's time, case by case, with the median, and p90 and p99 of enough calls;
-    on the right, if calls were seen, each stage's part of all the time. The version it was compared with is below, in
-    gray."""
+    """A matplotlib Figure: on the left each repeat's time, case by case, with the median, and p90 and p99 of enough
+    calls; on the right, if calls were seen, each stage's part of all the time. The version it was compared with is
+    below, in gray."""
     from matplotlib.figure import Figure
 
     bars = _bars(bench)
