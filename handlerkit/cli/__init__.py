@@ -1,9 +1,12 @@
-"""The command line, for scripts and CI: `handlerkit COMMAND [options]`.
+"""The command line, for editors, scripts and CI: `handlerkit COMMAND [options]`.
 
 main.py               finds the command, runs it, and turns every end into an exit status
 commands.py           the commands by name
-check.py, targets.py  one command each: `parser()` and `run(options)`. The options of a command that is a magic too are
-                      those of `handlerkit.notebook.commands`
+check.py, request.py, watch.py, serve.py, export.py, verify.py, bench.py, preview.py, targets.py, completion.py
+                      one command each: `parser()` and `run(options)`. The options of a command that is a magic too are
+                      those of `handlerkit.notebook.parsers`, and it does what the magic does (`Command.act`)
+on_model.py           what a command works on: an archive, a handler's file, or a model of handlerkit.toml
+output.py             what is written of a result; terminal_pictures.py, github.py: in the forms of terminals and GitHub
 progress.py           what a long command says on the standard error
 
 It may import everything but IPython. To add a command: write its module, and name it in commands.py. A module imports

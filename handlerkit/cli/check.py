@@ -1,4 +1,4 @@
-"""`handlerkit check ARCHIVE ... --target NAME`"""
+"""`handlerkit check [MODEL ...] --target NAME`"""
 
 from __future__ import annotations
 
@@ -7,59 +7,84 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from handlerkit.cli import on_model
 from handlerkit.notebook.commands import COMMANDS
 from handlerkit.notebook.options import Parser
 
 if TYPE_CHECKING:
     from handlerkit.check import Check
+    from handlerkit.model import Model
 
-_EXAMPLES = """examples:
-  handlerkit check model_store/coins.mar
+_EXAMPLES = """The status is 1 if an error is found.
+
+examples:
+  handlerkit check                                   # the models of handlerkit.toml
   handlerkit check model_store/*.mar --target torchserve-0.12.0-cpu
+  handlerkit check segmenter.py --format github      # annotations of a pull request
   handlerkit check model_store/coins.mar --target image.txt --json   # image.txt: pip freeze of your own image"""
 
 
 def parser() -> Parser:
-    """The options of %check, and --json."""
+    """The options of %check, and the form of what is written."""
     parser = COMMANDS["check"].parser("handlerkit check")
     parser.epilog = _EXAMPLES
-    parser.add_argument(
-        "--json", action="store_true", help="write what was found as JSON: a list, also for one archive"
-    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=["text", "json", "github"], default="text",
+        help="json: a list, also for one model; github: a line for each finding, which GitHub shows beside the "
+        "code (text)")  # fmt: skip
+    form.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     return parser
 
 
 def run(options: Mapping[str, Any]) -> int:
-    """Write what was found in each archive; returns 1 if there is an error among it.
+    """Write what was found in each model; returns 1 if there is an error among it.
 
-    Raises ArchiveError for those that cannot be read, when the others are written.
+    Raises ArchiveError and ModelError for those that cannot be read, when the others are written.
     """
     from handlerkit.check import check
-    from handlerkit.errors import ArchiveError
+    from handlerkit.cli.github import workflow_commands
+    from handlerkit.errors import ArchiveError, ModelError
 
-    found: dict[str, Check] = {}
+    found: dict[str, tuple[Check, Model | None]] = {}
     refused: list[str] = []
-    for archive in options["archives"]:
+    for word, described in _models(options["models"]):
+        target = options["target"] or described.get("target") or "declared"
         try:
-            found[archive] = check(archive, target=options["target"] or "declared")
-        except ArchiveError as problem:
+            archive: str | None = described.get("archive")
+            model = None if archive is not None else on_model.build(described)
+            found[word] = check(model or str(archive), target=target), model
+        except (ArchiveError, ModelError) as problem:
             refused.append(str(problem))
-    if found:
-        print(_as_json(found) if options["json"] else _as_text(found))
+    checks = {word: one for word, (one, _) in found.items()}
+    if options["format"] == "json":
+        print(_as_json(checks))
+    elif options["format"] == "github":
+        for one, model in found.values():
+            print("\n".join(workflow_commands(one, model)))
+    elif found:
+        print(_as_text(checks))
     if refused:
         raise ArchiveError("; ".join(refused))
-    return 0 if all(found.values()) else 1
+    return 0 if all(checks.values()) else 1
+
+
+def _models(words: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Each model as it was called, and its arguments of Session.model; a word that names none is taken for an
+    archive, whose reader says what it is."""
+    if not words:
+        return [(model["name"], model) for model in on_model.every()]
+    return [(word, on_model.named(word) or {"archive": word}) for word in words]
 
 
 def _as_json(found: Mapping[str, Check]) -> str:
-    facts = [{"archive": archive, "ok": one.ok, **asdict(one)} for archive, one in found.items()]
+    facts = [{"archive": word, "ok": one.ok, **asdict(one)} for word, one in found.items()]
     return json.dumps(facts, indent=2)
 
 
 def _as_text(found: Mapping[str, Check]) -> str:
-    """Under the archives' names if there are several, since they may hold models of the same name."""
+    """Under their names if there are several, since archives may hold models of the same name."""
     from handlerkit.view.displays import view
 
     if len(found) == 1:
         return "".join(str(view(one)) for one in found.values())
-    return "\n\n".join(f"{archive}:\n{view(one)}" for archive, one in found.items())
+    return "\n\n".join(f"{word}:\n{view(one)}" for word, one in found.items())

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 #: What is in a command's place.
 _OPTIONS = ("--help", "--version")
-#: Exit statuses: 0 and 1 are a command's own answer.
+#: Exit statuses, beside 0.
+_FOUND = 1  # an error, by the command or by what it was to do its work with
 _WRONG = 2  # an option, a name or a file that it cannot work with
 _INTERRUPTED = 130  # as shells say for Ctrl-C
 _BROKEN_PIPE = 141  # as shells say for a reader that went away
@@ -38,15 +39,17 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     if list(words) == ["--version"]:
-        from importlib.metadata import version
-
-        print(f"handlerkit {version('handlerkit')}")
+        print(f"handlerkit {_version()}")
         return 0
 
-    from handlerkit.cli.commands import COMMANDS, overview
-    from handlerkit.errors import HandlerkitError
+    from handlerkit.cli.commands import COMMANDS, overview, parser_of
+    from handlerkit.errors import HandlerkitError, LoadError, ResponseError
     from handlerkit.notebook.options import HelpRequested, WrongOption, did_you_mean
 
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what Tab offers
+        from handlerkit.cli.completion import complete
+
+        complete({name: command.parser() for name, command in COMMANDS.items()})
     if not words or words[0] in ("--help", "-h"):
         if not words:
             return _fail(overview(), _WRONG)
@@ -57,16 +60,33 @@ def _run(words: Sequence[str]) -> int:
         kind, known = ("option", _OPTIONS) if name.startswith("-") else ("command", tuple(COMMANDS))
         near = did_you_mean(name, known) or f"; there is {', '.join(known)}"
         return _fail(f"handlerkit: there is no {kind} {name!r}{near} (handlerkit --help tells more)", _WRONG)
-    command = COMMANDS[name]
     try:
-        return command.run(command.parser().read(rest))
+        return COMMANDS[name].run(parser_of(name).read(rest))
     except HelpRequested as text:
         print(text)
         return 0
     except WrongOption as mistake:
         return _fail(str(mistake), _WRONG)
+    except LoadError as problem:
+        from handlerkit.cli.output import write
+
+        write(problem)
+        return _FOUND
+    except ResponseError as problem:
+        return _fail(f"handlerkit {name}: {problem}", _FOUND)
     except HandlerkitError as problem:
         return _fail(f"handlerkit {name}: {problem}", _WRONG)
+
+
+def _version() -> str:
+    """As the name of the installed metadata says: importlib.metadata takes longer to import than all the rest."""
+    for folder in filter(os.path.isdir, sys.path):
+        for name in os.listdir(folder):
+            if name.startswith("handlerkit-") and name.endswith(".dist-info"):
+                return name.removeprefix("handlerkit-").removesuffix(".dist-info")
+    from importlib.metadata import version  # from a zip file
+
+    return version("handlerkit")
 
 
 def _line(problem: OSError) -> str:

@@ -1,6 +1,7 @@
 """The notebook: one session, and the magics that call it.
 
-commands.py       every command once: its options, its examples, and what it calls. No IPython
+commands.py       every command once: its parser, its examples, and what it calls. No IPython
+parsers.py        the options of each command, for the magic and for the command line
 options.py        how a line of options is read, and its mistakes
 magics.py         the commands as IPython's magics, and what IPython shows by which type
 completion.py     what Tab offers
@@ -9,11 +10,12 @@ models.py         its models, and what %model does with them
 session_model.py  one model of the session: its worker, archive and last Run; versions.py keeps its earlier handlers
 requests.py       what is sent: files, wildcards, folders and values as Requests
 cell.py           cells as Python files
+project.py        models that are described in handlerkit.toml or pyproject.toml; project_save.py writes them
 exports.py, verify_server.py, bench_runs.py, previews.py, client_server.py
                   what %export, %verify, %bench, %preview and %serve do
 results.py        what a command returns beside Runs, Checks and Reports
 progress.py       what a long command says
 
-It may import everything but cli. To add a magic: its options and a Command in commands.py, and a method of its name in
-session.py.
+It may import everything but cli. To add a magic: its options in parsers.py, a Command in commands.py, and a
+method of its name in session.py.
 """

@@ -18,7 +18,7 @@ from handlerkit.unpack import Unpacked
 from handlerkit.view.decode.colors import ClassColors
 
 #: The options of `%model NAME` alone.
-_NO_OPTIONS: dict[str, Any] = {
+NO_OPTIONS: dict[str, Any] = {
     **dict.fromkeys(("handler", "serialized_file", "model_file", "requirements_file", "config_file")),
     "version": "1.0",
     "extra_files": [],
@@ -83,7 +83,7 @@ class Models:
     ) -> Described | Awaiting:
         """Make a model the current one, as of Session.model. `options` are Model's, `registered` Worker's, `archiver`
         those of the export."""
-        given = [key for key, value in options.items() if value != _NO_OPTIONS[key]]
+        given = [key for key, value in options.items() if value != NO_OPTIONS[key]]
         where = self.target(target) if target is not None else "declared"
         if (archive is not None or isinstance(name, Model)) and given:
             raise ModelError("a Model and an archive bring their own version and files: leave the other options out")

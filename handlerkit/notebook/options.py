@@ -21,16 +21,26 @@ class HelpRequested(Exception):
 
 
 class WrongOption(Exception):
-    """The words do not fit the command's options; the text is one line that says why."""
+    """The words do not fit the command's options; the text is one line that says why, `mistake` what is wrong alone."""
+
+    def __init__(self, text: str, mistake: str = "") -> None:
+        super().__init__(text)
+        self.mistake = mistake or text
 
 
 class Parser(argparse.ArgumentParser):
-    """The options of one command. It prints nothing and does not exit: a mistake and --help are raised."""
+    """The options of one command. It prints nothing and does not exit: a mistake and --help are raised.
 
-    def __init__(self, prog: str, description: str, epilog: str = "") -> None:
+    Args:
+        prog: what it is called by, such as "%request" or "handlerkit request".
+        description, epilog: for --help.
+        outside: the description where it is called outside a notebook, if that is another.
+    """
+
+    def __init__(self, prog: str, description: str, epilog: str = "", *, outside: str = "") -> None:
         super().__init__(
             prog=prog,
-            description=description,
+            description=description if prog.startswith("%") else outside or description,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             add_help=False,
@@ -45,7 +55,20 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--help", "-h", action="store_true", help="show this text")
 
     def error(self, message: str) -> NoReturn:
-        raise WrongOption(f"{self.prog}: {message} ({self.prog} --help shows the options)")
+        raise WrongOption(f"{self.prog}: {message} ({self.prog} --help shows the options)", message)
+
+    @property
+    def magic(self) -> bool:
+        """Whether it is a notebook's magic, and not a command of the command line."""
+        return self.prog.startswith("%")
+
+    def add_to_magic(self, *names: str, **options: Any) -> None:
+        """An argument that needs a notebook: elsewhere it has its default, and cannot be given."""
+        if self.magic:
+            self.add_argument(*names, **options)
+        else:
+            action = argparse.ArgumentParser(add_help=False).add_argument(*names, **options)
+            self.set_defaults(**{action.dest: action.default})
 
     def read_line(self, line: str) -> dict[str, Any]:
         """The options in a line, which is split as a shell does, without its comment. Raises as `read` does."""
@@ -61,7 +84,7 @@ class Parser(argparse.ArgumentParser):
             raise HelpRequested(self.format_help())
         if strange := [word for word in takewhile("--".__ne__, words) if self._is_unknown(word)]:
             self.error(f"unrecognized arguments: {' '.join(strange)}{self._meant(strange[0].partition('=')[0])}")
-        read, unknown = self.parse_known_args(words)
+        read, unknown = self.parse_known_intermixed_args(words)  # names may stand before and behind options
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         options = vars(read)

@@ -19,7 +19,7 @@ _STEPS = 10
 
 @contextmanager
 def step(first: str) -> Iterator[Callable[[str], None]]:
-    """A line that says what is going on; call it with the next sentence. Only in IPython: a script sees nothing.
+    """A line that says what is going on; call it with the next sentence. Only in IPython and on a terminal.
 
     Past the block the line has ended, and whoever still calls it, as a server that goes on, writes nothing.
     """
@@ -62,6 +62,9 @@ def bytes_written(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _write(text: str) -> None:
+    """Below the cell, or on the standard error of a terminal, whose standard output is for results."""
     ipython = sys.modules.get("IPython")
     if ipython is not None and ipython.get_ipython() is not None:
         print(visible(text), end="", flush=True)
+    elif sys.stderr is not None and sys.stderr.isatty():
+        print(visible(text), end="", flush=True, file=sys.stderr)

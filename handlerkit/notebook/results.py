@@ -119,6 +119,18 @@ class Written:
 
 
 @dataclass(frozen=True)
+class SavedModel:
+    """A file that describes a model from now on."""
+
+    path: Path
+    model: str
+
+    def __repr__(self) -> str:
+        again = f"%model {self.model} --file {self.path}"
+        return f"{self.path} describes {self.model}: {again} reads it, and handlerkit on the command line"
+
+
+@dataclass(frozen=True)
 class _Exported:
     """What was written, with what was found before.
 

@@ -17,13 +17,16 @@ from handlerkit.endpoints.worker_server import WorkerServer
 from handlerkit.errors import HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
-from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
-from handlerkit.notebook import bench_runs, cell, exports, other_endpoints
+from handlerkit.messages.texts import name_of
+from handlerkit.model import Model, PathLike, ready_made, ready_made_modules
+from handlerkit.notebook import bench_runs, cell, exports, other_endpoints, project
 from handlerkit.notebook.client_server import ClientServer
-from handlerkit.notebook.models import Models
+from handlerkit.notebook.live import LiveDisplay
+from handlerkit.notebook.models import NO_OPTIONS, Models
 from handlerkit.notebook.previews import Previews, Saved
+from handlerkit.notebook.project_save import save
 from handlerkit.notebook.requests import display, send, to_requests
-from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, Written
+from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, SavedModel, Written
 from handlerkit.notebook.session_model import SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
 from handlerkit.verify import Envelopes, Report
@@ -49,6 +52,8 @@ class Session:
         self._verify_server = VerifyServer()
         self._client_server = ClientServer()
         self._previews = Previews()
+        #: What the cell shows of the last requests while they are answered.
+        self.live = LiveDisplay(())
         #: Called with a model's name after its handler was loaded.
         self.on_load: list[Callable[[str], object]] = [self._previews.again]
         #: The live exception of the last failed call or load, for debuggers.
@@ -60,6 +65,7 @@ class Session:
         name: str | Model | None = None,
         version: str = "1.0",
         *,
+        file: PathLike | None = None,
         archive: PathLike | None = None,
         handler: str | None = None,
         serialized_file: str | None = None,
@@ -80,6 +86,8 @@ class Session:
         Args:
             name: a Model brings its own version and files. A name used before chooses that model again; with a version
                 or files, it starts that model again.
+            file: a handlerkit.toml or pyproject.toml that describes the model, in place of all the others; with a name,
+                the one of that name in it. See `save`.
             archive: a `.mar`, `.tar.gz` or folder that brings its own name, version and files. It is unpacked into a
                 temporary folder, which is kept as long as the session has the model.
             version, handler, serialized_file, model_file, extra_files, requirements_file, config_file, runtime: as of
@@ -97,6 +105,7 @@ class Session:
         """
         if unknown := set(registered) - set(_REGISTERED):
             raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
+        given = {key: value for key, value in registered.items() if value is not None}
         options: dict[str, Any] = {
             "version": version,
             "handler": handler,
@@ -108,14 +117,26 @@ class Session:
             "runtime": runtime,
         }
         archiver = {"folder": export_path, "archive_format": archive_format, "force": force or None}
-        return self._models.choose(
-            name,
-            archive,
-            options,
-            registered={key: value for key, value in registered.items() if value is not None},
-            archiver={key: value for key, value in archiver.items() if value is not None},
-            target=target,
-        )
+        archiver = {key: value for key, value in archiver.items() if value is not None}
+        if file is not None:
+            if isinstance(name, Model) or archive or target or given or archiver or options != NO_OPTIONS:
+                raise ModelError(f"{file} says all of the model: leave the other options out, or change the file")
+            return self.model(**project.choose(file, name))
+        return self._models.choose(name, archive, options, registered=given, archiver=archiver, target=target)
+
+    def save(self, file: PathLike = "handlerkit.toml") -> SavedModel:
+        """Describe the current model in a file, in the words of %model, for the command line and for `model(file=...)`.
+
+        Args:
+            file: a handlerkit.toml, or a pyproject.toml, whose table [tool.handlerkit] is written. What it says about
+                other models, and its comments, stay. Paths are relative to its folder. A variable of the model's
+                environment that has the value it has here is written without it.
+
+        Raises ModelError for a file that cannot be read or written, or describes another model alone, and for a model
+        whose files lie in a temporary folder: a class of a plain cell, an archive that was changed since.
+        """
+        model = self._models.current
+        return SavedModel(save(model, file, self._folder.path if self._folder else None), model.name)
 
     def use(
         self,
@@ -133,7 +154,7 @@ class Session:
             handler: a file, a default handler's name, a ready-made one such as "handlerkit:classifier", or a class of
                 a notebook cell, whose module is then the source of that cell.
             function: the function that is the model point, instead of a class or `handle`.
-            from_: the ready-made handler that the file was begun with: the module it needs travels along, and a file
+            from_: the ready-made handler that the file was begun with: the modules it needs travel along, and a file
                 that is not there yet is written with its source.
             reload: load it again in any case.
 
@@ -144,11 +165,11 @@ class Session:
             self.model(re.sub(r"\W", "_", Path(name).stem))
         model = self._models.current
         if from_ is not None:
-            source = ready_made(from_).read_text()
+            begun = ready_made(from_)
             if not Path(name).with_suffix(".py").is_file():
-                cell.write(name, "\n" + source)  # as a %%handler cell is written
-            if str(READY_MADE_MODULE) not in model.options["extra_files"]:
-                model.options["extra_files"].append(str(READY_MADE_MODULE))
+                cell.write(name, "\n" + begun.read_text())  # as a %%handler cell is written
+            extra = model.options["extra_files"]
+            extra += (str(path) for path in ready_made_modules(begun) if str(path) not in extra)
         stem = name.removesuffix(".py")
         model.make_room(Path(f"{stem}.py"))
         return self._load(model, f"{stem}:{function}" if function else name, force=reload)
@@ -213,13 +234,17 @@ class Session:
         if not requests and envelope != "all":
             requests = to_requests([Request("GET")], **options)
         shown, before = display(shown_as, geometry), model.compared_with(against)
-        sent = send(model, requests, batch, envelope, as_tensor, debug)
+        names = [name_of(one, number) for number, one in enumerate((one for one in requests for _ in range(batch)), 1)]
+        with LiveDisplay(names) as self.live:
+            sent = send(model, requests, batch, envelope, as_tensor, debug, self.live.hear)
         if isinstance(sent, Envelopes):
             return sent
         model.last = run = ShownRun.of(sent, **shown, colors=self._models.colors)
         if run.ok:
             self.last_exception = None
-        return compare(before, run) if before is not None else run
+        result = compare(before, run) if before is not None else run
+        self.live.end(result)
+        return result
 
     def check(self, archive: str | Path | None = None, *, target: PathLike | None = None) -> Check:
         """Say what would fail where the current model, or an archive, will run. Nothing is written.

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from handlerkit.messages import ForcedHead, Request, Response, Run
 from handlerkit.messages.run import MODEL_DIR
+from handlerkit.messages.texts import name_of
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.parameters import asks_to_describe
+from handlerkit.serving.requests.parameters import asks_to_describe
 
 #: Headers that differ in every answer, on every endpoint.
 _VOLATILE_HEADERS = frozenset({facts.REQUEST_ID})
@@ -304,4 +305,4 @@ def shortened(text: str) -> str:
 
 def label_of(request: Request, number: int) -> str:
     """What a request is called in a comparison."""
-    return request.label or f"request {number}"
+    return name_of(request, number)

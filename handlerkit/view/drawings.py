@@ -41,6 +41,7 @@ class Drawing:
         aside: the picture is the request's, small beside the keys.
         html: what is shown below the picture and its key.
         text: that in words, if `facts` and `keys` do not say it.
+        small: html that is shown among several answers, instead of `html` and `text`.
         folded: html to unfold: the answer as it is.
         shown_as: the view that took JSON for something, which a display says; "" if nothing was taken for anything.
     """
@@ -51,6 +52,7 @@ class Drawing:
     aside: bool = False
     html: str = ""
     text: str = ""
+    small: str = ""
     folded: str = ""
     shown_as: str = ""
 

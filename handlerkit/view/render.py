@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from handlerkit.formatting import byte_size, counted, duration, excerpt, shorten
 from handlerkit.messages import Call, Exchange, Geometry, Run, describe_response
+from handlerkit.messages.texts import name_of
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange, findings, fragments
@@ -103,7 +104,7 @@ def _several(run: Run, page: int) -> View:
         drawn = drawing(replace(answer(run, one), labeled=False))
         image = image or drawn.image
         drawings.append(drawn)
-        name = one.request.label or f"request {number}"
+        name = name_of(one.request, number)
         said = "; ".join(drawn.lines) or shorten(" ".join(drawn.text.split()))
         text.append(f"{name}  ->  {exchange.answered(one.response)}  {said}")
         cards.append(_card(name, one, drawn))
@@ -127,7 +128,7 @@ def _card(name: str, one: Exchange, drawn: Drawing) -> str:
     image = elements.picture(draw.fit(drawn.image, 240, 190), _SMALL, kind="hk-small") if drawn.image else ""
     lines = "".join(f"<div>{elements.escape(shorten(line, 90))}</div>" for line in drawn.facts)
     is_text = drawn.text and not drawn.lines
-    body = elements.code(excerpt(drawn.text, 400)) if is_text else "" if drawn.text else drawn.html
+    body = drawn.small or (elements.code(excerpt(drawn.text, 400)) if is_text else "" if drawn.text else drawn.html)
     json = elements.code(excerpt(fragments.pretty(one.response.text), 800)) if drawn.shown_as else ""
     return (
         f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.badge(one.response)}'

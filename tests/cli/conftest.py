@@ -15,6 +15,8 @@ from handlerkit.cli.main import main
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, which is empty; the cache of targets lies beside it."""
     monkeypatch.setenv("HANDLERKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("IPython.get_ipython", lambda: None)  # a notebook's tests leave a shell in this process
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

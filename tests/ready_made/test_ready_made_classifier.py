@@ -127,8 +127,8 @@ def test_torchscript(serve: Callable[..., Any], how: Callable[..., Any]) -> None
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"topk": 0}, "topk is a whole number from 1 on, not 0"),
-        ({"topk": True}, "topk is a whole number from 1 on, not True"),
+        ({"topk": 0}, "topk is a whole number from 1 on, or null, not 0"),
+        ({"topk": True}, "topk is a whole number from 1 on, or null, not True"),
         ({"crop": 300}, "crop is at most resize, 256, not 300"),
         ({"scores": "logits"}, "scores is one of softmax, sigmoid, none, not 'logits'"),
     ],

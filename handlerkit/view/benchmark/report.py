@@ -16,6 +16,7 @@ from handlerkit.view.output import View
 
 _WIDTH, _SHARP = 960, 160  # of the plot: pixels it takes, and dots an inch, more than are needed for that
 _TIME = 8  # characters of the longest time
+_STREAMS = ["first chunk", "chunks a second"]
 _VERDICTS = {"faster": "ok", "slower": "bad"}
 
 
@@ -75,12 +76,17 @@ def _head(bench: Bench) -> tuple[str, str]:
 
 def _columns(bench: Bench) -> list[str]:
     names = ["sample", "batch", "median", "p90", "p99", "requests a second", "answer"]
+    names += _STREAMS * any(row.chunks for row in bench.rows)
     return names + ["peak memory"] * any(row.memory.process or row.memory.cuda for row in bench.rows)
 
 
 def _cells(row: Measurement, bench: Bench) -> list[str]:
     cells = [row.sample, str(row.batch), duration(row.median), duration(row.p90), duration(row.p99)]
-    return [*cells, _about(row.throughput), byte_size(row.answer), _memory(row)][: len(_columns(bench))]
+    cells += [_about(row.throughput), byte_size(row.answer)]
+    if any(one.chunks for one in bench.rows):
+        first, rate = row.time_to_first_chunk, row.chunk_rate
+        cells += ["" if first is None else duration(first), "" if rate is None else _about(rate)]
+    return [*cells, _memory(row)][: len(_columns(bench))]
 
 
 def _about(figure: float) -> str:

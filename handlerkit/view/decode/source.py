@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
@@ -17,6 +17,8 @@ from handlerkit.predictions import Labels, from_base64, open_picture, picture_he
 if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
+
+    from handlerkit.view.decode.response import DecodedResponse
 
 #: How wide an input image is drawn at most; a larger one shrinks by a whole number: it is quick, and masks stay sharp.
 SHOWN_WIDTH = 1600
@@ -80,11 +82,13 @@ class Source:
     Attributes:
         labels: index_to_name.json of the model, or None.
         geometry: what the handler did to the input image, or None if that is not known.
+        read_part: reads a part of this exchange, one answer of several, with the view that fits it.
     """
 
     exchange: Exchange
     labels: Labels = None
     geometry: Geometry | None = None
+    read_part: Callable[[Exchange], DecodedResponse] | None = None
 
     @property
     def request(self) -> Request:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SHORT = 72  # characters of a value that fits on one line
 _DEEP = 12  # levels of a tree
 _MANY = 50  # children of a node, of a stream
+_MARKED = 20_000  # characters of a text with marks
 _BINS = 40
 _ROWS = 6  # of a table, drawn as lines
 _COLUMNS = 500  # of a line's picture
@@ -93,6 +94,22 @@ def words(tokens: Sequence[str], weights: Sequence[float]) -> str:
         )
     more = f'<span class="hk-soft">… {len(tokens) - 2000} more</span>' if len(tokens) > 2000 else ""
     return f'<div class="hk-words">{" ".join(spans)}{more}</div>'
+
+
+def marked(text: str, spans: Sequence[tuple[int, int, str, tuple[int, int, int]]]) -> str:
+    """A text with spans of it marked: (start, end, label, color), in their order; one that begins in another is left
+    out."""
+    parts, at = [], 0
+    for start, end, label, (red, green, blue) in spans:
+        if start < at or start >= _MARKED:
+            continue
+        ground = f"background:rgba({red},{green},{blue},0.25);border-bottom:2px solid rgb({red},{green},{blue})"
+        name = f'<span class="hk-soft">{escape(label)}</span>'
+        parts += [escape(text[at:start]), f'<mark style="{ground}">{escape(text[start:end])} {name}</mark>']
+        at = end
+    rest = text[at : max(at, _MARKED)]
+    more = f'<span class="hk-soft">… {len(text) - at - len(rest)} characters more</span>'
+    return f'<div class="hk-marked">{"".join(parts)}{escape(rest)}{more if len(text) > at + len(rest) else ""}</div>'
 
 
 def histogram(array: npt.NDArray[Any]) -> str:

@@ -48,6 +48,7 @@ class ViewSpec:
         place: where the content lies on the request's image; by default nowhere.
         changes: what changed from one content to another; by default the bytes alone are compared.
         marks: what the live preview draws of a content; by default it shows the drawing.
+        shows_request: whether the drawing holds the text that was sent.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ViewSpec:
     place: Callable[[Any, Source], Placed] = _unplaced
     changes: Callable[[Any, Any, DecodedResponse], Changes] = _uncompared
     marks: Callable[[Any, DecodedResponse], Marks | None] = _unmarked
+    shows_request: bool = False
 
 
 @dataclass
@@ -122,7 +124,8 @@ class Views:
         If a view fails, or is asked for and does not fit, that is noted and the next one is tried.
         Raises ValueError if there is no view of that name.
         """
-        source, colors = Source(exchange, labels, geometry), colors or ClassColors()
+        colors = colors or ClassColors()
+        source = Source(exchange, labels, geometry, lambda part: self.read(part, labels, geometry, "", colors))
         notes = _broken_off(exchange.response)
         tried = [spec for spec in self.specs if exchange.response.ok or spec.errors]
         if shown_as:
