@@ -502,6 +502,8 @@ class Session:
 
         Raises CaseError if there is no case of this model, TargetError for an unknown target.
         """
+        if accept and len(targets) > 1:
+            raise CaseError("what one target answers can be accepted, not the answers of several: leave the others out")
         found = case_runs.run(self._models.current, folder, targets, endpoint, token, from_)
         write_report(found, report, junit)
         return accept_answers(found, [token] if token else ()) if accept else found

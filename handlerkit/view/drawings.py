@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST = 10  # classes, tensors, pieces of a stream that are listed
 _FEW = 5  # boxes written out
+_ROWS = 200  # of the table of all boxes
 _READABLE = 480  # pixels that a picture with labels has at least, if it can grow by a whole number
 _OUTLINE = (0, 114, 178)
 
@@ -147,15 +149,32 @@ def class_counts(found: Detections, answer: DecodedResponse) -> tuple[Key, ...]:
     return tuple((answer.named(name), str(count), answer.color(name), None) for name, count in counted if name)
 
 
+def boxes_table(found: Detections, answer: DecodedResponse) -> str:
+    """All boxes, folded, if there are more than `boxes_fact` says."""
+    if len(found) <= _FEW:
+        return ""
+    scores = found.scores.tolist() if found.scores is not None else [None] * len(found)
+    rows = "".join(
+        f"<tr><td>{elements.escape(answer.short(label))}</td><td>{'' if score is None else f'{score:.2f}'}</td>"
+        f"<td>{_corners(box)}</td></tr>"
+        for box, label, score in list(zip(found.boxes.tolist(), found.labels, scores, strict=True))[:_ROWS]
+    )
+    more = f'<div class="hk-soft">… {len(found) - _ROWS} more</div>' if len(found) > _ROWS else ""
+    table = f'<table class="hk-table"><tbody>{rows}</tbody></table>{more}'
+    return elements.details("all of them", table, str(len(found)))
+
+
+def _corners(box: Sequence[float]) -> str:
+    x1, y1, x2, y2 = (f"{value:.0f}" if math.isfinite(value) else str(value) for value in box)
+    return f"({x1},{y1})-({x2},{y2})"
+
+
 def boxes_fact(found: Detections, answer: DecodedResponse, what: str) -> str:
     """`12 boxes: coin 0.98 (10,20)-(50,60), ... and 7 more`."""
     rows = []
     for i, box in enumerate(found.boxes[:_FEW]):
-        x1, y1, x2, y2 = (f"{value:.0f}" if math.isfinite(value) else str(value) for value in box)
         score = f"{found.scores[i]:.2f}" if found.scores is not None else ""
-        rows.append(
-            " ".join(filter(None, [shorten(answer.short(found.labels[i]), 40), score, f"({x1},{y1})-({x2},{y2})"]))
-        )
+        rows.append(" ".join(filter(None, [shorten(answer.short(found.labels[i]), 40), score, _corners(box.tolist())])))
     more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
     plural = {"box": "boxes"}.get(what, f"{what}s") if len(found) != 1 else what
     return f"{len(found)} {plural}" + (f": {', '.join(rows)}{more}" if rows else "")

@@ -79,7 +79,7 @@ def test_labels_do_not_cover_each_other():
     from handlerkit.view.draw.labels import LabelPainter
 
     labels = LabelPainter(plain(100, 140), 11)
-    assert [labels.add("coin", (20, 30, 60, 70), GRAY) for _ in range(5)] == [True] * 4 + [False]
+    assert [labels.add("coin", (20, 30, 60, 70), GRAY) for _ in range(6)] == [True] * 5 + [False]
 
 
 def disc(x: int, y: int, radius: int) -> np.ndarray:

@@ -253,7 +253,7 @@ def test_large_pictures_shrink_until_the_page_fits():
     noise = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), np.uint8)), "JPEG")
     shown = view(run(answered(noise, "image/jpeg")))
     assert len(shown.html.encode()) < elements.MAX_HTML
-    assert shown.image.width == 1600
+    assert shown.image.width == 1000
 
 
 def test_a_load_error_shows_its_cause_and_the_answer_to_registering():

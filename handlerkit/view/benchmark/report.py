@@ -40,7 +40,9 @@ def bench_view(bench: Bench) -> View:
     text += [_stages_text(row) for row in bench.rows if row.stages]
     file = io.BytesIO()
     plot(bench).savefig(file, format="png", dpi=_SHARP)
-    picture = f'<img class="hk-picture" width="{_WIDTH}" alt="" src="{data_uri("png", file.getvalue())}">'
+    said = f"the time of each repeat of {bench.model}, which the table says"
+    picture = f'<img class="hk-chart" width="{_WIDTH}" alt="{escape(said)}" src="{data_uri("png", file.getvalue())}">'
+    picture = f'<div class="hk-wide" tabindex="0" role="group" aria-label="chart">{picture}</div>'
     parts.append(picture + folds(_stages(bench)))
     for advice in bench.advice:
         said, options, rows = _advised(advice)
@@ -131,7 +133,7 @@ def _aligned(columns: Sequence[str], rows: Iterable[Sequence[str]], indent: str 
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    head = "".join(f"<th>{escape(name)}</th>" if name else "<td></td>" for name in columns)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f'<div><table class="hk-table hk-figures"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Points to join, several times; one alone is a dot.
 Lines = Sequence[Sequence[Sequence[float]]]
 
+_MANY = 30  # things from which on labels hold no scores
+_SHORT = 6  # letters of a name that is shortened
 _LABELED = 100  # things that get a label; more would hide the picture
 
 
@@ -195,16 +197,19 @@ def _write(
     color_of: Callable[[int], Color],
     font_size: int | None,
 ) -> None:
-    """Write labels and scores, the best first, since one that finds no free place is left out."""
+    """Write labels and scores, the best first, since one that finds no free place is left out; the more there are, the
+    shorter."""
     import numpy as np
 
     marks = [] if scores is None else np.asarray(scores, np.float64).tolist()
-    written = LabelPainter(canvas, font_size)
+    written = LabelPainter(canvas, font_size, list(places.values()))
 
     def worst(i: int) -> float:
         return -marks[i] if i < len(marks) and marks[i] == marks[i] else 0.0
 
     for i in sorted(places, key=worst)[:_LABELED]:
         name = str(labels[i]) if labels is not None and i < len(labels) else ""
-        if text := line(f"{name} {marks[i]:.2f}" if i < len(marks) else name):
-            written.add(text, places[i], color_of(i))
+        full = line(f"{name} {marks[i]:.2f}" if i < len(marks) else name)
+        texts = [full, line(name), f"{name[:_SHORT]}…" if len(name) > _SHORT else line(name)]
+        if texts := list(filter(None, dict.fromkeys(texts[(len(places) > _MANY) :]))):
+            written.add(texts[0], places[i], color_of(i), *texts[1:])

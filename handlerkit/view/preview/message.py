@@ -47,7 +47,7 @@ class Message:
 
 
 def message(run: Run, one: Exchange, sample: str, before: Message | None = None) -> Message:
-    """An exchange of this Run, which answered the sample of that name. `before` is the answer that it is compared with."""
+    """An exchange of this Run, which answered the sample of that name; `before`: the answer it is compared with."""
     answer = read_answer(run, one)
     drawn = drawing(_tiny(answer))
     marks = answer.spec.marks(answer.content, answer)

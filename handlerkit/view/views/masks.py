@@ -23,7 +23,16 @@ from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.boxes import boxes_changed
 from handlerkit.view.diff.changes import Changes
-from handlerkit.view.drawings import Drawing, box_labels, boxes_fact, canvas_of, class_colors, class_counts, laid
+from handlerkit.view.drawings import (
+    Drawing,
+    box_labels,
+    boxes_fact,
+    boxes_table,
+    canvas_of,
+    class_colors,
+    class_counts,
+    laid,
+)
 from handlerkit.view.preview.marks import Marks, box_rows, class_rows, lut, packed, region_of
 from handlerkit.view.views.spec import ViewSpec
 
@@ -155,7 +164,7 @@ def _draw(content: InstanceMasks, answer: DecodedResponse) -> Drawing:
     drawn = draw.masks(canvas, masks, names, scores, colors=class_colors(found, answer))
     if skipped := drawn.info["skipped"]:
         facts.append(f"{skipped} not drawn: without a pixel")
-    return Drawing(tuple(facts), class_counts(found, answer), drawn)
+    return Drawing(tuple(facts), class_counts(found, answer), drawn, html=boxes_table(found, answer))
 
 
 def _changes(before: InstanceMasks, after: InstanceMasks, answer: DecodedResponse) -> Changes:

@@ -27,10 +27,8 @@ def _read(source: Source) -> SegmentationMap | None:
     request's image."""
     import numpy as np
 
-    image = source.input_image if source.picture is not None else None
-    found = _indexed(source)
-    if found is not None:
-        largest = int(np.max(found.classes))
+    if (found := _indexed(source)) is not None:
+        image, largest = source.input_image, int(np.max(found.classes))
         return found if image and image.size == _size(found) and 0 < largest < 32 else None
     return SegmentationMap.read(_value(source))
 

@@ -108,7 +108,7 @@ def test_nbconvert_shows_the_picture() -> None:
     notebook = new_notebook(cells=[new_code_cell("%preview", outputs=[output])])
     nbformat.validate(notebook)
     page, _ = HTMLExporter().from_notebook_node(notebook)
-    assert 'class="hk-picture"' in page
+    assert 'class="hk-picture' in page
     assert "model not found" not in page
 
 
