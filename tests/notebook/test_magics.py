@@ -30,6 +30,8 @@ WORDS = {
     "bench": "a.json --batch-sizes 1,4",
     "preview": "a.json",
     "serve": "8081 --host 127.0.0.2",
+    "keep": "'a #1'",
+    "test": "cases --report page.html",
 }
 ECHO = """
 def handle(data, context):
