@@ -198,7 +198,7 @@ def test_a_view_that_does_not_fit_says_so(send):
 
 
 def test_a_view_that_is_not_there_is_named(send):
-    with pytest.raises(ValueError, match="there is no view 'bokses': choose one of stream, texts, segmentation, picture"):
+    with pytest.raises(ValueError, match="there is no view 'bokses': choose one of stream, texts, segmentation"):
         read(send(b"", shown_as="bokses"))
 
 
