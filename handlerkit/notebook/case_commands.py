@@ -60,8 +60,8 @@ def test_parser(prog: str) -> Parser:
 
 def _add_folder(parser: Parser) -> None:
     add = parser.add_argument
-    add("--cases", dest="folder", type=named, default="cases", metavar="FOLDER", help="the cases' folder, or the file of "
-        "one (cases)")  # fmt: skip
+    add("--cases", dest="folder", type=named, default="cases", metavar="FOLDER", help="the cases' folder, or one "
+        "file (cases)")  # fmt: skip
 
 
 def _targets() -> tuple[str, ...]:
