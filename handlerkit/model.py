@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import glob
 import json
 import os
@@ -27,9 +28,17 @@ DEFAULT_HANDLERS = (
     "vllm_handler",
     "trt_llm_handler",
 )
-#: The kit's own handlers, in handlerkit/handlers/, and the module that each of them needs beside it.
-READY_MADE = ("background_cutout", "classifier", "detection_boxes", "segmentation_overlay")
-READY_MADE_MODULE = Path(__file__).parent / "handlers" / "image_requests.py"
+#: The kit's own handlers, and the folder where they lie with the modules that they need beside them.
+READY_MADE = (
+    "background_cutout",
+    "classifier",
+    "detection_boxes",
+    "segmentation_overlay",
+    "text_classifier_hf",
+    "text_entities",
+    "text_generator",
+)
+READY_MADE_FOLDER = Path(__file__).parent / "handlers"
 #: What the manifest's runtime can be.
 RUNTIMES = ("python", "python3", "LSP")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-.]*")
@@ -54,7 +63,7 @@ class Model:
         name: letters, digits, "_", "-" and ".", beginning with a letter or digit.
         version: the manifest's modelVersion; any text, "" leaves it out.
         handler: a Python file, "module:function" (the file is module.py), the name of a default handler, or a
-            ready-made one of the kit, such as "handlerkit:classifier", with the module it needs.
+            ready-made one of the kit, such as "handlerkit:classifier", with the modules it needs.
         serialized_file: the weights.
         model_file: a Python file with the model's class, for weights that are a state_dict.
         extra_files: files, wildcards, and folders (their contents land in the archive's root).
@@ -98,8 +107,8 @@ class Model:
         if isinstance(extra_files, str | os.PathLike):
             extra_files = os.fspath(extra_files).split(",")
         self.extra_files = tuple(path for given in extra_files for path in self._expand(os.fspath(given)))
-        if self.handler_file and self.handler_file.parent == READY_MADE_MODULE.parent:
-            self.extra_files += (READY_MADE_MODULE,)
+        if self.handler_file and self.handler_file.parent == READY_MADE_FOLDER:
+            self.extra_files += ready_made_modules(self.handler_file)
         self._check_places()
 
     def __repr__(self) -> str:
@@ -306,4 +315,16 @@ def ready_made(name: str) -> Path:
     """The file of one of the kit's handlers. Raises ModelError, which lists them, for an unknown name."""
     if name not in READY_MADE:
         raise ModelError(f"there is no ready-made handler {name!r}: choose one of {', '.join(READY_MADE)}")
-    return READY_MADE_MODULE.with_name(f"{name}.py")
+    return READY_MADE_FOLDER / f"{name}.py"
+
+
+def ready_made_modules(file: Path) -> tuple[Path, ...]:
+    """The modules beside a ready-made handler that it imports, itself or through one of them."""
+    found: list[Path] = []
+    unread = [file]
+    while unread:
+        nodes = ast.walk(ast.parse(unread.pop().read_bytes()))
+        imported = {READY_MADE_FOLDER / f"{node.module}.py" for node in nodes if isinstance(node, ast.ImportFrom)}
+        unread += (new := sorted(path for path in imported - set(found) if path.is_file()))
+        found += new
+    return tuple(sorted(found))

@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from handlerkit.model import READY_MADE_MODULE
+from handlerkit.model import READY_MADE_FOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -162,9 +162,10 @@ def test_everything_the_package_imports_is_declared() -> None:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(str(node.module).split(".")[0])
     distributions = importlib.metadata.packages_distributions()
+    beside = {path.stem for path in READY_MADE_FOLDER.glob("*.py")}  # what ready-made handlers share
     undeclared = {
         module
-        for module in imported - set(sys.stdlib_module_names) - {"handlerkit", READY_MADE_MODULE.stem}
+        for module in imported - set(sys.stdlib_module_names) - {"handlerkit"} - beside
         if not any(name.lower() in map(str.lower, bounds()) for name in distributions.get(module, []))
     }
     assert undeclared == set()

@@ -85,7 +85,7 @@ def test_requests_are_replayed_in_order() -> None:
     run = Run(tuple(map(Exchange, requests, (answer(b"1"), answer(b"2")))))
     report = verify(run, endpoint)
     assert endpoint.asked == requests
-    assert [row.label for row in report.rows] == ["request 1", "request 2"]
+    assert [row.label for row in report.rows] == ["“a”", "“b”"]
 
 
 def test_same_bytes_are_identical_but_for_the_request_s_id() -> None:

@@ -1,10 +1,13 @@
-"""Makes the small pictures of the README's table of notebooks: one saved output of each notebook.
+"""Makes the pictures of the README and of the gallery, all in notebooks/pictures/.
 
     python tools/pictures.py                 # all of them
     python tools/pictures.py gallery 02      # those whose names begin so
 
-Nothing is run: nbconvert writes the output as html, Chromium draws it, and the picture goes to
-notebooks/pictures/<notebook>.webp, twice as wide as the README shows it, for sharp screens. A picture that no longer
+- preview.webp: the live display, played with: tools/preview_picture.py runs the quickstart's detector for it.
+- views.webp: the gallery's first picture, of some of its outputs.
+- <notebook>.webp: one saved output of each notebook, twice as wide as the README's table shows it, for sharp screens.
+
+But for the first, nothing is run: nbconvert writes the output as html, and Chromium draws it. A picture that no longer
 finds its cell, or grows too large, is an error.
 """
 
@@ -18,10 +21,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbformat
+import preview_picture
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
-from PIL import Image
+from PIL import Image, ImageOps
 from playwright.sync_api import sync_playwright
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
@@ -88,6 +92,18 @@ SHOTS = {
     "16_answers_become_tests": Shot("%test --cases built/cases/coins.har", ".hk-compare", bare=True),
 }
 
+#: The gallery's outputs in its first picture, row by row.
+VIEWS = (
+    Shot("%request coins -H 'X-Form: boxes'", "img.hk-picture", bare=True),
+    Shot("%request coins -H 'X-Form: masks'", "img.hk-picture", bare=True),
+    Shot("%request coins -H 'X-Form: indexed'", "img.hk-picture", bare=True),
+    Shot("%request coins -H 'X-Form: attributions'", "img.hk-picture", bare=True),
+    Shot("%request coins -H 'X-Form: cutout'", "img.hk-picture", bare=True),
+    Shot("before = hk.session.request(", ".hk-slider", 440, bare=True),
+)
+COLUMNS, TILE, GAP = 3, (400, 300), 8
+MOST_BYTES_OF_VIEWS = 150_000
+
 
 def output_of(notebook: NotebookNode, start: str) -> NotebookNode:
     """The notebook with one cell, the first that begins so and has an output."""
@@ -129,6 +145,23 @@ def saved(picture: Image.Image, name: str) -> int:
     return file.stat().st_size
 
 
+def sheet(page: Any, notebook: NotebookNode) -> Image.Image:
+    """Views beside each other, on white."""
+    across, down = (size + GAP for size in TILE)
+    whole = Image.new("RGB", (COLUMNS * across - GAP, len(VIEWS) // COLUMNS * down - GAP), "white")
+    for number, shot in enumerate(VIEWS):
+        tile = ImageOps.fit(drawn(page, notebook, shot), TILE, Image.Resampling.LANCZOS)
+        whole.paste(tile, (number % COLUMNS * across, number // COLUMNS * down))
+    return whole
+
+
+def checked(name: str, size: int, most: int) -> None:
+    """Say how large a picture is; raises SystemExit if it is too large."""
+    print(f"{name:24}{size / 1000:6.1f} kB")
+    if size > most:
+        raise SystemExit(f"{name} is larger than {most / 1000:.0f} kB")
+
+
 def main(*wanted: str) -> None:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
@@ -142,13 +175,16 @@ def main(*wanted: str) -> None:
         browser = playwright.chromium.launch(executable_path=found, headless=True, args=arguments)
         page = browser.new_context(device_scale_factor=2, offline=True).new_page()
         for name, shot in SHOTS.items():
-            if wanted and not name.startswith(wanted):
-                continue
-            notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", 4)
-            size = saved(drawn(page, notebook, shot), name)
-            print(f"{name:24}{size / 1000:6.1f} kB")
-            if size > MOST_BYTES:
-                raise SystemExit(f"{name} is larger than {MOST_BYTES / 1000:.0f} kB")
+            if not wanted or name.startswith(wanted):
+                notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", 4)
+                checked(name, saved(drawn(page, notebook, shot), name), MOST_BYTES)
+        if not wanted or "views".startswith(wanted):
+            file = PICTURES / "views.webp"
+            sheet(page, nbformat.read(NOTEBOOKS / "gallery.ipynb", 4)).save(file, quality=82, method=6)
+            checked("views", file.stat().st_size, MOST_BYTES_OF_VIEWS)
+        if not wanted or "preview".startswith(wanted):
+            size = preview_picture.make(browser, NOTEBOOKS, PICTURES / "preview.webp")
+            checked("preview", size, preview_picture.MOST_BYTES)
         browser.close()
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from handlerkit.bench.results import Measurement
 from handlerkit.errors import RequestError
 from handlerkit.memory import Memory, peak_memory
-from handlerkit.messages import Endpoint, Request, Run
+from handlerkit.messages import Endpoint, Request, Response, Run
+from handlerkit.messages.texts import name_of
 
 #: Called with a few words on what is going on.
 Progress = Callable[[str], object]
@@ -27,6 +28,8 @@ class Case:
     last: Run | None = None
     seconds: dict[int, float] = field(default_factory=dict)
     stages: dict[int, dict[str, float]] = field(default_factory=dict)
+    first_chunk: dict[int, float] = field(default_factory=dict)
+    chunks: int = 0
     failed: int = 0
     refused: Run | None = None
     memory: Memory = field(default_factory=Memory)
@@ -51,6 +54,10 @@ class Case:
         self.stages[repeat] = stages
         self.seconds[repeat] = sum(call.timings.total for call in run.calls) if run.calls else seconds
         self.last = run
+        first, count = streamed(run.responses)
+        self.chunks += count
+        if first is not None:
+            self.first_chunk[repeat] = first
 
     def row(self) -> Measurement:
         """The figures so far."""
@@ -66,6 +73,8 @@ class Case:
             failed=self.failed,
             answer=len(answers[0].body) if answers else 0,
             memory=self.memory,
+            first_chunk=tuple(self.first_chunk.values()),
+            chunks=self.chunks,
         )
 
     def _ask(self) -> Run:
@@ -135,9 +144,17 @@ def counter(progress: Progress, total: int) -> Callable[[], None]:
     return one_more
 
 
+def streamed(responses: Sequence[Response]) -> tuple[float | None, int]:
+    """Seconds until the last of the streams has begun, None if that is not known or nothing is streamed; and the chunks
+    of all of them."""
+    streams = [one for one in responses if one.chunks]
+    begun = [one.arrivals[0] for one in streams if one.arrivals]
+    return max(begun, default=None), sum(len(one.chunks or ()) for one in streams)
+
+
 def label(sample: Request, number: int) -> str:
     """What a sample is called in tables."""
-    return sample.label or f"request {number}"
+    return name_of(sample, number)
 
 
 def check(samples: Sequence[Request], batch_sizes: Sequence[int], repeats: int, warm_up: int) -> None:

@@ -43,6 +43,9 @@ class Measurement:
         failed: how many were not answered with a success; these are in no other figure.
         answer: bytes of one answer.
         memory: of one more call, which is not timed.
+        first_chunk: of streamed answers, seconds to the first chunk of each repeat; of a batch, of the last of its
+            streams that begins.
+        chunks: how many chunks came in all; a language model streams about one for each token.
     """
 
     sample: str
@@ -55,6 +58,8 @@ class Measurement:
     failed: int = 0
     answer: int = 0
     memory: Memory = field(default_factory=Memory)
+    first_chunk: tuple[float, ...] = ()
+    chunks: int = 0
 
     @property
     def median(self) -> float:
@@ -75,6 +80,16 @@ class Measurement:
     def throughput(self) -> float:
         """Requests answered a second."""
         return self.requests / self.elapsed if self.elapsed else 0.0
+
+    @property
+    def time_to_first_chunk(self) -> float | None:
+        """The median seconds to the first chunk; None if nothing was streamed."""
+        return percentile(self.first_chunk, 0.5) if self.first_chunk else None
+
+    @property
+    def chunk_rate(self) -> float | None:
+        """Chunks a second, of all streams together; None if nothing was streamed."""
+        return self.chunks / self.elapsed if self.chunks and self.elapsed else None
 
     @property
     def shares(self) -> dict[str, float]:
@@ -196,7 +211,8 @@ class Bench:
         return f"<Bench {self.model}: {cases}{more}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, in what JSON carries; each row with its median, p90, p99, throughput and shares too."""
+        """Everything, in what JSON carries; each row with its median, p90, p99, throughput and shares too, and
+        those of its streams."""
         told = asdict(self)
         told["rows"] = [_told(row) for row in self.rows]
         if self.against:
@@ -208,8 +224,9 @@ class Bench:
     def to_pandas(self) -> Any:
         """A pandas.DataFrame with a line for each row, and for each of the other version's, which `version` names.
 
-        Columns: version, sample, batch, clients, requests, failed, median, p90, p99, throughput, answer, process,
-        added, cuda, and the median of each stage under its name. Raises HandlerkitError if pandas is not installed.
+        Columns: version, sample, batch, clients, requests, failed, median, p90, p99, throughput, time_to_first_chunk,
+        chunk_rate, answer, process, added, cuda, and the median of each stage under its name. Raises HandlerkitError if
+        pandas is not installed.
         """
         try:
             pandas = import_module("pandas")
@@ -219,7 +236,7 @@ class Bench:
         return pandas.DataFrame([_flat(version, row) for version, rows in sides for row in rows])
 
 
-_FIGURES = ("median", "p90", "p99", "throughput")
+_FIGURES = ("median", "p90", "p99", "throughput", "time_to_first_chunk", "chunk_rate")
 
 
 def _told(row: Measurement) -> dict[str, Any]:

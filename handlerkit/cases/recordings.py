@@ -15,7 +15,7 @@ from handlerkit.errors import CaseError, RequestError
 from handlerkit.messages import Exchange, Request, Response
 from handlerkit.messages.part import read_file
 from handlerkit.messages.shell_words import split_words
-from handlerkit.serving import routes
+from handlerkit.serving.requests import routes
 
 
 def read_requests(file: PathLike) -> list[Request]:

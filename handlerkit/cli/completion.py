@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from handlerkit.cli import on_model
@@ -44,11 +43,11 @@ def complete(parsers: Mapping[str, Parser]) -> None:
         commands.choices[name] = own
         for action in own._actions:
             if action.choices is None and action.nargs != 0:
-                action.completer = partial(_offered, own)  # type: ignore[attr-defined]  # argcomplete's
+                action.completer = _offered  # type: ignore[attr-defined]  # argcomplete's
     argcomplete.autocomplete(parser, always_complete_options="long")
 
 
-def _offered(parser: Parser, prefix: str, action: argparse.Action, **_: Any) -> Sequence[str]:
+def _offered(prefix: str, action: argparse.Action, parser: Parser, **_: Any) -> Sequence[str]:
     """The values that are known, and files."""
     from argcomplete.completers import FilesCompleter
 

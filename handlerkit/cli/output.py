@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,9 @@ def write(shown: object) -> View:
     from handlerkit.view.displays import view
 
     made = view(shown)
-    print(made.text)
+    print(made.text, flush=True)
     if made.image is not None and (protocol := terminal_pictures.protocol()) is not None:
-        sys.stdout.write(terminal_pictures.encoded(made.image, protocol) + "\n")
-    sys.stdout.flush()
+        print(terminal_pictures.encoded(made.image, protocol), flush=True)
     return made
 
 
@@ -33,8 +31,7 @@ def write_log(run: Run) -> None:
 
     for line in run.logs:
         if not line.text.startswith(METRIC):
-            print(visible(line.text))
-    sys.stdout.flush()
+            print(visible(line.text), flush=True)
 
 
 def picture_file(name: str) -> Path:

@@ -14,8 +14,8 @@ from handlerkit.endpoints.http.client import Client, Outgoing
 from handlerkit.endpoints.http.failures import refusal, why
 from handlerkit.errors import RequestError
 from handlerkit.messages import Exchange, HeadersLike, Request, Run
-from handlerkit.serving import routes
 from handlerkit.serving.http import lookup, pairs
+from handlerkit.serving.requests import routes
 
 
 class Remote:

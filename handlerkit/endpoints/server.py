@@ -23,7 +23,7 @@ from handlerkit.messages import ErrorInfo, Exchange, Finding, Headers, Request, 
 from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.parameters import asks_to_describe
+from handlerkit.serving.requests.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
 from handlerkit.targets.overlay import has_more

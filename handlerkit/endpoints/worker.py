@@ -20,9 +20,9 @@ from handlerkit.model import Model, PathLike
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
 from handlerkit.serving.config import whole_number
-from handlerkit.serving.describe_model import Registered
+from handlerkit.serving.documents.describe_model import Registered
 from handlerkit.serving.frontend import Frontend, QueuedRequest
-from handlerkit.serving.job_queue import Limits, Queue, simulate_arrivals
+from handlerkit.serving.models.job_queue import Limits, Queue, simulate_arrivals
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied
 from handlerkit.unpack import Unpacked
 from handlerkit.why.findings import changed_files, frontend, registration

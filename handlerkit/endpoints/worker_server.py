@@ -18,7 +18,7 @@ from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, ServerError
 from handlerkit.serving.application import Application
 from handlerkit.serving.listener import Listener, is_loopback
-from handlerkit.serving.metrics import OF_HANDLERS
+from handlerkit.serving.models.metrics import OF_HANDLERS
 from handlerkit.serving.models_file import metrics_of
 
 #: Seconds that requests may take to end when the server stops.

@@ -7,23 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from image_requests import (
-    CHANNELS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    JSON,
-    RAW,
-    SIZE,
-    ImageHandler,
-    Settings,
-    encode,
-    main_output,
-    middle,
-    optional,
-    resized,
-    scaled,
-    wrong_setting,
-)
+from handler_settings import CHANNELS, SIZE, Settings, optional, wrong_setting
+from image_answers import JSON, RAW, encode
+from image_handler import IMAGENET_MEAN, IMAGENET_STD, ImageHandler
+from image_sizes import middle, resized, scaled
+from model_outputs import main_output
 from PIL import Image, ImageColor
 from torch import Tensor
 
@@ -88,7 +76,7 @@ class BackgroundCutout(ImageHandler):
         return self.to_tensor(resized(image, self.settings.resize))
 
     def predict(self, inputs: list[Tensor]) -> list[Tensor]:
-        return self.run_model(inputs, main_output)
+        return [main_output(tensors) for tensors in self.run_model(inputs)]
 
     def answer(self, image: Image.Image, scores: Tensor, form: str) -> dict[str, Any] | Image.Image:
         alpha = self.alpha(scores, image)

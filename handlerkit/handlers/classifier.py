@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from image_requests import (
-    CHANNELS,
-    COUNT,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    JSON,
-    ImageHandler,
-    Settings,
-    main_output,
-    middle,
-    one_of,
-    scaled,
-    wrong_setting,
-)
+from handler_settings import CHANNELS, COUNT, SHARE, Settings, one_of, optional, wrong_setting
+from image_answers import JSON
+from image_handler import IMAGENET_MEAN, IMAGENET_STD, ImageHandler
+from image_sizes import middle, scaled
+from model_outputs import main_output
 from PIL import Image
 from torch import Tensor
 
 
 class Classifier(ImageHandler):
-    """Serves torchvision's classification models, and any that answers [N, classes], or a dict or tuple of such.
+    """Serves classification models: torchvision's, timm's, transformers', and any that returns [N, classes], alone or
+    as "logits" or the first of a dict or tuple.
 
     Request: images, in the ways that image_requests.py lists.
 
@@ -35,7 +26,8 @@ class Classifier(ImageHandler):
 
     Settings, in the section `handler:` of model-config.yaml:
 
-        topk          5             how many classes; fewer where the model has no more
+        topk          null          how many classes at most; null for 5, or for all that reach the threshold
+        threshold     null          the least score, from 0 to 1, as multi-label models have one; null for any
         scores        softmax       of the model's output; sigmoid where several classes may hold; none for models
                                     that answer probabilities
         resize        256           the shorter side that the image is scaled to
@@ -45,7 +37,8 @@ class Classifier(ImageHandler):
 
     FORMS = (JSON, "text/plain")
     SETTINGS = Settings(
-        topk=(5, COUNT),
+        topk=(None, optional(COUNT)),
+        threshold=(None, optional(SHARE)),
         scores=("softmax", one_of("softmax", "sigmoid", "none")),
         resize=(256, COUNT),
         crop=(224, COUNT),
@@ -58,6 +51,9 @@ class Classifier(ImageHandler):
         if self.settings.crop > self.settings.resize:
             raise wrong_setting(f"crop is at most resize, {self.settings.resize}, not {self.settings.crop}")
 
+    def settings_for(self, height: int, width: int) -> dict[str, Any]:
+        return {"crop": height, "resize": round(height * 256 / 224)}
+
     def prepare(self, image: Image.Image) -> Tensor:
         # the square that torchvision's Resize and CenterCrop leave, without making the long rest of a panorama
         side = min(image.size) * self.settings.crop / self.settings.resize
@@ -65,17 +61,19 @@ class Classifier(ImageHandler):
         return self.to_tensor(scaled(image, size, box=middle(image, side, side)))
 
     def predict(self, inputs: list[Tensor]) -> list[Tensor]:
-        return self.run_model(inputs, self.read)
+        return [self.read(tensors) for tensors in self.run_model(inputs)]
 
-    def read(self, returned: Any) -> Tensor:
-        """The scores [N, classes] in what the model returned."""
-        output = main_output(returned).flatten(1)
+    def read(self, tensors: dict[str, Tensor]) -> Tensor:
+        """The scores [classes] in what the model returned for an image."""
+        output = main_output(tensors).flatten()
         if self.settings.scores == "softmax":
-            return output.softmax(1)
+            return output.softmax(0)
         return output.sigmoid() if self.settings.scores == "sigmoid" else output
 
     def answer(self, image: Image.Image, scores: Tensor, form: str) -> dict[str, Any] | str:
-        best = torch.topk(scores, min(self.settings.topk, len(scores)))
+        threshold = self.settings.threshold
+        found = len(scores) if threshold is None else int((scores >= threshold).sum())
+        best = scores.topk(min(found, self.settings.topk or (5 if threshold is None else found)))
         labels = [self.label(index) for index in best.indices.tolist()]
         values = best.values.cpu().double().numpy().round(4).tolist()
         if form == JSON:

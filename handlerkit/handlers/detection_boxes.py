@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import inspect
+import logging
 from typing import Any
 
-import numpy as np
 import torch
-from image_requests import (
-    CHANNELS,
-    COUNT,
-    JSON,
-    SHARE,
-    SIZE,
-    ImageHandler,
-    Settings,
-    class_color,
-    main_output,
-    one_of,
-    optional,
-    paired,
-    resized,
-    run_length,
-    wrong_setting,
-)
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from detection_forms import BOX_FORMS, NMS_DONE, Output, masks_of, prototypes, read_boxes
+from detections import Detected, draw, rounded
+from handler_settings import CHANNELS, COUNT, SHARE, SIZE, Settings, one_of, optional, wrong_setting
+from image_answers import JSON, class_color, run_length
+from image_handler import ImageHandler
+from image_sizes import letterboxed, resized
+from model_outputs import class_names
+from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
-from torchvision.ops import batched_nms, box_convert
+from torchvision.ops import batched_nms
 
-Color = tuple[int, int, int]
+logger = logging.getLogger(__name__)
+
+NMS = ("a number from 0 to 1, null, or auto", lambda value: value in ("auto", None) or SHARE[1](value))
+SQUARE = ("[height, width], the side of a square, or null", SIZE[1])
 CLASSES = ("a list of labels or class indexes", lambda value: isinstance(value, list) and len(value) > 0)
 
 
 class DetectionBoxes(ImageHandler):
-    """Serves torchvision's detection models, and those that answer rows [N, boxes, 4 + 1 + classes].
-
-    A row holds a box in pixels of what the model sees, the score of there being an object, and one for each class.
+    """Serves detection models: torchvision's, YOLO's from v5 on with their heads for masks, keypoints and oriented
+    boxes, DETR and those that came after it. detection_forms.py lists the forms of output that it knows; the header
+    output-form and the log say which one it took.
 
     Request: images, in the ways that image_requests.py lists.
 
@@ -46,30 +36,39 @@ class DetectionBoxes(ImageHandler):
         application/json         {"size": [height, width], "boxes": [[x1, y1, x2, y2], ...], "labels": ["coin", ...],
                                   "scores": [0.98, ...], "masks": [{"size": [height, width], "counts": "..."}, ...]}
                                  best score first, in pixels of the image; "masks" of mask models alone, each COCO's
-                                 run-length (pycocotools.mask.decode)
-        image/png, image/jpeg    the image with them drawn on it
+                                 run-length (pycocotools.mask.decode); "keypoints" [[[x, y, score], ...], ...] of pose
+                                 models, "polygons" [[[x, y], ...], ...] of oriented boxes
+        image/png, image/jpeg    the image with boxes and masks drawn on it
 
     Settings, in the section `handler:` of model-config.yaml:
 
+        form          auto       of the model's output: torchvision, detr, rtdetr, end2end, yolov8 or yolov5
         threshold     0.5        the least score, from 0 to 1
-        nms           0.5        of two boxes of a class with more in common than this (intersection over union), the
-                                 better one stays; null for models that do it themselves
+        nms           auto       of two boxes of a class with more in common than this (intersection over union), the
+                                 better one stays; null keeps all; auto is 0.5, and null for detr, rtdetr and end2end,
+                                 which need none
         classes       null       labels or indexes of the classes to look for, such as [coin]; null for all
         limit         100        how many boxes at most
         resize        null       what the model sees: the shorter side, [height, width], or null for the image as it is
-        box_format    cxcywh     of models that answer rows: cxcywh, xywh or xyxy
+        letterbox     null       instead of resize: [height, width], or the side of a square such as 640, that the image
+                                 is fitted into as a whole, with gray beside it, as YOLO's own code does it
+        box_format    cxcywh     of YOLO's rows: cxcywh, xywh or xyxy
         mean, std     0 and 1    a number for each of the model's channels, one or three, for pixels from 0 to 1
+
+    An ONNX file that takes one size of images is given that size where resize and letterbox say nothing.
 
     max_response_size is 6553500 bytes; say it in that section too where config.properties has another.
     """
 
     FORMS = (JSON, "image/png", "image/jpeg")
     SETTINGS = Settings(
+        form=("auto", one_of("auto", *BOX_FORMS)),
         threshold=(0.5, SHARE),
-        nms=(0.5, optional(SHARE)),
+        nms=("auto", NMS),
         classes=(None, optional(CLASSES)),
         limit=(100, COUNT),
         resize=(None, SIZE),
+        letterbox=(None, SQUARE),
         box_format=("cxcywh", one_of("cxcywh", "xywh", "xyxy")),
         mean=((0.0, 0.0, 0.0), CHANNELS),
         std=((1.0, 1.0, 1.0), CHANNELS),
@@ -78,6 +77,9 @@ class DetectionBoxes(ImageHandler):
     def initialize(self, context: Any) -> None:
         super().initialize(context)
         self.classes = self.read_classes(self.settings.classes)
+        self.networks, self.form = class_names(self.model), ""
+        side = self.settings.letterbox
+        self.letterbox = (side, side) if isinstance(side, int) else side and tuple(reversed(side))
 
     def read_classes(self, wanted: list[str | int] | None) -> Tensor | None:
         """The indexes of the classes to look for."""
@@ -90,89 +92,55 @@ class DetectionBoxes(ImageHandler):
         return torch.tensor([one if isinstance(one, int) else indexes[one] for one in wanted], device=self.device)
 
     def prepare(self, image: Image.Image) -> Tensor:
-        return self.to_tensor(resized(image, self.settings.resize))
+        whole = letterboxed(image, self.letterbox) if self.letterbox else resized(image, self.settings.resize)
+        return self.to_tensor(whole)
 
-    def predict(self, inputs: list[Tensor]) -> list[dict[str, Tensor]]:
-        if takes_list(self.model):
-            with torch.inference_mode():
-                found = self.read(self.model([self.normalized(one) for one in inputs]))
-        else:
-            found = self.run_model(inputs, self.read)
-        return [self.best(one, *pixels.shape[1:]) for pixels, one in paired(inputs, found)]
+    def predict(self, inputs: list[Tensor]) -> list[Detected]:
+        seen = [(pixels.shape[1], pixels.shape[2]) for pixels in inputs]
+        return [self.read(tensors, size) for tensors, size in zip(self.run_model(inputs), seen)]
 
-    def answer(self, image: Image.Image, found: dict[str, Tensor], form: str) -> dict[str, Any] | Image.Image:
-        boxes = found["boxes"].cpu().double() * torch.tensor(image.size * 2)
-        masks = [self.mask(one, image) for one in found.get("masks", ())]
-        answer = {
-            "size": [image.height, image.width],
-            "boxes": boxes.numpy().round(1).tolist(),
-            "labels": [self.label(index) for index in found["labels"].tolist()],
-            "scores": found["scores"].cpu().double().numpy().round(4).tolist(),
-        }
-        if form != JSON:
-            return draw(image, answer, masks, [class_color(index + 1) for index in found["labels"].tolist()])
-        return {**answer, "masks": [run_length(one) for one in masks]} if "masks" in found else answer
+    def read(self, tensors: dict[str, Tensor], size: tuple[int, int]) -> Detected:
+        """The boxes in what the model returned for an image, of which it saw (height, width)."""
+        labels = max((int(index) + 1 for index in self.mapping or {} if index.isdigit()), default=0)
+        output = Output(tensors, size, self.networks, labels, self.settings.box_format)
+        form, found = read_boxes(output, self.settings.form, self.settings.threshold)
+        if form != self.form:
+            logger.info("the model's output is read as %s", form)
+            self.form = form
+        found = self.best(found, form)
+        if "coefficients" in found:
+            maps = prototypes(tensors, found["coefficients"].shape[1] + 1)
+            found["masks"] = masks_of(found["coefficients"], maps)
+        return Detected(form, found, size, bool(self.letterbox))
 
-    def read(self, returned: Any) -> list[dict[str, Tensor]]:
-        """What the model returned, in the form of torchvision's detection models: a dict an image."""
-        if isinstance(returned, tuple) and isinstance(returned[0], dict):
-            returned = returned[1]  # a scripted one answers (losses, detections)
-        if isinstance(returned, list) and isinstance(returned[0], dict):
-            return returned
-        return [self.read_rows(rows) for rows in main_output(returned)]
-
-    def read_rows(self, rows: Tensor) -> dict[str, Tensor]:
-        boxes, objectness, classes = rows[:, :4], rows[:, 4:5], rows[:, 5:]
-        if not classes.shape[1]:
-            classes = torch.ones_like(objectness)
-        scores, labels = (objectness * classes).max(dim=1)
-        return {"boxes": box_convert(boxes, self.settings.box_format, "xyxy"), "labels": labels, "scores": scores}
-
-    def best(self, found: dict[str, Tensor], height: int, width: int) -> dict[str, Tensor]:
-        """What the settings leave of it, best score first; boxes as shares of the width and height."""
-        found = {name: found[name] for name in ("boxes", "labels", "scores", "masks") if name in found}
+    def best(self, found: dict[str, Tensor], form: str) -> dict[str, Tensor]:
+        """What the settings leave of it, best score first."""
         kept = (found["scores"] >= self.settings.threshold) & found["boxes"].isfinite().all(dim=1)
         if self.classes is not None:
             kept &= torch.isin(found["labels"], self.classes)
         found = {name: values[kept] for name, values in found.items()}
-        boxes, labels, scores = found["boxes"], found["labels"], found["scores"]
-        overlap = 1 if self.settings.nms is None else self.settings.nms
-        order = batched_nms(boxes, scores, labels, overlap)[: self.settings.limit]
-        found = {name: values[order] for name, values in found.items()}
-        sides = torch.tensor([width, height] * 2, device=boxes.device)
-        return {**found, "boxes": (found["boxes"] / sides).clamp(0, 1)}
+        overlap = (None if form in NMS_DONE else 0.5) if self.settings.nms == "auto" else self.settings.nms
+        if overlap is None:
+            order = found["scores"].argsort(descending=True, stable=True)
+        else:
+            order = batched_nms(found["boxes"].float(), found["scores"].float(), found["labels"], overlap)
+        return {name: values[order[: self.settings.limit]] for name, values in found.items()}
 
-    def mask(self, probability: Tensor, image: Image.Image) -> NDArray[np.bool_]:
-        """[1, H', W'] -> [H, W], which of the image's pixels are the object's."""
-        enlarged = F.interpolate(probability[None], (image.height, image.width), mode="bilinear")
-        return (enlarged[0, 0] > 0.5).cpu().numpy()
+    def headers(self, prediction: Detected) -> dict[str, str]:
+        return {"output-form": prediction.form}
 
-
-def takes_list(model: Any) -> bool:
-    """Whether the model wants a list of images, as torchvision's do, and not a batch; its forward says so."""
-    forward = getattr(model, "_orig_mod", model).forward  # beneath torch.compile
-    if hasattr(forward, "schema"):  # TorchScript's; the first argument is self
-        return "List" in str(forward.schema.arguments[1].type)
-    first = next(iter(inspect.signature(forward).parameters.values()))
-    return "list" in str(first.annotation).lower()
-
-
-def draw(image: Image.Image, answer: dict[str, Any], masks: list[NDArray[Any]], colors: list[Color]) -> Image.Image:
-    """The image with what was found drawn on it, the best on top."""
-    image = image.copy()
-    for mask, color in reversed(list(zip(masks, colors))):
-        painted = Image.blend(image, Image.new("RGB", image.size, color), 0.5)
-        image = Image.composite(painted, image, Image.fromarray(mask))
-    pen, line = ImageDraw.Draw(image), max(2, max(image.size) // 400)
-    font = ImageFont.load_default(6 * line)
-    rows = list(zip(answer["boxes"], answer["labels"], answer["scores"], colors))
-    for box, label, score, color in reversed(rows):
-        pen.rectangle(box, outline=color, width=line)
-        text = f"{label} {score:.2f}"
-        width, height = pen.textbbox((0, 0), text, font=font)[2:]
-        # above the box, or as near to that as the image reaches
-        x, y = max(0, min(box[0], image.width - width)), max(0, box[1] - height)
-        pen.rectangle((x, y, x + width, y + height), fill=color)
-        bright = 0.3 * color[0] + 0.6 * color[1] + 0.1 * color[2] > 150
-        pen.text((x, y), text, fill="black" if bright else "white", font=font)
-    return image
+    def answer(self, image: Image.Image, detected: Detected, form: str) -> dict[str, Any] | Image.Image:
+        found = detected.found
+        masks = detected.masks(image)
+        answer = {
+            "size": [image.height, image.width],
+            "boxes": rounded(detected.boxes(image), 1),
+            "labels": [self.label(index) for index in found["labels"].tolist()],
+            "scores": rounded(found["scores"], 4),
+        }
+        if form != JSON:
+            return draw(image, answer, masks, [class_color(index + 1) for index in found["labels"].tolist()])
+        for name in ("keypoints", "polygons"):
+            if name in found:
+                answer[name] = rounded(detected.placed(found[name], image), 4)
+        return {**answer, "masks": [run_length(one) for one in masks]} if "masks" in found else answer

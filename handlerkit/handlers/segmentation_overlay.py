@@ -5,32 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
-from image_requests import (
-    CHANNELS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    JSON,
-    SHARE,
-    SIZE,
-    ImageHandler,
-    Settings,
-    class_color,
-    main_output,
-    resized,
-    run_length,
-)
+from handler_settings import CHANNELS, SHARE, SIZE, Settings, one_of
+from image_answers import JSON, class_color, run_length
+from image_handler import IMAGENET_MEAN, IMAGENET_STD, ImageHandler
+from image_sizes import resized
 from numpy.typing import NDArray
 from PIL import Image
+from segmentation_forms import TASKS, ClassMaps, Objects, read_segmentation
 from torch import Tensor
-from torch.nn import functional as F
 
 INDEXED = "image/png; mask=indexed"
 INDEX = ("a class index from 0 on, or null", lambda value: value is None or (type(value) is int and value >= 0))
 
 
 class SegmentationOverlay(ImageHandler):
-    """Serves torchvision's segmentation models, and any that answers [N, C, H, W], or a dict or tuple of such.
+    """Serves segmentation models: torchvision's, those of segmentation-models-pytorch, SegFormer and its kin, whose
+    maps are smaller than the image, and those of queries or objects, such as Mask2Former and Mask R-CNN.
+    segmentation_forms.py lists the forms of output that it knows; which one it took, the header output-form says.
 
     Request: images, in the ways that image_requests.py lists.
 
@@ -40,14 +31,18 @@ class SegmentationOverlay(ImageHandler):
                                     "classes": [{"index": 1, "label": "coin", "pixels": 40310,
                                                  "mask": {"size": [height, width], "counts": "..."}}, ...]}
                                    the classes that occur; a mask is COCO's run-length (pycocotools.mask.decode)
-        image/png, image/jpeg      the image with the classes painted over it
-        image/png; mask=indexed    the mask alone: a PNG whose pixels are class indexes
+                                   of objects and panoptic segments instead, the best first:
+                                   {"size": [height, width], "labels": [...], "scores": [...], "masks": [...]}
+        image/png, image/jpeg      the image with the classes, or the objects, painted over it
+        image/png; mask=indexed    the mask alone: a PNG whose pixels are class indexes, or objects' numbers from 1 on
 
     Settings, in the section `handler:` of model-config.yaml:
 
         resize        520           the shorter side the model sees, [height, width], or null for the image's own
         mean, std     ImageNet's    a number for each of the model's channels, one or three, for pixels from 0 to 1
-        threshold     0.5           of a model with a single map: the probability above which a pixel is of class 1
+        task          semantic      what the queries of Mask2Former and its kin become: semantic, instance or panoptic
+        threshold     0.5           the least score of objects and segments; of a model with a single map, the
+                                    probability above which a pixel is of class 1
         background    0             the class that is not painted; null paints all
         opacity       0.5           of the paint, from 0 to 1
 
@@ -59,6 +54,7 @@ class SegmentationOverlay(ImageHandler):
         resize=(520, SIZE),
         mean=(IMAGENET_MEAN, CHANNELS),
         std=(IMAGENET_STD, CHANNELS),
+        task=("semantic", one_of(*TASKS)),
         threshold=(0.5, SHARE),
         background=(0, INDEX),
         opacity=(0.5, SHARE),
@@ -67,23 +63,32 @@ class SegmentationOverlay(ImageHandler):
     def prepare(self, image: Image.Image) -> Tensor:
         return self.to_tensor(resized(image, self.settings.resize))
 
-    def predict(self, inputs: list[Tensor]) -> list[Tensor]:
-        return self.run_model(inputs, main_output)
+    def predict(self, inputs: list[Tensor]) -> list[ClassMaps | Objects]:
+        task, threshold = self.settings.task, self.settings.threshold
+        return [
+            read_segmentation(tensors, (pixels.shape[1], pixels.shape[2]), task, threshold)
+            for pixels, tensors in zip(inputs, self.run_model(inputs))
+        ]
 
-    def answer(self, image: Image.Image, scores: Tensor, form: str) -> dict[str, Any] | Image.Image:
-        mask = self.class_map(scores, image)
+    def headers(self, prediction: ClassMaps | Objects) -> dict[str, str]:
+        return {"output-form": prediction.form}
+
+    def answer(self, image: Image.Image, found: ClassMaps | Objects, form: str) -> dict[str, Any] | Image.Image:
+        size = (image.height, image.width)
+        if isinstance(found, ClassMaps):
+            mask, background = found.placed(size), self.settings.background
+            body = {"classes": [self.entry(mask, int(index)) for index in np.unique(mask)]} if form == JSON else {}
+        else:
+            shown, masks = found.placed(size)
+            mask, background = numbered(masks), 0
+            body = {
+                "labels": [self.label(index) for index in found.labels[shown].tolist()],
+                "scores": found.scores[shown].cpu().double().numpy().round(4).tolist(),
+                "masks": [run_length(one) for one in masks] if form == JSON else [],
+            }
         if form == JSON:
-            return {"size": list(mask.shape), "classes": [self.entry(mask, int(index)) for index in np.unique(mask)]}
-        return self.indexed(mask) if form == INDEXED else self.overlay(image, mask)
-
-    def class_map(self, scores: Tensor, image: Image.Image) -> NDArray[Any]:
-        """Scores [C, H', W'] -> [H, W], the index of the best class at each of the image's pixels."""
-        if len(scores) == 1:
-            probability = scores if scores.min() >= 0 and scores.max() <= 1 else scores.sigmoid()
-            scores = torch.cat([torch.full_like(probability, self.settings.threshold), probability])
-        found = torch.unique(scores.argmax(0))  # enlarging no others saves most of the time and memory
-        enlarged = F.interpolate(scores[None, found], (image.height, image.width), mode="bilinear")[0]
-        return found[enlarged.argmax(0)].cpu().numpy().astype(np.uint8 if len(scores) <= 256 else np.uint16)
+            return {"size": list(size), **body}
+        return indexed(mask) if form == INDEXED else self.overlay(image, mask, background)
 
     def entry(self, mask: NDArray[Any], index: int) -> dict[str, Any]:
         pixels = mask == index
@@ -94,14 +99,23 @@ class SegmentationOverlay(ImageHandler):
             "mask": run_length(pixels),
         }
 
-    def indexed(self, mask: NDArray[Any]) -> Image.Image:
-        image = Image.fromarray(mask)
-        if image.mode == "L":
-            # the pixels stay class indexes, and viewers show colors
-            image.putpalette([part for index in range(256) for part in class_color(index)])
-        return image
-
-    def overlay(self, image: Image.Image, mask: NDArray[Any]) -> Image.Image:
-        paint = self.indexed(mask.astype(np.uint8)).convert("RGB")
+    def overlay(self, image: Image.Image, mask: NDArray[Any], background: int | None) -> Image.Image:
+        paint = indexed(mask.astype(np.uint8)).convert("RGB")
         painted = Image.blend(image, paint, self.settings.opacity)
-        return Image.composite(painted, image, Image.fromarray(mask != self.settings.background))
+        return Image.composite(painted, image, Image.fromarray(mask != background))
+
+
+def numbered(masks: NDArray[np.bool_]) -> NDArray[Any]:
+    """Masks [N, H, W] as one [H, W] of their numbers from 1 on, the first on top."""
+    numbers = np.zeros(masks.shape[1:], np.uint8 if len(masks) < 256 else np.uint16)
+    for index in reversed(range(len(masks))):
+        numbers[masks[index]] = index + 1
+    return numbers
+
+
+def indexed(mask: NDArray[Any]) -> Image.Image:
+    image = Image.fromarray(mask)
+    if image.mode == "L":
+        # the pixels stay class indexes, and viewers show colors
+        image.putpalette([part for index in range(256) for part in class_color(index)])
+    return image

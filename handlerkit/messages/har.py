@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
 from handlerkit.errors import RequestError
-from handlerkit.serving import routes
 from handlerkit.serving.http import Headers
+from handlerkit.serving.requests import routes
 
 #: Headers that whoever sends a request writes itself.
 OF_THE_CONNECTION = frozenset({

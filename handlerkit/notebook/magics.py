@@ -60,6 +60,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.Completer.custom_matchers.append(complete)
     for module, name in DISPLAYS:
         _formatter(shell).for_type_by_name(module, name, bundle)
+        _own_displays(shell).for_type_by_name(module, name, _leave_to_live_display)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
@@ -75,6 +76,19 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
         shell.Completer.custom_matchers.remove(complete)
     for module, name in DISPLAYS:
         _formatter(shell).pop(f"{module}.{name}", None)
+        _own_displays(shell).pop(f"{module}.{name}", None)
+
+
+def _leave_to_live_display(shown: object) -> None:
+    """Display nothing for what the cell shows already; NotImplementedError leaves it to the other formatters."""
+    from handlerkit.notebook.session import session
+
+    if not session.live.stands_for(shown):
+        raise NotImplementedError
+
+
+def _own_displays(shell: Any) -> Any:
+    return shell.display_formatter.ipython_display_formatter
 
 
 def _formatter(shell: Any) -> Any:

@@ -15,6 +15,7 @@ from handlerkit.notebook.results import Awaiting, Described
 from handlerkit.notebook.session_model import SessionModel, fingerprint
 from handlerkit.targets import NAMES, find
 from handlerkit.unpack import Unpacked
+from handlerkit.view.decode.colors import ClassColors
 
 #: The options of `%model NAME` alone.
 NO_OPTIONS: dict[str, Any] = {
@@ -26,10 +27,17 @@ NO_OPTIONS: dict[str, Any] = {
 
 
 class Models:
-    """The models by name, and the current one. `keep` is called with the live exception of a failed call or load."""
+    """The models by name, and the current one.
+
+    Attributes:
+        colors: those of the classes in all displays of the session.
+
+    `keep` is called with the live exception of a failed call or load.
+    """
 
     def __init__(self, keep: Callable[[BaseException], None]) -> None:
         self.by_name: dict[str, SessionModel] = {}
+        self.colors = ClassColors()
         self._current: SessionModel | None = None
         self._keep = keep
 

@@ -58,7 +58,7 @@ def handler_parser(prog: str) -> Parser:
     add("--function", metavar="NAME", help="the function to call, instead of a class or handle")
     add("--reload", action="store_true", help="load it again, even if the loaded model could be kept")
     add("--from", dest="from_", choices=READY_MADE, help="start with a ready-made handler: its source fills an empty "
-        "cell, and the module that it needs is added to the archive")  # fmt: skip
+        "cell, and the modules that it needs are added to the archive")  # fmt: skip
     return parser
 
 

@@ -15,6 +15,9 @@ from handlerkit.notebook.session_model import envelope_of
 from handlerkit.view.preview.preview import Preview
 from handlerkit.view.shown_run import ShownRun, shown_as_of
 
+#: What the display of a first answer says of the preview, which nobody looks for.
+_OFFER = "%preview opens this answer to play with: thresholds, classes, zoom, values under the pointer, other samples"
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -32,6 +35,16 @@ class Previews:
 
     def __init__(self) -> None:
         self._live: dict[str, Preview] = {}
+        self._is_known = False
+
+    def offer(self, run: Run) -> Run:
+        """The Run; the first one about an image has a display that names %preview, unless there was a preview."""
+        if self._is_known or not run.ok or len(run.exchanges) != 1:
+            return run
+        if not any((one.content_type or "").startswith("image/") for one in (run.request, run.response)):
+            return run
+        self._is_known = True
+        return ShownRun.of(run, hint=_OFFER)
 
     def show(
         self,
@@ -43,6 +56,7 @@ class Previews:
         save: str | Path | None,
     ) -> Preview | Saved:
         """The preview of the current model, or the page that it is saved as, as of Session.preview."""
+        self._is_known = True
         model = models.current
         name, live = model.name, self._live.get(model.name)
         if save is not None and live is not None and not what:
@@ -58,7 +72,7 @@ class Previews:
             now = models.by_name.get(name, model)  # %model may have started it again
             with now.lend() as worker:
                 run = (worker.with_envelope(envelope) if envelope else worker).predict(request)
-            now.last = ShownRun.of(run, **shown)
+            now.last = ShownRun.of(run, **shown, colors=models.colors)
             return now.last
 
         samples = dict.fromkeys(last.requests) if last else map(wrap, to_requests(what))

@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from handlerkit import envelope as envelopes
+from handlerkit.endpoints.loads.process import Hear
 from handlerkit.errors import RequestError
 from handlerkit.messages import Geometry, HeadersLike, Part, Request, Run
 from handlerkit.messages.part import guess_type
@@ -55,9 +56,16 @@ def to_request(what: Any, content_type: str | None = None, headers: HeadersLike 
 
 
 def send(
-    model: SessionModel, requests: Sequence[Request], batch: int, envelope: str | None, as_tensor: bool, debug: bool
+    model: SessionModel,
+    requests: Sequence[Request],
+    batch: int,
+    envelope: str | None,
+    as_tensor: bool,
+    debug: bool,
+    hear: Hear | None = None,
 ) -> Run | Envelopes:
-    """Send each request `batch` times in one batch; "all" sends it without an envelope and in each one.
+    """Send each request `batch` times in one batch; "all" sends it without an envelope and in each one. `hear` is told
+    what comes while the handler works, as Worker.predict's `on_event`.
 
     Raises RequestError for what cannot be wrapped, LoadError if the handler does not load.
     """
@@ -74,7 +82,7 @@ def send(
                 for one in requests
             ]
         sent = [replace(one, sent_to=model.address) for one in requests]
-        return endpoint.predict(*(one for one in sent for _ in range(batch)))
+        return endpoint.predict(*(one for one in sent for _ in range(batch)), on_event=hear)
 
 
 def display(shown_as: str, geometry: str) -> dict[str, Any]:

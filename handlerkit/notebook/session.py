@@ -19,9 +19,11 @@ from handlerkit.endpoints.worker_server import WorkerServer
 from handlerkit.errors import CaseError, HandlerkitError, ModelError, RequestError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import Endpoint, HeadersLike, Part, Request, Run
-from handlerkit.model import READY_MADE_MODULE, Model, PathLike, ready_made
+from handlerkit.messages.texts import name_of
+from handlerkit.model import Model, PathLike, ready_made, ready_made_modules
 from handlerkit.notebook import bench_runs, case_runs, cell, exports, other_endpoints, project
 from handlerkit.notebook.client_server import ClientServer
+from handlerkit.notebook.live import LiveDisplay
 from handlerkit.notebook.models import NO_OPTIONS, Models
 from handlerkit.notebook.previews import Previews, Saved
 from handlerkit.notebook.project_save import save
@@ -53,6 +55,8 @@ class Session:
         self._verify_server = VerifyServer()
         self._client_server = ClientServer()
         self._previews = Previews()
+        #: What the cell shows of the last requests while they are answered.
+        self.live = LiveDisplay(())
         #: Called with a model's name after its handler was loaded.
         self.on_load: list[Callable[[str], object]] = [self._previews.again]
         #: The live exception of the last failed call or load, for debuggers.
@@ -153,7 +157,7 @@ class Session:
             handler: a file, a default handler's name, a ready-made one such as "handlerkit:classifier", or a class of
                 a notebook cell, whose module is then the source of that cell.
             function: the function that is the model point, instead of a class or `handle`.
-            from_: the ready-made handler that the file was begun with: the module it needs travels along, and a file
+            from_: the ready-made handler that the file was begun with: the modules it needs travel along, and a file
                 that is not there yet is written with its source.
             reload: load it again in any case.
 
@@ -164,11 +168,11 @@ class Session:
             self.model(re.sub(r"\W", "_", Path(name).stem))
         model = self._models.current
         if from_ is not None:
-            source = ready_made(from_).read_text()
+            begun = ready_made(from_)
             if not Path(name).with_suffix(".py").is_file():
-                cell.write(name, "\n" + source)  # as a %%handler cell is written
-            if str(READY_MADE_MODULE) not in model.options["extra_files"]:
-                model.options["extra_files"].append(str(READY_MADE_MODULE))
+                cell.write(name, "\n" + begun.read_text())  # as a %%handler cell is written
+            extra = model.options["extra_files"]
+            extra += (str(path) for path in ready_made_modules(begun) if str(path) not in extra)
         stem = name.removesuffix(".py")
         model.make_room(Path(f"{stem}.py"))
         return self._load(model, f"{stem}:{function}" if function else name, force=reload)
@@ -233,13 +237,17 @@ class Session:
         if not requests and envelope != "all":
             requests = to_requests([Request("GET")], **options)
         shown, before = display(shown_as, geometry), model.compared_with(against)
-        sent = send(model, requests, batch, envelope, as_tensor, debug)
+        names = [name_of(one, number) for number, one in enumerate((one for one in requests for _ in range(batch)), 1)]
+        with LiveDisplay(names) as self.live:
+            sent = send(model, requests, batch, envelope, as_tensor, debug, self.live.hear)
         if isinstance(sent, Envelopes):
             return sent
-        model.last = run = ShownRun.of(sent, **shown)
+        model.last = run = self._previews.offer(ShownRun.of(sent, **shown, colors=self._models.colors))
         if run.ok:
             self.last_exception = None
-        return compare(before, run) if before is not None else run
+        result = compare(before, run) if before is not None else run
+        self.live.end(result)
+        return result
 
     def check(self, archive: str | Path | None = None, *, target: PathLike | None = None) -> Check:
         """Say what would fail where the current model, or an archive, will run. Nothing is written.

@@ -11,6 +11,10 @@ display to add.
 detections.py, segmentation.py, classifications.py
                 a class each
 boxes.py        how rows say a box or a polygon
+oriented.py     turned boxes, outlines
+keypoints.py    points of bodies, and the skeleton between them
+tables.py       boxes in bare rows of numbers
+pictures.py     pictures in base64
 overlap.py      which boxes of two answers are the same thing
 rle.py          COCO's run-length masks
 shapes.py       what JSON holds, and how rows name a class and its score
@@ -23,6 +27,7 @@ from handlerkit.predictions.boxes import polygons_of
 from handlerkit.predictions.classifications import Classifications
 from handlerkit.predictions.detections import Detections
 from handlerkit.predictions.overlap import match_boxes
+from handlerkit.predictions.pictures import from_base64, open_picture, picture_head
 from handlerkit.predictions.rle import unpack_rle
 from handlerkit.predictions.segmentation import SegmentationMap
 from handlerkit.predictions.shapes import Labels, are_rows, bodies, is_number, table_of
@@ -34,8 +39,11 @@ __all__ = [
     "SegmentationMap",
     "are_rows",
     "bodies",
+    "from_base64",
     "is_number",
     "match_boxes",
+    "open_picture",
+    "picture_head",
     "polygons_of",
     "table_of",
     "unpack_rle",

@@ -9,8 +9,8 @@ from typing import Any
 from handlerkit.predictions.shapes import are_rows, first, is_number, is_object, plain_key
 
 #: Keys of a row, as `plain_key` writes them: what holds a box, a polygon.
-_BOX = ("box", "bbox", "boundingbox", "xyxy")
-_POLYGON = ("polygon", "polygons", "points", "vertices", "contour", "segments", "segmentation")
+BOX = ("box", "bbox", "boundingbox", "xyxy")
+POLYGON = ("polygon", "polygons", "points", "vertices", "contour", "segments", "segmentation")
 #: The four numbers of a box: two corners; the upper left corner and the size; the center and the size; the size and a
 #: point, of which the keys do not say if it is the corner or the center.
 _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
@@ -26,7 +26,7 @@ def is_box(value: Any) -> bool:
 
 def corners(row: Mapping[str, Any], centered: bool) -> list[float] | None:
     """A row's box as [x1, y1, x2, y2]; None if it has none. `centered`: its "x" and "y" are those of the center."""
-    box = first(row, _BOX)
+    box = first(row, BOX)
     if is_box(box):
         return _sized(box) if "categoryid" in row and "bbox" in row else list(box)
     inside = {plain_key(name): value for name, value in box.items()} if is_object(box) else row
@@ -36,7 +36,7 @@ def corners(row: Mapping[str, Any], centered: bool) -> list[float] | None:
             if keys in _CORNERS:
                 return numbers
             return _sized(numbers, centered=keys in _CENTERED or (keys in _POINTED and centered))
-    outlines = polygons_of(box) or polygons_of(first(row, _POLYGON))
+    outlines = polygons_of(box) or polygons_of(first(row, POLYGON))
     if outlines is None:
         return None
     numbers = [number for outline in outlines for number in outline]
@@ -53,7 +53,7 @@ def _sized(box: Sequence[float], centered: bool = False) -> list[float]:
 
 def is_pointed(row: Mapping[str, Any]) -> bool:
     """Whether the row's keys leave open if "x" and "y" are a corner."""
-    box = first(row, _BOX, row)
+    box = first(row, BOX, row)
     names = set(map(plain_key, box)) if is_object(box) else set()
     return any(names >= {*keys} for keys in _POINTED) and not any(names >= {*keys} for keys in (*_CORNERS, *_SIZED))
 

@@ -1,13 +1,17 @@
-"""Boxes on a picture."""
+"""Boxes on a picture, turned ones and keypoints too."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from handlerkit.predictions.boxes import are_centered, corners, is_box, is_pointed
+from handlerkit.predictions.keypoints import SKELETON, Point, keypoints_of, keypoints_of_row
+from handlerkit.predictions.oriented import Polygon, bounds, outline_of_numbers, outlines_of, rectangle
 from handlerkit.predictions.shapes import (
     SCORE_KEYS,
+    WRAPPERS,
     are_rows,
     bodies,
     first,
@@ -17,10 +21,26 @@ from handlerkit.predictions.shapes import (
     name_of,
     plain_key,
 )
+from handlerkit.predictions.tables import rows_of_numbers
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+Size = tuple[int, int]
+
+#: Lists that hold a thing each, which are empty if nothing was found.
+_LISTS = {*WRAPPERS, "boxes", "bboxes", "masks", "keypoints", "instances"} - {"explanations"}
+
+
+class _Thing(NamedTuple):
+    """One of them as an answer says it."""
+
+    box: Any
+    label: Any = ""
+    score: Any = None
+    outline: list[Polygon] | None = None
+    keypoints: list[Point] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,40 +53,108 @@ class Detections:
         labels: N names, "" if the answer names no class.
         image_size: (width, height) of the picture the boxes lie on, if known.
         assumed: what was assumed to read the boxes, since the answer does not say it; "" for nothing.
+        outlines: N lists of polygons, float32 [corners, 2] each, that enclose the things more closely than the upright
+            boxes around them; None if the answer holds boxes alone.
+        keypoints: float32 [N, K, 3], (x, y, seen): 0 for a point that is not seen; None if the answer holds none.
     """
 
     boxes: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32] | None
     labels: list[str]
-    image_size: tuple[int, int] | None = None
+    image_size: Size | None = None
     assumed: str = ""
+    outlines: Sequence[Sequence[npt.NDArray[np.float32]]] | None = None
+    keypoints: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    @classmethod
-    def read(cls, answer: Any, image_size: tuple[int, int] | None = None) -> Detections | None:
-        """The boxes in a JSON answer; None if it holds no boxes in a shape known here."""
-        for body in bodies(answer):
-            for constructor in (cls.from_columns, cls.from_coco, cls.from_rows, cls.from_object_detector):
-                if (found := constructor(body, image_size)) is not None:
-                    return found
-        return None
+    def moved(self, scale: Sequence[float], by: Sequence[float] = (0, 0)) -> Detections:
+        """The same on another grid: x and y times `scale`, plus `by`."""
+        import numpy as np
 
-    @classmethod
-    def from_columns(cls, answer: Any, image_size: tuple[int, int] | None = None) -> Detections | None:
-        """torchvision's `{"boxes": [[x1, y1, x2, y2], ...], "labels": [...], "scores": [...]}`; boxes are enough."""
-        if not isinstance(answer, dict) or not isinstance(boxes := answer.get("boxes", answer.get("bboxes")), list):
+        factor, shift = np.asarray(scale, np.float64), np.asarray(by, np.float64)
+        outlines, keypoints = self.outlines, self.keypoints
+        if outlines is not None:
+            outlines = [[np.asarray(one * factor + shift, np.float32) for one in each] for each in outlines]
+        if keypoints is not None:
+            keypoints = keypoints.copy()
+            keypoints[..., :2] = keypoints[..., :2] * factor + shift
+        boxes = np.asarray(self.boxes * np.tile(factor, 2) + np.tile(shift, 2), np.float32)
+        return replace(self, boxes=boxes, outlines=outlines, keypoints=keypoints)
+
+    def lines(self) -> list[list[list[Sequence[float]]]] | None:
+        """What is drawn of each thing instead of its box: lists of points to join, outlines and the bones of COCO's
+        skeleton, and points alone; None for boxes alone."""
+        if self.outlines is None and self.keypoints is None:
             return None
-        names, scores = answer.get("labels", answer.get("classes")), answer.get("scores", answer.get("confidences"))
-        for column in (names, scores):
-            if column is not None and (not isinstance(column, list) or len(column) != len(boxes)):
-                return None
-        rows = zip(boxes, names or [""] * len(boxes), scores or [None] * len(boxes), strict=True)
-        return cls._of([(box, name, score) for box, name, score in rows], image_size)
+        return [self._lines(i) for i in range(len(self))]
+
+    def _lines(self, i: int) -> list[list[Sequence[float]]]:
+        if self.outlines is None:
+            lines: list[list[Sequence[float]]] = [[*rectangle(self.boxes[i].tolist())]]
+        else:
+            lines = [each.tolist() for each in self.outlines[i]]
+        closed = [[*line, line[0]] for line in lines]
+        if self.keypoints is None:
+            return closed
+        points, seen = self.keypoints[i, :, :2].tolist(), (self.keypoints[i, :, 2] > 0).tolist()
+        bones = SKELETON if len(points) == 17 else ()
+        joined = [[points[one], points[other]] for one, other in bones if seen[one] and seen[other]]
+        return [*closed, *joined, *([point] for point, is_seen in zip(points, seen, strict=True) if is_seen)]
 
     @classmethod
-    def from_coco(cls, answer: Any, image_size: tuple[int, int] | None = None) -> Detections | None:
+    def read(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
+        """The boxes in a JSON answer; None if it holds no boxes in a shape known here.
+
+        Args:
+            image_size: (width, height) of the picture that was asked about. Bare rows of numbers, and a list of
+                nothing, are read as boxes only where there was one.
+        """
+        found_in = list(bodies(answer))
+        size = next(filter(None, map(_said_size, found_in)), image_size)
+        for body in found_in:
+            for constructor in (
+                cls.from_columns,
+                cls.from_coco,
+                cls.from_rows,
+                cls.from_object_detector,
+                cls.from_numbers,
+            ):
+                if (found := constructor(body, size)) is not None:
+                    return found
+        return next((none for body in found_in if (none := cls.from_nothing(body, image_size)) is not None), None)
+
+    @classmethod
+    def from_columns(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
+        """torchvision's `{"boxes": [[x1, y1, x2, y2], ...], "labels": [...], "scores": [...]}`; boxes are enough.
+
+        A box may also be [x, y, width, height, angle] or four corners; "keypoints" may be another column, or alone.
+        """
+        if not is_object(answer):
+            return None
+        boxes, points = answer.get("boxes", answer.get("bboxes")), answer.get("keypoints")
+        count = next((len(column) for column in (boxes, points) if isinstance(column, list)), None)
+        names, scores = answer.get("labels", answer.get("classes")), answer.get("scores", answer.get("confidences"))
+        columns = [boxes, names, scores, points]
+        if count is None or any(
+            column is not None and (not isinstance(column, list) or len(column) != count) for column in columns
+        ):
+            return None
+        of_points = answer.get("keypoints_scores", answer.get("keypoint_scores"))
+        things = []
+        for i in range(count):
+            box, name, score, point = (None if column is None else column[i] for column in columns)
+            known = keypoints_of(
+                point, of_points[i] if isinstance(of_points, list) and len(of_points) == count else None
+            )
+            if points is not None and known is None:
+                return None
+            things.append(_Thing(box, "" if names is None else name, score, outline_of_numbers(box), known))
+        return cls._of(things, image_size)
+
+    @classmethod
+    def from_coco(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
         """COCO's `{"annotations": [{"bbox": [x, y, width, height], "category_id": 1}, ...], "categories": [...]}`."""
         if not is_object(answer):
             return None
@@ -79,48 +167,125 @@ class Detections:
         return cls.from_rows(named, image_size)
 
     @classmethod
-    def from_rows(cls, answer: Any, image_size: tuple[int, int] | None = None) -> Detections | None:
+    def from_rows(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
         """`[{"box": [x1, y1, x2, y2], "label": "coin", "score": 0.9}, ...]`, label and score optional.
 
         The box may be under "bbox", as numbers in the row itself as in YOLO's and Roboflow's answers, or as
-        `{"xmin": ..., "ymin": ..., "xmax": ..., "ymax": ...}` as in transformers' pipelines; a polygon gives its
-        bounds. A row with a "category_id" is COCO's, whose bbox is (x, y, width, height). If "x" and "y" are a box's
-        center, as in Roboflow's answers, or its corner is told by what fits the picture, else by the other keys.
+        `{"xmin": ..., "ymin": ..., "xmax": ..., "ymax": ...}` as in transformers' pipelines; polygons, turned boxes and
+        keypoints give their bounds. A row with a "category_id" is COCO's, whose bbox is (x, y, width, height). If "x"
+        and "y" are a box's center, as in Roboflow's answers, or its corner is told by what fits the picture, else by
+        the other keys.
         """
         if not are_rows(answer):
             return None
         found = [{plain_key(name): value for name, value in row.items()} for row in answer]
-        pointed = [row for row in found if is_pointed(row)]
+        outlines, assumed = outlines_of(found)
+        pointed = [row for row, outline in zip(found, outlines, strict=True) if outline is None and is_pointed(row)]
         centered = bool(pointed) and are_centered(pointed, image_size)
-        rows = [(corners(row, centered), label_of(row), first(row, SCORE_KEYS)) for row in found]
+        things = [
+            _Thing(
+                None if outline else corners(row, centered),
+                label_of(row),
+                first(row, SCORE_KEYS),
+                outline,
+                keypoints_of_row(row),
+            )
+            for row, outline in zip(found, outlines, strict=True)
+        ]
         where = "centers" if centered else "upper left corners"
-        return cls._of(rows, image_size, f"x and y are read as the boxes' {where}" if pointed else "")
+        return cls._of(things, image_size, f"x and y are read as the boxes' {where}" if pointed else assumed)
 
     @classmethod
-    def from_object_detector(cls, answer: Any, image_size: tuple[int, int] | None = None) -> Detections | None:
+    def from_object_detector(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
         """TorchServe's object_detector: `[{"coin": [x1, y1, x2, y2], "score": 0.9}, ...]`."""
         if not are_rows(answer):
             return None
-        rows = []
+        things = []
         for row in answer:
             name = next((key for key in row if key != "score"), None)
             if len(row) != 2 or "score" not in row or name is None:
                 return None
-            rows.append((row[name], name, row["score"]))
-        return cls._of(rows, image_size)
+            things.append(_Thing(row[name], name, row["score"]))
+        return cls._of(things, image_size)
 
     @classmethod
-    def _of(
-        cls, rows: list[tuple[Any, Any, Any]], image_size: tuple[int, int] | None, assumed: str = ""
-    ) -> Detections | None:
-        """From (box, label, score) rows; None unless each is what it should be, and all or none have a score."""
+    def from_numbers(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
+        """`[[x1, y1, x2, y2, score, class], ...]` and other rows of bare numbers, if all of them fit boxes on a picture
+        of that size (handlerkit/predictions/tables.py)."""
+        if (rows := rows_of_numbers(answer, image_size)) is None:
+            return None
+        assumed = "rows of numbers are read as boxes, scores and classes"
+        return cls._of([_Thing(*row) for row in rows], image_size, assumed)
+
+    @classmethod
+    def from_nothing(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
+        """`[]`, or a list of things by one of its names that is empty: nothing was found on a picture."""
+        lists = [answer] if isinstance(answer, list) else []
+        if is_object(answer):
+            lists = [value for key, value in answer.items() if key in _LISTS]
+            if any(isinstance(value, list) and value for value in answer.values()):
+                return None
+        if image_size is None or not lists or any(one != [] for one in lists):
+            return None
+        return cls._of([], image_size, "an empty list is read as no boxes")
+
+    @classmethod
+    def _of(cls, things: list[_Thing], image_size: Size | None, assumed: str = "") -> Detections | None:
+        """None unless each is what it should be, and all or none have a score and keypoints."""
         import numpy as np
 
-        scores = [score for _, _, score in rows if score is not None]
-        names = [name_of(label) for _, label, _ in rows]
-        fits = all(is_box(box) for box, _, _ in rows) and all(map(is_number, scores)) and None not in names
-        if not fits or len(scores) not in (0, len(rows)):
+        scores = [thing.score for thing in things if thing.score is not None]
+        names = [name_of(thing.label) for thing in things]
+        boxes = [_box_of(thing) for thing in things]
+        points = [thing.keypoints for thing in things if thing.keypoints is not None]
+        fits = None not in boxes and all(map(is_number, scores)) and None not in names
+        if not fits or any(len(column) not in (0, len(things)) for column in (scores, points)):
             return None
-        boxes = np.array([box for box, _, _ in rows], np.float32).reshape(-1, 4)
-        labels = [name or "" for name in names]
-        return cls(boxes, np.array(scores, np.float32) if scores else None, labels, image_size, assumed)
+        outlines = None
+        if any(thing.outline is not None or not is_box(thing.box) for thing in things):
+            outlines = [[np.array(polygon, np.float32) for polygon in _outline_of(thing)] for thing in things]
+        return cls(
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array(scores, np.float32) if scores else None,
+            [name or "" for name in names],
+            image_size,
+            assumed,
+            outlines,
+            _padded(points) if points else None,
+        )
+
+
+def _box_of(thing: _Thing) -> list[float] | None:
+    """A thing's box, or the bounds of its outline, or of its points that are seen."""
+    if is_box(thing.box):
+        return list(thing.box)
+    if thing.outline is not None:
+        return bounds(thing.outline)
+    if thing.box is not None or thing.keypoints is None:
+        return None
+    seen = [(x, y) for x, y, sure in thing.keypoints if sure > 0]
+    return bounds([seen]) if seen else [0, 0, 0, 0]
+
+
+def _outline_of(thing: _Thing) -> list[Polygon]:
+    """A box that the answer does not say is not drawn."""
+    if thing.outline is not None:
+        return thing.outline
+    return [rectangle(thing.box)] if is_box(thing.box) else []
+
+
+def _padded(points: Sequence[Sequence[Point]]) -> npt.NDArray[np.float32]:
+    """[N, K, 3]; points that a thing has fewer than others are not seen."""
+    import numpy as np
+
+    most = max(map(len, points))
+    return np.array([[*each, *[(0, 0, 0)] * (most - len(each))] for each in points], np.float32)
+
+
+def _said_size(answer: Any) -> Size | None:
+    """The (width, height) of the picture that the answer says its boxes lie on, as Roboflow's do."""
+    image = answer.get("image") if is_object(answer) else None
+    if not is_object(image):
+        return None
+    width, height = image.get("width"), image.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 < height else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from handlerkit.predictions.pictures import from_base64, open_picture
 from handlerkit.predictions.rle import unpack_rle
 from handlerkit.predictions.shapes import LABEL_KEYS, are_rows, bodies, first, table_of
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 #: A bare table of integers counts as a class map from this many rows and columns on.
 _MIN_SIDE = 8
+#: A gray picture whose lightest shade is below holds class indexes.
+_INDEXES = 32
+_MASKS = ("mask", "segmentation", "segmentation_mask")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,16 +115,39 @@ class SegmentationMap:
     def from_mask(cls, answer: Any) -> SegmentationMap | None:
         """`{"mask": ..., "size": [height, width], "classes": ...}`, the last two optional.
 
-        The mask is a COCO run-length mask, its bare counts (then with a size), or H rows of W class indexes; "classes"
-        (or "pixels") says the names: a list of them, an index to a name, or a name to its number of pixels.
+        The mask is a COCO run-length mask, its bare counts (then with a size), H rows of W class indexes, or a PNG in
+        base64, as in Roboflow's "segmentation_mask"; "classes" (or "pixels", "class_map") says the names: a list of
+        them, an index to a name, or a name to its number of pixels.
         """
-        if not isinstance(answer, dict) or (mask := answer.get("mask", answer.get("segmentation"))) is None:
+        if not isinstance(answer, dict) or (mask := first(answer, _MASKS)) is None:
             return None
+        if isinstance(mask, str):
+            shown = cls.from_png(mask)
+            return shown and replace(shown, names=_mask_names(answer))
         if isinstance(mask, dict) or table_of(mask, 2) is None:
             rle = mask if isinstance(mask, dict) else {"counts": mask}
             return cls.from_rle({"label": "", **answer, "size": rle.get("size", answer.get("size")), **rle})
         found = cls._of(table_of(mask, 2))
         return found and cls(found.classes, _mask_names(answer))
+
+    @classmethod
+    def from_png(cls, text: str) -> SegmentationMap | None:
+        """A PNG of one channel in base64: class indexes below 32, or else a mask, white where it is.
+
+        Shades between are how sure it is.
+        """
+        import numpy as np
+
+        image = open_picture(from_base64(text) or b"")
+        if image is None or image.format != "PNG" or image.mode not in ("1", "L", "P"):
+            return None
+        indexes = np.asarray(image).astype(np.uint8)
+        if image.mode != "L" or int(np.max(indexes)) < _INDEXES:
+            return cls(indexes)
+        found = cls((indexes > 127).astype(np.uint8))
+        between = ((indexes > 0) & (indexes < 255)).any()
+        sure = np.where(found.classes == 1, indexes, 255 - indexes) / 255
+        return replace(found, probabilities=sure.astype(np.float32)) if between else found
 
     @classmethod
     def from_classes(cls, answer: Any) -> SegmentationMap | None:
@@ -157,7 +184,7 @@ class SegmentationMap:
 
 def _mask_names(answer: Mapping[str, Any]) -> dict[int, str]:
     """The names beside a mask."""
-    names = first(answer, ("classes", "pixels"))
+    names = first(answer, ("classes", "pixels", "class_map"))
     if isinstance(names, dict) and names and all(str(index).isdecimal() for index in names):
         return {int(index): str(name) for index, name in names.items()}
     if isinstance(names, dict):

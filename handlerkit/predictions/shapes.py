@@ -8,7 +8,8 @@ from typing import Any, TypeGuard
 #: index_to_name.json: a class's index, as text, to its name.
 Labels = Mapping[str, str] | None
 
-_WRAPPERS = ("predictions", "explanations", "detections", "objects", "annotations", "result", "results")
+#: Keys that hold what was found.
+WRAPPERS = ("predictions", "explanations", "detections", "objects", "annotations", "result", "results")
 #: Keys of a row, as `plain_key` writes them: what holds the class, the score.
 LABEL_KEYS = ("label", "class", "category", "classname", "categoryid", "classid", "name")
 SCORE_KEYS = ("score", "confidence", "probability")
@@ -16,14 +17,21 @@ SCORE_KEYS = ("score", "confidence", "probability")
 
 def bodies(answer: Any) -> Iterator[Any]:
     """The answer, and what is in it where it is only a wrapper, as the json and kserve envelopes make it, or rows
-    with some words about them, as Roboflow answers."""
+    with some words about them, as Roboflow answers; also a wrapper in a list of one, as its workflows answer."""
     yield answer
-    wrappers = [key for key in _WRAPPERS if key in answer] if is_object(answer) else []
+    if (
+        isinstance(answer, list)
+        and len(answer) == 1
+        and is_object(answer[0])
+        and not answer[0].keys().isdisjoint(WRAPPERS)
+    ):
+        yield from bodies(answer[0])
+    wrappers = [key for key in WRAPPERS if key in answer] if is_object(answer) else []
     if len(wrappers) == 1 and (len(answer) == 1 or are_rows(answer[wrappers[0]])):
         inner = answer[wrappers[0]]
         if isinstance(inner, list) and len(inner) == 1 and len(answer) == 1:
             yield inner[0]
-        yield inner
+        yield from bodies(inner)
 
 
 def is_number(value: Any) -> bool:

@@ -19,13 +19,13 @@ from urllib.parse import unquote
 from . import torchserve_facts as facts
 from .config import Config, property_text
 from .frontend import Frontend
-from .headers import as_sent, content_type_of, first_value
 from .http import HttpRequest, Response
-from .metrics import CONTENT_TYPE, OF_HANDLERS, Declared, Metrics
-from .parameters import FormError, from_body, from_query
-from .processes import Supervisor
-from .running_model import Client, RunningModel
-from .served_model import Served, Shared
+from .models.metrics import CONTENT_TYPE, OF_HANDLERS, Declared, Metrics
+from .models.running_model import Client, RunningModel
+from .models.served_model import Served, Shared
+from .requests.headers import as_sent, content_type_of, first_value
+from .requests.parameters import FormError, from_body, from_query
+from .workers.processes import Supervisor
 
 #: Seconds that what runs may take to end, when the application stops.
 GRACE = 30.0

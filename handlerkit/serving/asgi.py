@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
-from .any_worker import LoadFailed
 from .application import GRACE, Application
 from .frontend import TOO_LARGE
 from .http import HttpRequest, Response
+from .workers.any_worker import LoadFailed
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -14,10 +14,12 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
 
-from . import openapi, parameters, routes
 from . import torchserve_facts as facts
 from .config import Config
-from .headers import (
+from .documents import openapi
+from .http import Headers, HttpRequest, Response
+from .requests import parameters, routes
+from .requests.headers import (
     NO_CACHE,
     TOKEN,
     as_latin_1,
@@ -29,8 +31,7 @@ from .headers import (
     merge,
     reason_of,
 )
-from .http import Headers, HttpRequest, Response
-from .routes import Route, RouteError
+from .requests.routes import Route, RouteError
 from .wire import Job, Parameter, Prediction, WorkerResponse
 from .worker_death import WorkerDied, too_long, unsendable_header, unsendable_reason
 

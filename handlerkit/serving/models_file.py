@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from . import torchserve_facts as facts
 from .application import Application
 from .config import Config
-from .metrics import OF_HANDLERS, Declared
-from .served_model import ServedModel
+from .models.metrics import OF_HANDLERS, Declared
+from .models.served_model import ServedModel
 
 _GPU_LIST_TIMEOUT = 30
 

@@ -17,12 +17,12 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .any_worker import LoadFailed
 from .application import GRACE, Application
 from .config import PropertyError
 from .listener import Limits, Listener, is_loopback
+from .models.served_model import ServedModel
 from .models_file import read
-from .served_model import ServedModel
+from .workers.any_worker import LoadFailed
 
 TOKEN = "SERVING_TOKEN"
 #: Files, of which a connection is one, that the command may have open.

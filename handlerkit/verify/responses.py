@@ -9,8 +9,9 @@ from http import HTTPStatus
 from typing import Literal
 
 from handlerkit.messages import ForcedHead, Request, Response, Run
+from handlerkit.messages.texts import name_of
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.serving.parameters import asks_to_describe
+from handlerkit.serving.requests.parameters import asks_to_describe
 from handlerkit.verify.boxes import compare_boxes
 from handlerkit.verify.difference import Difference, compare_bytes, shortened
 from handlerkit.verify.pictures import compare_pictures
@@ -188,4 +189,4 @@ def _layout(body: bytes) -> bytes:
 
 def label_of(request: Request, number: int) -> str:
     """What a request is called in a comparison."""
-    return request.label or f"request {number}"
+    return name_of(request, number)

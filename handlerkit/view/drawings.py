@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST = 10  # classes, tensors, pieces of a stream that are listed
 _FEW = 5  # boxes written out
+_ROWS = 200  # of the table of all boxes
 _READABLE = 480  # pixels that a picture with labels has at least, if it can grow by a whole number
 _OUTLINE = (0, 114, 178)
 
@@ -39,6 +41,7 @@ class Drawing:
         aside: the picture is the request's, small beside the keys.
         html: what is shown below the picture and its key.
         text: that in words, if `facts` and `keys` do not say it.
+        small: html that is shown among several answers, instead of `html` and `text`.
         folded: html to unfold: the answer as it is.
         shown_as: the view that took JSON for something, which a display says; "" if nothing was taken for anything.
     """
@@ -49,6 +52,7 @@ class Drawing:
     aside: bool = False
     html: str = ""
     text: str = ""
+    small: str = ""
     folded: str = ""
     shown_as: str = ""
 
@@ -70,17 +74,17 @@ def drawing(answer: DecodedResponse) -> Drawing:
 
 
 def under(
-    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling
+    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling, beside: int = 0
 ) -> tuple[Image.Image, npt.NDArray[Any]]:
     """The input image at the size it is shown at, and a map [H, W] of 8 bits or bools on top of it."""
-    return _ground(input_image, region), laid(values, input_image, region, method)
+    return _ground(input_image, region), laid(values, input_image, region, method, beside)
 
 
 def laid(
-    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling
+    values: npt.NDArray[Any], input_image: InputImage, region: Region, method: Image.Resampling, beside: int = 0
 ) -> npt.NDArray[Any]:
-    """A map [H, W] of 8 bits or bools in its place on the input image as it is shown, 0 beside it; unchanged if
-    it covers the whole input image."""
+    """A map [H, W] of 8 bits or bools in its place on the input image as it is shown, and `beside` around it; unchanged
+    if it covers the whole input image."""
     import numpy as np
     from PIL import Image
 
@@ -89,7 +93,7 @@ def laid(
     x1, y1, x2, y2 = _shown(input_image, region)
     size = max(1, x2 - x1), max(1, y2 - y1)
     scaled = Image.fromarray(np.ascontiguousarray(values).view(np.uint8)).resize(size, method)
-    layer = Image.new("L", input_image.shown.size)
+    layer = Image.new("L", input_image.shown.size, beside)
     layer.paste(scaled, (x1, y1))
     return np.asarray(layer).astype(values.dtype)
 
@@ -145,15 +149,32 @@ def class_counts(found: Detections, answer: DecodedResponse) -> tuple[Key, ...]:
     return tuple((answer.named(name), str(count), answer.color(name), None) for name, count in counted if name)
 
 
+def boxes_table(found: Detections, answer: DecodedResponse) -> str:
+    """All boxes, folded, if there are more than `boxes_fact` says."""
+    if len(found) <= _FEW:
+        return ""
+    scores = found.scores.tolist() if found.scores is not None else [None] * len(found)
+    rows = "".join(
+        f"<tr><td>{elements.escape(answer.short(label))}</td><td>{'' if score is None else f'{score:.2f}'}</td>"
+        f"<td>{_corners(box)}</td></tr>"
+        for box, label, score in list(zip(found.boxes.tolist(), found.labels, scores, strict=True))[:_ROWS]
+    )
+    more = f'<div class="hk-soft">… {len(found) - _ROWS} more</div>' if len(found) > _ROWS else ""
+    table = f'<table class="hk-table"><tbody>{rows}</tbody></table>{more}'
+    return elements.details("all of them", table, str(len(found)))
+
+
+def _corners(box: Sequence[float]) -> str:
+    x1, y1, x2, y2 = (f"{value:.0f}" if math.isfinite(value) else str(value) for value in box)
+    return f"({x1},{y1})-({x2},{y2})"
+
+
 def boxes_fact(found: Detections, answer: DecodedResponse, what: str) -> str:
     """`12 boxes: coin 0.98 (10,20)-(50,60), ... and 7 more`."""
     rows = []
     for i, box in enumerate(found.boxes[:_FEW]):
-        x1, y1, x2, y2 = (f"{value:.0f}" if math.isfinite(value) else str(value) for value in box)
         score = f"{found.scores[i]:.2f}" if found.scores is not None else ""
-        rows.append(
-            " ".join(filter(None, [shorten(answer.short(found.labels[i]), 40), score, f"({x1},{y1})-({x2},{y2})"]))
-        )
+        rows.append(" ".join(filter(None, [shorten(answer.short(found.labels[i]), 40), score, _corners(box.tolist())])))
     more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
     plural = {"box": "boxes"}.get(what, f"{what}s") if len(found) != 1 else what
     return f"{len(found)} {plural}" + (f": {', '.join(rows)}{more}" if rows else "")

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from handlerkit.formatting import byte_size, counted, duration, excerpt, shorten
 from handlerkit.messages import Call, Exchange, Geometry, Run, describe_response
+from handlerkit.messages.texts import name_of
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange, findings, fragments
 from handlerkit.view.output import View
-from handlerkit.view.shown_run import ShownRun, geometry_of, shown_as_of
+from handlerkit.view.shown_run import ShownRun, colors_of, geometry_of, hint_of, shown_as_of
 from handlerkit.view.views import VIEWS
 
 PAGE = 12  # exchanges on a page
@@ -31,13 +32,13 @@ def run_view(run: Run, *, shown_as: str = "", geometry: Geometry | None = None, 
 
     Raises ValueError for a view or a page that does not exist.
     """
-    run = ShownRun.of(run, shown_as, geometry)
+    run = ShownRun.of(run, shown_as, geometry, colors_of(run))
     return _single(run) if len(run.exchanges) == 1 else _several(run, page)
 
 
 def answer(run: Run, one: Exchange, shown_as: str = "") -> DecodedResponse:
     """Read an exchange of this Run with that view, or with the one that the Run is shown with."""
-    return VIEWS.read(one, run.labels, geometry_of(run), shown_as or shown_as_of(run))
+    return VIEWS.read(one, run.labels, geometry_of(run), shown_as or shown_as_of(run), colors_of(run))
 
 
 def _single(run: Run) -> View:
@@ -50,6 +51,7 @@ def _single(run: Run) -> View:
         *drawn.lines,
         *([excerpt(drawn.text, 1000)] if drawn.text else []),
         *_shown_as_text([drawn]),
+        *filter(None, [hint_of(run)]),
     ]
     before = [
         exchange.status_line(request, response, run.model, run.max_response_size),
@@ -64,7 +66,7 @@ def _single(run: Run) -> View:
     around = len(elements.page(*before, drawn.html, *folds).encode()) + 1000
     return View(
         "\n".join(text),
-        elements.page(*before, shown(drawn, elements.MAX_HTML - around), elements.folds(*folds)),
+        elements.page(*before, shown(drawn, elements.MAX_HTML - around), elements.folds(*folds), _hint(run)),
         drawn.image,
     )
 
@@ -73,6 +75,11 @@ def _shown_as_text(drawings: Sequence[Drawing]) -> list[str]:
     """What a page folds: that there is JSON below the drawing."""
     names = dict.fromkeys(drawn.shown_as for drawn in drawings if drawn.shown_as)
     return [f"JSON shown as {', '.join(names)}: --as json shows it as it is"] if names else []
+
+
+def _hint(run: Run) -> str:
+    hint = elements.escape(hint_of(run))
+    return f'<div class="hk-soft">{hint}</div>' if hint else ""
 
 
 def _folded(drawn: Drawing, body: str) -> str:
@@ -103,7 +110,7 @@ def _several(run: Run, page: int) -> View:
         drawn = drawing(replace(answer(run, one), labeled=False))
         image = image or drawn.image
         drawings.append(drawn)
-        name = one.request.label or f"request {number}"
+        name = name_of(one.request, number)
         said = "; ".join(drawn.lines) or shorten(" ".join(drawn.text.split()))
         text.append(f"{name}  ->  {exchange.answered(one.response)}  {said}")
         cards.append(_card(name, one, drawn))
@@ -127,7 +134,7 @@ def _card(name: str, one: Exchange, drawn: Drawing) -> str:
     image = elements.picture(draw.fit(drawn.image, 240, 190), _SMALL, kind="hk-small") if drawn.image else ""
     lines = "".join(f"<div>{elements.escape(shorten(line, 90))}</div>" for line in drawn.facts)
     is_text = drawn.text and not drawn.lines
-    body = elements.code(excerpt(drawn.text, 400)) if is_text else "" if drawn.text else drawn.html
+    body = drawn.small or (elements.code(excerpt(drawn.text, 400)) if is_text else "" if drawn.text else drawn.html)
     json = elements.code(excerpt(fragments.pretty(one.response.text), 800)) if drawn.shown_as else ""
     return (
         f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.badge(one.response)}'

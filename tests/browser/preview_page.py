@@ -1,10 +1,36 @@
-"""What tests ask a preview on a page: its controls, and the pixels of its canvas."""
+"""What tests ask a preview on a page: its controls, and the pixels of its canvas; and answers to show there."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 Color = tuple[int, int, int]
+
+
+def flat(color: tuple[int, int, int], width: int = 200, height: int = 100) -> bytes:
+    """An input image of one color, as PNG, small enough to go over as one."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), color).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def halves(width: int = 120, height: int = 100) -> Any:
+    """A class map: 1 on the left, 2 on the right."""
+    return np.where(np.arange(width) < width // 2, 1, 2) * np.ones((height, 1), int)
+
+
+def near(one: Any, other: Any, by: int = 2) -> bool:
+    return all(abs(a - b) <= by for a, b in zip(one, other, strict=True))
+
+
+def score(value: float, box: tuple[int, ...] = (20, 40, 100, 90)) -> dict[str, Any]:
+    return {"label": "cat", "box": list(box), "score": value}
 
 
 class PreviewPage:
@@ -14,6 +40,10 @@ class PreviewPage:
         self.page = page
         self.el = page.locator(".hk-preview")
         self.canvas = self.el.locator("canvas")
+
+    @cached_property
+    def _session(self) -> Any:
+        return self.page.context.new_cdp_session(self.page)
 
     def settle(self, answer: int | None = None) -> None:
         """Wait until this answer, or any, is drawn."""
@@ -69,3 +99,20 @@ class PreviewPage:
         self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
         self.frame()
         return str(self.el.locator(".hk-tip").inner_text())
+
+    def read(self) -> str:
+        """What the line below the canvas says: the point that is read, or else what can be done."""
+        return str(self.el.locator(".hk-read").inner_text())
+
+    def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        """Fingers at these shares of the canvas's width and height: "touchStart", "touchMove" or "touchEnd"."""
+        box = self.canvas.bounding_box()
+        at = [
+            {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"], "id": i}
+            for i, (x, y) in enumerate(points)
+        ]
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+        self.frame()
+
+
+Show = Callable[..., PreviewPage]

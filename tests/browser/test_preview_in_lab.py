@@ -201,22 +201,29 @@ def test_uploaded_file_is_sent(book: Any, preview: PreviewPage) -> None:
     preview.settle(number + 2)
 
 
-def test_dropped_file_is_sent(book: Any, preview: PreviewPage) -> None:
-    number = int(preview.el.get_attribute("data-answer"))
-    data = base64.b64encode((book.file.parent / "half.png").read_bytes()).decode()
+def hand_over(preview: PreviewPage, data: bytes, name: str, events: str) -> None:
+    """Drop or paste a file, as the page's script sees it."""
     preview.el.evaluate(
-        """(it, data) => {
+        """(it, [data, name, events]) => {
           const transfer = new DataTransfer();
           const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-          transfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+          transfer.items.add(new File([bytes], name, { type: "image/png" }));
           const target = it.querySelector("canvas");
-          const about = { dataTransfer: transfer, bubbles: true, cancelable: true };
-          for (const type of ["dragover", "drop"]) target.dispatchEvent(new DragEvent(type, about)); }""",
-        data,
+          const about = { dataTransfer: transfer, clipboardData: transfer, bubbles: true, cancelable: true };
+          const kind = events === "paste" ? ClipboardEvent : DragEvent;
+          for (const type of events.split(" ")) target.dispatchEvent(new kind(type, about)); }""",
+        [base64.b64encode(data).decode(), name, events],
     )
+
+
+@pytest.mark.parametrize("events", ["dragover drop", "paste"])
+def test_file_that_is_dropped_or_pasted_is_sent(book: Any, preview: PreviewPage, events: str) -> None:
+    number = int(preview.el.get_attribute("data-answer"))
+    name = f"{events.split()[-1]}.png"
+    hand_over(preview, (book.file.parent / "half.png").read_bytes(), name, events)
     preview.settle(number + 1)
     choice = preview.el.get_by_role("combobox", name="sample")
-    assert choice.input_value() == "dropped.png"
+    assert choice.input_value() == name
     choice.select_option("coins.png")
     preview.settle(number + 2)
 
@@ -233,7 +240,7 @@ def test_handler_that_is_run_again_changes_the_preview(book: Any, preview: Previ
 
 def test_slider_shows_the_answer_before_beside_it(preview: PreviewPage) -> None:
     alone = preview.count(COIN)
-    preview.el.get_by_label("Before / after").check()
+    preview.el.get_by_role("button", name="Before / after").click()
     handle = preview.slider("before and after")
     handle.focus()
     preview.page.keyboard.press("End")
@@ -242,7 +249,7 @@ def test_slider_shows_the_answer_before_beside_it(preview: PreviewPage) -> None:
     preview.page.keyboard.press("Home")
     preview.frame()
     assert preview.count(COIN) == alone
-    preview.el.get_by_label("Before / after").uncheck()
+    preview.el.get_by_role("button", name="Before / after").click()
 
 
 def test_handler_that_fails_is_told_in_the_preview(book: Any, preview: PreviewPage) -> None:
@@ -257,7 +264,7 @@ def test_handler_that_fails_is_told_in_the_preview(book: Any, preview: PreviewPa
     book.run(HANDLER)
     preview.settle(number + 2)
     assert shown(preview) == (24, 24)
-    assert preview.el.get_by_label("Before / after").is_enabled()
+    assert preview.el.get_by_role("button", name="Before / after").is_enabled()
 
 
 def test_page_reloaded_with_its_kernel_is_live(book: Any, preview: PreviewPage) -> None:

@@ -4,66 +4,16 @@ from __future__ import annotations
 
 import io
 import re
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from preview_page import PreviewPage
+from preview_answers import boxes, class_map, indexed_png, input_image, run
+from preview_page import Show, flat, halves, near, score
 
 from handlerkit.messages import Run
 from handlerkit.view import draw
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "view"))
-from preview_answers import boxes, class_map, indexed_png, input_image, preview, run
-
-Show = Callable[..., PreviewPage]
-
-
-def flat(color: tuple[int, int, int], width: int = 200, height: int = 100) -> bytes:
-    """An input image of one color, as PNG, small enough to go over as one."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), color).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def halves(width: int = 120, height: int = 100) -> Any:
-    """A class map: 1 on the left, 2 on the right."""
-    return np.where(np.arange(width) < width // 2, 1, 2) * np.ones((height, 1), int)
-
-
-def near(one: Any, other: Any, by: int = 2) -> bool:
-    return all(abs(a - b) <= by for a, b in zip(one, other, strict=True))
-
-
-@pytest.fixture
-def show(chromium: Any, tmp_path: Path) -> Iterator[Show]:
-    """Opens a page with these answers, offline; afterwards, nothing was logged as an error nor asked for."""
-    context = chromium.new_context(viewport={"width": 1200, "height": 900}, offline=True)
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda one: one.type == "error" and wrong.append(one.text))
-    page.on("pageerror", lambda problem: wrong.append(str(problem)))
-    page.on("request", lambda one: one.url.startswith(("file:", "blob:", "data:")) or wrong.append(one.url))
-
-    def shown(*runs: Run, again: Run | None = None) -> PreviewPage:
-        made = preview(*runs)
-        if again is not None:
-            made._predict = lambda request: again
-            made.ask(again.request.label)
-        page.goto(made.save(tmp_path / "page.html").as_uri())
-        found = PreviewPage(page)
-        found.settle()
-        page.wait_for_timeout(100)
-        return found
-
-    yield shown
-    context.close()
-    assert wrong == []
 
 
 def test_opacity_blends_the_class_s_color(show: Show) -> None:
@@ -177,7 +127,7 @@ def test_slider_shows_both_answers(show: Show) -> None:
     before, after = run(halves().tolist(), picture), run((3 - halves()).tolist(), picture)
     shown = show(before, again=after)
     shown.slide("Mask opacity", 1)
-    shown.el.get_by_label("Before / after").check()
+    shown.el.get_by_role("button", name="Before / after").click()
     shown.frame()
     assert shown.pixel(0.25, 0.5) == shown.pixel(0.75, 0.5) == draw.color(1)
     handle = shown.slider("before and after").bounding_box()
@@ -192,7 +142,7 @@ def test_slider_shows_both_answers(show: Show) -> None:
 def test_slider_shows_what_a_returned_picture_was_made_of(show: Show) -> None:
     shown = show(run(flat((0, 0, 200)), flat((200, 0, 0))))
     assert near(shown.pixel(0.25, 0.5), (0, 0, 200))
-    shown.el.get_by_label("Sent / answered").check()
+    shown.el.get_by_role("button", name="Sent / answered").click()
     shown.frame()
     assert near(shown.pixel(0.25, 0.5), (200, 0, 0))
     assert near(shown.pixel(0.75, 0.5), (0, 0, 200))
@@ -233,6 +183,95 @@ def test_other_answer_moves_nothing_below(show: Show) -> None:
         shown.settle(number)
         heights.add(shown.el.bounding_box()["height"])
     assert len(heights) == 1
+
+
+def test_typed_threshold_hides_boxes(show: Show) -> None:
+    shown = show(run([score(0.5), score(0.9, (120, 10, 180, 60))], flat((255, 255, 255))))
+    field = shown.el.get_by_label("Score from, as a number")
+    field.fill("0.7")
+    assert shown.el.get_by_text("1 of 2 shown").is_visible()
+    assert shown.slider("Score from").input_value() == "0.7"
+    shown.slide("Score from", 0)
+    assert field.input_value() == "0.00"
+
+
+def test_typed_opacity_is_a_percentage(show: Show) -> None:
+    shown = show(run(halves().tolist(), flat((200, 200, 200), 120, 100)))
+    shown.el.get_by_label("Mask opacity, as a number").fill("100")
+    shown.frame()
+    assert shown.pixel(0.25, 0.5) == draw.color(1)
+
+
+def test_scores_are_bars_over_the_slider_cut_at_the_threshold(show: Show) -> None:
+    shown = show(run([score(0.5), score(0.9), score(0.92)], flat((255, 255, 255))))
+    bars = shown.el.locator(".hk-scores")
+    assert bars.locator("path").first.get_attribute("d") == "M20 20v-10h0.85V20zM36 20v-20h0.85V20z"
+    shown.slide("Score from", 0.75)
+    assert bars.evaluate("it => it.style.getPropertyValue('--hk-from')") == "75%"
+
+
+def test_what_changed_is_said_and_can_be_compared(show: Show) -> None:
+    picture = flat((255, 255, 255))
+    shown = show(run([score(0.5), score(0.9)], picture), again=run([score(0.5)], picture))
+    assert shown.el.get_by_text("2 boxes → 1 box").is_visible()
+    compare = shown.el.get_by_role("button", name="Before / after")
+    compare.click()
+    assert compare.get_attribute("aria-pressed") == "true"
+    assert shown.slider("before and after").is_visible()
+
+
+def test_nothing_found_shows_the_input_image(show: Show) -> None:
+    shown = show(run([], flat((200, 190, 180))))
+    assert shown.el.locator(".hk-sum").inner_text() == "0 boxes"
+    assert near(shown.pixel(0.5, 0.5), (200, 190, 180))
+
+
+def test_hint_is_there_until_the_picture_was_moved(show: Show) -> None:
+    shown = show(run(flat((200, 200, 200))))
+    assert "zoom" in shown.read()
+    shown.hover(0.5, 0.5)
+    assert shown.read().startswith("(")
+    shown.canvas.dblclick()
+    shown.page.mouse.move(2, 2)
+    shown.frame()
+    assert shown.read().strip() == ""
+
+
+def test_what_was_read_goes_with_its_answer(show: Show) -> None:
+    shown = show(run([score(0.5)], input_image(), label="a"), run([score(0.5)], input_image(240, 400), label="b"))
+    shown.canvas.focus()
+    shown.page.keyboard.press(".")
+    assert shown.read().startswith("cat 0.50")
+    shown.el.get_by_role("combobox", name="sample").select_option("b")
+    shown.settle(2)
+    assert "cat" not in shown.read()
+
+
+def test_box_that_is_stepped_to_comes_into_view(show: Show) -> None:
+    corners = [(0, 0, 12, 12), (188, 88, 200, 100)]
+    shown = show(run([score(0.9, box) for box in corners], flat((255, 255, 255)), labels={"1": "cat"}))
+    color = shown.el.locator(".hk-swatch").evaluate(
+        "it => getComputedStyle(it).backgroundColor.match(/\\d+/g).map(Number)"
+    )
+    shown.el.get_by_label("Labels").uncheck()
+    shown.canvas.focus()
+    for _ in range(10):
+        shown.page.keyboard.press("+")
+    shown.frame()
+    assert shown.count(tuple(color)) == 0
+    for _ in range(2):
+        shown.page.keyboard.press(".")
+        shown.frame()
+        assert shown.count(tuple(color)) > 100
+
+
+def test_small_pictures_choose_samples(show: Show) -> None:
+    shown = show(run(flat((0, 0, 200)), flat((9, 0, 0)), label="a"), run(flat((0, 200, 0)), flat((0, 9, 0)), label="b"))
+    shown.page.wait_for_function("() => document.querySelectorAll('.hk-thumb img').length === 2")
+    shown.el.get_by_role("button", name="b", exact=True).click()
+    shown.settle(2)
+    assert near(shown.pixel(0.5, 0.5), (0, 200, 0))
+    assert shown.el.get_by_role("button", name="b", exact=True).get_attribute("aria-pressed") == "true"
 
 
 def test_html_in_a_label_is_text(show: Show) -> None:

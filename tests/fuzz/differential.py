@@ -23,7 +23,7 @@ from typing import Any
 from strategies import BATCH, ONE, THREE, Draw, invent, program_of
 
 from handlerkit import Model, Request, Response, Server, Worker
-from handlerkit.serving.parameters import asks_to_describe
+from handlerkit.serving.requests.parameters import asks_to_describe
 
 HANDLER = Path(__file__).parents[1] / "handlers" / "does_as_told.py"
 #: Seconds; a batch that is not full waits this long, so that requests of one draw share it on a busy machine.

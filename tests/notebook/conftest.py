@@ -49,7 +49,7 @@ class Notebook:
         return Cell(ran.result, out.getvalue(), err.getvalue(), ran.error_before_exec or ran.error_in_exec)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveShell]:
     """The shell of the notebook; what it changes in the process is put back."""
     main = sys.modules["__main__"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import handlerkit as hk
 from handlerkit.errors import RequestError
 from handlerkit.notebook.previews import Saved
 from handlerkit.notebook.session import Session
@@ -162,3 +163,14 @@ def test_closing_the_session_closes_its_previews(loaded: Session) -> None:
 
 def test_slip_is_one_line(notebook: Any, session: Session) -> None:
     assert "unrecognized arguments: --nothing" in str(notebook("%preview --nothing").error)
+
+
+def test_first_answer_about_a_picture_names_the_preview_and_no_other_does(loaded: Session) -> None:
+    shown = [hk.view(loaded.request(f"photos/{name}")) for name in ("notes.txt", "a.png", "b.png")]
+    assert ["%preview opens" in view.text for view in shown] == [False, True, False]
+    assert ["%preview opens" in view.html for view in shown] == [False, True, False]
+
+
+def test_nobody_who_knows_the_preview_is_told_of_it(loaded: Session) -> None:
+    loaded.preview("photos/a.png")
+    assert "%preview" not in hk.view(loaded.request("photos/a.png")).text

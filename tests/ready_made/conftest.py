@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,6 +14,9 @@ import pytest
 from ready_made_pictures import OFFICIAL
 
 from handlerkit import Endpoint, Model, Request, Server, Worker
+from handlerkit.model import READY_MADE_FOLDER
+
+sys.path.append(str(READY_MADE_FOLDER))  # what the handlers share imports each other as in an archive
 
 COINS = Path(__file__).parents[2] / "notebooks" / "models"
 

@@ -1,9 +1,8 @@
-"""The module that the ready-made handlers share: images out of requests, the form of an answer, COCO's run-length."""
+"""Images out of requests: every way that they come in, and what is refused."""
 
 from __future__ import annotations
 
 import base64
-import email
 import json
 from contextlib import suppress
 from typing import Any
@@ -13,25 +12,9 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
+from image_requests import Refusal, read_images
 from PIL import Image
-from pycocotools import mask as coco
-from ready_made_pictures import decode, file_of
-
-from handlerkit.handlers.image_requests import (
-    JSON,
-    RAW,
-    Refusal,
-    Settings,
-    class_color,
-    middle,
-    negotiate,
-    pack,
-    read_images,
-    resized,
-    run_length,
-    scaled,
-)
+from ready_made_pictures import file_of
 
 PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 GREY = PIXELS[:, :, 0]
@@ -47,8 +30,6 @@ def only(content: Any) -> npt.NDArray[np.uint8]:
     assert image.mode == "RGB"
     return np.asarray(image)
 
-
-# ---- Images out of requests
 
 WAYS = {
     "bytes": {"body": bytearray(PNG)},
@@ -197,155 +178,3 @@ def test_a_damaged_file_is_read_or_refused(at: int, byte: int) -> None:
     damaged = PNG[:at] + bytes([byte]) + PNG[at + 1 :]
     with suppress(Refusal):
         assert len(read_images({"body": damaged})) == 1
-
-
-# ---- Sizes
-
-
-@pytest.mark.parametrize(
-    ("image", "size", "expected"),
-    [
-        ((64, 48), None, (64, 48)),
-        ((64, 48), 24, (32, 24)),
-        ((48, 64), 24, (24, 32)),
-        ((64, 48), [10, 20], (20, 10)),
-        ((9000, 1), 16, (64, 16)),  # not 144000 wide
-    ],
-)
-def test_resized(image: tuple[int, int], size: Any, expected: tuple[int, int]) -> None:
-    assert resized(Image.new("RGB", image), size).size == expected
-
-
-# ---- The form of an answer
-
-FORMS = (JSON, "image/png", "image/jpeg", "image/png; mask=indexed")
-
-
-@pytest.mark.parametrize(
-    ("accept", "form"),
-    [
-        ("", JSON),
-        ("*/*", JSON),
-        ("application/json; charset=utf-8", JSON),
-        ("image/png", "image/png"),
-        ("IMAGE/PNG", "image/png"),
-        ("image/jpeg", "image/jpeg"),
-        ("image/*", "image/png"),
-        ("image/png; mask=indexed", "image/png; mask=indexed"),
-        ('Image/PNG;Mask="indexed"', "image/png; mask=indexed"),
-        ("text/html, image/avif, image/*, */*;q=0.8", "image/png"),
-        ("image/png;q=0.5, image/jpeg;q=0.9", "image/jpeg"),
-        ("image/png, */*", "image/png"),
-        ("application/json;q=0, */*", "image/png"),
-        ("application/json;q=0.1, image/png;q=0.2;mask=indexed, image/webp", "image/png; mask=indexed"),
-        ("image/*, image/png;q=0", "image/jpeg"),
-        (" , ", JSON),
-        ("image/png;q=high", "image/png"),
-    ],
-)
-def test_accept_chooses_the_form(accept: str, form: str) -> None:
-    assert negotiate(accept, FORMS) == form
-
-
-@pytest.mark.parametrize("accept", ["text/html", "image/png; mask=soft", "*/*;q=0", "image/png;q=0", "nonsense"])
-def test_what_is_not_offered_is_refused_with_406(accept: str) -> None:
-    with pytest.raises(Refusal, match="This model answers application/json, image/png") as refused:
-        negotiate(accept, FORMS)
-    assert refused.value.status == 406
-
-
-@given(st.text())
-def test_any_accept_header_is_read(accept: str) -> None:
-    with suppress(Refusal):
-        assert negotiate(accept, FORMS) in FORMS
-
-
-def test_raw_pixels_tell_their_size() -> None:
-    headers, body = pack([Image.fromarray(PIXELS)], RAW)
-    assert headers == {"content-type": RAW, "image-width": "6", "image-height": "4"}
-    assert body == PIXELS.tobytes()
-
-
-def test_several_pictures_are_parts_of_a_multipart_body() -> None:
-    images = [Image.new("RGB", (2, 3), "red"), Image.new("RGB", (5, 4), "blue")]
-    headers, body = pack(images, "image/png")
-    message = email.message_from_bytes(f"Content-Type: {headers['content-type']}\r\n\r\n".encode() + body)
-    assert message.get_content_type() == "multipart/mixed"
-    parts = message.get_payload()
-    assert isinstance(parts, list)
-    assert [part.get_content_type() for part in parts] == ["image/png", "image/png"]
-    assert [(part["image-width"], part["image-height"]) for part in parts] == [("2", "3"), ("5", "4")]
-
-
-def test_colors_of_classes_are_apart() -> None:
-    colors = np.array([class_color(index) for index in range(21)], dtype=int)
-    distances = np.abs(colors[:, None] - colors[None]).sum(axis=2) + 999 * np.eye(21, dtype=int)
-    assert distances.min() > 30
-
-
-# ---- Images in other sizes
-
-NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8))
-
-
-def test_an_image_is_scaled_across_and_then_down() -> None:
-    lanczos = Image.Resampling.LANCZOS
-    across = np.asarray(scaled(NOISE, (384, 320), lanczos))
-    assert (
-        np.asarray(scaled(NOISE, (384, 303), lanczos))
-        == np.asarray(scaled(Image.fromarray(across), (384, 303), lanczos))
-    ).all()
-    assert (across == np.asarray(NOISE.resize((384, 320), lanczos))).all()
-
-
-@given(*[st.integers(1, 500)] * 4)
-def test_the_box_in_the_middle_lies_inside_the_image(width: int, height: int, across: int, down: int) -> None:
-    image = Image.new("L", (width, height))
-    scale = min(width / across, height / down)
-    box = middle(image, across * scale, down * scale)
-    assert scaled(image, (3, 2), box=box).size == (3, 2)
-    assert (box[2] - box[0]) * down == pytest.approx((box[3] - box[1]) * across)
-
-
-# ---- COCO's run-length
-
-
-@settings(max_examples=300, deadline=None)
-@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))
-def test_run_length_is_pycocotools_own(mask: npt.NDArray[np.bool_]) -> None:
-    expected = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    assert run_length(mask) == {"size": list(mask.shape), "counts": expected["counts"].decode()}
-
-
-@pytest.mark.parametrize("value", [0, 1])
-def test_run_length_of_a_large_plain_mask(value: int) -> None:
-    mask = np.full((3000, 4000), value, np.uint8)
-    mask[7, 9] = 1 - value
-    assert (decode(run_length(mask)) == mask).all()
-    assert len(run_length(mask)["counts"]) < 20
-
-
-# ---- Settings
-
-
-def test_settings_have_defaults_and_are_read() -> None:
-    known = Settings(size=(7, ("a number", lambda value: isinstance(value, int))))
-    assert vars(known.read({})) == {"size": 7, "max_response_size": 6553500}
-    assert (
-        vars(known.read({"handler": None})) == vars(known.read({"handler": {"profile": True}})) == vars(known.read({}))
-    )
-    assert known.read({"handler": {"size": 9}}).size == 9
-
-
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ({"size": "9"}, "section handler: size is a number, not '9'"),
-        ({"seize": 9}, "there is no setting 'seize', only size, max_response_size"),
-        ([9], r"it holds settings by name, not \[9\]"),
-    ],
-)
-def test_wrong_settings_are_named(given: Any, sentence: str) -> None:
-    known = Settings(size=(7, ("a number", lambda value: isinstance(value, int))))
-    with pytest.raises(RuntimeError, match=sentence):
-        known.read({"handler": given})

@@ -1,4 +1,4 @@
-"""The module that the handlers share, on the official image's Python and packages: its tests, run there by pytest.
+"""The modules that the handlers share, on the official image's Python and packages: their tests, run there by pytest.
 
 The handlers' own tests ask a TorchServe there: those that are marked with `everywhere`.
 """
@@ -12,10 +12,10 @@ import pytest
 from ready_made_pictures import OFFICIAL
 
 from handlerkit import targets
-from handlerkit.model import READY_MADE_MODULE
+from handlerkit.model import READY_MADE_FOLDER
 
 HERE = Path(__file__).parent
-FILES = ("test_image_requests.py", "ready_made_pictures.py")
+TESTS = ("test_handler_settings.py", "test_image_answers.py", "test_image_requests.py", "test_image_sizes.py")
 NEEDED = ("pytest", "hypothesis", "pycocotools")  # what those files import beside what the image has
 
 pytestmark = pytest.mark.target
@@ -32,12 +32,11 @@ def environment(folder: Path) -> targets.Environment:
 def test_what_the_handlers_share_passes_its_tests(tmp_path: Path) -> None:
     made = environment(tmp_path)
     assert made.packages["pillow"] == targets.find(OFFICIAL).pins["pillow"]
-    for file in FILES:
+    for file in (*TESTS, "ready_made_pictures.py"):
         (tmp_path / file).write_bytes((HERE / file).read_bytes())
-    package = tmp_path / "handlerkit" / "handlers"  # of the kit, which needs a newer Python, the handlers alone
-    package.mkdir(parents=True)
-    (package / READY_MADE_MODULE.name).write_bytes(READY_MADE_MODULE.read_bytes())
-    command = [str(made.interpreter), "-m", "pytest", "-q", "-p", "no:cacheprovider", FILES[0]]
+    for module in READY_MADE_FOLDER.glob("[!_]*.py"):  # beside its tests, as in an archive
+        (tmp_path / module.name).write_bytes(module.read_bytes())
+    command = [str(made.interpreter), "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+from in_process import asked, made
 from PIL import Image
 from ready_made_pictures import DISCS, PNG, everywhere, file_of
+from transformers_networks import network
 
 from handlerkit import Part, Request
 from handlerkit.errors import LoadError
@@ -92,6 +95,48 @@ def test_a_network_that_answers_too_few_is_told_to_those_it_forgot(serve: Callab
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        ({"threshold": 0.6}, ["coin", "2"]),
+        ({"threshold": 0}, ["coin", "2", "background"]),
+        ({"threshold": 0.95}, []),
+        ({"threshold": 0.6, "topk": 1}, ["coin"]),
+    ],
+)
+def test_threshold_of_a_multi_label_model(
+    serve: Callable[..., Any], options: dict[str, Any], labels: list[str]
+) -> None:
+    answer = serve("classifier", FIXED.format("scores"), {"handler": {"scores": "sigmoid", **options}}).json(PNG)
+    assert answer["labels"] == labels
+
+
+def test_timm() -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("test_resnet.r160_in1k", pretrained=False, num_classes=5).eval()
+    handler = made("classifier", network, crop=64, resize=64)
+    assert_best_first(asked(handler, SQUARE), network(seen(handler)).softmax(1)[0])
+
+
+def test_transformers() -> None:
+    handler = made("classifier", network("vit"), crop=64, resize=64)
+    assert_best_first(asked(handler, SQUARE), handler.model(seen(handler)).logits.softmax(1)[0])
+
+
+SQUARE = Image.fromarray(DISCS).convert("RGB").resize((64, 64))
+
+
+def seen(handler: Any) -> torch.Tensor:
+    found: torch.Tensor = handler.normalized(handler.prepare(SQUARE)[None])
+    return found
+
+
+def assert_best_first(answer: Any, scores: torch.Tensor) -> None:
+    order = scores.argsort(descending=True)
+    assert answer["labels"] == [str(index) for index in order.tolist()]
+    assert answer["scores"] == pytest.approx(scores[order].tolist(), abs=1e-4)
+
+
 TORCHVISION = """
 from torchvision import models
 
@@ -127,8 +172,8 @@ def test_torchscript(serve: Callable[..., Any], how: Callable[..., Any]) -> None
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"topk": 0}, "topk is a whole number from 1 on, not 0"),
-        ({"topk": True}, "topk is a whole number from 1 on, not True"),
+        ({"topk": 0}, "topk is a whole number from 1 on, or null, not 0"),
+        ({"topk": True}, "topk is a whole number from 1 on, or null, not True"),
         ({"crop": 300}, "crop is at most resize, 256, not 300"),
         ({"scores": "logits"}, "scores is one of softmax, sigmoid, none, not 'logits'"),
     ],

@@ -16,7 +16,7 @@ from ready_made_pictures import DISCS, PNG, decode, everywhere, file_of, opened
 
 from handlerkit import Model, Part, Request, Worker
 from handlerkit.errors import LoadError
-from handlerkit.model import READY_MADE_MODULE, ready_made
+from handlerkit.model import ready_made, ready_made_modules
 from handlerkit.predictions import SegmentationMap
 
 COINS = Path(__file__).parents[2] / "notebooks" / "models" / "coins_segmenter.pt"
@@ -267,7 +267,8 @@ def test_micro_batching_set_as_the_handle(tmp_path: Path, discs: Any) -> None:
         "        super().__init__()\n"
         "        self.handle = MicroBatching(self, micro_batch_size=1)\n"
     )
-    files = [str(READY_MADE_MODULE), str(ready_made("segmentation_overlay"))]
+    begun = ready_made("segmentation_overlay")
+    files = [begun, *ready_made_modules(begun)]
     model = Model("m", handler=tmp_path / "mine.py", model_file=tmp_path / "network.py", extra_files=files,
                   config_file=tmp_path / "model-config.yaml")  # fmt: skip
     with Worker(model, batch_size=3) as worker:

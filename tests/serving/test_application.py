@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from apps import ECHO, Answer, App, request, written
+from serving_apps import ECHO, Answer, App, request, written
 
 from handlerkit.serving import torchserve_facts
-from handlerkit.serving.any_worker import LoadFailed
 from handlerkit.serving.application import Application
 from handlerkit.serving.config import PropertyError
+from handlerkit.serving.workers.any_worker import LoadFailed
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from apps import written
+from serving_apps import written
 
 from handlerkit.serving.application import Application
 from handlerkit.serving.asgi import Asgi, asgi

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlerkit.messages import Part, Request, Response
-from handlerkit.serving import parameters
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import HOST, Frontend, QueuedRequest, WorkerDied
+from handlerkit.serving.requests import parameters
 from handlerkit.serving.wire import Parameter, Prediction, WorkerResponse
 
 ASCII = st.text(st.characters(codec="ascii"), max_size=20)

@@ -16,12 +16,12 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from apps import Answer, App, request
+from serving_apps import Answer, App, request
 from test_golden import CASES, Case, check_described, check_response, model_of, named, requests_of, responses_of
 
 from handlerkit.messages import Response
 from handlerkit.serving import torchserve_facts
-from handlerkit.serving.served_model import ServedModel
+from handlerkit.serving.models.served_model import ServedModel
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
 

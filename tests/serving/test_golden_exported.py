@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from apps import Connection
 from exported_apps import environment_of, running
+from serving_apps import Connection
 from test_golden import Case, model_of, named, requests_of, responses_of
 from test_golden_app import CHOSEN, check, exchange, key_of
 

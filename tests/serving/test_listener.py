@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from apps import Connection, request
+from serving_apps import Connection, request
 
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend
 from handlerkit.serving.http import HttpRequest, Response
 from handlerkit.serving.listener import Limits, Listener
-from handlerkit.serving.running_model import Client
+from handlerkit.serving.models.running_model import Client
 
 Respond = Callable[[HttpRequest, Client], Any]
 

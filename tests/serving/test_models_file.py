@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlerkit.serving import models_file
-from handlerkit.serving.metrics import Declared
+from handlerkit.serving.models.metrics import Declared
 from handlerkit.serving.models_file import Contents, count_gpus, gpu_ids, read
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from apps import ECHO, Answer, Connection, request, written
+from serving_apps import ECHO, Answer, Connection, request, written
 
 from handlerkit.serving.models_file import read
 from handlerkit.serving.serve import TOKEN, asked_token, main

@@ -41,5 +41,5 @@ def test_what_is_not_shown_is_not_imported():
 
 def test_the_refusal_of_another_type_names_those_that_are_shown(monkeypatch):
     monkeypatch.setitem(DISPLAYS, ("elsewhere", "Waveform"), lambda: view)
-    with pytest.raises(TypeError, match=r"^a view shows one of Run, .*, Bench, Waveform, not a int$"):
+    with pytest.raises(TypeError, match=r"^a view shows one of Run, .*, Waveform, not a int$"):
         view(3)

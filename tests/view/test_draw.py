@@ -15,7 +15,7 @@ def plain(width: int = 100, height: int = 80) -> Image.Image:
 
 def test_a_box_ends_one_pixel_before_x2_and_y2():
     picture = draw.boxes(plain(), [[10, 20, 50, 60]], width=2)
-    color = draw.color("")
+    color = draw.color(0)
     assert [picture.getpixel(at) for at in ((10, 20), (11, 40), (49, 59), (48, 40))] == [color] * 4
     assert [picture.getpixel(at) for at in ((9, 40), (12, 40), (50, 40), (30, 60), (30, 40))] == [GRAY] * 5
 
@@ -42,20 +42,20 @@ def test_what_cannot_be_drawn_is_counted():
 
 def test_a_box_whose_score_is_no_number_is_drawn_and_says_so():
     picture = draw.boxes(plain(), [[10, 30, 60, 60]], ["coin"], [float("nan")], width=2)
-    assert picture.getpixel((10, 50)) == draw.color("coin")
+    assert picture.getpixel((10, 50)) == draw.color(0)
     assert picture.tobytes() != draw.boxes(plain(), [[10, 30, 60, 60]], ["coin"], [0.5], width=2).tobytes()
 
 
 def test_a_label_stays_inside_the_picture():
     picture = np.asarray(draw.boxes(plain(), [[90, 70, 100, 80]], ["a coin"], font_size=11))
-    filled = (picture == draw.color("a coin")).all(axis=2)
+    filled = (picture == draw.color(0)).all(axis=2)
     assert filled[:, 50:].sum() > 300
 
 
 def test_a_taken_place_moves_the_label():
     one = np.asarray(draw.boxes(plain(), [[20, 30, 80, 70]], ["coin"], font_size=11))
     two = np.asarray(draw.boxes(plain(), [[20, 30, 80, 70]] * 2, ["coin"] * 2, font_size=11))
-    color = draw.color("coin")
+    color = draw.color(0)
     assert ((two == color).all(axis=2)[32:48]).sum() > ((one == color).all(axis=2)[32:48]).sum() + 100
 
 
@@ -72,14 +72,14 @@ def test_five_hundred_boxes_and_none():
 
 def test_a_label_never_leaves_a_picture_that_is_too_small_for_it():
     picture = draw.boxes(plain(20, 8), [[1, 1, 6, 6]], ["a long name"], width=1)
-    assert (np.asarray(picture) == draw.color("a long name")).all(axis=2).sum() <= 4 * 5
+    assert (np.asarray(picture) == draw.color(0)).all(axis=2).sum() <= 4 * 5
 
 
 def test_labels_do_not_cover_each_other():
     from handlerkit.view.draw.labels import LabelPainter
 
     labels = LabelPainter(plain(100, 140), 11)
-    assert [labels.add("coin", (20, 30, 60, 70), GRAY) for _ in range(5)] == [True] * 4 + [False]
+    assert [labels.add("coin", (20, 30, 60, 70), GRAY) for _ in range(6)] == [True] * 5 + [False]
 
 
 def disc(x: int, y: int, radius: int) -> np.ndarray:
@@ -189,12 +189,6 @@ def test_overlay_writes_a_legend():
     assert picture.getpixel((5, 8)) == draw.color(1)
 
 
-def test_colors_follow_the_class_alone():
-    assert draw.color("1") == draw.color(1) == (230, 159, 0)
-    assert draw.color("coin") == draw.color("coin")
-    assert len({draw.color(index) for index in range(64)}) == 64
-
-
 def test_bars_are_as_long_as_their_values():
     picture = np.asarray(draw.bars(["aa", "aa"], [1.0, 0.5]))
     lengths = [(row == draw.color(0)).all(axis=1).sum() for row in (picture[8], picture[picture.shape[0] // 2 + 8])]
@@ -239,3 +233,11 @@ def test_every_kind_of_white_is_white(image):
 def test_an_array_that_is_no_image_is_refused():
     with pytest.raises(ValueError, match="an image is"):
         draw.rgb(np.zeros((3, 4, 5)))
+
+
+def test_heat_below_and_above_nothing_has_two_colors_and_none_between():
+    picture = draw.heat(plain(30, 10), np.array([[-1.0, 0.0, 1.0]]).repeat(10, 0).repeat(10, 1), opacity=1)
+    below, nothing, above = (picture.getpixel((x, 5)) for x in (2, 15, 27))
+    assert nothing == GRAY
+    assert below == pytest.approx((0, 114, 178), abs=2)
+    assert above == pytest.approx((213, 94, 0), abs=2)

@@ -111,7 +111,7 @@ def test_boxes_are_drawn_where_a_shrunk_input_image_has_them(send):
     run = send([{"box": [400, 400, 3600, 2600], "label": "coin"}], (4000, 3000))
     image = view(run).image
     scale = image.width / 4000
-    assert image.getpixel((round(400 * scale), round(1500 * scale))) == draw.color("coin")
+    assert image.getpixel((round(400 * scale), round(1500 * scale))) == draw.color(0)
     assert image.getpixel((round(2000 * scale), round(1500 * scale))) == (90, 90, 90)
 
 
@@ -176,7 +176,7 @@ def test_flat_pictures_are_png_and_input_images_jpeg(image, kind):
 def test_names_are_written_into_a_picture_only_where_they_can_be_read(send):
     run = send([{"label": "coin", "box": [10, 40, 60, 70]}])
     one, several = view(run).image, view(type(run)(run.exchanges * 2, model="coins")).image
-    count = [int((np.asarray(image) == draw.color("coin")).all(axis=2).sum()) for image in (one, several)]
+    count = [int((np.asarray(image) == draw.color(0)).all(axis=2).sum()) for image in (one, several)]
     assert count[0] > count[1] > 0
 
 
@@ -187,6 +187,36 @@ def test_masks_lie_where_the_handler_cut_out(send):
     shown = view(run)
     # 64 x 85 scaled, the middle 48 x 48 of it: (136,60)-(497,420) of the input image
     assert "coin (136,60)-(497,240)" in shown.text
-    assert shown.image.getpixel((320, 150)) == pytest.approx([(90 + c) / 2 for c in draw.color("coin")], abs=1.5)
+    assert shown.image.getpixel((320, 150)) == pytest.approx([(90 + c) / 2 for c in draw.color(0)], abs=1.5)
     assert shown.image.getpixel((320, 300)) == (90, 90, 90)
     assert shown.image.getpixel((20, 150)) == pytest.approx([181] * 3, abs=1)
+
+
+@pytest.mark.parametrize("region", [None, Geometry(40, (40, 40))], ids=["stretched", "cut out"])
+def test_an_explanation_keeps_its_signs(send, region):
+    numbers = np.zeros((1, 40, 40))
+    numbers[0, 9:15, 9:15], numbers[0, 25:31, 25:31] = 2.0, -1.0
+    shown = view(send(numbers.tolist(), (80, 80), path="/explanations/coins", geometry=region))
+    red, _, blue = shown.image.getpixel((24, 24))
+    assert red > blue + 100
+    red, _, blue = shown.image.getpixel((56, 56))
+    assert blue > red + 40
+    assert shown.image.getpixel((4, 60)) == pytest.approx((90, 90, 90), abs=1)
+    assert "<span>-2</span> <span>0</span> <span>2</span>" in shown.html
+
+
+def test_an_explanation_of_one_sign_has_a_scale_from_nothing(send):
+    shown = view(send([(RAMP - 1).tolist()], path="/explanations/coins"))
+    assert "<span>0</span> <span>0.99</span>" in shown.html
+
+
+def test_the_preview_shows_the_signs_and_the_scale(send):
+    from handlerkit.view.preview.message import message
+
+    run = send([(RAMP - 0.5).tolist()], path="/explanations/coins")
+    facts = message(run, run.exchanges[0], "sample").facts
+    lut = np.frombuffer(facts["layers"][0]["lut"], np.uint8).reshape(256, 4)
+    assert lut[0].tolist() == [0, 114, 178, 255]
+    assert lut[255].tolist() == [213, 94, 0, 255]
+    assert lut[127, 3] == lut[128, 3] == 0
+    assert "hk-scale" in facts["html"]

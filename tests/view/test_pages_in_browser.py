@@ -111,3 +111,86 @@ def test_a_tree_unfolds(show, send):
     page.get_by_text("outer", exact=True).click()
     page.get_by_text("inner", exact=True).click()
     assert leaf.is_visible()
+
+
+def test_a_display_looks_the_same_whatever_others_stand_below_it(show, send, compared):
+    """Each brings the part of the stylesheet that it needs; none turns the order of another's rules."""
+    table = [[0] * 50] * 30 + [[1] * 50] * 30
+    pages = [
+        view(send(answer, size)).html
+        for answer, size in (
+            ({"cat": 0.7, "dog": 0.3}, (28, 28)),
+            ([{"label": "coin", "box": [i, i, i + 9, i + 9], "score": 0.5} for i in range(9)], (100, 80)),
+            (table, (50, 60)),
+            ([float(i) for i in range(40)], (100, 80)),
+            ({"words": ["good", "film"], "importances": [0.5, -0.1]}, (100, 80)),
+            ({"deep": [{"a": "x" * 80, "b": [{"c": "y" * 80}]}] * 9}, (100, 80)),
+        )
+    ] + [compared]
+    styles = ["".join(one.partition("</style>")[:2]) for one in pages]
+    for place, one in enumerate(pages):
+        alone, among = show(one), show(one + "".join([*styles[:place], *styles[place + 1 :]]))
+        pictures = [page.locator(".hk-view").screenshot() for page in (alone, among)]
+        assert pictures[0] == pictures[1]
+
+
+def test_a_page_brings_the_part_of_the_stylesheet_that_it_needs(send):
+    style = view(send({"cat": 0.7, "dog": 0.3})).html.partition("</style>")[0]
+    assert len(style) < 5000
+    assert "hk-bars" in style
+    assert "hk-slider" not in style
+
+
+def test_the_times_of_a_call_stand_on_one_line_at_700_pixels(show, send):
+    from types import MappingProxyType
+
+    from handlerkit.messages import Call
+    from handlerkit.timing import STAGES, Timings
+
+    stages = dict.fromkeys((name for name in STAGES if not name.startswith("envelope")), 0.0123)
+    page = show(view(send({"a": 1}, calls=(Call((), Timings(0.1234, MappingProxyType(stages))),))).html, width=700)
+    tops = page.locator(".hk-stages + .hk-items .hk-item").evaluate_all("all => all.map(one => one.offsetTop)")
+    assert len(set(tops)) == 1
+
+
+def axe_script() -> str:
+    """axe-core, which the package for playwright brings."""
+    from importlib import resources
+
+    package = pytest.importorskip("axe_playwright_python")
+    return (resources.files(package) / "axe.min.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1000])
+def test_axe_finds_nothing_in_displays(show, send, compared, scheme, width):
+    script = axe_script()
+    rows = [{"label": f"class {i}", "box": [10 * i, 10, 10 * i + 9, 70], "score": 0.5} for i in range(9)]
+    pages = {
+        "classes": view(send({"cat": 0.7, "dog": 0.3})).html,
+        "boxes": view(send(rows)).html,
+        "nothing": view(send([])).html,
+        "masks": view(send({"masks": [([[1] * 50] * 30 + [[0] * 50] * 30)], "labels": ["a"], "scores": [0.5]})).html,
+        "map": view(send([[0] * 50] * 30 + [[1] * 50] * 30, (50, 60))).html,
+        "heat": view(send([[[float(i - 20)] * 40 for i in range(40)]], path="/explanations/m")).html,
+        "series": view(send([float(i) for i in range(40)])).html,
+        "histogram": view(send([float(i) for i in range(40)]), shown_as="histogram").html,
+        "words": view(send({"words": ["good", "film", "bad"], "importances": [0.5, -0.1, -0.6]})).html,
+        "tree": view(send({"deep": [{"a": "x" * 80}] * 9})).html,
+        "text": view(send("\n".join(map(str, range(99))).encode())).html,
+        "error": view(send({"code": 503, "message": "Prediction failed"}, status=503)).html,
+        "stream": view(send(b"onetwo", chunks=(b"one", b"two"))).html,
+        "comparison": compared,
+    }
+    wrong = {}
+    for name, html in pages.items():
+        page = show(f"<main>{html}</main>", width=width, color_scheme=scheme)
+        page.evaluate(
+            "document.body.style.background = matchMedia('(prefers-color-scheme: dark)').matches ? '#111' : '#fff'"
+        )
+        page.evaluate(script)
+        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+        found = page.evaluate("rules => axe.run('.hk-view', rules)", rules)["violations"]
+        if found:
+            wrong[name] = [(one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found]
+    assert wrong == {}

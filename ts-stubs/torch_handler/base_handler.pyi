@@ -6,7 +6,6 @@ import abc
 from typing import Any
 
 import torch
-
 from ts.context import Context
 
 def setup_ort_session(model_pt_path: str, map_location: str) -> Any: ...

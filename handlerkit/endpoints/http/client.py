@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from handlerkit.errors import RequestError
 from handlerkit.messages import Headers, Response
 from handlerkit.serving.frontend import HOST
-from handlerkit.serving.job_queue import ARRIVAL_INTERVAL
+from handlerkit.serving.models.job_queue import ARRIVAL_INTERVAL
 
 ADDRESS = "127.0.0.1"
 _READ = 1 << 20  # bytes asked for at once

@@ -17,14 +17,14 @@ from typing import Any
 from handlerkit.endpoints.lent.served_runs import ServedRuns
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import HttpRequest, LogLine, Response, Run
-from handlerkit.serving.any_worker import Owner
 from handlerkit.serving.config import Config
-from handlerkit.serving.describe_model import Registered
+from handlerkit.serving.documents.describe_model import Registered
 from handlerkit.serving.frontend import QueuedRequest
-from handlerkit.serving.served_model import Shared
+from handlerkit.serving.models.served_model import Shared
 from handlerkit.serving.torchserve_facts import METRIC
 from handlerkit.serving.wire import WorkerResponse
 from handlerkit.serving.worker_death import WorkerDied
+from handlerkit.serving.workers.any_worker import Owner
 
 #: Gives the worker inside a with block, where nobody else changes it. Raises HandlerkitError if there is none.
 Lend = Callable[[], AbstractContextManager[Worker]]
@@ -34,7 +34,7 @@ _LOOKS = 0.1
 
 
 class LentModel:
-    """A model whose worker is lent, for an application (serving.served_model.Served)."""
+    """A model whose worker is lent, for an application (serving.models.served_model.Served)."""
 
     def __init__(self, lend: Lend, served: ServedRuns) -> None:
         with lend() as worker:
@@ -61,7 +61,7 @@ class LentModel:
 
 
 class LentWorker:
-    """The worker (serving.any_worker.AnyWorker). A handler that does not load answers as a worker that died."""
+    """The worker (serving.workers.any_worker.AnyWorker). A handler that does not load answers as a worker that died."""
 
     load_seconds = 0.0
     pid = 0

@@ -14,11 +14,11 @@ from handlerkit import shell, why
 from handlerkit.errors import LoadError, WorkerError
 from handlerkit.folders import OwnFolder
 from handlerkit.messages import LogLine, Response
-from handlerkit.model import READY_MADE_MODULE, Model
-from handlerkit.serving import worker_command
+from handlerkit.model import READY_MADE_FOLDER, Model
 from handlerkit.serving.config import Config
 from handlerkit.serving.torchserve_facts import DECODE_INPUT
 from handlerkit.serving.worker_death import WorkerDeath
+from handlerkit.serving.workers import worker_command
 from handlerkit.worker_process.assignment import Assignment, Failed
 from handlerkit.worker_process.log_capture import Journal, PlainPaths
 from handlerkit.worker_process.model_files import ModelFiles
@@ -76,7 +76,7 @@ class StagedModel:
         except OSError as problem:
             raise WorkerError(f"the files of {model.name} cannot be staged: {problem.strerror or problem}") from problem
         python = [entry for entry in model.entries() if entry.name.endswith(".py")]
-        kit = str(READY_MADE_MODULE.parents[1]) + os.sep  # whose frames tracebacks leave out
+        kit = str(READY_MADE_FOLDER.parent) + os.sep  # whose frames tracebacks leave out
         sources = {entry.name: str(entry.source) for entry in python if not str(entry.source).startswith(kit)}
         self.journal = Journal(PlainPaths(self.model_dir, UserFiles(str(self.model_dir), sources)))
         outer = shell.environment() | dict(spec.environment)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from ..any_worker import LoadFailed
 from ..models_file import Contents, read
+from ..workers.any_worker import LoadFailed
 from .inputs import Input, Reading, find
 from .progress import Progress
 from .results import Output, OutputError, Result

@@ -14,16 +14,16 @@ from dataclasses import replace
 from itertools import count
 
 from .. import torchserve_facts as facts
-from ..any_worker import AnyWorker, LoadFailed
 from ..config import Config
-from ..describe_model import Registered
+from ..documents.describe_model import Registered
 from ..frontend import Frontend, QueuedRequest
 from ..http import HttpRequest, Response
-from ..metrics import Metrics
-from ..processes import Supervisor
-from ..served_model import ServedModel, Shared
+from ..models.metrics import Metrics
+from ..models.served_model import ServedModel, Shared
 from ..wire import WorkerResponse
 from ..worker_death import WorkerDeath, WorkerDied, stale
+from ..workers.any_worker import AnyWorker, LoadFailed
+from ..workers.processes import Supervisor
 from .inputs import Input
 from .results import Result
 

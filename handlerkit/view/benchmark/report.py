@@ -16,6 +16,7 @@ from handlerkit.view.output import View
 
 _WIDTH, _SHARP = 960, 160  # of the plot: pixels it takes, and dots an inch, more than are needed for that
 _TIME = 8  # characters of the longest time
+_STREAMS = ["first chunk", "chunks a second"]
 _VERDICTS = {"faster": "ok", "slower": "bad"}
 
 
@@ -39,7 +40,9 @@ def bench_view(bench: Bench) -> View:
     text += [_stages_text(row) for row in bench.rows if row.stages]
     file = io.BytesIO()
     plot(bench).savefig(file, format="png", dpi=_SHARP)
-    picture = f'<img class="hk-picture" width="{_WIDTH}" alt="" src="{data_uri("png", file.getvalue())}">'
+    said = f"the time of each repeat of {bench.model}, which the table says"
+    picture = f'<img class="hk-chart" width="{_WIDTH}" alt="{escape(said)}" src="{data_uri("png", file.getvalue())}">'
+    picture = f'<div class="hk-wide" tabindex="0" role="group" aria-label="chart">{picture}</div>'
     parts.append(picture + folds(_stages(bench)))
     for advice in bench.advice:
         said, options, rows = _advised(advice)
@@ -73,12 +76,17 @@ def _head(bench: Bench) -> tuple[str, str]:
 
 def _columns(bench: Bench) -> list[str]:
     names = ["sample", "batch", "median", "p90", "p99", "requests a second", "answer"]
+    names += _STREAMS * any(row.chunks for row in bench.rows)
     return names + ["peak memory"] * any(row.memory.process or row.memory.cuda for row in bench.rows)
 
 
 def _cells(row: Measurement, bench: Bench) -> list[str]:
     cells = [row.sample, str(row.batch), duration(row.median), duration(row.p90), duration(row.p99)]
-    return [*cells, _about(row.throughput), byte_size(row.answer), _memory(row)][: len(_columns(bench))]
+    cells += [_about(row.throughput), byte_size(row.answer)]
+    if any(one.chunks for one in bench.rows):
+        first, rate = row.time_to_first_chunk, row.chunk_rate
+        cells += ["" if first is None else duration(first), "" if rate is None else _about(rate)]
+    return [*cells, _memory(row)][: len(_columns(bench))]
 
 
 def _about(figure: float) -> str:
@@ -125,7 +133,7 @@ def _aligned(columns: Sequence[str], rows: Iterable[Sequence[str]], indent: str 
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    head = "".join(f"<th>{escape(name)}</th>" if name else "<td></td>" for name in columns)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f'<div><table class="hk-table hk-figures"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

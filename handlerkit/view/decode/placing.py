@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from handlerkit.messages import Geometry
 from handlerkit.predictions import Detections
 from handlerkit.view.decode.response import Region
 from handlerkit.view.decode.source import InputImage, Source
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 Size = tuple[int, int]
 
@@ -85,15 +80,14 @@ def place_boxes(
         if np.max(finite[:, 0::2]) <= width + 1 and np.max(finite[:, 1::2]) <= height + 1:
             region, size = geometry.region(image.size), (width, height)
             note = f"placed as the handler's {geometry} puts them"
+    elif found.image_size is not None and sorted(found.image_size) != sorted(image.size):
+        size, note = found.image_size, f"boxes lie on the answer's {found.image_size[0]}x{found.image_size[1]} picture"
     if not note:
         return replace(found, image_size=image.size), ()
-    return replace(found, boxes=on_region(found.boxes, size, region), image_size=image.size), (note,)
+    return replace(on_region(found, size, region), image_size=image.size), (note,)
 
 
-def on_region(boxes: npt.NDArray[np.float32], size: Size, region: Region) -> npt.NDArray[np.float32]:
-    """Boxes on a grid of that (width, height), which lies on the region."""
-    import numpy as np
-
+def on_region(found: Detections, size: Size, region: Region) -> Detections:
+    """What lies on a grid of that (width, height), which lies on the region."""
     x1, y1, x2, y2 = region
-    scale = np.array([(x2 - x1) / size[0], (y2 - y1) / size[1]] * 2)
-    return np.asarray(boxes * scale + np.array([x1, y1] * 2), np.float32)
+    return found.moved(((x2 - x1) / size[0], (y2 - y1) / size[1]), (x1, y1))

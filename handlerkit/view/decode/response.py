@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.predictions import Labels
 from handlerkit.serving.torchserve_facts import LABELS
 from handlerkit.view import draw
+from handlerkit.view.decode.colors import ClassColors
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,6 +55,7 @@ class DecodedResponse(Placed):
         spec: the view that draws it, which is another one if several read the same type of content.
         body: the response's bytes.
         labels: index_to_name.json of the model, or None.
+        colors: those of the classes in this display and in others that share it.
         labeled: whether names are written into the picture; they cannot be read in a small one.
     """
 
@@ -61,6 +63,7 @@ class DecodedResponse(Placed):
     spec: ViewSpec
     body: bytes = b""
     labels: Labels = None
+    colors: ClassColors = field(default_factory=ClassColors)
     labeled: bool = True
 
     def label(self, name: str) -> str | None:
@@ -80,7 +83,5 @@ class DecodedResponse(Placed):
         return name if label is None else f"{name} · {label}"
 
     def color(self, name: str) -> draw.Color:
-        """The color of a class by its name: an index keeps one model's classes apart, a name alone may share its
-        color with another."""
-        index = {label: int(number) for number, label in (self.labels or {}).items() if number.isdecimal()}
-        return draw.color(index.get(name, int(name) if name.isdecimal() else name))
+        """The color of a class by its name."""
+        return self.colors.of(name, self.labels)

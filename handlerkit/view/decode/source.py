@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import functools
 import json
 import re
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
@@ -15,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from handlerkit.messages import Exchange, Geometry, Request, Response
-from handlerkit.predictions import Labels
+from handlerkit.predictions import Labels, from_base64, open_picture, picture_head
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-#: Formats that PIL reads by itself; EPS, for one, would start Ghostscript on bytes that came over the network. Its
-#: names are those of PIL's openers: a name that has none would end the search.
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+    from handlerkit.view.decode.response import DecodedResponse
+
 #: How wide an input image is drawn at most; a larger one shrinks by a whole number: it is quick, and masks stay sharp.
 SHOWN_WIDTH = 1600
 _ROTATED = {3: 180, 6: 90, 8: 270}  # EXIF's Orientation, in degrees clockwise
@@ -53,7 +50,7 @@ class InputImage:
         """The picture in these bytes; None if there is none, or it is broken."""
         from handlerkit.view import draw
 
-        if (image := _opened(data)) is None:
+        if (image := picture_head(data)) is None:
             return None
         size = image.size
         factor = -(-max(size) // SHOWN_WIDTH)
@@ -86,11 +83,13 @@ class Source:
     Attributes:
         labels: index_to_name.json of the model, or None.
         geometry: what the handler did to the input image, or None if that is not known.
+        read_part: reads a part of this exchange, one answer of several, with the view that fits it.
     """
 
     exchange: Exchange
     labels: Labels = None
     geometry: Geometry | None = None
+    read_part: Callable[[Exchange], DecodedResponse] | None = None
 
     @property
     def request(self) -> Request:
@@ -135,7 +134,7 @@ class Source:
     @cached_property
     def input_image(self) -> InputImage | None:
         """The picture that the request carries: its body, a part of it, or base64 in its JSON."""
-        return next((found for data in _bodies(self.request) if (found := InputImage.read(data))), None)
+        return next((found for data in _bodies(self.request) if (found := _input_image(data))), None)
 
     @cached_property
     def is_explanation(self) -> bool:
@@ -157,28 +156,8 @@ class Source:
         return (sides["width"], sides["height"]) if all(map(sides.get, ("width", "height"))) else None
 
 
-def open_picture(data: bytes) -> Image.Image | None:
-    """The picture in these bytes, unpacked; None if there is none, or it is broken."""
-    if (image := _opened(data)) is None:
-        return None
-    try:
-        image.load()
-    except Exception:  # plugins raise whatever the broken data leads them to
-        return None
-    return image
-
-
-def _opened(data: bytes) -> Image.Image | None:
-    """The picture's head; None if there is none, or the picture is too large to unpack without worry."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(BytesIO(data), formats=_FORMATS)
-    except Exception:
-        return None
+#: After an edit of the handler, the same image is answered again.
+_input_image = functools.lru_cache(maxsize=2)(InputImage.read)
 
 
 def _bodies(request: Request) -> Iterator[bytes]:
@@ -193,14 +172,6 @@ def _bodies(request: Request) -> Iterator[bytes]:
         for text in _texts(_json(body)):
             if (data := from_base64(text)) is not None:
                 yield data
-
-
-def from_base64(text: str) -> bytes | None:
-    """What a text holds in base64, also as a data URI; None if it is no base64."""
-    try:
-        return base64.b64decode(text.partition("base64,")[2] or text, validate=True)
-    except (binascii.Error, ValueError):
-        return None
 
 
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:

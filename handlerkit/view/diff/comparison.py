@@ -16,6 +16,7 @@ from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange
 from handlerkit.view.output import View
 from handlerkit.view.render import answer
+from handlerkit.view.shown_run import ShownRun, colors_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -106,6 +107,10 @@ def changed(shown: Comparison) -> tuple[list[str], str]:
 
 def _pairs(shown: Comparison) -> tuple[list[str], list[str], Image.Image | None]:
     """The first answers that differ, or the first answer if none does."""
+    colors = colors_of(shown.before, shown.after)
+    shown = replace(
+        shown, before=ShownRun.of(shown.before, colors=colors), after=ShownRun.of(shown.after, colors=colors)
+    )
     pairs = list(zip(shown.before.exchanges, shown.after.exchanges, shown.rows, strict=False))
     different = [pair for pair in pairs if pair[2].verdict == "different"]
     drawn = different[:_MOST] or pairs[:1]

@@ -32,7 +32,7 @@ def endpoints_view(compared: ComparedEndpoints) -> View:
         text += [f"  {one.what}: {one.ours} -> {one.theirs}" for one in rows]
         body += [_html(row if first == 0 else None, one) for first, one in enumerate(rows)]
     found = tuple(dict.fromkeys((*compared.run.findings, *compared.other.findings)))
-    columns = "".join(f"<th>{elements.escape(name)}</th>" for name in ("request", "", *names))
+    columns = "".join(f"<th>{elements.escape(name)}</th>" for name in ("request", "what", *names))
     table = (
         f'<table class="hk-table hk-figures"><thead><tr>{columns}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     )

@@ -5,7 +5,7 @@ Every function takes an image as PIL.Image or as an array (uint8, uint16, bool, 
 cannot be drawn is left out and counted in the picture's `info["skipped"]`.
 """
 
-from handlerkit.view.draw.canvas import checkerboard, fit, is_transparent, rgb
+from handlerkit.view.draw.canvas import checkerboard, fit, is_transparent, rgb, shrink
 from handlerkit.view.draw.charts import bars
 from handlerkit.view.draw.maps import heat, highlight, overlay, palette_indexes
 from handlerkit.view.draw.marks import boxes, mask_to_xyxy, masks
@@ -27,5 +27,6 @@ __all__ = [
     "palette",
     "palette_indexes",
     "rgb",
+    "shrink",
     "text_color",
 ]

@@ -34,8 +34,19 @@ def fit(image: ImageLike, max_width: int = 1600, max_height: int = 1600) -> Imag
         return picture
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     # blending would make up colors that an indexed picture's palette lacks
-    method = Image.Resampling.NEAREST if picture.mode in ("1", "P") else Image.Resampling.LANCZOS
+    method = Image.Resampling.NEAREST if picture.mode in ("1", "P") else Image.Resampling.HAMMING
     return picture.resize(size, method, reducing_gap=2)
+
+
+def shrink(image: ImageLike, side: int = 1600) -> Image.Image:
+    """The image, made smaller by a whole number if it is wider or higher than that, which takes a tenth of the time of
+    `fit`; its mode stays."""
+    picture = opened(image)
+    if (factor := -(-max(picture.size) // side)) == 1:
+        return picture
+    if picture.mode in ("1", "P"):
+        return fit(picture, side, side)
+    return picture.reduce(factor)
 
 
 def rgb(image: ImageLike) -> Image.Image:

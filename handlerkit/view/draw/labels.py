@@ -14,37 +14,67 @@ if TYPE_CHECKING:
 
 Box = tuple[int, int, int, int]
 
+_BURIED = 0.2  # of a thing that a label may cover
+
 
 class LabelPainter:
-    """Draws labels on a picture, each if none of those before it lies."""
+    """Draws labels on a picture, each if none of those before it lies.
 
-    def __init__(self, canvas: Image.Image, font_size: int | None = None) -> None:
+    Args:
+        things: (x1, y1, x2, y2) of what is on the picture, which labels are to leave free.
+    """
+
+    def __init__(self, canvas: Image.Image, font_size: int | None = None, things: Sequence[Sequence[int]] = ()) -> None:
+        import numpy as np
         from PIL import ImageDraw
 
         self.font = font(font_size or max(11, min(30, round(min(canvas.size) / 40))))
         self.height = sum(self.font.getmetrics()) + 2
         self._draw: ImageDraw.ImageDraw = ImageDraw.Draw(canvas)
         self._size = canvas.size
+        self._things = np.asarray(things, np.float64).reshape(-1, 4)
         self._taken: list[Box] = []
 
-    def add(self, text: str, box: Sequence[int], color: Color) -> bool:
-        """Draw the text above the box (x1, y1, x2, y2, inclusive), else inside it, below it, or at its lower edge.
+    def add(self, text: str, box: Sequence[int], color: Color, *shorter: str) -> bool:
+        """Draw the text above the box (x1, y1, x2, y2, inclusive), else inside it, below it or beside it: where it
+        covers a fifth of a thing at most. A `shorter` text takes its place where it does not fit.
 
-        False if each of these places is taken, or the picture is too small for it.
+        False if each of these places is taken, would bury a thing, or the picture is too small for it.
         """
-        wide, high = round(self.font.getlength(text)) + 6, self.height
-        if wide > self._size[0] or high > self._size[1]:
-            return False
-        x = max(0, min(box[0], self._size[0] - wide))
-        for y in (box[1] - high, box[1], box[3] + 1, box[3] + 1 - high):
-            y = max(0, min(y, self._size[1] - high))
-            place = (x, y, x + wide, y + high)
-            if not any(_meet(place, other) for other in self._taken):
+        for said in (text, *shorter):
+            if (place := self._place(said, box)) is not None:
+                x, y, right, low = place
                 self._taken.append(place)
-                self._draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=color)
-                self._draw.text((x + 3, y + 1), text, fill=text_color(color), font=self.font)
+                self._draw.rectangle((x, y, right - 1, low - 1), fill=color)
+                self._draw.text((x + 3, y + 1), said, fill=text_color(color), font=self.font)
                 return True
         return False
+
+    def _place(self, text: str, box: Sequence[int]) -> Box | None:
+        """Where the text goes; None if there is no place for it."""
+        wide, high = round(self.font.getlength(text)) + 6, self.height
+        if wide > self._size[0] or high > self._size[1]:
+            return None
+        corners = [(box[0], y) for y in (box[1] - high, box[1], box[3] + 1, box[3] + 1 - high)]
+        free = []
+        for x, y in (*corners, (box[2] + 1, box[1]), (box[0] - wide, box[1])):
+            x, y = max(0, min(x, self._size[0] - wide)), max(0, min(y, self._size[1] - high))
+            place = (x, y, x + wide, y + high)
+            if not any(_meet(place, other) for other in self._taken):
+                free.append(place)
+        return next((place for place, buried in zip(free, self._buried(free), strict=True) if buried <= _BURIED), None)
+
+    def _buried(self, places: Sequence[Box]) -> list[float]:
+        """The largest share of a thing that each place covers."""
+        import numpy as np
+
+        if not len(self._things) or not places:
+            return [0.0] * len(places)
+        label, thing = np.array(places, np.float64)[:, None], self._things[None]
+        sides = np.minimum(label[..., 2:], thing[..., 2:] + 1) - np.maximum(label[..., :2], thing[..., :2])
+        areas = np.prod(thing[..., 2:] + 1 - thing[..., :2], axis=-1)
+        shares: list[float] = (np.prod(sides.clip(0), axis=-1) / areas.clip(1)).max(axis=1).tolist()
+        return shares
 
 
 def _meet(one: Box, other: Box) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlerkit.view.draw.canvas import rgb
 from handlerkit.view.draw.labels import LabelPainter, line
-from handlerkit.view.draw.palette import Color, color, flat, heat_palette, palette
+from handlerkit.view.draw.palette import Color, color, diverging_palette, flat, heat_palette, palette
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,26 +65,35 @@ def overlay(
 
 
 def heat(image: ImageLike, values: npt.NDArray[Any], opacity: float = 0.8) -> Image.Image:
-    """Values from 0 to 1 laid over the image in gray: nothing at 0, dark red to bright yellow towards 1.
+    """Values from 0 to 1, or from -1 to 1, laid over the image in gray: nothing at 0, dark red to bright yellow towards
+    1; if some are below 0, blue towards -1 and orange towards 1.
 
     Args:
         values: float [H, W]; stretched to the image's size, with blending, if it differs. Such as are not finite
             count as 0.
-        opacity: of the value 1; lower values are as much weaker.
+        opacity: of the values 1 and -1; others are as much weaker.
     """
     import numpy as np
     from PIL import Image
 
-    levels = (np.nan_to_num(np.asarray(values, np.float32), posinf=1) * 255).clip(0, 255).astype(np.uint8)
+    finite = np.nan_to_num(np.asarray(values, np.float32), posinf=1, neginf=-1).clip(-1, 1)
+    signed = bool((finite < 0).any())
+    levels = (finite * 127.5 + 127.5 if signed else finite * 255).round().astype(np.uint8)
     ground = rgb(image)
     layer = Image.fromarray(np.ascontiguousarray(levels))
     if layer.size != ground.size:
         layer = layer.resize(ground.size, Image.Resampling.BILINEAR)
     canvas = ground.convert("L").convert("RGB")
-    alpha = layer.point([round(255 * min(1.0, max(0.0, opacity)) * (i / 255) ** 0.5) for i in range(256)])
-    layer.putpalette(flat(heat_palette()))
+    alpha = layer.point([round(min(1.0, max(0.0, opacity)) * one) for one in heat_alpha(signed)])
+    layer.putpalette(flat(diverging_palette() if signed else heat_palette()))
     canvas.paste(layer.convert("RGB"), mask=alpha)
     return canvas
+
+
+def heat_alpha(signed: bool) -> list[int]:
+    """The opacity of each level of a heat map, 0 to 255: it grows with the distance from 0."""
+    sizes = ((abs(i - 127.5) - 0.5) / 127 if signed else i / 255 for i in range(256))
+    return [round(255 * size**0.5) for size in sizes]
 
 
 def highlight(image: ImageLike, where: npt.NDArray[np.bool_], color: Color = (213, 94, 0)) -> Image.Image:

@@ -12,10 +12,15 @@ from handlerkit.view.draw.palette import Color, color
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from PIL import Image
+    from PIL import Image, ImageDraw
 
     from handlerkit.view.draw.canvas import ImageLike
 
+#: Points to join, several times; one alone is a dot.
+Lines = Sequence[Sequence[Sequence[float]]]
+
+_MANY = 30  # things from which on labels hold no scores
+_SHORT = 6  # letters of a name that is shortened
 _LABELED = 100  # things that get a label; more would hide the picture
 
 
@@ -26,6 +31,7 @@ def boxes(
     scores: npt.ArrayLike | None = None,
     *,
     colors: Sequence[Color] | None = None,
+    lines: Sequence[Lines] | None = None,
     width: int | None = None,
     font_size: int | None = None,
 ) -> Image.Image:
@@ -34,7 +40,8 @@ def boxes(
     Args:
         boxes: float [N, 4], (x1, y1, x2, y2) in pixels, x2 and y2 exclusive.
         labels: N names. scores: float [N].
-        colors: N colors; by default each label's own.
+        colors: N colors; by default one for each label, in the order they appear.
+        lines: N lists of lines that are drawn instead of each box, (x, y) points to join; a point alone is a dot.
         width, font_size: of the lines and the letters in pixels; by default they follow the picture's size.
 
     Boxes that lie outside, and those with a coordinate that is not finite, are skipped.
@@ -55,10 +62,23 @@ def boxes(
     color_of = _colors(labels, colors)
     draw = ImageDraw.Draw(canvas)
     for i in order:
-        draw.rectangle(places[i], outline=color_of(i), width=width)
+        if lines is None:
+            draw.rectangle(places[i], outline=color_of(i), width=width)
+        else:
+            _draw_lines(draw, lines[i], color_of(i), width)
     _write(canvas, {i: places[i] for i in order}, labels, scores, color_of, font_size)
     canvas.info["skipped"] = len(corners) - len(order)
     return canvas
+
+
+def _draw_lines(draw: ImageDraw.ImageDraw, lines: Lines, color: Color, width: int) -> None:
+    """Lines, and then dots with a dark edge, which are seen on lines of their color too."""
+    for each in lines:
+        if len(each) > 1:
+            draw.line([(x, y) for x, y in each], fill=color, width=width, joint="curve")
+    for each in lines:
+        if len(each) == 1:
+            draw.circle((each[0][0], each[0][1]), 1.5 * width, fill=color, outline=(0, 0, 0))
 
 
 def masks(
@@ -77,7 +97,7 @@ def masks(
     Args:
         masks: N bool [H, W]; stretched to the image's size, without blending, if theirs differs.
         labels: N names. scores: float [N].
-        colors: N colors; by default each label's own.
+        colors: N colors; by default one for each label, in the order they appear.
         opacity: of the inside of a mask; 0 shows the outline alone.
         width, font_size: of the outline and the letters in pixels; by default they follow the picture's size.
 
@@ -159,10 +179,12 @@ def _inside(mask: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bool_]:
 
 
 def _colors(labels: Sequence[str] | None, colors: Sequence[Color] | None) -> Callable[[int], Color]:
+    places = {name: place for place, name in enumerate(dict.fromkeys(labels or ()))}
+
     def color_of(i: int) -> Color:
         if colors is not None and i < len(colors):
             return colors[i]
-        return color(str(labels[i]) if labels is not None and i < len(labels) else "")
+        return color(places[labels[i]] if labels is not None and i < len(labels) else 0)
 
     return color_of
 
@@ -175,16 +197,19 @@ def _write(
     color_of: Callable[[int], Color],
     font_size: int | None,
 ) -> None:
-    """Write labels and scores, the best first, since one that finds no free place is left out."""
+    """Write labels and scores, the best first, since one that finds no free place is left out; the more there are, the
+    shorter."""
     import numpy as np
 
     marks = [] if scores is None else np.asarray(scores, np.float64).tolist()
-    written = LabelPainter(canvas, font_size)
+    written = LabelPainter(canvas, font_size, list(places.values()))
 
     def worst(i: int) -> float:
         return -marks[i] if i < len(marks) and marks[i] == marks[i] else 0.0
 
     for i in sorted(places, key=worst)[:_LABELED]:
         name = str(labels[i]) if labels is not None and i < len(labels) else ""
-        if text := line(f"{name} {marks[i]:.2f}" if i < len(marks) else name):
-            written.add(text, places[i], color_of(i))
+        full = line(f"{name} {marks[i]:.2f}" if i < len(marks) else name)
+        texts = [full, line(name), f"{name[:_SHORT]}…" if len(name) > _SHORT else line(name)]
+        if texts := list(filter(None, dict.fromkeys(texts[(len(places) > _MANY) :]))):
+            written.add(texts[0], places[i], color_of(i), *texts[1:])

@@ -7,10 +7,11 @@ import functools
 import html
 import io
 import itertools
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from handlerkit.view import draw
 
@@ -21,22 +22,32 @@ escape = html.escape
 
 #: An html output stays below this many bytes; the text around a picture is cut so that room for one is left.
 MAX_HTML = 300_000
+#: How large a small picture is shown: the width of a display (style.css, max-width), if it is not too high then.
+_COLUMN, _TALL = 1000, 480
 _FLAT = 64  # colors that a picture without shades has at most
+_DATA = ";base64,"
 #: A transparent picture of one pixel.
 _DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
 
 def picture(image: Image.Image, budget: int, alt: str = "", kind: str = "hk-picture") -> str:
     """An <img> whose data URI stays within `budget` characters: less quality first, then fewer pixels."""
-    image = draw.fit(image)
-    width = image.width
+    image = draw.shrink(image)
+    width, room = image.width, budget - 300 - len(alt)
+    if kind == "hk-picture" and (grown := min(_COLUMN / width, _TALL / image.height)) > 1:
+        kind += " hk-pixels" * (grown >= 2)
+        width = round(width * grown)
     while True:
         for quality in (85, 70):
             format_, data = encode(image, quality)
-            if len(data) * 4 / 3 + 300 + len(alt) <= budget or max(image.size) <= 32:
+            size = len(data) * 4 / 3
+            if size <= room or max(image.size) <= 32:
                 uri = data_uri(format_, data)
                 return f'<img class="{kind}" width="{width}" alt="{escape(alt)}" src="{uri}">'
-        image = draw.fit(image, max(1, round(image.width * 0.75)), max(1, round(image.height * 0.75)))
+            if format_ == "png" or size > 2 * room:
+                break  # less quality would not be enough
+        share = min(0.75, 0.95 * math.sqrt(max(0, room) / size))
+        image = draw.fit(image, max(32, round(image.width * share)), max(32, round(image.height * share)))
 
 
 def encode(image: Image.Image, quality: int = 85) -> tuple[str, bytes]:
@@ -51,7 +62,7 @@ def encode(image: Image.Image, quality: int = 85) -> tuple[str, bytes]:
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:image/{kind}{_DATA}{base64.b64encode(data).decode()}"
 
 
 def swatch(color: str) -> str:
@@ -71,6 +82,18 @@ def key(rows: Iterable[tuple[str, str, tuple[int, int, int], float | None]]) -> 
             bars.append(f'<div>{name_of}<span class="hk-track">{bar}</span><b>{escape(value)}</b></div>')
     whole = f'<div class="hk-bars">{"".join(bars)}</div>' if bars else ""
     return whole + (f'<div class="hk-items">{"".join(items)}</div>' if items else "")
+
+
+def scale(colors: Sequence[tuple[int, int, int]], values: Sequence[str], alt: str) -> str:
+    """The colors from one end to the other over the values that they stand for. It is a picture, so that it is there
+    where styles are stripped."""
+    from PIL import Image
+
+    bar = Image.new("RGB", (len(colors), 1))
+    bar.putdata(list(colors))
+    said = "".join(f"<span>{escape(value)}</span>" for value in values)
+    image = f'<img class="hk-colors" width="256" height="10" alt="{escape(alt)}" src="{data_uri(*encode(bar))}">'
+    return f'<div class="hk-scale">{image}<div class="hk-ends hk-soft">{said}</div></div>'
 
 
 def details(summary: str, body: str, count: str = "") -> str:
@@ -111,11 +134,42 @@ def slider(before: str, after: str, *, live: bool = True) -> str:
     )
 
 
+class _Rules(NamedTuple):
+    """A paragraph of style.css, and what each of its selectors speaks of: classes, and elements as `<b`."""
+
+    text: str
+    selectors: tuple[frozenset[str], ...]
+
+
 @functools.cache
-def _style() -> str:
-    """It is in every output of a saved notebook, so it goes without what only its readers need."""
+def _paragraphs() -> tuple[_Rules, ...]:
     written = (resources.files(__package__) / "style.css").read_text("utf-8")
-    return re.sub(r" ?([{};]) ?", r"\1", re.sub(r"\s+", " ", written)).strip()
+    return tuple(map(_rules, written.split("\n\n")))
+
+
+def _rules(paragraph: str) -> _Rules:
+    text = re.sub(r" ?([{};>]) ?|([:,]) ", r"\1\2", re.sub(r"/\*.*?\*/|\s+", " ", paragraph)).strip()
+    selectors = ",".join(re.findall(r"([^{}@]+)\{[^{}]*\}", text)).split(",")
+    return _Rules(text, tuple(map(_names, selectors)))
+
+
+def _names(selector: str) -> frozenset[str]:
+    needed = re.sub(r":[\w-]+(\([^)]*\))?", "", selector)
+    tags = (f"<{tag}" for tag in re.findall(r"(?:^|[\s>+~])([a-z]\w*)", needed))
+    return frozenset({*re.findall(r"hk-[\w-]+", needed), *tags} - {"hk-view"})
+
+
+def _style(body: str) -> str:
+    """The paragraphs of style.css that this page needs: they are in every output of a saved notebook, since each stands
+    alone. Rules that override each other are in one paragraph, so that no other output turns their order."""
+    there = set(re.findall(r"<[a-z]\w*|hk-[\w-]+", without_data(body)))
+    return "".join(one.text for one in _paragraphs() if any(names <= there for names in one.selectors))
+
+
+def without_data(body: str) -> str:
+    """A page without the bytes of its pictures, which are most of it."""
+    first, *others = body.split(_DATA)
+    return first + "".join(one.partition('"')[2] for one in others)
 
 
 def page(*parts: str, kind: str = "") -> str:
@@ -127,4 +181,4 @@ def page(*parts: str, kind: str = "") -> str:
     body = "".join(parts)
     for ends, begins in itertools.product(("</span>", "</b>"), ("<span", "<b>")):
         body = body.replace(ends + begins, f"{ends} {begins}")
-    return f'<style>{_style()}</style><div class="hk-view{kind}">{body}</div>'
+    return f'<style>{_style(kind + body)}</style><div class="hk-view{kind}">{body}</div>'

@@ -16,7 +16,7 @@ from handlerkit.view.html.elements import code, data_uri, details, escape, swatc
 _SECONDS = {"ms": 1e-3, "milliseconds": 1e-3, "s": 1.0, "seconds": 1.0, "us": 1e-6, "microseconds": 1e-6}
 #: Log lines of TorchServe's own that hold times and ids; a Metric shows the first kind.
 _BOOKKEEPING = (METRIC, CALL_BEGINS)
-_OTHER = (150, 150, 150)
+_OTHER = (115, 115, 115)
 
 
 def asked(request: Request, model: str, gap: str) -> str:
@@ -76,13 +76,13 @@ def stages(timings: Timings) -> str:
         color = f"rgb{colors[name]}".replace(" ", "")
         width = 1000 * seconds / timings.total if timings.total else 0.0
         rects.append(f'<rect x="{x:.1f}" width="{width:.1f}" height="10" fill="{color}"/>')
-        legend.append(f"{swatch(color)}{escape(name)} <b>{duration(seconds)}</b>")
+        legend.append(f"<span>{swatch(color)}{escape(name)}</span> <b>{duration(seconds)}</b>")
         x += width
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="10" viewBox="0 0 1000 10" '
         f'preserveAspectRatio="none">{"".join(rects)}</svg>'
     )
-    legend.append(f"total <b>{duration(timings.total)}</b>")
+    legend.append(f"<span>total</span> <b>{duration(timings.total)}</b>")
     items = "".join(f'<span class="hk-item">{item}</span>' for item in legend)
     return (
         f'<img class="hk-stages" alt="" src="{data_uri("svg+xml", svg.encode())}"><div class="hk-items">{items}</div>'

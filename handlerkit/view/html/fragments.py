@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.formatting import MAX_TEXT, byte_size, duration, excerpt, laid_out, shorten
-from handlerkit.view.html.elements import code, escape
+from handlerkit.view.html.elements import code, data_uri, escape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 _SHORT = 72  # characters of a value that fits on one line
 _DEEP = 12  # levels of a tree
 _MANY = 50  # children of a node, of a stream
+_MARKED = 20_000  # characters of a text with marks
 _BINS = 40
+_ROWS = 6  # of a table, drawn as lines
+_COLUMNS = 500  # of a line's picture
 _FOR, _AGAINST = (213, 94, 0), (0, 114, 178)
 
 
@@ -89,6 +92,22 @@ def words(tokens: Sequence[str], weights: Sequence[float]) -> str:
     return f'<div class="hk-words">{" ".join(spans)}{more}</div>'
 
 
+def marked(text: str, spans: Sequence[tuple[int, int, str, tuple[int, int, int]]]) -> str:
+    """A text with spans of it marked: (start, end, label, color), in their order; one that begins in another is left
+    out."""
+    parts, at = [], 0
+    for start, end, label, (red, green, blue) in spans:
+        if start < at or start >= _MARKED:
+            continue
+        ground = f"background:rgba({red},{green},{blue},0.25);border-bottom:2px solid rgb({red},{green},{blue})"
+        name = f'<span class="hk-soft">{escape(label)}</span>'
+        parts += [escape(text[at:start]), f'<mark style="{ground}">{escape(text[start:end])} {name}</mark>']
+        at = end
+    rest = text[at : max(at, _MARKED)]
+    more = f'<span class="hk-soft">… {len(text) - at - len(rest)} characters more</span>'
+    return f'<div class="hk-marked">{"".join(parts)}{escape(rest)}{more if len(text) > at + len(rest) else ""}</div>'
+
+
 def histogram(array: npt.NDArray[Any]) -> str:
     """How often values lie in each of 40 even steps from the smallest to the largest."""
     import numpy as np
@@ -102,6 +121,52 @@ def histogram(array: npt.NDArray[Any]) -> str:
     return (
         f'<div class="hk-histogram"><div>{bars}</div>'
         f'<div class="hk-soft"><span>{low:.4g}</span><span>{high:.4g}</span></div></div>'
+    )
+
+
+def series(array: npt.NDArray[Any]) -> str:
+    """Numbers as a line over their index; the first few rows of a table below each other. What is not finite is a
+    gap."""
+    import numpy as np
+
+    rows = np.asarray(array, np.float64).reshape(-1, array.shape[-1] if array.ndim else 1)
+    shown = "".join(_line_chart(row) for row in rows[:_ROWS] if np.isfinite(row).any())
+    more = f'<div class="hk-soft">… {len(rows) - _ROWS} more rows</div>' if len(rows) > _ROWS else ""
+    return shown + more
+
+
+def _line_chart(values: npt.NDArray[np.float64]) -> str:
+    """One row of numbers. It is drawn from the lowest and the highest of each column of the picture, so that no peak of
+    a long one is lost."""
+    import numpy as np
+
+    step = max(1, -(-len(values) // _COLUMNS))
+    finite = values[np.isfinite(values)]
+    low, high = float(finite.min()), float(finite.max())
+    spread = (high - low) or 1.0
+    points: list[str] = []
+    pieces: list[list[str]] = []
+    for place in range(0, len(values), step):
+        part = values[place : place + step]
+        part = part[np.isfinite(part)]
+        if not len(part):
+            pieces.append(points)
+            points = []
+        for value in dict.fromkeys((float(part.min()), float(part.max())) if len(part) else ()):
+            points.append(f"{1000 * place / max(1, len(values) - 1):.1f},{4 + 92 * (high - value) / spread:.1f}")
+    lines = "".join(f'<polyline points="{" ".join(piece)}"/>' for piece in (*pieces, points) if piece)
+    zero = 4 + 92 * high / spread
+    ground = f'<path d="M0 {zero:.1f}H1000" stroke="#888" stroke-width="1"/>' if low < 0 < high else ""
+    style = 'fill="none" stroke="#2288cc" stroke-width="1.5" stroke-linejoin="round"'
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="100" viewBox="0 0 1000 100" '
+        f'preserveAspectRatio="none"><g {style}>{ground}{lines}</g></svg>'
+    ).replace("<polyline", '<polyline vector-effect="non-scaling-stroke"')
+    alt = f"{len(values)} numbers from {low:.4g} to {high:.4g}"
+    return (
+        f'<div class="hk-series"><div class="hk-soft"><span>{high:.4g}</span><span>{low:.4g}</span></div>'
+        f'<img alt="{alt}" src="{data_uri("svg+xml", svg.encode())}">'
+        f'<div class="hk-ends hk-soft"><span>0</span><span>{len(values) - 1}</span></div></div>'
     )
 
 

@@ -1,13 +1,15 @@
-"""What goes over to the browser for one answer: facts as JSON, the picture as one JPEG, maps as indexed PNGs.
+"""What goes over to the browser for one answer: facts as JSON, the picture as one JPEG, maps deflated.
 
-preview.js reads this. Bytes are in the facts as they are: a comm message carries them as binary buffers, a
+browser/shown.js reads this. Bytes are in the facts as they are: a comm message carries them as binary buffers, a
 saved page as base64.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,36 +35,34 @@ class Message:
     """One answer for the browser.
 
     Attributes:
-        facts: what preview.js shows, JSON except for bytes.
+        facts: what the browser shows, JSON except for bytes.
         picture: what everything is drawn on, in a format that browsers open; b"" for nothing. `facts` names it by its
             digest, so that the same one need not be sent again.
+        body: the digest of the answer's body.
     """
 
     facts: dict[str, Any]
     picture: bytes = b""
+    body: bytes = b""
 
 
 def message(run: Run, one: Exchange, sample: str, before: Message | None = None) -> Message:
-    """An exchange of this Run, which answered the sample of that name.
-
-    `before` is the sample's last answer: after boxes, an empty list means that none were found.
-    """
-    shown_as = ""
-    none = one.response.ok and one.response.body.strip() == b"[]"
-    if none and before is not None and before.facts["view"] in ("boxes", "masks"):
-        shown_as = "boxes"
-    answer = read_answer(run, one, shown_as)
-    drawn = drawing(answer)
+    """An exchange of this Run, which answered the sample of that name; `before`: the answer it is compared with."""
+    answer = read_answer(run, one)
+    drawn = drawing(_tiny(answer))
     marks = answer.spec.marks(answer.content, answer)
     picture, (width, height) = _picture(answer, marks)
     facts = {
         "sample": sample,
         "picture": hashlib.sha256(picture).hexdigest()[:16] if picture else "",
         "size": [width, height],
+        "shape": min(2.4, max(0.9, width / height)) if picture or width else 1.6,
         "view": answer.view,
         "said": "; ".join(drawn.lines)[:1000],
+        "summary": summary(drawn.facts),
+        "changed": "",
         "facts": [shorten(line, 300) for line in drawn.facts],
-        "html": "" if marks else shown(replace(drawn, image=None), 0),
+        "html": "" if marks and width else shown(replace(drawn, image=None), 0),
         "status": exchange.status_line(one.request, one.response, run.model, run.max_response_size),
         "causes": findings.findings(run.findings) + (findings.error(run.error) if run.error else ""),
         "stages": exchange.stages(run.calls[0].timings) if run.calls else "",
@@ -79,7 +79,39 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
         "layers": [],
         **(marks.facts if marks else {}),
     }
-    return Message({key: value if key == "curl" else _visible(value) for key, value in facts.items()}, picture)
+    body = hashlib.sha256(one.response.body).digest()
+    told = Message({key: value if key == "curl" else _visible(value) for key, value in facts.items()}, picture, body)
+    return told if before is None else replace(told, facts={**told.facts, "changed": changed(before, told)})
+
+
+def _tiny(answer: DecodedResponse) -> DecodedResponse:
+    """It with hardly an input image to draw on: of the drawing, only the words are needed here."""
+    image = answer.input_image
+    tiny = image and replace(image, shown=image.shown.crop((0, 0, 16, 16)))
+    return replace(answer, input_image=tiny, labeled=False)
+
+
+def summary(facts: Sequence[str]) -> str:
+    """`24 boxes` of `24 boxes: coin 0.98 (10,20)-(50,60), ...`."""
+    return facts[0].partition(":")[0] if facts else ""
+
+
+def changed(before: Message, after: Message) -> str:
+    """What changed, in what fits on a line: `24 → 18 boxes`, or `coin 12 % → 14 %` of a class map."""
+    status, status_after = (each.facts["answered"].partition(",")[0] for each in (before, after))
+    if status != status_after:
+        return f"{status} → {status_after}"
+    if before.body == after.body:
+        return "the same answer"
+    one, other = before.facts["summary"], after.facts["summary"]
+    if one != other:
+        (count, _, what), (count_after, _, what_after) = one.partition(" "), other.partition(" ")
+        return f"{count} → {other}" if what == what_after and count != count_after else f"{one} → {other}"
+    said = {one["name"]: one["said"] for one in before.facts["classes"]}
+    for each in after.facts["classes"]:
+        if (was := said.get(each["name"])) is not None and was != each["said"]:
+            return f"{each['name']} {was} → {each['said']}"
+    return f"{other}, but not the same" if other else "another answer"
 
 
 def _visible(value: Any) -> Any:
@@ -109,6 +141,7 @@ def _sent(one: Exchange, size: tuple[int, int]) -> bytes | None:
     return _as_jpeg(image) if image is not None and image.size == size else None
 
 
+@functools.lru_cache(maxsize=2)  # after an edit, the same one is drawn on
 def _as_jpeg(input_image: InputImage) -> bytes:
     """The input image's file if it is a JPEG that browsers show as it is, else one that is encoded again, without
     the EXIF rotation that they would follow. A small one is a PNG, so that its pixels stay what they are."""

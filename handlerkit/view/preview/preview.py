@@ -1,7 +1,7 @@
 """The live display of a model: samples to choose, their answers to play with, the wire beside them.
 
-What is played with happens in the browser (preview.js), with no call to the kernel; a sample that is chosen or
-dropped there is sent through `predict`. What a saved notebook keeps is the static display of the first answer.
+What is played with happens in the browser (browser/), with no call to the kernel; a sample that is chosen or dropped
+there is sent through `predict`. What a saved notebook keeps is the static display of the first answer.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from handlerkit.view import draw
 from handlerkit.view.html import elements
 from handlerkit.view.output import View
 from handlerkit.view.preview.message import Message, message
+from handlerkit.view.preview.still import still, thumbnail
 from handlerkit.view.render import run_view
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _GIF = base64.b64decode("R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==") 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>{style}</style></head>
-<body class="hk-page"><h1>{title}</h1><div id="preview"></div>
+<body class="hk-page"><main><h1>{title}</h1><div id="preview"></div></main>
 <script type="application/json" id="answers">{answers}</script>
 <script type="module">
 {script}
@@ -97,9 +98,10 @@ class Preview:
         """Send the sample of that name, and show its answer. Raises RequestError if there is none of that name."""
         if name not in self._samples:
             raise RequestError(f"there is no sample {name!r}: choose one of {', '.join(self._samples)}")
+        again = self.answers.get(name) if name == self._current else None
         self._current = name
         self.run = run = self._predict(self._samples[name])
-        answer = message(run, run.exchanges[0], name, self.answers.get(name))
+        answer = message(run, run.exchanges[0], name, again)
         if name in self.answers:
             self.before[name] = self.answers[name]
         self.answers[name] = answer
@@ -136,6 +138,7 @@ class Preview:
             {
                 "answer": {**one.facts, "number": number},
                 "picture": one.picture,
+                "thumb": thumbnail(self._samples[name]) if len(self.answers) > 1 else b"",
                 "before": before.facts if (before := self.before.get(name)) and _alike(before, one) else None,
             }
             for number, (name, one) in enumerate(self.answers.items(), start=1)
@@ -187,7 +190,9 @@ class Preview:
 
     def _still(self) -> View:
         if self._static is None and self.run is not None:
-            self._static = run_view(self.run)
+            shown = run_view(self.run)
+            page = still(self.answers[self._current].facts, shown.image, several=len(self._samples) > 1)
+            self._static = View(shown.text, page, shown.image)
         return self._static or View("no sample yet", elements.page('<div class="hk-soft">no sample yet</div>'))
 
     def _anchored(self, page: str) -> str:
@@ -217,8 +222,11 @@ class Preview:
     # --- what the browser asks --------------------------------------------------------------------------------------
 
     def _heard(self, widget: Any, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
-        """{"ask": name}, or {"upload": name, "part": 0, "parts": 3} with a piece of the file as a buffer."""
-        if "ask" in content:
+        """{"ask": name}, {"thumbs": [name, ...]}, which is answered with a JPEG of each as a buffer, or
+        {"upload": name, "part": 0, "parts": 3} with a piece of the file as one."""
+        if "thumbs" in content:
+            widget.send(content, [thumbnail(self._samples[name]) for name in content["thumbs"]])
+        elif "ask" in content:
             self._attempt(lambda: self.ask(content["ask"]))
         elif "upload" in content:
             if content["part"] == 0:

@@ -7,16 +7,19 @@ type of its content is a class of that file, or of `handlerkit.predictions` if u
 never another view.
 """
 
+from handlerkit.view.views.audio import AUDIO
 from handlerkit.view.views.boxes import BOXES
 from handlerkit.view.views.classes import CLASSES
 from handlerkit.view.views.documents import JSON, TEXT
+from handlerkit.view.views.entities import ENTITIES
 from handlerkit.view.views.heatmap import HEAT_MAP
 from handlerkit.view.views.masks import MASKS
 from handlerkit.view.views.picture import PICTURE, PIXELS
 from handlerkit.view.views.segmentation import SEGMENTATION
+from handlerkit.view.views.several import SEVERAL
 from handlerkit.view.views.spec import Views
 from handlerkit.view.views.stream import STREAM
-from handlerkit.view.views.tensors import TENSORS
+from handlerkit.view.views.tensors import HISTOGRAM, TENSORS
 from handlerkit.view.views.tokens import TOKENS
 from handlerkit.view.views.unread import BYTES
 
@@ -24,13 +27,17 @@ from handlerkit.view.views.unread import BYTES
 VIEWS = Views(
     [
         STREAM,
+        SEVERAL,
         SEGMENTATION,
         PICTURE,
+        AUDIO,
+        ENTITIES,
         TOKENS,
         HEAT_MAP,
         MASKS,
         BOXES,
         CLASSES,
+        HISTOGRAM,
         TENSORS,
         JSON,
         PIXELS,

@@ -9,13 +9,14 @@ from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.boxes import boxes_changed
 from handlerkit.view.diff.changes import Changes
-from handlerkit.view.drawings import Drawing, box_labels, boxes_fact, canvas_of, class_colors, class_counts
+from handlerkit.view.drawings import Drawing, box_labels, boxes_fact, boxes_table, canvas_of, class_colors, class_counts
 from handlerkit.view.preview.marks import Marks, box_rows, class_rows
 from handlerkit.view.views.spec import ViewSpec
 
 
 def _read(source: Source) -> Detections | None:
-    return Detections.read(source.json, source.input_image.size if source.input_image else None)
+    value = source.json if source.array is None else source.array.tolist()
+    return Detections.read(value, source.input_image.size if source.input_image else None)
 
 
 def _asked(source: Source) -> Detections | None:
@@ -33,14 +34,19 @@ def _place(content: Detections, source: Source) -> Placed:
 
 def _draw(content: Detections, answer: DecodedResponse) -> Drawing:
     facts, keys = [boxes_fact(content, answer, "box")], class_counts(content, answer)
+    if content.keypoints is not None:
+        seen = (content.keypoints[..., 2] > 0).sum()
+        facts.append(f"{content.keypoints.shape[1]} keypoints each, {seen} of {content.keypoints[..., 2].size} seen")
+    table = boxes_table(content, answer)
     if answer.input_image is None:
-        return Drawing(tuple(facts), keys)
+        return Drawing(tuple(facts), keys, html=table)
     canvas, scale = canvas_of(answer.input_image)
     names, scores = (box_labels(content, answer), content.scores) if answer.labeled else (None, None)
-    image = draw.boxes(canvas, content.boxes * scale, names, scores, colors=class_colors(content, answer))
+    shown, colors = content.moved(scale[:2].tolist()), class_colors(content, answer)
+    image = draw.boxes(canvas, shown.boxes, names, scores, colors=colors, lines=shown.lines())
     if skipped := image.info["skipped"]:
         facts.append(f"{skipped} not drawn: outside the input image, or not finite")
-    return Drawing(tuple(facts), keys, image)
+    return Drawing(tuple(facts), keys, image, html=table)
 
 
 def _changes(before: Detections, after: Detections, answer: DecodedResponse) -> Changes:

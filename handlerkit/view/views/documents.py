@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handlerkit.formatting import shorten
+from handlerkit.view.decode.arrays import array_of
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
 from handlerkit.view.drawings import Drawing
 from handlerkit.view.html import elements, fragments
 from handlerkit.view.views.spec import ViewSpec
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_NUMBERS = 17  # in a list from which on it is drawn
+_SERIES = 4  # lists that are drawn
 _LONG = 12  # lines of a text from which on it is folded
 
 
@@ -53,7 +59,32 @@ def _draw(content: Document, answer: DecodedResponse) -> Drawing:
         return Drawing(html=elements.code(laid), text=laid)
     if content.value is None:
         return Drawing((f"text, {count} lines",), text=laid, folded=elements.code(laid))
-    return Drawing(_shape(content.value), html=fragments.tree(content.value), text=laid, folded=elements.code(laid))
+    lines = "".join(map(_drawn, _series(content.value)))
+    tree = fragments.tree(content.value)
+    return Drawing(_shape(content.value), html=lines + tree, text=laid, folded=elements.code(laid))
+
+
+def _drawn(named: tuple[str, npt.NDArray[Any]]) -> str:
+    fact = elements.escape(fragments.tensor_fact(*named))
+    return f'<div><div class="hk-soft">{fact}</div>{fragments.series(named[1])}</div>'
+
+
+def _series(value: Any, name: str = "") -> list[tuple[str, npt.NDArray[Any]]]:
+    """The first long lists of numbers in JSON, such as the embeddings among other words."""
+    if (
+        isinstance(value, list)
+        and len(value) >= _NUMBERS
+        and (array := array_of(value)) is not None
+        and array.ndim == 1
+    ):
+        return [(name, array)]
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found: list[tuple[str, npt.NDArray[Any]]] = []
+    for key, each in list(inner)[:_NUMBERS]:
+        found += _series(each, f"{name}.{key}".lstrip("."))
+        if len(found) >= _SERIES:
+            break
+    return found[:_SERIES]
 
 
 def _shape(value: Any) -> tuple[str, ...]:

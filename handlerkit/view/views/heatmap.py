@@ -11,9 +11,11 @@ from handlerkit.view.decode.placing import place_map
 from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.changes import Changes, highlighted, written_size
-from handlerkit.view.draw.palette import heat_palette
+from handlerkit.view.draw.maps import heat_alpha
+from handlerkit.view.draw.palette import diverging_palette, heat_palette
 from handlerkit.view.drawings import Drawing, under
-from handlerkit.view.preview.marks import Marks, levels, lut, png, region_of
+from handlerkit.view.html import elements
+from handlerkit.view.preview.marks import Marks, levels, lut, packed, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:
@@ -23,10 +25,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:
-    """How much each pixel counted. `values`: float32 [H, W] from 0 to 1; `said` tells what the numbers were."""
+    """How much each pixel counted.
+
+    Attributes:
+        values: float32 [H, W] from 0 to 1, or from -1 to 1 if some counted against.
+        said: what the numbers were.
+        top: the number that 1 stands for.
+    """
 
     values: npt.NDArray[np.float32]
     said: str
+    top: float = 1.0
+
+    @property
+    def signed(self) -> bool:
+        """Whether both signs occur."""
+        return bool((self.values < 0).any())
 
     @property
     def size(self) -> tuple[int, int]:
@@ -41,17 +55,19 @@ def _read(source: Source) -> HeatMap | None:
 
 
 def _asked(source: Source) -> HeatMap | None:
-    """Any table of numbers as a heat map: the sizes of its channels' numbers added up, as captum shows attributions
-    (visualize_image_attr, "absolute_value"); the strongest hundredth counts as 1."""
+    """Any table of numbers as a heat map: its channels added up, with their signs if both occur, as captum shows
+    attributions (visualize_image_attr, "all" and "absolute_value"); the strongest hundredth counts as 1."""
     import numpy as np
 
     found = table(source.array if source.array is not None else source.json)
     if found is None:
         return None
-    values = np.nan_to_num(np.abs(found.astype(np.float64)).reshape(-1, *found.shape[-2:]).sum(axis=0))
-    top = float(np.percentile(values, 99)) or float(values.max())
-    said = f"{found.min():.3g} to {found.max():.3g}"
-    return HeatMap((values / top if top else values).clip(0, 1).astype(np.float32), said)
+    numbers = np.nan_to_num(found.astype(np.float64), posinf=0, neginf=0).reshape(-1, *found.shape[-2:])
+    signed = numbers.min() < 0 < numbers.max()
+    values = (numbers if signed else np.abs(numbers)).sum(axis=0)
+    top = float(np.percentile(np.abs(values), 99)) or float(np.abs(values).max())
+    said = f"{np.nanmin(found):.3g} to {np.nanmax(found):.3g}"
+    return HeatMap((values / top if top else values).clip(-1, 1).astype(np.float32), said, top or 1.0)
 
 
 def _place(content: HeatMap, source: Source) -> Placed:
@@ -64,16 +80,34 @@ def _draw(content: HeatMap, answer: DecodedResponse) -> Drawing:
 
     width, height = content.size
     fact = f"heat map {width}x{height}, values {content.said}"
-    row, column = np.unravel_index(int(np.argmax(content.values)), content.values.shape)
-    shades = (content.values * 255).astype(np.uint8)
+    row, column = np.unravel_index(int(np.argmax(np.abs(content.values))), content.values.shape)
+    shades = levels(content.values)
     if answer.input_image is None or answer.region is None:
         grown = max(1, 320 // max(width, height))
         blank = Image.new("RGB", (width * grown, height * grown))
-        return Drawing((f"{fact}, strongest at ({column},{row})",), image=draw.heat(blank, content.values, 1))
-    ground, layer = under(shades, answer.input_image, answer.region, Image.Resampling.BILINEAR)
+        alone = draw.heat(blank, content.values, 1)
+        return Drawing((f"{fact}, strongest at ({column},{row})",), image=alone, html=_scale(content))
+    ground, layer = under(shades, answer.input_image, answer.region, Image.Resampling.BILINEAR, 128 * content.signed)
     x1, y1, x2, y2 = answer.region
     x, y = x1 + (column + 0.5) * (x2 - x1) / width, y1 + (row + 0.5) * (y2 - y1) / height
-    return Drawing((f"{fact}, strongest at ({x:.0f},{y:.0f})",), image=draw.heat(ground, layer / 255))
+    heat = draw.heat(ground, _values(layer, content.signed))
+    return Drawing((f"{fact}, strongest at ({x:.0f},{y:.0f})",), image=heat, html=_scale(content))
+
+
+def _values(shades: npt.NDArray[np.uint8], signed: bool) -> npt.NDArray[np.float32]:
+    """Levels as the values that they stand for."""
+    import numpy as np
+
+    found: npt.NDArray[np.float32] = np.asarray(shades, np.float32) / (127.5 if signed else 255) - signed
+    return found
+
+
+def _scale(content: HeatMap) -> str:
+    """What the colors stand for."""
+    top = f"{content.top:.3g}"
+    if content.signed:
+        return elements.scale(diverging_palette(), (f"-{top}", "0", top), "against and for")
+    return elements.scale(heat_palette(), ("0", top), "how much it counted")
 
 
 def _changes(before: HeatMap, after: HeatMap, answer: DecodedResponse) -> Changes:
@@ -89,10 +123,11 @@ def _changes(before: HeatMap, after: HeatMap, answer: DecodedResponse) -> Change
 
 
 def _marks(content: HeatMap, answer: DecodedResponse) -> Marks:
-    colors = [(*color, round(255 * (i / 255) ** 0.5)) for i, color in enumerate(heat_palette())]
+    palette = diverging_palette() if content.signed else heat_palette()
+    colors = [(*color, alpha) for color, alpha in zip(palette, heat_alpha(content.signed), strict=True)]
     region = region_of(answer, content.size)
-    layer = {"png": png(levels(content.values)), "region": region, "lut": lut(colors), "smooth": True}
-    return Marks({"layers": [layer], "gray": True, "opacity": 0.8}, content.size)
+    layer = {"map": packed(levels(content.values)), "region": region, "lut": lut(colors), "smooth": True}
+    return Marks({"layers": [layer], "gray": True, "opacity": 0.8, "html": _scale(content)}, content.size)
 
 
 HEAT_MAP = ViewSpec("heatmap", _read, HeatMap, _draw, asked=_asked, place=_place, changes=_changes, marks=_marks)

@@ -7,15 +7,33 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.formatting import pixels
-from handlerkit.predictions import Detections, are_rows, bodies, polygons_of, table_of, unpack_rle
+from handlerkit.predictions import (
+    Detections,
+    are_rows,
+    bodies,
+    from_base64,
+    open_picture,
+    polygons_of,
+    table_of,
+    unpack_rle,
+)
 from handlerkit.view import draw
 from handlerkit.view.decode.placing import on_region, place_map
 from handlerkit.view.decode.response import DecodedResponse, Placed
-from handlerkit.view.decode.source import Source, from_base64, open_picture
+from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.boxes import boxes_changed
 from handlerkit.view.diff.changes import Changes
-from handlerkit.view.drawings import Drawing, box_labels, boxes_fact, canvas_of, class_colors, class_counts, laid
-from handlerkit.view.preview.marks import Marks, box_rows, class_rows, lut, png, region_of
+from handlerkit.view.drawings import (
+    Drawing,
+    box_labels,
+    boxes_fact,
+    boxes_table,
+    canvas_of,
+    class_colors,
+    class_counts,
+    laid,
+)
+from handlerkit.view.preview.marks import Marks, box_rows, class_rows, lut, packed, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:
@@ -126,8 +144,8 @@ def _place(content: InstanceMasks, source: Source) -> Placed:
     """The boxes, which are measured on the masks' own grid, are in the input image's pixels then."""
     image, region, notes = place_map(source, content.size)
     if image is not None and region is not None:
-        boxes = on_region(content.found.boxes, content.size, region)
-        content = replace(content, found=replace(content.found, boxes=boxes, image_size=image.size))
+        found = on_region(content.found, content.size, region)
+        content = replace(content, found=replace(found, image_size=image.size))
     return Placed(content, image, region, notes)
 
 
@@ -146,7 +164,7 @@ def _draw(content: InstanceMasks, answer: DecodedResponse) -> Drawing:
     drawn = draw.masks(canvas, masks, names, scores, colors=class_colors(found, answer))
     if skipped := drawn.info["skipped"]:
         facts.append(f"{skipped} not drawn: without a pixel")
-    return Drawing(tuple(facts), class_counts(found, answer), drawn)
+    return Drawing(tuple(facts), class_counts(found, answer), drawn, html=boxes_table(found, answer))
 
 
 def _changes(before: InstanceMasks, after: InstanceMasks, answer: DecodedResponse) -> Changes:
@@ -160,7 +178,7 @@ def _marks(content: InstanceMasks, answer: DecodedResponse) -> Marks:
     layers = []
     for members, indexes in _apart(content.masks):
         seen = lut([(0, 0, 0, 0), *((*colors[i], 255) for i in members)])
-        layers.append({"png": png(indexes), "region": region, "lut": seen, "things": [-1, *members]})
+        layers.append({"map": packed(indexes), "region": region, "lut": seen, "things": [-1, *members]})
     facts = {"classes": class_rows(found.labels, answer), "boxes": box_rows(found), "layers": layers}
     return Marks(facts, content.size)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from math import isqrt
+from typing import TYPE_CHECKING
 
 from handlerkit.view import draw
 from handlerkit.view.decode.response import DecodedResponse, Picture
@@ -13,21 +14,30 @@ from handlerkit.view.drawings import Drawing
 from handlerkit.view.preview.marks import Marks
 from handlerkit.view.views.spec import ViewSpec
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+_ORIENTATION = 0x0112  # EXIF's tag
 _MODES = {4: "RGBA", 3: "RGB", 1: "L"}
 _WEB = (b"\x89PNG", b"\xff\xd8", b"GIF8")  # what every browser opens; and WebP
 
 
 def _read(source: Source) -> Picture | None:
     """An image of any kind."""
-    from PIL import ImageOps
-
     if (image := source.picture) is None:
         return None
     said = f"{image.width}x{image.height} {image.format}"
     said += f", {image.mode}" if image.mode not in ("RGB", "L", "P", "1") else ""
     if (frames := getattr(image, "n_frames", 1)) > 1:
         said += f", the first of {frames} frames"
-    return Picture(ImageOps.exif_transpose(image), said)
+    return Picture(_upright(image), said)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """As EXIF says it is to be seen; itself, not a copy, if that is as it is."""
+    from PIL import ImageOps
+
+    return image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
 
 
 def _pixels(source: Source) -> Picture | None:
@@ -68,7 +78,7 @@ def _bare(body: bytes, size: tuple[int, int], channel: int) -> Picture:
 
 
 def _draw(content: Picture, answer: DecodedResponse) -> Drawing:
-    shown = draw.fit(content.image)
+    shown = draw.shrink(content.image)
     cutout = draw.is_transparent(shown)
     return Drawing((f"image {content.said}",), image=draw.checkerboard(shown) if cutout else draw.rgb(shown))
 

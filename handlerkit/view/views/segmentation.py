@@ -15,7 +15,7 @@ from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.changes import FEW, Changes, changed_pixels, highlighted, written_size
 from handlerkit.view.drawings import MOST, Drawing, under
-from handlerkit.view.preview.marks import Marks, levels, lut, png, region_of
+from handlerkit.view.preview.marks import Marks, levels, lut, packed, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 _GRAY = (160, 160, 160)
@@ -27,10 +27,8 @@ def _read(source: Source) -> SegmentationMap | None:
     request's image."""
     import numpy as np
 
-    image = source.input_image if source.picture is not None else None
-    found = _indexed(source)
-    if found is not None:
-        largest = int(np.max(found.classes))
+    if (found := _indexed(source)) is not None:
+        image, largest = source.input_image, int(np.max(found.classes))
         return found if image and image.size == _size(found) and 0 < largest < 32 else None
     return SegmentationMap.read(_value(source))
 
@@ -134,14 +132,14 @@ def _marks(content: SegmentationMap, answer: DecodedResponse) -> Marks:
                 {"name": _name(content, index, answer), "color": draw.color(index), "said": said, "on": index != 0}
             )
     layer = {
-        "png": png(indexes),
+        "map": packed(indexes),
         "region": region_of(answer, _size(content)),
         "lut": lut([(*draw.color(i), 255) for i in range(int(np.max(indexes)) + 1)]),
         "classes": places[: int(np.max(indexes)) + 1],
     }
     if content.probabilities is not None:
         step = max(1, math.ceil(max(content.probabilities.shape) / _PROBABILITIES))
-        layer["values"] = png(levels(content.probabilities[::step, ::step]))
+        layer["values"] = packed(levels(content.probabilities[::step, ::step]))
     return Marks({"classes": classes, "layers": [layer]}, _size(content))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from handlerkit.formatting import plain
 from handlerkit.messages import Exchange, Geometry, Response
 from handlerkit.predictions import Labels
+from handlerkit.view.decode.colors import ClassColors
 from handlerkit.view.decode.response import DecodedResponse, Picture, Placed
 from handlerkit.view.decode.source import Source
 from handlerkit.view.diff.changes import Changes
@@ -47,6 +48,7 @@ class ViewSpec:
         place: where the content lies on the request's image; by default nowhere.
         changes: what changed from one content to another; by default the bytes alone are compared.
         marks: what the live preview draws of a content; by default it shows the drawing.
+        shows_request: whether the drawing holds the text that was sent.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ViewSpec:
     place: Callable[[Any, Source], Placed] = _unplaced
     changes: Callable[[Any, Any, DecodedResponse], Changes] = _uncompared
     marks: Callable[[Any, DecodedResponse], Marks | None] = _unmarked
+    shows_request: bool = False
 
 
 @dataclass
@@ -103,7 +106,12 @@ class Views:
         return [spec.name for spec in self.specs]
 
     def read(
-        self, exchange: Exchange, labels: Labels = None, geometry: Geometry | None = None, shown_as: str = ""
+        self,
+        exchange: Exchange,
+        labels: Labels = None,
+        geometry: Geometry | None = None,
+        shown_as: str = "",
+        colors: ClassColors | None = None,
     ) -> DecodedResponse:
         """Read the response of an exchange.
 
@@ -111,11 +119,13 @@ class Views:
             labels: index_to_name.json of the model.
             geometry: what the handler did to the input image, if known.
             shown_as: the name of the view to read it with; "" for the first that it fits.
+            colors: those of the classes in other displays, which this one shares.
 
         If a view fails, or is asked for and does not fit, that is noted and the next one is tried.
         Raises ValueError if there is no view of that name.
         """
-        source = Source(exchange, labels, geometry)
+        colors = colors or ClassColors()
+        source = Source(exchange, labels, geometry, lambda part: self.read(part, labels, geometry, "", colors))
         notes = _broken_off(exchange.response)
         tried = [spec for spec in self.specs if exchange.response.ok or spec.errors]
         if shown_as:
@@ -129,10 +139,10 @@ class Views:
                 notes += (f"not shown as {spec.name}: {type(problem).__name__}: {plain(str(problem))}",)
                 continue
             if found is not None:
-                return _decoded(source, spec.name, *found, notes)
+                return _decoded(source, colors, spec.name, *found, notes)
             if shown_as and spec is tried[0]:
                 notes += (f"not shown as {shown_as}: the answer is of another kind",)
-        return _decoded(source, self.fallback.name, self.fallback.read(source), self.fallback, notes)
+        return _decoded(source, colors, self.fallback.name, self.fallback.read(source), self.fallback, notes)
 
     def _found(self, content: Any) -> tuple[Any, ViewSpec] | None:
         """A content and the view that draws its type; None for no content. Raises TypeError if no view does."""
@@ -154,7 +164,9 @@ def _broken_off(response: Response) -> tuple[str, ...]:
     return ("broken off: this is all that the client got",) if broken else ()
 
 
-def _decoded(source: Source, name: str, content: Any, spec: ViewSpec, notes: tuple[str, ...]) -> DecodedResponse:
+def _decoded(
+    source: Source, colors: ClassColors, name: str, content: Any, spec: ViewSpec, notes: tuple[str, ...]
+) -> DecodedResponse:
     placed = spec.place(content, source)
     return DecodedResponse(
         placed.content,
@@ -165,4 +177,5 @@ def _decoded(source: Source, name: str, content: Any, spec: ViewSpec, notes: tup
         spec=spec,
         body=source.response.body,
         labels=source.labels,
+        colors=colors,
     )

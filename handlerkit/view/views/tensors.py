@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.predictions import are_rows, is_number
@@ -69,7 +69,22 @@ def _draw(content: Tensors, answer: DecodedResponse) -> Drawing:
     facts = [fragments.tensor_fact(name, array) for name, array in shown]
     if len(content.tensors) > MOST:
         facts.append(f"and {len(content.tensors) - MOST} more")
-    return Drawing(tuple(facts), html="".join(fragments.histogram(array) for _, array in shown))
+    return Drawing(tuple(facts), html="".join(fragments.series(array) for _, array in shown))
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution(Tensors):
+    """Arrays of numbers of which one asks how often each value occurs."""
+
+
+def _asked_distribution(source: Source) -> Distribution | None:
+    found = _asked(source)
+    return Distribution(found.tensors) if found is not None else None
+
+
+def _draw_distribution(content: Distribution, answer: DecodedResponse) -> Drawing:
+    drawn = _draw(content, answer)
+    return replace(drawn, html="".join(fragments.histogram(array) for _, array in content.tensors[:MOST]))
 
 
 def _changes(before: Tensors, after: Tensors, answer: DecodedResponse) -> Changes:
@@ -90,4 +105,12 @@ def _changes(before: Tensors, after: Tensors, answer: DecodedResponse) -> Change
     return Changes(tuple(lines))
 
 
+HISTOGRAM = ViewSpec(
+    "histogram",
+    lambda source: None,
+    Distribution,
+    _draw_distribution,
+    asked=_asked_distribution,
+    changes=_changes,
+)
 TENSORS = ViewSpec("tensor", _read, Tensors, _draw, asked=_asked, changes=_changes)

@@ -151,3 +151,12 @@ def test_plot_of_far_times_is_logarithmic() -> None:
 def test_the_picture_is_the_plot() -> None:
     assert view(bench()).image.format == "PNG"
     assert len(view(bench()).html) < 300_000
+
+
+@pytest.mark.parametrize(
+    ("calls", "marks"), [(4, ["median"]), (10, ["median", "p90"]), (100, ["median", "p90", "p99"])]
+)
+def test_the_plot_draws_percentiles_of_enough_calls_alone(calls, marks) -> None:
+    many = replace(row(), seconds=tuple(0.01 + 1e-5 * i for i in range(calls)), stages={})
+    drawn = plot(replace(bench(), rows=(many,)))
+    assert [text.get_text() for text in drawn.axes[0].get_legend().get_texts()] == marks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from comm.base_comm import BaseComm
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image
 from preview_answers import boxes, input_image, preview, run
 
 from handlerkit.errors import HandlerkitError, RequestError
@@ -106,7 +108,7 @@ def test_nbconvert_shows_the_picture() -> None:
     notebook = new_notebook(cells=[new_code_cell("%preview", outputs=[output])])
     nbformat.validate(notebook)
     page, _ = HTMLExporter().from_notebook_node(notebook)
-    assert 'class="hk-picture"' in page
+    assert 'class="hk-picture' in page
     assert "model not found" not in page
 
 
@@ -148,6 +150,24 @@ def test_browser_uploads_a_file_in_pieces() -> None:
     assert got == []
     shown._heard(None, {"upload": "new.png", "part": 1, "parts": 2}, [memoryview(b"cd")])
     assert (got[0].body, got[0].content_type, shown.samples) == (b"abcd", "image/png", ("new.png",))
+
+
+def test_browser_gets_small_pictures(sent: list[Any]) -> None:
+    shown = preview(one(), run({"a": 1}, b"no picture", label="b.txt"))
+    shown._repr_mimebundle_()
+    shown._heard(shown._widget, {"thumbs": ["a.jpg", "b.txt"]}, [])
+    _, data, (small, none) = sent[-1]
+    assert data["content"] == {"thumbs": ["a.jpg", "b.txt"]}
+    assert Image.open(io.BytesIO(small)).size == (128, 96)
+    assert none == b""
+
+
+def test_only_what_is_asked_again_is_compared() -> None:
+    shown = preview(one(3), one(5, "b.jpg"))
+    shown.ask("a.jpg")
+    assert shown.answers["a.jpg"].facts["changed"] == ""
+    shown.ask("a.jpg")
+    assert shown.answers["a.jpg"].facts["changed"] == "the same answer"
 
 
 def test_uploaded_file_is_wrapped_as_the_samples_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ def told(answer: Run) -> Message:
     return message(answer, answer.exchanges[0], "sample")
 
 
-def indexes(png: bytes) -> np.ndarray[Any, Any]:
-    """As a browser reads them: the red of each pixel."""
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))[:, :, 0]
+def indexes(packed: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """As a browser reads them."""
+    width, height = packed["size"]
+    return np.frombuffer(zlib.decompress(packed["data"]), np.uint8).reshape(height, width)
 
 
 def flat(width: int, height: int) -> bytes:
@@ -98,18 +100,43 @@ def test_numbers_that_are_not_finite_are_none() -> None:
     json.dumps(facts["boxes"], allow_nan=False)
 
 
-def test_empty_list_after_boxes_keeps_the_input_image() -> None:
-    empty = run([], input_image())
-    sent = message(empty, empty.exchanges[0], "sample", told(run(boxes(3, 320, 240), input_image())))
-    assert (sent.facts["view"], sent.facts["boxes"], sent.facts["size"]) == ("boxes", [], [320, 240])
-    assert told(empty).facts["view"] == "json"
+def test_empty_list_means_that_nothing_was_found_in_the_input_image() -> None:
+    facts = told(run([], input_image())).facts
+    assert (facts["view"], facts["boxes"], facts["size"]) == ("boxes", [], [320, 240])
+    assert facts["summary"] == "0 boxes"
+
+
+def test_empty_list_without_an_input_image_is_json() -> None:
+    assert told(run([])).facts["view"] == "json"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (run(boxes(24, 320, 240), input_image()), run(boxes(18, 320, 240), input_image()), "24 → 18 boxes"),
+        (run(boxes(1, 320, 240), input_image()), run(boxes(2, 320, 240), input_image()), "1 box → 2 boxes"),
+        (run(boxes(3, 320, 240), input_image()), run([], input_image()), "3 → 0 boxes"),
+        (run(boxes(3, 320, 240), input_image()), run(boxes(3, 320, 240), input_image()), "the same answer"),
+        (run([[1] * 30 + [2] * 10] * 40), run([[1, 2] * 20] * 40), "class 1 75 % → 50 %"),
+        (run(input_image(kind="PNG")), run(input_image(64, 64)), "image 320x240 PNG → image 64x64 JPEG"),
+        (run(boxes(3, 320, 240)), run(b"no", status=503), "200 OK → 503 OK"),
+    ],
+)
+def test_what_changed_fits_on_a_line(before: Run, after: Run, said: str) -> None:
+    assert message(after, after.exchanges[0], "sample", told(before)).facts["changed"] == said
+
+
+def test_boxes_elsewhere_are_not_the_same() -> None:
+    one, other = boxes(3, 320, 240), boxes(3, 300, 200)
+    after = run(other, input_image())
+    sent = message(after, after.exchanges[0], "sample", told(run(one, input_image())))
+    assert sent.facts["changed"] == "3 boxes, but not the same"
 
 
 def test_class_map_goes_over_as_its_indexes() -> None:
     classes = class_map(320, 240)
     (layer,) = told(run(indexed_png(classes), input_image())).facts["layers"]
-    assert Image.open(io.BytesIO(layer["png"])).mode == "P"
-    assert (indexes(layer["png"]) == classes).all()
+    assert (indexes(layer["map"]) == classes).all()
 
 
 def test_colors_of_a_class_map_are_those_of_the_static_display() -> None:
@@ -155,7 +182,7 @@ def test_masks_that_overlap_lie_in_layers_of_their_own() -> None:
     answer = {"masks": masks.tolist(), "labels": ["a", "b", "c"], "scores": [0.9, 0.8, 0.7]}
     layers = told(run(answer, input_image(64, 48))).facts["layers"]
     assert [layer["things"] for layer in layers] == [[-1, 0, 2], [-1, 1]]
-    assert (indexes(layers[0]["png"])[12, 12], indexes(layers[1]["png"])[12, 12]) == (1, 1)
+    assert (indexes(layers[0]["map"])[12, 12], indexes(layers[1]["map"])[12, 12]) == (1, 1)
 
 
 def test_html_in_a_label_stays_text() -> None:
@@ -178,6 +205,6 @@ def test_body_that_is_no_text_is_told_by_its_size() -> None:
 
 def test_message_is_hardly_more_than_its_pictures() -> None:
     sent = told(run(indexed_png(class_map(960, 540)), input_image(960, 540)))
-    pictures = len(sent.picture) + len(sent.facts["layers"][0]["png"])
+    pictures = len(sent.picture) + len(sent.facts["layers"][0]["map"]["data"])
     rest = {key: value for key, value in sent.facts.items() if key != "layers"}
     assert len(json.dumps(rest)) < 0.3 * pictures

@@ -198,7 +198,7 @@ def test_a_view_that_does_not_fit_says_so(send):
 
 
 def test_a_view_that_is_not_there_is_named(send):
-    with pytest.raises(ValueError, match="there is no view 'bokses': choose one of stream, segmentation, picture"):
+    with pytest.raises(ValueError, match="there is no view 'bokses': choose one of stream, texts, segmentation"):
         read(send(b"", shown_as="bokses"))
 
 
@@ -373,3 +373,31 @@ def test_input_images_of_every_mode(send, mode):
     kind = "TIFF" if mode == "CMYK" else "PNG"
     found = read(send(CASES["boxes"], input_image=encoded(Image.new(mode, (100, 80)), kind)))
     assert found.input_image.shown.mode == "RGB"
+
+
+# --- series -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_series_is_a_line_and_a_histogram_only_when_asked(send):
+    run = send([float(i) for i in range(40)])
+    assert "hk-series" in view(run).html
+    assert "hk-histogram" not in view(run).html
+    asked = view(run, shown_as="histogram")
+    assert "hk-histogram" in asked.html
+    assert "hk-series" not in asked.html
+
+
+def test_a_line_keeps_the_peaks_of_a_long_series_and_has_gaps(send):
+    numbers = np.zeros(100_000, np.float32)
+    numbers[54_321], numbers[10:4000] = 7, np.nan
+    page = view(send(numbers)).html
+    svg = base64.b64decode(page.partition("svg+xml;base64,")[2].partition('"')[0]).decode()
+    assert svg.count("<polyline") == 2
+    assert ",4.0" in svg  # the top
+    assert "from 0 to 7" in page
+
+
+def test_an_embedding_among_words_is_a_line_above_the_tree(send):
+    page = view(send({"model": "mini", "data": [{"embedding": [0.1 * i for i in range(40)]}]})).html
+    assert page.index('class="hk-series') < page.index('class="hk-tree')
+    assert "data.0.embedding: float64 [40]" in page

@@ -1,0 +1,120 @@
+"""The management API's description of a model, with a handler's answer to a describe request in it.
+
+GET /models/<model>?customized=true calls the handler with one empty row and the header describe: True. If its answer is
+a JSON object, it becomes the description's customizedMetadata.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from ..torchserve_facts import DEFAULTS
+from ..worker_death import WorkerDied, no_description
+from . import gson
+
+#: Keys that the description repeats from model-config.yaml, with their defaults.
+_DEFAULTS: dict[str, Any] = {
+    "maxRetryTimeoutInSec": DEFAULTS["maxRetryTimeoutInSec"],
+    "clientTimeoutInMills": 0,
+    "parallelType": "",
+    "parallelLevel": 0,
+    "deviceType": "cpu",
+    "continuousBatching": False,
+    "useJobTicket": False,
+    "useVenv": False,
+    "stateful": False,
+    "sequenceMaxIdleMSec": 0,
+    "sequenceTimeoutMSec": 0,
+    "maxNumSequence": 0,
+    "maxSequenceJobQueueSize": 0,
+}
+
+
+class WorkerState(NamedTuple):
+    """A worker as the description has it."""
+
+    number: int
+    since: datetime
+    serves: bool
+    pid: int
+    gpu: bool
+
+    def described(self) -> dict[str, Any]:
+        """Its entry."""
+        return {
+            "id": str(self.number),
+            "startTime": f"{self.since:%Y-%m-%dT%H:%M:%S}.{self.since.microsecond // 1000:03}Z",
+            "status": "READY" if self.serves else "UNLOADING",
+            "memoryUsage": 0,
+            "pid": self.pid,
+            "gpu": self.gpu,
+            "gpuUsage": "N/A",
+        }
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registered model. Delay in milliseconds, time-outs in seconds."""
+
+    name: str
+    version: str
+    runtime: str
+    batch_size: int
+    max_batch_delay: int
+    response_timeout: int
+    startup_timeout: int
+    job_queue_size: int
+    settings: Mapping[str, Any]
+    gpu: bool
+    since: datetime
+    min_workers: int = 1
+    max_workers: int = 1
+
+    @classmethod
+    def now(cls, **facts: Any) -> Registered:
+        """A model that is registered now; `facts` are the other fields."""
+        return cls(since=datetime.now(timezone.utc), **facts)
+
+    def describe(self, answered: bytes, workers: Sequence[WorkerState] = (), pending: int = 0) -> bytes:
+        """The management API's answer, with the handler's in it. Raises WorkerDied for one that Gson cannot read.
+
+        Without `workers`, this process stands for the one; `pending` requests wait.
+        """
+        workers = workers or [WorkerState(9000, self.since, True, os.getpid(), self.gpu)]
+        known = {key: self.settings.get(key, default) for key, default in _DEFAULTS.items()}
+        known["stateful"] = bool(self.settings.get("sequenceBatching"))
+        description = {
+            "modelName": self.name,
+            "modelVersion": self.version,
+            "modelUrl": f"{self.name}.mar",
+            "runtime": self.runtime,
+            "minWorkers": self.min_workers,
+            "maxWorkers": self.max_workers,
+            "batchSize": self.batch_size,
+            "maxBatchDelay": self.max_batch_delay,
+            "responseTimeout": self.response_timeout,
+            "startupTimeout": self.startup_timeout,
+            **known,
+            "loadedAtStartup": False,
+            "workers": [worker.described() for worker in workers],
+            "jobQueueStatus": {"remainingCapacity": self.job_queue_size - pending, "pendingRequests": pending},
+        }
+        with suppress(EOFError):
+            description["customizedMetadata"] = _object(gson.from_utf8(answered))
+        return gson.to_utf8(gson.write([description]) + "\n")
+
+
+def _object(answered: str) -> Any:
+    """The object in an answer, {} for anything else. Raises EOFError for an empty answer, and WorkerDied."""
+    try:
+        read = gson.read(answered)
+    except gson.JsonError:
+        return {}
+    except gson.EscapeError as problem:
+        raise WorkerDied(no_description(problem)) from None
+    return read if isinstance(read, dict) else {}

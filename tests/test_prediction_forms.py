@@ -1,0 +1,279 @@
+"""The forms in which answers hold what was found, and JSON that looks like one of them and is none."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from handlerkit.predictions import Detections, SegmentationMap
+
+SIZE = (640, 480)
+ROW = [10, 20, 110, 220, 0.9, 3]
+
+
+def found(answer: object, size: tuple[int, int] | None = SIZE) -> Detections:
+    read = Detections.read(answer, size)
+    assert read is not None
+    return read
+
+
+# --- bare rows of numbers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [ROW],
+        [[ROW]],
+        {"predictions": [ROW]},
+        [[10, 20, 110, 220, 3, 0.9]],
+        [[10, 20, 110, 220, 17, 0.9, 3]],
+    ],
+    ids=["score and class", "a batch of one", "wrapped", "class and score", "a track"],
+)
+def test_rows_of_numbers_are_boxes(answer):
+    read = found(answer)
+    assert read.boxes.tolist() == [[10, 20, 110, 220]]
+    assert (read.labels, read.scores.tolist()) == (["3"], [pytest.approx(0.9)])
+    assert "rows of numbers are read as boxes" in read.assumed
+
+
+def test_rows_of_turned_boxes():
+    read = found([[100, 100, 40, 20, np.pi / 2, 0.9, 3]])
+    assert read.boxes[0] == pytest.approx([90, 80, 110, 120], abs=1e-4)
+    assert len(read.outlines[0][0]) == 4
+
+
+def test_rows_of_numbers_may_be_fractions():
+    assert found([[0.1, 0.2, 0.3, 0.4, 0.5, 0]]).boxes[0] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [[1, 2, 3, 4, 1, 0]],
+        [[10, 20, 110, 220, 0.9, 3.5]],
+        [[10, 20, 110, 220, 1.5, 3]],
+        [[110, 20, 10, 220, 0.9, 3]],
+        [[10, 20, 1110, 220, 0.9, 3]],
+        [[10, 20, 110, 220, 0.9, 3], [0, 0, 0, 0, 0, 0]],
+        [[10, 20, 110, 220, 0.9, -1]],
+        [[10, 20, 110, 220, 0.9, True]],
+        [[10, 20, 110, 220, 0.9]],
+        [[10, 20, 110, 220, 0.9, float("nan")]],
+        [[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]],
+        [10, 20, 110, 220, 0.9, 3],
+    ],
+    ids=[
+        *("whole scores", "half a class", "a score above 1", "no width", "outside", "a row of nothing"),
+        *("a class below 0", "true", "five columns", "not finite", "fractions alone", "one list"),
+    ],
+)
+def test_rows_of_numbers_that_are_no_boxes(answer):
+    assert Detections.read(answer, SIZE) is None
+
+
+def test_rows_of_numbers_need_a_picture():
+    assert Detections.read([ROW], None) is None
+
+
+numbers = st.floats(-1e6, 1e6) | st.integers(-1000, 1000)
+
+
+@given(st.integers(1, 9).flatmap(lambda wide: st.lists(st.lists(numbers, min_size=wide, max_size=wide), min_size=1)))
+def test_a_table_is_boxes_only_if_each_row_says_a_box(table):
+    read = Detections.read(table, SIZE)
+    if read is not None and read.outlines is None:
+        (x1, y1), (x2, y2) = read.boxes[:, :2].T, read.boxes[:, 2:].T
+        assert (x1 < x2).all()
+        assert (y1 < y2).all()
+        assert ((read.scores >= 0) & (read.scores <= 1)).all()
+        assert all(label.isdecimal() for label in read.labels)
+
+
+boxes = st.tuples(st.floats(0, 300), st.floats(0, 200), st.floats(1, 300), st.floats(1, 200))
+
+
+@given(st.lists(st.tuples(boxes, st.floats(0.01, 0.99), st.integers(0, 90)), min_size=1))
+def test_what_a_detector_writes_as_rows_is_read(things):
+    rows = [[x, y, x + width, y + height, score, index] for (x, y, width, height), score, index in things]
+    read = found(rows)
+    assert read.boxes == pytest.approx(np.array([row[:4] for row in rows]), abs=1e-3)
+    assert read.labels == [str(row[5]) for row in rows]
+
+
+# --- nothing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        {"predictions": []},
+        {"predictions": [], "image": {"width": 640, "height": 480}},
+        {"detections": [], "time": 0.2},
+        {"masks": [], "labels": [], "scores": []},
+        [{"predictions": {"image": {"width": 640, "height": 480}, "predictions": []}}],
+    ],
+)
+def test_nothing_found_is_no_boxes_on_a_picture(answer):
+    assert len(found(answer)) == 0
+    assert Detections.read(answer, None) is None
+
+
+@pytest.mark.parametrize("answer", [{}, {"words": []}, {"predictions": [], "tokens": ["a"]}, [[]], {"text": ""}])
+def test_emptiness_of_something_else_is_not(answer):
+    assert Detections.read(answer, SIZE) is None
+
+
+# --- Roboflow's, COCO's -----------------------------------------------------------------------------------------------
+
+ROBOFLOW = {"x": 60, "y": 120, "width": 100, "height": 200, "confidence": 0.9, "class": "coin", "class_id": 1}
+
+
+@pytest.mark.parametrize("wrap", [lambda body: body, lambda body: [{"predictions": body}]], ids=["model", "workflow"])
+def test_roboflow_s_boxes_lie_on_the_picture_it_names(wrap):
+    read = found(wrap({"predictions": [ROBOFLOW], "image": {"width": 320, "height": 240}}))
+    assert (read.boxes.tolist(), read.image_size) == ([[10, 20, 110, 220]], (320, 240))
+
+
+def test_coco_s_results():
+    rows = [{"image_id": 42, "category_id": 18, "bbox": [10, 20, 100, 200], "score": 0.9}]
+    read = found(rows)
+    assert (read.boxes.tolist(), read.labels) == ([[10, 20, 110, 220]], ["18"])
+
+
+# --- turned boxes and polygons ----------------------------------------------------------------------------------------
+
+QUAD = [[10, 20], [60, 10], [70, 60], [20, 70]]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"xyxyxyxy": QUAD},
+        {"box": {f"{axis}{i}": QUAD[i - 1][axis == "y"] for i in range(1, 5) for axis in "xy"}},
+        {"bbox": [number for point in QUAD for number in point]},
+        {"quad": [{"x": x, "y": y} for x, y in QUAD]},
+    ],
+    ids=["xyxyxyxy", "ultralytics", "eight numbers", "points"],
+)
+def test_four_corners_are_an_outline(row):
+    read = found([{**row, "label": "ship", "score": 0.5}])
+    assert read.outlines[0][0].tolist() == QUAD
+    assert read.boxes.tolist() == [[10, 10, 70, 70]]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"xywhr": [50, 50, 40, 20, np.pi / 2]},
+        {"obb": [50, 50, 40, 20, np.pi / 2]},
+        {"x": 50, "y": 50, "width": 40, "height": 20, "rotation": np.pi / 2},
+        {"box": {"cx": 50, "cy": 50, "w": 40, "h": 20, "angle": 90}},
+        {"box": [30, 40, 70, 60], "angle": -90},
+    ],
+)
+def test_turned_boxes(row):
+    read = found([{**row, "label": "ship", "score": 0.5}])
+    assert read.boxes[0] == pytest.approx([40, 30, 60, 70], abs=1e-3)
+    assert "angles are read as" in read.assumed
+
+
+def test_columns_of_turned_boxes():
+    read = found({"boxes": [[50, 50, 40, 20, 0.0]], "labels": ["ship"], "scores": [0.5]})
+    assert read.boxes.tolist() == [[30, 40, 70, 60]]
+
+
+def test_boxes_alone_have_no_outlines():
+    assert found([{"box": [1, 2, 3, 4]}]).outlines is None
+
+
+# --- keypoints --------------------------------------------------------------------------------------------------------
+
+FLAT = [30, 40, 2, 50, 60, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        FLAT,
+        [FLAT[:3], FLAT[3:6], FLAT[6:]],
+        [[30, 40], [50, 60], [0, 0]],
+        [{"x": 30, "y": 40, "confidence": 0.5, "class": "eye"}, {"x": 50, "y": 60}, {"x": 0, "y": 0}],
+        {"x": [30, 50, 0], "y": [40, 60, 0], "visible": [0.9, 0.8, 0.1]},
+    ],
+    ids=["coco", "rows of three", "rows of two", "roboflow", "ultralytics"],
+)
+def test_keypoints_in_their_forms(points):
+    if isinstance(points, list) and isinstance(points[0], dict):
+        points = [{"confidence": 0.5, **point} for point in points]
+    read = found([{"keypoints": points, "category_id": 1, "score": 0.5}])
+    assert read.keypoints[0, :, :2].tolist() == [[30, 40], [50, 60], [0, 0]]
+    assert (read.keypoints[0, :, 2] > 0).tolist() == [True, True, False]
+    assert read.boxes.tolist() == [[30, 40, 50, 60]]
+
+
+def test_a_box_that_the_answer_does_not_say_is_not_drawn():
+    assert found([{"keypoints": FLAT}]).lines() == [[[[30, 40]], [[50, 60]]]]
+    assert len(found([{"keypoints": FLAT, "bbox": [1, 2, 9, 9]}]).lines()[0][0]) == 5
+
+
+def test_seventeen_points_have_coco_s_skeleton():
+    points = [[i + 1, i + 1] for i in range(17)]
+    lines = found([{"keypoints": points}]).lines()[0]
+    assert sum(len(line) == 2 for line in lines) == 19
+    assert [[6, 6], [8, 8]] in lines  # the left shoulder and elbow
+    assert all(len(line) == 1 for line in found([{"keypoints": points[:16]}]).lines()[0])
+
+
+def test_torchvision_s_columns_of_keypoints():
+    points = [[[30, 40, 1], [50, 60, 1]]]
+    read = found({"boxes": [[1, 2, 90, 90]], "labels": [1], "scores": [0.5], "keypoints": points})
+    assert read.keypoints.shape == (1, 2, 3)
+
+
+@pytest.mark.parametrize("answer", [{"keypoints": "none"}, [{"keypoints": [1, 2, "x"]}], [{"keypoints": []}]])
+def test_what_is_no_keypoints(answer):
+    assert Detections.read(answer, SIZE) is None
+
+
+def test_all_of_it_moves_to_another_grid():
+    read = found([{"keypoints": FLAT, "xyxyxyxy": QUAD}]).moved((2, 3), (1, 1))
+    assert read.keypoints[0, 0].tolist() == [61, 121, 2]
+    assert read.outlines[0][0][0].tolist() == [21, 61]
+    assert read.boxes.tolist() == [[21, 31, 141, 211]]
+
+
+# --- masks in base64 --------------------------------------------------------------------------------------------------
+
+
+def png(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def test_a_png_of_class_indexes_in_json():
+    indexes = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    answer = {"segmentation_mask": png(indexes), "class_map": {"0": "background", "1": "coin"}}
+    read = SegmentationMap.read(answer)
+    assert (read.classes == indexes).all()
+    assert read.names == {0: "background", 1: "coin"}
+
+
+def test_a_gray_png_in_json_is_a_mask_and_how_sure_it_is():
+    read = SegmentationMap.read({"mask": "data:image/png;base64," + png(np.array([[0, 255], [204, 51]], np.uint8))})
+    assert read.classes.tolist() == [[0, 1], [1, 0]]
+    assert read.probabilities[1] == pytest.approx([0.8, 0.8])
+
+
+@pytest.mark.parametrize("text", ["", "no base64!", "aGVsbG8=", png(np.zeros((2, 2, 3), np.uint8))])
+def test_other_texts_are_no_masks(text):
+    assert SegmentationMap.read({"mask": text}) is None
