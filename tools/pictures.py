@@ -89,7 +89,7 @@ SHOTS = {
     "13_pretrained": Shot("%request built/surfaces/", ".hk-grid", 350, style=TWO_CARDS),
     "14_contributing": Shot("import numpy", "img"),
     "15_serve_anywhere": Shot("%verify --endpoint ray", ".hk-view", 400, bare=True),
-    "16_answers_become_tests": Shot("%test --folder built/cases", ".hk-compare", bare=True),
+    "16_answers_become_tests": Shot("%test --cases built/cases/coins.har", ".hk-compare", bare=True),
 }
 
 #: The gallery's outputs in its first picture, row by row.

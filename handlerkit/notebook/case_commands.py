@@ -37,13 +37,10 @@ def keep_parser(prog: str) -> Parser:
 def test_parser(prog: str) -> Parser:
     parser = Parser(prog, "Run the cases that were kept, and say what is answered otherwise.")
     add = parser.add_argument
-    if parser.magic:
-        _add_folder(parser)
-    else:
+    if not parser.magic:
         add("models", nargs="*", metavar="MODEL", type=archive, help="an archive, the file of a handler, or a model of "
             "handlerkit.toml, which all are meant without one; a URL needs none")  # fmt: skip
-        add("--cases", dest="folder", type=named, default="cases", metavar="FOLDER", help="the cases' folder, or the "
-            "file of one (cases)")  # fmt: skip
+    _add_folder(parser)
     add("--target", dest="targets", action="append", type=named, default=[], metavar="NAME", help="run them on a real "
         "TorchServe in this environment: declared, torchserve-0.12.0-cpu, torchserve-0.12.0-gpu, here, or a "
         "requirements or lock file; several are compared in one table")  # fmt: skip
@@ -62,7 +59,9 @@ def test_parser(prog: str) -> Parser:
 
 
 def _add_folder(parser: Parser) -> None:
-    parser.add_argument("--folder", type=named, default="cases", metavar="FOLDER", help="the cases' folder (cases)")
+    add = parser.add_argument
+    add("--cases", dest="folder", type=named, default="cases", metavar="FOLDER", help="the cases' folder, or one "
+        "file (cases)")  # fmt: skip
 
 
 def _targets() -> tuple[str, ...]:

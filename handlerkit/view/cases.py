@@ -69,7 +69,7 @@ def report_view(report: CaseReport, *, drawn: int = _DRAWN) -> View:
         where = f" on {place.name}" if several else ""
         text += [f"{one.name}{where}: what was kept -> what is answered", *(f"  {line}" for line in lines)]
         if number < drawn:
-            parts.append(f"<div><b>{escape(one.name)}</b>{escape(where)}{figure}</div>")
+            parts.append(f'<div><div class="hk-soft">{escape(where.strip())}</div>{figure}</div>')
     if (more := len(pairs) - drawn) > 0:
         parts.append(f'<div class="hk-soft">{more} more that differ: --report page.html draws all</div>')
     found = tuple(dict.fromkeys(finding for place in report.places for finding in place.findings))

@@ -29,6 +29,8 @@ WORDS = {
     "verify": "--rtol 0.1",
     "bench": "a.json --batch-sizes 1,4",
     "preview": "a.json",
+    "keep": "one --rtol 1e-3",
+    "test": "--accept",
     "serve": "8081 --host 127.0.0.2",
     "keep": "'a #1'",
     "test": "cases --report page.html",
