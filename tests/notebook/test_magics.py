@@ -32,8 +32,6 @@ WORDS = {
     "keep": "one --rtol 1e-3",
     "test": "--accept",
     "serve": "8081 --host 127.0.0.2",
-    "keep": "'a #1'",
-    "test": "cases --report page.html",
 }
 ECHO = """
 def handle(data, context):
