@@ -16,17 +16,12 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from handlerkit.messages import Exchange, Headers, Request, Response
-from handlerkit.messages.request import SECRET
+from handlerkit.messages.secret_names import is_secret_name, plain_name
 from handlerkit.serving.http import HttpRequest
 
 #: What stands for a secret: plain letters, which every place takes as they are.
 PLACEHOLDER = "REDACTED"
 
-#: Names without "-", "_", "." and spaces, in lower case: of headers and of the query's parameters.
-_NAME = re.compile(
-    r"authorization|cookie|token(?!s|iz)|secret|passw|passphrase|credential|signature|session|csrf|xsrf|jwt|bearer|"
-    r"clientcert|auth(?!or)|key$|^(?:sig|pwd|pass|pin|otp)$"
-)
 #: Names of fields, in which text and its tokens may be a model's own words.
 _FIELD = re.compile(
     r"password|passwd|passphrase|secret|credential|authorization|(?:access|refresh|id|auth|bearer|api|session|security)"
@@ -98,10 +93,6 @@ def _looks_secret(value: str) -> bool:
     return len(value) >= 8 and not value.isalpha() and " " not in value
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[-_. ]", "", name).lower()
-
-
 def _request(request: Request, found: _Found) -> Request:
     query = _parameters(request.query, found, "parameter")
     headers = _headers(request.headers, found)
@@ -124,7 +115,7 @@ def _header(name: str, value: str, found: _Found) -> str:
     place = f"header {name}"
     if plain in ("cookie", "set-cookie"):
         return _cookies(value, found, place)
-    if plain == "www-authenticate" or not (plain in SECRET or _NAME.search(_plain(name))):
+    if not is_secret_name(name):
         return value
     scheme, space, credentials = value.partition(" ")
     if "authorization" in plain and space:
@@ -159,12 +150,12 @@ def _cookies(value: str, found: _Found, place: str) -> str:
 
 def _parameters(query: str, found: _Found, place: str, is_secret: Callable[[str, str], bool] | None = None) -> str:
     """A query or a form, with every other byte as it was."""
-    is_secret = is_secret or (lambda name, value: _NAME.search(name) is not None)
+    is_secret = is_secret or (lambda name, value: is_secret_name(name))
     cleaned = []
     for one in re.split("([&;])", query):
         name, equals, value = one.partition("=")
         told = unquote_plus(name)
-        if equals and is_secret(_plain(told), unquote_plus(value)):
+        if equals and is_secret(plain_name(told), unquote_plus(value)):
             value = found.take(unquote_plus(value), f"{place} {told}")
         cleaned.append(f"{name}{equals}{value}")
     return "".join(cleaned)
@@ -189,7 +180,7 @@ def _form_field(part: re.Match[bytes], found: _Found) -> bytes:
         value = part[3].decode()
     except UnicodeDecodeError:
         return part[0]
-    if _is_secret_field(_plain(name), value):
+    if _is_secret_field(plain_name(name), value):
         return part[1] + found.take(value, f"field {name}").encode()
     return part[1] + _members(value, found, "field", perhaps=True).encode()
 
@@ -199,7 +190,7 @@ def _members(text: str, found: _Found, place: str, *, perhaps: bool) -> str:
 
     def cleaned(member: re.Match[str]) -> str:
         name, value = _text_of(member[1]), _text_of(member[3])
-        plain = _plain(name)
+        plain = plain_name(name)
         if _FIELD.search(plain) or (perhaps and _PERHAPS.search(plain) and _looks_secret(value)):
             mark = member[3][0]
             return f"{member[1]}{member[2]}{mark}{found.take(value, f'{place} {name}')}{mark}"

@@ -5,6 +5,7 @@ model alive.
 
 request.py, part.py, curl.py, har.py, shell_words.py
                 a Request, and the ways to make one
+secret_names.py which headers and parameters have secrets
 texts.py        the texts that a Request carries, and its name among others
 response.py     a response in a word or two (serving has the Response itself)
 run.py          an Exchange, a Run, and the Endpoint that answers

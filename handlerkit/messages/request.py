@@ -15,10 +15,8 @@ from handlerkit.errors import RequestError
 from handlerkit.messages.curl import read_curl
 from handlerkit.messages.har import read_har
 from handlerkit.messages.part import GUESS, Part, guess_type, read_file
+from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.serving.http import HeadersLike, HttpRequest, lookup, pairs
-
-#: Headers whose values no display shows.
-SECRET = ("authorization", "proxy-authorization", "cookie", "set-cookie")
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Request(HttpRequest):
             object.__setattr__(self, "body", self.body.encode())
 
     def __repr__(self) -> str:
-        headers = tuple((name, "…" if name.lower() in SECRET else value) for name, value in self.headers)
+        headers = tuple((name, "…" if is_secret_name(name) else value) for name, value in self.headers)
         told = f"method={self.method!r}, path={self.path!r}, headers={headers!r}, query={self.query!r}"
         return f"Request({told}, label={self.label!r})"
 

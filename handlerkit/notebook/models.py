@@ -13,6 +13,7 @@ from handlerkit.model import Model, PathLike
 from handlerkit.notebook.options import did_you_mean
 from handlerkit.notebook.results import Awaiting, Described
 from handlerkit.notebook.session_model import SessionModel, fingerprint
+from handlerkit.serving.torchserve_facts import NO_NAMES
 from handlerkit.targets import NAMES, find
 from handlerkit.unpack import Unpacked
 from handlerkit.view.decode.colors import ClassColors
@@ -38,6 +39,7 @@ class Models:
     def __init__(self, keep: Callable[[BaseException], None]) -> None:
         self.by_name: dict[str, SessionModel] = {}
         self.colors = ClassColors()
+        self._told_of_names = False
         self._current: SessionModel | None = None
         self._keep = keep
 
@@ -50,6 +52,12 @@ class Models:
         if self._current is None:
             raise ModelError("there is no model yet: name one with %model NAME, or write a %%handler cell")
         return self._current
+
+    def untold(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+        """A load's lines. TorchServe says at each load without labels that it has none: once in a session is enough."""
+        told = self._told_of_names
+        self._told_of_names |= any(line.endswith(NO_NAMES) for line in lines)
+        return tuple(line for line in lines if not (told and line.endswith(NO_NAMES)))
 
     @contextmanager
     def lend(self, name: str) -> Iterator[Worker]:

@@ -6,6 +6,7 @@ import atexit
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -536,6 +537,7 @@ class Session:
 
     def _load(self, model: SessionModel, handler: str, *, force: bool = False) -> Ready:
         ready = model.load(handler, force=force)
+        ready = replace(ready, logs=self._models.untold(ready.logs))
         for hook in self.on_load:
             hook(model.name)
         return ready

@@ -95,6 +95,9 @@ CALL_BEGINS = "Backend received inference at: "
 METRIC = "[METRICS]"
 DECLARED_METRICS = ("HandlerTime", "PredictionTime")
 
+#: How the line ends that BaseHandler writes at each load without labels (ts.utils.util.load_label_mapping).
+NO_NAMES = "is missing. Inference output will not include class name."
+
 #: Of an archive: its own folder, the manifest there, the names of the classes (ts.utils.util.load_label_mapping).
 ARCHIVE_FOLDER = "MAR-INF"
 MANIFEST = f"{ARCHIVE_FOLDER}/MANIFEST.json"

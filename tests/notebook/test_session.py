@@ -755,3 +755,19 @@ def test_larger_batch_keeps_the_loaded_model(door, session) -> None:
     loaded = session.worker._loaded
     assert len(door.request({"a": 1}, batch=3).rows) == 3
     assert session.worker._loaded is loaded
+
+
+def test_that_labels_are_missing_is_told_once_in_a_session(session: Session, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.py").write_text(
+            "from ts.torch_handler.base_handler import BaseHandler\n\n\nclass Own(BaseHandler):\n"
+            "    def initialize(self, context):\n        self.context = context\n        super().initialize(context)\n"
+        )
+    import torch
+
+    torch.jit.save(torch.jit.script(torch.nn.Identity()), tmp_path / "net.pt")
+    session.model("one", serialized_file="net.pt")
+    first = session.use("one.py")
+    session.model("other", serialized_file="net.pt")
+    second = session.use("other.py")
+    assert [sum("index_to_name.json" in line for line in ready.logs) for ready in (first, second)] == [1, 0]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from handlerkit.formatting import MAX_TEXT, byte_size, duration, percent, plain
 from handlerkit.messages import Headers, LogLine, Metric, Request, Response, describe_response
-from handlerkit.messages.request import SECRET
+from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.serving.torchserve_facts import CALL_BEGINS, METRIC, REQUEST_ID
 from handlerkit.timing import STAGES, Timings
 from handlerkit.view import draw
@@ -107,7 +107,7 @@ def _header(pair: tuple[str, str]) -> tuple[str, str]:
         value = "…"
     elif name.lower() == "content-type":
         value = re.sub(r"(boundary=).*", r"\1…", value)
-    elif name.lower() in SECRET:
+    elif is_secret_name(name):
         value = f"{value.partition(' ')[0]} …" if " " in value else "…"
     return name, plain(value if len(value) <= 300 else value[:300] + "…")
 

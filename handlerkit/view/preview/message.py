@@ -15,7 +15,7 @@ from typing import Any
 
 from handlerkit.formatting import byte_size, excerpt, shorten, visible
 from handlerkit.messages import Exchange, Headers, Run
-from handlerkit.messages.request import SECRET
+from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.view import draw
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import InputImage, Source
@@ -169,4 +169,4 @@ def _body(body: bytes) -> str:
 
 def _without_secrets(headers: Headers) -> Headers:
     """A saved page is passed on."""
-    return tuple((name, "…" if name.lower() in SECRET else value) for name, value in headers)
+    return tuple((name, "…" if is_secret_name(name) else value) for name, value in headers)
