@@ -211,10 +211,9 @@ def test_message_is_hardly_more_than_its_pictures() -> None:
     assert len(json.dumps(rest)) < 0.3 * pictures
 
 
-@pytest.mark.parametrize(
-    ("values", "ends"), [([[-2.0, 0.0], [1.0, 2.0]], [-2.0, 2.0]), ([[0.0, 0.0], [1.0, 4.0]], [0.0, 4.0])]
-)
-def test_a_map_tells_what_its_ends_stand_for(values: Any, ends: list[float]) -> None:
+@pytest.mark.parametrize(("low", "ends"), [(-2, [-4.0, 4.0]), (0, [0.0, 4.0])])
+def test_a_map_tells_what_its_ends_stand_for(low: float, ends: list[float]) -> None:
+    values = np.linspace(low, 4, 320 * 240).reshape(240, 320).tolist()
     (one,) = run([values], input_image()).exchanges
     explained = Exchange(replace(one.request, path="/explanations/m"), one.response)
-    assert told(Run((explained,), model="m")).facts["layers"][0]["ends"] == ends
+    assert told(Run((explained,), model="m")).facts["layers"][0]["ends"] == pytest.approx(ends, rel=0.02)  # all but the farthest hundredth
