@@ -216,4 +216,4 @@ def test_a_map_tells_what_its_ends_stand_for(low: float, ends: list[float]) -> N
     values = np.linspace(low, 4, 320 * 240).reshape(240, 320).tolist()
     (one,) = run([values], input_image()).exchanges
     explained = Exchange(replace(one.request, path="/explanations/m"), one.response)
-    assert told(Run((explained,), model="m")).facts["layers"][0]["ends"] == pytest.approx(ends, rel=0.02)  # all but the farthest hundredth
+    assert told(Run((explained,), model="m")).facts["layers"][0]["ends"] == pytest.approx(ends, rel=0.02)
