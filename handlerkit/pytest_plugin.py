@@ -99,6 +99,10 @@ class CaseItem(pytest.Item):
             from handlerkit.view.displays import view
 
             return str(view(excinfo.value.report))
+        from handlerkit.errors import HandlerkitError
+
+        if isinstance(excinfo.value, HandlerkitError):
+            return str(excinfo.value)
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, None, str]:

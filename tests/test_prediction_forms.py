@@ -277,3 +277,14 @@ def test_a_gray_png_in_json_is_a_mask_and_how_sure_it_is():
 @pytest.mark.parametrize("text", ["", "no base64!", "aGVsbG8=", png(np.zeros((2, 2, 3), np.uint8))])
 def test_other_texts_are_no_masks(text):
     assert SegmentationMap.read({"mask": text}) is None
+
+
+def test_the_keypoints_of_one_body_alone() -> None:
+    body = {"keypoints": [[x, 2 * x, 0.9] for x in range(17)], "scores": [0.9] * 17}
+    found = Detections.read(body, (100, 100))
+    assert found is not None
+    assert len(found) == 1
+
+
+def test_four_numbers_and_a_score_are_a_box_only_if_they_have_sides() -> None:
+    assert Detections.read([{"embedding": [0.1, 0.9, -0.3, 0.2], "score": 0.5}], None) is None

@@ -79,7 +79,7 @@ def read_body(said: Mapping[str, Any], where: str, beside: Beside) -> bytes:
     if "_file" in said:
         return beside(said["_file"])
     if "_json" in said:
-        if (how := _WRITTEN.get(said.get("_written", "spaced"))) is None:
+        if (how := _WRITTEN.get(str(said.get("_written", "spaced")))) is None:
             raise CaseError(f"{where}._written is {', '.join(_WRITTEN)}, not {said['_written']!r}")
         line_end = "\n" if said.get("_line_end") is True else ""
         return (json.dumps(said["_json"], **how) + line_end).encode("utf-8", "surrogatepass")
@@ -170,6 +170,7 @@ def _value(text: str, how: Mapping[str, Any]) -> tuple[Any] | None:
         return None  # a bare number or word is text
     try:
         value = json.loads(text)
+        laid_out(value).encode()  # a lone surrogate, which raises ValueError, has no place in the case's file
         return (value,) if json.dumps(value, allow_nan=False, **how) == text else None
     except (ValueError, RecursionError):
         return None

@@ -176,7 +176,10 @@ class _Reader:
         return Exchange(request, self._response(self.typed(entry, "response", dict, where), f"{where}.response"))
 
     def _request(self, said: Mapping[str, Any], model: str, where: str) -> Request:
-        address = urlsplit(self.typed(said, "url", str, where))
+        try:
+            address = urlsplit(url := self.typed(said, "url", str, where))
+        except ValueError:
+            raise CaseError(f"{self._file}: {where}.url is no URL: {url}") from None
         data = self.typed(said, "postData", dict, where, {})
         place = f"{self._file}: {where}.postData"
         if "params" in data:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from handlerkit import endpoints, targets
+from handlerkit.endpoints.http.address import Address
 from handlerkit.errors import CaseError
 from handlerkit.messages import Endpoint
 from handlerkit.model import Model
@@ -84,7 +85,8 @@ def running(endpoint: Endpoint, name: str = "") -> Place:
 
 
 def remote(url: str, token: str | None = None) -> Place:
-    """A TorchServe or an app at a URL."""
+    """A TorchServe or an app at a URL. Raises RequestError for what is no URL of one."""
+    Address.read(url)
 
     @contextmanager
     def open_(served: Served) -> Iterator[Endpoint]:

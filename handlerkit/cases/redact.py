@@ -28,7 +28,7 @@ _FIELD = re.compile(
     r"token$|(?:api|access|private|secret|subscription|signing|encryption)key$|jwt$|cookie|^pwd$"
 )
 #: A field of such a name holds a secret if its value looks like one.
-_PERHAPS = re.compile(r"^(?:token|key|auth|signature|session|sessionid|sid)$")
+_PERHAPS = re.compile(r"token$|^(?:key|auth|signature|session|sessionid|sid|bearer|otp)$")
 #: What services give out, by its form: JWT, AWS, GitHub, GitLab, OpenAI and its like, Slack, Google, Hugging Face, PEM.
 _KNOWN = re.compile(
     r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{30,}|\bgithub_pat_\w{30,}|"
@@ -38,12 +38,19 @@ _KNOWN = re.compile(
 #: Attributes of Set-Cookie, whose values are no secrets.
 _ATTRIBUTES = {"path", "domain", "expires", "max-age", "samesite", "secure", "httponly", "priority", "partitioned"}
 #: "name": "value" in the text of JSON, or of a Python dict that a handler wrote as text.
-_MEMBER = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')(\s*:\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
+_MEMBER = re.compile(
+    r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')(\s*:\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d[\d.eE+-]*)"""
+)
 #: A field of multipart/form-data.
 _FORM_FIELD = re.compile(
-    rb'(Content-Disposition: form-data; name="([^"\r\n]*)"[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n)(.*?)(?=\r\n--)',
+    rb'(Content-Disposition: *form-data;(?:[^\r\n]*;)? *name="?([^"\r\n;]*)"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n)'
+    rb"(.*?)(?=\r\n--)",
     re.DOTALL | re.IGNORECASE,
 )
+#: A URL's query, a parameter in it, and a URL's user and password, wherever the URL stands.
+_QUERY = re.compile(r"""(?<=\?)(?:[^\s"'<>#\\]|\\u0026)+""")
+_PARAMETER = re.compile(r"((?:^|&|\\u0026)([\w.%-]+)=)([^&\\]+)")
+_PASSWORD = re.compile(r"""(://[^/\s:@"'<>\\]*:)([^/\s@"'<>\\]+)(?=@)""")
 _SHORTEST = 4  # characters of a secret that is looked for elsewhere
 
 
@@ -84,13 +91,13 @@ class _Found:
         return PLACEHOLDER
 
     def keep(self, value: str) -> None:
-        if len(value) >= _SHORTEST and PLACEHOLDER not in value:
+        if len(value) >= _SHORTEST and PLACEHOLDER not in value and value == value.encode("utf-8", "ignore").decode():
             self.values[value] = None
 
 
 def _looks_secret(value: str) -> bool:
     """Whether it is no word and no small number."""
-    return len(value) >= 8 and not value.isalpha() and " " not in value
+    return not value.isalpha() and re.fullmatch(r"[\w.~+/=:-]{8,}", value) is not None
 
 
 def _request(request: Request, found: _Found) -> Request:
@@ -122,7 +129,7 @@ def _header(name: str, value: str, found: _Found) -> str:
         if scheme.lower() == "basic":
             _keep_user(credentials, found)
         return f"{scheme} {found.take(credentials.strip(), place)}"
-    return found.take(value, place)
+    return found.take(value, place, sure=_FIELD.search(plain_name(name)) is not None)
 
 
 def _keep_user(credentials: str, found: _Found) -> None:
@@ -156,7 +163,8 @@ def _parameters(query: str, found: _Found, place: str, is_secret: Callable[[str,
         name, equals, value = one.partition("=")
         told = unquote_plus(name)
         if equals and is_secret(plain_name(told), unquote_plus(value)):
-            value = found.take(unquote_plus(value), f"{place} {told}")
+            sure = _FIELD.search(plain_name(told)) is not None
+            value = found.take(unquote_plus(value), f"{place} {told}", sure=sure)
         cleaned.append(f"{name}{equals}{value}")
     return "".join(cleaned)
 
@@ -191,9 +199,11 @@ def _members(text: str, found: _Found, place: str, *, perhaps: bool) -> str:
     def cleaned(member: re.Match[str]) -> str:
         name, value = _text_of(member[1]), _text_of(member[3])
         plain = plain_name(name)
+        mark = member[3][0] if member[3][0] in "\"'" else '"'
         if _FIELD.search(plain) or (perhaps and _PERHAPS.search(plain) and _looks_secret(value)):
-            mark = member[3][0]
             return f"{member[1]}{member[2]}{mark}{found.take(value, f'{place} {name}')}{mark}"
+        if member[3][0] == '"' and (inner := _members(value, found, place, perhaps=perhaps)) != value:
+            return f"{member[1]}{member[2]}{json.dumps(inner, ensure_ascii=False)}"  # JSON in a text of JSON
         return member[0]
 
     return _MEMBER.sub(cleaned, text)
@@ -252,12 +262,22 @@ class _Everywhere:
     def clean(self, text: str) -> str:
         if self._pattern is not None:
             text = self._pattern.sub(PLACEHOLDER, text)
-        return _KNOWN.sub(lambda key: self._found.take(key[0], "a key in the text"), text)
+        return self._by_form(text)
 
     def clean_bytes(self, body: bytes) -> bytes:
         if self._bytes is not None:
             body = self._bytes.sub(PLACEHOLDER.encode(), body)
-        return _in_text(body, lambda text: _KNOWN.sub(lambda key: self._found.take(key[0], "a key in the text"), text))
+        return _in_text(body, self._by_form)
+
+    def _by_form(self, text: str) -> str:
+        text = _QUERY.sub(lambda query: _PARAMETER.sub(self._parameter, query[0]), text)
+        text = _PASSWORD.sub(lambda part: part[1] + self._found.take(part[2], "the password of a URL"), text)
+        return _KNOWN.sub(lambda key: self._found.take(key[0], "a key in the text"), text)
+
+    def _parameter(self, part: re.Match[str]) -> str:
+        if not is_secret_name(unquote_plus(part[2])):
+            return part[0]
+        return part[1] + self._found.take(part[3], f"parameter {part[2]} of a URL")
 
 
 def _ways(value: str) -> Iterator[str]:

@@ -44,20 +44,29 @@ def accept(report: CaseReport, known: Iterable[str] = ()) -> CaseReport:
     if len(report.places) != 1:
         raise CaseError("what one place answered can be accepted, not the answers of several")
     place, known = report.places[0], tuple(known)
-    return replace(report, places=(replace(place, results=tuple(_accepted(one, known) for one in place.results)),))
+    # all of them are made before the first is written: one that cannot be kept leaves the others as they are
+    accepted = [(result, _accepted(result, known)) for result in place.results]
+    results = []
+    for result, case in accepted:
+        if case is None:
+            results.append(result)
+        else:
+            store.write(case, case.path.parent, force=result.verdict == "different")
+            results.append(replace(result, verdict="kept"))
+    return replace(report, places=(replace(place, results=tuple(results)),))
 
 
-def _accepted(result: CaseResult, known: tuple[str, ...]) -> CaseResult:
+def _accepted(result: CaseResult, known: tuple[str, ...]) -> Case | None:
+    """The case with what was answered; None where there is nothing to accept."""
     if result.verdict not in ("different", "new") or result.run is None or result.case is None:
-        return result
-    case, verdict = result.case, result.verdict
+        return None
+    case = result.case
     answered = store.of_run(result.run, case.name, case.may_differ, secrets=case.secrets, known=known)
+    if result.verdict == "new":
+        return replace(answered, path=case.path)
     # what was sent is what the case says, and not what an endpoint made of it
-    asked = zip(case.exchanges if case.exchanges else answered.exchanges, answered.exchanges, strict=True)
-    exchanges = tuple(Exchange(one.request, other.response) for one, other in asked)
-    written = replace(case, exchanges=exchanges) if verdict == "different" else replace(answered, name=case.name)
-    store.write(written, case.path.parent, force=verdict == "different")
-    return replace(result, verdict="kept")
+    asked = zip(case.exchanges, answered.exchanges, strict=True)
+    return replace(case, exchanges=tuple(Exchange(one.request, other.response) for one, other in asked))
 
 
 def _run(found: Found, place: Place, known: tuple[str, ...], progress: Progress) -> PlaceReport:

@@ -15,7 +15,7 @@ from handlerkit.errors import CaseError
 from handlerkit.messages import Exchange, Response, Run
 from handlerkit.serving.torchserve_facts import REQUEST_ID
 from handlerkit.verify import MayDiffer
-from handlerkit.verify.tolerance import without_paths
+from handlerkit.verify.tolerance import names_of, without_paths
 
 PathLike = str | os.PathLike[str]
 
@@ -65,7 +65,7 @@ def keep(
     """
     if not isinstance(run, Run):
         raise CaseError(f"keep takes a Run, not a {type(run).__name__}")
-    may = MayDiffer((*ignore, *_volatile(run)), rtol, levels, pixels, iou)
+    may = MayDiffer((*names_of(ignore), *_volatile(run)), rtol, levels, pixels, iou)
     return write(of_run(run, checked_name(name), may, secrets=secrets), folder, force=force)
 
 

@@ -40,7 +40,7 @@ def picture_file(name: str) -> Path:
     from PIL import Image
 
     path = Path(name).expanduser()
-    if path.suffix.lower() not in Image.registered_extensions():
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:  # some formats are only read
         raise RequestError(f"--show writes a picture, such as answer.png, and {name} has no suffix of one")
     if not path.absolute().parent.is_dir():
         raise RequestError(f"there is no folder {path.parent} to write {path.name} into")

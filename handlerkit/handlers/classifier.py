@@ -10,6 +10,7 @@ from image_handler import IMAGENET_MEAN, IMAGENET_STD, ImageHandler
 from image_sizes import middle, scaled
 from model_outputs import main_output
 from PIL import Image
+from request_handler import Refusal
 from torch import Tensor
 
 
@@ -71,6 +72,8 @@ class Classifier(ImageHandler):
         return output.sigmoid() if self.settings.scores == "sigmoid" else output
 
     def answer(self, image: Image.Image, scores: Tensor, form: str) -> dict[str, Any] | str:
+        if not scores.isfinite().all():
+            raise Refusal(500, "The model's scores are not finite.")
         threshold = self.settings.threshold
         found = len(scores) if threshold is None else int((scores >= threshold).sum())
         best = scores.topk(min(found, self.settings.topk or (5 if threshold is None else found)))

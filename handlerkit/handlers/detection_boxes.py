@@ -116,6 +116,7 @@ class DetectionBoxes(ImageHandler):
     def best(self, found: dict[str, Tensor], form: str) -> dict[str, Tensor]:
         """What the settings leave of it, best score first."""
         kept = (found["scores"] >= self.settings.threshold) & found["boxes"].isfinite().all(dim=1)
+        kept &= (found["boxes"][:, 2:] >= found["boxes"][:, :2]).all(dim=1)
         if self.classes is not None:
             kept &= torch.isin(found["labels"], self.classes)
         found = {name: values[kept] for name, values in found.items()}

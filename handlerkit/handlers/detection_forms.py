@@ -16,7 +16,7 @@ at most 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -58,23 +58,26 @@ def read_boxes(output: Output, form: str, threshold: float) -> tuple[str, Found]
 
     Raises Refusal, in one sentence, if there is none.
     """
-    forms = _likely(output) if form == "auto" else (form,)
+    tried: list[str] = []
     problems = []
-    for name in forms:
+    for name in _likely(output) if form == "auto" else (form,):
+        tried.append(name)
         if (found := BOX_FORMS[name](output)) is None:
             continue
         if (problem := _impossible(found, output.size, threshold)) is None:
             return name, {**found, "labels": found["labels"].long()}
         problems.append(f"read as {name}, {problem}")
-    why = "; ".join(problems) or f"that is not {' or '.join(forms)}"
+    why = "; ".join(problems) or f"that is not {' or '.join(tried)}"
     raise Refusal(500, f"The model returns {output.shapes}, and {why}: `form` in model-config.yaml names another form.")
 
 
-def _likely(output: Output) -> list[str]:
+def _likely(output: Output) -> Iterator[str]:
     """The forms to try, the likeliest first."""
+    yield "torchvision"
+    yield _with_logits(output)
     rows = next(iter(output.tensors.values()))
     wide = rows.ndim == 2 and len(rows) <= rows.shape[1]
-    return ["torchvision", _with_logits(output), "end2end", *(("yolov8", "yolov5") if wide else ("yolov5", "yolov8"))]
+    yield from ("end2end", "yolov8", "yolov5") if wide else ("end2end", "yolov5", "yolov8")
 
 
 def _impossible(found: Found, size: tuple[int, int], threshold: float) -> str | None:
@@ -88,11 +91,13 @@ def _impossible(found: Found, size: tuple[int, int], threshold: float) -> str | 
         return f"a score is {high:.4g}, above 1"
     if (labels != labels.round()).any():
         return f"a class is {float(labels[labels != labels.round()][0]):.4g}, not a whole number"
-    shown = boxes[(scores >= threshold) & boxes.isfinite().all(1)]
+    shown = boxes[(scores >= threshold) & (scores > 0) & boxes.isfinite().all(1)]  # exports fill up with zeros
     height, width = size
     left, top, right, bottom = shown.unbind(1)
     if len(shown) and not ((left < width) & (top < height) & (right > 0) & (bottom > 0)).any():
         return f"all boxes lie outside the {width}x{height} pixels that it saw"
+    if len(shown) and not ((right - left >= 1) & (bottom - top >= 1)).any():
+        return "no box is a pixel wide and high"
     return None
 
 
@@ -101,19 +106,33 @@ def _impossible(found: Found, size: tuple[int, int], threshold: float) -> str | 
 
 def _torchvision(output: Output) -> Found | None:
     tensors = {name: one for name, one in output.tensors.items() if "." not in name}
-    boxes = tensors.get("boxes", next((one for one in tensors.values() if one.ndim == 2 and one.shape[1] == 4), None))
-    if boxes is None or boxes.ndim != 2 or boxes.shape[1] != 4:
+    tables = [one for one in tensors.values() if one.ndim == 2]
+    boxes = tensors.get("boxes", next((one for sides in (4, 5) for one in tables if one.shape[1] == sides), None))
+    if boxes is None or boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
         return None
-    columns = [one for one in tensors.values() if one.shape == boxes.shape[:1]]
-    scores = tensors.get("scores", next((one for one in columns if one.is_floating_point()), None))
+    columns = [*(one for one in tensors.values() if one.shape == boxes.shape[:1]), *boxes[:, 4:].unbind(1)]
+    shares = (one for one in tables if one.shape[1] != 4 and len(one) == len(boxes) and _are_shares(one))
+    scores = tensors.get("scores", next((one for one in columns if one.is_floating_point()), next(shares, None)))
     labels = tensors.get("labels", next((one for one in columns if not one.is_floating_point()), None))
+    boxes = boxes[:, :4]
     if scores is not None and scores.ndim == 2:
-        scores, labels = scores.max(1)
+        scores, labels = _best_classes(scores)
     if scores is None or labels is None:
         return None
     masks = tensors.get("masks", next((one for one in tensors.values() if one.ndim == 4), None))
     found = {"boxes": _in_pixels(boxes, output.size), "labels": labels, "scores": scores}
-    return found if masks is None else {**found, "masks": masks}
+    return found if masks is None else {**found, "masks": masks.reshape(len(boxes), 1, *masks.shape[-2:])}
+
+
+def _best_classes(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Of [N, classes]. A softmax, as SSD's, has a class for no object, which is the most frequent one."""
+    if scores.shape[1] > 1 and len(scores) and ((scores.sum(1) - 1).abs() < 0.01).all():
+        scores = scores.index_fill(1, scores.mean(0).argmax()[None], 0)
+    return scores.max(1)
+
+
+def _are_shares(values: Tensor) -> bool:
+    return bool(((values >= 1 - _MOST) & (values <= _MOST)).all())
 
 
 def _logits_and_boxes(output: Output) -> tuple[Tensor, Tensor] | None:
@@ -121,7 +140,9 @@ def _logits_and_boxes(output: Output) -> tuple[Tensor, Tensor] | None:
     logits, boxes = tensors.get("logits", tensors.get("pred_logits")), tensors.get("pred_boxes")
     if logits is None or boxes is None:
         logits, boxes = (*[one for name, one in tensors.items() if "." not in name], None, None)[:2]
-    if logits is None or boxes is None or logits.ndim != 2 or boxes.shape != (len(logits), 4):
+        if boxes is not None and boxes.shape[1:] != (4,):
+            logits, boxes = boxes, logits  # RF-DETR's export tells the boxes first
+    if logits is None or boxes is None or logits.ndim != 2 or boxes.shape != (len(logits), 4) or _are_shares(logits):
         return None
     return logits, box_convert(boxes * _sides(boxes, output.size), "cxcywh", "xyxy")
 
@@ -160,25 +181,36 @@ def _rtdetr(output: Output) -> Found | None:
     return {"boxes": boxes[index // logits.shape[1]], "labels": index % logits.shape[1], "scores": scores}
 
 
+def _table(output: Output) -> Tensor | None:
+    """The first tensor, if it is a table that says all of a box: none with as many rows lies beside it."""
+    (_, first), *others = output.tensors.items()
+    if first.ndim != 2 or any(one.ndim in (1, 2) and len(one) == len(first) for name, one in others if "." not in name):
+        return None
+    return first
+
+
 def _end2end(output: Output) -> Found | None:
-    rows = next(iter(output.tensors.values()))
-    if rows.ndim != 2 or rows.shape[1] < 6:
+    rows = _table(output)
+    if rows is None or rows.shape[1] < 6:
         return None
     # Ultralytics' RT-DETR and oriented boxes say center and sides; a corner of YOLO26's worst boxes may lie amiss, too
     box_format = "cxcywh" if (rows[:, 2:4] < rows[:, :2]).any(1).float().mean() > 0.5 else "xyxy"
     boxes = _in_pixels(box_convert(rows[:, :4], box_format, "xyxy"), output.size)
-    found = {"boxes": boxes, "scores": rows[:, 4], "labels": rows[:, 5]}
+    scores, labels = rows[:, 4], rows[:, 5]
+    if (scores == scores.round()).all() and not (labels == labels.round()).all():
+        scores, labels = labels, scores  # the class stands before the score
+    found = {"boxes": boxes, "scores": scores, "labels": labels}
     return {**found, **_beside(rows[:, 6:], rows[:, :4], output)}
 
 
 def _yolov8(output: Output) -> Found | None:
-    columns = next(iter(output.tensors.values()))
-    return _rows(columns.T, 4, output) if columns.ndim == 2 and len(columns) > 4 else None
+    columns = _table(output)
+    return _rows(columns.T, 4, output) if columns is not None and len(columns) > 4 else None
 
 
 def _yolov5(output: Output) -> Found | None:
-    rows = next(iter(output.tensors.values()))
-    return _rows(rows, 5, output) if rows.ndim == 2 and rows.shape[1] > 4 else None
+    rows = _table(output)
+    return _rows(rows, 5, output) if rows is not None and rows.shape[1] > 4 else None
 
 
 BOX_FORMS: dict[str, Callable[[Output], Found | None]] = {
@@ -268,5 +300,6 @@ def _sides(like: Tensor, size: tuple[int, int]) -> Tensor:
 def _in_pixels(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes in pixels, also those that are shares of the width and height."""
     finite = boxes[boxes.isfinite()]
-    are_shares = len(finite) > 0 and 0 < float(finite.max()) <= _MOST
+    # decoded boxes may go beyond the edges; pixels are more
+    are_shares = len(finite) > 0 and 0 < float(finite.max()) <= 2
     return boxes * _sides(boxes, size) if are_shares else boxes

@@ -70,10 +70,12 @@ class ImageHandler(RequestHandler):
         return torch.from_numpy(pixels).reshape(image.height, image.width, -1).permute(2, 0, 1)
 
     def normalized(self, pixels: Tensor) -> Tensor:
-        """uint8 [..., C, H, W] -> float on the model's device, with `mean` and `std` taken out."""
+        """uint8 [..., C, H, W] -> the model's kind of float, on its device, with `mean` and `std` taken out."""
         mean = torch.tensor(self.settings.mean, device=self.device)[:, None, None]
         std = torch.tensor(self.settings.std, device=self.device)[:, None, None]
-        return (pixels.to(self.device) / 255 - mean) / std
+        weights = self.model.parameters() if isinstance(self.model, torch.nn.Module) else ()
+        kind = next((one.dtype for one in weights if one.is_floating_point()), torch.float32)
+        return ((pixels.to(self.device) / 255 - mean) / std).to(kind)
 
     def run_model(self, inputs: list[Tensor]) -> list[dict[str, Tensor]]:
         """The tensors that the model returns for each input, by name; inputs of one size go through it together."""

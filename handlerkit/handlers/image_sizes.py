@@ -66,4 +66,4 @@ def letterboxed(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Maps [C, H', W'] in a size (height, width)."""
-    return F.interpolate(maps[None], size, mode="bilinear")[0]
+    return F.interpolate(maps[None], size, mode="bilinear")[0] if len(maps) else maps.new_zeros((0, *size))

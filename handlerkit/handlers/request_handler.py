@@ -152,7 +152,8 @@ class RequestHandler(BaseHandler):
             if size > self.settings.max_response_size:
                 limit = f"max_response_size, {self.settings.max_response_size}"
                 raise Refusal(413, f"This answer has {size} bytes, more than {limit}; ask for another form.")
-        except Refusal as refusal:
+        except Exception as problem:
+            refusal = problem if isinstance(problem, Refusal) else failure(problem, self.said(request.items))
             code, phrase = int(refusal.status), _PHRASES.get(refusal.status, refusal.status.phrase)
             headers, body = {"content-type": JSON}, {"code": code, "type": phrase, "message": str(refusal)}
             if self._is_request(request.row):

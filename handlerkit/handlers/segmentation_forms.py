@@ -94,7 +94,7 @@ def read_segmentation(
         shapes = ", ".join(f"{name} {list(one.shape)}" for name, one in tensors.items() if "." not in name)
         raise Refusal(500, f"The model returns {shapes}: that is neither class maps nor masks of queries or objects.")
     if len(maps) == 1 and not maps.is_floating_point():  # the classes' indexes
-        maps = F.one_hot(maps[0].long()).movedim(2, 0).float()
+        maps = F.one_hot(maps[0].long().clamp(min=0)).movedim(2, 0).float()
     elif len(maps) == 1:
         probability = maps if maps.min() >= 0 and maps.max() <= 1 else maps.sigmoid()
         maps = torch.cat([torch.full_like(probability, threshold), probability])

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from handler_settings import COUNT, SHARE, Settings, one_of, optional
-from request_handler import JSON
+from request_handler import JSON, Refusal
 from text_requests import Text, TextModelHandler
 from torch import Tensor
 
@@ -63,6 +63,8 @@ class TextClassifierHf(TextModelHandler):
         return "sigmoid" if said == "multi_label_classification" or classes == 1 else "softmax"
 
     def answer(self, text: Text, scores: Tensor, form: str) -> dict[str, Any] | str:
+        if not scores.isfinite().all():
+            raise Refusal(500, "The model's scores are not finite.")
         best = torch.topk(scores, min(self.settings.topk, len(scores)))
         least = self.settings.threshold
         if least is None and len(scores) > 1 and self.kind(len(scores)) == "sigmoid":

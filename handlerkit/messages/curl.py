@@ -179,7 +179,10 @@ class _Read:
         if self.url is None:
             raise RequestError("this curl command has no URL")
         self._refuse_two_methods()
-        address = urlsplit(self.url if "//" in self.url else "http://" + self.url)
+        try:
+            address = urlsplit(self.url if "//" in self.url else "http://" + self.url)
+        except ValueError as problem:
+            raise RequestError(f"curl's URL {self.url!r} cannot be read: {problem}") from None
         path, query, body = address.path or "/", [address.query], self.body
         if self.get and body is not None:
             query.append(body.decode())

@@ -44,7 +44,10 @@ def read_har(content: bytes, name: str) -> list[HarRequest]:
     for number, entry in enumerate(har_entries(content, name), start=1):
         said = entry.get("request")
         said = said if isinstance(said, dict) else {}
-        address = urlsplit(str(said.get("url", "")))
+        try:
+            address = urlsplit(str(said.get("url", "")))
+        except ValueError:  # no URL, so no request to a model
+            continue
         method, path = str(said.get("method", "GET")).upper(), model_path(str(said.get("method")), address)
         if method != "OPTIONS" and path is not None:
             headers = har_headers(said.get("headers"))

@@ -69,7 +69,7 @@ class Part:
             head += f'; filename="{_quoted(self.filename)}"'
         if self.content_type is not None:
             head += f"\r\nContent-Type: {self.content_type}"
-        body = self.body.encode() if isinstance(self.body, str) else self.body
+        body = self.body.encode("utf-8", "surrogatepass") if isinstance(self.body, str) else self.body
         return head.encode() + b"\r\n\r\n" + body
 
 

@@ -82,6 +82,8 @@ class Parser(argparse.ArgumentParser):
         """The options in these words. Raises WrongOption for a mistake and HelpRequested for --help."""
         if {"--help", "-h"} & set(words):
             raise HelpRequested(self.format_help())
+        if broken := [word for word in words if word != word.encode("utf-8", "ignore").decode()]:
+            self.error(f"{broken[0]!r} is no UTF-8")
         if strange := [word for word in takewhile("--".__ne__, words) if self._is_unknown(word)]:
             self.error(f"unrecognized arguments: {' '.join(strange)}{self._meant(strange[0].partition('=')[0])}")
         read, unknown = self.parse_known_intermixed_args(words)  # names may stand before and behind options

@@ -37,6 +37,8 @@ def save(model: SessionModel, file: PathLike, temporary: Path | None) -> Path:
         table: MutableMapping[str, Any] = document
         for key in project.place_of(path):
             table = table.setdefault(key, tomlkit.table(is_super_table=key == "tool"))
+            if not isinstance(table, MutableMapping):
+                raise ModelError(f"{path}: {key} is no table")
         _write(_table_of(table, model.name, path, words), words)
         path.write_text(tomlkit.dumps(document), encoding="utf-8")
     except OSError as problem:

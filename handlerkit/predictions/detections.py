@@ -137,6 +137,9 @@ class Detections:
         count = next((len(column) for column in (boxes, points) if isinstance(column, list)), None)
         names, scores = answer.get("labels", answer.get("classes")), answer.get("scores", answer.get("confidences"))
         columns = [boxes, names, scores, points]
+        sure = scores if isinstance(scores, list) else None
+        if boxes is None and (alone := keypoints_of(points, sure)) is not None:  # of one thing
+            return cls._of([_Thing(None, keypoints=alone)], image_size)
         if count is None or any(
             column is not None and (not isinstance(column, list) or len(column) != count) for column in columns
         ):
@@ -205,6 +208,8 @@ class Detections:
             name = next((key for key in row if key != "score"), None)
             if len(row) != 2 or "score" not in row or name is None:
                 return None
+            if is_box(row[name]) and not (row[name][0] <= row[name][2] and row[name][1] <= row[name][3]):
+                return None  # four numbers of something else
             things.append(_Thing(row[name], name, row["score"]))
         return cls._of(things, image_size)
 

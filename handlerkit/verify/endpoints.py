@@ -10,7 +10,7 @@ from handlerkit.errors import RequestError
 from handlerkit.formatting import tally
 from handlerkit.messages import Endpoint, Request, Run
 from handlerkit.verify.responses import ComparedResponse, compare_runs
-from handlerkit.verify.tolerance import MayDiffer
+from handlerkit.verify.tolerance import MayDiffer, names_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def compare_endpoints(
     ours, theirs = (_joined([pair[side][0] for pair in pairs]) for side in (0, 1))
     head = getattr(other, "forces", None)
     seconds = tuple((one[1], other[1]) for one, other in pairs)
-    return ComparedEndpoints(ours, theirs, compare_runs(ours, theirs, MayDiffer(tuple(ignore), rtol), head), seconds)
+    return ComparedEndpoints(ours, theirs, compare_runs(ours, theirs, MayDiffer(names_of(ignore), rtol), head), seconds)
 
 
 def _timed(endpoint: Endpoint, request: Request) -> tuple[Run, float]:

@@ -52,7 +52,7 @@ def _size(frame: npt.NDArray[np.uint8] | None) -> str:
 
 
 def _frames(body: bytes) -> list[Any]:
-    """Each as uint8 [H, W, 4]; none of what is no picture, or one that Pillow finds too large."""
+    """Each as uint8 [H, W, 4]; none of what is no picture, or one of more than 8 bits, or too large for Pillow."""
     import numpy as np
     from PIL import Image, ImageSequence
 
@@ -60,6 +60,8 @@ def _frames(body: bytes) -> list[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(body)) as image:
+                if image.mode[0] in "IF":  # more than 8 bits, which RGBA would clip
+                    return []
                 return [np.asarray(frame.convert("RGBA"), np.uint8) for frame in ImageSequence.Iterator(image)]
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         return []

@@ -10,7 +10,7 @@ from handlerkit.formatting import tally
 from handlerkit.messages import Endpoint, Run
 from handlerkit.targets.target import Environment
 from handlerkit.verify.responses import ComparedResponse, compare_runs
-from handlerkit.verify.tolerance import MayDiffer
+from handlerkit.verify.tolerance import MayDiffer, names_of
 
 
 @dataclass(frozen=True)
@@ -56,5 +56,5 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
     differ from endpoint to endpoint: they make an answer equal, and `volatile` names each that did.
     """
     other = for_model(endpoint, run.model).predict(*run.requests)
-    rows = compare_runs(run, other, MayDiffer(tuple(ignore), rtol), getattr(endpoint, "forces", None))
+    rows = compare_runs(run, other, MayDiffer(names_of(ignore), rtol), getattr(endpoint, "forces", None))
     return Report(other.endpoint, rows, run, other, getattr(endpoint, "environment", None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,11 @@ from handlerkit.messages.run import MODEL_DIR
 
 #: The head of an endpoint without a proxy.
 AS_SENT = ForcedHead("nobody")
+
+
+def names_of(ignore: str | Collection[str]) -> tuple[str, ...]:
+    """One name or several."""
+    return (ignore,) if isinstance(ignore, str) else tuple(ignore)
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class MayDiffer:
             also come in another order.
 
     Pictures and boxes are compared by what they show only where `levels`, `pixels` or `iou` let them differ. Of a body
-    that is boxes, these, their classes and scores are compared, and what stands beside them as a plain value.
+    that is boxes, these, their classes and scores are compared, and what stands beside them as a plain value, or as a
+    list of something for each box, such as masks: these have to be equal, or named in `ignore`.
     Raises RequestError for a tolerance that is no number of its range.
     """
 
@@ -40,9 +46,10 @@ class MayDiffer:
     iou: float = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ignore", tuple(sorted(set(self.ignore))))
-        if strange := [one for one in self.ignore if not isinstance(one, str)]:
+        names = names_of(self.ignore)
+        if strange := [one for one in names if not isinstance(one, str)]:
             raise RequestError(f"ignore names headers and paths, not {strange[0]!r}")
+        object.__setattr__(self, "ignore", tuple(sorted(set(names))))
         for name, highest in (("rtol", float("inf")), ("levels", 255), ("pixels", 1), ("iou", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:

@@ -38,8 +38,15 @@ def _side(values: dict[str, Any], key: str) -> str:
 
 def same_value(ours: Any, theirs: Any, rtol: float) -> bool:
     if _is_number(ours) and _is_number(theirs):
-        return ours == theirs or isclose(ours, theirs, rel_tol=rtol) or (ours != ours and theirs != theirs)
+        return ours == theirs or (ours != ours and theirs != theirs) or _is_close(ours, theirs, rtol)
     return bool(ours == theirs) and type(ours) is type(theirs)
+
+
+def _is_close(ours: float, theirs: float, rtol: float) -> bool:
+    try:
+        return isclose(ours, theirs, rel_tol=rtol)
+    except OverflowError:  # whole numbers that no float holds
+        return False
 
 
 def _is_number(value: Any) -> bool:

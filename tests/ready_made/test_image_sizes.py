@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from image_sizes import middle, resized, scaled
+from image_sizes import enlarged, middle, resized, scaled
 from PIL import Image
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8))
@@ -45,3 +46,7 @@ def test_the_box_in_the_middle_lies_inside_the_image(width: int, height: int, ac
     box = middle(image, across * scale, down * scale)
     assert scaled(image, (3, 2), box=box).size == (3, 2)
     assert (box[2] - box[0]) * down == pytest.approx((box[3] - box[1]) * across)
+
+
+def test_no_maps_enlarge_to_no_maps() -> None:
+    assert enlarged(torch.zeros(0, 4, 4), (8, 6)).shape == (0, 8, 6)

@@ -34,6 +34,24 @@ def test_best_classes_first_and_fewer_than_k_is_fine(serve: Callable[..., Any]) 
     assert answer["scores"] == pytest.approx(SOFTMAX, abs=1e-4)
 
 
+def test_scores_that_are_not_finite_are_refused(serve: Callable[..., Any]) -> None:
+    response = serve("classifier", FIXED.format("scores * float('nan')"))(PNG)
+    assert (response.status, response.json()["message"]) == (500, "The model's scores are not finite.")
+
+
+def test_half_precision() -> None:
+    class Half(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x).mean((2, 3))
+
+    answer = asked(made("classifier", Half().half()), Image.new("RGB", (64, 48)))
+    assert len(answer["labels"]) == 4
+
+
 def test_text(serve: Callable[..., Any]) -> None:
     response = serve("classifier", FIXED.format("scores"), {"handler": {"topk": 2}})(PNG, accept="TEXT/*")
     assert (response.content_type, response.text) == ("text/plain", "coin 0.6652\n2 0.2447")

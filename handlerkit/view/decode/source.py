@@ -175,14 +175,14 @@ def _bodies(request: Request) -> Iterator[bytes]:
 
 
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:
-    """Texts that may be base64: {"data"|"body"|"image"|"b64"|"instances": ...} and lists, not deeper than they go."""
+    """Texts that may be base64: in lists, and in objects under the names that envelopes and handlers have for them."""
     if isinstance(value, str) and len(value) > 32:
         yield value
     elif depth < 4 and isinstance(value, list):
         for item in value[:4]:
             yield from _texts(item, depth + 1)
     elif depth < 4 and isinstance(value, dict):
-        for name in ("data", "body", "image", "b64", "instances"):
+        for name in ("data", "body", "image", "b64", "instances", "inputs"):
             yield from _texts(value.get(name), depth + 1)
 
 

@@ -77,7 +77,7 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
         "classes": [],
         "boxes": [],
         "layers": [],
-        **(marks.facts if marks else {}),
+        **(marks.facts if marks and width else {}),
     }
     body = hashlib.sha256(one.response.body).digest()
     told = Message({key: value if key == "curl" else _visible(value) for key, value in facts.items()}, picture, body)

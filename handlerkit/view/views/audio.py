@@ -11,6 +11,7 @@ from handlerkit.formatting import byte_size, duration
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
 from handlerkit.view.drawings import Drawing
+from handlerkit.view.html import elements
 from handlerkit.view.views.spec import ViewSpec
 
 #: Bytes of a sound that goes into a display, and so into the saved notebook: half a minute of speech as WAV.
@@ -56,7 +57,7 @@ def _draw(content: Sound, answer: DecodedResponse) -> Drawing:
         fact += f"; above {byte_size(PLAYED)} it is not played here: write run.response.body to a file"
         return Drawing((fact,))
     kind = {"MP3": "mpeg"}.get(content.format, content.format.lower())
-    uri = f"data:audio/{kind};base64,{base64.b64encode(content.data).decode()}"
+    uri = elements.escape(f"data:audio/{kind};base64,{base64.b64encode(content.data).decode()}")
     return Drawing((fact,), html=f'<audio class="hk-audio" controls preload="metadata" src="{uri}"></audio>')
 
 

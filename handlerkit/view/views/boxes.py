@@ -15,7 +15,9 @@ from handlerkit.view.views.spec import ViewSpec
 
 
 def _read(source: Source) -> Detections | None:
-    value = source.json if source.array is None else source.array.tolist()
+    value, array = source.json, source.array
+    if array is not None:  # rows of six or seven numbers (handlerkit/predictions/tables.py)
+        value = array.tolist() if array.shape[-1:] in ((6,), (7,)) else None
     return Detections.read(value, source.input_image.size if source.input_image else None)
 
 

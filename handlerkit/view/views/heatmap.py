@@ -127,6 +127,7 @@ def _marks(content: HeatMap, answer: DecodedResponse) -> Marks:
     colors = [(*color, alpha) for color, alpha in zip(palette, heat_alpha(content.signed), strict=True)]
     region = region_of(answer, content.size)
     layer = {"map": packed(levels(content.values)), "region": region, "lut": lut(colors), "smooth": True}
+    layer["ends"] = [-content.top if content.signed else 0.0, content.top]
     return Marks({"layers": [layer], "gray": True, "opacity": 0.8, "html": _scale(content)}, content.size)
 
 

@@ -45,7 +45,9 @@ def _draw(content: AnsweredTexts, answer: DecodedResponse) -> Drawing:
         said = "; ".join(drawn.lines) or shorten(" ".join(drawn.text.split()))
         facts.append(f"“{shorten(' '.join(text.split()), 60)}”  ->  {said}")
         beside = "" if one.spec.shows_request else f'<div class="hk-text">{elements.escape(shorten(text, 600))}</div>'
-        rows.append(f'<div class="hk-beside hk-answer">{beside}<div>{elements.key(drawn.keys)}{drawn.html}</div></div>')
+        rows.append(
+            f'<div class="hk-beside hk-of-text">{beside}<div>{elements.key(drawn.keys)}{drawn.html}</div></div>'
+        )
     if len(content.texts) > MOST:
         more = f"and {len(content.texts) - MOST} more"
         facts.append(more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 from preview_answers import boxes, class_map, indexed_png, input_image, run
 
-from handlerkit.messages import Run
+from handlerkit.messages import Exchange, Run
 from handlerkit.view import draw
 from handlerkit.view.preview.message import Message, message
 
@@ -208,3 +209,11 @@ def test_message_is_hardly_more_than_its_pictures() -> None:
     pictures = len(sent.picture) + len(sent.facts["layers"][0]["map"]["data"])
     rest = {key: value for key, value in sent.facts.items() if key != "layers"}
     assert len(json.dumps(rest)) < 0.3 * pictures
+
+
+@pytest.mark.parametrize(("low", "ends"), [(-2, [-4.0, 4.0]), (0, [0.0, 4.0])])
+def test_a_map_tells_what_its_ends_stand_for(low: float, ends: list[float]) -> None:
+    values = np.linspace(low, 4, 320 * 240).reshape(240, 320).tolist()
+    (one,) = run([values], input_image()).exchanges
+    explained = Exchange(replace(one.request, path="/explanations/m"), one.response)
+    assert told(Run((explained,), model="m")).facts["layers"][0]["ends"] == pytest.approx(ends, rel=0.02)

@@ -225,3 +225,8 @@ def test_long_sound_is_not_put_into_the_notebook() -> None:
     shown = view(sent(sound(PLAYED / 16000 + 1), Request.text("hello")))
     assert "above 1 MB it is not played here" in shown.text
     assert "<audio" not in shown.html
+
+
+def test_a_content_type_ends_no_attribute() -> None:
+    kind = (("Content-Type", 'audio/x" onerror="alert(1)'),)
+    assert 'onerror="' not in view(sent(b"RIFF and more", Request.text(TEXT), headers=kind))._repr_html_()

@@ -250,7 +250,10 @@ export class Stage {
     for (const layer of layers) {
       const found = layer.at(x + 0.5, y + 0.5);
       if (!found) continue;
-      if (layer.packed.smooth) lines.push(`value ${(found.index / 255).toFixed(2)}`);
+      if (layer.packed.smooth) {
+        const [low, high] = layer.packed.ends;
+        lines.push(`value ${(low + ((high - low) * found.index) / 255).toPrecision(3)}`);
+      }
       const of = answer.classes[layer.packed.classes?.[found.index]];
       const share = found.value === undefined ? "" : ` ${found.value.toFixed(2)}`;
       if (of) lines.push(of.name + share);

@@ -1,0 +1,84 @@
+"""Outputs of detectors that are told by their form alone: what each means, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from detection_forms import Output, read_boxes
+from request_handler import Refusal
+
+SIZE = (100, 200)  # height and width that the model saw
+SHARES = torch.tensor([[0.1, 0.2, 0.5, 0.6], [0.3, 0.1, 0.9, 0.8], [0.0, 0.0, 0.1, 0.1]])
+PIXELS = (SHARES * torch.tensor([200.0, 100.0, 200.0, 100.0])).round()
+LOGITS = torch.tensor([[-4.0, 3, -4, -4, -4], [-4, -4, 2, -4, -4], [-5, -5, -5, -5, -5]])
+
+
+def read(tensors: dict[str, Any], labels: int = 0) -> tuple[str, list[list[float]], list[int]]:
+    """The form, and the boxes and labels of what scores 0.5."""
+    form, found = read_boxes(Output(tensors, SIZE, set(), labels, "cxcywh"), "auto", 0.5)
+    kept = found["scores"] >= 0.5
+    return form, found["boxes"][kept].round().tolist(), found["labels"][kept].tolist()
+
+
+def unnamed(*tensors: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {str(number): one for number, one in enumerate(tensors)}
+
+
+def softmax_of_ssd() -> torch.Tensor:
+    """Of [boxes, classes]: class 0 is no object, and most boxes are none."""
+    return torch.tensor([[0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.98, 0.01, 0.01]])
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("boxes_first", [True, False])
+def test_ssd(named: bool, boxes_first: bool) -> None:
+    both = {"boxes": SHARES, "scores": softmax_of_ssd()}
+    ordered = both if boxes_first else dict(reversed(both.items()))
+    tensors = ordered if named else unnamed(*ordered.values())
+    assert read(tensors) == ("torchvision", PIXELS[:2].tolist(), [1, 2])
+
+
+def test_mmdetection() -> None:
+    dets = torch.cat([PIXELS, torch.tensor([[0.9], [0.8], [0.1]])], 1)
+    assert read({"dets": dets, "labels": torch.tensor([3, 7, 1])}) == ("torchvision", PIXELS[:2].tolist(), [3, 7])
+
+
+def test_boxes_before_logits() -> None:
+    centers = torch.tensor([[0.3, 0.4, 0.4, 0.4], [0.6, 0.45, 0.6, 0.7], [0.05, 0.05, 0.1, 0.1]])
+    assert read({"dets": centers, "labels": LOGITS}, labels=5) == ("rtdetr", PIXELS[:2].tolist(), [1, 2])
+
+
+def test_class_before_score() -> None:
+    rows = torch.cat([PIXELS, torch.tensor([[1.0, 0.9], [0.0, 0.8], [1.0, 0.1]])], 1)
+    assert read({"0": rows}) == ("end2end", PIXELS[:2].tolist(), [1, 0])
+
+
+def test_rows_that_are_filled_up_with_zeros_are_nothing() -> None:
+    form, found = read_boxes(Output({"0": torch.zeros(300, 6)}, SIZE, set(), 0, "cxcywh"), "end2end", 0.0)
+    assert (form, float(found["scores"].max())) == ("end2end", 0.0)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (1, 0, 2, 3, 4, 5)])
+def test_score_and_class_before_the_box_are_refused(order: tuple[int, ...]) -> None:
+    rows = torch.cat([torch.tensor([[1.0, 0.9], [4.0, 0.8], [1.0, 0.1]]), SHARES], 1)[:, list(order)]
+    with pytest.raises(Refusal, match="names another form"):
+        read({"0": rows})
+
+
+def test_shares_beyond_the_edges_are_shares() -> None:
+    boxes = torch.tensor([[-0.1, 0.2, 0.5, 1.2]])
+    tensors = {"boxes": boxes, "scores": torch.tensor([0.9]), "labels": torch.tensor([1])}
+    assert read(tensors)[1] == [[-20.0, 20.0, 100.0, 120.0]]
+
+
+def test_masks_without_a_channel() -> None:
+    tensors = {
+        "boxes": PIXELS,
+        "scores": torch.rand(3),
+        "labels": torch.ones(3).long(),
+        "masks": torch.rand(3, 100, 200),
+    }
+    _, found = read_boxes(Output(tensors, SIZE, set(), 0, "cxcywh"), "auto", 0.5)
+    assert found["masks"].shape == (3, 1, 100, 200)
