@@ -43,8 +43,8 @@ def test_missing_with_the_version_installed_here(checked) -> None:
 
 
 def test_missing_and_not_here_either(checked) -> None:
-    found = only(checked("import cv2\n"), "missing_module")
-    assert found.fix == "Add opencv-python to requirements.txt (--requirements-file)."
+    found = only(checked("import fitz\n"), "missing_module")
+    assert found.fix == "Add pymupdf to requirements.txt (--requirements-file)."
 
 
 @pytest.mark.parametrize("line", ["opencv-python", "opencv-python-headless==4.10.0.84", "OpenCV_Python>=4"])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -32,14 +33,18 @@ def yolo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("CONFIG_DIR", str(folder)), ("OFFLINE", "1"), ("AUTOINSTALL", "0")):
             patch.setenv(f"YOLO_{name}", value)
+        # importing it replaces these, for everyone
+        for module, *names in ((Image, "open"), (torch, "save"), (cv2, "imread", "imwrite", "imshow")):
+            for name in names:
+                patch.setattr(module, name, getattr(module, name))
         from ultralytics import YOLO
 
         def make(name: str, *, end2end: bool = False) -> Any:
             torch.manual_seed(0)
             found = YOLO(f"{name}.yaml", verbose=False)
-            for module in found.model.modules():
-                if isinstance(module, torch.nn.BatchNorm2d):
-                    module.momentum = 1
+            for layer in found.model.modules():
+                if isinstance(layer, torch.nn.BatchNorm2d):
+                    layer.momentum = 1
             found.model.end2end = end2end
             head = found.model.model[-1]
             hooks = []

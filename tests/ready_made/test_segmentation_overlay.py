@@ -298,7 +298,7 @@ def test_several_instances_inside_the_json_envelope(serve: Callable[..., Any]) -
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"threshhold": 0.5}, "there is no setting 'threshhold', only resize, mean, std, threshold,"),
+        ({"threshhold": 0.5}, "there is no setting 'threshhold', only resize, mean, std, task, threshold,"),
         ({"threshold": 5}, "threshold is a number from 0 to 1, not 5"),
         ({"resize": "large"}, r"resize is the shorter side in pixels, \[height, width\], or null, not 'large'"),
         ({"mean": [0.5, 0.5]}, "mean is a list of one or three numbers"),
