@@ -5,6 +5,8 @@
 
 BIN := .venv/bin
 READY := .venv/.ready
+# as an activated environment has it: the notebooks call `handlerkit`
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-6s %s\n", $$1, $$2 }'

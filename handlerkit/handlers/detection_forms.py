@@ -125,9 +125,11 @@ def _torchvision(output: Output) -> Found | None:
 
 
 def _best_classes(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Of [N, classes]. A softmax, as SSD's, has a class for no object, which is the most frequent one."""
-    if scores.shape[1] > 1 and len(scores) and ((scores.sum(1) - 1).abs() < 0.01).all():
-        scores = scores.index_fill(1, scores.mean(0).argmax()[None], 0)
+    """Of [N, classes]. A softmax, as SSD's, has a class for no object: the first or the last, the more frequent one."""
+    last = scores.shape[1] - 1
+    if last > 0 and len(scores) and ((scores.sum(1) - 1).abs() < 0.01).all():
+        no_object = last if scores[:, last].mean() > scores[:, 0].mean() else 0
+        scores = scores.index_fill(1, torch.tensor([no_object], device=scores.device), 0)
     return scores.max(1)
 
 
@@ -138,11 +140,13 @@ def _are_shares(values: Tensor) -> bool:
 def _logits_and_boxes(output: Output) -> tuple[Tensor, Tensor] | None:
     tensors = output.tensors
     logits, boxes = tensors.get("logits", tensors.get("pred_logits")), tensors.get("pred_boxes")
-    if logits is None or boxes is None:
+    if unnamed := logits is None or boxes is None:
         logits, boxes = (*[one for name, one in tensors.items() if "." not in name], None, None)[:2]
         if boxes is not None and boxes.shape[1:] != (4,):
             logits, boxes = boxes, logits  # RF-DETR's export tells the boxes first
-    if logits is None or boxes is None or logits.ndim != 2 or boxes.shape != (len(logits), 4) or _are_shares(logits):
+    if logits is None or boxes is None or logits.ndim != 2 or boxes.shape != (len(logits), 4):
+        return None
+    if unnamed and _are_shares(logits) and not output.networks & _WITH_NO_OBJECT:
         return None
     return logits, box_convert(boxes * _sides(boxes, output.size), "cxcywh", "xyxy")
 
@@ -197,7 +201,7 @@ def _end2end(output: Output) -> Found | None:
     box_format = "cxcywh" if (rows[:, 2:4] < rows[:, :2]).any(1).float().mean() > 0.5 else "xyxy"
     boxes = _in_pixels(box_convert(rows[:, :4], box_format, "xyxy"), output.size)
     scores, labels = rows[:, 4], rows[:, 5]
-    if (scores == scores.round()).all() and not (labels == labels.round()).all():
+    if rows.shape[1] == 6 and (scores == scores.round()).all() and not (labels == labels.round()).all():
         scores, labels = labels, scores  # the class stands before the score
     found = {"boxes": boxes, "scores": scores, "labels": labels}
     return {**found, **_beside(rows[:, 6:], rows[:, :4], output)}

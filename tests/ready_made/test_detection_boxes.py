@@ -155,10 +155,10 @@ def test_rows_of_boxes(serve: Callable[..., Any], wrap: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("box_format", "box"), [("xyxy", [14.0, 24.0, 20.0, 20.0]), ("xywh", [14.0, 24.0, 34.0, 44.0])]
+    ("box_format", "box"), [("xyxy", [14.0, 24.0, 20.0, 30.0]), ("xywh", [14.0, 24.0, 34.0, 48.0])]
 )
 def test_rows_without_classes_in_other_formats(serve: Callable[..., Any], box_format: str, box: list[float]) -> None:
-    network = ROWS.format(columns="[:1, :5]", wrap="rows.expand(len(x), -1, -1)")
+    network = ROWS.format(columns="[:1, :5]", wrap="rows.expand(len(x), -1, -1)").replace("20, 20", "20, 30")
     answer = serve("detection_boxes", network, {"handler": {"box_format": box_format}}).json(PNG)
     assert answer["boxes"] == [box]
     assert answer["labels"] == ["background"]

@@ -138,7 +138,8 @@ def test_boxes_below_the_threshold_may_lie_anywhere() -> None:
         ({"output0": rows(64, 48, 64, 48, 1, 0.1, 0.9).mT}, "yolov5"),
         ({"output0": rows(64, 48, 64, 48, 0.1, 0.9).expand(1, 6, 10)[..., :3]}, "yolov8"),  # fewer boxes than numbers
         ({"output0": rows(32, 24, 96, 72, 0.9, 1).mT}, "end2end"),
-        ({"boxes": rows(32, 24, 96, 72).mT, "scores": rows(0.1, 0.9).mT}, "torchvision"),
+        ({"boxes": rows(32, 24, 96, 72).mT, "scores": rows(0.2, 0.9).mT}, "torchvision"),
+        ({"boxes": rows(32, 24, 96, 72).mT, "scores": rows(0.1, 0.9, 0).mT}, "torchvision"),  # a softmax
         ({"a": rows(32, 24, 96, 72).mT, "b": torch.ones(1, 10, dtype=torch.long), "c": torch.full((1, 10), 0.9)},
          "torchvision"),
     ],

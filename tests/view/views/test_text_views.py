@@ -229,4 +229,4 @@ def test_long_sound_is_not_put_into_the_notebook() -> None:
 
 def test_a_content_type_ends_no_attribute() -> None:
     kind = (("Content-Type", 'audio/x" onerror="alert(1)'),)
-    assert 'onerror="' not in view(sent(b"RIFF and more", Request.text(TEXT), headers=kind))._repr_html_()
+    assert 'onerror="' not in view(sent(b"RIFF and more", Request.text(TEXT), headers=kind)).html

@@ -267,7 +267,7 @@ def test_a_view_spec_brings_its_own_drawing_comparison_and_marks(send):
             Point,
             lambda content, answer: Drawing((f"a point at {content.x}",)),
             changes=lambda before, after, answer: Changes((f"moved by {after.x - before.x}",)),
-            marks=lambda content, answer: Marks({"boxes": [[content.x, 0, content.x + 1, 1, None, 0]]}),
+            marks=lambda content, answer: Marks({"boxes": [[content.x, 0, content.x + 1, 1, None, 0]]}, size=(8, 8)),
         )
     )
     one, other = send({"x": 3}), send({"x": 5})
