@@ -82,6 +82,8 @@ _STEERING = re.compile(
 def visible(text: str) -> str:
     """Text that others wrote, with what would steer a terminal or hide in a page as its escape: `\\x1b[31m`."""
     # what is printable, such as a long line of base64, is found out in a fraction of the time
+    if text.isprintable():
+        return text
     return "".join(
         line if line.rstrip("\n").isprintable() else _STEERING.sub(_escaped, line)
         for line in text.splitlines(keepends=True)

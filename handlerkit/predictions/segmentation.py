@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.predictions.pictures import from_base64, open_picture
@@ -41,6 +42,10 @@ class SegmentationMap:
 
     def pixels(self) -> dict[int, int]:
         """Pixels per class that occurs, most first."""
+        return dict(self._pixels)
+
+    @cached_property
+    def _pixels(self) -> dict[int, int]:
         import numpy as np
         from PIL import Image
 

@@ -32,7 +32,9 @@ class LabelPainter:
         self.height = sum(self.font.getmetrics()) + 2
         self._draw: ImageDraw.ImageDraw = ImageDraw.Draw(canvas)
         self._size = canvas.size
-        self._things = np.asarray(things, np.float64).reshape(-1, 4)
+        corners = np.asarray(things, np.float64).reshape(-1, 4)
+        self._starts, self._ends = corners[:, :2], corners[:, 2:] + 1
+        self._spared = _BURIED * (self._ends - self._starts).prod(axis=1).clip(1)  # pixels of each
         self._taken: list[Box] = []
 
     def add(self, text: str, box: Sequence[int], color: Color, *shorter: str) -> bool:
@@ -56,25 +58,19 @@ class LabelPainter:
         if wide > self._size[0] or high > self._size[1]:
             return None
         corners = [(box[0], y) for y in (box[1] - high, box[1], box[3] + 1, box[3] + 1 - high)]
-        free = []
         for x, y in (*corners, (box[2] + 1, box[1]), (box[0] - wide, box[1])):
             x, y = max(0, min(x, self._size[0] - wide)), max(0, min(y, self._size[1] - high))
             place = (x, y, x + wide, y + high)
-            if not any(_meet(place, other) for other in self._taken):
-                free.append(place)
-        return next((place for place, buried in zip(free, self._buried(free), strict=True) if buried <= _BURIED), None)
+            if not any(_meet(place, other) for other in self._taken) and not self._buries(place):
+                return place
+        return None
 
-    def _buried(self, places: Sequence[Box]) -> list[float]:
-        """The largest share of a thing that each place covers."""
-        import numpy as np
-
-        if not len(self._things) or not places:
-            return [0.0] * len(places)
-        label, thing = np.array(places, np.float64)[:, None], self._things[None]
-        sides = np.minimum(label[..., 2:], thing[..., 2:] + 1) - np.maximum(label[..., :2], thing[..., :2])
-        areas = np.prod(thing[..., 2:] + 1 - thing[..., :2], axis=-1)
-        shares: list[float] = (np.prod(sides.clip(0), axis=-1) / areas.clip(1)).max(axis=1).tolist()
-        return shares
+    def _buries(self, place: Box) -> bool:
+        """Whether it covers more of a thing than a label may."""
+        if not len(self._spared):
+            return False
+        sides = (self._ends.clip(None, place[2:]) - self._starts.clip(place[:2], None)).clip(0)
+        return bool((sides[:, 0] * sides[:, 1] > self._spared).any())
 
 
 def _meet(one: Box, other: Box) -> bool:

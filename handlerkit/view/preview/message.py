@@ -27,7 +27,8 @@ from handlerkit.view.render import shown
 
 _QUALITY = 90  # of the input image, if it did not come as a JPEG
 _ORIENTATION = 0x0112  # EXIF's tag
-_READ = 100_000  # bytes of a body that are looked at
+_READ = 100_000  # bytes of a body that are shown
+_HEAD = 1000  # bytes that tell whether it is text
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +161,17 @@ def _as_jpeg(input_image: InputImage) -> bytes:
 
 def _body(body: bytes) -> str:
     """A body as text if it is one, else how large it is and how it begins."""
-    begun = body[:_READ].decode(errors="replace")
-    if body and "\ufffd" not in begun[:-1] and "\0" not in begun:
+    if body and _is_text(body[:_HEAD]) and _is_text(body[:_READ]):
+        begun = body[:_READ].decode(errors="replace")
         return elements.code(fragments.pretty(begun) if len(body) <= _READ else excerpt(begun, whole=len(body)))
     begins = f": {body[:24].hex(' ')} …" if body else ""
     return f'<div class="hk-soft">{byte_size(len(body))}{begins}</div>'
+
+
+def _is_text(begun: bytes) -> bool:
+    """Whether these are UTF-8 without a NUL, the last character perhaps cut."""
+    text = begun.decode(errors="replace")
+    return "\ufffd" not in text[:-1] and "\0" not in text
 
 
 def _without_secrets(headers: Headers) -> Headers:
