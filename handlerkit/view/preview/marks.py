@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 
+_RUN = 64  # pixels in a row, on average, from which on a map is sent as runs
+
 
 @dataclass(frozen=True, eq=False)
 class Marks:
@@ -78,10 +80,19 @@ def region_of(answer: DecodedResponse, size: Size) -> list[float]:
 
 
 def packed(indexes: npt.NDArray[np.uint8]) -> dict[str, Any]:
-    """A map [H, W]: its "size" (width, height), and its rows, deflated, as "data". A browser unpacks that in a fraction
-    of the time that a PNG takes, whose pixels come by way of a canvas."""
+    """A map [H, W]: its "size" (width, height), and its rows one after another as "data".
+
+    Where few pixels differ from the one before, each value of "data" lasts until the place in "ends", four bytes each,
+    the lowest first: both sides do that in a fraction of the time of deflating, which is for the others.
+    """
+    import numpy as np
+
     height, width = indexes.shape
-    return {"size": [width, height], "data": zlib.compress(indexes.tobytes(), 3)}
+    flat = indexes.ravel()
+    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
+    if len(ends) > flat.size / _RUN:
+        return {"size": [width, height], "data": zlib.compress(flat.tobytes(), 3)}
+    return {"size": [width, height], "data": flat[ends - 1].tobytes(), "ends": ends.astype("<u4").tobytes()}
 
 
 def lut(colors: Sequence[tuple[int, ...]]) -> bytes:

@@ -1,4 +1,4 @@
-"""What goes over to the browser for one answer: facts as JSON, the picture as one JPEG, maps deflated.
+"""What goes over to the browser for one answer: facts as JSON, the picture as one JPEG, maps as runs or deflated.
 
 browser/shown.js reads this. Bytes are in the facts as they are: a comm message carries them as binary buffers, a
 saved page as base64.

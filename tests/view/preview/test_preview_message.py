@@ -15,6 +15,7 @@ from preview_answers import boxes, class_map, indexed_png, input_image, run
 
 from handlerkit.messages import Exchange, Run
 from handlerkit.view import draw
+from handlerkit.view.preview.marks import packed
 from handlerkit.view.preview.message import Message, message
 
 
@@ -22,10 +23,22 @@ def told(answer: Run) -> Message:
     return message(answer, answer.exchanges[0], "sample")
 
 
-def indexes(packed: dict[str, Any]) -> np.ndarray[Any, Any]:
+def indexes(sent: dict[str, Any]) -> np.ndarray[Any, Any]:
     """As a browser reads them."""
-    width, height = packed["size"]
-    return np.frombuffer(zlib.decompress(packed["data"]), np.uint8).reshape(height, width)
+    width, height = sent["size"]
+    if "ends" in sent:
+        values = np.frombuffer(sent["data"], np.uint8)
+        return values.repeat(np.diff(np.frombuffer(sent["ends"], "<u4"), prepend=0)).reshape(height, width)
+    return np.frombuffer(zlib.decompress(sent["data"]), np.uint8).reshape(height, width)
+
+
+@pytest.mark.parametrize("is_noisy", [False, True])
+def test_a_map_is_packed_as_runs_or_deflated(is_noisy: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 200, (8, 8), np.uint8)
+    given = noise if is_noisy else noise.repeat(100, axis=0).repeat(100, axis=1)
+    sent = packed(given)
+    assert ("ends" in sent) is not is_noisy
+    assert (indexes(sent) == given).all()
 
 
 def flat(width: int, height: int) -> bytes:

@@ -66,8 +66,14 @@ function resized(bitmap, width, height) {
   });
 }
 
-/** A map's indexes, unpacked: {width, height, data}. */
-async function indexesOf({ size: [width, height], data }) {
+/** A map's indexes, unpacked: {width, height, data}. Where there are `ends`, each value lasts until its end. */
+async function indexesOf({ size: [width, height], data, ends }) {
+  if (ends) {
+    const indexes = new Uint8Array(width * height);
+    const places = new Uint32Array(bytesOf(ends).slice().buffer); // a copy begins at a multiple of four
+    bytesOf(data).forEach((value, i) => indexes.fill(value, i ? places[i - 1] : 0, places[i]));
+    return { width, height, data: indexes };
+  }
   const inflated = new Blob([bytesOf(data)]).stream().pipeThrough(new DecompressionStream("deflate"));
   return { width, height, data: new Uint8Array(await new Response(inflated).arrayBuffer()) };
 }
