@@ -16,7 +16,7 @@ finding.py, side_effect.py, geometry.py
                 what is known of a call besides its answer
 
 It may import serving, timing, memory and below. What crosses from a worker or an endpoint to a display is a frozen
-dataclass here; how it is drawn is `view`'s.
+dataclass here; how it is drawn is `view`'s. A new one is a file here.
 """
 
 from handlerkit.messages.call import Call, ErrorInfo, Frame, LogLine, Metric

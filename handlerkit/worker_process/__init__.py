@@ -11,5 +11,6 @@
 - hot_reload: edits put into a loaded handler.
 
 The parent's end is `handlerkit.endpoints.loads`. What runs here may also run in the kernel's process
-(`in_process=True`).
+(`in_process=True`). It may import context, why, model, messages and below. What else a worker is asked is a message of
+assignment, which host answers.
 """
