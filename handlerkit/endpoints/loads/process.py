@@ -20,8 +20,8 @@ from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale, time
 from handlerkit.timing import Timings
 from handlerkit.worker_process import packets
 from handlerkit.worker_process.assignment import Called, Failed, Loaded
-from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.outcome import Answers, Outcome
+from handlerkit.worker_process.reload_required import ReloadRequired
 
 #: Seconds a worker may take until it can be asked to load (org.pytorch.serve.wlm.WorkerLifeCycle waits as long).
 _START = 120
