@@ -48,7 +48,7 @@ def imported(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("file", [pytest.param(file, id=file.name) for file in MODULES])
-def test_a_module_imports_the_standard_library_the_parser_and_its_neighbours(file: Path) -> None:
+def test_a_module_imports_the_standard_library_the_parser_and_its_neighbors(file: Path) -> None:
     assert imported(file) <= ALLOWED | OTHERS.get(file.name, set())
 
 
