@@ -39,8 +39,6 @@ class InProcess:
     Raises LoadError if that fails. A call is not ended after the response_timeout; it is told that it would be.
     """
 
-    #: It loads again at once: there is no process to wait for.
-    pauses = False
     alive = True
     pid = os.getpid()
 
