@@ -30,6 +30,8 @@ from handlerkit.model import READY_MADE_FOLDER
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+#: The package's folders of modules; its own `__init__` is for its users.
+FOLDERS = sorted(file.parent for file in (ROOT / "handlerkit").rglob("*/__init__.py"))
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "python-xxhash": "xxhash"}
 FIXED = ("jupyterlab", "ipywidgets", "torch", "torchvision", "matplotlib", "pillow", "onnxruntime", "nbval")
 
@@ -51,6 +53,15 @@ def packed(wheel: Path) -> set[str]:
     """The names in the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
+
+
+def listed(text: str) -> set[str]:
+    """The modules and folders that a folder's docstring lists: "name.py", "name/", or "name:" at the start of an entry
+    or a sentence."""
+    plain = re.sub(r'`[^`]*`|"[^"]*"', "", " ".join(text.split()))
+    files = re.findall(r"(?<![\w/.])(\w+)(?:\.py\b|/(?![\w.]))", plain)
+    entries = re.findall(r"(?:- |\. )([a-z_]+(?:/?, [a-z_]+)*)/?:(?= )", plain)
+    return {*files, *(name for entry in entries for name in re.findall(r"\w+", entry))}
 
 
 def test_wheel_holds_the_package_and_its_metadata_only(packed: set[str]) -> None:
@@ -440,3 +451,17 @@ def test_demo_names_what_the_notebook_did_not_make(demo: ModuleType, tmp_path: P
     (tmp_path / "made" / "overlay.png").unlink()
     with pytest.raises(demo.DemoError, match=r"did not write overlay\.png into made/"):
         demo.keep(new_notebook(), tmp_path / "made", tmp_path / "demo")
+
+
+@pytest.mark.parametrize("folder", [pytest.param(one, id=str(one.relative_to(ROOT / "handlerkit"))) for one in FOLDERS])
+def test_a_folder_lists_its_modules_and_no_others(folder: Path) -> None:
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    modules = {file.stem for file in folder.glob("*.py")} | {file.parent.name for file in folder.glob("*/__init__.py")}
+    if folder.name != "rules" or folder.parent.name != "check":  # its modules are the entries of RULES
+        assert modules - {"__init__"} - listed(text) == set()
+    assert listed(text) - {file.stem for file in folder.rglob("*")} == set()
+
+
+@pytest.mark.parametrize("folder", [pytest.param(one, id=str(one.relative_to(ROOT / "handlerkit"))) for one in FOLDERS])
+def test_a_folder_says_what_it_may_import(folder: Path) -> None:
+    assert re.search(r"\b[Ii]mports?\b", ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or "")

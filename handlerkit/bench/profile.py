@@ -80,7 +80,7 @@ def _lines(
     profiler = LineProfiler()
     try:
         for function, _ in own:
-            profiler.add_function(function)  # gives it another code, which line_profiler recognises
+            profiler.add_function(function)  # gives it another code, which line_profiler recognizes
         profiler.enable_by_count()
         try:
             for _ in range(calls):

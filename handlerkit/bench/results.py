@@ -17,7 +17,7 @@ Verdict = Literal["faster", "slower", "no difference seen"]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which this share (0 to 1) of `values` lies, linear between neighbours: definition 7 of Hyndman
+    """The value below which this share (0 to 1) of `values` lies, linear between neighbors: definition 7 of Hyndman
     and Fan, Sample Quantiles in Statistical Packages (1996), which is numpy's too. Raises ValueError for no values."""
     ordered = sorted(values)
     if not ordered:

@@ -8,6 +8,7 @@ code/           the code of an archive, read as text: what is reached from the h
 packages.py     what can be imported in a target once the archive's requirements are installed there
 weights/        what a file of weights holds, read from its bytes
 loading.py      how the handler loads its weights, as far as its source says
+requirements.py what the imports of a handler ask for, as lines of a requirements file
 there.py        the versions and files of what the target has, where they can be known without building it
 rules/          one file for each subject, each with rules: functions (Subject, Target) -> Iterator[Finding]
                 (rules/__init__.py lists them, and says how to add one)

@@ -17,7 +17,7 @@ from handlerkit.targets import Target
 
 #: TorchServe's own handlers that load as BaseHandler does, and their classes.
 _BASE_HANDLERS = {"base_handler", "image_classifier", "image_segmenter", "object_detector", "text_classifier"}
-_BASE_CLASSES = {
+BASE_CLASSES = {
     "BaseHandler", "VisionHandler", "ImageClassifier", "ImageSegmenter", "ObjectDetector", "TextHandler",
     "TextClassifier", "DenseNetHandler",
 }  # fmt: skip
@@ -186,7 +186,7 @@ class Loading:
             return False
         for base in found.bases:
             name = dotted(base).rpartition(".")[2]
-            if name in _BASE_CLASSES or _imported_as(source, name) in _BASE_CLASSES:
+            if name in BASE_CLASSES or _imported_as(source, name) in BASE_CLASSES:
                 return True
             for other, node in self._classes(name):
                 return self._reaches_base(other, node, (*seen, found))
@@ -214,7 +214,7 @@ def _calls_base(source: SourceFile, initialize: ast.FunctionDef) -> bool:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "initialize":
             owner = node.func.value
             is_super = isinstance(owner, ast.Call) and dotted(owner.func) == "super"
-            if is_super or dotted(owner).rpartition(".")[2] in _BASE_CLASSES:
+            if is_super or dotted(owner).rpartition(".")[2] in BASE_CLASSES:
                 errors = ("RuntimeError", "AttributeError")
                 return source.tried(node, errors) is None and not source.conditional(node)
     return False

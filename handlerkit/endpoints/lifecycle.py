@@ -17,7 +17,7 @@ from handlerkit.model import Model
 from handlerkit.serving.torchserve_facts import BACK_OFF
 from handlerkit.why.findings import frontend
 from handlerkit.worker_process.hot_reload.reload import Reload
-from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
+from handlerkit.worker_process.reload_required import ReloadRequired
 
 
 class Lifecycle:

@@ -20,12 +20,13 @@ from handlerkit.serving.application import Application
 from handlerkit.serving.listener import Listener, is_loopback
 from handlerkit.serving.models.metrics import OF_HANDLERS
 from handlerkit.serving.models_file import metrics_of
+from handlerkit.serving.torchserve_facts import PORT
 
 #: Seconds that requests may take to end when the server stops.
 GRACE = 5.0
 
 
-def serve(worker: Worker, port: int = 8080, *, host: str = "127.0.0.1", token: str | None = None) -> WorkerServer:
+def serve(worker: Worker, port: int = PORT, *, host: str = "127.0.0.1", token: str | None = None) -> WorkerServer:
     """Answer HTTP clients with this worker, until `stop`, the end of a with block, or the end of this process.
 
     Args:
@@ -58,7 +59,7 @@ class WorkerServer:
     def __init__(
         self,
         lend: Lend,
-        port: int = 8080,
+        port: int = PORT,
         *,
         host: str = "127.0.0.1",
         token: str | None = None,

@@ -1,6 +1,7 @@
 """Handlers to export as they are, `Model(handler="handlerkit:classifier")`, or to begin one's own with.
 
-classifier, detection_boxes, segmentation_overlay, background_cutout, text_classifier_hf, text_entities, text_generator
+classifier.py, detection_boxes.py, segmentation_overlay.py, background_cutout.py, text_classifier_hf.py,
+text_entities.py, text_generator.py
                         one class a file; `handlerkit.model.READY_MADE` names them
 detection_forms.py, segmentation_forms.py
                         what models return, told by its form; a new form is a function here

@@ -16,14 +16,14 @@ finding.py, side_effect.py, geometry.py
                 what is known of a call besides its answer
 
 It may import serving, timing, memory and below. What crosses from a worker or an endpoint to a display is a frozen
-dataclass here; how it is drawn is `view`'s.
+dataclass here; how it is drawn is `view`'s. A new one is a file here.
 """
 
 from handlerkit.messages.call import Call, ErrorInfo, Frame, LogLine, Metric
 from handlerkit.messages.finding import Finding, Severity
 from handlerkit.messages.forced_head import ForcedHead
 from handlerkit.messages.geometry import Geometry
-from handlerkit.messages.part import GUESS, Part
+from handlerkit.messages.part import Part
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import describe_response
 from handlerkit.messages.run import Endpoint, Exchange, Run
@@ -31,7 +31,6 @@ from handlerkit.messages.side_effect import SideEffect, SideEffectKind
 from handlerkit.serving.http import Headers, HeadersLike, HttpRequest, Response
 
 __all__ = [
-    "GUESS",
     "Call",
     "Endpoint",
     "ErrorInfo",

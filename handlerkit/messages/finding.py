@@ -19,7 +19,7 @@ class Finding:
         effect: what TorchServe logs, answers or does about it.
         fix: what to change.
         severity: "error": it fails; "warning": something is lost or changed without an error, or may fail;
-            "info": worth knowing.
+            "info": no fault, for information.
     """
 
     name: str

@@ -17,6 +17,7 @@ from handlerkit.messages.har import read_har
 from handlerkit.messages.part import GUESS, Part, guess_type, read_file
 from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.serving.http import HeadersLike, HttpRequest, lookup, pairs
+from handlerkit.serving.torchserve_facts import PORT
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Request(HttpRequest):
     """
 
     label: str = field(default="", compare=False)
-    sent_to: tuple[str, str] = field(default=("http://127.0.0.1:8080", "MODEL"), compare=False, repr=False)
+    sent_to: tuple[str, str] = field(default=(f"http://127.0.0.1:{PORT}", "MODEL"), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", pairs(self.headers))

@@ -8,11 +8,16 @@ completion.py     what Tab offers
 session.py        what the commands call, `hk.session`
 models.py         its models, and what %model does with them
 session_model.py  one model of the session: its worker, archive and last Run; versions.py keeps its earlier handlers
+other_endpoints.py
+                  who answers beside its worker
 requests.py       what is sent: files, wildcards, folders and values as Requests
 cell.py           cells as Python files
 project.py        models that are described in handlerkit.toml or pyproject.toml; project_save.py writes them
 exports.py, verify_server.py, bench_runs.py, previews.py, client_server.py
                   what %export, %verify, %bench, %preview and %serve do
+case_commands.py, case_runs.py
+                  the options of %keep and %test, and what they do
+live.py           streamed answers in the cell while they come
 results.py        what a command returns beside Runs, Checks and Reports
 progress.py       what a long command says
 

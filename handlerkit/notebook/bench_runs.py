@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from handlerkit import bench, endpoints
 from handlerkit.bench import Bench
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Endpoint, Request
-from handlerkit.model import Model
 from handlerkit.notebook.progress import step
 from handlerkit.notebook.session_model import SessionModel
-from handlerkit.notebook.versions import Version
 
 
 @dataclass(frozen=True)
@@ -81,13 +78,3 @@ def add_profile(measured: Bench, plan: Plan, worker: Worker) -> Bench:
         except KeyboardInterrupt:
             return replace(measured, interrupted=True)
     return replace(measured, profile=found)
-
-
-@contextmanager
-def earlier(version: Version, model: Model, options: Mapping[str, Any], envelope: str | None) -> Iterator[Worker]:
-    """A worker of an earlier version, open inside the with block."""
-    with (
-        tempfile.TemporaryDirectory(prefix="handlerkit-") as folder,
-        Worker(version.build(model, Path(folder)), **options) as worker,
-    ):
-        yield worker.with_envelope(envelope) if envelope else worker

@@ -5,8 +5,9 @@ from __future__ import annotations
 from handlerkit.endpoints.lent.served_runs import ServedRuns
 from handlerkit.endpoints.worker_server import WorkerServer
 from handlerkit.notebook.models import Models
+from handlerkit.serving.torchserve_facts import PORT
 
-_LOOPBACK, _PORT = "127.0.0.1", 8080
+_LOOPBACK = "127.0.0.1"
 
 
 class ClientServer:
@@ -15,7 +16,7 @@ class ClientServer:
     def __init__(self) -> None:
         self.served = ServedRuns()
         self._server: WorkerServer | None = None
-        self._address = _LOOPBACK, _PORT
+        self._address = _LOOPBACK, PORT
         self._made_with: object = None
 
     def serve(self, models: Models, port: int | None, host: str | None, token: str | None) -> WorkerServer:

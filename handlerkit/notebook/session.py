@@ -157,7 +157,7 @@ class Session:
         Args:
             handler: a file, a default handler's name, a ready-made one such as "handlerkit:classifier", or a class of
                 a notebook cell, whose module is then the source of that cell.
-            function: the function that is the model point, instead of a class or `handle`.
+            function: the function that is the entry point, instead of a class or `handle`.
             from_: the ready-made handler that the file was begun with: the modules it needs travel along, and a file
                 that is not there yet is written with its source.
             reload: load it again in any case.

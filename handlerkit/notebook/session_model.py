@@ -14,7 +14,6 @@ from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, LoadError, ModelError, RequestError
 from handlerkit.messages import Endpoint, Request, Run
 from handlerkit.model import Model, PathLike
-from handlerkit.notebook import bench_runs
 from handlerkit.notebook.results import Awaiting, Described, Ready
 from handlerkit.notebook.versions import Versions
 from handlerkit.serving.config import whole_number
@@ -189,7 +188,7 @@ class SessionModel:
             other = models[name].serve(batch_size)
             return nullcontext(other.with_envelope(envelope) if envelope else other)
         options = {**self.registered, "batch_size": batch_size}
-        return bench_runs.earlier(self.versions.find(name), self.build(), options, envelope)
+        return self.versions.find(name).serve(self.build(), options, envelope)
 
     def compared_with(self, against: Run | str | None) -> Run | None:
         """The Run that answers are compared with. Raises RequestError if there is none."""

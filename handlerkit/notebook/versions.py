@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ModelError
 from handlerkit.model import Model
 
@@ -55,6 +59,15 @@ class Version:
             config_file=model.config_file,
             runtime=model.runtime,
         )
+
+    @contextmanager
+    def serve(self, model: Model, options: Mapping[str, Any], envelope: str | None) -> Iterator[Worker]:
+        """A worker of `model` with this code, open inside the with block; `options` are arguments of Worker."""
+        with (
+            tempfile.TemporaryDirectory(prefix="handlerkit-") as folder,
+            Worker(self.build(model, Path(folder)), **options) as worker,
+        ):
+            yield worker.with_envelope(envelope) if envelope else worker
 
 
 @dataclass

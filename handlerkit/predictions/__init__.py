@@ -1,9 +1,9 @@
 """What a response says, as plain data: Detections, SegmentationMap, Classifications.
 
 Each class has a `read` that takes the response's JSON and returns None when its shape is not one that the class knows,
-and a `from_*` constructor for each shape. The shapes are those of TorchServe's default handlers
-(ts/torch_handler/object_detector.py, image_segmenter.py, image_classifier.py), of torchvision's, transformers' and
-YOLO's models, of Roboflow, and of COCO's files (https://cocodataset.org/#format-results).
+and a `from_*` constructor for each shape. The shapes are those of TorchServe's default handlers (`ts/torch_handler/`:
+`object_detector.py`, `image_segmenter.py`, `image_classifier.py`), of torchvision's, transformers' and YOLO's models,
+of Roboflow, and of COCO's files (https://cocodataset.org/#format-results).
 
 Classes are named as the response names them, an index by its digits: "1". What index_to_name.json says of them is for a
 display to add.

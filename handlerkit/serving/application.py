@@ -30,7 +30,6 @@ from .workers.processes import Supervisor
 #: Seconds that what runs may take to end, when the application stops.
 GRACE = 30.0
 _TICK = 0.02
-_FIRST_WORKER = 9000
 _UNAUTHORIZED = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
 #: The model's name in a path.
 _NAMED = re.compile(
@@ -102,7 +101,7 @@ class Application:
     async def start(self) -> None:
         """Start the workers; returns when all have loaded their models. Raises LoadFailed where one does not."""
         self._supervisor = Supervisor()
-        numbers = itertools.count(_FIRST_WORKER)
+        numbers = itertools.count(facts.FIRST_WORKER)
         shared = Shared(self.config, self._supervisor, self._metrics, self._any_casing, self._rejected, numbers)
         try:
             for model in self.models:
@@ -129,7 +128,7 @@ class Application:
         """Answer a request, now or later."""
         path = (request.path or "").rstrip("/")
         if self._token is not None and request.method != "OPTIONS" and path != "/metrics" and not self._bears(request):
-            answer = self._frontend.error(400, "InvalidKeyException", _UNAUTHORIZED)
+            answer = self._frontend.error(400, facts.INVALID_KEY, _UNAUTHORIZED)
             self._rejected(request, answer)
             self._answer(request, client, answer)
         elif (route := self._routes.get(path)) is not None:

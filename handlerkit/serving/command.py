@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Sequence
 
 from . import serve
+from .torchserve_facts import PORT
 
 _OTHERS = "app.py bulk --help tells how to score files without a server, app.py ping whether a server is healthy."
 
@@ -35,7 +36,7 @@ def main(models: str, arguments: Sequence[str] | None = None) -> int:
 
 def _ping(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="app.py ping", description="Ask a server on this machine for its health.")
-    parser.add_argument("--port", type=serve.port, default=8080)
+    parser.add_argument("--port", type=serve.port, default=PORT)
     asked = parser.parse_args(arguments)
     request = urllib.request.Request(f"http://127.0.0.1:{asked.port}/ping")
     if token := serve.asked_token():

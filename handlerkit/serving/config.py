@@ -35,11 +35,6 @@ _KEYS = frozenset(
     """.split()
 )
 
-#: Variables that its workers have whatever the shell says.
-_SET_BY_TORCHSERVE = {
-    "PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION", "TS_DECODE_INPUT_REQUEST", "TS_IPEX_ENABLE", "TS_IPEX_GPU_ENABLE",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Config:

@@ -36,7 +36,7 @@ from .wire import Job, Parameter, Prediction, WorkerResponse
 from .worker_death import WorkerDied, too_long, unsendable_header, unsendable_reason
 
 #: The Host header of a request that has none, on every endpoint, so that handlers see the same one.
-HOST = "127.0.0.1:8080"
+HOST = f"127.0.0.1:{facts.PORT}"
 #: The answer to a body above max_request_size; the connection stays open.
 TOO_LARGE = Response(413, "Request Entity Too Large", (("content-length", "0"),))
 _JSON = (("content-type", "application/json"),)

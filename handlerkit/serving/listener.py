@@ -87,7 +87,7 @@ class Listener:
         host, port = self.addresses[0]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    async def start(self, host: str = "127.0.0.1", port: int = 8080, sock: socket.socket | None = None) -> None:
+    async def start(self, host: str = "127.0.0.1", port: int = facts.PORT, sock: socket.socket | None = None) -> None:
         """Listen at host and port (0: a free one), or on a socket that is bound. Raises OSError."""
         loop = asyncio.get_running_loop()
 

@@ -22,6 +22,7 @@ from .config import PropertyError
 from .listener import Limits, Listener, is_loopback
 from .models.served_model import ServedModel
 from .models_file import read
+from .torchserve_facts import PORT
 from .workers.any_worker import LoadFailed
 
 TOKEN = "SERVING_TOKEN"
@@ -34,7 +35,7 @@ def serve(
     config_properties: Mapping[str, Any] | None = None,
     *,
     host: str = "127.0.0.1",
-    port: int = 8080,
+    port: int = PORT,
     token: str | None = None,
     limits: Limits | None = None,
     grace: float = GRACE,
@@ -103,7 +104,7 @@ def port(text: str) -> int:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that `run` takes."""
     parser.add_argument("--host", default="127.0.0.1", help="another one than loopback needs a token")
-    parser.add_argument("--port", type=port, default=8080, help="0 takes a free one")
+    parser.add_argument("--port", type=port, default=PORT, help="0 takes a free one")
     parser.add_argument("--grace", type=float, default=GRACE, help="seconds that requests may take after Ctrl-C")
 
 

@@ -20,6 +20,11 @@ JOB_QUEUE_SIZE = 100
 #: Bytes of the request line, and of all the headers together (io.netty.handler.codec.http.HttpServerCodec).
 LINE_LIMIT, HEAD_LIMIT = 4096, 8192
 
+#: The port of inference requests, and the number of a server's first worker.
+PORT, FIRST_WORKER = 8080, 9000
+#: Seconds until a worker's process listens (org.pytorch.serve.wlm.WorkerLifeCycle).
+WORKER_START = 120
+
 # --- model-config.yaml: org.pytorch.serve.archive.model.ModelConfig ---------------------------------------------------
 
 #: The keys that the frontend takes as whole numbers, and the least that each takes.
@@ -62,6 +67,7 @@ METHOD_NOT_ALLOWED = "MethodNotAllowedException"
 RESOURCE_NOT_FOUND = "ResourceNotFoundException"
 UNAVAILABLE = "ServiceUnavailableException"
 FORM_ERROR = "ErrorDataDecoderException"
+INVALID_KEY = "InvalidKeyException"
 #: Messages of BAD_REQUEST.
 INVALID_MESSAGE, NO_MODEL_NAME = "Invalid HTTP message.", "Parameter model_name is required."
 
@@ -82,6 +88,18 @@ URL_PATH, EXPLAIN, DESCRIBE = "url_path", "explain", "describe"
 STREAM_NEXT = "ts_stream_next"
 #: What a request belongs to if its model batches by sequence, and "true" on the first of a sequence.
 SEQUENCE_ID, SEQUENCE_START = "ts_request_sequence_id", "ts_request_sequence_start"
+
+# --- what a handler is given ------------------------------------------------------------------------------------------
+
+#: What ts.context.Context has for handlers, and the keys of its system_properties.
+CONTEXT = (
+    "system_properties", "manifest", "model_name", "model_yaml_config", "metrics", "request_ids",
+    "request_processor", "get_request_id", "get_request_header", "get_all_request_header", "cache", "stopping_criteria",
+    "header_key_sequence_id", "header_key_sequence_start", "header_key_sequence_end", "get_sequence_id",
+    "set_response_content_type", "set_response_header", "set_response_status", "set_all_response_status",
+    "get_response_content_type", "get_response_headers", "get_response_status",
+)  # fmt: skip
+SYSTEM_PROPERTIES = ("model_dir", "gpu_id", "batch_size", "server_name", "server_version", "limit_max_image_pixels")
 
 # --- other names ------------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ Buffers = tuple[Union[bytes, memoryview], ...]
 
 _END = struct.pack("!i", -1)
 _int = struct.Struct("!i")
-_LONGEST = 2**31 - 1
 
 
 class Parameter(NamedTuple):
@@ -146,23 +145,12 @@ def _received(buffers: Buffers) -> Generator[bytes | memoryview, int, None]:
         yield b""
 
 
-def decode_answer(message: bytes | bytearray | memoryview) -> WorkerResponse:
-    """A worker's answer to a predict message.
-
-    Raises ProtocolError for one that the frontend cannot read: a status is negative, or a length is wrong, as that of a
-    reason phrase or a content type that is not ASCII (ts counts its characters and sends its bytes).
-    """
-    answer, end = _answer(message, _LONGEST)
-    if end != len(message):
-        raise ProtocolError("bytes after the end of the answer")
-    return answer
-
-
 def take_answer(message: bytes | bytearray | memoryview, limit: int) -> tuple[WorkerResponse, int] | None:
     """The first answer in what a worker has sent so far, and how many bytes it takes; None if more must come.
 
-    Raises ProtocolError as decode_answer does, and for any length above `limit` (max_response_size), as soon as it is
-    there: TooLongError for that of a body or of the message.
+    Raises ProtocolError for one that the frontend cannot read: a status is negative, or a length is wrong, as that of a
+    reason phrase or a content type that is not ASCII (ts counts its characters and sends its bytes). So does any length
+    above `limit` (max_response_size), as soon as it is there: TooLongError for that of a body or of the message.
     """
     try:
         return _answer(message, limit)

@@ -7,6 +7,8 @@
     declared.py       this environment, but only what is declared: links to the distributions' files
     installed.py      the official images' pins, requirements and lock files: installed by uv
     official.py       the official images' pins, nothing else
+    overlay.py        an environment as the own one of one server
+    uv.py             uv, as a program that is started
     requirements.py   reads requirements and lock files
     distributions.py  reads what is installed in a folder
     interpreters.py   finds the Python that a target asks for

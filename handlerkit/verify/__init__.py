@@ -8,7 +8,8 @@ envelopes.py    compare_envelopes: one endpoint, in each envelope
 responses.py    where two answers differ: values.py of JSON, boxes.py, pictures.py; difference.py says it
 tolerance.py    what may differ
 
-It may import endpoints and below, and nothing of bench and check.
+It may import endpoints and below, and nothing of bench and check. What else may differ is a member of
+`tolerance.MayDiffer`; another kind of content is compared in a file of its own, which responses.py asks.
 """
 
 from handlerkit.verify.difference import Difference

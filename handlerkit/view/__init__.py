@@ -3,11 +3,13 @@
 - views: how responses are read, drawn, compared and previewed; a new view is added there. `hk.view.register` adds one
   from outside: it takes a Source, and returns a class of `handlerkit.predictions` or a picture.
 - displays: what draws each type that is shown; a new type is added there. output: the View that each of them makes.
-- render: the display of a Run. cases, checks, reports, servers, diff, benchmark: the displays of the other types.
-  html: their parts.
-- draw: pictures of arrays. drawings: pictures of responses. preview: the live display.
+- render: the display of a Run. shown_run: a Run and how it is to be shown. cases, checks, reports, servers, diff,
+  benchmark: the displays of the other types. html: their parts.
+- decode: what a view is given. draw: pictures of arrays. drawings: pictures of responses.
+- preview: the live display. live: streamed answers while they come.
 
-Importing this imports neither numpy nor PIL: they load with the first picture.
+It may import cases, verify, bench, check, endpoints and below, but neither notebook nor cli. Importing this imports
+neither numpy nor PIL: they load with the first picture.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@
 - side_effects: what the handler does beyond its own files.
 - model_files, user_files: the model's files beside their copies; code under the names of the files that the user edits.
 - process_state: what a worker process is after the load, so that a swap can put it back.
-- hot_reload: edits put into a loaded handler.
+- hot_reload: edits put into a loaded handler. reload_required: why it must be loaded again instead.
 
 The parent's end is `handlerkit.endpoints.loads`. What runs here may also run in the kernel's process
-(`in_process=True`).
+(`in_process=True`). It may import context, why, model, messages and below. What else a worker is asked is a message of
+assignment, which host answers.
 """

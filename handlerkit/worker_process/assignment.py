@@ -47,7 +47,7 @@ class Assignment:
     umask: int
 
 
-class Loaded(NamedTuple):
+class LoadReply(NamedTuple):
     """A handler that loaded: what TorchServe's loader found ("class Name"), what it does to an input image, and what it
     did beyond its own files."""
 

@@ -1,10 +1,10 @@
 """The process that makes workers: it has imported torch and ts, does nothing else with them, and forks on request.
 
-Run as a script (`python fork_server.py MODE OWNER`) whose stdin is a unix socket. The owner sends a request with four
-file descriptors: the worker's end of its connection, its stdout and stderr, and a pipe for its status; the text is
-"fork" or "fresh" and a folder. The process id is written to that pipe, and the exit status when the worker has ended.
-When the socket ends, or the process with the id OWNER is no longer the parent, every worker is ended and its folder
-removed.
+Run as a script (`python fork_server.py MODE OWNER`) whose stdin is a unix socket. The owner sends a request with five
+file descriptors: the worker's end of its connection, the memory that both share, its stdout and stderr, and a pipe for
+its status; the text is "fork" or "fresh" and a folder. The process id is written to that pipe, and the exit status when
+the worker has ended. When the socket ends, or the process with the id OWNER is no longer the parent, every worker is
+ended and its folder removed.
 
 MODE says how a worker is made: "fork"; or "spawn", where a process must not be forked, as beside a GPU: a new one is
 started, and one that has imported the same is kept waiting. A "fresh" worker is a new process in either mode, which

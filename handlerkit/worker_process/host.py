@@ -16,10 +16,10 @@ from types import FrameType
 
 from handlerkit.worker_process import packets, streams
 from handlerkit.worker_process.assignment import Assignment
-from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 from handlerkit.worker_process.log_capture import hide_kit
 from handlerkit.worker_process.packets import Connection, SharedMemory
+from handlerkit.worker_process.reload_required import ReloadRequired
 
 
 class Host:

@@ -21,7 +21,7 @@ from handlerkit.serving.wire import Buffers, Reader
 from handlerkit.serving.worker_death import not_encoded
 from handlerkit.timing import Stopwatch, Timings
 from handlerkit.worker_process import process_state
-from handlerkit.worker_process.assignment import Assignment, Called, Failed, Loaded
+from handlerkit.worker_process.assignment import Assignment, Called, Failed, LoadReply
 from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
 from handlerkit.worker_process.hot_reload.reload import Swap
 from handlerkit.worker_process.hot_reload.state_snapshot import RngStates
@@ -114,9 +114,9 @@ class LoadedHandler:
                 self._put_back = process_state.keep()
 
     @property
-    def loaded(self) -> Loaded:
+    def loaded(self) -> LoadReply:
         """What was found."""
-        return Loaded(self.entry_point, self.geometry, self._seen)
+        return LoadReply(self.entry_point, self.geometry, self._seen)
 
     def swap(self, batch_size: int | None = None) -> str:
         """Read the model's files again, put what changed into the loaded handler, set its batch size, and put

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from handlerkit.errors import ModelError
 from handlerkit.model import Entry, Model
-from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
+from handlerkit.worker_process.reload_required import ReloadRequired
 
 if TYPE_CHECKING:
     from handlerkit.worker_process.user_files import UserFiles

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
+from handlerkit.worker_process.reload_required import ReloadRequired
 
 #: Functions without arguments that tell a setting, by module: looked at where the module is imported.
 _SETTINGS = {

@@ -25,7 +25,7 @@ _MOST = 100
 #: Folders that every machine, or every environment, has.
 _SYSTEM = ("/bin/", "/dev/", "/etc/", "/lib/", "/lib64/", "/proc/", "/run/", "/sbin/", "/sys/", "/usr/")
 #: Caches that are made again where they are not there.
-_MADE_ANEW = ("/matplotlib", "/fontconfig", "/.nv/", "/torchinductor_", "/.triton", "/__pycache__/", "/numba")
+_REGENERATED = ("/matplotlib", "/fontconfig", "/.nv/", "/torchinductor_", "/.triton", "/__pycache__/", "/numba")
 #: Programs that libraries ask about the machine.
 _ASKING = ("uname", "ldconfig", "lscpu", "nvidia-smi", "lsb_release", "getconf")
 
@@ -127,7 +127,7 @@ class Recorder:
         if full.startswith(self._own):
             self._note_own(full, writes=isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)))
             return None
-        if full.startswith(self._known) or any(part in full for part in _MADE_ANEW):
+        if full.startswith(self._known) or any(part in full for part in _REGENERATED):
             return None
         writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) if isinstance(flags, int) else False
         if writes:

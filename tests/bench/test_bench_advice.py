@@ -31,14 +31,6 @@ class Reads:
     def preprocess(self, data):
         return [str(Image.open(io.BytesIO(row["body"])).convert("RGB").size) for row in data]
 """
-COMPUTES = """
-import torch
-class Computes:
-    def initialize(self, context):
-        {initialize}
-    def handle(self, data, context):
-        return [float(torch.ones(8).sum())]
-"""
 
 
 @pytest.fixture

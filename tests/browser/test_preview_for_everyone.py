@@ -84,7 +84,7 @@ def test_axe_core_finds_nothing(show: Show, answer: Run, scheme: str) -> None:
     shown = show(answer, run([], input_image(), label="b"))
     shown.page.emulate_media(color_scheme=scheme)
     shown.page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text("utf-8"))
-    for tab in ("Look", "Wire"):
+    for tab in ("Look", "HTTP"):
         shown.el.get_by_role("tab", name=tab).click()
         found = shown.page.evaluate("async () => (await axe.run()).violations")
         assert found == [], json.dumps(

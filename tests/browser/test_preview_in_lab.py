@@ -88,7 +88,7 @@ def test_answer_is_drawn(preview: PreviewPage) -> None:
 
 
 def test_box_has_its_class_s_color_at_its_edge(preview: PreviewPage) -> None:
-    preview.el.get_by_role("tab", name="Wire").click()
+    preview.el.get_by_role("tab", name="HTTP").click()
     box = re.search(r'"box": \[([^\]]+)\]', preview.el.locator("[aria-label=Response] pre").inner_text())
     preview.el.get_by_role("tab", name="Look").click()
     assert box
@@ -170,7 +170,7 @@ def test_focus_is_seen(preview: PreviewPage) -> None:
 
 def test_wire_can_be_copied_as_curl(book: Any, preview: PreviewPage) -> None:
     book.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    preview.el.get_by_role("tab", name="Wire").click()
+    preview.el.get_by_role("tab", name="HTTP").click()
     preview.el.get_by_role("button", name="Copy as curl").click()
     preview.page.wait_for_function("() => document.querySelector('.hk-preview').innerText.includes('Copied')")
     copied = preview.page.evaluate("() => navigator.clipboard.readText()")

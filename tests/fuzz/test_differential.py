@@ -27,7 +27,7 @@ def test_worker_answers_as_torchserve_does(environment: str, exchanges: int, tmp
     assert [difference.line(0) for difference in tally.differences] == [], told(tally)
 
 
-def test_every_row_of_the_behaviour_is_reached() -> None:
+def test_every_row_of_the_behavior_is_reached() -> None:
     reached = frozenset().union(*map(rows_of, drawn(programs, 6000, SEED)))
     assert reached == EXPECTED_ROWS
 

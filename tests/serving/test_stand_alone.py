@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def imported(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("file", [pytest.param(file, id=file.name) for file in MODULES])
-def test_a_module_imports_the_standard_library_the_parser_and_its_neighbours(file: Path) -> None:
+def test_a_module_imports_the_standard_library_the_parser_and_its_neighbors(file: Path) -> None:
     assert imported(file) <= ALLOWED | OTHERS.get(file.name, set())
 
 
@@ -70,3 +71,12 @@ def test_all_can_be_imported_in_python_3_9(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([python, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_contract_forbids_every_package_that_the_kit_imports() -> None:
+    kit = FOLDER.parent
+    files = [file for file in kit.rglob("*.py") if {"handlers", "files"}.isdisjoint(file.relative_to(kit).parts)]
+    names = {name for file in files for name in imported(file)} - {kit.name}
+    contracts = tomllib.loads((kit.parent / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (contract,) = [one for one in contracts if one["name"].startswith("serving stands alone")]
+    assert names - ALLOWED <= set(contract["forbidden_modules"])

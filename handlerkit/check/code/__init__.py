@@ -8,5 +8,6 @@ standard_library.py
                 the modules of each version's standard library, and those that every worker has imported
 values.py       what an expression evaluates to: texts, and paths in model_dir
 
-It knows nothing of rules, targets' packages or weights: what a rule has to know of the code in general goes here.
+It imports nothing else of the kit, and knows nothing of rules, packages or weights: what a rule has to know of the code
+in general goes here.
 """

@@ -7,6 +7,8 @@ To add one: write it in the file of its subject, and name it in the tuple at the
 goes into RULES here. A rule reads the model through its Subject (`handlerkit.check.subject`):
 `subject.program(target.python)` gives the code that can run. tests/check has a file for each of these; each rule has a
 test in which it speaks, and one with a handler that passes without it.
+
+Rules may import the rest of check, why.findings and below; effects.py has the words that they share.
 """
 
 from __future__ import annotations

@@ -10,18 +10,8 @@ from handlerkit.check.code.source import Function, SourceFile, dotted
 from handlerkit.check.rules.effects import when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
+from handlerkit.serving.torchserve_facts import CONTEXT, SYSTEM_PROPERTIES
 from handlerkit.targets import Target
-
-#: What ts.context.Context of TorchServe 0.12 has.
-_HAS = frozenset(
-    """
-    model_name manifest system_properties request_ids request_processor metrics model_yaml_config stopping_criteria
-    header_key_sequence_id header_key_sequence_start header_key_sequence_end get_request_id get_request_header
-    get_all_request_header set_response_content_type get_response_content_type get_response_status set_response_status
-    set_all_response_status get_response_headers set_response_header get_sequence_id cache
-    """.split()
-)
-_PROPERTIES = ("model_dir", "gpu_id", "batch_size", "server_name", "server_version")
 
 
 def context_names(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -38,16 +28,16 @@ def context_names(subject: Subject, target: Target) -> Iterator[Finding]:
     told: set[str] = set()
     for node in program.nodes_of(source, ast.Attribute):
         name = node.attr
-        if not isinstance(node.ctx, ast.Load) or name in _HAS | given | told or name.startswith("_"):
+        if not isinstance(node.ctx, ast.Load) or name in {*CONTEXT, *given, *told} or name.startswith("_"):
             continue
         if not _is_context(source, node.value) or source.tried(node, ("AttributeError",)):
             continue
         if program.asked(source, node):
             continue
         told.add(name)
-        near = difflib.get_close_matches(name, _HAS, 1)
+        near = difflib.get_close_matches(name, CONTEXT, 1)
         fix = f"Did you mean {near[0]}?" if near else "Take it from context.manifest or context.model_yaml_config."
-        if name in _PROPERTIES:
+        if name in SYSTEM_PROPERTIES:
             fix = f"Write context.system_properties.get({name!r})."
         message = f"TorchServe's context has no {name!r}."
         yield Finding("context_name", message, source.place(node), when(program, source, node), fix)

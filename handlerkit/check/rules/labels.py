@@ -9,14 +9,13 @@ from typing import Any
 
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import Function, dotted, text_of
+from handlerkit.check.loading import BASE_CLASSES
 from handlerkit.check.rules.effects import LOAD, REQUEST, after
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
 from handlerkit.serving.torchserve_facts import LABELS
 from handlerkit.targets import Target
 
-_BASES = ("BaseHandler", "VisionHandler", "ImageClassifier", "ObjectDetector", "ImageSegmenter", "TextHandler",
-          "TextClassifier")  # fmt: skip
 _MOST = 64 << 20
 _FIX = 'Make it one JSON object with a text for each class, such as {"0": "cat", "1": "dog"}.'
 
@@ -90,7 +89,7 @@ def _is_loaded(subject: Subject, program: Program) -> bool:
             return True
     for source in program.sources.values():
         for kind in program.nodes_of(source, ast.ClassDef):
-            if not any(dotted(base).rpartition(".")[2] in _BASES for base in kind.bases):
+            if not any(dotted(base).rpartition(".")[2] in BASE_CLASSES for base in kind.bases):
                 continue
             own = [node for node in kind.body if isinstance(node, Function) and node.name == "initialize"]
             if not own or any(_calls_inherited(node) for node in own):

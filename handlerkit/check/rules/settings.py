@@ -10,7 +10,7 @@ from handlerkit.check.loading import Loading
 from handlerkit.check.rules.effects import LOAD
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
-from handlerkit.model import DEFAULT_HANDLERS
+from handlerkit.model import DEFAULT_HANDLERS, RUNTIMES
 from handlerkit.targets import Target
 from handlerkit.why.findings import config_file
 
@@ -19,7 +19,6 @@ _MODEL_KEYS = (
     "modelName", "modelVersion", "description", "handler", "serializedFile", "modelFile", "requirementsFile",
     "configFile", "envelope", "extensions",
 )  # fmt: skip
-_RUNTIMES = ("python", "python3", "LSP")
 #: Keys of model-config.yaml that are of use only if there are several GPUs.
 _FOR_GPUS = ("torchrun", "parallelType", "parallelLevel", "deviceIds")
 
@@ -96,7 +95,7 @@ _WORDS = {
 def manifest(subject: Subject, target: Target) -> Iterator[Finding]:
     """Keys and values that the server does not take."""
     runtime = subject.manifest.get("runtime", "python")
-    if runtime not in _RUNTIMES:
+    if runtime not in RUNTIMES:
         message = f"The manifest's runtime is {runtime!r}, which TorchServe does not know."
         effect = "Registering the model answers 400."
         yield Finding("manifest_runtime", message, "MANIFEST.json", effect, "Write python.")

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from handlerkit.check.code.source import Function, SourceFile, dotted
+from handlerkit.check.loading import BASE_CLASSES
 from handlerkit.check.rules.effects import LOAD, REQUEST
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
@@ -16,8 +17,6 @@ from handlerkit.targets import Target
 _OF_WORKER: dict[str, tuple[str, ...]] = {"__init__": (), "initialize": ("context",), "handle": ("data", "context")}
 #: Methods that BaseHandler.handle calls, if it is not overridden.
 _OF_BASE = {"preprocess": ("data",), "inference": ("data",), "postprocess": ("data",)}
-_BASES = ("BaseHandler", "VisionHandler", "ImageClassifier", "ObjectDetector", "ImageSegmenter", "TextHandler",
-          "TextClassifier")  # fmt: skip
 
 
 def signatures(subject: Subject, target: Target) -> Iterator[Finding]:
@@ -36,7 +35,7 @@ def signatures(subject: Subject, target: Target) -> Iterator[Finding]:
         return
     methods = {node.name: node for node in kinds[0].body if isinstance(node, Function)}
     calls = dict(_OF_WORKER)
-    if "handle" not in methods and any(dotted(base).rpartition(".")[2] in _BASES for base in kinds[0].bases):
+    if "handle" not in methods and any(dotted(base).rpartition(".")[2] in BASE_CLASSES for base in kinds[0].bases):
         calls |= _OF_BASE
     for name, given in calls.items():
         if (method := methods.get(name)) is not None:

@@ -4,12 +4,13 @@
 
 container.py    which container it is, and what is in it
 pickled.py      what a pickle would import
+dangers.py      whether that runs something, or reads and writes files
 script.py       the operators that TorchScript calls
 onnx.py         the versions that an ONNX model asks for
 operators.py    the operators, and the pickled names, that a torch knows
 
 A new container: name it in `Kind`, recognize it by its bytes in `container.read`, and say in rules/weights.py who loads
-it.
+it. It may import formatting, and nothing else of the kit.
 """
 
 from handlerkit.check.weights.container import LFS_POINTER, Kind, Weights, read, read_beginning

@@ -4,5 +4,6 @@
 - address: what a URL says of a server.
 - failures: why there is no answer, or none of a model, in plain words.
 
-`handlerkit.endpoints.server` and `handlerkit.endpoints.remote` send through it.
+`handlerkit.endpoints.server` and `handlerkit.endpoints.remote` send through it. May import serving, messages and below.
+A further reason for no answer goes into failures.
 """

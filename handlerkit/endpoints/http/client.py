@@ -42,7 +42,7 @@ class Outgoing(NamedTuple):
     timeout: float | None = None
 
 
-class Received(NamedTuple):
+class ReceivedResponse(NamedTuple):
     """An answer, whose status is None if there is none.
 
     `failure` says why there is none, or not all of it; None if the server closed the connection. `connected`: whether
@@ -90,7 +90,7 @@ class Client:
         self._idle: _Idle = {}
         weakref.finalize(self, _close, self._idle)
 
-    def exchange(self, *requests: Outgoing) -> list[Received]:
+    def exchange(self, *requests: Outgoing) -> list[ReceivedResponse]:
         """Send these a few milliseconds apart, each on its own connection, and wait for all answers.
 
         A request has Host, its headers in their order, and Content-Length unless the headers frame the body. Of
@@ -111,7 +111,7 @@ class Client:
                 if position:
                     time.sleep(ARRIVAL_INTERVAL)
                 _send(prepared)
-            received: list[Received] = []
+            received: list[ReceivedResponse] = []
             alive = time.perf_counter()
             for prepared in taken:
                 received.append(self._receive(prepared, alive, timed=len(taken) == 1))
@@ -153,12 +153,12 @@ class Client:
             ) from None
         return _Prepared(request, connection, failure)
 
-    def _receive(self, prepared: _Prepared, alive: float, *, timed: bool) -> Received:
+    def _receive(self, prepared: _Prepared, alive: float, *, timed: bool) -> ReceivedResponse:
         """`alive`: when the server last gave a sign (time.perf_counter)."""
         connection, timeout = prepared.connection, prepared.request.timeout
         sock = connection.sock
         if sock is None:
-            return Received(Response(None, complete=False), prepared.failure, connected=False)
+            return ReceivedResponse(Response(None, complete=False), prepared.failure, connected=False)
         try:
             if timeout is not None:
                 sock.settimeout(max(_A_MOMENT, timeout - (time.perf_counter() - alive)))
@@ -166,7 +166,7 @@ class Client:
             sock.settimeout(timeout)
         except (OSError, HTTPException) as problem:
             connection.close()
-            return Received(Response(None, complete=False), prepared.failure or problem)
+            return ReceivedResponse(Response(None, complete=False), prepared.failure or problem)
         with response:
             received = _read(response, prepared.sent if timed else None)
         if received.response.complete and not response.will_close:
@@ -225,7 +225,7 @@ def _is_open(sock: socket.socket) -> bool:
     return not poll.poll(0)
 
 
-def _read(response: HTTPResponse, sent: float | None) -> Received:
+def _read(response: HTTPResponse, sent: float | None) -> ReceivedResponse:
     """Status, headers in the order in which they came, and as much of the body as arrived. `sent`: when the request was
     sent, None if the times at which chunks come are of no use."""
     pieces: list[bytes] = []
@@ -248,7 +248,7 @@ def _read(response: HTTPResponse, sent: float | None) -> Received:
         complete,
         tuple(moment - sent for moment in arrivals) if streamed and sent is not None else None,
     )
-    return Received(answer, failure)
+    return ReceivedResponse(answer, failure)
 
 
 def _read_plain(response: HTTPResponse, pieces: list[bytes]) -> bool:

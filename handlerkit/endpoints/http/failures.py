@@ -7,7 +7,7 @@ import ssl
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected
 
 from handlerkit.endpoints.http.address import Address
-from handlerkit.endpoints.http.client import Outgoing, Received, TooLargeError
+from handlerkit.endpoints.http.client import Outgoing, ReceivedResponse, TooLargeError
 from handlerkit.formatting import byte_size, printable, shorten
 from handlerkit.messages import Finding, Response
 from handlerkit.serving import torchserve_facts as facts
@@ -23,13 +23,11 @@ _WANTS_TLS = (
     b"plain HTTP request was sent to HTTPS port",
     b"Client sent an HTTP request to an HTTPS server",
 )
-#: The "type" of the answer to a request without the right token, of TorchServe and of an app.
-_INVALID_KEY = "InvalidKeyException"
 #: OpenSSL's codes: expired, not valid yet; another host name, another address.
 _DATES, _NAMES = (10, 9), (62, 64)
 
 
-def why(received: Received, address: Address, timeout: float | None) -> Finding | None:
+def why(received: ReceivedResponse, address: Address, timeout: float | None) -> Finding | None:
     """The cause; None for an answer that came whole. `timeout` is in seconds."""
     if received.response.complete:
         return None
@@ -51,7 +49,7 @@ def refusal(response: Response, address: Address, request: Outgoing) -> Finding 
     if response.status in (400, 403) and address.scheme == "http" and any(text in response.body for text in _WANTS_TLS):
         message, fix = _speaks_tls(address)
         return Finding("connection", message, fix=fix)
-    if response.status == 401 or (response.status == 400 and _kind(response) == _INVALID_KEY):
+    if response.status == 401 or (response.status == 400 and _kind(response) == facts.INVALID_KEY):
         if lookup(request.headers, "authorization") is None:
             return Finding("token", f"{address.url} asks for a token.", fix="Give hk.Remote(url, token=...).")
         return Finding("token", f"{address.url} refuses the token.", fix="Check it, and whether it has expired.")
@@ -69,7 +67,7 @@ def _kind(response: Response) -> object:
         return None
 
 
-def _broken_off(received: Received, address: Address, timeout: float | None) -> tuple[str, str]:
+def _broken_off(received: ReceivedResponse, address: Address, timeout: float | None) -> tuple[str, str]:
     came = byte_size(len(received.response.body))
     if isinstance(received.failure, TimeoutError):
         return f"{address.place} sent {came} of its answer and then nothing for {timeout:g} s.", _LONGER
@@ -81,7 +79,7 @@ def _broken_off(received: Received, address: Address, timeout: float | None) -> 
 _LONGER = "If it needs longer, raise the time-out: hk.Remote(url, timeout=...), in seconds."
 
 
-def _unanswered(received: Received, address: Address, timeout: float | None) -> tuple[str, str]:
+def _unanswered(received: ReceivedResponse, address: Address, timeout: float | None) -> tuple[str, str]:
     place, failure = address.place, received.failure
     secure, plain = f"https://{address.authority}", f"http://{address.authority}"
     match failure:

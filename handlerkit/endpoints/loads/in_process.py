@@ -22,10 +22,10 @@ from handlerkit.endpoints.loads.staged_model import StagedModel, WorkerSpec
 from handlerkit.messages import Finding, LogLine
 from handlerkit.serving.wire import Buffers
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, too_slow
-from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
 from handlerkit.worker_process.loaded_handler import LoadedHandler, NotLoadedError
 from handlerkit.worker_process.log_capture import Journal, without_kit
 from handlerkit.worker_process.outcome import Answers, Outcome
+from handlerkit.worker_process.reload_required import ReloadRequired
 
 #: One handler call at a time in a process: what is borrowed belongs to the process.
 _LOCK = threading.RLock()
@@ -39,8 +39,6 @@ class InProcess:
     Raises LoadError if that fails. A call is not ended after the response_timeout; it is told that it would be.
     """
 
-    #: It loads again at once: there is no process to wait for.
-    pauses = False
     alive = True
     pid = os.getpid()
 

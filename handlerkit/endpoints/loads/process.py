@@ -15,16 +15,15 @@ from handlerkit import why
 from handlerkit.endpoints.loads.channel import Channel
 from handlerkit.endpoints.loads.staged_model import StagedModel, WorkerSpec
 from handlerkit.messages import ErrorInfo, Finding, Geometry, LogLine, SideEffect
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Buffers, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, stale, timed_out, too_slow
 from handlerkit.timing import Timings
 from handlerkit.worker_process import packets
-from handlerkit.worker_process.assignment import Called, Failed, Loaded
-from handlerkit.worker_process.hot_reload.source_diff import ReloadRequired
+from handlerkit.worker_process.assignment import Called, Failed, LoadReply
 from handlerkit.worker_process.outcome import Answers, Outcome
+from handlerkit.worker_process.reload_required import ReloadRequired
 
-#: Seconds a worker may take until it can be asked to load (org.pytorch.serve.wlm.WorkerLifeCycle waits as long).
-_START = 120
 #: Seconds that the causes, and a swap, may take: no code of the handler runs meanwhile, but its objects are looked at.
 _EXPLAINS, _SWAPS = 20, 120
 _INTERRUPT = int(signal.SIGINT)
@@ -43,8 +42,6 @@ class WorkerProcess:
 
     #: The exception of the last call stays in its process.
     raised: BaseException | None = None
-    #: A worker that died stays away for some time, as TorchServe has it.
-    pauses = True
 
     def __init__(self, spec: WorkerSpec, hear: Hear | None = None) -> None:
         self._spec = spec
@@ -165,23 +162,23 @@ class WorkerProcess:
             if loaded is not None:
                 break
             self._channel.end()
-        if ctrl_c.pressed and (not isinstance(loaded, Loaded)):
+        if ctrl_c.pressed and (not isinstance(loaded, LoadReply)):
             raise KeyboardInterrupt(_place(loaded.error if loaded else None, self._staged.given.own))
         if isinstance(loaded, Failed):
             raise self._staged.refused(loaded, self.logs, self._spec.refusal(507 if loaded.memory else 500))
         assert loaded is not None
         self.entry_point, self.geometry, self.seen = loaded
 
-    def _load(self, seconds: int) -> Loaded | Failed | None:
+    def _load(self, seconds: int) -> LoadReply | Failed | None:
         """What came of it; None if a new process is needed."""
-        slow = timed_out(f"The worker process did not start within {_START} s.")
-        self._channel.greet(time.monotonic() + _START, slow)
+        slow = timed_out(f"The worker process did not start within {facts.WORKER_START} s.")
+        self._channel.greet(time.monotonic() + facts.WORKER_START, slow)
         self._channel.send(packets.LOAD, (packets.pack(self._staged.given),))
         slow = timed_out(f"The handler did not load within the startup timeout of {seconds} s.")
         told = self._done(seconds, slow)
         if told is None:
             return None
-        return Loaded(*told) if len(told) == len(Loaded._fields) else Failed(*told)
+        return LoadReply(*told) if len(told) == len(LoadReply._fields) else Failed(*told)
 
     def _call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
         outcome = Outcome(Called(Timings(0.0)))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from handlerkit.endpoints.logs.torchserve_log import DIED, error_in
+from handlerkit.endpoints.logs.torchserve_log import DIED, RETURNED, error_in
 from handlerkit.messages import ErrorInfo, LogLine
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import WorkerResponse
@@ -42,7 +42,7 @@ def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaugh
         encoding = _ENCODERS & {frame.function for frame in info.frames}
         return ParseFailure(info, error, death=not_encoded(error) if encoding else None)
     if reply.message in _RETURNED:
-        return ParseFailure(logged=next((line for line in reversed(stdout) if line.startswith("model: ")), ""))
+        return ParseFailure(logged=next((line for line in reversed(stdout) if line.startswith(RETURNED)), ""))
     if (reply.code == 200 and reply.message == facts.SUCCEEDED) or (info := error_in(stdout)) is None:
         return ParseFailure()
     if reply.message == facts.NOT_JSON:

@@ -13,7 +13,10 @@ from handlerkit.worker_process.log_capture import PlainPaths
 
 #: 2026-11-21T21:11:17,153 [INFO ] W-9000-echo_1.0-stdout MODEL_LOG - the line
 _WORKER_LINE = re.compile(r"\S+ \[(\w+) *\] (W-\S+-std(?:out|err)) MODEL_LOG - (.*)")
-_BEGIN = "Traceback (most recent call last):"
+#: How a traceback begins.
+TRACEBACK = "Traceback (most recent call last):"
+#: How the line begins that says what a handler returned where a list with a value for each request is due.
+RETURNED = "model: "
 _BETWEEN = (
     "During handling of the above exception, another exception occurred:",
     "The above exception was the direct cause of the following exception:",
@@ -62,7 +65,7 @@ def calls(log: str, folder: Path, url: str, model: str) -> list[tuple[LogLine, .
 def last_error(log: str, folder: Path, url: str) -> ErrorInfo | None:
     """The exception the last worker died of; its traceback holds the ones it came from. None if there is none."""
     lines = list(_lines(log, folder, url))
-    stream = next((line.stream for line in reversed(lines) if line.text == _BEGIN), None)
+    stream = next((line.stream for line in reversed(lines) if line.text == TRACEBACK), None)
     return error_in([line.text for line in lines if line.stream == stream])
 
 
@@ -95,7 +98,7 @@ def _lines(log: str, folder: Path, url: str) -> Iterator[_Line]:
 
 def _last_chain(texts: Sequence[str]) -> Sequence[str]:
     """From the first traceback of the last chain of exceptions to the end."""
-    begins = [at for at, text in enumerate(texts) if text == _BEGIN]
+    begins = [at for at, text in enumerate(texts) if text == TRACEBACK]
     if not begins:
         return []
     while len(begins) > 1 and texts[begins[-1] - 2] in _BETWEEN:
@@ -105,7 +108,7 @@ def _last_chain(texts: Sequence[str]) -> Sequence[str]:
 
 def _split(chain: Sequence[str]) -> Iterator[Sequence[str]]:
     """The exceptions of a chain, without the sentences between them."""
-    begins = [at for at, text in enumerate(chain) if text == _BEGIN]
+    begins = [at for at, text in enumerate(chain) if text == TRACEBACK]
     for begin, following in zip(begins, [*begins[1:], len(chain) + 3], strict=True):
         yield chain[begin : following - 3]
 

@@ -2,7 +2,6 @@
 
 - driver: the script that runs there; it alone imports ray.
 - cluster: its owner's side: the orders that it is given, and the Ray that it starts or joins.
-- deployed_app: the folder of the app that is deployed, as of App.
 
-May import supervision, app, targets and below.
+May import http, supervision, folders and below. Another order is a method of Driver, which `Cluster.ask` calls by name.
 """

@@ -4,5 +4,6 @@
 - model_store: where its models are put and unpacked.
 - diagnosis: why it answered with an error, from the answer and its log.
 
-`handlerkit.endpoints.server` makes an endpoint of them.
+`handlerkit.endpoints.server` makes an endpoint of them. May import http, logs, supervision, targets, why and below.
+What else the log or an answer says of an error goes into diagnosis.
 """

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from handlerkit import shell
 from handlerkit.endpoints.http.client import ADDRESS
+from handlerkit.endpoints.logs.torchserve_log import RETURNED, TRACEBACK
 from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
 from handlerkit.errors import ConfigError, ServerError, TargetError
 from handlerkit.folders import OwnFolder
@@ -28,7 +29,7 @@ ATTEMPTS = 10
 #: Characters that a worker's socket adds to the folder's path.
 _SOCKETS = len("/tmp/.ts.sock.9000000")
 #: Seconds in which the lines on a failure come, and how they begin.
-_PATIENCE, _CAUSES = 0.5, ("Traceback (most recent call last):", "model: ")
+_PATIENCE, _CAUSES = 0.5, (TRACEBACK, RETURNED)
 _STARTED, _PORT_TAKEN = "Model server started.", "Address already in use"
 _TAKES_PORTS = "Server takes free ports of 127.0.0.1"
 

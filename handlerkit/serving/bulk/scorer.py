@@ -34,7 +34,6 @@ _READ_AHEAD = 2
 #: Seconds in which a worker's last words on a batch are heard.
 _LATE = 0.06
 _LINES = 200
-_FIRST_WORKER = 9000
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(: .*)?")
 
 
@@ -93,7 +92,7 @@ class Scorer:
         """Start the workers; returns when one serves. Raises LoadFailed where none does at its first try."""
         loop = asyncio.get_running_loop()
         self._supervisor = Supervisor()
-        shared = Shared(self._config, self._supervisor, Metrics(), False, lambda *_: None, count(_FIRST_WORKER))
+        shared = Shared(self._config, self._supervisor, Metrics(), False, lambda *_: None, count(facts.FIRST_WORKER))
         for worker in self._model.workers(self._registered, shared, self):
             self._running[worker], self._unheard[worker] = deque(), deque()
         self._left = set(self._running)

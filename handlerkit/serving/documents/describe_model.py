@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from ..torchserve_facts import DEFAULTS
+from ..torchserve_facts import DEFAULTS, FIRST_WORKER
 from ..worker_death import WorkerDied, no_description
 from . import gson
 
@@ -85,7 +85,7 @@ class Registered:
 
         Without `workers`, this process stands for the one; `pending` requests wait.
         """
-        workers = workers or [WorkerState(9000, self.since, True, os.getpid(), self.gpu)]
+        workers = workers or [WorkerState(FIRST_WORKER, self.since, True, os.getpid(), self.gpu)]
         known = {key: self.settings.get(key, default) for key, default in _DEFAULTS.items()}
         known["stateful"] = bool(self.settings.get("sequenceBatching"))
         description = {

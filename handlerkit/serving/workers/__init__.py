@@ -5,5 +5,5 @@
   own, for hosts that write header names in lower case.
 - processes, supervisor: processes that end with the app.
 
-Imports frontend, documents and below.
+Imports frontend, documents and below. Another kind of worker is a class with any_worker's methods, in a file here.
 """

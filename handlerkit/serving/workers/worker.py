@@ -27,8 +27,6 @@ from . import worker_command
 from .any_worker import LoadFailed, Owner
 from .processes import Process, Supervisor
 
-#: Seconds a worker may take until it listens.
-_START = 120
 _STARTED = "Torch worker started."
 _READ = 1 << 18
 #: Bytes of a socket's buffer: an image fits, so that a worker gets it in one piece.
@@ -179,7 +177,7 @@ class Worker:
             raise self._failed(f"no process can be started: {problem.strerror}") from None
         self._process = process
         try:
-            await self._until(self._listens, _START, f"it did not start within {_START} s")
+            await self._until(self._listens, facts.WORKER_START, f"it did not start within {facts.WORKER_START} s")
             self._connection = _Connection(_connect(name), given.config.max_response_size, self._answer, self._die)
             self._loaded = self._loop.create_future()
             message = wire.encode_load(

@@ -6,7 +6,8 @@ folder.py       a folder (no-archive), and the files of a Model
 
 Each has `read`, which gives the archive's files by their names, within bounds; it raises Refusal for what TorchServe
 would not read, and what the standard library raises for what is damaged. Add a format as a file here, and name it in
-`read_members`; torch-model-archiver's formats are written by `handlerkit.archive`.
+`read_members`; torch-model-archiver's formats are written by `handlerkit.archive`. It may import
+members, streams and names of the folder above.
 """
 
 from __future__ import annotations

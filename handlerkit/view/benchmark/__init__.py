@@ -1,1 +1,6 @@
-"""The display of a Bench: its figures (report) and its plot (plot)."""
+"""The display of a Bench.
+
+- report: its figures. plot: them as a drawing.
+
+May import bench, view.html, view.draw and below. Another figure is a function of report.
+"""

@@ -1,10 +1,16 @@
 """The views: each reads one kind of response, and says how it is drawn, compared and previewed.
 
 A new view is a file of its own here, such as boxes, that ends with its ViewSpec (spec). Add that to the list below. The
-type of its content is a class of that file, or of `handlerkit.predictions` if users are to make or read it. It may use
-`handlerkit.view.decode` (what it is given, and where it lies), `handlerkit.view.draw` (pictures of arrays),
-`handlerkit.view.drawings`, `handlerkit.view.html`, `handlerkit.view.diff.changes` and `handlerkit.view.preview.marks`;
-never another view.
+type of its content is a class of that file, or of `handlerkit.predictions` if users are to make or read it. It may
+import `handlerkit.view.decode` (what it is given, and where it lies), `handlerkit.view.draw` (pictures of arrays),
+`handlerkit.view.drawings`, `handlerkit.view.html`, `handlerkit.view.preview.marks`, and of `handlerkit.view.diff`
+changes and boxes; never another view.
+
+- spec: what a view is, and the list that tries them.
+- stream, several: answers in pieces, and of several parts.
+- segmentation, heatmap, masks, boxes, classes: what a model saw in an image.
+- picture, audio: media. entities, tokens: texts. tensors: arrays.
+- documents, unread: what is left: JSON and texts, and bytes.
 """
 
 from handlerkit.view.views.audio import AUDIO

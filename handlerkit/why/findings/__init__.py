@@ -8,4 +8,5 @@
 
 `endpoints` asks for those of its own requests and files. `why.rules` and `check.rules` share the others: what the ones
 see when a model is loaded or called, the others read from its files. Add one that only a rule gives to `why.rules`.
+Findings may import why.evidence, model, messages and below.
 """

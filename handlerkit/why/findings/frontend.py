@@ -54,7 +54,7 @@ def _reason(request: HttpRequest, response: Response, setup: Setup, limit: int) 
         message = f"No worker takes requests to {setup.model}: it has none, or its queue is full."
         fix = "Give it a worker (initial_workers=1), send fewer at once, or raise job_queue_size."
         return "unavailable", message, fix
-    if kind == "InvalidKeyException":
+    if kind == facts.INVALID_KEY:
         message = "Token authorization is on, and the token in the request is missing, wrong or has expired."
         fix = "Send Authorization: Bearer TOKEN to hk.serve; to a Server send no such header, and it adds its own."
         return "token", message, fix

@@ -1,7 +1,7 @@
 """The rules, one file a subject.
 
-- loading, weights, config_file: a model that does not load.
-- raised, input_mismatch, context_reads, torchserve_code, common: a call that raises.
+- loading, weights, pretrained: a model that does not load.
+- raised, input_mismatch, context_reads, torchserve_code, none_values, common: a call that raises.
 - received_values, unreadable_values: a value of the request that the handler takes for something else, or gives to a
   reader of something else.
 - shapes: arrays of another shape or type than what they are given to takes.
@@ -12,9 +12,8 @@
 
 A rule is a function of an Evidence that returns a Finding or None. Add a new one to a list:
 
-- for a failure, of which the first rule that fits explains it: RULES of loading (with those of weights and
-  config_file), of raised (with those of common, input_mismatch, torchserve_code, shapes and envelopes), of
-  return_value or of answers;
+- for a failure, of which the first rule that fits explains it: RULES of loading (with those of weights), of raised
+  (with those of common, input_mismatch, torchserve_code, shapes and envelopes), of return_value or of answers;
 - for a success that lost or changed something, where every rule that fits speaks: WARNINGS of its file. `may_warn`
   there decides quickly whether any of them is asked. A new file is named in `handlerkit.why.warnings`.
 

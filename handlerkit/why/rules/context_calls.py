@@ -7,19 +7,14 @@ import re
 
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
+from handlerkit.serving.torchserve_facts import SYSTEM_PROPERTIES
 from handlerkit.why import live_values, source_search
 from handlerkit.why.effects import NOTHING
 from handlerkit.why.evidence import Attempt, Evidence, RecordedCall, Rule
-from handlerkit.why.rules.context_reads import PROPERTIES
 
 #: What TorchServe gives a handler beside its rows, by the names of their classes, and what they have for handlers.
 _GIVEN = {
-    "Context": (
-        "system_properties", "manifest", "model_name", "model_yaml_config", "metrics", "request_ids",
-        "request_processor", "get_request_id", "get_request_header", "get_all_request_header", "get_sequence_id",
-        "set_response_content_type", "set_response_header", "set_response_status", "set_all_response_status",
-        "get_response_content_type", "get_response_headers", "get_response_status",
-    ),
+    "Context": facts.CONTEXT,
     "RequestProcessor": ("get_request_property", "get_request_properties", "add_response_property", "report_status"),
     "MetricsCacheYamlImpl": (
         "add_counter", "add_time", "add_size", "add_percent", "add_error", "add_metric", "get_metric",
@@ -68,10 +63,14 @@ def no_such_property(evidence: Evidence) -> Finding | None:
         return None
     missing = live_values.none_on_line(evidence)
     source = source_search.assigned(evidence, missing.source) if missing is not None else ""
-    name = next((one for one in _PROPERTY.findall(source or evidence.frame.source) if one not in PROPERTIES), None)
+    name = next(
+        (one for one in _PROPERTY.findall(source or evidence.frame.source) if one not in SYSTEM_PROPERTIES), None
+    )
     if name is None:
         return None
-    message = f"context.system_properties has no {name!r}, so .get gives None: it holds {', '.join(PROPERTIES[:5])}."
+    message = (
+        f"context.system_properties has no {name!r}, so .get gives None: it holds {', '.join(SYSTEM_PROPERTIES[:5])}."
+    )
     fix = _ELSEWHERE.get(name, "Settings of your own belong into model-config.yaml: context.model_yaml_config.")
     return _of_context(evidence, message, fix)
 

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from handlerkit.messages import Finding
+from handlerkit.serving.torchserve_facts import SYSTEM_PROPERTIES
 from handlerkit.why import source_search
 from handlerkit.why.evidence import Evidence, Rule
 
@@ -18,8 +19,6 @@ _OPTIONS = {
     "serializedFile": "--serialized-file", "modelFile": "--model-file", "configFile": "--config-file",
     "requirementsFile": "--requirements-file",
 }  # fmt: skip
-#: What context.system_properties holds.
-PROPERTIES = ("model_dir", "gpu_id", "batch_size", "server_name", "server_version", "limit_max_image_pixels")
 _STEP = r"(?:\[\s*['\"]([^'\"]+)['\"]\s*\]|\.get\(\s*['\"]([^'\"]+)['\"]\s*\))"
 
 
@@ -92,9 +91,9 @@ def property_key(evidence: Evidence) -> Finding | None:
         fix = f"Write context.{read[1]}[{key!r}]."
         return Finding("property_key", message, evidence.where, evidence.effect, fix)
     chain = _chain(evidence, "system_properties")
-    if not isinstance(evidence.error, KeyError) or not chain or chain[0] in PROPERTIES:
+    if not isinstance(evidence.error, KeyError) or not chain or chain[0] in SYSTEM_PROPERTIES:
         return None
-    message = f"context.system_properties has no {chain[0]!r}; it has {', '.join(PROPERTIES)}."
+    message = f"context.system_properties has no {chain[0]!r}; it has {', '.join(SYSTEM_PROPERTIES)}."
     fix = "Read one of these; settings of your own belong into the config file (context.model_yaml_config)."
     return Finding("property_key", message, evidence.where, evidence.effect, fix)
 

@@ -30,7 +30,7 @@ def logged(evidence: Evidence) -> Finding | None:
     kind = re.search(r"Object of type (\w+)", evidence.logged)
     fix = _AS_JSON.get(kind[1] if kind else "", "Turn it into numbers, text, lists or bytes first.")
     message = f"JSON has no form for what the handler returned: {evidence.logged}."
-    return Finding("not_serialisable", message, source_search.return_line(evidence), TYPE, fix)
+    return Finding("not_serializable", message, source_search.return_line(evidence), TYPE, fix)
 
 
 def not_a_list(evidence: Evidence) -> Finding | None:
@@ -105,7 +105,7 @@ def _returned_elements(evidence: Evidence, count: int, rows: int) -> Finding:
 _FIRST_ROW = r"\b(data|requests?|batch|input_data|inputs)\[0\]"
 
 
-def not_serialisable(evidence: Evidence) -> Finding | None:
+def not_serializable(evidence: Evidence) -> Finding | None:
     for index, row in enumerate(evidence.returned.value if evidence.returned is not None else ()):
         if type(row).__name__ == "Tensor" or isinstance(row, bytes | bytearray | str):
             continue
@@ -116,9 +116,9 @@ def not_serialisable(evidence: Evidence) -> Finding | None:
                 message = f"JSON has no form for a {kind}: row {index} is a {type(row).__name__}, the model's output."
                 name = type(row).__name__
                 fix = f"Return numbers, a list for each request: return output{as_list(name, row)}."
-                return Finding("not_serialisable", message, source_search.return_line(evidence), TYPE, fix)
+                return Finding("not_serializable", message, source_search.return_line(evidence), TYPE, fix)
             fix = _AS_JSON.get(kind, f"Turn the {kind} into numbers, text, lists or bytes first.")
-            return Finding("not_serialisable", message, source_search.return_line(evidence), TYPE, fix)
+            return Finding("not_serializable", message, source_search.return_line(evidence), TYPE, fix)
     return None
 
 
@@ -164,4 +164,4 @@ def _misfits(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any]]
 
 
 #: Asked if nothing was raised and the worker refused what came back; the first that fits explains it.
-RULES: tuple[Rule, ...] = (no_instances, logged, not_a_list, wrong_length, not_serialisable)
+RULES: tuple[Rule, ...] = (no_instances, logged, not_a_list, wrong_length, not_serializable)

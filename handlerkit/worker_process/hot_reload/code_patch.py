@@ -21,11 +21,11 @@ from handlerkit.worker_process.hot_reload.source_diff import (
     Edit,
     Function,
     Node,
-    ReloadRequired,
     Tree,
     class_notes,
     tree,
 )
+from handlerkit.worker_process.reload_required import ReloadRequired
 
 #: The functions that have a code object, by its id.
 Holders = Mapping[int, Sequence[FunctionType]]

@@ -37,7 +37,6 @@ class MemoryWatch:
     """
 
     def __init__(self, spans: Mapping[Span, str]) -> None:
-        self.spans = spans
         large = any(end - start > _LEAST for start, end in spans)
         self._pages = _Pages.account() if large else None
         mappings = _mappings() if self._pages else []

@@ -20,10 +20,11 @@ from typing import Any
 from handlerkit.worker_process.hot_reload.code_patch import LoadedSource, holders, replace
 from handlerkit.worker_process.hot_reload.compiled import forget, scripted
 from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
-from handlerkit.worker_process.hot_reload.source_diff import Edit, Node, ReloadRequired, difference, tree
+from handlerkit.worker_process.hot_reload.source_diff import Edit, Node, difference, tree
 from handlerkit.worker_process.hot_reload.state_snapshot import RngStates, Snapshot
 from handlerkit.worker_process.model_files import ModelFiles
 from handlerkit.worker_process.process_state import variables_now
+from handlerkit.worker_process.reload_required import ReloadRequired
 
 #: Names by which code that runs while loading may read functions without running them, where they are or when they
 #: were written; or look for attributes.

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import CodeType
 
+from handlerkit.worker_process.reload_required import ReloadRequired
+
 #: Where a code object is in its file's tree: the names down to it, () for the module.
 Node = tuple[str, ...]
 Tree = Mapping[Node, CodeType]
@@ -24,10 +26,6 @@ _SIGNATURE = (
 _INSIDES = ("co_code", "co_names", "co_varnames", "co_cellvars", "co_exceptiontable")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Scope = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-
-
-class ReloadRequired(Exception):
-    """The loaded model cannot be kept. Text: why, as half a sentence."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handlerkit.endpoints.http.address import Address
-from handlerkit.endpoints.http.client import Outgoing, Received, TooLargeError
+from handlerkit.endpoints.http.client import Outgoing, ReceivedResponse, TooLargeError
 from handlerkit.endpoints.http.failures import refusal, why
 from handlerkit.endpoints.remote import Remote
 from handlerkit.messages import Finding, Request, Response
@@ -32,13 +32,13 @@ def asked(url: str, **options: Any) -> Finding:
 
 def failed(failure: Exception, *, connected: bool = True, url: str = "https://h") -> str:
     """What is said of a failure before any answer."""
-    found = why(Received(Response(None, complete=False), failure, connected), Address.read(url), 60)
+    found = why(ReceivedResponse(Response(None, complete=False), failure, connected), Address.read(url), 60)
     assert found is not None
     return str(found)
 
 
 def test_whole_answer_has_no_cause() -> None:
-    assert why(Received(Response(500)), Address.read("http://h"), 60) is None
+    assert why(ReceivedResponse(Response(500)), Address.read("http://h"), 60) is None
 
 
 def test_nobody_listens(free_port: int) -> None:
@@ -95,7 +95,9 @@ def test_answer_that_breaks_off(listen: Listen) -> None:
 
 
 def test_answer_that_stops_without_its_end(listen: Listen) -> None:
-    found = why(Received(Response(200, body=b"four", complete=False), TimeoutError()), Address.read("http://h"), 2)
+    found = why(
+        ReceivedResponse(Response(200, body=b"four", complete=False), TimeoutError()), Address.read("http://h"), 2
+    )
     assert found is not None
     assert found.message == "h:80 sent 4 B of its answer and then nothing for 2 s."
 
@@ -165,7 +167,7 @@ def test_answers_of_a_model_have_no_cause(body: bytes) -> None:
 
 
 def test_an_answer_without_end() -> None:
-    received = Received(Response(200, body=b"four", complete=False), TooLargeError())
+    received = ReceivedResponse(Response(200, body=b"four", complete=False), TooLargeError())
     found = why(received, Address.read("http://h"), 2)
     assert found is not None
     assert found.message == "h:80 sends more than anyone reads: 4 B of its answer, and no end."

@@ -116,7 +116,7 @@ class TestAnswers:
     def test_value_that_json_cannot_carry(self, worker: Worker) -> None:
         run = run_code(worker, "out = [{1, 2}]")
         assert run.response.status == 503
-        assert [(found.name, found.fix) for found in run.findings] == [("not_serialisable", "Use sorted(value).")]
+        assert [(found.name, found.fix) for found in run.findings] == [("not_serializable", "Use sorted(value).")]
         assert run.error is None
 
     def test_batch(self, worker: Worker) -> None:

@@ -72,6 +72,4 @@ def test_class_that_takes_more_than_a_message_is_made_up() -> None:
     assert (type(again).__name__, str(again)) == ("UnicodeDecodeError", "'utf-8' codec can't decode")
 
 
-LOADER = Frame("ts/model_loader.py", 1, "load", "")
-LAMBDA = Frame("ts/model_loader.py", 2, "<lambda>", "")
 HANDLER = Frame("h.py", 3, "initialize", "")

@@ -13,7 +13,7 @@ from handlerkit.messages import Request
 
 ANSWER = body("return ['x'] * len(data)")
 
-TURNED_AWAY = [
+REJECTED = [
     (
         404,
         Case("", "unknown_model", "", "no model 'n'; this one is called 'm'", request=Request(path="/predictions/n")),
@@ -51,7 +51,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
         yield one
 
 
-@pytest.mark.parametrize(("status", "case"), TURNED_AWAY, ids=str)
+@pytest.mark.parametrize(("status", "case"), REJECTED, ids=str)
 def test_frontend_answers_by_itself(status: int, case: Case, worker: Worker) -> None:
     run = worker.predict(case.request)
     assert run.response.status == status

@@ -730,22 +730,22 @@ RAISED = [
         "[[...]]",
     ),
     Case(
-        "not_serialisable",
-        "not_serialisable",
+        "not_serializable",
+        "not_serializable",
         "import numpy\n" + body("return [{'box': [numpy.float32(1)]}]"),
         "a float32, at row 0['box'][0]",
         "h.py, line 5",
         "float(value)",
     ),
     Case(
-        "not_serialisable",
-        "not_serialisable",
+        "not_serializable",
+        "not_serializable",
         body("return [{'a': {1, 2}}]"),
         "a set, at row 0['a']",
         "h.py, line 4",
         "sorted",
     ),
-    Case("not_serialisable", "not_serialisable", body("return [{(1, 2): 3}]"), "row 0, as a key", "h.py, line 4"),
+    Case("not_serializable", "not_serializable", body("return [{(1, 2): 3}]"), "row 0, as a key", "h.py, line 4"),
     Case(
         "status_arguments",
         "status_arguments",
@@ -1007,8 +1007,8 @@ RAISED = [
         "return output.logits.softmax(-1).tolist()",
     ),
     Case(
-        "not_serialisable",
-        "not_serialisable",
+        "not_serializable",
+        "not_serializable",
         MODEL_OUTPUT + body("import torch; return [SequenceClassifierOutput(last_hidden_state=torch.ones(2))]"),
         "row 0 is a SequenceClassifierOutput",
         "h.py, line",
@@ -1646,7 +1646,7 @@ def test_why_a_call_fails(case: Case, tmp_path: Path, fired: list[str]) -> None:
     [
         ("model: m, Invalid return type: <class 'dict'>.", "not_a_list", "returned a dict", "answer]"),
         ("model: m, number of batch response mismatched, expect: 1, got: 2.", "wrong_length", "2 element(s) for 1", ""),
-        ("Object of type set is not JSON serializable", "not_serialisable", "set", "sorted"),
+        ("Object of type set is not JSON serializable", "not_serializable", "set", "sorted"),
     ],
 )
 def test_why_a_server_refused_what_was_returned(said: str, name: str, message: str, fix: str, tmp_path: Path) -> None:

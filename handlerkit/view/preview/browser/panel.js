@@ -1,4 +1,4 @@
-/* Beside the canvas: what can be changed of the display, and what went over the wire. */
+/* Beside the canvas: what can be changed of the display, and the request and the response. */
 
 import { button, check, h, range, rgb, tabs } from "./elements.js";
 
@@ -30,8 +30,8 @@ export class Panel {
     const controls = h("div", {}, this.threshold.el, this.opacity.el, this.labeled, this.classes, this.notes,
       this.times, this.log);
     this.copy = button("Copy as curl", () => this.copied());
-    this.wire = h("div");
-    this.tabs = tabs({ Look: controls, Wire: h("div", {}, this.copy, this.wire) });
+    this.http = h("div");
+    this.tabs = tabs({ Look: controls, HTTP: h("div", {}, this.copy, this.http) });
     this.el = h("div", { class: "hk-side" }, this.tabs);
   }
 
@@ -77,7 +77,7 @@ export class Panel {
       body.innerHTML = html;
       return h("section", { "aria-label": name }, h("div", { class: "hk-part" }, name), line(first), body);
     };
-    this.wire.replaceChildren(
+    this.http.replaceChildren(
       part("Request", answer.asked, answer.request), part("Response", answer.answered, answer.response));
     this.tell();
   }
