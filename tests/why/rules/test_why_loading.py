@@ -136,6 +136,28 @@ LOADING = [
         "if data is None: return None",
     ),
     Case(
+        "any_exception",
+        "load",
+        "import re\ndef handle(data, context):\n    if data is None: return start()\n    return data\n"
+        "def start():\n    found = re.match('a', 'b')\n    return found.group()\n",
+        "AttributeError: 'NoneType' object has no attribute 'group'",
+        "h.py, line 7, in start",
+    ),
+    Case(
+        "any_exception",
+        "load",
+        "def handle(data, context):\n    found = {}.get('net')\n    return found.group()\n",
+        "AttributeError: 'NoneType' object has no attribute 'group'",
+        "h.py, line 3, in handle",
+    ),
+    Case(
+        "none_at_load",
+        "none_at_load",
+        "def handle(data, context):\n    return read(data)\n\ndef read(rows):\n    return [row for row in rows]\n",
+        "called once with data=None",
+        "h.py, line 5, in read",
+    ),
+    Case(
         "missing_name",
         "notebook_name",
         "print(A_NOTEBOOK_NAME)\n",
@@ -603,6 +625,33 @@ MEETS = [
         extra={"colorsys.py": "x = 1\n"},
         worker={"in_process": False},
     ),
+    Case(
+        "",
+        "load",
+        "import colorsys\n" + body("return data"),
+        "ZeroDivisionError: division by zero",
+        "colorsys.py, line 1",
+        extra={"colorsys.py": "1 / 0\n"},
+        worker={"in_process": False},
+    ),
+    Case(
+        "",
+        "load",
+        "import colorsys\nprint(colorsys.of_mine)\n" + body("return data"),
+        "AttributeError: module 'colorsys' has no attribute 'of_mine'",
+        "h.py, line 2",
+        extra={"colorsys.py": "x = 1\n"},
+        worker={"in_process": False},
+    ),
+    Case(
+        "",
+        "shadowed",
+        "import cProfile\n" + body("return data"),
+        "profile.py in the archive hides Python's own",
+        "profile.py, line 1",
+        extra={"profile.py": "1 / 0\n"},
+        worker={"in_process": False},
+    ),
 ]
 
 
@@ -635,6 +684,15 @@ def test_config_file_that_the_frontend_cannot_take(text: str, kind: str, what: s
     assert raised.value.response.json()["type"] == kind
     assert what in found.message
     assert kind in found.effect
+
+
+@pytest.mark.parametrize(("text", "status"), [("No CUDA GPUs are available", 507), ("Found no NVIDIA driver", 500)])
+def test_effect_of_a_missing_gpu_is_what_the_server_answers(text: str, status: int, tmp_path: Path) -> None:
+    with pytest.raises(LoadError) as raised:
+        start(Case("", "", initialize(f"raise RuntimeError({text!r})"), ""), tmp_path)
+    (found,) = raised.value.findings
+    assert (found.name, raised.value.response.status) == ("no_gpu", status)
+    assert f"answers {status} " in found.effect
 
 
 def test_every_rule_has_a_case() -> None:
