@@ -222,8 +222,9 @@ class Worker:
         """Read the model's files again, and keep the loaded model if it then answers as a newly loaded one would.
 
         With `batch_size`, or if the config file changed, the model is registered again. Functions that do not run while
-        loading get their new code in place, and what requests changed is put back. In all other cases, and with
-        `force`, the handler is loaded again. Raises LoadError if it does not load; the next request then tries again.
+        loading get their new code in place, and what requests changed is put back. From Python 3.12 on a comprehension
+        is part of the function around it, and does not get new code if that ran. In all other cases, and with `force`,
+        the handler is loaded again. Raises LoadError if it does not load; the next request then tries again.
         Raises ModelError if one of the files is gone or cannot be read; the loaded model then stays as it is.
         """
         with self._lifecycle.lock:

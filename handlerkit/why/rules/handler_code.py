@@ -176,10 +176,16 @@ def _label(value: object) -> str:
     return repr(names[-1]) if isinstance(names, list) and names else repr(value)
 
 
+#: What makes files and folders without Python's open.
+_WRITES = r"\.?\b(save\w*|imwrite|makedirs|mkdir|write\w*|to_\w+|dump|mkdtemp|copy\w*|VideoWriter)\("
+
+
 def written_in_model_dir(evidence: Evidence) -> Finding | None:
     for call in evidence.calls:
         if call.kind == "wrote":
             name, where = call.arguments
+            if not (where := where or source_search.find(evidence, _WRITES)):
+                continue  # it may be another's
             message = (
                 f"The handler wrote {name} into model_dir, which is the worker's working directory; that folder is "
                 "removed when the model is unregistered or the server stops."

@@ -121,6 +121,32 @@ def test_file_that_the_handler_removes_again(tmp_path: Path) -> None:
     assert answered(source, tmp_path, Request.json(1)) == []
 
 
+@pytest.mark.parametrize("in_process", [True, False], ids=["here", "process"])
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("torch.save({}, os.path.join(folder, 'out.pt'))", "out.pt"),  # which C code opens
+        ("os.makedirs(os.path.join(folder, 'results'), exist_ok=True)", "results"),
+        ("torch.jit.script(torch.nn.ReLU()).save('net.pt')", "net.pt"),
+    ],
+)
+def test_what_other_code_than_open_writes_in_model_dir(
+    statement: str, name: str, in_process: bool, tmp_path: Path
+) -> None:
+    source = "import os, torch\n" + body(f"folder = context.system_properties['model_dir']; {statement}; return ['ok']")
+    with start(Case("", "", source, "", worker={"in_process": in_process}), tmp_path) as worker:
+        first = worker.predict(Request()).findings
+        again = worker.predict(Request()).findings
+    assert [(found.name, found.where[:12]) for found in first] == [("written_in_model_dir", "h.py, line 5")]
+    assert f"The handler wrote {name} into model_dir" in first[0].message
+    assert again == ()
+
+
+def test_file_that_is_read_again_is_no_result(tmp_path: Path) -> None:
+    source = "import torch\n" + body("torch.save({}, 'out.pt'); torch.load('out.pt'); return ['ok']")
+    assert answered(source, tmp_path, Request()) == []
+
+
 @pytest.mark.parametrize(
     "answer",
     [

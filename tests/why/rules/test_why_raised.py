@@ -131,6 +131,14 @@ RAISED = [
     Case(
         "missing_import",
         "submodule",
+        body("from torchvision.transforms.functional_tensor import rgb_to_grayscale"),
+        "torchvision is installed, but this version has no module torchvision.transforms.functional_tensor.",
+        "h.py, line 4",
+        "Import its functions from torchvision.transforms.functional.",
+    ),
+    Case(
+        "missing_import",
+        "submodule",
         body("import ts.torch_handler.an_example"),
         "TorchServe's package ts.torch_handler has no module an_example",
         "h.py, line 4",
@@ -1768,6 +1776,18 @@ def test_why_a_call_fails(case: Case, tmp_path: Path, fired: list[str]) -> None:
     assert fired[0] == case.rule
     check(case, run.findings[0])
     assert (run.findings[0].severity == "warning") == (case.rule == "own_status")
+
+
+def test_library_that_imports_a_missing_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site-packages" / "oldlib"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("import torch._six\n")
+    monkeypatch.syspath_prepend(package.parent)
+    with start(Case("", "", body("import oldlib"), ""), tmp_path) as worker:
+        found = worker.predict(Request()).findings[0]
+    assert found.message == "torch is installed, but this version has no module torch._six, which oldlib imports."
+    assert found.fix.startswith("Install a version of oldlib that fits this torch.")
+    assert found.where.startswith("h.py, line 4")
 
 
 @pytest.mark.parametrize(
