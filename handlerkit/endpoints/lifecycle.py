@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from handlerkit import why
 from handlerkit.endpoints.file_watch import FileWatch
@@ -39,6 +40,8 @@ class Lifecycle:
         self.paths: Mapping[str, str] = {}
         #: Findings about the files for the next Run, which empties the list.
         self.news: list[Finding] = []
+        #: What a reload asked for, and the settings that it read; None before the first.
+        self.registered: tuple[Any, Mapping[str, Any]] | None = None
         #: What was told of the loaded handler, and whether it was called with one request (False), with several (True);
         #: one counts from the beginning if it cannot show a fault of the code.
         self.told: frozenset[str] = frozenset()
@@ -47,6 +50,7 @@ class Lifecycle:
         self.silenced: frozenset[str] = frozenset()
         #: The model's files as they were last read; None before the first load.
         self.files: FileWatch | None = None
+        self._code: why.ModelCode | None = None
         self._model = model
         self._start = start
         self._pauses = pauses
@@ -90,9 +94,11 @@ class Lifecycle:
             return Reload(False, reason)
 
     def _begin(self) -> None:
-        """Nothing is told yet of the handler as it is now."""
+        """Nothing is told yet of the handler as it is now, unless its code is the same as before."""
         code = why.read_code(entry.source for entry in self._model.entries() if entry.name.endswith(".py"))
-        self.told, self.silenced = frozenset(), code.silenced
+        if code == self._code:
+            return
+        self._code, self.told, self.silenced = code, frozenset(), code.silenced
         # one request shows a fault of the code only there: the worker need not be asked, which takes a millisecond
         self.called_with = set() if code.may_skip_stages else {False}
 

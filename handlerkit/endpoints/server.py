@@ -164,7 +164,10 @@ class Server:
             self.stop()
             raise
         return Run(
-            tuple(map(Exchange, requests, responses)),
+            tuple(
+                Exchange(request.addressed(self._default, self.url), response)
+                for request, response in zip(requests, responses, strict=True)
+            ),
             findings=self._findings(process, begin, requests, responses),
             endpoint=f"TorchServe {self.environment.packages['torchserve']}",
             model=self._default,
@@ -187,8 +190,9 @@ class Server:
         self._enter_environment(source)
         try:
             self._register(source, self._parameters | parameters)
-        except Exception:
-            self._manage("DELETE", f"/models/{name}")  # TorchServe keeps some of those that it could not load
+        except BaseException:  # an interrupt too: TorchServe loads on
+            self._manage("DELETE", f"/models/{name}")  # it keeps some of those that it could not load
+            self._names = [known for known in self._names if known != name]
             raise
 
     def unregister(self, name: str) -> None:

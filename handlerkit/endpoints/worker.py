@@ -146,8 +146,7 @@ class Worker:
             self.response_timeout, response_timeout if model.config_file else None, self.config.max_response_size,
             self.config.decode_input_request, registration.declares_metrics(config_properties),
         )  # fmt: skip
-        #: Settings that the registration ignores silently.
-        self.load_findings = registration.ignored_settings(model, config_properties, response_timeout=response_timeout)
+        self._ignored = registration.ignored_settings(model, config_properties, response_timeout=response_timeout)
         ticket = bool(settings.get("useJobTicket"))
         self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
         self._queue = Queue(self.limits, self._serve, self._full)
@@ -160,8 +159,7 @@ class Worker:
         again first (see `refresh`), which raises LoadError if the handler does not load from them. Ctrl-C interrupts
         the handler, and is raised with the line that was running; pressed again, it ends the worker.
         """
-        if self.follows_files:
-            self.refresh()
+        self._follow()
         served: list[_Served | None] = []
         queued: list[QueuedRequest] = []
         for request in requests:
@@ -181,8 +179,7 @@ class Worker:
         """Answer one request; blocks until its batch is done. Requests from several threads share the queue and form
         batches in real time: with a batch_size above 1, a single one waits for the whole max_batch_delay.
         Raises LoadError as `predict` does."""
-        if self.follows_files:
-            self.refresh()
+        self._follow()
         received = self._frontend.receive(request)
         if isinstance(received, Response):
             return self._run([request], [self._rejected(request, received)])
@@ -194,8 +191,7 @@ class Worker:
         Raises LoadError if the handler does not load; see `not_loaded`.
         """
         with self._lifecycle.lock:
-            if self.follows_files:
-                self.refresh()
+            self._follow()
             self._lifecycle.ready()
             served = self._serve([*batch], on_event)
         return self._run([Request.received(one.request) for one in batch], served)
@@ -226,8 +222,9 @@ class Worker:
         """Read the model's files again, and keep the loaded model if it then answers as a newly loaded one would.
 
         With `batch_size`, or if the config file changed, the model is registered again. Functions that do not run while
-        loading get their new code in place, and what requests changed is put back. In all other cases, and with
-        `force`, the handler is loaded again. Raises LoadError if it does not load; the next request then tries again.
+        loading get their new code in place, and what requests changed is put back. From Python 3.12 on a comprehension
+        is part of the function around it, and does not get new code if that ran. In all other cases, and with `force`,
+        the handler is loaded again. Raises LoadError if it does not load; the next request then tries again.
         Raises ModelError if one of the files is gone or cannot be read; the loaded model then stays as it is.
         """
         with self._lifecycle.lock:
@@ -235,6 +232,7 @@ class Worker:
             self._asked = (self._asked[0], batch_size or self._asked[1], *self._asked[2:])
             if batch_size is not None or self.model.settings() != self.settings:
                 self._register()
+            self._lifecycle.registered = self._asked, self.settings
             return self._lifecycle.reload(force=force, batch_size=self.batch_size)
 
     def refresh(self) -> Reload | None:
@@ -261,6 +259,16 @@ class Worker:
             if reloaded.reason != NOTHING_CHANGED:
                 lifecycle.news.append(changed_files.read_again(change.changed, reloaded.kept, reloaded.reason))
             return reloaded
+
+    def _follow(self) -> None:
+        """Read files that changed, and register the model as one of the workers that share the handler did last."""
+        if self.follows_files:
+            self.refresh()
+        registered = self._lifecycle.registered
+        if registered is not None and registered != (self._asked, self.settings):
+            with self._lifecycle.lock:
+                self._asked = registered[0]
+                self._register()
 
     def with_envelope(self, name: str | None) -> Worker:
         """A worker like this one with another service_envelope; None for no envelope.
@@ -292,6 +300,11 @@ class Worker:
     def entry_point(self) -> str:
         """What TorchServe's loader found: "class Name", "function name", or "" if no handler is loaded."""
         return self._loaded.entry_point if self._loaded else ""
+
+    @property
+    def load_findings(self) -> tuple[Finding, ...]:
+        """Settings that the registration ignores silently, without those that a comment in the code silences."""
+        return tuple(found for found in self._ignored if found.name not in self._lifecycle.silenced)
 
     @property
     def load_logs(self) -> tuple[LogLine, ...]:
@@ -381,7 +394,12 @@ class Worker:
             self._lifecycle.news = []
             findings |= dict.fromkeys(news)
         return Run(
-            tuple([Exchange(request, one.response) for request, one in zip(requests, served, strict=True)]),
+            tuple(
+                [
+                    Exchange(request.addressed(self.model.name), one.response)
+                    for request, one in zip(requests, served, strict=True)
+                ]
+            ),
             tuple(calls),
             tuple(findings),
             self._where,

@@ -6,6 +6,7 @@ import json
 import shlex
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.serving.http import HeadersLike, HttpRequest, lookup, pairs
 from handlerkit.serving.torchserve_facts import PORT
 
+_NOWHERE = (f"http://127.0.0.1:{PORT}", "MODEL")
+
 
 @dataclass(frozen=True)
 class Request(HttpRequest):
@@ -30,7 +33,7 @@ class Request(HttpRequest):
     """
 
     label: str = field(default="", compare=False)
-    sent_to: tuple[str, str] = field(default=(f"http://127.0.0.1:{PORT}", "MODEL"), compare=False, repr=False)
+    sent_to: tuple[str, str] = field(default=_NOWHERE, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", pairs(self.headers))
@@ -135,10 +138,18 @@ class Request(HttpRequest):
         """The same request with these headers after its own."""
         return replace(self, headers=self.headers + pairs(headers))
 
+    def addressed(self, model: str, url: str = _NOWHERE[0]) -> Request:
+        """The same with this `sent_to`, unless it was sent somewhere already."""
+        if self.sent_to != _NOWHERE:
+            return self
+        request = copy(self)  # without looking at the headers again
+        object.__setattr__(request, "sent_to", (url, model))
+        return request
+
     def as_curl(self, url: str = "", model: str = "") -> str:
         """A curl command that sends this request byte for byte, bodies of up to 64 KiB inline; to `sent_to` unless told
         otherwise."""
-        words = ["curl", "-X", self.method]
+        words = ["curl", *(["--head"] if self.method == "HEAD" and not self.body else ["-X", self.method])]
         if self.body and self.content_type is None:
             words += ["-H", "Content-Type:"]  # curl would add its own
         for name, value in self.headers:

@@ -116,7 +116,8 @@ class Models:
             Model(name, **{**options, "handler": options["handler"] or "base_handler"})
             model = SessionModel(name, options, registered, self._keep, where)
         model.archiver = archiver
-        near = did_you_mean(model.name, [*self.by_name]) if isinstance(name, str) and not (given or archive) else ""
+        is_typed = isinstance(name, str) and archive is None and name not in self.by_name
+        near = did_you_mean(model.name, [*self.by_name]) if is_typed else ""
         if (before := self.by_name.pop(model.name, None)) is not None:
             before.discard()
         self.by_name[model.name] = self._current = model

@@ -13,7 +13,7 @@ from handlerkit.notebook.models import Models
 from handlerkit.notebook.requests import display, to_requests
 from handlerkit.notebook.session_model import envelope_of
 from handlerkit.view.preview.preview import Preview
-from handlerkit.view.shown_run import ShownRun, shown_as_of
+from handlerkit.view.shown_run import ShownRun, hint_of, shown_as_of
 
 #: What the display of a first answer says of the preview, which nobody looks for.
 _OFFER = "%preview opens this answer to play with: thresholds, classes, zoom, values under the pointer, other samples"
@@ -39,7 +39,7 @@ class Previews:
 
     def offer(self, run: Run) -> Run:
         """The Run; the first one about an image has a display that names %preview, unless there was a preview."""
-        if self._is_known or not run.ok or len(run.exchanges) != 1:
+        if self._is_known or not run.ok or len(run.exchanges) != 1 or hint_of(run):
             return run
         if not any((one.content_type or "").startswith("image/") for one in (run.request, run.response)):
             return run

@@ -243,7 +243,8 @@ class Session:
             sent = send(model, requests, batch, envelope, as_tensor, debug, self.live.hear)
         if isinstance(sent, Envelopes):
             return sent
-        model.last = run = self._previews.offer(ShownRun.of(sent, **shown, colors=self._models.colors))
+        hint = f"Answered by {sent.endpoint}: what the handler changes in it stays changed." if debug else ""
+        model.last = run = self._previews.offer(ShownRun.of(sent, **shown, colors=self._models.colors, hint=hint))
         if run.ok:
             self.last_exception = None
         result = compare(before, run) if before is not None else run

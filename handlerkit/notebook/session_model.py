@@ -120,7 +120,7 @@ class SessionModel:
                 self.versions.record(worker.model)
         seconds = time.perf_counter() - begun
         logs = tuple(line.text for line in worker.load_logs if not line.text.startswith(METRIC))
-        return Ready(self.name, worker.entry_point, reason, seconds, logs, tuple(worker.load_findings))
+        return Ready(self.name, worker.entry_point, reason, seconds, logs, worker.load_findings)
 
     def serve(self, batch: int = 1) -> Worker:
         """The model's worker, registered for batches of at least this size. Raises LoadError."""
@@ -171,9 +171,10 @@ class SessionModel:
 
     def serve_here(self, batch: int = 1) -> Worker:
         """One in this process, for a debugger; the caller closes it. Raises LoadError."""
-        options = {**self.registered, "batch_size": max(batch, int(self.registered.get("batch_size") or 1))}
+        model = self.build()
+        usual = self.registered.get("batch_size") or whole_number(model.settings(), "batchSize")
         try:
-            worker = Worker(self.build(), **options, in_process=True)
+            worker = Worker(model, **{**self.registered, "batch_size": max(batch, usual)}, in_process=True)
         except LoadError as problem:
             self._failed(problem)
             raise

@@ -115,7 +115,7 @@ def _several(run: Run, page: int) -> View:
         text.append(f"{name}  ->  {exchange.answered(one.response)}  {said}")
         cards.append(_card(name, one, drawn))
     paged = f"page {page} of {pages}: hk.view(run, page={page % pages + 1}) shows another" if pages > 1 else ""
-    text += [*_shown_as_text(drawings), *[paged] * bool(paged), *_times_text(run.calls)]
+    text += [*_shown_as_text(drawings), *[paged] * bool(paged), *_times_text(run.calls), *filter(None, [hint_of(run)])]
     parts = [
         f'<div class="hk-line"><b>{elements.escape(count)}</b><span>{elements.escape(answers)}</span></div>',
         *_causes(run),
@@ -123,6 +123,7 @@ def _several(run: Run, page: int) -> View:
         f'<div class="hk-soft">{elements.escape(paged)}</div>' if paged else "",
         *_times(run.calls),
         elements.folds(exchange.log(run.logs, run.metrics)),
+        _hint(run),
     ]
     return View("\n".join(text), elements.page(*parts), image)
 

@@ -16,7 +16,7 @@ class ShownRun(Run):
         shown_as: the name of the view to read its answers with; "" for the one that fits.
         geometry: what the handler did to the input image, instead of what its calls say.
         colors: those of the classes in the session's other displays; None for its own.
-        hint: what can be done with it, as the last line.
+        hint: what its display says last: what can be done with it, or who answered.
     """
 
     shown_as: str = ""

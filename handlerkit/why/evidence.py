@@ -15,7 +15,7 @@ from handlerkit.messages import ErrorInfo, Finding, Frame, HttpRequest, LogLine,
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Job, WorkerResponse
 from handlerkit.serving.worker_death import WorkerDeath
-from handlerkit.why.effects import FAILED, LOAD
+from handlerkit.why.effects import FAILED, LOAD, LOAD_OUT_OF_MEMORY
 
 _UNNAMED = ("builtins", "__main__")  # whose classes tracebacks name without the module
 #: Where the text of an exception goes on with the stack of its C++ code.
@@ -187,6 +187,16 @@ class Evidence:
         frames = self.info.frames if self.info else ()
         return next((frame for frame in reversed(frames) if frame.file in self.source.files), None)
 
+    def raised_in(self, file: str, function: str = "") -> bool:
+        """Whether the exception was raised in a file whose path ends so, and in this function of it."""
+        inner = self.functions[-1] if self.functions else None
+        return inner is not None and inner[0].endswith(file) and function in ("", inner[1])
+
+    @property
+    def raised_in_own(self) -> bool:
+        """Whether the exception was raised in one of the model's own files."""
+        return bool(self.functions) and self.functions[-1][0] in self.source.files
+
     @property
     def where(self) -> str:
         """That line, as a reader finds it."""
@@ -211,7 +221,10 @@ class Evidence:
     @property
     def effect(self) -> str:
         """What TorchServe does about an exception."""
-        return LOAD if self.attempt.loading else FAILED
+        if not self.attempt.loading:
+            return FAILED
+        is_cuda = isinstance(self.error, RuntimeError) and "CUDA" in self.text
+        return LOAD_OUT_OF_MEMORY if is_cuda or isinstance(self.error, MemoryError) else LOAD
 
     @property
     def error_line(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -153,6 +154,88 @@ def none_on_line(evidence: Evidence) -> Value | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
+def none_source(evidence: Evidence) -> str:
+    """The expression that is the None of the line that raised, which may be one of TorchServe's; "" if it cannot be
+    told. Where its value is not known, it is the only one with which the line does what failed."""
+    if (missing := none_on_line(evidence)) is not None:
+        return missing.source
+    if evidence.frame is not None and is_live(evidence):
+        return ""
+    use, last = use_of_none(evidence.text), evidence.info.frames[-1:] if evidence.info else ()
+    frame = evidence.frame or next(iter(last), None)
+    if use is None or frame is None:
+        return ""
+    before, behind = use
+    found = set(re.findall(rf"{before}(?<![\w.)\]])([a-zA-Z_][\w.]*){behind}", frame.source))
+    return found.pop() if len(found) == 1 else ""
+
+
+def is_none(evidence: Evidence, source: str) -> bool:
+    """Whether this expression is the None of the handler's line that raised: by its value; where that is not known, by
+    what the line does with it."""
+    frame, failing = evidence.frame, _failing(evidence)
+    if failing is not None:
+        if source not in {ast.unparse(node) for node in failing[1]}:
+            return False
+        if (known := next((one for one in on_line(evidence) if one.source == source), None)) is not None:
+            return known.value is None
+    use = use_of_none(evidence.text)
+    if use is None or frame is None:
+        return False
+    before, behind = use
+    return re.search(rf"{before}(?<![\w.]){re.escape(source)}{behind}", frame.source) is not None
+
+
+def gave_none(evidence: Evidence, pattern: str) -> re.Match[str] | None:
+    """Where the pattern fits the code that gave the None of the line that raised: what set it, or the failing
+    expression itself."""
+    if source := none_source(evidence):
+        return re.search(pattern, source_search.assigned(evidence, source) or source)
+    frame, failing = evidence.frame, _failing(evidence)
+    if frame is None:
+        return None
+    code = ast.unparse(failing[1][0]) if failing is not None and failing[1] else frame.source
+    use = use_of_none(evidence.text) if evidence.raised_in_own else None
+    before, behind = use or ("", "")
+    return re.search(rf"{before}(?<!\w)[\w.]*{pattern}{behind}", code)
+
+
+def use_of_none(text: str) -> tuple[str, str] | None:
+    """Patterns of the code before and behind a None with which it does what the exception says."""
+    if (found := re.search(r"'NoneType' object has no attribute '(\w+)'", text)) is not None:
+        return "", rf"\.{found[1]}\b"
+    return next((use for said, use in _USES if said in text), None)
+
+
+_USES = (
+    ("'NoneType' object is not callable", ("", r"\(")),
+    ("'NoneType' object is not subscriptable", ("", r"\[")),
+    ("'NoneType' object does not support item", ("", r"\[")),
+    ("'NoneType' has no len()", (r"\blen\(\s*", r"\s*\)")),
+    ("'NoneType' object is not iterable", (r"\bin\s+", r"(?![\w.\[(])")),
+    ("'NoneType' is not iterable", (r"\bin\s+", r"(?![\w.\[(])")),
+)
+
+
+def holder(evidence: Evidence) -> tuple[bool, Any]:
+    """(whether it is known, the value) of what the failing expression looks a key up in: `holder[key]` or
+    `holder.pop(key)`. It is known to be none of the handler's values where a library looked it up."""
+    failing = _failing(evidence)
+    if failing is None or not failing[1]:
+        return False, None
+    if not evidence.raised_in_own:
+        return True, None
+    outer = failing[1][0]
+    if isinstance(outer, ast.Call) and isinstance(outer.func, ast.Attribute) and outer.func.attr == "pop":
+        node: ast.expr = outer.func.value
+    elif isinstance(outer, ast.Subscript):
+        node = outer.value
+    else:
+        return False, None
+    value, _ = _evaluate(node, failing[0], {})
+    return value is not _UNKNOWN, value
+
+
 def called(evidence: Evidence) -> str:
     """The function that the failing expression calls, as it is written there; "" if it calls none."""
     found = _failing(evidence)
@@ -172,7 +255,8 @@ def _failing(evidence: Evidence) -> tuple[dict[str, Any], list[ast.expr]] | None
     around = [
         node for node in nodes if isinstance(node, _COMPREHENSIONS) and _start(node) <= start and end <= _end(node)
     ]
-    return _with_loop_variables(dict(trace.tb_frame.f_locals), around), inside
+    variables = {**trace.tb_frame.f_globals, **trace.tb_frame.f_locals}
+    return _with_loop_variables(variables, around), inside
 
 
 def _with_loop_variables(variables: dict[str, Any], around: list[Any]) -> dict[str, Any]:

@@ -16,10 +16,12 @@ class ModelCode(NamedTuple):
     """What it says to the rules.
 
     Attributes:
+        text: the whole of it.
         silenced: the names of the warnings that `# handlerkit: ignore=NAME` comments silence.
         may_skip_stages: it defines a handle and a stage, so that the rule `unused_stage` may fit.
     """
 
+    text: str
     silenced: frozenset[str]
     may_skip_stages: bool
 
@@ -32,7 +34,7 @@ def read_code(files: Iterable[Path]) -> ModelCode:
             texts.append(file.read_text("utf-8"))
     code = "\n".join(texts)
     may_skip = "def handle(" in code and any(f"def {stage}(" in code for stage in STAGES)
-    return ModelCode(_silenced(code), may_skip)
+    return ModelCode(code, _silenced(code), may_skip)
 
 
 def _silenced(code: str) -> frozenset[str]:

@@ -164,6 +164,22 @@ def enclosing(module: ast.Module, number: int) -> Function | None:
     return max(around, key=lambda node: node.lineno, default=None)
 
 
+def tests_argument(function: Function) -> bool:
+    """Whether it tests its first argument for being there: data is None, not data, if data."""
+    given = function.args.args[0].arg if function.args.args else ""
+    asked = [node.left for node in ast.walk(function) if isinstance(node, ast.Compare)]
+    asked += [node for node in _conditions(function) if isinstance(node, ast.Name)]
+    return any(isinstance(node, ast.Name) and node.id == given for node in asked)
+
+
+def is_argument(evidence: Evidence, name: str) -> bool:
+    """Whether it is an argument of the failing function, and still what was given."""
+    frame = evidence.frame
+    function = enclosing(tree(evidence, frame.file), frame.line) if frame is not None else None
+    given = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)} if function is not None else set()
+    return name in given and not assigned(evidence, name)
+
+
 def row_lookups(evidence: Evidence) -> list[tuple[str, ast.expr]]:
     """(key, expression) of the `row_choices` that have one key."""
     return [(keys[0], node) for keys, node in row_choices(evidence) if len(keys) == 1]
@@ -232,23 +248,25 @@ def _choices(function: Function, last: int, names: set[str]) -> list[tuple[tuple
 
 
 def assigned(evidence: Evidence, target: str) -> str:
-    """The last line that gives `target` (a variable of the failing function, or an attribute) its value, before the
-    failing line if it is in that function; "" if there is none."""
+    """The last line that gives `target` its value: a variable of the failing function or of its file, or an attribute.
+    It is before the failing line if it is in that function; "" if there is none."""
     frame = evidence.frame
-    if frame is None:
-        return ""
-    module = tree(evidence, frame.file)
-    inner = enclosing(module, frame.line)
+    file, last = (frame.file, frame.line) if frame is not None else (handler_file(evidence), 0)
+    module = tree(evidence, file)
+    inner = enclosing(module, last)
+    taken = {argument.arg for argument in ast.walk(inner) if isinstance(argument, ast.arg)} if inner else set()
     found: list[tuple[bool, int]] = []
-    for node in ast.walk(module if "." in target or inner is None else inner):
+    for node in ast.walk(module):
         if isinstance(node, ast.Assign) and any(ast.unparse(one) == target for one in node.targets):
-            is_near = inner is not None and inner.lineno <= node.lineno < frame.line
-            found.append((is_near, node.lineno))
+            around = enclosing(module, node.lineno)
+            if "." in target or around is inner or (around is None and target not in taken):
+                is_near = inner is not None and inner.lineno <= node.lineno < last
+                found.append((is_near, node.lineno))
     if not found:
         return ""
     number = max(found)[1]
     around = enclosing(module, number)
-    return line(evidence, frame.file, number, around.name if around else "<module>")
+    return line(evidence, file, number, around.name if around else "<module>")
 
 
 def skipped_branch(evidence: Evidence, target: str) -> tuple[int, str] | None:

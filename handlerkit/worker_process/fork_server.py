@@ -130,7 +130,7 @@ class Server:
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_owners_end)
-        self._die_with_parent(signal.SIGTERM)
+        _die_with_parent(signal.SIGTERM)
 
     def run(self) -> None:
         """Until the owner is gone."""
@@ -185,7 +185,7 @@ class Server:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.setsid()
-            self._die_with_parent(signal.SIGKILL)
+            _die_with_parent(signal.SIGKILL)
             if os.getppid() != server:
                 os._exit(1)
             self._owner.close()
@@ -211,11 +211,6 @@ class Server:
         system sends when the thread ends that started this process is no end."""
         if self._imports and os.getppid() != self._owner_id:
             raise SystemExit
-
-    @staticmethod
-    def _die_with_parent(by: signal.Signals) -> None:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
 
     def _prepare(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         """The process that waits to become a worker."""
@@ -277,6 +272,11 @@ def _freeze() -> None:
     gc.freeze()
 
 
+def _die_with_parent(by: signal.Signals) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+
+
 def _tell(pipe: int, number: int) -> None:
     with contextlib.suppress(OSError):
         os.write(pipe, NUMBER.pack(number))
@@ -303,6 +303,7 @@ def main(mode: str, owner_id: int) -> None:
     if mode in ("fork", "spawn"):
         Server(mode, owner_id, owner).run()
         return
+    _die_with_parent(signal.SIGKILL)  # the fork server, which may be killed together with its owner
     if mode == "spare":
         preload()
         preload_more()

@@ -131,6 +131,7 @@ class LoadedHandler:
             changed, structural = self._swap.swap(called=self._called, put_back=self._put_back, batch_size=other)
         self._called, self._batch_size = False, batch_size or self._batch_size
         self._has_written = False
+        self._recorder.look()
         self._entry_points.clear()
         if structural:
             self._clocked = self._instrument()

@@ -55,6 +55,9 @@ class Recorder:
         self._found: dict[SideEffect, None] = {}
         self._made: set[str] = set()
         self._written: dict[str, str] = {}
+        self._read: set[str] = set()
+        self._folders: dict[str, int] = {}
+        self._there: set[str] = set()
         self._begun = time.time()
         self._loading = True
         self._outer: Recorder | None = None
@@ -73,6 +76,8 @@ class Recorder:
 
     def take(self) -> tuple[SideEffect, ...]:
         """What was seen since the last call; the first one ends the load."""
+        if self._loading:
+            self.look()
         self._loading = False
         if not self._found:
             return ()
@@ -81,11 +86,26 @@ class Recorder:
 
     def written(self) -> list[tuple[str, str]]:
         """(file, line of the handler that wrote it) of what calls wrote into model_dir and nothing read since; the next
-        call begins again."""
-        if not self._written:
-            return []
+        call begins again. The line is "" for new files of C code, and for folders."""
         found, self._written = self._written, {}
+        found |= dict.fromkeys(self._new() - found.keys() - self._read, "")
         return [(path.removeprefix(self._own), where) for path, where in found.items() if os.path.exists(path)]
+
+    def look(self) -> None:
+        """Note what is in model_dir by now: the handler did not put it there."""
+        self._folders, self._there = {}, set()
+        for folder, folders, files in os.walk(self._own):
+            folders[:] = [name for name in folders if name != "__pycache__"]
+            self._folders[folder] = _changed_at(folder)
+            self._there |= {os.path.join(folder, name) for name in (*folders, *files)}
+
+    def _new(self) -> set[str]:
+        """What is in model_dir and was not when it was looked at; asking costs a `stat` for each folder."""
+        if all(_changed_at(folder) == at for folder, at in self._folders.items()):
+            return set()
+        before = self._there
+        self.look()
+        return self._there - before
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         look = _LOOKS[event]
@@ -140,6 +160,7 @@ class Recorder:
     def _note_own(self, path: str, *, writes: bool) -> None:
         if not writes:
             self._written.pop(path, None)
+            self._read.add(path)
         elif not self._loading and len(self._written) < _MOST and "/__pycache__/" not in path:
             where = self._led_to(sys._getframe(4))  # behind this, _open, _note and the hook
             if where:
@@ -201,6 +222,13 @@ def _temporary() -> str:
     """Where tempfile makes files. gettempdir is not asked: it looks for a folder under a lock, by opening files."""
     place = tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp"
     return os.path.join(os.path.abspath(os.fsdecode(place)), "")
+
+
+def _changed_at(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _is_older(path: str, begun: float) -> bool:

@@ -131,6 +131,24 @@ def test_reload_of_one_is_everyones(start: Start, who: str) -> None:
     assert worker.predict(Request.text("a")).response.json() == 2
 
 
+def test_batch_size_of_the_config_file_is_everyones(tmp_path: Path, start: Start) -> None:
+    config = tmp_path / "model-config.yaml"
+    config.write_text("batchSize: 1\n")
+    start()
+    with Worker(Model("m", handler=tmp_path / "counts.py", config_file=config)) as worker:
+        wrapped = worker.with_envelope("json")
+        config.write_text("batchSize: 2\nmaxBatchDelay: 10\n")
+        assert len(wrapped.predict(instances(1), instances(2)).calls) == 1
+        assert len(worker.predict(Request.text("a"), Request.text("b")).calls) == 1
+
+
+def test_batch_size_of_a_reload_is_everyones(start: Start) -> None:
+    worker = start()
+    wrapped = worker.with_envelope("json")
+    worker.reload(batch_size=2)
+    assert len(wrapped.predict(instances(1), instances(2)).calls) == 1
+
+
 def test_reload_that_fails_leaves_nothing_loaded(start: Start, tmp_path: Path) -> None:
     worker = start()
     wrapped = worker.with_envelope("json")

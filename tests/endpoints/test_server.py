@@ -19,7 +19,7 @@ import pytest
 from handlerkit.archive import Archive
 from handlerkit.endpoints.server import Server
 from handlerkit.errors import ArchiveError, ConfigError, LoadError, RequestError, ServerError
-from handlerkit.messages import Request
+from handlerkit.messages import Request, Response
 from handlerkit.model import Model
 
 server_test = pytest.mark.server
@@ -145,6 +145,27 @@ def test_metrics_page_counts_requests(server: Server) -> None:
 def test_request_that_is_not_http_is_an_error(server: Server) -> None:
     with pytest.raises(RequestError, match="cannot be sent"):
         server.predict(Request(path="/predictions/mir\r\nror"))
+
+
+@server_test
+def test_registration_that_is_interrupted_leaves_no_model(
+    server: Server, handlers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later, manage = Model("later", handler=handlers / "mirror.py"), server._manage
+
+    def interrupt(method: str, target: str) -> Response:
+        if method == "GET":  # when TorchServe has the model
+            raise KeyboardInterrupt
+        return manage(method, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "_manage", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            server.register(later)
+    assert server.models == ("mirror", "letters")
+    assert server.predict(Request("GET", "/models/later")).response.status == 404
+    server.register(later)
+    server.unregister("later")
 
 
 @server_test

@@ -186,6 +186,14 @@ def test_curl_round_trip(
     assert Request.curl(request.as_curl()) == request
 
 
+@pytest.mark.parametrize("body", [b"", b"x"])
+def test_curl_of_a_head_request_waits_for_no_body(body: bytes) -> None:
+    request = Request("HEAD", "/ping", body=body)
+    words = shlex.split(request.as_curl())
+    assert ("--head" in words, "-X" in words) == (not body, bool(body))
+    assert Request.curl(request.as_curl()) == request
+
+
 def test_curl_names_the_file_of_a_body_that_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "coin.png").write_bytes(b"\x89PNG\xff")
     monkeypatch.chdir(tmp_path)
@@ -200,6 +208,12 @@ def test_curl_and_python_go_to_where_the_request_was_sent() -> None:
     assert "HTTPSConnection('host:1')" in request.as_python()
     assert "'/predictions/coins'" in request.as_python()
     assert request == Request()
+
+
+def test_request_keeps_the_first_address_that_it_was_given() -> None:
+    request = Request(body=b"x").addressed("coins", "https://host:1")
+    assert request.addressed("other").sent_to == ("https://host:1", "coins")
+    assert Request().addressed("m").as_curl().endswith(" http://127.0.0.1:8080/predictions/m")
 
 
 def test_curl_goes_to_the_url_that_was_given() -> None:

@@ -140,6 +140,8 @@ def test_a_name_that_is_near_to_another_says_so(door, tmp_path: Path) -> None:
     assert repr(door.model("othr")).splitlines()[1:] == ["othr is a new model; did you mean other?"]
     assert len(repr(door.model("othr")).splitlines()) == 1
     assert len(repr(door.model("coins")).splitlines()) == 1
+    said = repr(door.model("coin", serialized_file="net.pt"))
+    assert said.splitlines()[1:] == ["coin is a new model; did you mean coins?"]
     assert len(repr(door.model("coin", serialized_file="net.pt")).splitlines()) == 1
 
 
@@ -537,6 +539,26 @@ def test_session_keeps_the_exception_of_a_failed_call_until_one_succeeds(door, s
     door.handler("echo.py", ECHO)
     door.request({})
     assert session.last_exception is None
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_display_of_a_debugged_call_says_what_it_does_not_isolate(door, batch: int) -> None:
+    door.handler("echo.py", ECHO)
+    run = door.request({}, debug=True, batch=batch)
+    for kind in ("text/plain", "text/html"):
+        shown = bundle(run)[kind]
+        assert "in this process, which isolates nothing but folder, imports and log" in shown
+        assert "what the handler changes in it stays changed" in shown
+    assert "isolates nothing" not in bundle(door.request({}, batch=batch))["text/plain"]
+
+
+def test_debugged_call_has_the_batch_size_of_the_config_file(door, tmp_path: Path) -> None:
+    config = tmp_path / "model-config.yaml"
+    config.write_text("batchSize: 2\n")
+    door.model("counts", config_file=config)
+    door.handler("counts.py", "def handle(data, context):\n    return data and [len(data)] * len(data)\n")
+    run = door.request({}, {}, debug=True)
+    assert [response.json() for response in run.responses] == [2, 2]
 
 
 TELLS = """

@@ -50,6 +50,27 @@ def test_variable_that_nobody_set_and_one_that_is_given_are_no_matter_of_the_not
         assert worker.predict(Request()).findings[0].name != "environment"
 
 
+def test_another_none_is_another_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "secret")
+    handle = "found = {}.get('net'); return [os.environ.get('MY_TOKEN'), found.group()]"
+    with Worker(model(tmp_path, handle)) as worker:
+        cause = worker.predict(Request()).findings[0]
+    assert cause.name == "none_value"
+    assert cause.message.startswith("found is None here")
+
+
+@pytest.mark.parametrize("used", ["TOKEN.lower()", "os.path.join(TOKEN)", "'Bearer ' + TOKEN"])
+def test_variable_that_was_read_before(tmp_path: Path, used: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "secret")
+    (tmp_path / "h.py").write_text(
+        f"import os\nTOKEN = os.environ.get('MY_TOKEN')\ndef handle(data, context):\n    if data: return [{used}]\n"
+    )
+    with Worker(Model("m", handler=tmp_path / "h.py")) as worker:
+        cause = worker.predict(Request()).findings[0]
+    assert cause.name == "environment"
+    assert cause.where.startswith("h.py, line 2")
+
+
 def test_key_error_of_another_mapping_is_another_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "secret")
     with Worker(model(tmp_path, "return [{}['MY_TOKEN']]")) as worker:

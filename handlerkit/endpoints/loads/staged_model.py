@@ -69,6 +69,7 @@ class StagedModel:
             self._own = OwnFolder()
             self.folder, self.remove = self._own.path, self._own.remove
             try:
+                (self.folder / "logs").mkdir()
                 self.model_dir = model.stage(self.folder / uuid.uuid4().hex)
             except BaseException:
                 self.remove()

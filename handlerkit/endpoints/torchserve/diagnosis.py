@@ -144,12 +144,15 @@ def _batches(
     lines."""
     found = _calls(log, model)
     everything = [line for lines in found for line in lines]
-    if not kind or message == facts.DIED:  # what a dying worker writes to stderr is in no certain order
+    if not kind:
         return [(failed, log, everything)]
-    answer = WorkerResponse(failed[0][1].status or 0, message, ())
-    told = [lines for lines in found if _failed(parse_failure(answer, lines))]
+    died = (
+        message == facts.DIED
+    )  # what a dying worker writes to stderr is in no certain order, and tells no calls apart
+    answer = None if died else WorkerResponse(failed[0][1].status or 0, message, ())
+    told = [lines for lines in found if _failed(parse_failure(answer, lines, uncaught=False))]
     if len(told) < 2:
-        return [(failed, log, told[0] if told else everything)]
+        return [(failed, log, told[0] if told and not died else everything)]
     size = model.setup.batch_size
     batches = [failed[at : at + size] for at in range(0, len(failed), size)]
     if len(batches) != len(told):  # which requests met in a batch is not known

@@ -169,6 +169,7 @@ class Worker:
         with suppress(FileNotFoundError):
             os.remove(name)
         logs = os.path.join(self._supervisor.folder, "logs")
+        os.makedirs(logs, exist_ok=True)
         command, environment = given.command(name), given.environment(logs)
         self._listens = self._loop.create_future()
         try:

@@ -8,7 +8,7 @@ import re
 import sys
 
 from handlerkit.messages import Finding
-from handlerkit.why import source_search
+from handlerkit.why import live_values, source_search
 from handlerkit.why.effects import DIED
 from handlerkit.why.evidence import Evidence
 from handlerkit.why.findings.distributions import DISTRIBUTIONS
@@ -210,7 +210,8 @@ def missing_variable(evidence: Evidence) -> Finding | None:
     if isinstance(error, TypeError | AttributeError) and "NoneType" in evidence.text:
         for name in sorted(set_here):
             read = rf"(environ\.get|getenv)\(\s*['\"]{re.escape(name)}['\"]\s*\)"
-            if where := source_search.find(evidence, read):
+            if live_values.gave_none(evidence, read) is not None:
+                where = source_search.find(evidence, read)
                 message = f"The handler reads the variable {name!r}, which is None for it: {_NOT_IN_SHELL}"
                 return Finding("environment", message, where, effect, f"Give it to the worker: {_given(name)}.")
     return None
@@ -219,12 +220,13 @@ def missing_variable(evidence: Evidence) -> Finding | None:
 def signature(evidence: Evidence) -> Finding | None:
     if not isinstance(evidence.error, TypeError) or not re.search(r"(positional|keyword-only) argument", evidence.text):
         return None
-    trace = evidence.info.frames if evidence.info else ()
-    if evidence.frame is not None and trace and trace[-1].file in evidence.source.files:
-        return None  # raised inside the handler, so its own call is wrong
-    effect = evidence.effect
-    called = re.search(r"(\w+)\(\)", evidence.text)
-    where = source_search.find(evidence, rf"def {called[1]}\(") if called else ""
+    called, effect = re.search(r"(\w+)\(\)", evidence.text), evidence.effect
+    entry = evidence.attempt.setup.handler.partition(":")[2]
+    if called is None or called[1] not in ("handle", "initialize", "__init__", entry):
+        return None
+    if not evidence.functions[-1:] or not evidence.functions[-1][0].startswith("ts/"):
+        return None  # the handler's own call is wrong, or a library's
+    where = source_search.find(evidence, rf"def {called[1]}\(")
     if (kind := re.search(r"(\w+)\.__init__\(\)", evidence.text)) and _makes_model(evidence):
         where = next(iter(source_search.methods(evidence, kind[1], "__init__")), "")
         file = where.partition(",")[0] or "the model file"

@@ -33,7 +33,7 @@ _ELSEWHERE = {
     "config": "model-config.yaml is context.model_yaml_config.",
     "headers": "context.get_all_request_header(index) has the headers of one request.",
 }
-_PROPERTY = re.compile(r"""system_properties\.get\(\s*["'](\w+)["']""")
+_PROPERTY = r"""system_properties\.get\(\s*["'](\w+)["']\s*\)"""
 
 
 def no_such_attribute(evidence: Evidence) -> Finding | None:
@@ -59,31 +59,21 @@ def no_such_attribute(evidence: Evidence) -> Finding | None:
 
 def no_such_property(evidence: Evidence) -> Finding | None:
     """context.system_properties.get("model"), which is None, where that None is used."""
-    if evidence.frame is None or "NoneType" not in evidence.text:
-        return None
-    missing = live_values.none_on_line(evidence)
-    source = source_search.assigned(evidence, missing.source) if missing is not None else ""
-    name = next(
-        (one for one in _PROPERTY.findall(source or evidence.frame.source) if one not in SYSTEM_PROPERTIES), None
-    )
-    if name is None:
+    read = live_values.gave_none(evidence, _PROPERTY) if "NoneType" in evidence.text else None
+    if read is None or (name := read[1]) in SYSTEM_PROPERTIES:
         return None
     message = (
         f"context.system_properties has no {name!r}, so .get gives None: it holds {', '.join(SYSTEM_PROPERTIES[:5])}."
     )
     fix = _ELSEWHERE.get(name, "Settings of your own belong into model-config.yaml: context.model_yaml_config.")
-    return _of_context(evidence, message, fix)
+    where = evidence.where or source_search.assigned(evidence, live_values.none_source(evidence))
+    return Finding("context", message, where, evidence.effect, fix)
 
 
 def no_context(evidence: Evidence) -> Finding | None:
     """self.context, which BaseHandler.handle sets, in a handler that has a handle of its own, or while it loads."""
     frame = evidence.frame
-    if frame is None or "NoneType" not in evidence.text or "self.context" not in frame.source:
-        return None
-    missing = live_values.none_on_line(evidence)
-    if missing is not None and missing.source != "self.context":
-        return None
-    if missing is None and not re.search(r"self\.context\s*[.\[]", frame.source):
+    if frame is None or "NoneType" not in evidence.text or not live_values.is_none(evidence, "self.context"):
         return None
     if evidence.attempt.loading:
         message = "self.context is None while the handler loads: BaseHandler.handle sets it, with the first request."

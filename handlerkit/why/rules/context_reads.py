@@ -9,7 +9,7 @@ from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.serving.torchserve_facts import SYSTEM_PROPERTIES
-from handlerkit.why import source_search
+from handlerkit.why import live_values, source_search
 from handlerkit.why.evidence import Evidence, Rule
 
 #: What BaseHandler.initialize sets, beside the labels.
@@ -138,15 +138,10 @@ def _unset(evidence: Evidence) -> str | None:
     text = evidence.text
     if (found := re.search(r"has no attribute '(\w+)'", text)) and found[1] in _SET_BY_BASE and "NoneType" not in text:
         return found[1] if f"self.{found[1]}" in source else None
-    if (found := re.search(r"'NoneType' object has no attribute '(\w+)'", text)) is not None:
-        behind = rf"\.{found[1]}\b"
-    elif "'NoneType' object is not callable" in text:
-        behind = r"\("
-    elif "'NoneType' object is not subscriptable" in text:
-        behind = r"\["
-    else:
+    if (use := live_values.use_of_none(text)) is None:
         return None
-    names = re.findall(rf"\bself\.({'|'.join(_SET_BY_BASE)}){behind}", source)
+    before, behind = use
+    names = re.findall(rf"{before}\bself\.({'|'.join(_SET_BY_BASE)}){behind}", source)
     return names[0] if names else None
 
 
@@ -193,18 +188,16 @@ def _read(evidence: Evidence, file: str) -> Any:
 
 def no_gpu(evidence: Evidence) -> Finding | None:
     """gpu_id is None for a worker on a CPU, and "cuda:None" is no device."""
-    text, frame = evidence.text, evidence.frame
+    text = evidence.text
     is_joined = isinstance(evidence.error, TypeError) and "NoneType" in text and "str" in text
     fix = 'Write: torch.device(f"cuda:{gpu_id}" if torch.cuda.is_available() and gpu_id is not None else "cpu").'
     if re.search("Found no NVIDIA driver|not compiled with CUDA|No CUDA GPUs are available", text):
         message = "The handler asks for a GPU (cuda), and there is none where the model runs."
         return Finding("no_gpu", message, evidence.where, evidence.effect, fix)
-    if frame is None or not (is_joined or "cuda:None" in text):
-        return None
-    named = frame.source + "".join(
-        source_search.assigned(evidence, name) for name in re.findall(r"(?:self\.)?\w+", frame.source)
-    )
-    if "gpu_id" not in named:
+    if is_joined:
+        if live_values.gave_none(evidence, "gpu_id") is None:
+            return None
+    elif "cuda:None" not in text:
         return None
     message = "gpu_id is None, as it is for a worker on a CPU, and the handler makes the name of a device of it."
     return Finding("no_gpu", message, evidence.where, evidence.effect, fix)

@@ -11,6 +11,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from handlerkit.messages import Finding, Headers
 from handlerkit.serving import torchserve_facts as facts
@@ -23,6 +24,11 @@ from handlerkit.why.source_search import Function
 
 #: A dict whose first key is a number, as class numbers are.
 _NUMBERED = re.compile(rb'\{\s*"\d+":')
+#: A class number under a name of its own, as boxes and rows have it, and how far into an answer one is looked for.
+_CLASS = r"(?:class|label|category|cls)(?:_?(?:id|index|idx))?"
+_CLASSES = r"(?:classes|labels|categories|(?:class|label|category)_?(?:ids|indices|idxs))"
+_LABELED = re.compile(rf'"{_CLASS}"\s*:\s*"?\d+"?\s*[,}}]|"{_CLASSES}"\s*:\s*\[\s*"?\d+"?\s*[,\]]'.encode())
+_LOOK = 4096
 
 
 def may_warn(attempt: Attempt) -> bool:
@@ -42,7 +48,14 @@ def may_warn(attempt: Attempt) -> bool:
         for request in attempt.requests:
             if _accepts_json(request.headers):
                 return True
-    return "labels_unused" not in told and _NUMBERED.match(rows[0].body) is not None
+    return "labels_unused" not in told and _is_numbered(rows[0].body)
+
+
+def _is_numbered(body: bytes) -> bool:
+    """Whether it looks like JSON with class numbers."""
+    return _NUMBERED.match(body) is not None or (
+        body[:1] in (b"{", b"[") and _LABELED.search(body, 0, _LOOK) is not None
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -100,18 +113,18 @@ def _is_json(body: bytes) -> bool:
 def labels_unused(evidence: Evidence) -> Finding | None:
     """Class numbers in an answer, though the archive holds their names."""
     answer, folder = evidence.attempt.answer, evidence.source.folder
-    if answer is None or answer.code != 200 or folder is None or not any(
-        _NUMBERED.match(row.body) for row in answer.predictions
-    ):  # fmt: skip
+    rows = [row.body for row in answer.predictions if _is_numbered(row.body)] if answer is not None else []
+    if answer is None or answer.code != 200 or folder is None or not rows:
         return None
     try:
         labels = json.loads((folder / facts.LABELS).read_text("utf-8"))
-        bodies = [json.loads(row.body) for row in answer.predictions if _NUMBERED.match(row.body)]
+        bodies = [json.loads(row) for row in rows]
     except (OSError, ValueError, RecursionError):
         return None
     for body in bodies:
-        if isinstance(labels, dict) and isinstance(body, dict) and body and all(key in labels for key in body):
-            key = next(iter(body))
+        numbers = _class_numbers(body) if isinstance(labels, dict) else []
+        if numbers and all(number in labels for number in numbers) and not _holds_names(body, labels):
+            key = numbers[0]
             message = (
                 f"The archive holds {facts.LABELS}, and the answer has the classes' numbers in place of their names "
                 f"({key!r} for {_label(labels[key])})."
@@ -123,15 +136,56 @@ def labels_unused(evidence: Evidence) -> Finding | None:
     return None
 
 
+def _class_numbers(body: Any) -> list[str]:
+    """The class numbers in an answer: the keys of a dict, or what boxes and rows have under the name of a class."""
+    if isinstance(body, dict) and body and all(key.isdecimal() for key in body):
+        return list(body)
+    found = [
+        value
+        for holder in _parts(body)
+        if isinstance(holder, dict)
+        for key, given in holder.items()
+        if re.fullmatch(_CLASSES if isinstance(given, list) else _CLASS, key)
+        for value in (given if isinstance(given, list) else [given])
+    ]
+    is_number = all(type(value) is int or (isinstance(value, str) and value.isdecimal()) for value in found)
+    return list(map(str, found)) if is_number else []
+
+
+def _holds_names(body: Any, labels: dict[str, Any]) -> bool:
+    names = {name for value in labels.values() for name in (value if isinstance(value, list) else [value])}
+    return any(part in names for part in _parts(body) if isinstance(part, str))
+
+
+def _parts(body: Any) -> Iterator[Any]:
+    """An answer and what is in it, some thousand values at most."""
+    waiting, number = [body], 0
+    while number < len(waiting) and number < _MOST:
+        value, number = waiting[number], number + 1
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+        yield value
+
+
+#: How many values of an answer are looked at.
+_MOST = 5000
+
+
 def _label(value: object) -> str:
     names = [value] if isinstance(value, str) else value
     return repr(names[-1]) if isinstance(names, list) and names else repr(value)
+
+
+#: What makes files and folders without Python's open.
+_WRITES = r"\.?\b(save\w*|imwrite|makedirs|mkdir|write\w*|to_\w+|dump|mkdtemp|copy\w*|VideoWriter)\("
 
 
 def written_in_model_dir(evidence: Evidence) -> Finding | None:
     for call in evidence.calls:
         if call.kind == "wrote":
             name, where = call.arguments
+            if not (where := where or source_search.find(evidence, _WRITES)):
+                continue  # it may be another's
             message = (
                 f"The handler wrote {name} into model_dir, which is the worker's working directory; that folder is "
                 "removed when the model is unregistered or the server stops."

@@ -10,7 +10,7 @@ from typing import Any
 
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
-from handlerkit.why import source_search
+from handlerkit.why import live_values, source_search
 from handlerkit.why.effects import FAILED
 from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.rules import received_values, unreadable_values
@@ -29,9 +29,13 @@ def row_key(evidence: Evidence) -> Finding | None:
         and isinstance(evidence.rows[0], dict)
     ):
         return None
-    key = evidence.error.args[0]
-    asked = [name for name, node in source_search.row_lookups(evidence) if isinstance(node, ast.Subscript)]
-    return _lacks(evidence, key) if key in ("data", "body", "instances", *asked) else None
+    key, frame = evidence.error.args[0], evidence.frame
+    is_known, value = live_values.holder(evidence)
+    if is_known:
+        return _lacks(evidence, key) if any(value is row for row in evidence.rows) else None
+    lookups = source_search.row_lookups(evidence) if frame is not None else ()
+    asked = [name for name, node in lookups if isinstance(node, ast.Subscript) and node.lineno == frame.line]
+    return _lacks(evidence, key) if key in asked else None
 
 
 def row_get(evidence: Evidence) -> Finding | None:

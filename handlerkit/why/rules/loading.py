@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 import sys
-from pathlib import PurePath
+import sysconfig
+from pathlib import Path, PurePath
 
 from handlerkit.messages import Finding
-from handlerkit.serving import torchserve_facts as facts
-from handlerkit.why import source_search
+from handlerkit.why import live_values, source_search
 from handlerkit.why.effects import LOAD
 from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.findings import handler_file
@@ -45,13 +47,36 @@ def shadowed(evidence: Evidence) -> Finding | None:
     if evidence.error is None:
         return None
     own = {file.removesuffix(".py") for file in evidence.source.files if "/" not in file} & sys.stdlib_module_names
-    inside = {file.removesuffix(".py") for file, function in evidence.functions if function == "<module>"}
-    hit = own & inside or {name for name in own if f"'{name}'" in evidence.text}
-    if not hit:
+    name = next((name for name in sorted(own) if _is_in_the_way(evidence, name)), None)
+    if name is None:
         return None
-    name = sorted(hit)[0]
     message = f"{name}.py in the archive hides Python's own module {name}, and code that needs that one fails."
     return Finding("shadowed", message, evidence.where, LOAD, f"Give {name}.py another name.")
+
+
+def _is_in_the_way(evidence: Evidence, name: str) -> bool:
+    """Whether code that is not the model's imports this module of the archive, or a name is missed in it that Python's
+    own module has."""
+    frames = [frame for frame in evidence.functions if not frame[0].startswith("<frozen")]
+    for (importer, _), (file, function) in itertools.pairwise(frames):
+        if file == f"{name}.py" and function == "<module>" and not importer.startswith("ts/"):
+            return importer not in evidence.source.files
+    missed = re.search(
+        rf"module '{name}' has no attribute '(\w+)'|cannot import name '(\w+)' from '{name}'", evidence.text
+    )
+    missed = missed or re.search(rf"No module named '{name}\.(\w+)()'; '{name}' is not a package", evidence.text)
+    return missed is not None and _is_standard(name, missed[1] or missed[2])
+
+
+def _is_standard(module: str, name: str) -> bool:
+    """Whether Python's own module of that name has this name in it."""
+    folder = Path(sysconfig.get_path("stdlib"))
+    if (folder / module / f"{name}.py").is_file() or (folder / module / name).is_dir():
+        return True
+    for file in (folder / f"{module}.py", folder / module / "__init__.py"):
+        if file.is_file():
+            return re.search(rf"\b{name}\b", file.read_text("utf-8")) is not None
+    return True  # it is written in C
 
 
 def config_file(evidence: Evidence) -> Finding | None:
@@ -149,6 +174,16 @@ def none_at_load(evidence: Evidence) -> Finding | None:
         return None
     if not isinstance(evidence.error, TypeError | AttributeError) or "None" not in evidence.text:
         return None
+    module = source_search.tree(evidence, source_search.handler_file(evidence))
+    wanted = evidence.attempt.setup.handler.partition(":")[2] or "handle"
+    entry = next(
+        (node for node in module.body if isinstance(node, source_search.Function) and node.name == wanted), None
+    )
+    if entry is None or source_search.tests_argument(entry):
+        return None
+    missing = live_values.none_on_line(evidence)
+    if missing is not None and not source_search.is_argument(evidence, missing.source):
+        return None
     message = "A function handler is called once with data=None when it is loaded, and this one fails then."
     return Finding("none_at_load", message, evidence.where, LOAD, "Begin it with: if data is None: return None.")
 
@@ -158,7 +193,7 @@ def not_enough_memory(evidence: Evidence) -> Finding | None:
         isinstance(evidence.error, RuntimeError) and "CUDA" in evidence.text
     ):
         return None
-    effect = f"Registering the model answers 507 '{facts.NOT_STARTED}'."
+    effect = evidence.effect
     if isinstance(evidence.error, RuntimeError) and "out of memory" not in evidence.text:
         message = f"Loading the handler raised {evidence.error_line}; TorchServe takes any error that says CUDA for a "
         message += "lack of GPU memory."

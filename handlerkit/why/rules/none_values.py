@@ -16,7 +16,7 @@ def no_mapping(evidence: Evidence) -> Finding | None:
     frame, folder = evidence.frame, evidence.source.folder
     if not isinstance(evidence.error, AttributeError | TypeError) or "NoneType" not in evidence.text or frame is None:
         return None
-    if "self.mapping" not in frame.source or folder is None:
+    if folder is None or not live_values.is_none(evidence, "self.mapping"):
         return None
     if (folder / facts.LABELS).exists():
         message = (
@@ -50,11 +50,11 @@ def none_value(evidence: Evidence) -> Finding | None:
         if method not in ("putalpha", "paste", "thumbnail", "putdata"):
             fix = f"Call {method} on a line of its own, and then use the object it was called on."
         return Finding("none_value", message, where, FAILED, fix)
-    if (missing := live_values.none_on_line(evidence)) is not None:
-        message = f"{missing.source} is None here ({evidence.text})."
-        given = source_search.assigned(evidence, missing.source)
+    if missing := live_values.none_source(evidence):
+        message = f"{missing} is None here ({evidence.text})."
+        given = source_search.assigned(evidence, missing)
         if "get_request_header(" in given:
-            message = f"{missing.source} is None: the request has no such header ({evidence.text})."
+            message = f"{missing} is None: the request has no such header ({evidence.text})."
         fix = f"It gets its value in {given}." if given else "Find what gives None for this request."
         if not given and evidence.frame is not None and ".get(" in evidence.frame.source:
             fix = "row.get gives None for a field that was not sent."

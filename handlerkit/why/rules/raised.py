@@ -227,17 +227,21 @@ def header_key(evidence: Evidence) -> Finding | None:
     key = evidence.error.args[0]
     names = dict.fromkeys(name for job in evidence.attempt.jobs for name, _ in job.headers)
     sent = next((name for name in names if name.lower() == key.lower()), None)
-    if sent == key:
+    is_known, held = live_values.holder(evidence)
+    is_of_headers = type(held) is dict and set(names) <= set(held) if is_known else _reads_headers(evidence)
+    if sent == key or not is_of_headers:
         return None
     if sent is None:
-        if not any(set(names) <= set(one.value) for one in live_values.on_line(evidence) if type(one.value) is dict):
-            return None
         message = f"The request has no header {key!r}; it has {', '.join(list(names)[:6])}."
         fix = f"Send it, or read headers.get({key!r}) and expect None."
         return Finding("header_missing", message, evidence.where, FAILED, fix)
     message = f"The handler looks up the header {key!r}, the client sent {sent!r}: case matters."
     fix = f"headers = {{name.lower(): value for name, value in headers.items()}}, and then headers[{key.lower()!r}]."
     return Finding("header_casing", message, evidence.where, FAILED, fix)
+
+
+def _reads_headers(evidence: Evidence) -> bool:
+    return evidence.frame is not None and "header" in evidence.frame.source.lower()
 
 
 def any_exception(evidence: Evidence) -> Finding | None:
@@ -250,7 +254,9 @@ def any_exception(evidence: Evidence) -> Finding | None:
 
 def unread_form(evidence: Evidence) -> Finding | None:
     """The row is empty, and the handler failed for that."""
-    is_of_it = isinstance(evidence.error, KeyError) or "NoneType" in evidence.text
+    is_known, held = live_values.holder(evidence)
+    is_of_row = not is_known or held == {} or any(held is row for row in evidence.rows)
+    is_of_it = (isinstance(evidence.error, KeyError) and is_of_row) or "NoneType" in evidence.text
     return empty_form(evidence, FAILED) if evidence.error is not None and is_of_it else None
 
 

@@ -202,6 +202,9 @@ def json_value(evidence: Evidence) -> Finding | None:
         if not live_values.is_live(evidence) and repr(key) in line:
             values = [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]
         values += live_values.parsed(evidence)
+        is_known, held = live_values.holder(evidence)
+        if is_known and held is not None:
+            values = [one for one in values if one.value is held]
         if any(file.startswith("pandas/") for file, _ in evidence.functions):  # a column of a table made of the rows
             values += [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]
             named = re.findall(r"'(\w+)'", str(key)) if str(key).endswith("not in index") else [key]

@@ -33,15 +33,23 @@ def rows_as_tensor(evidence: Evidence) -> Finding | None:
 def too_few_classes(evidence: Evidence) -> Finding | None:
     if "selected index k out of range" not in evidence.text:
         return None
-    message = "ImageClassifier answers with the 5 best classes, and the model has fewer."
+    if not _inside(evidence, "image_classifier", "postprocess"):
+        message = "torch.topk is asked for more of the largest values than the tensor has in that dimension."
+        fix = "Ask for no more than there are: torch.topk(values, min(k, values.shape[-1]))."
+        return Finding("topk", message, evidence.where, evidence.effect, fix)
+    count = getattr(source_search.local(evidence, "image_classifier.py", "postprocess", "self"), "topk", 5)
+    message = f"ImageClassifier answers with the {count} best classes, and the model has fewer."
     fix = "Set a smaller number in a handler of your own: class Mine(ImageClassifier): topk = 3."
     return Finding("topk", message, evidence.where, FAILED, fix)
 
 
 def image_channels(evidence: Evidence) -> Finding | None:
-    if not any(name == "normalize" for _, name in evidence.functions):
+    if not any(name == "normalize" and file.startswith("torchvision/") for file, name in evidence.functions):
         return None
     if "size of tensor" not in evidence.text and "broadcast shape" not in evidence.text:
+        return None
+    mean = source_search.local(evidence, "_functional_tensor.py", "normalize", "mean")
+    if mean is not None and len(mean) != 3:  # it is a tensor by then
         return None
     message = "The image is not RGB (it is gray, or has transparency), but the normalization has one number per color."
     fix = "Convert it in preprocess: image = image.convert('RGB'); TorchServe's image handlers do not."

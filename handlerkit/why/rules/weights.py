@@ -107,7 +107,7 @@ def other_weights(evidence: Evidence) -> Finding | None:
 def weights(evidence: Evidence) -> Finding | None:
     """BaseHandler finds none that it can load."""
     error, text = evidence.error, evidence.text
-    if isinstance(error, AttributeError) and "endswith" in text:
+    if isinstance(error, AttributeError) and "endswith" in text and evidence.raised_in("torch_handler/base_handler.py"):
         message, fix = NO_WEIGHTS
         return Finding("weights", message, evidence.where, evidence.effect, fix)
     if isinstance(error, RuntimeError) and text == "No model weights could be loaded":

@@ -108,6 +108,42 @@ def test_worker_dies_with_its_server_and_both_are_started_again(handlers: Path) 
         assert fork_server().pid not in (None, before)
 
 
+LOOPS = """
+import colorsys, os, time
+
+def handle(data, context):
+    if data:
+        with open(os.environ["IDS"] + ".part", "w") as file:
+            file.write(f"{os.getpid()} {os.getppid()} {colorsys.__file__}")
+        os.rename(file.name, os.environ["IDS"])
+    while data:
+        time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize(("start", "fresh"), [("fork", False), ("fork", True), ("spawn", False)])
+def test_worker_dies_where_its_owner_and_the_server_are_killed_together(
+    tmp_path: Path, start: str, fresh: bool
+) -> None:
+    (tmp_path / "h.py").write_text(LOOPS)
+    (tmp_path / "colorsys.py").write_text("")
+    program = (
+        "import handlerkit as hk\n"
+        f"model = hk.Model('m', handler='h.py', extra_files={['colorsys.py'] * fresh})\n"
+        "hk.Worker(model).predict(hk.Request())\n"
+    )
+    ids = tmp_path / "ids"
+    environment = {**os.environ, "HANDLERKIT_START": start, "IDS": str(ids)}
+    owner = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, env=environment)
+    assert soon(ids.exists, 120)
+    worker, server, file = ids.read_text().split()
+    os.kill(int(server), signal.SIGKILL)
+    owner.kill()
+    owner.wait()
+    assert soon(lambda: not psutil.pid_exists(int(worker)) or psutil.Process(int(worker)).status() == "zombie")
+    assert (os.path.dirname(file) != os.path.dirname(os.__file__)) == fresh
+
+
 def test_processes_that_a_handler_started_end_with_the_worker(handlers: Path) -> None:
     code = "import subprocess; out = [str(subprocess.Popen(['sleep', '60']).pid)]"
     with Worker(Model("m", handler=handlers / "runs_code.py")) as worker:

@@ -156,6 +156,12 @@ class TestAnswers:
         assert "<model_dir>" in told
         assert not any(path in told for path in (sys.prefix, "/tmp", str(Path(__file__).parents[3])))
 
+    def test_folders_of_logs_and_metrics_are_there(self, worker: Worker) -> None:
+        code = (
+            "import os\nfor name in ('LOG', 'METRICS'): open(os.environ[f'{name}_LOCATION'] + '/own.log', 'a').close()"
+        )
+        assert text(worker, code) == "ok"
+
     def test_process_is_as_torchserve_starts_it(self, worker: Worker) -> None:
         code = """import os, sys
 out = [[os.getcwd() == sys.path[0], os.environ["PYTHONPATH"] == sys.path[0] + ":",

@@ -101,6 +101,19 @@ def test_two_failures_have_two_causes(model: Registration) -> None:
     assert "printed later" not in found[1].message
 
 
+def test_two_deaths_have_two_causes(model: Registration) -> None:
+    def death(line: int) -> str:
+        begin = ("Backend received inference at: 1795307415", "Backend worker process died.")
+        frame = f'  File "{model.folder}/handler.py", line {line}, in handle'
+        return logged(*begin, "Traceback (most recent call last):", frame, "    x", "TypeError: bad")
+
+    both = [(REQUEST, error(500, "Worker died.")), (Request.text("y"), error(500, "Worker died."))]
+    log = death(3) + logged("Listening on port: None") + death(4)
+    found = findings(both, model, Config(), lambda: log)
+    assert [one.where for one in found] == ["handler.py, line 3, in handle: x", "handler.py, line 4, in handle: x"]
+    assert len(findings(both, model, Config(), lambda: death(3))) == 1
+
+
 def test_body_that_was_left_undecoded_is_no_failure_of_its_own(model: Registration) -> None:
     decoding = logged(
         "Failed json decoding of input data. Forwarding encoded payload",

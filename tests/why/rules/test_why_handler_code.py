@@ -121,7 +121,53 @@ def test_file_that_the_handler_removes_again(tmp_path: Path) -> None:
     assert answered(source, tmp_path, Request.json(1)) == []
 
 
-@pytest.mark.parametrize("answer", ["{'cat': 0.7}", "{'7': 0.7}", "[1]"])
+@pytest.mark.parametrize("in_process", [True, False], ids=["here", "process"])
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("torch.save({}, os.path.join(folder, 'out.pt'))", "out.pt"),  # which C code opens
+        ("os.makedirs(os.path.join(folder, 'results'), exist_ok=True)", "results"),
+        ("torch.jit.script(torch.nn.ReLU()).save('net.pt')", "net.pt"),
+    ],
+)
+def test_what_other_code_than_open_writes_in_model_dir(
+    statement: str, name: str, in_process: bool, tmp_path: Path
+) -> None:
+    source = "import os, torch\n" + body(f"folder = context.system_properties['model_dir']; {statement}; return ['ok']")
+    with start(Case("", "", source, "", worker={"in_process": in_process}), tmp_path) as worker:
+        first = worker.predict(Request()).findings
+        again = worker.predict(Request()).findings
+    assert [(found.name, found.where[:12]) for found in first] == [("written_in_model_dir", "h.py, line 5")]
+    assert f"The handler wrote {name} into model_dir" in first[0].message
+    assert again == ()
+
+
+def test_file_that_is_read_again_is_no_result(tmp_path: Path) -> None:
+    source = "import torch\n" + body("torch.save({}, 'out.pt'); torch.load('out.pt'); return ['ok']")
+    assert answered(source, tmp_path, Request()) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[{'label': 1, 'score': 0.7}]",
+        "{'class_id': '1', 'box': [1, 2, 3, 4]}",
+        "{'boxes': [[1, 2, 3, 4]], 'labels': [1], 'scores': [0.9]}",
+        "{'predictions': [{'class': 0}, {'class': 1}]}",
+    ],
+)
+def test_class_numbers_of_boxes_and_rows(answer: str, tmp_path: Path) -> None:
+    labels = {"index_to_name.json": '{"0": "cat", "1": "dog"}'}
+    assert answered(body(f"return [{answer}]"), tmp_path, Request.json(1), extra=labels) == ["labels_unused"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{'cat': 0.7}", "{'7': 0.7}", "[1]", "[{'label': 7}]", "[{'label': 1, 'name': 'dog'}]", "[{'label': 'dog'}]",
+        "{'classes': 1}", "{'class': 1.5}",
+    ],
+)  # fmt: skip
 def test_labels_that_the_answer_holds_or_does_not_mean(answer: str, tmp_path: Path) -> None:
     labels = {"index_to_name.json": '{"0": "cat", "1": "dog"}'}
     assert answered(body(f"return [{answer}]"), tmp_path, Request.json(1), extra=labels) == []
@@ -165,12 +211,37 @@ def test_that_a_batch_waits_and_a_metric_is_dropped_is_told_once(tmp_path: Path)
         assert [names(worker.predict(Request())) for _ in range(3)] == [["batch_waits", "metric_dropped"], [], []]
 
 
+def test_nothing_is_told_again_until_the_code_changes(tmp_path: Path) -> None:
+    source = (
+        "class H:\n    def initialize(self, context): pass\n    def handle(self, data, context):\n"
+        "        for row in data:\n            self.size = len(row['body'])\n        return [self.size] * len(data)\n"
+    )
+    with start(Case("", "", source, "", worker={"in_process": False}), tmp_path) as worker:
+        told = [names(worker.predict(*TWO))]
+        worker.reload(batch_size=2)
+        told.append(names(worker.predict(*TWO)))
+        worker.reload(batch_size=1)
+        worker.reload(force=True)
+        worker.reload(batch_size=2)
+        told.append(names(worker.predict(*TWO)))
+        (tmp_path / "h.py").write_text(source.replace("len(row['body'])", "1 + len(row['body'])"))
+        worker.reload()
+        told.append(names(worker.predict(*TWO)))
+    assert told == [[], ["shared_in_self"], [], ["shared_in_self"]]
+
+
 @pytest.mark.parametrize(
     ("handler", "option", "told"),
     [
         ("from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler): pass\n", "full_graph", True),
         ("from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler): pass\n", "fullgraph", False),
         (body("return ['x']"), "full_graph", False),
+        (
+            "# handlerkit: ignore=config_pt2\nfrom ts.torch_handler.base_handler import BaseHandler\n"
+            "class H(BaseHandler): pass\n",
+            "full_graph",
+            False,
+        ),
     ],
 )
 def test_option_of_pt2_that_nobody_knows(handler: str, option: str, told: bool, tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import types
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from why_cases import BASE, NET, Case, body, check, initialize, start
 
@@ -134,6 +137,28 @@ LOADING = [
         "called once with data=None",
         "h.py, line 2, in handle",
         "if data is None: return None",
+    ),
+    Case(
+        "any_exception",
+        "load",
+        "import re\ndef handle(data, context):\n    if data is None: return start()\n    return data\n"
+        "def start():\n    found = re.match('a', 'b')\n    return found.group()\n",
+        "AttributeError: 'NoneType' object has no attribute 'group'",
+        "h.py, line 7, in start",
+    ),
+    Case(
+        "any_exception",
+        "load",
+        "def handle(data, context):\n    found = {}.get('net')\n    return found.group()\n",
+        "AttributeError: 'NoneType' object has no attribute 'group'",
+        "h.py, line 3, in handle",
+    ),
+    Case(
+        "none_at_load",
+        "none_at_load",
+        "def handle(data, context):\n    return read(data)\n\ndef read(rows):\n    return [row for row in rows]\n",
+        "called once with data=None",
+        "h.py, line 5, in read",
     ),
     Case(
         "missing_name",
@@ -603,6 +628,33 @@ MEETS = [
         extra={"colorsys.py": "x = 1\n"},
         worker={"in_process": False},
     ),
+    Case(
+        "",
+        "load",
+        "import colorsys\n" + body("return data"),
+        "ZeroDivisionError: division by zero",
+        "colorsys.py, line 1",
+        extra={"colorsys.py": "1 / 0\n"},
+        worker={"in_process": False},
+    ),
+    Case(
+        "",
+        "load",
+        "import colorsys\nprint(colorsys.of_mine)\n" + body("return data"),
+        "AttributeError: module 'colorsys' has no attribute 'of_mine'",
+        "h.py, line 2",
+        extra={"colorsys.py": "x = 1\n"},
+        worker={"in_process": False},
+    ),
+    Case(
+        "",
+        "shadowed",
+        "import cProfile\n" + body("return data"),
+        "profile.py in the archive hides Python's own",
+        "profile.py, line 1",
+        extra={"profile.py": "1 / 0\n"},
+        worker={"in_process": False},
+    ),
 ]
 
 
@@ -635,6 +687,76 @@ def test_config_file_that_the_frontend_cannot_take(text: str, kind: str, what: s
     assert raised.value.response.json()["type"] == kind
     assert what in found.message
     assert kind in found.effect
+
+
+@pytest.mark.parametrize(("text", "status"), [("No CUDA GPUs are available", 507), ("Found no NVIDIA driver", 500)])
+def test_effect_of_a_missing_gpu_is_what_the_server_answers(text: str, status: int, tmp_path: Path) -> None:
+    with pytest.raises(LoadError) as raised:
+        start(Case("", "", initialize(f"raise RuntimeError({text!r})"), ""), tmp_path)
+    (found,) = raised.value.findings
+    assert (found.name, raised.value.response.status) == ("no_gpu", status)
+    assert f"answers {status} " in found.effect
+
+
+class Settings:
+    """What a notebook might save beside the weights."""
+
+
+@pytest.mark.parametrize(
+    ("value", "holds", "fix"),
+    [
+        ({"accuracy": np.float64(0.5)}, "holds a value of numpy (numpy.", "Save numbers with value.item()"),
+        (defaultdict(list, a=[1]), "holds an object of the class collections.defaultdict", "Save dict(value) instead."),
+        ({"folder": Path("a")}, "holds an object of the class pathlib.", "Save str(path) instead."),
+        (Settings(), "holds an object of the class Settings, which was defined in the notebook", "state_dict"),
+    ],
+    ids=["numpy", "defaultdict", "path", "main"],
+)
+def test_what_torch_refuses_is_named(
+    value: object, holds: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(Settings, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "Settings", Settings, raising=False)
+    torch.save(value, tmp_path / "saved.pt")
+    source = "import torch\ntorch.load('saved.pt')\n"
+    with pytest.raises(LoadError) as raised:
+        start(Case("", "", source, "", model={"serialized_file": "saved.pt"}), tmp_path)
+    (found,) = raised.value.findings
+    assert (found.name, found.where) == ("weights", "h.py, line 2, in <module>: torch.load('saved.pt')")
+    assert holds in found.message
+    assert fix in found.fix
+
+
+def test_class_of_the_notebook_that_was_pickled(tmp_path: Path) -> None:
+    source = "import pickle\npickle.loads(b'c__main__\\nNobodysNet\\n.')\n"
+    with pytest.raises(LoadError) as raised:
+        start(Case("", "", source, ""), tmp_path)
+    (found,) = raised.value.findings
+    assert found.name == "pickled_class"
+    assert "the class NobodysNet, which was defined in the notebook or script that saved it" in found.message
+    assert "Save model.state_dict()" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        (lambda file: b"", "is empty"),
+        (lambda file: b"<!DOCTYPE html><html><body>Sign in</body></html>", "is an HTML page"),
+        (lambda file: b"\x40\0\0\0\0\0\0\0" + b'{"weight":{"dtype":"F32"}}' + b" " * 60, "is a safetensors file"),
+        (lambda file: file[: len(file) // 2], "is damaged: it begins as torch saves a model, and its end is missing"),
+    ],
+    ids=["empty", "html", "safetensors", "cut off"],
+)
+def test_file_that_holds_no_weights(written: Callable[[bytes], bytes], says: str, tmp_path: Path) -> None:
+    (tmp_path / "net.pth").write_bytes(written((NET / "cls.pth").read_bytes()))
+    source = "import torch\ntorch.load('net.pth')\n"
+    with pytest.raises(LoadError) as raised:
+        start(Case("", "", source, "", model={"serialized_file": "net.pth"}), tmp_path)
+    (found,) = raised.value.findings
+    assert found.name == "not_weights"
+    assert f"net.pth {says}" in found.message
 
 
 def test_every_rule_has_a_case() -> None:

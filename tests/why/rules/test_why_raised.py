@@ -65,6 +65,14 @@ def staged(answer: str, prepared: str = "torch.ones(1, 2)") -> str:
     )
 
 
+def with_model(model: str) -> str:
+    """A handler with BaseHandler's inference, whose initialize makes that model in line 3."""
+    return (
+        "from ts.torch_handler.base_handler import BaseHandler\nclass H(BaseHandler):\n"
+        f"    def initialize(self, context): self.device = 'cpu'; self.mapping = None; self.model = {model}\n"
+    )
+
+
 RAISED = [
     Case(
         "died",
@@ -119,6 +127,14 @@ RAISED = [
         "torch is installed, but this version has no module torch._six",
         "h.py, line 4",
         "Write str for string_classes",
+    ),
+    Case(
+        "missing_import",
+        "submodule",
+        body("from torchvision.transforms.functional_tensor import rgb_to_grayscale"),
+        "torchvision is installed, but this version has no module torchvision.transforms.functional_tensor.",
+        "h.py, line 4",
+        "Import its functions from torchvision.transforms.functional.",
     ),
     Case(
         "missing_import",
@@ -957,9 +973,130 @@ RAISED = [
         "too_few_classes",
         "topk",
         "import torch\n" + body("return torch.topk(torch.ones(1, 3), 5)[0].tolist()"),
-        "the 5 best classes, and the model has fewer",
+        "torch.topk is asked for more of the largest values than the tensor has",
         "h.py, line 5",
-        "topk = 3",
+        "min(k, values.shape[-1])",
+    ),
+    Case(
+        "too_few_classes",
+        "topk",
+        "import torch\n"
+        + with_model("torch.nn.ReLU()")
+        .replace("BaseHandler", "ImageClassifier")
+        .replace("base_handler", "image_classifier")
+        + "    topk = 7\n    def preprocess(self, data): return torch.ones(1, 3)\n",
+        "ImageClassifier answers with the 7 best classes, and the model has fewer",
+        fix="topk = 3",
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        "import torch\ndef normalize(values): return values - torch.ones(3)\n"
+        + body("return normalize(torch.ones(2)).tolist()"),
+        "RuntimeError: The size of tensor a (2) must match",
+        "h.py, line 2, in normalize",
+    ),
+    Case(
+        "row_get",
+        "row_key",
+        body("name = data[0].get('filename'); return [name.endswith('.png')]"),
+        "no 'filename', it has 'body', so row.get gives None",
+        "h.py, line 4",
+    ),
+    Case(
+        "json_value",
+        "json_key",
+        body("return [row['body']['data'] for row in data]"),
+        "The JSON in row['body'] has no 'data', it has 'inputs'.",
+        "h.py, line 4",
+        request=Request.json({"inputs": [1]}),
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        body("settings = {'kind': 1}; return [settings['data']]"),
+        "raised KeyError: 'data'.",
+        "h.py, line 4",
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        body("settings = {'cat': 1}; return [settings[data[0]['body']['kind']]]"),
+        "raised KeyError: 'dog'.",
+        "h.py, line 4",
+        request=Request.json({"kind": "dog"}),
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        body("settings = {'kind': 1}; return [settings['content-type']]"),
+        "raised KeyError: 'content-type'.",
+        "h.py, line 4",
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        body("settings = {'kind': 1}; return [settings['mode']]"),
+        "raised KeyError: 'mode'.",
+        "h.py, line 4",
+        request=Request(body=b"text", headers={"Content-Type": "application/x-www-form-urlencoded"}),
+    ),
+    Case(
+        "row_key",
+        "row_key",
+        body("return [row.pop('image') for row in data]"),
+        "no 'image', it has 'body'",
+        "h.py, line 4",
+    ),
+    Case(
+        "any_exception",
+        "exception",
+        "import torch\n" + body("return [torch.nn.Bilinear(1, 1, 1)(torch.ones(1))]"),
+        "TypeError: Bilinear.forward() missing 1 required positional argument: 'input2'.",
+        "h.py, line 5",
+    ),
+    Case(
+        "more_arguments",
+        "base_stage",
+        "import torch\n" + with_model("torch.nn.Bilinear(1, 1, 1)") + PREPROCESS,
+        "its forward takes more: input2",
+        fix="self.model(*data)",
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        body("self.context = context; return [self.context.get_request_header(0, 'X').lower()]"),
+        "The request has no header 'X'",
+        "h.py, line 4",
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        body("import re; self.mapping = {}; m = re.match('a', 'b'); return [self.mapping[m.group()]]"),
+        "m is None here",
+        "h.py, line 4",
+    ),
+    Case(
+        "no_such_property",
+        "context",
+        with_model("context.system_properties.get('model')") + PREPROCESS,
+        "context.system_properties has no 'model', so .get gives None",
+        "h.py, line 3, in initialize",
+        "super().initialize(context) loads the model",
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        with_model("{}.get('net')") + PREPROCESS,
+        "self.model is None here",
+        fix="It gets its value in h.py, line 3, in initialize",
+    ),
+    Case(
+        "none_value",
+        "none_value",
+        CLASS + "gpu_id = 0\n        name = None\n        return ['cuda:' + name, gpu_id]\n",
+        "name is None here",
+        "h.py, line 6",
     ),
     Case(
         "session_called",
@@ -1639,6 +1776,18 @@ def test_why_a_call_fails(case: Case, tmp_path: Path, fired: list[str]) -> None:
     assert fired[0] == case.rule
     check(case, run.findings[0])
     assert (run.findings[0].severity == "warning") == (case.rule == "own_status")
+
+
+def test_library_that_imports_a_missing_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site-packages" / "oldlib"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("import torch._six\n")
+    monkeypatch.syspath_prepend(package.parent)
+    with start(Case("", "", body("import oldlib"), ""), tmp_path) as worker:
+        found = worker.predict(Request()).findings[0]
+    assert found.message == "torch is installed, but this version has no module torch._six, which oldlib imports."
+    assert found.fix.startswith("Install a version of oldlib that fits this torch.")
+    assert found.where.startswith("h.py, line 4")
 
 
 @pytest.mark.parametrize(
