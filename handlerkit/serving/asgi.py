@@ -133,8 +133,8 @@ class _Client:
         self.messages.put_nowait({"type": _BODY, "body": response.body})
 
     def begin(self, response: Response) -> None:
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-        kept = [pair for pair in headers if pair[0] not in _OF_THE_SERVER]
+        lower = [(name.lower().encode("latin-1"), value) for name, value in response.headers]
+        kept = [(name, value.encode("latin-1", "replace")) for name, value in lower if name not in _OF_THE_SERVER]
         self.messages.put_nowait({"type": _START, "status": response.status, "headers": kept})
         self._bodiless = response.chunks is None
 
