@@ -63,9 +63,8 @@ def command(*options: str, inputs: Sequence[str] = ("in",), output: str = "out.j
 def bulk(
     folder: Path, *options: str, inputs: Sequence[str] = ("in",), output: str = "out.jsonl"
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*options, inputs=inputs, output=output), cwd=folder, capture_output=True, text=True, check=False, timeout=150
-    )
+    asked = command(*options, inputs=inputs, output=output)
+    return subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=False, timeout=150)
 
 
 def rows(file: Path) -> dict[str, dict[str, object]]:
