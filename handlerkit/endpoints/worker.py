@@ -417,7 +417,7 @@ class Worker:
         except LoadError as problem:
             return None, *self._refuse(batch, problem)
         jobs = [received.job for received in batch]
-        message = wire.encode_predict(jobs)
+        message = wire.encode_batch([received.encoded for received in batch])
         envelope = self.config.service_envelope
         outcome = loaded.call(message, envelope, self.measures_memory, hear)
         called = outcome.called

@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import itertools
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -29,7 +30,10 @@ from .workers.processes import Supervisor
 
 #: Seconds that what runs may take to end, when the application stops.
 GRACE = 30.0
+#: What a client gets for a fault of the server itself.
+FAULT = "The server failed at this request; its log says why."
 _TICK = 0.02
+_LOGGER = logging.getLogger("serving")
 _UNAUTHORIZED = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
 #: The model's name in a path.
 _NAMED = re.compile(
@@ -126,6 +130,13 @@ class Application:
 
     def receive(self, request: HttpRequest, client: Client) -> None:
         """Answer a request, now or later."""
+        try:
+            self._receive(request, client)
+        except Exception:  # a fault here is no reason to leave a client without an answer
+            _LOGGER.exception("no answer to %s %s", request.method, request.path)
+            self._answer(request, client, self._frontend.error(500, facts.INTERNAL, FAULT))
+
+    def _receive(self, request: HttpRequest, client: Client) -> None:
         path = (request.path or "").rstrip("/")
         if self._token is not None and request.method != "OPTIONS" and path != "/metrics" and not self._bears(request):
             answer = self._frontend.error(400, facts.INVALID_KEY, _UNAUTHORIZED)

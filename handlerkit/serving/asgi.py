@@ -85,8 +85,8 @@ async def _answer(application: Application, scope: Message, receive: Receive, se
         while not client.messages.empty():
             messages.append(client.messages.get_nowait())
         for message in messages:
-            if message is None:
-                raise ConnectionAbortedError("the worker died within a stream: the connection is cut")
+            if message is None:  # the server cuts the connection, or answers 500 itself where it has sent no head
+                raise ConnectionAbortedError("there is no answer, or none that goes on")
             await send(message)
         if messages[-1] is not None and messages[-1]["type"] == _BODY and not messages[-1].get("more_body"):
             return
@@ -122,21 +122,21 @@ _START, _BODY = "http.response.start", "http.response.body"
 
 
 class _Client:
-    """Puts an answer into messages for the server; None stands for a stream that is cut."""
+    """Puts an answer into messages for the server; None stands for its end before it is whole."""
 
     def __init__(self) -> None:
         self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
         self._bodiless = False
 
     def answer(self, response: Response) -> None:
-        self.begin(response)
+        self._put_head(response)
         self.messages.put_nowait({"type": _BODY, "body": response.body})
 
     def begin(self, response: Response) -> None:
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-        kept = [pair for pair in headers if pair[0] not in _OF_THE_SERVER]
-        self.messages.put_nowait({"type": _START, "status": response.status, "headers": kept})
+        self._put_head(response)
         self._bodiless = response.chunks is None
+        if (response.status or 0) >= 400:  # as with TorchServe, nothing follows this head
+            self.messages.put_nowait(None)
 
     def chunk(self, data: bytes) -> None:
         if data and not self._bodiless:
@@ -146,5 +146,10 @@ class _Client:
         self.messages.put_nowait({"type": _BODY, "body": b""} if complete else None)
 
     def drop(self) -> None:
-        """An ASGI server waits for an answer; the connection is cut instead."""
+        """TorchServe leaves such a client waiting. An ASGI server does not: it answers 500 in its own words."""
         self.messages.put_nowait(None)
+
+    def _put_head(self, response: Response) -> None:
+        lower = [(name.lower().encode("latin-1"), value) for name, value in response.headers]
+        kept = [(name, value.encode("latin-1", "replace")) for name, value in lower if name not in _OF_THE_SERVER]
+        self.messages.put_nowait({"type": _START, "status": response.status, "headers": kept})

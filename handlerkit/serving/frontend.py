@@ -32,7 +32,7 @@ from .requests.headers import (
     reason_of,
 )
 from .requests.routes import Route, RouteError
-from .wire import Job, Parameter, Prediction, WorkerResponse
+from .wire import Buffers, Job, Parameter, Prediction, WorkerResponse, encode_job
 from .worker_death import WorkerDied, too_long, unsendable_header, unsendable_reason
 
 #: The Host header of a request that has none, on every endpoint, so that handlers see the same one.
@@ -43,9 +43,11 @@ _JSON = (("content-type", "application/json"),)
 
 
 class QueuedRequest(NamedTuple):
-    """A request in the queue: the job for the worker, and what the answer depends on."""
+    """A request in the queue: the job for the worker, also as a part of the message to it, and what the answer depends
+    on."""
 
     job: Job
+    encoded: Buffers
     request: HttpRequest
     describe: bool
     versioned: bool = False
@@ -136,7 +138,7 @@ class Frontend:
         if self.sequences and not head.names_sequence:
             headers = (*headers, (facts.SEQUENCE_ID, f"ts-seq-{self._new_id()}"), (facts.SEQUENCE_START, "true"))
         job = Job(self._new_id(), headers, values)
-        return QueuedRequest(job, request, route.describes, route.version is not None)
+        return QueuedRequest(job, encode_job(job), request, route.describes, route.version is not None)
 
     def _read_head(self, method: str, path: str | None, query: str, headers: Headers, size: int) -> _Head:
         """The head of a request whose body has `size` bytes. Raises as `_receive` does."""

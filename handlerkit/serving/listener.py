@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import resource
 import socket
 from collections import deque
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 import httptools
 
 from . import torchserve_facts as facts
-from .application import GRACE, Application
+from .application import FAULT, GRACE, Application
 from .frontend import TOO_LARGE
 from .http import HttpRequest, Response
 
@@ -38,6 +39,7 @@ _TICK = 0.5
 _MOST_UNREAD = 64 << 20
 _CLOSE = ("connection", "close")
 _NEVER = float("inf")
+_LOGGER = logging.getLogger("serving")
 
 
 @dataclass(frozen=True)
@@ -409,13 +411,21 @@ class _Connection(asyncio.BufferedProtocol):
             if isinstance(item, Response):
                 self.answer(item)
             else:
-                self._application.receive(item, self)
+                self._hand_over(item)
         self._is_advancing = False
         if not self._is_busy and not self._pending and not self._is_deaf and not self._transport.is_closing():
             if not self._transport.is_reading():
                 self._transport.resume_reading()
             if self._reading.expects:
                 self._ask_for_body()
+
+    def _hand_over(self, request: HttpRequest) -> None:
+        try:
+            self._application.receive(request, self)
+        except Exception:  # the parser would take it for an error in what it reads
+            _LOGGER.exception("no answer to %s %s", request.method, request.path)
+            if self._is_busy:
+                self.answer(self._application.refuse(500, facts.INTERNAL, FAULT))
 
     def _done(self, closes: bool) -> None:
         """The first request is answered."""

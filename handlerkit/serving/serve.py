@@ -77,8 +77,9 @@ async def _serve(
             names = ", ".join(model.name for model in application.models)
             say(f"Serving {names} at {listener.url}")
             await stopping
+            until = loop.time() + grace
             await listener.stop(grace)
-            await application.stop(grace)
+            await application.stop(max(0.0, until - loop.time()))
         return 0
     except asyncio.CancelledError:
         return 130

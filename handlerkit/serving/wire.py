@@ -7,6 +7,7 @@ and its `create_predict_response` show the layouts. Integers are big-endian and 
 from __future__ import annotations
 
 import functools
+import itertools
 import struct
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import NamedTuple, Union
@@ -95,21 +96,23 @@ def encode_load(
 
 def encode_predict(jobs: Iterable[Job]) -> Buffers:
     """The message that sends a batch to a worker; bodies are not copied."""
+    return encode_batch(map(encode_job, jobs))
+
+
+def encode_batch(jobs: Iterable[Buffers]) -> Buffers:
+    """The same of jobs that are encoded."""
+    return (b"I", *itertools.chain.from_iterable(jobs), _END)
+
+
+def encode_job(job: Job) -> Buffers:
+    """A job's part of a message. Raises UnicodeEncodeError for a name with half a surrogate pair."""
     buffers: list[bytes | memoryview] = []
-    head = bytearray(b"I")
-    for job in jobs:
-        head += _sized(job.request_id.encode())
-        head += _encode_headers(tuple(job.headers))
-        for parameter in job.parameters:
-            head += _sized(parameter.name.encode())
-            head += _sized(parameter.content_type.encode())
-            head += _int.pack(len(parameter.value))
-            buffers += (bytes(head), parameter.value)
-            head = bytearray()
-        head += _END
-    head += _END
-    buffers.append(bytes(head))
-    return tuple(buffers)
+    head = _sized(job.request_id.encode()) + _encode_headers(tuple(job.headers))
+    for name, content_type, value in job.parameters:
+        head += _sized(name.encode()) + _sized(content_type.encode()) + _int.pack(len(value))
+        buffers += (head, value)
+        head = b""
+    return (*buffers, head + _END)
 
 
 @functools.lru_cache(maxsize=256)

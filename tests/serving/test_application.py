@@ -18,6 +18,8 @@ from serving_apps import ECHO, Answer, App, request, written
 from handlerkit.serving import torchserve_facts
 from handlerkit.serving.application import Application
 from handlerkit.serving.config import PropertyError
+from handlerkit.serving.frontend import Frontend
+from handlerkit.serving.http import HttpRequest
 from handlerkit.serving.workers.any_worker import LoadFailed
 
 pytestmark = pytest.mark.timeout(180)
@@ -148,6 +150,58 @@ class TestDeaths:
         run(app, "print('last words', flush=True); os._exit(1)")
         wait_for(lambda: "last words" in caplog.text)
         run(app, "")
+
+
+class TestFaults:
+    """What no part of the server expects: the client has an answer at once, and the connection goes on or is closed."""
+
+    @pytest.mark.parametrize("charset", ["hex", "undefined", "utf-7", "idna"])
+    @pytest.mark.parametrize("path", ["/predictions/echo", "/invocations", "/nothing/of/ours"])
+    def test_a_form_in_a_charset_that_only_python_has(self, app: App, charset: str, path: str) -> None:
+        body = b'--x\r\nContent-Disposition: form-data; name="+2AA-"\r\n\r\n1\r\n--x--\r\n'
+        answer = app.ask("POST", path, (("Content-Type", f"multipart/form-data; boundary=x; charset={charset}"),), body)
+        assert answer.status in (400, 403, 404)
+        assert app.ask("POST", "/predictions/echo", (), b"next").body == b"next"
+
+    def test_a_part_with_a_length_of_5000_digits(self, app: App) -> None:
+        head = f'Content-Disposition: form-data; name="body"; filename="f"\r\nContent-Length: {"9" * 5000}'
+        body = f"--x\r\n{head}\r\n\r\n1\r\n--x--\r\n".encode()
+        answer = app.ask("POST", "/predictions/echo", (("Content-Type", "multipart/form-data; boundary=x"),), body)
+        assert (answer.status, answer.body) == (200, b"1")
+
+    def test_a_fault_is_answered_and_logged(
+        self, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(self: Frontend, request: HttpRequest) -> None:
+            raise ZeroDivisionError("a fault")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Frontend, "receive", fail)
+            answer = app.ask("POST", "/predictions/echo", (), b"1")
+        assert (answer.status, json.loads(answer.body)["type"]) == (500, "InternalServerException")
+        assert "ZeroDivisionError: a fault" in caplog.text
+        assert app.ask("POST", "/predictions/echo", (), b"1").body == b"1"
+
+    def test_a_fault_at_an_answer_ends_the_worker(
+        self, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError("a fault")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Frontend, "respond", fail)
+            answer = app.ask("POST", "/predictions/echo", (), b"1")
+        assert (answer.status, json.loads(answer.body)["message"]) == (500, "Worker died.")
+        assert "ZeroDivisionError: a fault" in caplog.text
+        wait_for(lambda: app.ask("POST", "/predictions/echo", (), b"1").body == b"1")
+
+    @pytest.mark.parametrize("depth", [3000, 20_000])
+    def test_a_description_that_is_nested_deeply(self, tmp_path: Path, depth: int) -> None:
+        source = f"def handle(data, context):\n    return ['{{\"a\": ' + '[' * {depth} + ']' * {depth} + '}}']\n"
+        with App([written(tmp_path / "m", source)]) as app:
+            answer = app.ask("GET", "/models/m?customized=true")
+        assert answer.status == (200 if depth < 8000 else 500)
+        assert answer.body.count(b"[") == (depth + 2 if depth < 8000 else 0)
 
 
 class TestStreams:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+import re
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_apps import written
+from serving_apps import Connection, request, written
 
 from handlerkit.serving.application import Application
 from handlerkit.serving.asgi import Asgi, asgi
@@ -25,9 +29,12 @@ def handle(data, context):
         return
     headers = context.get_all_request_header(0)
     if headers.get("X-Stream"):
+        context.set_response_status(int(headers["X-Stream"]), "", 0)
         send_intermediate_predict_response(["one"], context.request_ids, "", 200, context)
         time.sleep(0.5)
         return ["two"]
+    if headers.get("X-Late"):
+        time.sleep(0.5)
     context.set_response_header(0, "X-Reply", "yes")
     context.set_response_status(201, "Made", 0)
     found = [context.get_request_header(0, "Content-Type"), headers["CONTENT-TYPE"], "Content-Type" in headers,
@@ -58,7 +65,7 @@ async def ask(app: Asgi, *bodies: bytes, method: str = "POST", path: str = "/pre
     """The messages of an exchange, each with its time."""
     loop = asyncio.get_running_loop()
     pieces = [*bodies] or [b""]
-    messages: list[Any] = []
+    messages: list[Any] = more.pop("said", [])
 
     async def receive() -> Any:
         body = pieces.pop(0)
@@ -88,10 +95,15 @@ def test_an_application_behind_a_server(tmp_path: Path) -> None:
         assert b'["application/json", "application/json", true, "none"' in body["body"]
         assert body["body"].endswith(b'"list"]')
 
-        head, one, two, end = await ask(app, b"1", headers=[(b"x-stream", b"1")])
+        head, one, two, end = await ask(app, b"1", headers=[(b"x-stream", b"200")])
         assert (one["body"], two["body"], end["body"]) == (b"one", b"two", b"")
         assert two["at"] - one["at"] > 0.3
         assert b"transfer-encoding" not in dict(head["headers"])
+
+        said: list[Any] = []
+        with pytest.raises(ConnectionAbortedError):
+            await ask(app, b"1", said=said, headers=[(b"x-stream", b"503")])
+        assert [(one["type"], one["status"]) for one in said] == [("http.response.start", 503)]
 
         head, body = await ask(app, b"x", method="HEAD")
         assert (head["status"], body["body"]) == (201, b"")
@@ -117,3 +129,41 @@ def test_a_start_that_fails_is_told(tmp_path: Path) -> None:
         assert (await said.get())["type"] == "lifespan.startup.failed"
 
     asyncio.run(main())
+
+
+@contextmanager
+def uvicorn(folder: Path) -> Iterator[int]:
+    """The port of a uvicorn with such an app."""
+    written(folder / "m", LOOKS)
+    (folder / "app.py").write_text(
+        "from handlerkit.serving.application import Application\n"
+        "from handlerkit.serving.asgi import asgi\n"
+        "from handlerkit.serving.models.served_model import ServedModel\n"
+        "model = ServedModel('m', '1.0', 'm', 'handler.py', {'clientTimeoutInMills': 300})\n"
+        "app = asgi(lambda: Application([model], any_casing=True))\n"
+    )
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", "0"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            said = ""
+            while not (found := re.search(r"http://127.0.0.1:(\d+)", said)):
+                said = process.stderr.readline()
+                assert said
+            yield int(found[1])
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def test_an_answer_that_ends_early_behind_uvicorn(tmp_path: Path) -> None:
+    with uvicorn(tmp_path) as port:
+        with Connection(port) as connection:
+            connection.send(request("POST", "/predictions/m", (("X-Stream", "404"),), b"1"))
+            answer = connection.receive()
+            assert (answer.status, answer.chunks, answer.complete) == (404, (), False)
+            assert connection.is_closed()
+        with Connection(port) as connection:  # later than the client waits
+            connection.send(request("POST", "/predictions/m", (("X-Late", "1"),), b"1"))
+            answer = connection.receive()
+            assert (answer.status, answer.body) == (500, b"Internal Server Error")

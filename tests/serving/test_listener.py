@@ -134,6 +134,19 @@ class TestRequests:
             app.loop.call_soon_threadsafe(waiting[1].answer, answer(b"second"))
             assert connection.receive().body == b"second"
 
+    def test_a_fault_of_the_server_is_an_answer_too(self, caplog: pytest.LogCaptureFixture) -> None:
+        def fail(request: HttpRequest, client: Client) -> None:
+            if request.body == b"fail":
+                raise LookupError("a fault")
+            echo(request, client)
+
+        with listening(fail) as app, app.connect() as connection:
+            connection.send(request("POST", PATH, (), b"fail") + request("POST", PATH, (), b"next"))
+            answer = connection.receive()
+            assert (answer.status, answer.header("connection")) == (500, "close")
+            assert connection.is_closed()
+        assert "LookupError: a fault" in caplog.text
+
     def test_a_byte_at_a_time(self) -> None:
         with listening() as app, app.connect() as connection:
             connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -112,6 +112,20 @@ def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
         assert served.gone()
 
 
+def test_a_request_that_takes_longer_than_the_grace_is_waited_for_once(tmp_path: Path) -> None:
+    file = models_json(tmp_path, SLEEPS.replace("sleep(2)", "sleep(60)"))
+    with serving(file, "--grace", "4") as served:
+        answers: list[Answer] = []
+        asking = answers_of(served, answers)
+        began = time.monotonic()
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait(30) == 0
+        assert 3.5 < time.monotonic() - began < 7.5
+        asking.join()
+        assert answers[0].status is None
+        assert served.gone()
+
+
 def test_nothing_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
     with serving(models_json(tmp_path)) as served:
         assert served.ask().status == 200

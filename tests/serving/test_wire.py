@@ -19,6 +19,8 @@ from handlerkit.serving.wire import (
     Reader,
     TooLongError,
     WorkerResponse,
+    encode_batch,
+    encode_job,
     encode_predict,
     take_answer,
 )
@@ -104,6 +106,11 @@ def test_several_bodies_stand_between_their_heads() -> None:
     first, second = b"one", b"two"
     message = encode_predict([Job("a", [], [Parameter("body", "", first)]), Job("b", [], [Parameter("x", "", second)])])
     assert [piece for piece in message if piece in (first, second)] == [first, second]
+
+
+def test_a_batch_is_the_jobs_that_were_encoded_one_by_one() -> None:
+    jobs = [Job(name, [("X", name)], [Parameter("body", "", name.encode())]) for name in "abc"]
+    assert encode_batch(map(encode_job, jobs)) == encode_predict(jobs)
 
 
 def test_reader_gives_views_not_copies() -> None:

@@ -23,9 +23,9 @@ _DESCRIPTION = """\
 Score files with a model's workers, without a server. An input that fails costs its own row. Run it again after it was
 ended in whatever way, and it goes on where it was."""
 _RESULTS = """\
-A row has name, status, message (why it failed), headers, and json or body. Names are paths as they were given, and
-FILE:NUMBER for lines and rows. Status 0: it could not be read. Exits with 0 when all inputs have their rows, failed or
-not, with 130 after Ctrl-C, and else with 1."""
+A row has name, status, message (why it failed), headers, and json or body. Names are paths, from the working directory
+on where a file is in there, and FILE:NUMBER for lines and rows. Status 0: it could not be read. Exits with 0 when all
+inputs have their rows, failed or not, with 130 after Ctrl-C, and else with 1."""
 
 
 def main(models: str, arguments: Sequence[str]) -> int:
@@ -73,7 +73,8 @@ def _run(models: str, asked: argparse.Namespace) -> int:
     pieces = find(asked.inputs, Reading(asked.column, asked.content_type))
     with Output(asked.output) as output:
         total = sum(piece.count for piece in pieces)
-        progress = Progress(total, min(len(output.done), total))
+        before = sum(name in output.done for piece in pieces for name in piece.names()) if output.done else 0
+        progress = Progress(total, before)
 
         def keep(result: Result) -> None:
             output.keep(result)

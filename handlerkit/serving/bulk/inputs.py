@@ -65,30 +65,51 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class File:
+    """A file, by an absolute path, so that other machines find it, and by the name that its results bear."""
+
+    path: str
+    name: str
+
+    @classmethod
+    def at(cls, given: str) -> File:
+        """One that may be given by any of its paths: it has one name, which goes from the working directory on where it
+        is in there, and from the root on elsewhere."""
+        path = os.path.abspath(given)
+        if os.pardir in given.split(os.sep):  # what is above a link is not above the link's place
+            path = os.path.join(os.path.realpath(os.path.dirname(given)), os.path.basename(given))
+        name = path.removeprefix(os.path.join(os.getcwd(), ""))
+        return cls(path, os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+@dataclass(frozen=True)
 class Files:
     """Files, each of which is a body."""
 
-    paths: tuple[str, ...]
+    files: tuple[File, ...]
     reading: Reading
 
     @property
     def count(self) -> int:
         """How many inputs there are."""
-        return len(self.paths)
+        return len(self.files)
+
+    def names(self) -> Iterator[str]:
+        """Those of the inputs."""
+        return (file.name for file in self.files)
 
     def read(self, done: Collection[str] = ()) -> Iterator[Input]:
         """The inputs whose names are not among those `done`."""
-        for path in self.paths:
-            name = _name(path)
-            if name in done:
+        for one in self.files:
+            if one.name in done:
                 continue
             try:
-                with open(path, "rb") as file:
+                with open(one.path, "rb") as file:
                     body = file.read()
             except OSError as problem:
-                yield Input(name, problem=f"it cannot be read: {problem.strerror}")
+                yield Input(one.name, problem=f"it cannot be read: {problem.strerror}")
             else:
-                yield self.reading.request(name, body, _TYPES.guess_type(path)[0])
+                yield self.reading.request(one.name, body, _TYPES.guess_type(one.path)[0])
 
 
 @dataclass(frozen=True)
@@ -96,19 +117,23 @@ class Lines:
     """Lines of a JSON Lines file: `size` of them from a byte on, of which the first is line number `first`, and `count`
     have text."""
 
-    path: str
+    file: File
     begin: int
     first: int
     size: int
     count: int
     reading: Reading
 
+    def names(self) -> Iterator[str]:
+        """As of Files, and of lines that are none."""
+        return (f"{self.file.name}:{number}" for number in range(self.first, self.first + self.size))
+
     def read(self, done: Collection[str] = ()) -> Iterator[Input]:
         """As of Files; a line is named FILE:NUMBER, and one without text is none."""
-        with open(self.path, "rb") as file:
+        with open(self.file.path, "rb") as file:
             file.seek(self.begin)
-            for number in range(self.first, self.first + self.size):
-                line, name = file.readline().strip(), f"{_name(self.path)}:{number}"
+            for name in self.names():
+                line = file.readline().strip()
                 if line and name not in done:
                     yield self._input(name, line)
 
@@ -126,39 +151,42 @@ class Lines:
 class RowGroup:
     """A row group of a Parquet file, whose first row is number `first`."""
 
-    path: str
+    file: File
     group: int
     first: int
     count: int
     reading: Reading
 
+    def names(self) -> Iterator[str]:
+        """As of Files."""
+        return (f"{self.file.name}:{number}" for number in range(self.first, self.first + self.count))
+
     def read(self, done: Collection[str] = ()) -> Iterator[Input]:
         """As of Files; a row is named FILE:NUMBER, from 1 on."""
         from pyarrow import parquet
 
-        column, file = self.reading.column, parquet.ParquetFile(self.path)
-        number = self.first
+        column, file = self.reading.column, parquet.ParquetFile(self.file.path)
+        names = self.names()
         for batch in file.iter_batches(256, [self.group], [column] if column else None):
-            for row in batch.to_pylist():
-                if (name := f"{_name(self.path)}:{number}") not in done:
+            for row, name in zip(batch.to_pylist(), names):
+                if name not in done:
                     yield self.reading.value(name, next(iter(row.values())) if len(row) == 1 else row)
-                number += 1
 
 
 def find(given: Iterable[str], reading: Reading) -> list[Any]:
     """The pieces of folders, lists of paths (.txt), JSON Lines (.jsonl), Parquet, and any other files.
 
-    A path that is there twice is scored once. Raises InputError for what is not there, OSError for what cannot be read.
+    A file that is there twice is scored once. Raises InputError for what is not there, OSError for what cannot be read.
     """
     pieces: list[Any] = []
-    plain: dict[str, None] = {}
-    tables: dict[str, None] = {}
-    for path in (one for each in given for one in _paths(each)):
-        (tables if path.endswith((*_JSON_LINES, _PARQUET)) else plain)[path] = None
-    paths = list(plain)
-    pieces += [Files(tuple(paths[at : at + _FILES]), reading) for at in range(0, len(paths), _FILES)]
-    for path in tables:
-        pieces += _row_groups(path, reading) if path.endswith(_PARQUET) else _lines(path, reading)
+    plain: dict[File, None] = {}
+    tables: dict[File, None] = {}
+    for file in (File.at(path) for each in given for path in _paths(each)):
+        (tables if file.path.endswith((*_JSON_LINES, _PARQUET)) else plain)[file] = None
+    files = list(plain)
+    pieces += [Files(tuple(files[at : at + _FILES]), reading) for at in range(0, len(files), _FILES)]
+    for table in tables:
+        pieces += _row_groups(table, reading) if table.path.endswith(_PARQUET) else _lines(table, reading)
     return pieces
 
 
@@ -182,34 +210,29 @@ def _paths(given: str) -> Iterator[str]:
         yield given
 
 
-def _lines(path: str, reading: Reading) -> Iterator[Lines]:
-    with open(path, "rb") as file:
+def _lines(file: File, reading: Reading) -> Iterator[Lines]:
+    with open(file.path, "rb") as opened:
         begin, first = 0, 1
-        while lines := file.readlines(_BYTES):
-            yield Lines(path, begin, first, len(lines), sum(1 for line in lines if line.strip()), reading)
+        while lines := opened.readlines(_BYTES):
+            yield Lines(file, begin, first, len(lines), sum(1 for line in lines if line.strip()), reading)
             begin, first = begin + sum(map(len, lines)), first + len(lines)
 
 
-def _row_groups(path: str, reading: Reading) -> Iterator[RowGroup]:
+def _row_groups(table: File, reading: Reading) -> Iterator[RowGroup]:
     try:
         from pyarrow import ArrowInvalid, parquet
     except ImportError:
-        raise InputError(f"{path} needs pyarrow: pip install pyarrow") from None
+        raise InputError(f"{table.name} needs pyarrow: pip install pyarrow") from None
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(table.path)
     except ArrowInvalid as problem:
-        raise InputError(f"{path} is no Parquet file: {problem}") from None
+        raise InputError(f"{table.name} is no Parquet file: {problem}") from None
     with file:
         if reading.column and reading.column not in file.schema_arrow.names:
             names = ", ".join(file.schema_arrow.names)
-            raise InputError(f"{path} has no column {reading.column!r}; it has {names}")
+            raise InputError(f"{table.name} has no column {reading.column!r}; it has {names}")
         first = 1
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
-            yield RowGroup(path, group, first, count, reading)
+            yield RowGroup(table, group, first, count, reading)
             first += count
-
-
-def _name(path: str) -> str:
-    """A path as text; bytes that are none are written as escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -81,7 +81,8 @@ class Registered:
         return cls(since=datetime.now(timezone.utc), **facts)
 
     def describe(self, answered: bytes, workers: Sequence[WorkerState] = (), pending: int = 0) -> bytes:
-        """The management API's answer, with the handler's in it. Raises WorkerDied for one that Gson cannot read.
+        """The management API's answer, with the handler's in it. Raises WorkerDied for one that Gson cannot read or
+        write.
 
         Without `workers`, this process stands for the one; `pending` requests wait.
         """
@@ -106,7 +107,10 @@ class Registered:
         }
         with suppress(EOFError):
             description["customizedMetadata"] = _object(gson.from_utf8(answered))
-        return gson.to_utf8(gson.write([description]) + "\n")
+        try:
+            return gson.to_utf8(gson.write([description]) + "\n")
+        except gson.DepthError as problem:
+            raise WorkerDied(no_description(problem)) from None
 
 
 def _object(answered: str) -> Any:

@@ -19,6 +19,8 @@ _KEYWORDS = {"true": True, "false": False, "null": None}
 _ESCAPED = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f"}
 #: The longest number, in characters: JsonReader's buffer holds no more. A longer one is a bare word.
 _LONGEST = 1023
+#: Brackets in each other that Gson writes: with the stack of Java's threads, 7000 were written, and 10000 not.
+_DEEPEST = 8000
 
 
 class Literal(str):
@@ -31,6 +33,10 @@ class JsonError(ValueError):
 
 class EscapeError(ValueError):
     r"""A \u without its four digits: Gson raises an exception that TorchServe does not expect."""
+
+
+class DepthError(ValueError):
+    """Brackets in brackets for which the stack of a thread of Java's does not suffice."""
 
 
 def read(text: str) -> Any:
@@ -48,7 +54,10 @@ def read(text: str) -> Any:
 
 
 def write(value: Any) -> str:
-    """The text of a value, indented by two spaces. Members that are None are left out."""
+    """The text of a value, indented by two spaces. Members that are None are left out.
+
+    Raises DepthError.
+    """
     pieces: list[str] = []
     todo: list[tuple[str, Any, str]] = [("", value, "\n")]  # each with its prefix, and what its lines begin with
     while todo:
@@ -61,6 +70,8 @@ def write(value: Any) -> str:
         else:
             pieces.append(value if isinstance(value, Literal) else _quoted(value))
             continue
+        if len(line) > 2 * _DEEPEST:
+            raise DepthError(f"more than {_DEEPEST} brackets in each other")
         opens, closes = "{}" if isinstance(value, dict) else "[]"
         pieces.append(opens)
         todo.append((line * bool(inside), Literal(closes), ""))
@@ -111,11 +122,36 @@ class _Reader:
 
     def value(self) -> Any:
         """An object, array, string, number or bare word. An element that an array leaves out, as in [,], is null."""
+        #: What is open, the innermost last, and the name of the member that an object waits for.
+        outer: list[tuple[dict[str, Any] | list[Any], str]] = []
+        while True:
+            value = self._begun(bool(outer) and isinstance(outer[-1][0], list))
+            if isinstance(value, (dict, list)):
+                if self.next() != ("}" if isinstance(value, dict) else "]"):
+                    outer.append((value, self._name(value)))
+                    continue
+                self._at += 1
+            while outer:
+                around, name = outer.pop()
+                if isinstance(around, dict):
+                    around[name] = value
+                else:
+                    around.append(value)
+                if not self._ends("}" if isinstance(around, dict) else "]"):
+                    outer.append((around, self._name(around)))
+                    break
+                value = around
+            else:
+                return value
+
+    def _begun(self, in_array: bool) -> Any:
+        """A value; of an object or an array its opening bracket alone is read."""
         opens = self.next()
-        if opens == "{":
-            return self._object()
-        if opens == "[":
-            return self._array()
+        if opens in ("{", "["):
+            self._at += 1
+            return {} if opens == "{" else []
+        if in_array and opens in (",", ";", "]"):
+            return None
         word = self._word()
         if opens in _QUOTED:
             return word
@@ -124,27 +160,13 @@ class _Reader:
         number = _NUMBER.fullmatch(word) if len(word) <= _LONGEST else None
         return Literal(word) if number and not _has_leading_zero(number[1]) else word
 
-    def _object(self) -> dict[str, Any]:
-        self._at += 1
-        members: dict[str, Any] = {}
-        while self.next() != "}" or members:
-            name = self._word()
-            self._colon()
-            members[name] = self.value()
-            if self._ends("}"):
-                return members
-        self._at += 1
-        return members
-
-    def _array(self) -> list[Any]:
-        self._at += 1
-        items: list[Any] = []
-        while self.next() != "]" or items:
-            items.append(None if self.next() in (",", ";", "]") else self.value())
-            if self._ends("]"):
-                return items
-        self._at += 1
-        return items
+    def _name(self, around: dict[str, Any] | list[Any]) -> str:
+        """The name of an object's next member; "" in an array."""
+        if isinstance(around, list):
+            return ""
+        name = self._word()
+        self._colon()
+        return name
 
     def _word(self) -> str:
         quote = self.next()

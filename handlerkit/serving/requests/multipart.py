@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from ..torchserve_facts import FORM_ERROR
 from ..wire import Parameter
+from .charsets import JAVA_CHARSETS
 
 _NO_NAME = (
     'java.lang.NullPointerException: Cannot invoke "io.netty.handler.codec.http.multipart.Attribute.getValue()" '
@@ -19,6 +20,8 @@ _NO_NAME = (
 #: Characters of latin-1 that java.lang.Character calls control characters or white space.
 _SKIPPED = bytes([*range(0x21), *range(0x7F, 0xA0)])
 _WHITE = "\t\n\v\f\r\x1c\x1d\x1e\x1f "
+#: A length above 0 that Java may take for a long.
+_LENGTH = re.compile(r"\+?0*([0-9]{1,19})")
 #: What a part of multipart/mixed does not inherit from the part before it.
 _OF_ONE_PART = ("charset", "content-length", "content-transfer-encoding", "content-type", "filename")
 
@@ -41,15 +44,9 @@ def charset(name: str) -> str:
     """Python's name of a Java charset. Raises FormError for one that Java does not know."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.:+-]*", name, re.ASCII):
         raise FormError(name, "IllegalCharsetNameException")
-    try:
-        # Java has fewer aliases than Python: it knows latin1, but not latin-1
-        return codecs.lookup(name).name if name.lower() not in ("latin-1", "utf", "u8") else _unknown(name)
-    except LookupError:
-        return _unknown(name)
-
-
-def _unknown(name: str) -> str:
-    raise FormError(name, "UnsupportedCharsetException")
+    if name.lower() not in JAVA_CHARSETS:
+        raise FormError(name, "UnsupportedCharsetException")
+    return codecs.lookup(name).name
 
 
 def attribute_name(text: str) -> str:
@@ -191,8 +188,8 @@ def _described(fields: dict[str, str]) -> tuple[str, str]:
 
 def _check_size(fields: dict[str, str], size: int) -> None:
     """Raise FormError for a file that is longer than its own Content-Length."""
-    given = fields.get("content-length", "")
-    limit = int(given) if re.fullmatch(r"[+-]?\d+", given, re.ASCII) else 0
+    given = _LENGTH.fullmatch(fields.get("content-length", ""))
+    limit = int(given[1]) if given else 0
     if 0 < limit < size:
         raise FormError(f"java.io.IOException: Out of size: {size} > {limit}")
 

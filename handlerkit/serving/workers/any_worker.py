@@ -22,8 +22,12 @@ class LoadFailed(Exception):
 
     def __init__(self, text: str, log: tuple[str, ...], code: int = 0) -> None:
         super().__init__(text)
+        self.text = text
         self.log = log
         self.code = code
+
+    def __reduce__(self) -> tuple[type[LoadFailed], tuple[str, tuple[str, ...], int]]:
+        return LoadFailed, (self.text, self.log, self.code)  # Ray sends it between processes
 
 
 class AnyWorker(Protocol):

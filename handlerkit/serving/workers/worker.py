@@ -7,6 +7,7 @@ and the pauses between two starts are theirs.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -36,6 +37,7 @@ _MOST_BUFFERS = 512
 _LOG_LINES = 200
 #: Seconds a worker that was told to end, or says that it does, is waited for.
 _ENDS = 5
+_LOGGER = logging.getLogger("serving")
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Worker:
         self._sent += 1
         if self._sent == 1:
             self.expect()
-        self._connection.send(wire.encode_predict([received.job for received in batch]))
+        self._connection.send(wire.encode_batch([received.encoded for received in batch]))
         while self._early and self._sent:
             self._answer(self._early.popleft())
 
@@ -238,6 +240,9 @@ class Worker:
                 self._owner.answered(self, answer)
             except WorkerDied as problem:
                 self._die(problem.death)
+            except Exception as problem:  # as with TorchServe, whatever it is: the clients do not wait
+                _LOGGER.exception("the answer of worker %d", self.number)
+                self._die(unreadable(problem))
 
     def _look(self) -> None:
         self._timer = None

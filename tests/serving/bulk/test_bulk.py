@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -54,15 +55,16 @@ def fill(folder: Path, *bodies: str) -> None:
         (folder / "in" / f"{number:03}.bin").write_text(body)
 
 
-def command(*options: str, output: str = "out.jsonl") -> list[str]:
+def command(*options: str, inputs: Sequence[str] = ("in",), output: str = "out.jsonl") -> list[str]:
     script = "import sys; from handlerkit.serving.command import main; sys.exit(main('models.json'))"
-    return [sys.executable, "-c", script, "bulk", "in", output, *options]
+    return [sys.executable, "-c", script, "bulk", *inputs, output, *options]
 
 
-def bulk(folder: Path, *options: str, output: str = "out.jsonl") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*options, output=output), cwd=folder, capture_output=True, text=True, check=False, timeout=150
-    )
+def bulk(
+    folder: Path, *options: str, inputs: Sequence[str] = ("in",), output: str = "out.jsonl"
+) -> subprocess.CompletedProcess[str]:
+    asked = command(*options, inputs=inputs, output=output)
+    return subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=False, timeout=150)
 
 
 def rows(file: Path) -> dict[str, dict[str, object]]:
@@ -122,6 +124,16 @@ def test_a_killed_run_goes_on_without_loss_or_doubling(folder: Path) -> None:
     assert not (folder / ".out.jsonl.parts").exists()
     again = bulk(folder)
     assert (again.returncode, len(rows(folder / "out.jsonl"))) == (0, 60)
+
+
+def test_rows_of_other_inputs_are_not_counted_and_no_file_is_scored_twice(folder: Path) -> None:
+    fill(folder, *"abcd")
+    assert bulk(folder, inputs=("in", "./in")).returncode == 0
+    (folder / "other").mkdir()
+    (folder / "other" / "e").write_text("e")
+    done = bulk(folder, inputs=("other", str(folder / "in" / "000.bin")))
+    assert (done.returncode, len(rows(folder / "out.jsonl"))) == (0, 5)
+    assert done.stderr.splitlines()[-1].startswith("2 of 2 (100 %), ")
 
 
 def test_ctrl_c_keeps_what_is_scored(folder: Path) -> None:

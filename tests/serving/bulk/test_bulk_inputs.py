@@ -74,6 +74,27 @@ def test_another_content_type(tmp_path: Path) -> None:
     assert inputs(tmp_path, content_type="")[0].content_type is None
 
 
+def test_a_file_has_one_name_however_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("in/a", "in/lines.jsonl", "other/b"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    (tmp_path / "list.txt").write_text(f"./in/a\n{tmp_path}/in/a\nother/../in/a\nlink/../in/a\nlink/b\n")
+    monkeypatch.chdir(tmp_path)
+    given = ["in", "./in", "in/", "in/../in", tmp_path / "in", "list.txt"]
+    assert [one.name for one in inputs(*given)] == ["in/a", "link/b", "in/lines.jsonl:1"]
+    monkeypatch.chdir(tmp_path / "in")
+    assert [one.name for one in inputs(".", "../other")] == ["a", str(tmp_path / "other/b"), "lines.jsonl:1"]
+
+
+def test_pieces_know_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_text("a")
+    Path("lines.jsonl").write_text("1\n\n3\n")
+    names = [name for piece in find(["a", "lines.jsonl"], Reading()) for name in piece.names()]
+    assert names == ["a", "lines.jsonl:1", "lines.jsonl:2", "lines.jsonl:3"]
+
+
 def test_what_is_done_is_not_read(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).write_text(name)

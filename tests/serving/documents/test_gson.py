@@ -53,6 +53,15 @@ def test_no_value(text: str) -> None:
         gson.read(text)
 
 
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ("{a:", "}")])
+def test_what_is_nested_deeply_is_read_and_written(opens: str, closes: str) -> None:
+    value = gson.read(opens * 5000 + "1" + closes * 5000)
+    assert gson.read(gson.write(value)) is not None
+    deep = gson.read(opens * 100_000 + "1" + closes * 100_000)
+    with pytest.raises(gson.DepthError):
+        gson.write(deep)
+
+
 def test_escape_without_its_digits_is_told_apart() -> None:
     with pytest.raises(gson.EscapeError):
         gson.read(r'"\u00zz"')
