@@ -61,7 +61,7 @@ def spelled_out(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     else the center, the size and an angle. What the row says beside its box is its score and its class.
     """
     keys = [next((key for key in BOX if key in row), "") for row in rows]
-    numbers = [row.get(key) for row, key in zip(rows, keys, strict=True)]
+    numbers: list[Any] = [row.get(key) for row, key in zip(rows, keys, strict=True)]
     if not all(is_numbers(each) and 4 < len(each) < 8 and len(each) == len(numbers[0]) for each in numbers):
         return list(rows)
     four = [{**row, key: each[:4]} for row, key, each in zip(rows, keys, numbers, strict=True)]
