@@ -62,7 +62,7 @@ def test_rows_of_numbers_may_be_fractions():
         [[10, 20, 110, 220, 1.5, 3]],
         [[110, 20, 10, 220, 0.9, 3]],
         [[10, 20, 1110, 220, 0.9, 3]],
-        [[10, 20, 110, 220, 0.9, 3], [0, 0, 0, 0, 0, 0]],
+        [[0, 0, 0, 0, 0, 0]],
         [[10, 20, 110, 220, 0.9, -1]],
         [[10, 20, 110, 220, 0.9, True]],
         [[10, 20, 110, 220, 0.9]],
@@ -71,12 +71,25 @@ def test_rows_of_numbers_may_be_fractions():
         [10, 20, 110, 220, 0.9, 3],
     ],
     ids=[
-        *("whole scores", "half a class", "a score above 1", "no width", "outside", "a row of nothing"),
+        *("whole scores", "half a class", "a score above 1", "no width", "outside", "nothing but zeros"),
         *("a class below 0", "true", "five columns", "not finite", "fractions alone", "one list"),
     ],
 )
 def test_rows_of_numbers_that_are_no_boxes(answer):
     assert Detections.read(answer, SIZE) is None
+
+
+@pytest.mark.parametrize("answer", [[ROW, [0] * 6, [0.0] * 6], [[ROW, [0] * 6, [0] * 6]]])
+def test_rows_of_zeros_that_fill_up_a_table_are_left_out(answer):
+    read = found(answer)
+    assert len(read) == 1
+    assert read.assumed.endswith("; 2 rows of zeros left out")
+
+
+@pytest.mark.parametrize("behind", [[1.0, 0], [0, 1.0], [1.0, 0.0]])
+def test_a_single_score_may_be_1(behind):
+    read = found([[10, 20, 110, 220, *behind]])
+    assert (read.scores.tolist(), read.labels) == ([1.0], ["0"])
 
 
 def test_rows_of_numbers_need_a_picture():
@@ -191,6 +204,61 @@ def test_columns_of_turned_boxes():
     assert read.boxes.tolist() == [[30, 40, 70, 60]]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"bboxes": [[10, 20, 110, 220, 0.9]], "labels": ["3"]},
+        {"bboxes": [[10, 20, 110, 220, 0.9]], "labels": [3], "scores": [0.9]},
+        {"boxes": [[10, 20, 110, 220, 0.9, 3]]},
+        {"boxes": [[10, 20, 110, 220, 3, 0.9]]},
+        {"boxes": [[10, 20, 110, 220, 7, 0.9, 3]]},
+        [{"bbox": [10, 20, 110, 220, 0.9], "class": 3}],
+        [{"bbox": [10, 20, 110, 220, 0.9, 5], "label": "3"}],
+        [{"bbox": [10, 20, 100, 200, 0.9], "category_id": 3}],
+    ],
+)
+def test_what_follows_two_corners_is_a_score_and_a_class(answer):
+    read = found(answer, None)
+    assert (read.boxes.tolist(), read.outlines) == ([[10, 20, 110, 220]], None)
+    assert (read.labels, read.scores.tolist()) == (["3"], [pytest.approx(0.9)])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"boxes": [[50, 60, 110, 120, 0.5]], "labels": ["3"], "scores": [0.9]},
+        {"obb": [[50, 60, 110, 120, 0.5]], "labels": ["3"], "scores": [0.9]},
+        {"bboxes": [[50, 60, 110, 120, 0.5, 0.9]], "labels": [3]},
+        {"bboxes": [[50, 60, 110, 120, -0.5, 0.9, 3]]},
+        [{"rbox": [50, 60, 110, 120, 0.5], "label": "3", "score": 0.9}],
+        [{"bbox": [50, 60, 110, 120, 30], "label": "3", "score": 0.9}],
+        [{"box": [50, 60, 20, 30, 0.5], "label": "3", "score": 0.9}],
+    ],
+)
+def test_five_numbers_that_are_no_corners_and_score_are_turned(answer):
+    read = found(answer)
+    assert read.outlines is not None
+    assert np.mean(read.outlines[0][0], axis=0) == pytest.approx([50, 60], abs=1e-3)
+    assert (read.labels, read.scores.tolist()) == (["3"], [pytest.approx(0.9)])
+
+
+@pytest.mark.parametrize("answer", [[{"bbox": [10, 20, 110, 220, 1.9, 3.5]}], {"boxes": [[1, 2, 3, 4, 5, 6]]}])
+def test_three_points_are_no_box(answer):
+    assert Detections.read(answer, SIZE) is None
+
+
+@pytest.mark.parametrize("key", ["polygons", "segments"])
+def test_a_column_of_outlines(key):
+    answer = {"boxes": [[10, 10, 70, 70]], "labels": ["ship"], "scores": [0.9], key: [QUAD]}
+    assert found(answer).outlines[0][0].tolist() == QUAD
+    assert found({key: [QUAD]}).boxes.tolist() == [[10, 10, 70, 70]]
+
+
+def test_a_column_of_something_else_leaves_the_boxes():
+    read = found({"boxes": [[10, 10, 70, 70]], "labels": ["ship"], "segments": ["a", "b"]})
+    assert (read.boxes.tolist(), read.outlines) == ([[10, 10, 70, 70]], None)
+
+
 def test_boxes_alone_have_no_outlines():
     assert found([{"box": [1, 2, 3, 4]}]).outlines is None
 
@@ -231,6 +299,30 @@ def test_seventeen_points_have_coco_s_skeleton():
     assert sum(len(line) == 2 for line in lines) == 19
     assert [[6, 6], [8, 8]] in lines  # the left shoulder and elbow
     assert all(len(line) == 1 for line in found([{"keypoints": points[:16]}]).lines()[0])
+
+
+def test_twenty_one_points_are_a_hand():
+    lines = found([{"keypoints": [[i + 1, i + 1] for i in range(21)]}]).lines()[0]
+    assert sum(len(line) == 2 for line in lines) == 21
+    assert [[9, 9], [10, 10]] not in lines  # the tip of a finger and the base of the next one
+    assert [[1, 1], [18, 18]] in lines  # the wrist and the little finger
+
+
+def test_coco_s_categories_say_how_points_are_joined():
+    people = {"id": 1, "name": "ant", "keypoints": ["head", "waist", "tail"], "skeleton": [[1, 3], [3, 4]]}
+    row = {"category_id": 1, "bbox": [1, 2, 9, 9], "keypoints": [3, 4, 2, 5, 6, 1, 7, 8, 2]}
+    lines = found({"annotations": [row], "categories": [people]}).lines()[0]
+    assert lines[1:] == [[[3, 4], [7, 8]], [[3, 4]], [[5, 6]], [[7, 8]]]
+
+
+@pytest.mark.parametrize(
+    ("third", "seen"),
+    [((0.01, 0.01, 0.01), 0), ((0.9, 0.3, 0.2), 2), ((2, 1, 0), 2), ((1.0, 1.0, 0.0), 2), ((7.5, 0.6, -3.0), 2)],
+    ids=["all unlikely", "scores", "flags", "flags as floats", "beyond 1"],
+)
+def test_points_with_a_low_score_are_not_seen(third, seen):
+    points = [[30, 40, third[0]], [50, 60, third[1]], [70, 80, third[2]]]
+    assert (found([{"keypoints": points, "box": [1, 2, 90, 90]}]).keypoints[..., 2] > 0).sum() == seen
 
 
 def test_torchvision_s_columns_of_keypoints():

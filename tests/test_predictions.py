@@ -287,6 +287,11 @@ def test_what_is_not_classes(answer):
     assert Classifications.read(answer) is None
 
 
+def test_no_class_is_above_the_threshold() -> None:
+    assert Classifications.read({"labels": [], "scores": []}) == Classifications((), ())
+    assert Classifications.read({"labels": [], "scores": [], "boxes": []}) is None
+
+
 def test_classes_of_a_pipeline_for_a_list_of_one_text() -> None:
     rows = [{"label": "LABEL_1", "score": 0.75}, {"label": "LABEL_0", "score": 0.25}]
     found = Classifications.read([rows])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -27,17 +29,28 @@ class LiveDisplay:
         self._streams = GrowingStreams(names)
         self._handle: Any = None
         self._shown_at = 0.0
+        self._later: threading.Timer | None = None  # shows what came since
+        self._lock = threading.Lock()
         self._result: tuple[int, object] | None = None
 
     def hear(self, event: LogLine | WorkerResponse) -> None:
         """A piece of each stream, or a line of the log, which is not shown."""
-        if isinstance(event, WorkerResponse) and event.is_intermediate and _is_watched():
+        if not isinstance(event, WorkerResponse) or not event.is_intermediate or not _is_watched():
+            return
+        with self._lock:
             self._streams.take(event)
-            if time.monotonic() - self._shown_at >= _INTERVAL:
+            wait = self._shown_at + _INTERVAL - time.monotonic()
+            if wait <= 0:
                 self._show()
+            elif self._later is None:
+                # in a context of this thread, by which a kernel knows the cell
+                self._later = threading.Timer(wait, contextvars.copy_context().run, [self._show_rest])
+                self._later.daemon = True
+                self._later.start()
 
     def end(self, result: object) -> None:
         """Show the result in the place of what grew; `stands_for` then says so of it, in this cell."""
+        self._stop()
         if self._handle is not None:
             self._handle.update(view(result))
             self._result = _cell(), result
@@ -52,13 +65,26 @@ class LiveDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop()
         if error is not None and self._handle is not None:
-            self._show()  # what came until then
+            self._show(f"broken off by {type(error).__name__}")  # what came until then
 
-    def _show(self) -> None:
+    def _show_rest(self) -> None:
+        with self._lock:
+            if self._later is not None:
+                self._show()
+
+    def _stop(self) -> None:
+        """From here on nothing is shown later."""
+        with self._lock:
+            if self._later is not None:
+                self._later.cancel()
+                self._later = None
+
+    def _show(self, state: str = "streaming") -> None:
         from IPython.display import display
 
-        shown = self._streams.view()
+        shown, self._later = self._streams.view(state), None
         if self._handle is None:
             self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]
         else:

@@ -242,6 +242,7 @@ class Session:
         with LiveDisplay(names) as self.live:
             sent = send(model, requests, batch, envelope, as_tensor, debug, self.live.hear)
         if isinstance(sent, Envelopes):
+            self.live.end(sent)
             return sent
         hint = f"Answered by {sent.endpoint}: what the handler changes in it stays changed." if debug else ""
         model.last = run = self._previews.offer(ShownRun.of(sent, **shown, colors=self._models.colors, hint=hint))

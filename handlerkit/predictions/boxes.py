@@ -19,9 +19,14 @@ _CENTERED = (("xcenter", "ycenter", "width", "height"), ("cx", "cy", "w", "h"))
 _POINTED = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
 
 
+def is_numbers(value: Any) -> bool:
+    """Whether it is a list of numbers alone."""
+    return isinstance(value, list) and all(map(is_number, value))
+
+
 def is_box(value: Any) -> bool:
     """Whether it is a list of four numbers."""
-    return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
+    return is_numbers(value) and len(value) == 4
 
 
 def corners(row: Mapping[str, Any], centered: bool) -> list[float] | None:
@@ -36,11 +41,7 @@ def corners(row: Mapping[str, Any], centered: bool) -> list[float] | None:
             if keys in _CORNERS:
                 return numbers
             return _sized(numbers, centered=keys in _CENTERED or (keys in _POINTED and centered))
-    outlines = polygons_of(box) or polygons_of(first(row, POLYGON))
-    if outlines is None:
-        return None
-    numbers = [number for outline in outlines for number in outline]
-    return [min(numbers[0::2]), min(numbers[1::2]), max(numbers[0::2]), max(numbers[1::2])]
+    return None
 
 
 def _sized(box: Sequence[float], centered: bool = False) -> list[float]:

@@ -64,6 +64,8 @@ class Classifications:
             return None
         if any(isinstance(column, list) and column is not names and column is not values for column in answer.values()):
             return None
+        if not names:  # all are below the model's threshold
+            return cls((), ())
         return cls._of(list(zip(names, values, strict=True)))
 
     @classmethod

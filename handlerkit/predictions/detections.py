@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from handlerkit.predictions.boxes import are_centered, corners, is_box, is_pointed
-from handlerkit.predictions.keypoints import SKELETON, Point, keypoints_of, keypoints_of_row
-from handlerkit.predictions.oriented import Polygon, bounds, outline_of_numbers, outlines_of, rectangle
+from handlerkit.predictions.boxes import are_centered, corners, is_box, is_numbers, is_pointed
+from handlerkit.predictions.keypoints import Bones, Point, keypoints_of, keypoints_of_row, skeleton_of
+from handlerkit.predictions.oriented import Polygon, bounds, outlines_of, rectangle
 from handlerkit.predictions.shapes import (
     SCORE_KEYS,
     WRAPPERS,
@@ -21,7 +21,7 @@ from handlerkit.predictions.shapes import (
     name_of,
     plain_key,
 )
-from handlerkit.predictions.tables import rows_of_numbers
+from handlerkit.predictions.tables import padding_of, rows_of_numbers, spelled_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,20 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 
 #: Lists that hold a thing each, which are empty if nothing was found.
-_LISTS = {*WRAPPERS, "boxes", "bboxes", "masks", "keypoints", "instances"} - {"explanations"}
+_LISTS = {*WRAPPERS, "boxes", "bboxes", "masks", "keypoints", "polygons", "instances"} - {"explanations"}
+#: A key of a row, as `plain_key` writes it, and what a column of it is called.
+_COLUMNS = {
+    "box": ("boxes", "bboxes"),
+    "obb": ("obb", "obbs", "rboxes", "rotated_boxes", "oriented_boxes", "xywhr"),
+    "polygon": ("polygons", "segments", "xyxyxyxy"),
+    "keypoints": ("keypoints",),
+    "label": ("labels", "classes"),
+    "score": ("scores", "confidences"),
+    "keypointscores": ("keypoints_scores", "keypoint_scores"),
+}
+#: Columns that may be alone, and those that count only if they have a value for each thing.
+_THINGS = ("box", "obb", "polygon", "keypoints")
+_BESIDE = ("polygon", "keypointscores")
 
 
 class _Thing(NamedTuple):
@@ -56,6 +69,7 @@ class Detections:
         outlines: N lists of polygons, float32 [corners, 2] each, that enclose the things more closely than the upright
             boxes around them; None if the answer holds boxes alone.
         keypoints: float32 [N, K, 3], (x, y, seen): 0 for a point that is not seen; None if the answer holds none.
+        skeleton: pairs of keypoints to join; None for what their number says: COCO's of a body, MediaPipe's of a hand.
     """
 
     boxes: npt.NDArray[np.float32]
@@ -65,6 +79,7 @@ class Detections:
     assumed: str = ""
     outlines: Sequence[Sequence[npt.NDArray[np.float32]]] | None = None
     keypoints: npt.NDArray[np.float32] | None = None
+    skeleton: Bones | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -84,7 +99,7 @@ class Detections:
         return replace(self, boxes=boxes, outlines=outlines, keypoints=keypoints)
 
     def lines(self) -> list[list[list[Sequence[float]]]] | None:
-        """What is drawn of each thing instead of its box: lists of points to join, outlines and the bones of COCO's
+        """What is drawn of each thing instead of its box: lists of points to join, outlines and the bones of the
         skeleton, and points alone; None for boxes alone."""
         if self.outlines is None and self.keypoints is None:
             return None
@@ -99,8 +114,9 @@ class Detections:
         if self.keypoints is None:
             return closed
         points, seen = self.keypoints[i, :, :2].tolist(), (self.keypoints[i, :, 2] > 0).tolist()
-        bones = SKELETON if len(points) == 17 else ()
-        joined = [[points[one], points[other]] for one, other in bones if seen[one] and seen[other]]
+        bones = skeleton_of(len(points)) if self.skeleton is None else self.skeleton
+        there = {place for place, is_seen in enumerate(seen) if is_seen}
+        joined = [[points[one], points[other]] for one, other in bones if {one, other} <= there]
         return [*closed, *joined, *([point] for point, is_seen in zip(points, seen, strict=True) if is_seen)]
 
     @classmethod
@@ -129,45 +145,49 @@ class Detections:
     def from_columns(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
         """torchvision's `{"boxes": [[x1, y1, x2, y2], ...], "labels": [...], "scores": [...]}`; boxes are enough.
 
-        A box may also be [x, y, width, height, angle] or four corners; "keypoints" may be another column, or alone.
+        A box may also be [x1, y1, x2, y2, score], as MMDetection's are, and the like, [x, y, width, height, angle], or
+        four corners; "polygons" enclose things more closely, and "keypoints" may be another column. Either may be
+        alone.
         """
         if not is_object(answer):
             return None
-        boxes, points = answer.get("boxes", answer.get("bboxes")), answer.get("keypoints")
-        count = next((len(column) for column in (boxes, points) if isinstance(column, list)), None)
-        names, scores = answer.get("labels", answer.get("classes")), answer.get("scores", answer.get("confidences"))
-        columns = [boxes, names, scores, points]
-        sure = scores if isinstance(scores, list) else None
-        if boxes is None and (alone := keypoints_of(points, sure)) is not None:  # of one thing
+        columns = {key: first(answer, names) for key, names in _COLUMNS.items()}
+        box, score, points = columns["box"], columns["score"], columns["keypoints"]
+        if box is None and (alone := keypoints_of(points, score if isinstance(score, list) else None)) is not None:
             return cls._of([_Thing(None, keypoints=alone)], image_size)
-        if count is None or any(
-            column is not None and (not isinstance(column, list) or len(column) != count) for column in columns
-        ):
+        things = next((columns[key] for key in _THINGS if isinstance(columns[key], list)), None)
+        if things is None:
             return None
-        of_points = answer.get("keypoints_scores", answer.get("keypoint_scores"))
-        things = []
-        for i in range(count):
-            box, name, score, point = (None if column is None else column[i] for column in columns)
-            known = keypoints_of(
-                point, of_points[i] if isinstance(of_points, list) and len(of_points) == count else None
-            )
-            if points is not None and known is None:
-                return None
-            things.append(_Thing(box, "" if names is None else name, score, outline_of_numbers(box), known))
-        return cls._of(things, image_size)
+        columns = {key: column for key, column in columns.items() if column is not None}
+        for key in _BESIDE:
+            if not isinstance(column := columns.get(key), list) or len(column) != len(things):
+                columns.pop(key, None)
+        if not all(isinstance(column, list) and len(column) == len(things) for column in columns.values()):
+            return None
+        if not things:
+            return cls._of([], image_size) if box == [] else None
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        found = cls.from_rows(rows, image_size)
+        return None if found is None or (points is not None and found.keypoints is None) else found
 
     @classmethod
     def from_coco(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
-        """COCO's `{"annotations": [{"bbox": [x, y, width, height], "category_id": 1}, ...], "categories": [...]}`."""
+        """COCO's `{"annotations": [{"bbox": [x, y, width, height], "category_id": 1}, ...], "categories": [...]}`.
+
+        A category's "skeleton" joins the keypoints, if there is one.
+        """
         if not is_object(answer):
             return None
         rows: Any = answer.get("annotations")
         categories: Any = answer.get("categories")
-        if not are_rows(rows) or not are_rows(categories):
+        if not (are_rows(rows) or rows == []) or not are_rows(categories):
             return None
+        if not rows:
+            return cls._of([], image_size)
         names = {row.get("id"): row.get("name") for row in categories if is_number(row.get("id"))}
         named = [{**row, "label": names.get(row.get("category_id"), row.get("category_id", ""))} for row in rows]
-        return cls.from_rows(named, image_size)
+        found, skeletons = cls.from_rows(named, image_size), list(filter(None, map(_skeleton, categories)))
+        return replace(found, skeleton=skeletons[0]) if found and len(skeletons) == 1 else found
 
     @classmethod
     def from_rows(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
@@ -181,7 +201,7 @@ class Detections:
         """
         if not are_rows(answer):
             return None
-        found = [{plain_key(name): value for name, value in row.items()} for row in answer]
+        found = spelled_out([{plain_key(name): value for name, value in row.items()} for row in answer])
         outlines, assumed = outlines_of(found)
         pointed = [row for row, outline in zip(found, outlines, strict=True) if outline is None and is_pointed(row)]
         centered = bool(pointed) and are_centered(pointed, image_size)
@@ -220,6 +240,8 @@ class Detections:
         if (rows := rows_of_numbers(answer, image_size)) is None:
             return None
         assumed = "rows of numbers are read as boxes, scores and classes"
+        if left := padding_of(answer):
+            assumed += f"; {left} row{'s' * (left != 1)} of zeros left out"
         return cls._of([_Thing(*row) for row in rows], image_size, assumed)
 
     @classmethod
@@ -228,7 +250,7 @@ class Detections:
         lists = [answer] if isinstance(answer, list) else []
         if is_object(answer):
             lists = [value for key, value in answer.items() if key in _LISTS]
-            if any(isinstance(value, list) and value for value in answer.values()):
+            if any(isinstance(value, list) and value and not _is_size(key) for key, value in answer.items()):
                 return None
         if image_size is None or not lists or any(one != [] for one in lists):
             return None
@@ -285,6 +307,20 @@ def _padded(points: Sequence[Sequence[Point]]) -> npt.NDArray[np.float32]:
 
     most = max(map(len, points))
     return np.array([[*each, *[(0, 0, 0)] * (most - len(each))] for each in points], np.float32)
+
+
+def _skeleton(category: dict[str, Any]) -> Bones | None:
+    """The bones in a category of COCO's, whose keypoints are counted from 1."""
+    bones, points = category.get("skeleton"), category.get("keypoints")
+    count = len(points) if isinstance(points, list) else 0
+    if not isinstance(bones, list) or not all(is_numbers(bone) and len(bone) == 2 for bone in bones):
+        return None
+    return [(one - 1, other - 1) for one, other in bones if {one, other} <= set(range(1, count + 1))]
+
+
+def _is_size(key: str) -> bool:
+    """Whether a list under this key says how large the picture is."""
+    return plain_key(key).endswith(("size", "shape"))
 
 
 def _said_size(answer: Any) -> Size | None:

@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handlerkit.predictions.boxes import BOX, POLYGON, is_box, polygons_of
+from handlerkit.predictions.boxes import BOX, POLYGON, is_box, is_numbers, polygons_of
 from handlerkit.predictions.shapes import first, is_number, is_object, plain_key
 
 #: The corners of one outline, (x, y) each.
 Polygon = list[tuple[float, float]]
 
-_TURNED = ("obb", "rbox", "rotatedbox", "rotatedbbox", "orientedbox", "orientedbbox", "xywhr")
+#: Keys of a row, as `plain_key` writes them: what holds (x, y, width, height, angle) or four corners.
+TURNED = ("obb", "rbox", "rotatedbox", "rotatedbbox", "orientedbox", "orientedbbox", "xywhr")
 _QUADRILATERAL = ("xyxyxyxy", "quad", "quadrilateral", "corners", "poly")
 _ANGLE = ("r", "rotation", "angle", "theta")
 _SIZED = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("cx", "cy", "w", "h"), ("cx", "cy", "width", "height"))
@@ -50,15 +51,6 @@ def _rotated(box: Sequence[float], degrees: bool) -> Polygon:
     return rotated(x, y, width, height, math.radians(angle) if degrees else angle)
 
 
-def outline_of_numbers(value: Any) -> list[Polygon] | None:
-    """The outline in a list of five numbers, (x, y, width, height, angle in radians), or of four corners; None if this
-    is neither."""
-    if isinstance(value, list) and len(value) == 5 and all(map(is_number, value)):
-        return [rotated(*value)]
-    polygons = polygons_of(value) if not is_box(value) else None
-    return [_points(polygon) for polygon in polygons] if polygons else None
-
-
 def bounds(outlines: Sequence[Polygon]) -> list[float]:
     """[x1, y1, x2, y2] around outlines."""
     xs, ys = zip(*(point for outline in outlines for point in outline), strict=True)
@@ -73,10 +65,10 @@ def rectangle(box: Sequence[float]) -> Polygon:
 
 def _turned(row: Mapping[str, Any]) -> list[float] | None:
     """(x, y, width, height, angle) of a row."""
-    value = first(row, _TURNED)
-    if isinstance(value, list) and len(value) == 5 and all(map(is_number, value)):
-        return value
-    inside = first(row, (*_TURNED, *BOX))
+    value = first(row, TURNED)
+    if is_numbers(value) and len(value) == 5:
+        return list(value)
+    inside = first(row, (*TURNED, *BOX))
     inside = {plain_key(name): one for name, one in inside.items()} if is_object(inside) else row
     angle = first({**row, **inside}, _ANGLE)
     box = first(row, BOX)
@@ -95,7 +87,8 @@ def _polygons(row: Mapping[str, Any]) -> list[Polygon] | None:
     inside = {plain_key(name): one for name, one in box.items()} if is_object(box) else row
     if all(is_number(inside.get(key)) for pair in _EIGHT for key in pair):
         return [[(inside[x], inside[y]) for x, y in _EIGHT]]
-    found = polygons_of(box) or polygons_of(first(row, (*_QUADRILATERAL, *_TURNED))) or polygons_of(first(row, POLYGON))
+    corners = None if is_numbers(box) and len(box) < 8 else polygons_of(box)  # three points are no box
+    found = corners or polygons_of(first(row, (*_QUADRILATERAL, *TURNED))) or polygons_of(first(row, POLYGON))
     return [_points(polygon) for polygon in found] if found else None
 
 

@@ -30,13 +30,13 @@ class GrowingStreams:
             if row.body:
                 pieces.append((row.body, response.elapsed))
 
-    def view(self) -> View:
-        """What has come so far."""
+    def view(self, state: str = "streaming") -> View:
+        """What has come so far, and in which state the streams are."""
         texts, cards = [], []
         for number, (one, pieces) in enumerate(self._pieces.items()):
             name = self.names[number] if number < len(self.names) else f"request {number + 1}"
             chunks = [chunk for chunk, _ in pieces]
-            said = f"streaming, {len(chunks)} chunk{'s' * (len(chunks) != 1)}{pace([arrival for _, arrival in pieces])}"
+            said = f"{state}, {len(chunks)} chunk{'s' * (len(chunks) != 1)}{pace([arrival for _, arrival in pieces])}"
             text = joined(chunks, self._types[one])
             shown = piece(chunks[-1]) if text is None and chunks else text or ""
             shown = shown if len(shown) <= _END else f"…{shown[-_END:]}"

@@ -85,3 +85,59 @@ def test_plain_answers_display_nothing_before(notebook: Any, displayed: list[Any
 def test_nothing_is_live_where_nobody_watches(notebook: Any, displayed: list[Any]) -> None:
     assert notebook("%%request\nhello").value.response.text == "one two three"
     assert displayed == []
+
+
+LAGS = """
+import time
+
+from ts.handler_utils.utils import send_intermediate_predict_response
+
+
+def handle(data, context):
+    if data is None:
+        return
+    for piece in ("one ", "two "):
+        send_intermediate_predict_response([piece] * len(data), context.request_ids, "", 200, context)
+    time.sleep(1)
+    return ["three"] * len(data)
+"""
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_piece_is_seen_though_none_follows_it(
+    notebook: Any, displayed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_INTERVAL", 0.3)
+    notebook(f"%%handler h.py\n{LAGS}")
+    notebook("%%request\nhello")
+    assert [text.splitlines()[1:] for _, text in displayed[:2]] == [["one "], ["one two "]]
+    assert "streamed in 3 chunks" in displayed[-1][1]
+    assert [update for update, _ in displayed] == [False, True, True]
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_stream_that_breaks_leaves_what_came_and_says_so(notebook: Any, displayed: list[Any]) -> None:
+    notebook(f"%%handler h.py\n{SLOW.replace('return [', 'raise ValueError([')[:-1].rstrip()})")
+    notebook("%%request\nhello")
+    update, text = displayed[-1]
+    assert update
+    assert "one two" in text
+    assert "broken off" in text
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_stream_that_the_user_ends_leaves_what_came(
+    notebook: Any, displayed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = live.LiveDisplay._show
+
+    def show(self: live.LiveDisplay, state: str = "streaming") -> None:
+        shown(self, state)
+        if len(displayed) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(live.LiveDisplay, "_show", show)
+    notebook("%%request\nhello")
+    first, *rest = displayed[-1][1].splitlines()
+    assert "broken off by KeyboardInterrupt, 2 chunks" in first
+    assert rest == ["one two "]

@@ -25,6 +25,8 @@ def _draw(content: Classifications, answer: DecodedResponse) -> Drawing:
     pairs = list(zip(content.names, content.probabilities, strict=True))
     keys = tuple((answer.named(name), percent(share), draw.color(0), share) for name, share in pairs[:MOST])
     facts = (f"{len(pairs)} classes, the first {MOST} of them:",) if len(pairs) > MOST else ()
+    if not pairs:
+        facts = ("0 classes",)
     image = draw.fit(answer.input_image.shown, 240, 240) if answer.input_image else None
     return Drawing(facts, keys, image, aside=True)
 

@@ -49,14 +49,16 @@ _MOST_LAYERS = 8  # of overlapping masks in the preview; beyond, the last one ho
 
 @dataclass(frozen=True, eq=False)
 class InstanceMasks:
-    """N masks on a picture, 1 or more. `masks`: N bool [H, W], of one size; `found`: their boxes, scores and labels."""
+    """N masks on a picture. `masks`: N bool [H, W], of one size; `found`: their boxes, scores and labels."""
 
     masks: Sequence[npt.NDArray[np.bool_]]
     found: Detections
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height)."""
+        """(width, height); without masks that of the picture asked about."""
+        if not self.masks:
+            return self.found.image_size or (0, 0)
         height, width = self.masks[0].shape
         return width, height
 
@@ -71,6 +73,8 @@ def _read(source: Source) -> InstanceMasks | None:
     size = source.input_image.size if source.input_image else None
     for body in bodies(source.json):
         if isinstance(body, dict) and isinstance(found := body.get("masks"), list):
+            if (nothing := Detections.from_nothing(body, size)) is not None:
+                return InstanceMasks((), nothing)
             rows = [{"mask": mask} for mask in found]
             columns = {key: body[key] for key in body if key != "masks"}
         elif are_rows(body) and all(any(key in row for key in _KEYS) for row in body):
@@ -153,7 +157,8 @@ def _draw(content: InstanceMasks, answer: DecodedResponse) -> Drawing:
     from PIL import Image
 
     found, masks = content.found, content.masks
-    facts = [f"{boxes_fact(found, answer, 'mask')}; {pixels(sum(int(mask.sum()) for mask in masks))}"]
+    area = f"; {pixels(sum(int(mask.sum()) for mask in masks))}" if masks else ""
+    facts = [f"{boxes_fact(found, answer, 'mask')}{area}"]
     if answer.input_image is None:
         canvas = draw.fit(Image.new("RGB", content.size, "white"))
     else:

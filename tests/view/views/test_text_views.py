@@ -122,13 +122,58 @@ def test_each_answer_stands_beside_its_text(body: Any) -> None:
     assert "JSON shown as texts" in text
 
 
+LINES = b"good 0.9000\nbad 0.1000\n\nbad 0.7500\ngood 0.2500"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (["good", "bad"], ("good", "bad")),
+        ({"predictions": ["good", "bad"]}, ("good", "bad")),
+        ({"labels": ["good", "bad"], "scores": [0.9, 0.75]}, ("good 90 %", "bad 75 %")),
+        ({"labels": ["good", "good"], "scores": [0.5, 0.5]}, ("good 50 %", "good 50 %")),
+        (
+            {"labels": [["good", "bad"], ["bad", "good"]], "scores": [[0.9, 0.1], [0.75, 0.25]]},
+            ("good 90 %, bad 10 %", "bad 75 %, good 25 %"),
+        ),
+        ({"generated_text": ["at sea", "at home"], "model": "m"}, ("at sea", "at home")),
+        (LINES, ("good 0.9000 bad 0.1000", "bad 0.7500 good 0.2500")),
+        ([{"labels": ["good"], "scores": [0.9]}, {"labels": [], "scores": []}], ("good 90 %", "0 classes")),
+        (b"PER 0.9900 Ada Lovelace\n\n", ("PER 0.9900 Ada Lovelace", "empty body")),
+    ],
+    ids=[
+        *("texts", "wrapped", "columns", "two shares of 1", "columns of lists", "one column", "lines"),
+        *("below the threshold", "no entity"),
+    ],
+)
+def test_forms_of_answers_to_several_texts(body: Any, said: tuple[str, str]) -> None:
+    run = sent(body, Request.json(TEXTS), headers=(("content-type", "text/plain"),) * isinstance(body, bytes))
+    assert read(run).view == "texts"
+    shown = view(run)
+    for text, answered in zip(TEXTS, said, strict=True):
+        assert f"“{text}”  ->  {answered}" in shown.text.splitlines()
+        assert f"{text}</div>" in shown.html
+    words = " ".join(re.sub(r"<[^>]*>", " ", shown.html).split())
+    assert all(word in words for answered in said for word in answered.split(", "))
+    assert ("JSON shown as" in shown.text) == (not isinstance(body, bytes))
+
+
 def test_pipelines_answers_to_two_texts_are_not_classes_of_one() -> None:
     rows = [{"label": "good", "score": 0.9}, {"label": "bad", "score": 0.75}]
     assert read(sent(rows, Request.json(TEXTS))).view == "texts"
     assert read(sent(rows, Request.text(TEXTS[0]))).view == "classes"
 
 
-@pytest.mark.parametrize("body", [CLASSES[:1], [0.5, 0.5], {"good": 0.9, "bad": 0.1}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        CLASSES[:1],
+        [0.5, 0.5],
+        {"good": 0.9, "bad": 0.1},
+        {"labels": ["good", "bad"], "scores": [0.9, 0.1]},
+        b"Once upon a time.\n\nThe end.",
+    ],
+)
 def test_other_answers_to_two_texts_are_read_as_a_whole(body: Any) -> None:
     assert read(sent(body, Request.json(TEXTS))).view != "texts"
 
