@@ -110,13 +110,75 @@ def test_a_box_more_differs() -> None:
 def test_scores_of_boxes_may_differ_by_rtol() -> None:
     nearly = {**BOX, "box": [11, 10, 51, 50], "score": 0.9001}
     assert compared([BOX], [nearly], iou=0.9, rtol=1e-3).verdict == "equal"
-    assert str(compared([BOX], [nearly], iou=0.9).differences[0]) == "score of box 0: 0.9 here, 0.9001 there"
+    assert str(compared([BOX], [nearly], iou=0.9).differences[0]) == "body[0].score: 0.9 here, 0.9001 there"
     assert compared([BOX], [{key: nearly[key] for key in ("label", "box")}], iou=0.9).verdict == "different"
 
 
 def test_plain_values_beside_boxes_are_compared() -> None:
     answers = [{"boxes": [[0, 0, 10, 10 + i]], "labels": ["coin"], "count": i} for i in (0, 1)]
     assert compared(*answers, iou=0.5).differences[0].where == "body.count"
+
+
+COLUMNS = {"boxes": [[0, 0, 10, 10], [20, 20, 30, 30]], "labels": ["coin", "coin"]}
+MOVED = {**COLUMNS, "boxes": [[20, 20, 30, 31], [0, 0, 10, 11]]}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "where"),
+    [
+        ([{**BOX, "text": "A"}], [{**BOX, "text": "B"}], "body[0].text"),
+        ([{**BOX, "id": 1}], [{**BOX, "id": 2}], "body[0].id"),
+        ([{**BOX, "id": 1}, OTHER], [OTHER, {**BOX, "id": 2}], "body[0].id"),
+        ([{**BOX, "mask": [[0, 1]]}], [{**BOX, "mask": [[1, 1]]}], "body[0].mask[0][0]"),
+        ([{**BOX, "keypoints": [1, 2, 2]}], [{**BOX, "keypoints": [1, 3, 2]}], "body[0].keypoints[1]"),
+        ([{**BOX, "angle_of_view": 3}], [BOX], "body[0].angle_of_view"),
+        ({**COLUMNS, "meta": {"w": 1}}, {**COLUMNS, "meta": {"w": 2}}, "body.meta.w"),
+        ({**COLUMNS, "names": ["x", "y", "z"]}, {**COLUMNS, "names": ["x", "y", "a"]}, "body.names[2]"),
+        ({**COLUMNS, "tracks": [1, 2]}, {**MOVED, "tracks": [1, 2]}, "body.tracks[0]"),
+        ({"predictions": [BOX], "image": {"width": 60, "height": 60}},
+         {"predictions": [BOX], "image": {"width": 61, "height": 60}}, "body.image.width"),
+        ({"annotations": [{"bbox": [0, 0, 9, 9], "category_id": 1}], "categories": [{"id": 1, "name": "a"}]},
+         {"annotations": [{"bbox": [0, 0, 9, 9], "category_id": 1}], "categories": [{"id": 1, "name": "a", "x": 2}]},
+         "body.categories[0].x"),
+    ],
+)  # fmt: skip
+def test_all_beside_a_box_is_compared(ours: object, theirs: object, where: str) -> None:
+    found = compared(ours, theirs, iou=0.5)
+    assert (found.verdict, found.differences[0].where) == ("different", where)
+
+
+def test_what_is_told_of_each_box_follows_the_box() -> None:
+    assert compared({**COLUMNS, "tracks": [1, 2]}, {**MOVED, "tracks": [2, 1]}, iou=0.8).verdict == "equal"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"xmin": 0, "ymin": 0, "xmax": 100, "ymax": 100}, {"box": {"x1": 0, "y1": 0, "x2": 100, "y2": 100}},
+        {"x": 50, "y": 50, "width": 100, "height": 100, "class": "coin", "confidence": 0.9},
+    ],
+)  # fmt: skip
+def test_a_box_may_move_in_each_form(row: dict[str, object]) -> None:
+    moved = json.loads(json.dumps(row).replace("100", "101"))
+    assert compared([row], [moved], iou=0.9).verdict == "equal"
+    assert compared([row], [moved], iou=0.99).verdict == "different"
+
+
+def test_the_boxes_of_the_object_detector_may_move() -> None:
+    ours, theirs = [{"coin": [0, 0, 100, 100], "score": 0.9}], [{"coin": [0, 0, 100, 101], "score": 0.9}]
+    assert compared(ours, theirs, iou=0.9).verdict == "equal"
+
+
+def test_outlines_have_to_overlap_as_much_as_boxes() -> None:
+    turned = [{"box": {"x": 50, "y": 50, "width": 80, "height": 10, "angle": angle}} for angle in (0.5, 0.501, -0.5)]
+    assert compared(turned[:1], turned[1:2], iou=0.9).verdict == "equal"
+    found = compared(turned[:1], turned[2:], iou=0.9)
+    assert found.differences[0].where == "box 0"
+    assert "an outline that overlaps by" in found.differences[0].theirs
+
+
+def test_a_score_may_be_ignored() -> None:
+    assert compared([BOX], [{**BOX, "score": 0.1}], iou=0.9, ignore=["body[*].score"]).verdict == "equal"
 
 
 @pytest.mark.parametrize(

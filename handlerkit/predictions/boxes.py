@@ -24,6 +24,14 @@ def is_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(map(is_number, value))
 
 
+def says_where(key: str, row: Mapping[str, Any]) -> bool:
+    """Whether a key of a row says where its upright box is."""
+    plain, keys = plain_key(key), set(map(plain_key, row))
+    if not keys.isdisjoint(BOX):
+        return plain in BOX
+    return any(plain in names and keys >= {*names} for names in (*_CORNERS, *_SIZED, *_CENTERED, *_POINTED))
+
+
 def is_box(value: Any) -> bool:
     """Whether it is a list of four numbers."""
     return is_numbers(value) and len(value) == 4

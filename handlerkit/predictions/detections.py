@@ -127,6 +127,12 @@ class Detections:
             image_size: (width, height) of the picture that was asked about. Bare rows of numbers, and a list of
                 nothing, are read as boxes only where there was one.
         """
+        found = cls.find(answer, image_size)
+        return None if found is None else found[0]
+
+    @classmethod
+    def find(cls, answer: Any, image_size: Size | None = None) -> tuple[Detections, Any] | None:
+        """As `read`, with the part of the answer that holds the boxes: rows, or an object of columns."""
         found_in = list(bodies(answer))
         size = next(filter(None, map(_said_size, found_in)), image_size)
         for body in found_in:
@@ -138,8 +144,9 @@ class Detections:
                 cls.from_numbers,
             ):
                 if (found := constructor(body, size)) is not None:
-                    return found
-        return next((none for body in found_in if (none := cls.from_nothing(body, image_size)) is not None), None)
+                    return found, body
+        nothing = ((cls.from_nothing(body, image_size), body) for body in found_in)
+        return next(((none, body) for none, body in nothing if none is not None), None)
 
     @classmethod
     def from_columns(cls, answer: Any, image_size: Size | None = None) -> Detections | None:

@@ -36,6 +36,12 @@ def outlines_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[list[Polygon] |
     return outlines, f"angles are read as {unit}" if any(angles) else ""
 
 
+def says_outline(key: str) -> bool:
+    """Whether a key of a row may hold an outline, or the angle of a box."""
+    names = (*_TURNED, *_QUADRILATERAL, *_ANGLE, *POLYGON, *(name for pair in _EIGHT for name in pair))
+    return plain_key(key) in names
+
+
 def rotated(x: float, y: float, width: float, height: float, angle: float) -> Polygon:
     """The corners of a box with that center, turned by an angle in radians (ultralytics' xywhr2xyxyxyxy)."""
     cos, sin = math.cos(angle), math.sin(angle)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 #: Boxes that overlap by this share of their union are the same thing (PASCAL VOC's threshold).
 MATCHED = 0.5
 _LEAST = 1e-9  # boxes that do not overlap are never the same
+_GRID = 1024  # pixels, on which outlines are drawn
 
 
 def match_boxes(
@@ -44,6 +45,25 @@ def match_boxes(
             taken[1].add(j)
             pairs.append((i, j, float(overlaps[i, j])))
     return pairs
+
+
+def outline_iou(one: Sequence[npt.NDArray[Any]], other: Sequence[npt.NDArray[Any]]) -> float:
+    """Intersection over union of what two lists of polygons ([corners, 2] each) enclose, drawn on a fine grid; 0 if a
+    corner is not finite."""
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    points = np.concatenate([*one, *other])
+    if not np.isfinite(points).all():
+        return 0
+    corner, size = points.min(axis=0), np.maximum(np.ptp(points, axis=0), _LEAST)
+    drawn = []
+    for polygons in (one, other):
+        image = Image.new("1", (_GRID, _GRID))
+        for polygon in polygons:
+            ImageDraw.Draw(image).polygon([*map(tuple, (polygon - corner) / size * (_GRID - 1))], fill=1)
+        drawn.append(np.asarray(image))
+    return float((drawn[0] & drawn[1]).sum() / (drawn[0] | drawn[1]).sum())
 
 
 def _iou(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -33,9 +33,9 @@ class MayDiffer:
         iou: the overlap (intersection over union) from which on two boxes of one class are the same; below 1, boxes may
             also come in another order.
 
-    Pictures and boxes are compared by what they show only where `levels`, `pixels` or `iou` let them differ. Of a body
-    that is boxes, these, their classes and scores are compared, and what stands beside them as a plain value, or as a
-    list of something for each box, such as masks: these have to be equal, or named in `ignore`.
+    Pictures and boxes are compared by what they show only where `levels`, `pixels` or `iou` let them differ. All else
+    in a body that holds boxes, such as scores, masks and what stands beside the boxes, is equal within `rtol`, or named
+    in `ignore`; what is told of each box is compared with that of the box it is the same as.
     Raises RequestError for a tolerance that is no number of its range.
     """
 

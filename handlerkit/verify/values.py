@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import isclose
 from typing import Any
 
 from handlerkit.verify.difference import Difference, shortened
 from handlerkit.verify.tolerance import Tolerance
 
+#: Compares two values in a way of its own; None if it has none for these.
+Instead = Callable[[str, Any, Any], Iterable[Difference] | None]
 
-def compare_values(path: str, ours: Any, theirs: Any, tolerance: Tolerance) -> Iterator[Difference]:
-    """The differences of two JSON values, each at its path below `path`."""
+
+def compare_values(
+    path: str, ours: Any, theirs: Any, tolerance: Tolerance, instead: Instead = lambda path, ours, theirs: None
+) -> Iterator[Difference]:
+    """The differences of two JSON values, each at its path below `path`. `instead` is asked first at each."""
     if tolerance.ignores(path) or (ours != theirs and tolerance.is_volatile(path, ours, theirs)):
         return
-    if isinstance(ours, dict) and isinstance(theirs, dict):
+    if (found := instead(path, ours, theirs)) is not None:
+        yield from found
+    elif isinstance(ours, dict) and isinstance(theirs, dict):
         for key in dict.fromkeys([*ours, *theirs]):
             if key in ours and key in theirs:
-                yield from compare_values(f"{path}.{key}", ours[key], theirs[key], tolerance)
+                yield from compare_values(f"{path}.{key}", ours[key], theirs[key], tolerance, instead)
             elif not tolerance.ignores(f"{path}.{key}"):
                 yield Difference(f"{path}.{key}", _side(ours, key), _side(theirs, key))
     elif isinstance(ours, list) and isinstance(theirs, list):
         if len(ours) != len(theirs):
             yield Difference(path, f"{len(ours)} elements", f"{len(theirs)} elements")
         for index, (one, other) in enumerate(zip(ours, theirs, strict=False)):
-            yield from compare_values(f"{path}[{index}]", one, other, tolerance)
+            yield from compare_values(f"{path}[{index}]", one, other, tolerance, instead)
     elif isinstance(ours, str) and isinstance(theirs, str) and ours != theirs and tolerance.same_paths(ours, theirs):
         return
     elif not same_value(ours, theirs, tolerance.may.rtol):
