@@ -43,7 +43,7 @@ def run(options: dict[str, Any]) -> int:
     from handlerkit.folders import OwnFolder
 
     folder, handler = Path(options["folder"]).expanduser(), options["from_"]
-    name = options["name"] or re.sub(r"\W+", "_", folder.absolute().name, flags=re.ASCII).strip("_") or "model"
+    name = options["name"] or re.sub(r"\W+", "_", folder.resolve().name, flags=re.ASCII).strip("_") or "model"
     own = OwnFolder()
     try:
         _write(own.path, name, handler)

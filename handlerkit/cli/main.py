@@ -38,7 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    if list(words) == ["--version"]:
+    if words and words[0] == "--version":
         print(f"handlerkit {_version()}")
         return 0
 

@@ -112,4 +112,4 @@ def _described() -> dict[str, dict[str, Any]]:
 def _same(handler: str, word: str) -> bool:
     """Whether both are one file; a function may stand behind the handler's."""
     own = handler.partition(":")[0].removesuffix(".py")
-    return Path(f"{own}.py").absolute() == Path(word).expanduser().absolute()
+    return Path(f"{own}.py").resolve() == Path(word).expanduser().resolve()

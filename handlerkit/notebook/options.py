@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -180,8 +181,8 @@ def counts(text: str) -> list[int]:
 
 
 def names(text: str) -> list[str]:
-    """Names, separated by commas."""
-    return [name for name in text.split(",") if name]
+    r"""Names, separated by commas; \, is a comma of a name."""
+    return [name.replace(r"\,", ",") for name in re.split(r"(?<!\\),", text) if name]
 
 
 class Mapped(argparse.Action):

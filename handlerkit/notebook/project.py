@@ -45,7 +45,7 @@ def find(start: PathLike = ".") -> Path | None:
     for folder in (here, *here.parents):
         for name, place in FILES.items():
             file = folder / name
-            if file.is_file() and (not place or inner(_loaded(file), place)):
+            if file.is_file() and _describes(file, place):
                 return Path(os.path.relpath(file, here)) if folder in (here, here.parent) else file
     return None
 
@@ -98,13 +98,28 @@ def is_own_word(handler: str) -> bool:
     return handler in DEFAULT_HANDLERS or handler.startswith("handlerkit:")
 
 
+def _describes(file: Path, place: tuple[str, ...]) -> bool:
+    """Whether models are described in it. One that never says the table's name is left to others, though it is no
+    TOML."""
+    if not place:
+        return True
+    table = _loaded(file) if place[-1].encode() in _content(file) else {}
+    return bool(inner(table, place))
+
+
 def _loaded(file: Path) -> dict[str, Any]:
+    """Its tables; a number with a point is the text that is written, as version = 1.10."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise ModelError(f"{file} cannot be read: {problem.strerror or problem}") from None
+        return tomllib.loads(_content(file).decode(), parse_float=str)
     except ValueError as problem:  # no TOML, no UTF-8
         raise ModelError(f"{file} is no TOML: {_line(problem)}") from None
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as problem:
+        raise ModelError(f"{file} cannot be read: {problem.strerror or problem}") from None
 
 
 def _line(problem: Exception) -> str:
@@ -158,10 +173,11 @@ def _words(file: Path, table: Mapping[str, Any]) -> Iterator[str]:
                 raise ModelError(f"{file}: {key} is true or false, not {value!r}")
             yield from [option] * value
         elif action.type is names:
-            yield f"{option}={','.join(values)}"
+            of_list = [one.replace(",", "\\,") for one in values] if isinstance(value, list) else values
+            yield f"{option}={','.join(of_list)}"
         elif isinstance(action, Mapped):
             yield from (f"{option}={one}" for one in values)
-        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        elif isinstance(value, str | int) and not isinstance(value, bool):
             yield f"{option}={value}"
         else:
             raise ModelError(f"{file}: {key} is a text or a number, not {value!r}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handlerkit.errors import ModelError
 from handlerkit.model import PathLike
@@ -16,6 +16,9 @@ from handlerkit.notebook import project
 from handlerkit.notebook.parsers import model_parser
 from handlerkit.notebook.session_model import SessionModel, fingerprint
 from handlerkit.targets import NAMES
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 
 def save(model: SessionModel, file: PathLike, temporary: Path | None) -> Path:
@@ -28,12 +31,11 @@ def save(model: SessionModel, file: PathLike, temporary: Path | None) -> Path:
     model whose files are gone with the session.
     """
     import tomlkit
-    from tomlkit.exceptions import TOMLKitError
 
     path = Path(file).expanduser()
     words = dict(_words(model, path, temporary))
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
+        document = _document(path)
         table: MutableMapping[str, Any] = document
         for key in project.place_of(path):
             table = table.setdefault(key, tomlkit.table(is_super_table=key == "tool"))
@@ -43,9 +45,18 @@ def save(model: SessionModel, file: PathLike, temporary: Path | None) -> Path:
         path.write_text(tomlkit.dumps(document), encoding="utf-8")
     except OSError as problem:
         raise ModelError(f"{path} cannot be written: {problem.strerror or problem}") from None
+    return path
+
+
+def _document(path: Path) -> TOMLDocument:
+    """What the file holds now; nothing, if it is not there."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        return tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
     except (TOMLKitError, ValueError) as problem:
         raise ModelError(f"{path} is no TOML: {problem}") from None
-    return path
 
 
 def _table_of(

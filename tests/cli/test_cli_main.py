@@ -22,6 +22,7 @@ HEAVY = {"torch", "torchvision", "ts", "numpy", "PIL", "matplotlib", "IPython", 
 
 def test_version(command) -> None:
     assert command("--version") == (0, VERSION, "")
+    assert command("--version", "check") == (0, VERSION, "")
 
 
 def test_version_imports_no_command() -> None:

@@ -44,6 +44,17 @@ def test_a_handler_that_is_described_brings_what_is_described(described: Path) -
     assert (first["name"], first["batch_size"], second["name"]) == ("first", 4, "second")
 
 
+def test_a_described_handler_is_known_from_another_folder(
+    described: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sub").mkdir()
+    for here, word in ((folder, "sub/../one.py"), (folder / "sub", folder / "one.py"), (folder / "sub", "../one.py")):
+        monkeypatch.chdir(here)
+        found = on_model.named(str(word))
+        assert found is not None
+        assert (found["name"], found["batch_size"]) == ("first", 4)
+
+
 def test_a_handler_of_two_models_is_asked_about(described: Path) -> None:
     described.write_text('[models.a]\nhandler = "one.py"\n[models.b]\nhandler = "one:handle"\n')
     with pytest.raises(ModelError, match=r"one\.py is the handler of a, b: name the model"):

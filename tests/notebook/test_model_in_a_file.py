@@ -109,6 +109,32 @@ def test_a_slip_is_one_sentence(text: str, says: str) -> None:
     assert "\n" not in str(problem.value)
 
 
+def test_a_number_with_a_point_is_as_it_is_written() -> None:
+    found = described('name = "m"\nversion = 1.10\nconfig-property = {a = 1.50}\n')["m"]
+    assert (found["version"], found["config_properties"]) == ("1.10", {"a": "1.50"})
+
+
+def test_a_list_of_files_is_not_split_at_commas() -> None:
+    assert described('name = "m"\nextra-files = ["a,b.json", "c"]\n')["m"]["extra_files"] == ["a,b.json", "c"]
+    assert described('name = "m"\nextra-files = "a,b.json"\n')["m"]["extra_files"] == ["a", "b.json"]
+
+
+def test_a_file_name_with_a_comma_is_saved_and_read(session: Session) -> None:
+    Path("a,b.json").write_text("{}")
+    session.model("m", handler="h.py", extra_files=["a,b.json"])
+    assert project.read(session.save().path)["m"]["extra_files"] == ["a,b.json"]
+
+
+def test_a_broken_pyproject_of_others_is_left_alone(folder: Path) -> None:
+    (folder / "below").mkdir()
+    described('name = "m"\nhandler = "h.py"\n')
+    Path("below/pyproject.toml").write_text("[project\n")
+    assert project.find("below") == Path("../handlerkit.toml")
+    Path("below/pyproject.toml").write_text("[tool.handlerkit\n")
+    with pytest.raises(ModelError, match=r"pyproject.toml is no TOML"):
+        project.find("below")
+
+
 def test_one_of_several_is_named() -> None:
     described('[models.coins]\nhandler = "h.py"\n[models.leaves]\nhandler = "h.py"\n')
     with pytest.raises(ModelError, match="describes several models: name one of coins, leaves"):
@@ -186,7 +212,7 @@ def test_saving_leaves_comments_order_and_other_tables(session: Session) -> None
 def test_a_file_of_another_model_is_left(session: Session) -> None:
     Path("handlerkit.toml").write_text('name = "other"\nhandler = "h.py"\n')
     session.model("m", handler="h.py")
-    with pytest.raises(ModelError, match=r"describes another model, other: save to another file, or begin its part"):
+    with pytest.raises(ModelError, match=r"^handlerkit.toml describes another model, other: save to another"):
         session.save()
     assert Path("handlerkit.toml").read_text() == 'name = "other"\nhandler = "h.py"\n'
 
