@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from detection_forms import BOX_FORMS, NMS_DONE, Output, masks_of, prototypes, read_boxes
-from detections import Detected, draw, rounded
+from detections import Detected, draw, oriented_nms, rounded
 from handler_settings import CHANNELS, COUNT, SHARE, SIZE, Settings, one_of, optional, wrong_setting
 from image_answers import JSON, class_color, run_length
 from image_handler import ImageHandler
@@ -123,6 +123,8 @@ class DetectionBoxes(ImageHandler):
         overlap = (None if form in NMS_DONE else 0.5) if self.settings.nms == "auto" else self.settings.nms
         if overlap is None:
             order = found["scores"].argsort(descending=True, stable=True)
+        elif "polygons" in found:
+            order = oriented_nms(found["polygons"], found["scores"], found["labels"], overlap)
         else:
             order = batched_nms(found["boxes"].float(), found["scores"].float(), found["labels"], overlap)
         return {name: values[order[: self.settings.limit]] for name, values in found.items()}
@@ -140,7 +142,7 @@ class DetectionBoxes(ImageHandler):
             "scores": rounded(found["scores"], 4),
         }
         if form != JSON:
-            return draw(image, answer, masks, [class_color(index + 1) for index in found["labels"].tolist()])
+            return draw(image, answer, masks, [class_color(index) for index in found["labels"].tolist()])
         for name in ("keypoints", "polygons"):
             if name in found:
                 answer[name] = rounded(detected.placed(found[name], image), 4)

@@ -7,7 +7,7 @@
     end2end        rows [boxes, 6] with NMS done: x1, y1, x2, y2, score, class; YOLOv10, YOLO26, exports with nms=True
     yolov8         [4 + classes, boxes]: YOLOv8, v9, 11, 12, and Ultralytics' exports of older ones
     yolov5         rows [boxes, 4 + 1 + classes], whose fifth number is the score of there being an object: YOLOv5 to
-                   v7, YOLOX
+                   v7, YOLOX, also as its export leaves them: offsets in cells and logarithms of sides
 
 Behind the classes of YOLO's rows may come the coefficients of masks, keypoints or an angle. Whatever the form, boxes
 become x1, y1, x2, y2 in pixels of what the model saw; those that are shares of its width and height are told by being
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+from model_outputs import above_half
 from request_handler import Refusal
 from torch import Tensor
 from torchvision.ops import box_convert
@@ -29,6 +30,7 @@ Found = dict[str, Tensor]  # boxes, labels, scores and what else there is, each 
 # Networks whose logits have a class for no object, by the names of their classes.
 _WITH_NO_OBJECT = {"DETR", "DetrForObjectDetection", "YolosForObjectDetection", "TableTransformerForObjectDetection"}
 _MOST = 1.01  # rounding of float16 included
+_STRIDES = (8, 16, 32)  # YOLOX's
 
 
 @dataclass
@@ -121,7 +123,7 @@ def _torchvision(output: Output) -> Found | None:
         return None
     masks = tensors.get("masks", next((one for one in tensors.values() if one.ndim == 4), None))
     found = {"boxes": _in_pixels(boxes, output.size), "labels": labels, "scores": scores}
-    return found if masks is None else {**found, "masks": masks.reshape(len(boxes), 1, *masks.shape[-2:])}
+    return found if masks is None else {**found, "masks": above_half(masks).reshape(len(boxes), 1, *masks.shape[-2:])}
 
 
 def _best_classes(scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,7 +216,7 @@ def _yolov8(output: Output) -> Found | None:
 
 def _yolov5(output: Output) -> Found | None:
     rows = _table(output)
-    return _rows(rows, 5, output) if rows is not None and rows.shape[1] > 4 else None
+    return _rows(_decoded(rows, output.size), 5, output) if rows is not None and rows.shape[1] > 4 else None
 
 
 BOX_FORMS: dict[str, Callable[[Output], Found | None]] = {
@@ -241,6 +243,30 @@ def _rows(rows: Tensor, first: int, output: Output) -> Found:
     boxes = _in_pixels(box_convert(rows[:, :4], output.box_format, "xyxy"), output.size)
     found = {"boxes": boxes, "labels": labels, "scores": scores}
     return {**found, **_beside(rows[:, first + count :], rows[:, :4], output)}
+
+
+def _decoded(rows: Tensor, size: tuple[int, int]) -> Tensor:
+    """YOLOX's rows with boxes in pixels, also of offsets in cells and logarithms of sides (its demo_postprocess).
+
+    Those are told by a row for each cell of 8, 16 and 32 pixels, and by centers that only so lie near their cells.
+    """
+    height, width = size
+    grids = []
+    for stride in _STRIDES:
+        down, right = torch.meshgrid(torch.arange(height // stride), torch.arange(width // stride), indexing="ij")
+        grids.append(torch.stack([right, down, torch.full_like(down, stride)], -1).flatten(0, 1))
+    cells, strides = torch.cat(grids).to(rows).split((2, 1), dim=1)
+    if len(cells) != len(rows):
+        return rows
+
+    def distance(centers: Tensor) -> float:
+        return float((centers - (cells + 0.5) * strides).abs().mean())
+
+    centers = (rows[:, :2] + cells) * strides
+    others = (rows[:, :2], rows[:, :2] * _sides(rows, size)[:2])  # pixels and shares
+    if not 4 * distance(centers) < min(map(distance, others)):
+        return rows
+    return torch.cat([centers, rows[:, 2:4].exp() * strides, rows[:, 4:]], dim=1)
 
 
 def _count_classes(columns: Tensor, output: Output) -> int:

@@ -70,7 +70,12 @@ class ImageHandler(RequestHandler):
         return torch.from_numpy(pixels).reshape(image.height, image.width, -1).permute(2, 0, 1)
 
     def normalized(self, pixels: Tensor) -> Tensor:
-        """uint8 [..., C, H, W] -> the model's kind of float, on its device, with `mean` and `std` taken out."""
+        """uint8 [..., C, H, W] -> the model's kind of float, on its device, with `mean` and `std` taken out.
+
+        As they are for an ONNX file that takes whole numbers.
+        """
+        if isinstance(self.model, OnnxModel) and self.model.takes_pixels:
+            return pixels
         mean = torch.tensor(self.settings.mean, device=self.device)[:, None, None]
         std = torch.tensor(self.settings.std, device=self.device)[:, None, None]
         weights = self.model.parameters() if isinstance(self.model, torch.nn.Module) else ()

@@ -8,16 +8,20 @@ ModelOutput is a dict.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 # The tensor that counts, in models that name theirs: torchvision's segmentation models and transformers'.
 _MAIN = ("out", "logits")
-_NUMPY = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
+_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_WHOLE = {"tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
+_NUMPY: dict[str, Any] = {**_FLOATS, **_WHOLE, "tensor(bool)": np.bool_}
+_ROUNDING = 1e-3  # of float16
 
 
 class OnnxModel:
@@ -25,21 +29,33 @@ class OnnxModel:
 
     Attributes:
         size: (height, width) of the images that it takes; None where it takes any.
+        takes_pixels: whether it takes whole numbers from 0 to 255, which it normalizes itself.
 
-    A file that was exported for a batch of a fixed size is called as often as it takes. Raises RuntimeError for one
-    with several inputs.
+    Images are [N, C, H, W] whether the file takes those or [N, H, W, C]. A file that was exported for a batch of a
+    fixed size is called as often as it takes. What else a detector's file may take, and gets: `orig_target_sizes`
+    [N, 2], the width and height that boxes are told in, and `pixel_mask` [N, H, W], 1 where an image is. Raises
+    RuntimeError for other inputs.
     """
 
     def __init__(self, session: Any) -> None:
         self.session = session
         self.names = [output.name for output in session.get_outputs()]
-        if len(inputs := session.get_inputs()) != 1:
+        inputs = session.get_inputs()
+        images = [one for one in inputs if one.name not in _BESIDE]
+        if len(images) != 1:
             raise RuntimeError(
                 f"the ONNX model has the inputs {', '.join(one.name for one in inputs)}, not one of images"
             )
-        self.input = inputs[0]
-        *before, height, width = self.input.shape
-        self.batched = len(before) == 2
+        self.input = images[0]
+        if self.input.type not in _NUMPY or len(self.input.shape) not in (3, 4):
+            raise RuntimeError(f"the ONNX model takes {self.input.type} {self.input.shape}, which are no images")
+        self.beside = [one for one in inputs if one.name in _BESIDE]
+        self.takes_pixels = self.input.type in _WHOLE
+        *before, channels, height, width = self.input.shape
+        self.channels_last = width in (1, 3) and channels not in (1, 3)
+        if self.channels_last:
+            height, width = channels, height
+        self.batched = len(before) == 1
         self.batch = before[0] if self.batched and isinstance(before[0], int) else None
         self.size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
@@ -51,9 +67,28 @@ class OnnxModel:
         return {name: torch.cat([one[name] for one in found])[: len(images)] for name in self.names}
 
     def run(self, given: Tensor) -> dict[str, Tensor]:
-        array = given.cpu().numpy().astype(_NUMPY.get(self.input.type, np.float32), copy=False)
-        found = self.session.run(self.names, {self.input.name: array})
+        beside = {one.name: _BESIDE[one.name](given, one.shape).astype(_NUMPY[one.type]) for one in self.beside}
+        images = given.movedim(-3, -1) if self.channels_last else given
+        array = np.ascontiguousarray(images.cpu().numpy()).astype(_NUMPY[self.input.type], copy=False)
+        found = self.session.run(self.names, {self.input.name: array, **beside})
         return {name: torch.from_numpy(values) for name, values in zip(self.names, found)}
+
+
+def _sides(images: Tensor, shape: Sequence[Any]) -> NDArray[Any]:
+    return np.tile([images.shape[-1], images.shape[-2]], (len(images), 1))
+
+
+def _ones(images: Tensor, shape: Sequence[Any]) -> NDArray[Any]:
+    """[N, H, W], in the images' size where the file names no other."""
+    height, width = (one if isinstance(one, int) else side for one, side in zip(shape[1:], images.shape[-2:]))
+    return np.ones((len(images), height, width))
+
+
+# What else RT-DETR's, D-FINE's and DETR's own exports take, made from images [N, C, H, W].
+_BESIDE: dict[str, Callable[[Tensor, Sequence[Any]], NDArray[Any]]] = {
+    "orig_target_sizes": _sides,
+    "pixel_mask": _ones,
+}
 
 
 def filled(images: Tensor, size: int) -> Tensor:
@@ -79,13 +114,16 @@ def class_names(model: Any) -> set[str]:
 def by_image(returned: Any, count: int) -> list[dict[str, Tensor]]:
     """What a model returned for `count` images, as the tensors of each, without the batch's dimension.
 
-    Names are those of dicts; in tuples and lists numbers: "0", "1.boxes". Raises ValueError where the first tensor, or
-    a list of dicts, is not for as many images; others that are not are left out.
+    Names are those of dicts; in tuples and lists numbers: "0", "1.boxes". Panoptic segments become labels [N], scores
+    [N] and masks [N, H, W]. Raises ValueError where the first tensor, or a list of what each image got, is not for as
+    many images; others that are not are left out.
     """
-    if isinstance(returned, tuple) and len(returned) == 2 and _are_dicts(returned[1]):
+    if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], dict) and _are_dicts(returned[1]):
         returned = returned[1]  # a scripted detection model of torchvision answers (losses, detections)
-    if _are_dicts(returned):
-        found = [dict(_named(one)) for one in returned]
+    if _segments(returned):
+        returned = [returned]
+    if _are_dicts(returned) or _are_of_each(returned, count):
+        found = [_of_segments(*pair) if (pair := _segments(one)) else dict(_named(one)) for one in returned]
     else:
         tensors = dict(_named(returned))
         first = next((len(values) for values in tensors.values() if values.ndim), 0)
@@ -101,8 +139,54 @@ def main_output(tensors: dict[str, Tensor]) -> Tensor:
     return next((tensors[name] for name in _MAIN if name in tensors), next(iter(tensors.values())))
 
 
+def above_half(masks: Tensor) -> Tensor:
+    """Masks, above 0.5 where an object is: probabilities as they are, and logits and half more.
+
+    Logits are told by values outside 0 to 1. Enlarged so, they end where they are 0.
+    """
+    masks = masks if masks.is_floating_point() else masks.float()
+    are_logits = masks.numel() > 0 and bool((masks.min() < -_ROUNDING) | (masks.max() > 1 + _ROUNDING))
+    return masks + 0.5 if are_logits else masks
+
+
 def _are_dicts(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(one, dict) for one in value)
+
+
+def _are_of_each(value: Any, count: int) -> bool:
+    """Whether a list holds segments or a class map [H, W] of each image, as transformers' post-processing returns."""
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        return False
+    maps = (isinstance(one, Tensor) and one.ndim == 2 and len(one) != count for one in value)
+    return all(maps) or all(map(_segments, value))
+
+
+def _segments(value: Any) -> tuple[Tensor, list[dict[str, Any]]] | None:
+    """What a panoptic model answers an image: a map [H, W] of segments' numbers, or [N, H, W] of which is where, and
+    what each is. transformers calls them segmentation and segments_info, Detectron2's are a pair in a dict."""
+    if isinstance(value, dict):
+        pairs = (_segments(one) for one in value.values() if isinstance(one, tuple))
+        return _segments(tuple(value.values())[:2]) or next(filter(None, pairs), None)
+    if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[1], list):
+        return None
+    numbers, records = value
+    if not isinstance(numbers, Tensor) or numbers.ndim not in (2, 3):
+        return None
+    if not records:  # the map then holds nothing: 0 or -1
+        return value if numbers.ndim == 2 and bool((numbers <= 0).all()) else None
+    return value if _are_dicts(records) and all("id" in one for one in records) else None
+
+
+def _of_segments(numbers: Tensor, records: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Labels, scores and masks. What has no score, as Detectron2's walls and skies, is sure."""
+    best: dict[Any, dict[str, Any]] = {}  # parts that were fused have one number
+    for one in sorted(records, key=lambda one: -one.get("score", 1)):
+        best.setdefault(one["id"], one)
+    labels = torch.tensor([int(one.get("label_id", one.get("category_id"))) for one in best.values()])
+    scores = torch.tensor([float(one.get("score", 1)) for one in best.values()])
+    ids = torch.tensor([*best], device=numbers.device)
+    masks = numbers == ids[:, None, None] if numbers.ndim == 2 else numbers[ids]
+    return {"labels": labels.to(numbers.device), "scores": scores.to(numbers.device), "masks": masks}
 
 
 def _named(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -3,7 +3,9 @@
     maps         [C, H, W], a map for each class, of whatever size; a single one says how likely class 1 is
     queries      class_queries_logits [Q, classes + 1] and masks_queries_logits [Q, H, W]: Mask2Former, MaskFormer,
                  OneFormer and EoMT; logits and pred_masks of DETR
-    instances    labels [N], scores [N] and masks [N, 1, H, W]: torchvision's Mask R-CNN
+    instances    labels [N], scores [N] and masks [N, 1, H, W] or [N, H, W]: torchvision's Mask R-CNN
+                 also panoptic segments, a map [H, W] of their numbers and a list of what each is: what transformers'
+                 post-processing returns, and Detectron2's panoptic_seg
 
 Queries become class maps, objects or panoptic segments as transformers' image processors make them of Mask2Former's,
 https://github.com/huggingface/transformers/blob/main/src/transformers/models/mask2former, but that masks are first
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from image_sizes import enlarged
-from model_outputs import main_output
+from model_outputs import above_half, main_output
 from numpy.typing import NDArray
 from request_handler import Refusal
 from torch import Tensor
@@ -45,7 +47,7 @@ class ClassMaps:
 
 @dataclass
 class Objects:
-    """N objects, the best first: labels [N], scores [N], and the probabilities [N, H', W'] of their masks."""
+    """N objects, the best first: labels [N], scores [N], and masks [N, H', W'], above 0.5 where each is."""
 
     labels: Tensor
     scores: Tensor
@@ -80,13 +82,13 @@ def read_segmentation(
     task: what queries become. threshold: the least score of objects and segments; of a single map, the probability
     above which a place is of class 1. Raises Refusal if the form is none of those above.
     """
+    if {"labels", "scores", "masks"} <= tensors.keys():
+        order = tensors["scores"].argsort(descending=True, stable=True)
+        order = order[tensors["scores"][order] >= threshold]
+        masks = above_half(tensors["masks"]).flatten(0, -3)
+        return Objects(tensors["labels"][order], tensors["scores"][order], masks[order], "instances")
     if (queries := _queries(tensors)) is not None:
         return _from_queries(*queries, size, task, threshold)
-    if {"labels", "scores", "masks"} <= tensors.keys():
-        kept = tensors["scores"] >= threshold
-        return Objects(
-            tensors["labels"][kept], tensors["scores"][kept], tensors["masks"][kept].flatten(0, -3), "instances"
-        )
     maps = main_output(tensors)
     if maps.ndim == 2:
         maps = maps[None]

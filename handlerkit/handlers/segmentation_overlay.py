@@ -116,6 +116,6 @@ def numbered(masks: NDArray[np.bool_]) -> NDArray[Any]:
 def indexed(mask: NDArray[Any]) -> Image.Image:
     image = Image.fromarray(mask)
     if image.mode == "L":
-        # the pixels stay class indexes, and viewers show colors
-        image.putpalette([part for index in range(256) for part in class_color(index)])
+        # the pixels stay class indexes, and viewers show colors, black for 0
+        image.putpalette([0, 0, 0, *(part for index in range(1, 256) for part in class_color(index))])
     return image

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from handler_settings import COUNT, Rule, Settings, is_number, optional
 from request_handler import JSON, Refusal, RequestState, failure
-from text_requests import Text, TextModelHandler
+from text_requests import ARCHIVE_IT, Text, TextModelHandler
 from token_stream import STREAM, Generation, TokenStream
 from ts.handler_utils.timer import timed
 
@@ -54,12 +54,23 @@ class TextGenerator(TextModelHandler):
     )
     OPTIONS = ("max_new_tokens", "temperature", "top_p", "top_k", "seed")  # of a request
 
+    def initialize(self, context: Any) -> None:
+        super().initialize(context)
+        if not hasattr(self.model, "generate"):
+            file = self.manifest["model"].get("serializedFile") or self.manifest["model"].get("modelFile")
+            raise RuntimeError(
+                f"{file} has no method `generate`, which this handler calls: {ARCHIVE_IT}, instead of it"
+            )
+
     def prepare(self, text: Text) -> Generation:
         options = self.options(text.options)
         tokens = self.tokenizer(text.text)["input_ids"]
+        if not tokens:
+            raise Refusal(400, "This prompt has no tokens.")
         room = options["max_new_tokens"] if self.longest is None else self.longest - len(tokens)
-        if room < 1 or not tokens:
-            raise Refusal(413, f"This prompt has {len(tokens)} tokens, and the model takes 1 to {self.longest}.")
+        if room < 1:
+            most = f"up to {self.longest} with those that follow"
+            raise Refusal(413, f"This prompt has {len(tokens)} tokens, and the model takes {most}.")
         options["max_new_tokens"] = min(options["max_new_tokens"], room)
         return Generation(tokens, self.tokenizer, **options)
 

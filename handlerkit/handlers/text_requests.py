@@ -8,7 +8,7 @@ A request carries one text or several:
 
 The archive holds what transformers' `save_pretrained` wrote, as extra files: config.json, model.safetensors (or shards
 with their index) and the tokenizer's files. Nothing is downloaded, and code of a model's own is not run. The weights
-may be TorchScript as well (serialized_file), beside the tokenizer's files and config.json.
+may be TorchScript or ONNX as well (serialized_file), beside the tokenizer's files and config.json.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from request_handler import Refusal, RequestHandler
 from torch import Tensor
@@ -30,6 +31,7 @@ TEXT_KEYS = ("text", "prompt", "inputs", "input", "data", "body", "instances", "
 _NO_OPTIONS = ("model_name", "name", "shape", "datatype", "id", "outputs")
 TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt")  # or sentencepiece's .model
 ARCHIVE_IT = "put what save_pretrained wrote into the archive, as extra files"
+_NUMPY = {"tensor(int32)": np.int32}  # others are int64
 _DEEPEST = 6  # lists and objects in each other
 _UNBOUNDED = 10**9  # transformers says a larger number where a tokenizer knows no limit
 
@@ -64,8 +66,8 @@ class TextModelHandler(RequestHandler):
         if not any(name in TOKENIZERS or name.endswith(".model") for name in os.listdir(self.folder)):
             raise RuntimeError(f"there is no tokenizer: {ARCHIVE_IT}")  # transformers would make an empty one
         self.tokenizer = pretrained("AutoTokenizer", self.folder)
-        if str(described.get("serializedFile", "")).endswith(".pt") or described.get("modelFile"):
-            super().initialize(context)  # TorchScript, or the class of a model file
+        if str(described.get("serializedFile", "")).endswith((".pt", ".onnx")) or described.get("modelFile"):
+            super().initialize(context)  # TorchScript, an ONNX session, or the class of a model file
         else:
             gpu = context.system_properties.get("gpu_id")
             self.device = torch.device("cpu" if gpu is None or not torch.cuda.is_available() else f"cuda:{gpu}")
@@ -73,6 +75,11 @@ class TextModelHandler(RequestHandler):
             self.mapping = load_label_mapping(os.path.join(self.folder, "index_to_name.json"))
             self.configure(context)
             self.initialized = True
+
+    def configure(self, context: Any) -> None:
+        if hasattr(self.model, "get_inputs"):  # an onnxruntime.InferenceSession
+            self.model = OnnxTextModel(self.model)
+        super().configure(context)
 
     def items(self, content: Any) -> list[Text]:
         return read_texts(content)
@@ -112,6 +119,19 @@ class TextModelHandler(RequestHandler):
         return torch.tensor(filled, device=self.device)
 
 
+class OnnxTextModel:
+    """An onnxruntime.InferenceSession called as a transformers model is: tokens by name, and a dict of tensors."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.kinds = {one.name: _NUMPY.get(one.type, np.int64) for one in session.get_inputs()}
+
+    def __call__(self, **tokens: Tensor) -> dict[str, Tensor]:
+        names = [output.name for output in self.session.get_outputs()]
+        given = {name: one.cpu().numpy().astype(self.kinds[name]) for name, one in tokens.items()}
+        return {name: torch.from_numpy(found) for name, found in zip(names, self.session.run(names, given))}
+
+
 def pretrained(kind: str, folder: str) -> Any:
     """What transformers reads from the archive. A RuntimeError is what a worker reports."""
     try:
@@ -137,7 +157,9 @@ def read_json(path: str) -> dict[str, Any]:
 
 
 def accepted(model: Any, encoded: Mapping[str, Any]) -> list[str]:
-    """Which of the tokenizer's outputs the model takes; its forward says so."""
+    """Which of the tokenizer's outputs the model takes; its forward or the ONNX file says so."""
+    if isinstance(model, OnnxTextModel):
+        return [name for name in model.kinds if name in encoded]
     forward = getattr(model, "_orig_mod", model).forward  # beneath torch.compile
     if hasattr(forward, "schema"):  # TorchScript's; the first argument is self
         names = [argument.name for argument in forward.schema.arguments[1:]]

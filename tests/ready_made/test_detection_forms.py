@@ -82,3 +82,41 @@ def test_masks_without_a_channel() -> None:
     }
     _, found = read_boxes(Output(tensors, SIZE, set(), 0, "cxcywh"), "auto", 0.5)
     assert found["masks"].shape == (3, 1, 100, 200)
+
+
+def grid() -> tuple[torch.Tensor, torch.Tensor]:
+    """The cells [2520, 2] of an image of 256x480 pixels, 8, 16 and 32 pixels wide, and how wide each is."""
+    cells, strides = [], []
+    for stride in (8, 16, 32):
+        for row in range(256 // stride):
+            for column in range(480 // stride):
+                cells.append([column, row])
+                strides.append([stride])
+    return torch.tensor(cells), torch.tensor(strides)
+
+
+@pytest.mark.parametrize("kind", ["undecoded", "pixels", "shares"])
+@pytest.mark.parametrize("spread", [0.4, 1.5])
+def test_rows_of_yolox(kind: str, spread: float) -> None:
+    cells, strides = grid()
+    torch.manual_seed(0)
+    offsets, logarithms = torch.rand(len(cells), 2) * spread, torch.randn(len(cells), 2)
+    scores = torch.rand(len(cells), 3)
+    centers, sides = (cells + offsets) * strides, logarithms.exp() * strides
+    scale = torch.tensor([480.0, 256.0]) if kind == "shares" else torch.ones(2)
+    boxes = [offsets, logarithms] if kind == "undecoded" else [centers / scale, sides.clamp(max=256) / scale]
+    form, found = read_boxes(
+        Output({"output": torch.cat([*boxes, scores], 1)}, (256, 480), set(), 0, "cxcywh"), "auto", 0.5
+    )
+    expected = torch.cat([centers - sides / 2, centers + sides / 2], 1)
+    assert form == "yolov5"
+    kept = (sides < 256).all(1)
+    assert found["boxes"][kept].numpy() == pytest.approx(expected[kept].numpy(), abs=0.01)
+    assert found["scores"].equal(scores[:, 0] * scores[:, 1:].max(1).values)
+
+
+def test_logits_of_masks_are_cut_at_0() -> None:
+    masks = torch.tensor([-3.0, 0.2]).repeat_interleave(8).expand(1, 4, 16)
+    tensors = {"boxes": PIXELS[:1], "scores": torch.ones(1), "labels": torch.ones(1).long(), "masks": masks}
+    _, found = read_boxes(Output(tensors, SIZE, set(), 0, "cxcywh"), "auto", 0.5)
+    assert (found["masks"] > 0.5)[0, 0, 0].tolist() == [False] * 8 + [True] * 8

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx_files import BYTES, FLOAT, WHOLE, constant, node, save
 from ready_made_pictures import DISCS, PNG, decode, file_of
 
 from handlerkit import Part, Request
@@ -17,25 +15,14 @@ from handlerkit import Part, Request
 
 def model(folder: Path, nodes: list[Any], batch: int | str, outputs: list[str], size: tuple[Any, Any]) -> Path:
     """An ONNX file of float images, named as the exporters do it."""
-    given = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, *size])
-    found = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
-    graph = helper.make_graph(nodes, "graph", [given], found)
-    file = folder / "network.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
-    return file
-
-
-def constant(name: str, values: Any) -> Any:
-    array = np.asarray(values, np.float32)
-    return helper.make_node(
-        "Constant", [], [name], value=helper.make_tensor(name, TensorProto.FLOAT, array.shape, array.ravel())
-    )
+    inputs = {"images": (FLOAT, [batch, 3, *size])}
+    return save(folder / "network.onnx", nodes, inputs, dict.fromkeys(outputs, FLOAT))
 
 
 BRIGHT = [  # the brightness of each pixel, as the score of a single class
     constant("half", 0.5),
-    helper.make_node("ReduceMean", ["images"], ["gray"], axes=[1], keepdims=1),
-    helper.make_node("Sub", ["gray", "half"], ["output"]),
+    node("ReduceMean", ["images"], "gray", axes=[1], keepdims=1),
+    node("Sub", ["gray", "half"], "output"),
 ]
 PLAIN = {"mean": [0, 0, 0], "std": [1, 1, 1]}
 
@@ -60,7 +47,7 @@ def test_background(tmp_path: Path, serve: Callable[..., Any]) -> None:
 
 
 def test_classifier(tmp_path: Path, serve: Callable[..., Any]) -> None:
-    mean = [helper.make_node("ReduceMean", ["images"], ["logits"], axes=[2, 3], keepdims=0)]
+    mean = [node("ReduceMean", ["images"], "logits", axes=[2, 3], keepdims=0)]
     served = serve("classifier", model(tmp_path, mean, 1, ["logits"], (64, 64)), {"handler": {"scores": "none"}})
     assert len(served.json(PNG)["labels"]) == 3
 
@@ -69,7 +56,7 @@ def test_detection(tmp_path: Path, serve: Callable[..., Any]) -> None:
     boxes = [
         constant("logits", [[[0.0, 4, 1], [2, 0, 1]]]),
         constant("pred_boxes", [[[0.5, 0.5, 0.5, 0.5], [0.25, 0.25, 0.5, 0.5]]]),
-        helper.make_node("Identity", ["images"], ["beside"]),
+        node("Identity", ["images"], "beside"),
     ]
     file = model(tmp_path, boxes, 1, ["logits", "pred_boxes", "beside"], (96, 128))
     answer = serve("detection_boxes", file).json(PNG)  # two labels and three logits: the last one is no object
@@ -78,18 +65,46 @@ def test_detection(tmp_path: Path, serve: Callable[..., Any]) -> None:
 
 
 def test_torchvisions_detectors_are_exported_for_one_image(tmp_path: Path, serve: Callable[..., Any]) -> None:
-    given = helper.make_tensor_value_info("image", TensorProto.FLOAT, [3, "H", "W"])
     nodes = [
         constant("boxes", [[4.0, 14, 24, 34]]),
         constant("scores", [0.9]),
-        helper.make_node("Constant", [], ["labels"], value=helper.make_tensor("labels", TensorProto.INT64, [1], [1])),
-        helper.make_node("Identity", ["image"], ["beside"]),
+        constant("labels", [1], WHOLE),
+        node("Identity", ["image"], "beside"),
     ]
-    kinds = {"boxes": TensorProto.FLOAT, "labels": TensorProto.INT64, "scores": TensorProto.FLOAT}
-    found = [helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items()]
-    graph = helper.make_graph(nodes, "graph", [given], found)
-    file = tmp_path / "network.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    inputs = {"image": (FLOAT, [3, "H", "W"])}
+    file = save(tmp_path / "network.onnx", nodes, inputs, {"boxes": FLOAT, "labels": WHOLE, "scores": FLOAT})
     first, second = serve("detection_boxes", file, batch_size=2)(PNG, PNG)
     assert first.json() == second.json()
     assert first.json()["boxes"] == [[4.0, 14.0, 24.0, 34.0]]
+
+
+def test_whole_numbers_channels_last(tmp_path: Path, serve: Callable[..., Any]) -> None:
+    nodes = [
+        node("Cast", ["images"], "pixels", to=FLOAT),
+        node("ReduceMean", ["pixels"], "gray", axes=[3], keepdims=0),
+        constant("half", 127.5),
+        node("Sub", ["gray", "half"], "scores"),
+        constant("axis", [1], WHOLE),
+        node("Unsqueeze", ["scores", "axis"], "output"),
+    ]
+    file = save(tmp_path / "network.onnx", nodes, {"images": (BYTES, [1, 48, 64, 3])}, {"output": FLOAT})
+    answer = serve("segmentation_overlay", file).json(PNG)  # the file says the size, and normalizes the pixels itself
+    assert (decode(answer["classes"][1]["mask"]) == (DISCS > 128)).all()
+
+
+def test_boxes_in_the_size_that_a_second_input_tells(tmp_path: Path, serve: Callable[..., Any]) -> None:
+    nodes = [  # RT-DETR's export, which makes pixels of shares
+        constant("shares", [[[0.125, 0.25, 0.5, 0.75]]]),
+        node("Cast", ["orig_target_sizes"], "sides", to=FLOAT),
+        node("Concat", ["sides", "sides"], "four", axis=1),
+        constant("axis", [1], WHOLE),
+        node("Unsqueeze", ["four", "axis"], "scale"),
+        node("Mul", ["shares", "scale"], "boxes"),
+        constant("scores", [[0.9]]),
+        constant("labels", [[1]], WHOLE),
+        node("Identity", ["images"], "beside"),
+    ]
+    inputs = {"images": (FLOAT, ["N", 3, 96, 96]), "orig_target_sizes": (WHOLE, ["N", 2])}
+    file = save(tmp_path / "network.onnx", nodes, inputs, {"labels": WHOLE, "boxes": FLOAT, "scores": FLOAT})
+    answer = serve("detection_boxes", file).json(PNG)
+    assert (answer["boxes"], answer["labels"]) == ([[8.0, 12.0, 32.0, 36.0]], ["coin"])

@@ -8,11 +8,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from image_answers import class_color
 from ready_made_pictures import OFFICIAL
 
 from handlerkit import Archive, Model, check
 from handlerkit.errors import ModelError
 from handlerkit.model import READY_MADE, READY_MADE_FOLDER, ready_made, ready_made_modules
+from handlerkit.view.draw.palette import palette
 
 FILES = sorted(READY_MADE_FOLDER.glob("[!_]*.py"))
 ALLOWED = {"ts", "torch", "torchvision", "numpy", "PIL", *(file.stem for file in FILES), *sys.stdlib_module_names}
@@ -90,3 +92,7 @@ def test_a_users_file_of_the_modules_name_is_refused(tmp_path: Path) -> None:
     mine.touch()
     with pytest.raises(ModelError, match="rename one of them"):
         Model("m", handler="handlerkit:classifier", extra_files=mine)
+
+
+def test_classes_have_the_colors_of_the_kits_views() -> None:
+    assert [class_color(index) for index in range(20)] == list(palette()[:20])

@@ -1,117 +1,31 @@
-"""segmentation_overlay beside the libraries' own reading: SegFormer, Mask2Former, MaskFormer, smp's, Mask R-CNN."""
+"""What segmentation models return, told by its form alone: objects, segments, maps, and what is refused."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
-import segmentation_models_pytorch as smp
 import torch
-import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_sizes import enlarged
-from in_process import asked, made
-from PIL import Image
-from ready_made_pictures import decode
-from segmentation_forms import ClassMaps, winners
-from torch import nn
-from transformers_networks import LABELS, network
+from model_outputs import by_image
+from request_handler import Refusal
+from segmentation_forms import ClassMaps, Objects, read_segmentation, winners
 
-SIZE = (120, 160)  # height, width
-PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize(SIZE[::-1])
-QUERIES = {
-    "mask2former": (transformers.Mask2FormerImageProcessor, [384, 384]),  # the size that its own code enlarges masks to
-    "maskformer": (transformers.MaskFormerImageProcessor, [96, 128]),
-}
+SIZE = (12, 16)  # height and width that the model saw
 
 
-def indexed(handler: Any, image: Image.Image = PHOTO) -> npt.NDArray[Any]:
-    return np.asarray(asked(handler, image, accept="image/png; mask=indexed"))
+def read(returned: Any) -> ClassMaps | Objects:
+    """What a model returned for one image."""
+    (tensors,) = by_image(returned, 1)
+    return read_segmentation(tensors, SIZE, "semantic", 0.5)
 
 
-def returned(handler: Any, image: Image.Image = PHOTO) -> Any:
-    """What the handler's network returns for the image."""
-    with torch.inference_mode():
-        return handler.model(handler.normalized(handler.prepare(image)[None]))
-
-
-def of_queries(name: str, task: str) -> tuple[Any, Any]:
-    """The handler of a network with sure queries, and transformers' processor for it."""
-    found = network(name)
-    with torch.no_grad():
-        found.class_predictor.weight.mul_(30)
-    processor, size = QUERIES[name]
-    settings = {"resize": size, "task": task, "threshold": 0.3}
-    return made("segmentation_overlay", found, LABELS, **settings), processor()
-
-
-def test_quarter_size_logits_of_segformer() -> None:
-    handler = made("segmentation_overlay", network("segformer"), LABELS, resize=[96, 128])
-    processor = transformers.SegformerImageProcessor()
-    (own,) = processor.post_process_semantic_segmentation(returned(handler), [SIZE])
-    assert (indexed(handler) == own.numpy()).all()
-    assert len(own.unique()) > 1
-    assert {one["label"] for one in asked(handler, PHOTO)["classes"]} == {f"thing {index}" for index in own.unique()}
-
-
-@pytest.mark.parametrize("name", QUERIES)
-def test_queries_become_class_maps(name: str) -> None:
-    handler, processor = of_queries(name, "semantic")
-    (own,) = processor.post_process_semantic_segmentation(returned(handler), [SIZE])
-    assert (indexed(handler) == own.numpy()).mean() > 0.99
-
-
-def test_queries_become_objects() -> None:
-    handler, processor = of_queries("mask2former", "instance")
-    own = processor.post_process_instance_segmentation(
-        returned(handler), 0.3, target_sizes=[SIZE], return_binary_maps=True
-    )[0]
-    answer = asked(handler, PHOTO)
-    scores = np.array([one["score"] for one in own["segments_info"]])
-    order = np.argsort(-scores, kind="stable")
-    assert len(order) > 3
-    assert answer["scores"] == pytest.approx(scores[order], abs=1e-4)
-    masks = np.stack([decode(mask) for mask in answer["masks"]])
-    assert (masks == own["segmentation"].numpy()[order]).mean() > 0.95  # which enlarges masks without smoothing
-
-
-@pytest.mark.parametrize("name", QUERIES)
-def test_queries_become_panoptic_segments(name: str) -> None:
-    handler, processor = of_queries(name, "panoptic")
-    own = processor.post_process_panoptic_segmentation(
-        returned(handler), 0.3, label_ids_to_fuse=set(), target_sizes=[SIZE]
-    )[0]["segments_info"]
-    answer = asked(handler, PHOTO)
-    assert own
-    found = sorted(zip(answer["labels"], answer["scores"], strict=True))
-    expected = sorted((LABELS[str(one["label_id"])], one["score"]) for one in own)
-    assert [label for label, _ in found] == [label for label, _ in expected]
-    assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-4)
-    assert sum(decode(mask).astype(int) for mask in answer["masks"]).max() == 1  # a pixel belongs to one
-
-
-@pytest.mark.parametrize("classes", [1, 3])
-def test_models_of_smp(classes: int) -> None:
-    torch.manual_seed(0)
-    unet = smp.Unet("resnet18", encoder_weights=None, classes=classes).eval()
-    image = PHOTO.resize((128, 96))
-    handler = made("segmentation_overlay", unet, resize=None)
-    output = returned(handler, image)
-    own = (output.sigmoid() > 0.5)[0, 0] if classes == 1 else output.argmax(1)[0]
-    assert (indexed(handler, image) == own.numpy()).all()
-    assert len(own.unique()) > 1
-
-
-class Fixed(nn.Module):
-    def __init__(self, found: Any) -> None:
-        super().__init__()
-        self.found = found
-
-    def forward(self, x: torch.Tensor) -> Any:
-        return self.found
+def objects(returned: Any) -> Objects:
+    found = read(returned)
+    assert isinstance(found, Objects)
+    return found
 
 
 def halves(*sizes: int) -> torch.Tensor:
@@ -121,24 +35,103 @@ def halves(*sizes: int) -> torch.Tensor:
     return mask
 
 
-def test_objects_of_torchvision() -> None:
-    found = {"boxes": torch.zeros(3, 4), "labels": torch.tensor([1, 2, 3]), "scores": torch.tensor([0.9, 0.8, 0.2])}
-    handler = made("segmentation_overlay", Fixed([{**found, "masks": halves(3, 1, 12, 16)}]), LABELS)
-    answer = asked(handler, PHOTO)
-    assert (answer["labels"], answer["scores"]) == (["thing 1", "thing 2"], [0.9, 0.8])
-    assert decode(answer["masks"][0]).mean(axis=0).round().tolist() == [1] * 80 + [0] * 80
-    assert np.unique(indexed(handler)).tolist() == [0, 1]  # the better one is on top
+def instances(masks: torch.Tensor, **others: torch.Tensor) -> list[dict[str, torch.Tensor]]:
+    """As Mask R-CNN returns them, but not in the order of their scores."""
+    scores = torch.tensor([0.2, 0.8, 0.9])
+    return [{**others, "masks": masks, "labels": torch.tensor([3, 2, 1]), "scores": scores}]
 
 
-@pytest.mark.parametrize("found", [halves(1, 12, 16).long(), halves(1, 1, 12, 16).int(), halves(1, 12, 16)], ids=str)
+def test_objects_are_those_that_score_enough_the_best_first() -> None:
+    found = objects(instances(halves(3, 1, 12, 16)))
+    assert (found.labels.tolist(), found.form) == ([1, 2], "instances")
+    assert found.scores.tolist() == pytest.approx([0.9, 0.8])
+    shown, masks = found.placed((24, 32))
+    assert shown.tolist() == [True, True]
+    assert masks.mean(axis=(0, 1)).round().tolist() == [1] * 16 + [0] * 16
+
+
+def test_each_object_keeps_its_own_mask() -> None:
+    masks = torch.zeros(3, 12, 16)
+    masks[1, :, 0] = masks[2, :, 1] = 1
+    placed = objects(instances(masks)).placed(SIZE)[1]
+    assert [one.any(axis=0).nonzero()[0].tolist() for one in placed] == [[1], [0]]
+
+
+@pytest.mark.parametrize("kind", ["bool", "uint8", "logits", "boxes before"])
+def test_masks_of_every_kind(kind: str) -> None:
+    masks = halves(3, 12, 16)
+    made = {"bool": masks.bool(), "uint8": masks.byte(), "logits": 8 * masks - 7.8}.get(kind, masks)
+    others = {"boxes": torch.zeros(3, 4)} if kind == "boxes before" else {}
+    placed = objects(instances(made, **others)).placed(SIZE)[1]
+    assert (placed == halves(2, 12, 16).bool().numpy()).all()
+
+
+#: Segments 4 and 7 of a map, of which 4 is class 17 and sure, and 7 is class 2.
+MAP = torch.zeros(12, 16, dtype=torch.int32)
+MAP[:, :4], MAP[:, 4:8] = 4, 7
+ABOUT = [{"id": 7, "label_id": 2, "score": 0.75, "was_fused": False}, {"id": 4, "label_id": 17, "score": 1.0}]
+MASKS = {
+    "segmentation": torch.stack([MAP == 7, MAP == 4]),
+    "segments_info": [{**ABOUT[0], "id": 0}, {**ABOUT[1], "id": 1}],
+}
+OF_DETECTRON2 = [
+    {"id": 7, "isthing": True, "category_id": 2, "score": 0.75},
+    {"id": 4, "isthing": False, "category_id": 17, "area": 48},
+]
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        {"segmentation": MAP, "segments_info": ABOUT},
+        [{"segmentation": MAP, "segments_info": ABOUT}],
+        {"segmentation": MAP, "segments_info": [*ABOUT, {"id": 7, "label_id": 2, "score": 0.5, "was_fused": True}]},
+        MASKS,
+        [{"sem_seg": torch.zeros(3, 12, 16), "panoptic_seg": (MAP, OF_DETECTRON2)}],
+        {"panoptic_seg": (MAP, OF_DETECTRON2)},
+        (MAP, OF_DETECTRON2),
+    ],
+    ids=["bare", "list", "fused", "a mask each", "Detectron2", "Detectron2's dict", "Detectron2's pair"],
+)
+def test_panoptic_segments_are_their_labels_and_masks(returned: Any) -> None:
+    found = objects(returned)
+    assert (found.labels.tolist(), found.scores.tolist()) == ([17, 2], [1.0, 0.75])
+    assert (found.placed(SIZE)[1] == torch.stack([MAP == 4, MAP == 7]).numpy()).all()
+
+
+@pytest.mark.parametrize("empty", [-torch.ones(12, 16), MAP * 0])
+def test_no_segments_are_no_objects(empty: torch.Tensor) -> None:
+    found = objects({"segmentation": empty, "segments_info": []})
+    assert len(found.labels) == 0
+    assert found.placed(SIZE)[1].shape == (0, 12, 16)
+
+
+def test_segments_of_several_images() -> None:
+    one = {"segmentation": MAP, "segments_info": ABOUT}
+    both = by_image([one, {"segmentation": -torch.ones(5, 5), "segments_info": []}], 2)
+    assert [len(tensors["labels"]) for tensors in both] == [2, 0]
+
+
+def test_class_maps_of_several_images_in_a_list() -> None:
+    both = by_image([halves(12, 16).long(), halves(5, 8).long()], 2)
+    placed = [read_segmentation(tensors, SIZE, "semantic", 0.5) for tensors in both]
+    assert [one.placed((4, 4)).tolist() for one in placed if isinstance(one, ClassMaps)] == [[[1, 1, 0, 0]] * 4] * 2
+
+
+@pytest.mark.parametrize(
+    "found", [halves(1, 12, 16).long(), halves(1, 1, 12, 16).int(), halves(1, 12, 16)], ids=["long", "int", "float"]
+)
 def test_class_indexes_and_maps_without_a_channel(found: torch.Tensor) -> None:
-    assert indexed(made("segmentation_overlay", Fixed(found))).mean(axis=0).round().tolist() == [1] * 80 + [0] * 80
+    maps = read(found)
+    assert isinstance(maps, ClassMaps)
+    assert (maps.placed(SIZE) == halves(12, 16).numpy()).all()
 
 
 def test_what_is_no_map_is_refused() -> None:
-    answer = asked(made("segmentation_overlay", Fixed(torch.zeros(1, 7))), PHOTO)
+    with pytest.raises(Refusal) as refused:
+        read(torch.zeros(1, 7))
     sentence = "The model returns 0 [7]: that is neither class maps nor masks of queries or objects."
-    assert (answer["code"], answer["message"]) == (500, sentence)
+    assert (refused.value.status, str(refused.value)) == (500, sentence)
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,8 +12,11 @@ import torch
 from conftest import Served
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, trainers
+from transformers import PreTrainedTokenizerFast
 
 from handlerkit import Model, Request, Worker
+from handlerkit.errors import LoadError
 from handlerkit.messages import Response
 
 PROMPT = text_models.SENTENCES[0]
@@ -168,3 +171,29 @@ def test_draws_from_the_likeliest(options: dict[str, Any], drawn: set[int]) -> N
     one = generation([], temperature=1, seed=0, **options)
     scores = torch.tensor([0.3, 0.09, 0.61]).log()
     assert {one.choose(scores) for _ in range(200)} == drawn
+
+
+def test_weights_that_cannot_generate_are_refused_at_load(tmp_path: Path) -> None:
+    folder = text_models.generator(tmp_path / "saved", "gpt2")
+    torch.jit.script(torch.nn.Identity()).save(tmp_path / "model.pt")
+    files = [file for file in folder.iterdir() if file.suffix == ".json"]
+    model = Model("m", handler="handlerkit:text_generator", serialized_file=tmp_path / "model.pt", extra_files=files)
+    with pytest.raises(LoadError) as caught:
+        Worker(model)
+    assert "model.pt has no method `generate`, which this handler calls: put what" in str(caught.value.error)
+
+
+@pytest.mark.parametrize("longest", [{}, {"model_max_length": 64}])
+def test_a_prompt_without_tokens_is_refused_in_a_sentence(longest: dict[str, int]) -> None:
+    from request_handler import Refusal
+    from text_generator import TextGenerator
+    from text_requests import Text
+
+    latin = Tokenizer(models.BPE())  # it drops what it does not know
+    latin.train_from_iterator(["abc"], trainers.BpeTrainer(show_progress=False))
+    handler = TextGenerator()
+    handler.settings, handler.config = TextGenerator.SETTINGS.read({}), {}
+    handler.tokenizer = PreTrainedTokenizerFast(tokenizer_object=latin, **longest)
+    assert handler.prepare(Text("abc")).prompt
+    with pytest.raises(Refusal, match=r"^This prompt has no tokens\.$"):
+        handler.prepare(Text("東京"))

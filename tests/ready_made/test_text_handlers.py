@@ -148,6 +148,31 @@ def test_torchscript_with_its_tokenizer(tmp_path: Path, classifier: Path) -> Non
     assert answer["scores"][0] == pytest.approx(float(expected(classifier, GOOD).max()), abs=1e-4)
 
 
+def test_onnx_with_its_tokenizer(tmp_path: Path, classifier: Path) -> None:
+    from onnx_files import FLOAT, WHOLE, constant, node, save
+
+    nodes = [  # the score of a class is the number of tokens that the text has
+        node("ReduceSum", ["attention_mask"], "count", keepdims=1),
+        node("Cast", ["count"], "tokens", to=FLOAT),
+        constant("ids", [[0, 1, 0]], WHOLE),
+        node("Cast", ["ids"], "weights", to=FLOAT),
+        node("Mul", ["tokens", "weights"], "logits"),
+        node("Identity", ["input_ids"], "beside"),
+    ]
+    inputs = {name: (WHOLE, ["N", "L"]) for name in ("input_ids", "attention_mask")}
+    file = save(tmp_path / "model.onnx", nodes, inputs, {"logits": FLOAT, "beside": WHOLE})
+    config = tmp_path / "model-config.yaml"
+    config.write_text('{"handler": {"scores": "none"}}')
+    files = [file for file in classifier.iterdir() if file.suffix == ".json"]
+    model = Model(
+        "m", handler="handlerkit:text_classifier_hf", serialized_file=file, extra_files=files, config_file=config
+    )
+    with Worker(model, batch_size=2) as worker:
+        first, second = (one.json() for one in worker.predict(Request.text(GOOD), Request.text(BAD)).responses)
+    assert first["labels"][0] == second["labels"][0] == LABELS[1]
+    assert first["scores"][0] > second["scores"][0] > 2  # GOOD is longer
+
+
 def test_archive_without_the_tokenizer_says_what_to_put_into_it(classifier: Path) -> None:
     files = [classifier / "config.json", classifier / "model.safetensors"]
     with pytest.raises(LoadError) as caught:
