@@ -38,7 +38,7 @@ def outlines_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[list[Polygon] |
 
 def says_outline(key: str) -> bool:
     """Whether a key of a row may hold an outline, or the angle of a box."""
-    names = (*_TURNED, *_QUADRILATERAL, *_ANGLE, *POLYGON, *(name for pair in _EIGHT for name in pair))
+    names = (*TURNED, *_QUADRILATERAL, *_ANGLE, *POLYGON, *(name for pair in _EIGHT for name in pair))
     return plain_key(key) in names
 
 

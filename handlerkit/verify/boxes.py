@@ -44,8 +44,8 @@ class _Boxes:
 
     def compare(self, path: str, ours: Any, theirs: Any) -> Iterator[Difference]:
         """What holds them, with each list of something for each box in the order of the boxes that are the same."""
-        here, there = self.here, self.there
-        pairs = sorted(match_boxes(here.boxes, there.boxes, self.tolerance.may.iou, (here.labels, there.labels)))
+        labels = self.here.labels, self.there.labels
+        pairs = sorted(match_boxes(self.here.boxes, self.there.boxes, self.tolerance.may.iou, labels))
         yield from self._alone(pairs)
         for i, j, _ in pairs:
             yield from self._outline(i, j)
@@ -55,8 +55,8 @@ class _Boxes:
             told = {"boxes" if "boxes" in ours else "bboxes"}
             columns = [key for key in ours if self._is_column(ours[key], theirs.get(key)) and key not in told]
             told.update(columns)
-            beside = ({key: one for key, one in side.items() if key not in told} for side in (ours, theirs))
-            yield from compare_values(path, *beside, self.tolerance)
+            here, there = ({key: one for key, one in side.items() if key not in told} for side in (ours, theirs))
+            yield from compare_values(path, here, there, self.tolerance)
             for key in columns:
                 yield from self._each(f"{path}.{key}", ours[key], theirs[key], pairs)
         else:
