@@ -21,7 +21,7 @@ Cases that were kept (hk.keep) are collected where pytest is told what answers t
     handlerkit_endpoint = torchserve-0.12.0-cpu     # what `handlerkit test --endpoint` takes, for handlerkit_model
 
 `--handlerkit-model` and `--handlerkit-endpoint` take their place; with the first alone, a worker answers. Each case is
-a test, such as cases/two_coins.har.
+a test, such as cases/two_coins.har; `--handlerkit-report PAGE.html` writes a page that draws what differs.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ _WORKER_OPTIONS = frozenset(
 
 
 _MODEL, _ENDPOINT, _TOKEN = "handlerkit_model", "handlerkit_endpoint", "HANDLERKIT_TOKEN"
+_PAGE = "--handlerkit-report"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,8 +59,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--handlerkit-endpoint", metavar="NAME|URL|FOLDER", help="where they are answered, as of handlerkit test"
     )
+    group.addoption(_PAGE, metavar="PAGE.html", help="write a page with every difference between answers drawn")
     parser.addini(_MODEL, "the archives, handlers or files of models that answer cases", type="paths", default=[])
     parser.addini(_ENDPOINT, "where cases are answered, as of handlerkit test --endpoint", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One process writes the page."""
+    if config.getoption(_PAGE) and config.getoption("numprocesses", None):
+        raise pytest.UsageError(f"{_PAGE} writes the page of one process: leave -n out")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the page of the cases that ran, as one report."""
+    from dataclasses import replace
+
+    page, reports = session.config.getoption(_PAGE), session.config.stash.get(_REPORTS, [])
+    if page and reports:
+        from handlerkit.cases import CaseReport
+        from handlerkit.view.cases import write_report
+
+        places = [report.places[0] for report in reports]
+        together = replace(
+            places[0],
+            results=tuple(result for place in places for result in place.results),
+            findings=tuple(dict.fromkeys(finding for place in places for finding in place.findings)),
+        )
+        write_report(CaseReport((together,)), page)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CaseFile | None:
@@ -95,6 +121,7 @@ class CaseItem(pytest.Item):
 
         token = os.environ.get(_TOKEN)
         report = run_cases([self._found], _place(self.config), known=[token] if token else ())
+        self.config.stash.setdefault(_REPORTS, []).append(report)
         if not report:
             raise CaseFailed(report)
 
@@ -141,6 +168,7 @@ def _endpoint(config: pytest.Config) -> str:
 
 
 _PLACE = pytest.StashKey["Place"]()
+_REPORTS = pytest.StashKey[list["CaseReport"]]()
 
 
 def _place(config: pytest.Config) -> Place:

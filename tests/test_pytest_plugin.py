@@ -86,8 +86,13 @@ def test_a_case_that_differs_fails_with_what_differs(project: pytest.Pytester) -
     case = project.path / "cases" / "hello.har"
     case.write_text(case.read_text().replace('"text": "hello"', '"text": "hallo"', 2).replace("hallo", "hello", 1))
     (project.path / "cases" / "world.har").write_text('{"log": {"_handlerkit": {"version": 9}, "entries": []}}')
-    done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-model", "m.mar")
+    done = project.runpytest_inprocess(
+        "-p", "no:cacheprovider", "--handlerkit-model", "m.mar", "--handlerkit-report", "page.html"
+    )
     done.assert_outcomes(failed=2)
+    page = (project.path / "page.html").read_text()
+    assert "2 cases on worker: " in page
+    assert "hallo" in page
     done.stdout.fnmatch_lines(["*hello*different*", "*world.har is a case of version 9*"])
     assert "runtest" not in done.stdout.str()
 
