@@ -6,6 +6,7 @@
     ├── CaseError       a case cannot be kept, or not read as it is
     ├── ConfigError     a config.properties key or value that TorchServe does not know
     ├── ArchiveError    an archive cannot be written or read
+    │   └── CheckError  it is not written, for an error that was found
     ├── LoadError       a handler does not load; .response is what registering it would answer
     ├── TargetError     a target is not known, or its environment cannot be made
     ├── ResponseError   Run.raise_for_status() met an answer that is not a success
@@ -59,6 +60,10 @@ class ConfigError(HandlerkitError, ValueError):
 
 class ArchiveError(HandlerkitError):
     """An archive cannot be written or read."""
+
+
+class CheckError(ArchiveError):
+    """An archive or app is not written, for an error that was found in it."""
 
 
 class LoadError(HandlerkitError):

@@ -16,9 +16,12 @@ Each fixture is a function that makes what its name says.
 Cases that were kept (hk.keep) are collected where pytest is told what answers them, in pytest.ini or pyproject.toml:
 
     handlerkit_model = model_store/coins.mar        # archives, files of handlers, or handlerkit.toml; or
-    handlerkit_endpoint = https://staging.example   # asked with the token of $HANDLERKIT_TOKEN, if that is set
+    handlerkit_endpoint = https://staging.example   # asked with the token of $HANDLERKIT_TOKEN, if that is set; or
+    handlerkit_endpoint = coins-app                 # the folder of an exported app, which is started for that; or
+    handlerkit_endpoint = torchserve-0.12.0-cpu     # what `handlerkit test --endpoint` takes, for handlerkit_model
 
-`--handlerkit-model` and `--handlerkit-endpoint` take their place. Each case is a test, such as cases/two_coins.har.
+`--handlerkit-model` and `--handlerkit-endpoint` take their place; with the first alone, a worker answers. Each case is
+a test, such as cases/two_coins.har; `--handlerkit-report PAGE.html` writes a page that draws what differs.
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ _WORKER_OPTIONS = frozenset(
 
 
 _MODEL, _ENDPOINT, _TOKEN = "handlerkit_model", "handlerkit_endpoint", "HANDLERKIT_TOKEN"
+_PAGE = "--handlerkit-report"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,9 +56,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--handlerkit-model", action="append", help="the archive, handler or file of models that answers cases"
     )
-    group.addoption("--handlerkit-endpoint", metavar="URL", help="the TorchServe or app that answers them")
+    group.addoption(
+        "--handlerkit-endpoint", metavar="NAME|URL|FOLDER", help="where they are answered, as of handlerkit test"
+    )
+    group.addoption(_PAGE, metavar="PAGE.html", help="write a page with every difference between answers drawn")
     parser.addini(_MODEL, "the archives, handlers or files of models that answer cases", type="paths", default=[])
-    parser.addini(_ENDPOINT, "the URL of a TorchServe or an app that answers them", default="")
+    parser.addini(_ENDPOINT, "where cases are answered, as of handlerkit test --endpoint", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One process writes the page."""
+    if config.getoption(_PAGE) and config.getoption("numprocesses", None):
+        raise pytest.UsageError(f"{_PAGE} writes the page of one process: leave -n out")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the page of the cases that ran, as one report."""
+    from dataclasses import replace
+
+    page, reports = session.config.getoption(_PAGE), session.config.stash.get(_REPORTS, [])
+    if page and reports:
+        from handlerkit.cases import CaseReport
+        from handlerkit.view.cases import write_report
+
+        places = [report.places[0] for report in reports]
+        together = replace(
+            places[0],
+            results=tuple(result for place in places for result in place.results),
+            findings=tuple(dict.fromkeys(finding for place in places for finding in place.findings)),
+        )
+        write_report(CaseReport((together,)), page)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CaseFile | None:
@@ -90,6 +121,7 @@ class CaseItem(pytest.Item):
 
         token = os.environ.get(_TOKEN)
         report = run_cases([self._found], _place(self.config), known=[token] if token else ())
+        self.config.stash.setdefault(_REPORTS, []).append(report)
         if not report:
             raise CaseFailed(report)
 
@@ -123,10 +155,20 @@ def _models(config: pytest.Config) -> list[str]:
 
 
 def _endpoint(config: pytest.Config) -> str:
-    return str(config.getoption("--handlerkit-endpoint") or config.getini(_ENDPOINT))
+    """Where cases are answered; "" is a worker. A path in pytest.ini begins at that file."""
+    from handlerkit.cases.places import is_name
+
+    if asked := config.getoption("--handlerkit-endpoint"):
+        return str(asked)
+    word = str(config.getini(_ENDPOINT))
+    if not word or config.getoption("--handlerkit-model"):
+        return ""
+    beside = (config.inipath or config.rootpath / "pytest.ini").parent / word
+    return str(beside) if not is_name(word) and beside.exists() else word
 
 
 _PLACE = pytest.StashKey["Place"]()
+_REPORTS = pytest.StashKey[list["CaseReport"]]()
 
 
 def _place(config: pytest.Config) -> Place:
@@ -135,12 +177,12 @@ def _place(config: pytest.Config) -> Place:
     from handlerkit.cli.setups import setups
 
     if _PLACE not in config.stash:
-        if config.getoption("--handlerkit-model") or not _endpoint(config):
-            place = places.kept_open(places.workers(setups(_models(config))))
-            config.add_cleanup(place.close)
-            config.stash[_PLACE] = place
-        else:
-            config.stash[_PLACE] = places.remote(_endpoint(config), os.environ.get(_TOKEN))
+        endpoint = _endpoint(config)
+        models = {} if endpoint and places.has_models(endpoint) else setups(_models(config))
+        token = os.environ.get(_TOKEN)
+        place = places.kept_open(places.named(endpoint, models, token=token) if endpoint else places.workers(models))
+        config.add_cleanup(place.close)
+        config.stash[_PLACE] = place
     return config.stash[_PLACE]
 
 

@@ -86,8 +86,13 @@ def test_a_case_that_differs_fails_with_what_differs(project: pytest.Pytester) -
     case = project.path / "cases" / "hello.har"
     case.write_text(case.read_text().replace('"text": "hello"', '"text": "hallo"', 2).replace("hallo", "hello", 1))
     (project.path / "cases" / "world.har").write_text('{"log": {"_handlerkit": {"version": 9}, "entries": []}}')
-    done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-model", "m.mar")
+    done = project.runpytest_inprocess(
+        "-p", "no:cacheprovider", "--handlerkit-model", "m.mar", "--handlerkit-report", "page.html"
+    )
     done.assert_outcomes(failed=2)
+    page = (project.path / "page.html").read_text()
+    assert "2 cases on worker: " in page
+    assert "hallo" in page
     done.stdout.fnmatch_lines(["*hello*different*", "*world.har is a case of version 9*"])
     assert "runtest" not in done.stdout.str()
 
@@ -97,3 +102,37 @@ def test_a_case_of_another_model_fails_with_a_sentence(project: pytest.Pytester)
         case.write_text(case.read_text().replace('"model": "m"', '"model": "other"'))
     done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-model", "m.mar")
     done.stdout.fnmatch_lines(["*the model other is not among those that were named: m*"])
+
+
+def test_an_exported_app_answers_cases_and_ends_with_pytest(project: pytest.Pytester) -> None:
+    hk.App("m.mar").save("m-app")
+    project.makeini("[pytest]\nhandlerkit_endpoint = m-app\n")
+    (project.path / "below").mkdir()
+    done = project.runpytest_subprocess("-p", "no:cacheprovider", "-v", "cases")
+    done.assert_outcomes(passed=2)
+    assert not list((project.path / "m-app").rglob("__pycache__"))
+
+
+def test_a_url_answers_cases_with_the_token_of_the_environment(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDLERKIT_TOKEN", "t0ken-of-this-test")
+    with hk.serve(hk.Worker("m.mar"), port=0, token="t0ken-of-this-test") as server:
+        options = ("-p", "no:cacheprovider", "--handlerkit-endpoint", server.url)
+        project.runpytest_inprocess(*options).assert_outcomes(passed=2)
+        monkeypatch.delenv("HANDLERKIT_TOKEN")
+        project.runpytest_inprocess(*options).assert_outcomes(failed=2)
+
+
+def test_cases_of_several_models_have_each_its_own(project: pytest.Pytester) -> None:
+    (project.path / "other.py").write_text("def handle(data, context): return data and ['other'] * len(data)")
+    with hk.Worker(hk.Model("other", handler="other.py")) as worker:
+        hk.keep(worker.predict(hk.Request.text("hello")), "of_other")
+    project.makeini("[pytest]\nhandlerkit_model =\n    m.mar\n    other.py\n")
+    project.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
+
+
+@pytest.mark.server
+def test_a_target_answers_cases(project: pytest.Pytester) -> None:
+    project.makeini("[pytest]\nhandlerkit_model = m.mar\nhandlerkit_endpoint = here\n")
+    project.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)

@@ -38,6 +38,11 @@ class Case:
     redacted: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
+    def is_new(self) -> bool:
+        """Whether its requests have no answer yet."""
+        return not any(one.response.status for one in self.exchanges)
+
+    @property
     def run(self) -> Run:
         """The exchange as a Run, to look at and to compare with."""
         return Run(self.exchanges, endpoint="kept", model=self.model)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from handlerkit import endpoints, targets
 from handlerkit.endpoints.http.address import Address
-from handlerkit.errors import CaseError
+from handlerkit.errors import CaseError, ConfigError, TargetError
 from handlerkit.messages import Endpoint
 from handlerkit.model import Model
 from handlerkit.unpack import read_manifest
@@ -36,29 +36,25 @@ class Served(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """A place by its name. `open` raises HandlerkitError where the model does not load."""
+    """A place by its name. `open` raises HandlerkitError where the model does not load; `close` ends what stays open
+    from one time to the next."""
 
     name: str
     open: Callable[[Served], AbstractContextManager[Endpoint]]
+    close: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True)
-class KeptOpen(Place):
-    """A place whose endpoints stay open from one time to the next, until `close`."""
-
-    close: Callable[[], None]
-
-
-def kept_open(place: Place) -> KeptOpen:
+def kept_open(place: Place) -> Place:
     """This place, which opens each endpoint once."""
     stack, opened = ExitStack(), dict[Served, Endpoint]()
+    stack.callback(place.close)
 
     def open_(served: Served) -> AbstractContextManager[Endpoint]:
         if served not in opened:
             opened[served] = stack.enter_context(place.open(served))
         return nullcontext(opened[served])
 
-    return KeptOpen(place.name, open_, stack.close)
+    return Place(place.name, open_, stack.close)
 
 
 def by_name(setups: Iterable[Setup]) -> dict[str, Setup]:
@@ -71,6 +67,64 @@ def by_name(setups: Iterable[Setup]) -> dict[str, Setup]:
             raise CaseError(f"two models are called {name}: leave one out")
         found[name] = setup
     return found
+
+
+def has_models(word: str) -> bool:
+    """Whether what `named` makes of this word has models of its own: a URL, and the folder of an app."""
+    return "://" in word or (not is_name(word) and Path(word).expanduser().is_dir())
+
+
+def is_name(word: str) -> bool:
+    """Whether it names an endpoint of the registry or a target, and no file or folder."""
+    return word in endpoints.ENDPOINTS or word in targets.NAMES
+
+
+def named(
+    word: str,
+    models: Mapping[str, Setup],
+    *,
+    token: str | None = None,
+    target: str | None = None,
+    progress: Progress | None = None,
+) -> Place:
+    """The place that a word of a command names: a URL, the folder of an exported app, an endpoint of the registry, or a
+    target of TorchServe.
+
+    Args:
+        models: what an endpoint of the registry or a target serves.
+        token: sent to the URL.
+        target: the environment of an endpoint of the registry.
+
+    Raises RequestError for what is no URL of a server, ServerError for a folder without an app, ConfigError for any
+    other word.
+    """
+    if "://" in word:
+        return remote(word, token)
+    if has_models(word):
+        return app(word)
+    if word in endpoints.ENDPOINTS:
+        return servers(word, models, target=target, progress=progress)
+    try:
+        return servers("server", models, target=word, progress=progress)
+    except TargetError:
+        known = ", ".join([*endpoints.ENDPOINTS, *targets.NAMES])
+        raise ConfigError(
+            f"there is no endpoint {word!r}: it is a URL, the folder of an exported app, a requirements or lock file, "
+            f"or one of {known}"
+        ) from None
+
+
+def app(folder: str) -> Place:
+    """The folder of an exported app, whose own app.py serves it until `close`. Raises ServerError for another
+    folder."""
+    from handlerkit.endpoints.app_server import AppServer
+
+    server = AppServer(folder)
+
+    def open_(served: Served) -> AbstractContextManager[Endpoint]:
+        return nullcontext(server.start().for_model(served.model))
+
+    return Place(folder, open_, server.stop)
 
 
 def running(endpoint: Endpoint, name: str = "") -> Place:

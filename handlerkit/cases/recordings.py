@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ from handlerkit.messages import Exchange, Request, Response
 from handlerkit.messages.part import read_file
 from handlerkit.messages.shell_words import split_words
 from handlerkit.serving.requests import routes
+from handlerkit.verify.tolerance import EXACTLY, MayDiffer
 
 
 def read_requests(file: PathLike) -> list[Request]:
@@ -80,6 +82,19 @@ def find_cases(folder: PathLike, from_: PathLike | None, names: Sequence[str] | 
             f"no case in {Path(folder).as_posix()} is of {' or '.join(names)}: they are of {others or 'none'}"
         )
     return found
+
+
+def for_new(
+    found: Sequence[Case | Broken], from_: PathLike | None, may_differ: MayDiffer, secrets: bool
+) -> list[Case | Broken]:
+    """These, with what may differ in the answers to those that have none yet, and whether they keep their secrets.
+    Raises CaseError where something of that is asked and no file `from_` brings new ones."""
+    if from_ is None and (may_differ != EXACTLY or secrets):
+        raise CaseError("a case has what was said when it was kept: tolerances and secrets go with new ones (--from)")
+    return [
+        replace(one, may_differ=may_differ, secrets=secrets) if isinstance(one, Case) and one.is_new else one
+        for one in found
+    ]
 
 
 def _commands(text: str) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ from handlerkit.cases.places import Place, Progress, Served, running
 from handlerkit.cases.redact import is_redacted, redact
 from handlerkit.cases.report import CaseReport, CaseResult, CaseVerdict, PlaceReport
 from handlerkit.endpoints.worker import Worker
-from handlerkit.errors import CaseError, HandlerkitError, LoadError, ServerError, TargetError, WorkerError
+from handlerkit.errors import CaseError, HandlerkitError, LoadError, ServerError, WorkerError
 from handlerkit.messages import Endpoint, Exchange, Finding, Request, Run
 from handlerkit.verify.responses import ComparedResponse, compare_runs
 
@@ -85,7 +85,7 @@ def _run(found: Found, place: Place, known: tuple[str, ...], progress: Progress)
                 environment = environment or str(getattr(endpoint, "environment", None) or "")
                 for number, case in group:
                     results[number] = _result(case, endpoint, known)
-        except (LoadError, TargetError, ServerError, WorkerError) as problem:
+        except (LoadError, ServerError, WorkerError) as problem:
             findings |= dict.fromkeys(getattr(problem, "findings", ()))
             results |= _without(group, results, "does not load", str(problem.args[0]))
         except HandlerkitError as problem:
@@ -123,7 +123,7 @@ def _result(case: Case, endpoint: Endpoint, known: tuple[str, ...]) -> CaseResul
         return CaseResult(case.name, "cannot run", case.model, str(problem), case=case)
     seconds = time.perf_counter() - begun
     run = _named(case, run if case.secrets else replace(run, exchanges=redact(run.exchanges, known)[0]))
-    if not any(one.response.status for one in case.exchanges):  # a request that has no answer yet
+    if case.is_new:
         return CaseResult(case.name, "new", case.model, run=run, seconds=seconds, case=case)
     expected = _named(case, replace(run, exchanges=case.exchanges, calls=(), findings=(), paths={}))
     rows = compare_runs(expected, run, case.may_differ, getattr(endpoint, "forces", None))

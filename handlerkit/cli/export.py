@@ -8,7 +8,7 @@ from handlerkit.cli import on_model
 from handlerkit.notebook.commands import COMMANDS, Line
 from handlerkit.notebook.options import Parser
 
-_EXAMPLES = """The status is 1 if the check finds an error or fails, though the archive is written without --strict.
+_EXAMPLES = """The status is 1 if the check finds an error or fails, also where the archive is written without --strict.
 
 examples:
   handlerkit export --strict --force             # the model of handlerkit.toml, into model_store

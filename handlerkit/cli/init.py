@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Mapping
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from handlerkit.cli.networks import NETWORKS
+from handlerkit.model import READY_MADE
 from handlerkit.notebook.options import Parser, named
 
 _EXAMPLES = """examples:
   handlerkit init coins
   handlerkit init coins --from detection_boxes
-  handlerkit init .                                # into this folder"""
+  handlerkit init .                                # into this folder; a README.md or .gitignore of its own stays"""
 _COLORS = {"red": (200, 30, 30), "green": (30, 160, 60), "blue": (30, 60, 190)}
 #: What may differ from machine to machine, by handler.
 _MAY_DIFFER: Mapping[str, dict[str, float]] = {
@@ -28,15 +30,25 @@ def parser() -> Parser:
     parser = Parser("handlerkit init", "Write a small project: handler, model file, cases, tests, CI.", _EXAMPLES)
     add = parser.add_argument
     add("folder", type=named, metavar="FOLDER", help="where to; it is created where it is not there")
-    add("--from", dest="from_", choices=[*NETWORKS], default="classifier", help="the ready-made handler to begin "
-        "with (classifier)")  # fmt: skip
+    add("--from", dest="from_", type=_handler, choices=[*NETWORKS], default="classifier", help="the ready-made handler "
+        "to begin with (classifier); those for text need a model of transformers, which has no stand-in")  # fmt: skip
     add("--name", metavar="NAME", help="the model's name (the folder's)")
     return parser
 
 
+def _handler(text: str) -> str:
+    """The name of a ready-made handler, of which some have no stand-in for their network."""
+    if text in READY_MADE and text not in NETWORKS:
+        raise argparse.ArgumentTypeError(
+            f"{text} needs a model of transformers, and a few lines cannot stand in for one: write handler = "
+            f'"handlerkit:{text}" and its files into handlerkit.toml'
+        )
+    return text
+
+
 def run(options: dict[str, Any]) -> int:
-    """Write it, with the cases that its handler answers here. Raises ModelError, and writes nothing, if a file of the
-    project is there already."""
+    """Write it, with the cases that its handler answers here, beside what is in the folder. Raises ModelError, and
+    writes nothing, if a file of the project is there already; what every repository has stays as it is."""
     import shutil
 
     from handlerkit.errors import ModelError
@@ -49,16 +61,18 @@ def run(options: dict[str, Any]) -> int:
         _write(own.path, name, handler)
         files = sorted(file for file in own.path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
         made = {file: folder / file.relative_to(own.path) for file in files}
-        if taken := next((path for path in made.values() if path.exists()), None):
+        there = [file for file, path in made.items() if path.exists()]
+        if taken := next((made[file] for file in there if file.name not in _STAY), None):
             raise ModelError(f"{taken} is there already: nothing was written; choose another folder")
+        stay = [made.pop(file) for file in there]
         for file, path in made.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, path)
     finally:
         own.remove()
-    print(
-        "\n".join([f"{folder}: {name}, from {handler}", *(f"  {path.relative_to(folder)}" for path in made.values())])
-    )
+    written = [f"  {path.relative_to(folder)}" for path in made.values()]
+    stayed = [f"left as it is: {path.relative_to(folder)}" for path in stay]
+    print("\n".join([f"{folder}: {name}, from {handler}", *written, *stayed]))
     return 0
 
 
@@ -97,6 +111,8 @@ def _write(folder: Path, name: str, handler: str) -> None:
     ), _MAY_DIFFER.get(handler, {"rtol": 1e-3}))  # fmt: skip
 
 
+#: Files that a repository has before.
+_STAY = ("README.md", ".gitignore")
 #: Where each template goes.
 _PLACES = {
     "README.md": "README.md",

@@ -43,7 +43,7 @@ def _run(words: Sequence[str]) -> int:
         return 0
 
     from handlerkit.cli.commands import COMMANDS, overview, parser_of
-    from handlerkit.errors import HandlerkitError, LoadError, ResponseError
+    from handlerkit.errors import CheckError, HandlerkitError, LoadError, ResponseError
     from handlerkit.notebook.options import HelpRequested, WrongOption, did_you_mean
 
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what Tab offers
@@ -72,7 +72,7 @@ def _run(words: Sequence[str]) -> int:
 
         write(problem)
         return _FOUND
-    except ResponseError as problem:
+    except (CheckError, ResponseError) as problem:
         return _fail(f"handlerkit {name}: {problem}", _FOUND)
     except HandlerkitError as problem:
         return _fail(f"handlerkit {name}: {problem}", _WRONG)

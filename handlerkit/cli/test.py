@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.notebook.case_commands import test_parser
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 _EXAMPLES = """examples:
   handlerkit test                                                    # the models of handlerkit.toml
   handlerkit test model_store/*.mar --target torchserve-0.12.0-cpu --target here
+  handlerkit test --endpoint coins-app                               # starts the app that export --to app wrote
   handlerkit test --endpoint https://staging.example --token-from STAGING_TOKEN --report page.html
-  handlerkit test model_store/coins.mar --from visit.har --accept"""
+  handlerkit test model_store/coins.mar --from visit.har --rtol 1e-4 --accept"""
 
 
 def parser() -> Parser:
@@ -29,17 +31,22 @@ def parser() -> Parser:
 def run(options: dict[str, Any]) -> int:
     """Run them; returns 1 if an answer is not as it was kept."""
     from handlerkit.cases import accept, run_cases
-    from handlerkit.cases.recordings import find_cases
+    from handlerkit.cases.recordings import find_cases, for_new
     from handlerkit.cli.output import write
     from handlerkit.cli.progress import steps
+    from handlerkit.verify import MayDiffer
     from handlerkit.view.cases import write_report
 
     token = _token(options)
     known = [token] if token else []
     models = _models(options)
+    may_differ = MayDiffer(**{key: options[key] for key in ("ignore", "rtol", "levels", "pixels", "iou")})
     found = find_cases(options["folder"], options["from_"], [*models] or None)
-    with steps() as progress:
+    found = for_new(found, options["from_"], may_differ, options["secrets"])
+    with steps() as progress, ExitStack() as stack:
         where = _places(options, models, token, progress)
+        for place in where:
+            stack.callback(place.close)
         report = run_cases(found, *where, known=known, progress=progress)
     write(report)
     write_report(report, options["report"], options["junit"])
@@ -51,14 +58,13 @@ def run(options: dict[str, Any]) -> int:
 
 
 def _models(options: Mapping[str, Any]) -> Mapping[str, Setup]:
-    """Those that are named. A URL needs none: it has its own."""
+    """Those that are named. A URL and an app need none: they have their own."""
+    from handlerkit.cases.places import has_models
     from handlerkit.cli.setups import setups
 
-    return {} if _is_url(options) and not options["models"] else setups(options["models"])
-
-
-def _is_url(options: Mapping[str, Any]) -> bool:
-    return options["endpoint"] is not None and "://" in options["endpoint"]
+    endpoint = options["endpoint"]
+    own = endpoint is not None and has_models(endpoint)
+    return {} if own and not options["models"] else setups(options["models"])
 
 
 def _places(
@@ -72,14 +78,12 @@ def _places(
         raise _wrong("--target is an environment of TorchServe: leave it or --endpoint out")
     if options["accept"] and len(targets) > 1:
         raise _wrong("--accept keeps the answers of one target, not of several")
-    if _is_url(options):
-        return [places.remote(endpoint, token)]
-    if token is not None:
+    if token is not None and "://" not in (endpoint or ""):
         raise _wrong("--token-from goes with the URL of an --endpoint")
     if targets:
         return [places.servers("server", models, target=target, progress=progress) for target in targets]
     if endpoint is not None:
-        return [places.servers(endpoint, models, progress=progress)]
+        return [places.named(endpoint, models, token=token, progress=progress)]
     return [places.workers(models)]
 
 

@@ -5,6 +5,7 @@
 - worker_server: a Worker for HTTP clients. lent: its worker as `serving`'s application has it, and what clients sent.
 - server: a real TorchServe. torchserve: its process, and why it answered with an error.
 - remote: a TorchServe or an app that runs already, at a URL. http: the client that both have.
+- app_server: the folder of an exported app, on this machine.
 - ray_serve: an exported app on Ray Serve. ray_cluster: the process that speaks to Ray.
 - logs: what a worker's log says. supervision: processes that end with their owner. config_properties: what both read.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from handlerkit.app import App
+from handlerkit.endpoints.app_server import patience
 from handlerkit.endpoints.config_properties import checked_environment
 from handlerkit.endpoints.http.client import ADDRESS
 from handlerkit.endpoints.ray_cluster.cluster import Cluster, free_port, ha_proxy
@@ -22,16 +23,11 @@ from handlerkit.errors import ConfigError, ServerError
 from handlerkit.messages import ForcedHead, Request, Run
 from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
-from handlerkit.serving import models_file
-from handlerkit.serving.config import Config
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
 from handlerkit.targets.requirements import lines_of_archive
 
 PathOrModel = str | os.PathLike[str] | Model
-
-#: Seconds that a client waits after the app itself has given a worker up.
-MARGIN = 30
 
 
 class RayServe:
@@ -240,7 +236,7 @@ class RayServe:
         if self._remote is not None:
             self._remote.close()
         url = f"http://{host or self._host()}:{port}{route}"
-        self._remote = Remote(url, model=self.models[0], timeout=_patience(folder))
+        self._remote = Remote(url, model=self.models[0], timeout=patience(folder))
         for old in self._deployed[:-2]:  # replicas of the version before may still be answering
             shutil.rmtree(old, ignore_errors=True)
 
@@ -319,11 +315,3 @@ def _set_python(folder: Path, environment: Environment) -> None:
     for model in said["models"]:
         model["python"] = str(environment.interpreter)
     file.write_text(json.dumps(said, indent=2), encoding="utf-8")
-
-
-def _patience(folder: Path) -> float:
-    """Seconds in which the app answers in any case, and a margin."""
-    contents = models_file.read(str(folder / "models.json"))
-    config = Config.read(contents.config_properties)
-    times = [(model.registered(config)) for model in contents.models]
-    return max(one.response_timeout + one.max_batch_delay / 1000 for one in times) + MARGIN

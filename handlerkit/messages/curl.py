@@ -289,6 +289,12 @@ def read_part(text: str) -> Part:
     return Part(name, read_file(content), filename, kind or guessed or None)
 
 
+def part_file(text: str) -> str | None:
+    """The file that a part is read from; None for one that stands there as it is."""
+    _, _, rest = text.partition("=")
+    return _piece(rest[1:])[0] if rest[:1] in ("@", "<") else None
+
+
 def content_type(filename: str) -> str | None:
     """curl's content type for a file's name; None if it has none."""
     return next((kind for suffix, kind in _CONTENT_TYPES.items() if filename.lower().endswith(suffix)), None)

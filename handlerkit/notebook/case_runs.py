@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from handlerkit.cases import Case, CaseReport, places, run_cases, store
 from handlerkit.cases.folder import checked_name
 from handlerkit.cases.places import Place, Served
-from handlerkit.cases.recordings import find_cases, read_requests
+from handlerkit.cases.recordings import find_cases, for_new, read_requests
 from handlerkit.errors import CaseError, RequestError
 from handlerkit.formatting import visible
 from handlerkit.messages import Endpoint, Run
 from handlerkit.model import PathLike
-from handlerkit.notebook.other_endpoints import is_url, refuse_unused
+from handlerkit.notebook.other_endpoints import refuse_unused
 from handlerkit.notebook.progress import step
 from handlerkit.notebook.session_model import SessionModel
+from handlerkit.verify import MayDiffer
 from handlerkit.view.cases import case_view
 
 
@@ -59,31 +60,34 @@ def run(
     endpoint: Endpoint | str | None,
     token: str | None,
     from_: PathLike | None,
+    may_differ: MayDiffer,
+    secrets: bool,
 ) -> CaseReport:
     """Run the cases of this model: with its worker, on each target, or on an endpoint. Raises CaseError if there is
     none."""
     refuse_unused(endpoint, token, targets or None)
     if targets and endpoint not in (None, "server"):
         raise RequestError("a target is an environment of TorchServe: leave the target or the endpoint out")
-    found = find_cases(folder, from_, [model.name])
+    found = for_new(find_cases(folder, from_, [model.name]), from_, may_differ, secrets)
     where = _places(model, targets, endpoint, token)
-    with step("running the cases") if targets or endpoint else _silent() as progress:
-        return run_cases(found, *where(progress), known=[token] if token else (), progress=progress)
+    with step("running the cases") if targets or endpoint else _silent() as progress, ExitStack() as stack:
+        chosen = where(progress)
+        for place in chosen:
+            stack.callback(place.close)
+        return run_cases(found, *chosen, known=[token] if token else (), progress=progress)
 
 
 def _places(
     model: SessionModel, targets: Sequence[PathLike], endpoint: Endpoint | str | None, token: str | None
 ) -> Any:
     def made(progress: Any) -> list[Place]:
-        if is_url(endpoint):
-            return [places.remote(str(endpoint), token)]
         if endpoint is not None and not isinstance(endpoint, str):
             return [places.running(endpoint)]
         models = {model.name: places.Setup(model.build(), model.registered)}
         if targets:
             return [places.servers("server", models, target=str(target), progress=progress) for target in targets]
         if endpoint is not None:
-            return [places.servers(endpoint, models, target=str(model.target), progress=progress)]
+            return [places.named(endpoint, models, token=token, target=str(model.target), progress=progress)]
         return [_worker(model)]
 
     return made

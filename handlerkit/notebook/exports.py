@@ -11,7 +11,7 @@ from handlerkit.app import App
 from handlerkit.archive import Archive, Progress
 from handlerkit.check import Check, check
 from handlerkit.check.requirements import requirements
-from handlerkit.errors import ArchiveError, HandlerkitError, ModelError, TargetError
+from handlerkit.errors import CheckError, HandlerkitError, ModelError, TargetError
 from handlerkit.messages import Run
 from handlerkit.model import Model, PathLike
 from handlerkit.notebook.progress import bytes_written
@@ -118,16 +118,16 @@ def before_export(model: Model, target: PathLike, runs: Sequence[Run]) -> Checke
 
 
 def refuse_errors(model: Model, checked: Checked, failure: str) -> None:
-    """Raises ArchiveError, which says what to change, for an error that was found, if nothing was checked, and for
+    """Raises CheckError, which says what to change, for an error that was found, if nothing was checked, and for
     a `failure` to load."""
     if failure:
-        raise ArchiveError(f"{model.name} is not written, as --strict asks: {failure}")
+        raise CheckError(f"{model.name} is not written, as --strict asks: {failure}")
     if checked.check is None:
-        raise ArchiveError(f"{model.name} is not written, as --strict asks for a check: {checked.problem}")
+        raise CheckError(f"{model.name} is not written, as --strict asks for a check: {checked.problem}")
     if not checked.check:
         errors = [finding for finding in checked.check.findings if finding.severity == "error"]
         head = f"{model.name} is not written, as --strict asks: the check for {checked.check.target} found"
-        raise ArchiveError("\n".join([f"{head} {len(errors)} error{'s' * (len(errors) > 1)}", *map(str, errors)]))
+        raise CheckError("\n".join([f"{head} {len(errors)} error{'s' * (len(errors) > 1)}", *map(str, errors)]))
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def to_requests(what: Iterable[Any], **options: Any) -> list[Request]:
 
     Raises RequestError as well for a folder without pictures, and for a wildcard that no file matches.
     """
-    return [to_request(one, **options) for each in what for one in _expanded(each)]
+    return [to_request(one, **options) for each in what for one in expanded(each)]
 
 
 def to_request(what: Any, content_type: str | None = None, headers: HeadersLike = (), **changes: Any) -> Request:
@@ -109,7 +109,8 @@ def to_part(name: str, what: Any) -> Part:
     return Part(name, request.body, filename, request.content_type)
 
 
-def _expanded(what: Any) -> Iterator[Any]:
+def expanded(what: Any) -> Iterator[Any]:
+    """What this payload stands for, one by one. Raises RequestError for a folder or wildcard without files."""
     if isinstance(what, Run):
         yield from what.requests
         return

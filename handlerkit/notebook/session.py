@@ -32,7 +32,7 @@ from handlerkit.notebook.requests import display, send, to_requests
 from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, SavedModel, Written
 from handlerkit.notebook.session_model import SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
-from handlerkit.verify import Envelopes, Report
+from handlerkit.verify import Envelopes, MayDiffer, Report
 from handlerkit.view.cases import write_report
 from handlerkit.view.diff.comparison import Comparison, compare
 from handlerkit.view.preview.preview import Preview
@@ -491,6 +491,8 @@ class Session:
         accept: bool = False,
         report: PathLike | None = None,
         junit: PathLike | None = None,
+        secrets: bool = False,
+        **may_differ: Any,
     ) -> CaseReport:
         """Run the cases of the current model, and compare what is answered with what was kept.
 
@@ -502,12 +504,15 @@ class Session:
             from_: a HAR that a browser saved, or a file of curl lines, whose requests are sent too.
             accept: keep the answers that differ, and those to the requests of `from_`, from now on.
             report, junit: a page, and an XML file for a CI server, to write.
+            secrets, may_differ: for the new cases of `from_`, as of handlerkit.keep: ignore, rtol, levels, pixels, iou.
 
         Raises CaseError if there is no case of this model, TargetError for an unknown target.
         """
         if accept and len(targets) > 1:
             raise CaseError("what one target answers can be accepted, not the answers of several: leave the others out")
-        found = case_runs.run(self._models.current, folder, targets, endpoint, token, from_)
+        found = case_runs.run(
+            self._models.current, folder, targets, endpoint, token, from_, MayDiffer(**may_differ), secrets
+        )
         write_report(found, report, junit)
         return accept_answers(found, [token] if token else ()) if accept else found
 

@@ -63,11 +63,12 @@ def report_view(report: CaseReport, *, drawn: int = _DRAWN) -> View:
     several = len(report.places) > 1
     text = [head, *(_several_text(report) if several else _text(report.places[0]))]
     parts = [f'<div class="hk-line"><b>{escape(head)}</b></div>', plain(_table(report))]
-    pairs = [(place, one) for place in report.places for one in place.results if one.verdict == "different"]
+    pairs = [(place, one) for place in report.places for one in place.results if _differs(one)]
     for number, (place, one) in enumerate(pairs):
         lines, figure = _compared(one)
         where = f" on {place.name}" if several else ""
-        text += [f"{one.name}{where}: what was kept -> what is answered", *(f"  {line}" for line in lines)]
+        what = "what is answered" if one.verdict == "different" else "what is kept from now on"
+        text += [f"{one.name}{where}: what was kept -> {what}", *(f"  {line}" for line in lines)]
         if number < drawn:
             parts.append(f'<div><div class="hk-soft">{escape(where.strip())}</div>{figure}</div>')
     if (more := len(pairs) - drawn) > 0:
@@ -180,6 +181,11 @@ def _badge(one: CaseResult, *, told: bool = False) -> str:
     badge = f'<span class="hk-badge hk-{kind}">{escape(one.verdict)}</span>'
     time = f' <span class="hk-soft">{escape(duration(one.seconds))}</span>' if told and one.seconds is not None else ""
     return badge + time + (f"<div>{escape(one.why)}</div>" if told and one.why else "")
+
+
+def _differs(one: CaseResult) -> bool:
+    """Whether there are two answers to compare: one that was accepted took the place of another."""
+    return one.verdict == "different" or (one.verdict == "kept" and one.expected is not None)
 
 
 def _compared(one: CaseResult) -> tuple[list[str], str]:

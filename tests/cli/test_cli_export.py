@@ -41,7 +41,9 @@ def test_export_tells_of_errors_by_its_status(command, handler: Path) -> None:
     assert status == 1
     assert "a_package_that_nobody_has" in said
     assert Path("model_store/h.mar").exists()
-    assert command("export", "h.py", "strict", "--strict")[0] == 2
+    status, said, error = command("export", "h.py", "strict", "--strict")
+    assert (status, said) == (1, "")
+    assert error.startswith("handlerkit export: h is not written, as --strict asks: ")
     assert not Path("strict").exists()
 
 

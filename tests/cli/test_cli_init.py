@@ -85,6 +85,23 @@ def test_nothing_is_overwritten(command, folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["handlerkit.toml"]
 
 
+def test_a_folder_of_other_files_keeps_them(command, folder: Path) -> None:
+    for name in ("README.md", ".gitignore", "LICENSE"):
+        (folder / name).write_text("mine")
+    status, said, error = command("init", ".", "--name", "m")
+    assert (status, error) == (0, "")
+    assert said.endswith("left as it is: .gitignore\nleft as it is: README.md\n")
+    assert {(folder / name).read_text() for name in ("README.md", ".gitignore", "LICENSE")} == {"mine"}
+    assert (folder / "cases/red.har").is_file()
+
+
+def test_a_handler_of_text_says_what_it_needs(command) -> None:
+    status, _, error = command("init", "project", "--from", "text_entities")
+    assert status == 2
+    assert "text_entities needs a model of transformers" in error
+    assert len(error.splitlines()) == 1
+
+
 @pytest.mark.parametrize("handler", NETWORKS)
 def test_each_handler_has_a_stand_in_that_answers(command, handler: str) -> None:
     status, said, error = command("init", "project", "--from", handler, "--name", "m")

@@ -67,6 +67,24 @@ def test_a_model_that_does_not_load_is_status_1(command, kept, archive) -> None:
     assert "a_package_that_nobody_has" in said
 
 
+def test_new_cases_have_the_tolerances_of_the_line(command, kept) -> None:
+    Path("more.txt").write_text("curl http://x/predictions/m -H 'X-Api-Key: s3cr3t-0f-m1ne' -d bye")
+    words = ("--from", "more.txt", "--accept", "--rtol", "1e-3", "--ignore", "body.id", "--with-secrets")
+    assert command("test", kept, *words)[0] == 0
+    new, old = (hk.cases(f"cases/{name}.har")[0] for name in ("more-1", "one"))
+    assert (new.may_differ.rtol, new.may_differ.ignore, new.secrets) == (1e-3, ("body.id",), True)
+    assert "s3cr3t-0f-m1ne" in Path("cases/more-1.har").read_text()
+    assert (old.may_differ.rtol, old.secrets) == (0, False)
+
+
+def test_a_target_that_cannot_be_made_is_no_model_that_does_not_load(command, kept) -> None:
+    Path("image.txt").write_text("no-such-file @ file:///nowhere/no-such-file.whl\n")
+    status, said, _ = command("test", kept, "--target", "image.txt")
+    assert status == 1
+    assert "one  cannot run\n" in said
+    assert "does not load" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -77,7 +95,10 @@ def test_a_model_that_does_not_load_is_status_1(command, kept, archive) -> None:
         (("m.mar", "--target", "here", "--endpoint", "ray"), "--target is an environment of TorchServe"),
         (("m.mar", "--target", "here", "--target", "declared", "--accept"), "--accept keeps the answers of one target"),
         (("m.mar", "--target", "moon"), "there is no target 'moon'"),
-        (("m.mar", "--endpoint", "moon"), "the endpoints that serve a model are server, ray, not 'moon'"),
+        (("m.mar", "--endpoint", "moon"), "there is no endpoint 'moon': it is a URL, the folder of an "),
+        (("m.mar", "--endpoint", "cases"), "cases is no app: it has no app.py beside a models.json"),
+        (("m.mar", "--rtol", "1e-3"), "tolerances and secrets go with new ones (--from)"),
+        (("m.mar", "--from", "x", "--iou", "2"), "iou is a number from 0 to 1, not 2.0"),
         (("m.mar", "--token-from", "HOME"), "--token-from goes with the URL"),
         (("--endpoint", "http://127.0.0.1:9", "--token-from", "NOBODY_HAS_IT"), "no variable 'NOBODY_HAS_IT'"),
         (("m.mar", "--from", "gone.har"), "no file 'gone.har' to send"),
@@ -93,6 +114,31 @@ def test_what_is_asked_wrongly_is_status_2_and_one_line(command, kept, words: tu
 
 def test_help_imports_nothing_heavy() -> None:
     assert not {"torch", "numpy", "PIL", "IPython"} & imported_by("test", "--help")
+
+
+def test_the_folder_of_an_app_is_started_and_ended(command, kept) -> None:
+    hk.App(kept).save("m-app")
+    status, said, error = command("test", "--endpoint", "m-app")
+    assert (status, error) == (0, "m-app: m\n")
+    assert said.startswith("1 case on m-app: 1 same\n")
+    edit()
+    assert command("test", "--endpoint", "m-app")[0] == 1
+
+
+def test_an_app_that_does_not_start_is_a_model_that_does_not_load(command, kept, archive) -> None:
+    kept.unlink()
+    hk.App(archive(BROKEN)).save("m-app")
+    status, said, _ = command("test", "--endpoint", "m-app")
+    assert status == 1
+    assert "one  does not load\n    m-app/app.py ended before it served: " in said
+    assert "a_package_that_nobody_has" in said
+
+
+def test_a_url_has_models_of_its_own(command, kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_OF_IT", "t0ken-of-this-test")
+    with hk.serve(hk.Worker(kept), port=0, token="t0ken-of-this-test") as server:
+        assert command("test", "--endpoint", server.url, "--token-from", "TOKEN_OF_IT")[0] == 0
+        assert command("test", "--endpoint", server.url)[0] == 1
 
 
 @pytest.mark.server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
@@ -14,17 +15,24 @@ ONE = "def handle(data, context):\n    return [{'coins': 1} for _ in data] if da
 WAITS = "-- waiting for a change"
 
 
+@contextmanager
+def watching(*words: str) -> Iterator[pexpect.spawn]:
+    """The command in a terminal, after its first answer."""
+    terminal = pexpect.spawn(str(SCRIPT), ["watch", *words], timeout=120, encoding="utf-8", dimensions=(40, 200))
+    try:
+        terminal.expect(WAITS)
+        yield terminal
+    finally:
+        terminal.close(force=True)
+
+
 @pytest.fixture
 def watch(folder: Path) -> Iterator[pexpect.spawn]:
-    """The command in a terminal, after its first answer."""
+    """The handler h.py and what is sent to it."""
     (folder / "h.py").write_text(ONE)
     (folder / "x.json").write_text("[1]")
-    terminal = pexpect.spawn(
-        str(SCRIPT), ["watch", "h.py", "--send", "x.json"], timeout=120, encoding="utf-8", dimensions=(40, 200)
-    )
-    terminal.expect(WAITS)
-    yield terminal
-    terminal.close(force=True)
+    with watching("h.py", "--send", "x.json") as terminal:
+        yield terminal
 
 
 def save(source: str, file: str = "h.py") -> None:
@@ -57,6 +65,36 @@ def test_what_is_sent_is_followed_too(watch: pexpect.spawn) -> None:
     os.utime("x.json", (1, 1))
     watch.expect(WAITS)
     assert "the same answer" in watch.before
+
+
+def test_files_that_match_and_files_of_parts_are_followed(folder: Path) -> None:
+    Path("h.py").write_text("def handle(data, context):\n    return data and [{'row': repr(row)} for row in data]\n")
+    Path("a.txt").write_text("one")
+    with watching("h.py", "--send", "*.txt") as terminal:
+        Path("b.txt").write_text("a new one")
+        terminal.expect(WAITS)
+        assert "a new one" in terminal.before
+    with watching("h.py", "-F", "note=@a.txt;type=text/plain") as terminal:
+        save("another", "a.txt")
+        terminal.expect(WAITS)
+        assert "another" in terminal.before
+
+
+def test_another_description_of_the_model_is_taken(folder: Path) -> None:
+    Path("h.py").write_text(ONE)
+    Path("other.py").write_text(ONE.replace("1}", "2}"))
+    Path("x.json").write_text("[1]")
+    Path("handlerkit.toml").write_text('name = "m"\nhandler = "h.py"\n')
+    with watching("--send", "x.json") as terminal:
+        save("name =", "handlerkit.toml")
+        terminal.expect(WAITS)
+        assert "handlerkit.toml is no TOML" in terminal.before
+        save('name = "m"\nhandler = "other.py"\n', "handlerkit.toml")
+        terminal.expect(WAITS)
+        assert "coins: 1 -> 2" in terminal.before
+        save(ONE.replace("1}", "3}"), "other.py")
+        terminal.expect(WAITS)
+        assert "coins: 2 -> 3" in terminal.before
 
 
 def test_a_handler_that_goes_away_is_waited_for(watch: pexpect.spawn) -> None:

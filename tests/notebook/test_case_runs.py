@@ -95,6 +95,29 @@ def test_a_running_endpoint_of_a_variable_is_asked(session) -> None:
     assert report.places[0].name == "Worker"
 
 
+def test_what_is_accepted_is_shown(session) -> None:
+    session.request("hello")
+    session.keep("one")
+    case = Path("cases/one.har")
+    head, found, answer = case.read_text().rpartition('"response": {')
+    case.write_text(head + found + answer.replace("hello", "hallo"))
+    report = magic(session, "test", "--accept")
+    assert report
+    shown = hk.view(report)
+    assert "one: what was kept -> what is kept from now on\n" in shown.text
+    assert "hallo" in shown.text
+    assert "hallo" in shown.html
+
+
+def test_the_folder_of_an_app_is_started(session) -> None:
+    session.request("hello")
+    session.keep("one")
+    session.export(to="app")
+    report = magic(session, "test", "--endpoint echo-app")
+    assert report
+    assert report.places[0].name == "echo-app"
+
+
 @pytest.mark.parametrize(("name", "words", "said"), [
     ("keep", "one", "nothing to keep yet: send echo a request first"),
     ("keep", "one --from served", "no client has asked %serve yet"),
