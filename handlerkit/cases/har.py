@@ -87,6 +87,15 @@ def read_case(content: bytes, name: str, file: str, beside: Beside) -> Case:
     )
 
 
+def same_requests(ours: Case, theirs: Case) -> bool:
+    """Whether the files of two cases hold the same requests."""
+    asked = [
+        Case("", case.model, tuple(Exchange(replace(one.request, label=""), Response(None)) for one in case.exchanges))
+        for case in (ours, theirs)
+    ]
+    return write_case(asked[0], "case") == write_case(asked[1], "case")
+
+
 def _entry(one: Exchange, model: str, files: Files) -> dict[str, Any]:
     request, response = one.request, one.response
     form = write_form(request, files)

@@ -65,7 +65,7 @@ def run(
     refuse_unused(endpoint, token, targets or None)
     if targets and endpoint not in (None, "server"):
         raise RequestError("a target is an environment of TorchServe: leave the target or the endpoint out")
-    found = find_cases(folder, from_, [model.name])
+    found = find_cases(folder, from_, [model.name], model.name)
     where = _places(model, targets, endpoint, token)
     with step("running the cases") if targets or endpoint else _silent() as progress:
         return run_cases(found, *where(progress), known=[token] if token else (), progress=progress)
