@@ -57,7 +57,7 @@ def test_a_model_that_was_renamed_leaves_no_case_out(command, archive) -> None:
     for name in ("a", "b"):
         with hk.Worker(path) as worker:
             hk.keep(replace(worker.predict(hk.Request.text("hello")), model=name), name)
-    Path("handlerkit.toml").write_text(f'[a]\narchive = "{path}"\n[b2]\narchive = "{path}"\n')
+    Path("handlerkit.toml").write_text('[models.a]\nhandler = "handler.py"\n[models.b2]\nhandler = "handler.py"\n')
     status, said, _ = command("test")
     assert status == 1, said
     assert "b  cannot run" in said
