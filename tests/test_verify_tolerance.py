@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 
@@ -73,6 +74,16 @@ def test_every_frame_of_a_picture_is_compared(gray) -> None:
 
     found = compared(gif(gray + 50), gif(gray + 90), levels=2)
     assert found.differences[0].where == "frame 2 of the picture"
+
+
+def test_pictures_in_base64_are_compared_by_their_pixels(gray) -> None:
+    ours, same, apart = (base64.b64encode(png(gray + by)).decode() for by in (0, 2, 3))
+    assert compared({"image": ours}, {"image": same}, levels=2).verdict == "equal"
+    assert compared([f"data:image/png;base64,{ours}"], [f"data:image/png;base64,{same}"], levels=2).verdict == "equal"
+    assert compared({"image": ours}, {"image": same}).verdict == "different"
+    assert compared({"image": ours, "n": 1}, {"image": same, "n": 2}, levels=2).differences[0].where == "body.n"
+    found = compared({"image": ours}, {"image": apart}, levels=2)
+    assert found.differences[0].where == "picture at body.image"
 
 
 @pytest.mark.parametrize("body", [b"", b"no picture", b"\x89PNG\r\n\x1a\nbroken"])
@@ -182,8 +193,8 @@ def test_a_score_may_be_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rtol": -1}, {"levels": 256}, {"pixels": 2}, {"iou": 1.5}, {"iou": "0.9"}, {"pixels": True},
-              {"rtol": float("nan")}, {"ignore": [3]}]
+    "wrong", [{"rtol": -1}, {"levels": 256}, {"levels": 1.5}, {"pixels": 2}, {"iou": 1.5}, {"iou": "0.9"}, 
+              {"pixels": True}, {"rtol": float("nan")}, {"ignore": [3]}]
 )  # fmt: skip
 def test_a_tolerance_out_of_its_range_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(RequestError, match=next(iter(wrong))):

@@ -8,6 +8,7 @@ store.py        keep and cases: written, and read again
 har.py          a case as HAR 1.2; bodies.py its bodies
 folder.py       its files: names, writing all or none, what may be read
 redact.py       secrets, which never reach a case unless that is asked for
+members.py      the values of JSON, or of a Python object, in a text
 recordings.py   requests that others saved: a browser's HAR, lines of curl
 places.py       where cases run: a worker, a target, an endpoint of the registry, a URL
 replay.py       runs cases, and compares what is answered with what was kept

@@ -100,7 +100,8 @@ def write_form(request: Request, files: Files) -> dict[str, Any] | None:
     boundary = _boundary_of(request)
     if boundary is None or (parts := _parts(request.body, boundary)) is None:
         return None
-    if Request.multipart(*parts, boundary=boundary).body != request.body or _BOUNDARY.encode() in request.body:
+    taken = boundary != _BOUNDARY and _BOUNDARY.encode() in request.body
+    if taken or Request.multipart(*parts, boundary=boundary).body != request.body:
         return None
     params = []
     for number, part in enumerate(parts, start=1):

@@ -7,12 +7,13 @@ time (when it was sent, how long it took) is written as HAR's "unknown", so that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from handlerkit.cases.bodies import Beside, Files, read_body, read_form, with_boundary, write_body, write_form
 from handlerkit.cases.case import Case
@@ -26,6 +27,8 @@ from handlerkit.verify import MayDiffer
 VERSION = 1
 _SHORT = 200  # characters of an object on one line, with its indentation
 _SERVER = "http://localhost:8080"
+#: A URL as it is written here: a path, and a query with whatever was sent in it, such as # or a tab.
+_URL = re.compile(r"https?://[^/?#]+([^?]*)(?:\?(.*))?", re.DOTALL)
 _EXACTLY = asdict(MayDiffer())
 T = TypeVar("T")
 
@@ -75,16 +78,28 @@ def read_case(content: bytes, name: str, file: str, beside: Beside) -> Case:
         raise CaseError(f"{file} holds no exchange: log.entries is empty")
     read = _Reader(file, beside)
     model = read.typed(about, "model", str, "log._handlerkit")
+    batch_size = read.typed(about, "batch_size", int, "log._handlerkit", 1)
+    if batch_size < 1:
+        raise CaseError(f"{file}: log._handlerkit.batch_size is 1 or more, not {batch_size}")
     return Case(
         name,
         model,
         tuple(read.exchange(entry, model, number) for number, entry in enumerate(entries)),
         read.may_differ(about.get("may_differ", {})),
         read.typed(about, "envelope", str, "log._handlerkit", None),
-        read.typed(about, "batch_size", int, "log._handlerkit", 1),
+        batch_size,
         read.typed(about, "secrets", bool, "log._handlerkit", False),
         Path(file),
     )
+
+
+def same_requests(ours: Case, theirs: Case) -> bool:
+    """Whether the files of two cases hold the same requests."""
+    asked = [
+        Case("", case.model, tuple(Exchange(replace(one.request, label=""), Response(None)) for one in case.exchanges))
+        for case in (ours, theirs)
+    ]
+    return write_case(asked[0], "case") == write_case(asked[1], "case")
 
 
 def _entry(one: Exchange, model: str, files: Files) -> dict[str, Any]:
@@ -176,10 +191,13 @@ class _Reader:
         return Exchange(request, self._response(self.typed(entry, "response", dict, where), f"{where}.response"))
 
     def _request(self, said: Mapping[str, Any], model: str, where: str) -> Request:
-        try:
-            address = urlsplit(url := self.typed(said, "url", str, where))
-        except ValueError:
-            raise CaseError(f"{self._file}: {where}.url is no URL: {url}") from None
+        url = self.typed(said, "url", str, where)
+        if (address := _URL.fullmatch(url)) is None:
+            raise CaseError(f"{self._file}: {where}.url is no URL: {shown(url)}")
+        path, query = address[1], address[2] or ""
+        method = self.typed(said, "method", str, where)
+        if not re.fullmatch(r"[^\s\0]+", method):
+            raise CaseError(f"{self._file}: {where}.method is no method of HTTP: {shown(method)}")
         data = self.typed(said, "postData", dict, where, {})
         place = f"{self._file}: {where}.postData"
         if "params" in data:
@@ -187,10 +205,10 @@ class _Reader:
         else:
             body = read_body(data, place, self._beside)
         return Request(
-            self.typed(said, "method", str, where),
-            None if address.path == f"/predictions/{model}" else address.path,
+            method,
+            None if path == f"/predictions/{model}" else path,
             self._headers(said, where),
-            address.query,
+            query,
             body,
             self.typed(said, "comment", str, where, ""),
         )
@@ -214,7 +232,10 @@ class _Reader:
         for number, one in enumerate(self.typed(said, "headers", list, where, [])):
             place = f"{where}.headers[{number}]"
             one = self.typed({"x": one}, "x", dict, place)
-            found.append((self.typed(one, "name", str, place), self.typed(one, "value", str, place)))
+            name, value = self.typed(one, "name", str, place), self.typed(one, "value", str, place)
+            if not name or re.search(r"[\r\n\0]", name + value):
+                raise CaseError(f"{self._file}: {place} is no header: it holds a line break, or no name")
+            found.append((name, value))
         return tuple(found)
 
 

@@ -195,7 +195,7 @@ def servers(
 
 def _setup(models: Mapping[str, Setup], served: Served) -> Setup:
     if served.model not in models:
-        raise CaseError(f"the model {served.model} is not among those that were named: {', '.join(models)}")
+        raise CaseError(f"it is a case of the model {served.model}, and the models are {', '.join(models)}")
     return models[served.model]
 
 

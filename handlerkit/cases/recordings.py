@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 from handlerkit.cases.case import Case
 from handlerkit.cases.folder import SUFFIX
+from handlerkit.cases.har import same_requests
+from handlerkit.cases.redact import redact
 from handlerkit.cases.store import Broken, PathLike, read_all
 from handlerkit.errors import CaseError, RequestError
 from handlerkit.messages import Exchange, Request, Response
@@ -44,37 +46,53 @@ def read_requests(file: PathLike) -> list[Request]:
     return found
 
 
-def new_cases(file: PathLike, folder: PathLike, model: str) -> list[Case]:
-    """A case for each request of a file, without an answer yet: FILE-1, FILE-2 and so on. Those that are in the folder
-    already are left out.
+def new_cases(file: PathLike, folder: PathLike, model: str, kept: Sequence[Case | Broken] = ()) -> list[Case]:
+    """A case for each request of a file, without an answer yet: FILE-1, FILE-2 and so on. Those that were kept already
+    are left out.
 
     Args:
         model: of requests whose path names none.
+        kept: the cases of the folder.
+
+    Raises CaseError for a request that names no model, and for one whose name has been kept with another request.
     """
     stem = re.sub(r"[^\w-]+", "-", Path(file).stem).strip("-_") or "request"
-    root, found = Path(folder).expanduser(), []
+    root, found, there = Path(folder).expanduser(), [], {one.name: one for one in kept}
     for number, request in enumerate(read_requests(file), start=1):
-        name = f"{stem}-{number}"
-        path = root / f"{name}{SUFFIX}"
         named = _model_of(request) or model
+        where = f"request {number} of {Path(file).name}"
         if not named:
-            raise CaseError(f"request {number} of {Path(file).name} names no model: give one archive")
-        if not path.exists():
-            found.append(Case(name, named, (Exchange(request, Response(None)),), path=path))
+            raise CaseError(f"{where} names no model: give one archive")
+        name = f"{stem}-{number}"
+        case = Case(name, named, (Exchange(request, Response(None)),), path=root / f"{name}{SUFFIX}")
+        old = there.get(name)
+        if old is None:
+            found.append(case)
+        elif isinstance(old, Case) and not _holds(old, case):
+            raise CaseError(
+                f"{where} is another than {old.path.as_posix()} holds: remove that case, or give the file another name"
+            )
     return found
 
 
-def find_cases(folder: PathLike, from_: PathLike | None, names: Sequence[str] | None) -> list[Case | Broken]:
+def _holds(kept: Case, case: Case) -> bool:
+    """Whether a case was kept of the same request."""
+    exchanges = case.exchanges if kept.secrets else redact(case.exchanges)[0]
+    return same_requests(kept, replace(case, exchanges=exchanges))
+
+
+def find_cases(
+    folder: PathLike, from_: PathLike | None, names: Sequence[str] | None, model: str = ""
+) -> list[Case | Broken]:
     """The cases of these models (None: of all), and those that are broken; with the requests of a file, which may be
-    the first. Raises CaseError if there is none."""
-    only = names[0] if names and len(names) == 1 else ""
-    new = new_cases(from_, folder, only) if from_ is not None else []
+    the first; `model` is that of requests that name none. Raises CaseError if there is none."""
     try:
         kept = read_all(folder)
     except CaseError:
         if from_ is None:
             raise
         kept = []
+    new = new_cases(from_, folder, model, kept) if from_ is not None else []
     found = [one for one in (*kept, *new) if isinstance(one, Broken) or names is None or one.model in names]
     if not found and names is not None:
         others = ", ".join(sorted({one.model for one in (*kept, *new) if isinstance(one, Case)}))

@@ -1,23 +1,26 @@
 """Secrets in an exchange, and a placeholder in their place.
 
-A secret is found by the name that it has: of a header, a parameter of the query, a field of a form or of JSON; and by
-the form that some services give their keys. What was found is replaced wherever else it occurs, such as in an answer
-that repeats a header.
+A secret is found by the name that it has, wherever that stands: of a header, a parameter, a field of a form, a member
+of JSON or of a pair of name and value, in each of these inside another one; and by the form that some services give
+their keys. What was found is replaced wherever else it occurs, such as in an answer that repeats a header; a short one,
+or one that may be a word, only where it is a whole value.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, quote_plus, unquote_plus
 
+from handlerkit.cases.members import Value, quoted_as, values_in
 from handlerkit.messages import Exchange, Headers, Request, Response
 from handlerkit.messages.secret_names import is_secret_name, plain_name
-from handlerkit.serving.http import HttpRequest
+from handlerkit.serving.http import lookup
 
 #: What stands for a secret: plain letters, which every place takes as they are.
 PLACEHOLDER = "REDACTED"
@@ -25,33 +28,39 @@ PLACEHOLDER = "REDACTED"
 #: Names of fields, in which text and its tokens may be a model's own words.
 _FIELD = re.compile(
     r"password|passwd|passphrase|secret|credential|authorization|(?:access|refresh|id|auth|bearer|api|session|security)"
-    r"token$|(?:api|access|private|secret|subscription|signing|encryption)key$|jwt$|cookie|^pwd$"
+    r"tokens?$|(?:api|access|account|private|secret|subscription|signing|encryption|openai)key(?:s|id|v?\d+)?$|jwt$|"
+    r"cookie|csrf|xsrf|^pwd$"
 )
-#: A field of such a name holds a secret if its value looks like one.
-_PERHAPS = re.compile(r"token$|^(?:key|auth|signature|session|sessionid|sid|bearer|otp)$")
-#: What services give out, by its form: JWT, AWS, GitHub, GitLab, OpenAI and its like, Slack, Google, Hugging Face, PEM.
+#: A field of such a name holds a secret if its value looks like one; of the others, if it is a text of some length.
+_PERHAPS = re.compile(r"(?:token|key|keyid|auth|signature|session|sessionid)$|^(?:sid|bearer)$")
+_SHORT = re.compile(r"^(?:pass|pin|otp|sig|passcode)$")
+#: Members of an object that name what another member of it holds, and those that hold it.
+_NAMES, _HELD = ("name", "key", "header", "parameter", "field"), ("value", "values", "data", "content", "contents")
+#: What services give out, by its form: JWT, AWS, GitHub, GitLab, OpenAI and its like, Stripe, Slack, Google, Hugging
+#: Face, PEM.
 _KNOWN = re.compile(
     r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{30,}|\bgithub_pat_\w{30,}|"
-    r"\bglpat-[\w-]{20,}|\bsk-[\w-]{20,}|\bxox[abposr]-[\w-]{10,}|\bAIza[\w-]{35}|\bhf_[A-Za-z]{30,}|"
-    r"(?<=Bearer )[\w.~+/-]{16,}=*|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
+    r"\bglpat-[\w-]{20,}|\bsk-[\w-]{20,}|\b[srp]k_(?:live|test)_\w{10,}|\bxox[abposr]-[\w-]{10,}|\bAIza[\w-]{35}|"
+    r"\bhf_[A-Za-z]{30,}|(?<=Bearer )[\w.~+/-]{16,}=*|"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
 )
 #: Attributes of Set-Cookie, whose values are no secrets.
 _ATTRIBUTES = {"path", "domain", "expires", "max-age", "samesite", "secure", "httponly", "priority", "partitioned"}
-#: "name": "value" in the text of JSON, or of a Python dict that a handler wrote as text.
-_MEMBER = re.compile(
-    r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')(\s*:\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d[\d.eE+-]*)"""
-)
 #: A field of multipart/form-data.
 _FORM_FIELD = re.compile(
     rb'(Content-Disposition: *form-data;(?:[^\r\n]*;)? *name="?([^"\r\n;]*)"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n)'
     rb"(.*?)(?=\r\n--)",
     re.DOTALL | re.IGNORECASE,
 )
-#: A URL's query, a parameter in it, and a URL's user and password, wherever the URL stands.
-_QUERY = re.compile(r"""(?<=\?)(?:[^\s"'<>#\\]|\\u0026)+""")
-_PARAMETER = re.compile(r"((?:^|&|\\u0026)([\w.%-]+)=)([^&\\]+)")
-_PASSWORD = re.compile(r"""(://[^/\s:@"'<>\\]*:)([^/\s@"'<>\\]+)(?=@)""")
+#: In a text: a URL's user and password; a header's line; a parameter of a URL, or NAME=value; and NAME: value.
+_USER = re.compile(r"""(://)([^/\s:@"'<>\\?#]*)(:[^/\s@"'<>\\]+)?(?=@)""")
+_LINE = re.compile(r"""\b((?:proxy-)?authorization|(?:set-)?cookie)(["']? *[:=] *["']?)([^\r\n"'\\]+)""", re.IGNORECASE)
+_PARAMETER = re.compile(r"""([?&;#]|\\u0026|(?<![\w.%\]-]))([\w.%\[\]-]++)(=)((?:(?!\\u0026)[^\s&;#"'<>])+)""")
+_ASSIGNED = re.compile(r"""(?<![\w-])([\w-]++)(["']?\s*:\s*["']?)([^\s"',;<>{}()\[\]\\]+)""")
+_COOKIE = re.compile(r"(^|[;\s])([^=;\s]+=[^;\s]+)")
+_SCHEMES = {"basic", "bearer", "token", "digest", "negotiate", "apikey", "api-key", "key", "aws4-hmac-sha256", "jwt"}
 _SHORTEST = 4  # characters of a secret that is looked for elsewhere
+_DEEPEST = 5  # texts inside texts that are read
 
 
 def redact(exchanges: Sequence[Exchange], known: Iterable[str] = ()) -> tuple[tuple[Exchange, ...], tuple[str, ...]]:
@@ -83,7 +92,7 @@ class _Found:
     def take(self, value: str, place: str, *, sure: bool = True) -> str:
         """The placeholder for this value; one that is not surely a secret is not looked for elsewhere if it may be a
         word."""
-        if not value or value == PLACEHOLDER:
+        if not value or PLACEHOLDER in value:
             return value
         self.places[place] = None
         if sure or _looks_secret(value):
@@ -96,20 +105,47 @@ class _Found:
 
 
 def _looks_secret(value: str) -> bool:
-    """Whether it is no word and no small number."""
-    return not value.isalpha() and re.fullmatch(r"[\w.~+/=:-]{8,}", value) is not None
+    """Whether it is no word and no number: letters and digits together, or a long text of both cases."""
+    if re.fullmatch(r"[\w.~+/=:!@$%^*-]{8,}", value) is None:
+        return False
+    mixed = value.lower() != value != value.upper() and len(value) >= 20
+    return (re.search(r"\d", value) is not None and re.search(r"[^\W\d_]", value) is not None) or mixed
+
+
+def _is_strong(value: str) -> bool:
+    """Whether a secret is nothing else wherever it stands: no word, no number, and nothing short."""
+    return len(value) >= 16 or (len(value) >= 8 and not value.isalpha() and re.fullmatch(r"[\d.,+-]*", value) is None)
+
+
+def _is_secret_field(name: str, value: str, *, is_text: bool = True) -> bool:
+    plain = plain_name(name)
+    if _FIELD.search(plain) is not None:
+        return True
+    if _SHORT.search(plain) is not None:
+        return is_text and len(value) >= _SHORTEST
+    return _PERHAPS.search(plain) is not None and _looks_secret(value)
+
+
+def _may_be_secret(name: str) -> bool:
+    """Whether a field of this name is a secret, if its value is like one."""
+    plain = plain_name(name)
+    return any(names.search(plain) is not None for names in (_FIELD, _SHORT, _PERHAPS))
+
+
+def _is_sure(name: str) -> bool:
+    return _FIELD.search(plain_name(name)) is not None
 
 
 def _request(request: Request, found: _Found) -> Request:
-    query = _parameters(request.query, found, "parameter")
+    text = _Text(found, "")
+    query = text.parameters(request.query, "parameter", lambda name, value: is_secret_name(name))
     headers = _headers(request.headers, found)
-    body = _body(request, found)
-    return replace(request, query=query, headers=headers, body=body)
+    return replace(request, query=query, headers=headers, body=_body(request.body, headers, found, "field"))
 
 
 def _response(response: Response, found: _Found) -> Response:
     headers = _headers(response.headers, found)
-    body = _in_text(response.body, lambda text: _members(text, found, "the answer's field", perhaps=False))
+    body = _body(response.body, headers, found, "the answer's field")
     return _with_body(replace(response, headers=headers), body)
 
 
@@ -123,13 +159,13 @@ def _header(name: str, value: str, found: _Found) -> str:
     if plain in ("cookie", "set-cookie"):
         return _cookies(value, found, place)
     if not is_secret_name(name):
-        return value
+        return _Text(found, "header").clean(value)
     scheme, space, credentials = value.partition(" ")
     if "authorization" in plain and space:
         if scheme.lower() == "basic":
             _keep_user(credentials, found)
         return f"{scheme} {found.take(credentials.strip(), place)}"
-    return found.take(value, place, sure=_FIELD.search(plain_name(name)) is not None)
+    return found.take(value, place, sure=_is_sure(name))
 
 
 def _keep_user(credentials: str, found: _Found) -> None:
@@ -155,74 +191,157 @@ def _cookies(value: str, found: _Found, place: str) -> str:
     return ";".join(cleaned)
 
 
-def _parameters(query: str, found: _Found, place: str, is_secret: Callable[[str, str], bool] | None = None) -> str:
-    """A query or a form, with every other byte as it was."""
-    is_secret = is_secret or (lambda name, value: is_secret_name(name))
-    cleaned = []
-    for one in re.split("([&;])", query):
-        name, equals, value = one.partition("=")
-        told = unquote_plus(name)
-        if equals and is_secret(plain_name(told), unquote_plus(value)):
-            sure = _FIELD.search(plain_name(told)) is not None
-            value = found.take(unquote_plus(value), f"{place} {told}", sure=sure)
-        cleaned.append(f"{name}{equals}{value}")
-    return "".join(cleaned)
-
-
-def _is_secret_field(name: str, value: str) -> bool:
-    return _FIELD.search(name) is not None or (_PERHAPS.search(name) is not None and _looks_secret(value))
-
-
-def _body(request: HttpRequest, found: _Found) -> bytes:
-    kind = (request.content_type or "").lower()
+def _body(body: bytes, headers: Headers, found: _Found, place: str) -> bytes:
+    """A body without the secrets that are found by their names; of a form, part by part."""
+    kind = (lookup(headers, "content-type") or "").lower()
     if kind.startswith("multipart/form-data"):
-        return _FORM_FIELD.sub(lambda part: _form_field(part, found), request.body)
+        return _FORM_FIELD.sub(lambda part: _form_field(part, found), body)
+    text = _Text(found, place)
     if kind.startswith("application/x-www-form-urlencoded"):
-        return _in_text(request.body, lambda text: _parameters(text, found, "field", _is_secret_field))
-    return _in_text(request.body, lambda text: _members(text, found, "field", perhaps=True))
+        return _in_text(body, kind, lambda form: text.parameters(form, place, _is_secret_field), is_text=True)
+    return _in_text(body, kind, text.clean)
 
 
 def _form_field(part: re.Match[bytes], found: _Found) -> bytes:
     name = part[2].decode("utf-8", "replace")
     try:
-        value = part[3].decode()
+        value, encoding = part[3].decode(), "utf-8"
     except UnicodeDecodeError:
+        value, encoding = part[3].decode("latin-1"), "latin-1"
+    if _is_secret_field(name, value):
+        return part[1] + found.take(value, f"field {name}").encode(encoding)
+    return part[1] + _in_text(part[3], "", _Text(found, "field").clean)
+
+
+def _in_text(body: bytes, kind: str, change: Callable[[str], str], *, is_text: bool = False) -> bytes:
+    """A body with its text changed, in the encoding that it has; one that is no text stays."""
+    said = re.search(r"charset=\s*\"?([\w.:-]+)", kind)
+    encodings = [*([said[1]] if said else []), "utf-8"]
+    if body[:1] in (b"[", b"{") or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encodings += [json.detect_encoding(body), "latin-1"]
+    elif is_text or re.match(r"text/|application/[\w.+-]*(?:json|xml|javascript)", kind):
+        encodings.append("latin-1")
+    for encoding in encodings:
+        try:
+            text = body.decode(encoding)
+            if text.encode(encoding) == body and "\0" not in text:
+                return change(text).encode(encoding)
+        except (LookupError, UnicodeError):
+            continue
+    return body
+
+
+@dataclass
+class _Text:
+    """Cleans a text: the values of JSON or Python in it by their names, URLs, lines of headers and NAME=value; texts
+    inside these as a text of their own."""
+
+    found: _Found
+    place: str
+    depth: int = 0
+
+    def clean(self, text: str) -> str:
+        """The text without secrets; what has no name for one has none."""
+        if self.depth > _DEEPEST or not text:
+            return text
+        if re.search(r"[\[{]|[\"']\s*:", text):
+            text = self._members(text)
+        text = _USER.sub(self._user, text)
+        text = _LINE.sub(self._line, text)
+        text = _PARAMETER.sub(self._parameter, text)
+        return _ASSIGNED.sub(self._assigned, text)
+
+    def parameters(self, query: str, place: str, is_secret: Callable[[str, str], bool]) -> str:
+        """A query or a form, with every other byte as it was."""
+        cleaned = []
+        for one in re.split("([&;])", query):
+            name, equals, value = one.partition("=")
+            told, said = unquote_plus(name), unquote_plus(value)
+            if equals and is_secret(told, said):
+                value = self.found.take(said, f"{place} {told}", sure=_is_sure(told))
+            elif equals:
+                value = self._inside(value, said)
+            cleaned.append(f"{name}{equals}{value}")
+        return "".join(cleaned)
+
+    def _inside(self, value: str, said: str) -> str:
+        """The value of a parameter, whose text may hold a URL or JSON."""
+        inner = self._inner(said)
+        return value if inner == said else quote(inner, safe="")
+
+    def _inner(self, text: str) -> str:
+        return _Text(self.found, self.place, self.depth + 1).clean(text)
+
+    def _members(self, text: str) -> str:
+        """A text without the secrets that have a name in JSON or Python, and in the texts of these."""
+        changes: dict[int, tuple[Value, str]] = {}
+        secret: list[tuple[Value, str]] = []
+        values = values_in(text)
+        for one in values:
+            named = [*((value, value.key) for value in one.inside if value.key), *_pairs(one.inside)]
+            secret += [(value, name) for value, name in named if _may_be_secret(name)]
+        for value, name in secret:
+            for leaf in value.leaves():
+                if leaf.start not in changes and _is_secret_field(name, leaf.text, is_text=bool(leaf.quote)):
+                    mark = leaf.quote or '"'
+                    cleaned = self.found.take(leaf.text, f"{self.place} {name}")
+                    changes[leaf.start] = (leaf, f"{mark}{cleaned}{mark}")
+        for leaf in values[0].leaves():
+            if leaf.quote and leaf.start not in changes and (inner := self._inner(leaf.text)) != leaf.text:
+                changes[leaf.start] = (leaf, quoted_as(leaf, inner, text[leaf.start : leaf.end]))
+        pieces, at = [], 0
+        for start in sorted(changes):
+            leaf, written = changes[start]
+            if PLACEHOLDER not in text[start : leaf.end] or PLACEHOLDER not in leaf.text:
+                pieces += [text[at:start], written]
+                at = leaf.end
+        return "".join([*pieces, text[at:]])
+
+    def _user(self, part: re.Match[str]) -> str:
+        """A URL's password, or a user that is a token."""
+        if part[3]:
+            return f"{part[1]}{part[2]}:{self.found.take(part[3][1:], 'the password of a URL')}"
+        if _looks_secret(part[2]):
+            return part[1] + self.found.take(part[2], "the user of a URL")
         return part[0]
-    if _is_secret_field(plain_name(name), value):
-        return part[1] + found.take(value, f"field {name}").encode()
-    return part[1] + _members(value, found, "field", perhaps=True).encode()
+
+    def _line(self, part: re.Match[str]) -> str:
+        name, between, value = part.groups()
+        if "cookie" in name.lower():
+            value = _COOKIE.sub(lambda pair: pair[1] + _cookies(pair[2], self.found, "a cookie in the text"), value)
+        else:
+            scheme, space, rest = value.partition(" ")
+            if scheme.lower() not in _SCHEMES:
+                scheme, space, rest = "", "", value
+            credentials, *others = re.split(r"(\s)", rest, maxsplit=1)
+            if space or _looks_secret(credentials):
+                credentials = _header(name, f"{scheme}{space}{credentials}", self.found)
+                value = "".join([credentials, *others])
+        return f"{name}{between}{value}"
+
+    def _parameter(self, part: re.Match[str]) -> str:
+        before, name, equals, value = part.groups()
+        told, said = unquote_plus(name), unquote_plus(value)
+        if is_secret_name(told) if before else _is_secret_field(told, said):
+            value = self.found.take(said, f"parameter {told} in the text", sure=_is_sure(told))
+            return f"{before}{name}{equals}{value}"
+        return f"{before}{name}{equals}{self._inside(value, said) if '%' in value else value}"
+
+    def _assigned(self, part: re.Match[str]) -> str:
+        """NAME: value, where that is no word of a sentence."""
+        if not (_is_secret_field(part[1], part[3]) and _looks_secret(part[3])):
+            return part[0]
+        return f"{part[1]}{part[2]}{self.found.take(part[3], f'{part[1]} in the text')}"
 
 
-def _members(text: str, found: _Found, place: str, *, perhaps: bool) -> str:
-    """The text of JSON without the secrets in it; what is no JSON has none by name."""
-
-    def cleaned(member: re.Match[str]) -> str:
-        name, value = _text_of(member[1]), _text_of(member[3])
-        plain = plain_name(name)
-        mark = member[3][0] if member[3][0] in "\"'" else '"'
-        if _FIELD.search(plain) or (perhaps and _PERHAPS.search(plain) and _looks_secret(value)):
-            return f"{member[1]}{member[2]}{mark}{found.take(value, f'{place} {name}')}{mark}"
-        if member[3][0] == '"' and (inner := _members(value, found, place, perhaps=perhaps)) != value:
-            return f"{member[1]}{member[2]}{json.dumps(inner, ensure_ascii=False)}"  # JSON in a text of JSON
-        return member[0]
-
-    return _MEMBER.sub(cleaned, text)
-
-
-def _text_of(quoted: str) -> str:
-    """What a quoted text says; without its escapes if it is JSON's."""
-    try:
-        return str(json.loads(quoted))
-    except ValueError:
-        return quoted[1:-1]
-
-
-def _in_text(body: bytes, change: Callable[[str], str]) -> bytes:
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return body
-    return change(text).encode() if text else body
+def _pairs(values: Sequence[Value]) -> Iterator[tuple[Value, str]]:
+    """What stands beside its name: {"name": "password", "value": ...}, and ["password", ...]."""
+    by_key = {value.key: value for value in values if value.key}
+    name = next((by_key[key].text for key in _NAMES if key in by_key and by_key[key].quote), "")
+    if name:
+        yield from ((by_key[key], name) for key in _HELD if key in by_key)
+    if len(values) == 2 and not by_key and values[0].quote and _looks_secret(values[1].text):
+        yield values[1], values[0].text
 
 
 def _repeated(exchange: Exchange, found: _Found) -> Exchange:
@@ -253,31 +372,41 @@ class _Everywhere:
 
     def __init__(self, found: _Found) -> None:
         self._found = found
-        written = {way for value in found.values for way in _ways(value)}
-        self._pattern = (
-            re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True)))) if written else None
-        )
-        self._bytes = re.compile(self._pattern.pattern.encode()) if self._pattern else None
+        strong = {way: re.escape(way) for value in found.values if _is_strong(value) for way in _ways(value)}
+        whole = {way: _whole(way) for value in found.values if not _is_strong(value) for way in _ways(value)}
+        ways = sorted(whole | strong, key=lambda way: (-len(way), way))
+        patterns = [(whole | strong)[way] for way in ways]
+        self._pattern = re.compile("|".join(patterns)) if patterns else None
+        encoded = dict.fromkeys(one.encode(name, "ignore") for name in ("utf-8", "latin-1") for one in patterns)
+        self._bytes = re.compile(b"|".join(encoded)) if encoded else None
 
     def clean(self, text: str) -> str:
+        if text in self._found.values:
+            return PLACEHOLDER
         if self._pattern is not None:
-            text = self._pattern.sub(PLACEHOLDER, text)
+            text = self._pattern.sub(lambda part: _marked(part[0]), text)
         return self._by_form(text)
 
     def clean_bytes(self, body: bytes) -> bytes:
+        if self._found.values and body in {value.encode() for value in self._found.values}:
+            return PLACEHOLDER.encode()
         if self._bytes is not None:
-            body = self._bytes.sub(PLACEHOLDER.encode(), body)
-        return _in_text(body, self._by_form)
+            body = self._bytes.sub(lambda part: _marked(part[0].decode("latin-1")).encode(), body)
+        return _in_text(body, "", self._by_form)
 
     def _by_form(self, text: str) -> str:
-        text = _QUERY.sub(lambda query: _PARAMETER.sub(self._parameter, query[0]), text)
-        text = _PASSWORD.sub(lambda part: part[1] + self._found.take(part[2], "the password of a URL"), text)
         return _KNOWN.sub(lambda key: self._found.take(key[0], "a key in the text"), text)
 
-    def _parameter(self, part: re.Match[str]) -> str:
-        if not is_secret_name(unquote_plus(part[2])):
-            return part[0]
-        return part[1] + self._found.take(part[3], f"parameter {part[2]} of a URL")
+
+def _whole(way: str) -> str:
+    """The pattern of a value that is one in quotes, and no name of JSON or of a form."""
+    return rf"""(?<!=)(?:"{re.escape(way)}"|'{re.escape(way)}')(?!\s*:)"""
+
+
+def _marked(part: str) -> str:
+    """The placeholder, in the quotes that a whole value stands in."""
+    is_whole = len(part) > 1 and part[0] == part[-1] and part[0] in "\"'"
+    return f"{part[0]}{PLACEHOLDER}{part[0]}" if is_whole else PLACEHOLDER
 
 
 def _ways(value: str) -> Iterator[str]:

@@ -11,9 +11,9 @@ from handlerkit.cases.case import Case
 from handlerkit.cases.places import Place, Progress, Served, running
 from handlerkit.cases.redact import is_redacted, redact
 from handlerkit.cases.report import CaseReport, CaseResult, CaseVerdict, PlaceReport
-from handlerkit.endpoints.worker import Worker
+from handlerkit.endpoints.remote import Remote
 from handlerkit.errors import CaseError, HandlerkitError, LoadError, ServerError, WorkerError
-from handlerkit.messages import Endpoint, Exchange, Finding, Request, Run
+from handlerkit.messages import Endpoint, Exchange, Finding, Request, Run, describe_response
 from handlerkit.verify.responses import ComparedResponse, compare_runs
 
 _WORDS: dict[str, CaseVerdict] = {"identical": "same", "equal": "within tolerance", "different": "different"}
@@ -52,7 +52,7 @@ def accept(report: CaseReport, known: Iterable[str] = ()) -> CaseReport:
             results.append(result)
         else:
             store.write(case, case.path.parent, force=result.verdict == "different")
-            results.append(replace(result, verdict="kept"))
+            results.append(replace(result, verdict="kept", why=_no_success(case)))
     return replace(report, places=(replace(place, results=tuple(results)),))
 
 
@@ -61,12 +61,21 @@ def _accepted(result: CaseResult, known: tuple[str, ...]) -> Case | None:
     if result.verdict not in ("different", "new") or result.run is None or result.case is None:
         return None
     case = result.case
-    answered = store.of_run(result.run, case.name, case.may_differ, secrets=case.secrets, known=known)
+    # what was sent is what the case says, and not what an endpoint made of it
+    asked = zip(case.exchanges, result.run.exchanges, strict=True)
+    run = replace(result.run, exchanges=tuple(Exchange(one.request, other.response) for one, other in asked))
+    answered = store.of_run(run, case.name, case.may_differ, secrets=case.secrets, known=known)
     if result.verdict == "new":
         return replace(answered, path=case.path)
-    # what was sent is what the case says, and not what an endpoint made of it
     asked = zip(case.exchanges, answered.exchanges, strict=True)
-    return replace(case, exchanges=tuple(Exchange(one.request, other.response) for one, other in asked))
+    exchanges = tuple(Exchange(one.request, other.response) for one, other in asked)
+    return replace(case, exchanges=exchanges, may_differ=answered.may_differ)
+
+
+def _no_success(case: Case) -> str:
+    """What to say of a case whose answer, which was just kept, is an error."""
+    failed = [one.response for one in case.exchanges if (one.response.status or 0) >= 400]
+    return f"the answer that is kept is an error, {describe_response(failed[0])}" if failed else ""
 
 
 def _run(found: Found, place: Place, known: tuple[str, ...], progress: Progress) -> PlaceReport:
@@ -122,7 +131,9 @@ def _result(case: Case, endpoint: Endpoint, known: tuple[str, ...]) -> CaseResul
             raise
         return CaseResult(case.name, "cannot run", case.model, str(problem), case=case)
     seconds = time.perf_counter() - begun
-    run = _named(case, run if case.secrets else replace(run, exchanges=redact(run.exchanges, known)[0]))
+    if not case.secrets:
+        run = replace(run, exchanges=redact(run.exchanges, (*known, *run.secrets))[0])
+    run = _named(case, run)
     if case.is_new:
         return CaseResult(case.name, "new", case.model, run=run, seconds=seconds, case=case)
     expected = _named(case, replace(run, exchanges=case.exchanges, calls=(), findings=(), paths={}))
@@ -131,11 +142,15 @@ def _result(case: Case, endpoint: Endpoint, known: tuple[str, ...]) -> CaseResul
 
 
 def _sent(request: Request, endpoint: Endpoint) -> Request:
-    """A header that was redacted is left to an endpoint with credentials of its own; a handler's worker is shown the
-    placeholder, which its answer may repeat."""
-    if isinstance(endpoint, Worker):
-        return request
-    return replace(request, headers=tuple(pair for pair in request.headers if not is_redacted(pair[1])))
+    """A header that was redacted is left to an endpoint elsewhere, which has credentials of its own, and Authorization
+    to a server that asks for its token; otherwise a model is shown the placeholder, which its answer may repeat."""
+    elsewhere, token = isinstance(endpoint, Remote), getattr(endpoint, "token", None)
+    headers = tuple(
+        (name, value)
+        for name, value in request.headers
+        if not (is_redacted(value) and (elsewhere or (token and name.lower() == "authorization")))
+    )
+    return replace(request, headers=headers)
 
 
 def _named(case: Case, run: Run) -> Run:

@@ -65,7 +65,7 @@ def keep(
     """
     if not isinstance(run, Run):
         raise CaseError(f"keep takes a Run, not a {type(run).__name__}")
-    may = MayDiffer((*names_of(ignore), *_volatile(run)), rtol, levels, pixels, iou)
+    may = MayDiffer(names_of(ignore), rtol, levels, pixels, iou)
     return write(of_run(run, checked_name(name), may, secrets=secrets), folder, force=force)
 
 
@@ -101,12 +101,12 @@ def of_run(run: Run, name: str, may: MayDiffer, *, secrets: bool = False, known:
         raise CaseError(f"there is nothing to keep as {name}: the Run holds no exchange")
     if any(response.status is None for response in run.responses):
         raise CaseError(f"there is nothing to keep as {name}: a request got no answer")
-    exchanges, redacted = (run.exchanges, ()) if secrets else redact(run.exchanges, known)
+    exchanges, redacted = (run.exchanges, ()) if secrets else redact(run.exchanges, (*known, *run.secrets))
     return Case(
         name,
         run.model,
         tuple(Exchange(one.request, _steady(one.response, run)) for one in exchanges),
-        may,
+        replace(may, ignore=(*may.ignore, *_volatile(run))),
         next((call.envelope for call in run.calls), None),
         max((len(call.rows) for call in run.calls), default=1) or 1,
         secrets,

@@ -41,7 +41,9 @@ def run(options: dict[str, Any]) -> int:
     known = [token] if token else []
     models = _models(options)
     may_differ = MayDiffer(**{key: options[key] for key in ("ignore", "rtol", "levels", "pixels", "iou")})
-    found = find_cases(options["folder"], options["from_"], [*models] or None)
+    # without a model on the line, a case of another model is one that cannot run: its model may have been renamed
+    named = [*models] if options["models"] else None
+    found = find_cases(options["folder"], options["from_"], named, next(iter(models)) if len(models) == 1 else "")
     found = for_new(found, options["from_"], may_differ, options["secrets"])
     with steps() as progress, ExitStack() as stack:
         where = _places(options, models, token, progress)
@@ -52,8 +54,11 @@ def run(options: dict[str, Any]) -> int:
     write_report(report, options["report"], options["junit"])
     if options["accept"]:
         report = accept(report, known)
-        kept = [one.name for one in report.places[0].results if one.verdict == "kept"]
-        print(f"kept from now on: {', '.join(kept)}" if kept else "there is nothing to accept")
+        kept = [one for one in report.places[0].results if one.verdict == "kept"]
+        print(f"kept from now on: {', '.join(one.name for one in kept)}" if kept else "there is nothing to accept")
+        for one in kept:
+            if one.why:
+                print(f"{one.name}: {one.why}")
     return 0 if report else 1
 
 

@@ -14,6 +14,7 @@ from handlerkit.endpoints.http.client import Client, Outgoing
 from handlerkit.endpoints.http.failures import refusal, why
 from handlerkit.errors import RequestError
 from handlerkit.messages import Exchange, HeadersLike, Request, Run
+from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.serving.http import lookup, pairs
 from handlerkit.serving.requests import routes
 
@@ -78,6 +79,7 @@ class Remote:
             findings=tuple(dict.fromkeys(filter(None, found))),
             endpoint=self.url,
             model=self._model or next(map(_model_of, requests), ""),
+            secrets=tuple(value.rpartition(" ")[2] for name, value in self._headers if is_secret_name(name)),
         )
 
     def for_model(self, name: str) -> Remote:

@@ -173,6 +173,7 @@ class Server:
             model=self._default,
             paths={path: told for paths in self._paths.values() for path, told in paths.items()},
             max_response_size=self._config.max_response_size,
+            secrets=tuple(filter(None, [process.keys.get("inference")])),
         )
 
     def register(self, path_or_model: PathOrModel, **parameters: int) -> None:

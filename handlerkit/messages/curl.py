@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote_plus, unquote, urlsplit
 
 from handlerkit.errors import RequestError
 from handlerkit.messages.part import Part, read_file
@@ -35,6 +35,8 @@ _IGNORED = {"-o", "-w", "-m", "-D", "-E"} | {
     "--capath", "--retry", "--retry-delay", "--retry-max-time", "--max-redirs", "--limit-rate", "--resolve",
     "--connect-to", "--trace", "--trace-ascii", "--stderr", "--keepalive-time", "--expect100-timeout", "--output-dir",
 }  # fmt: skip
+#: Options whose value is the body, as it is.
+_DATA = {"--data", "--data-ascii", "--data-binary", "--data-raw", "--json"}
 #: The content types that curl knows by a file's suffix (ContentTypes in its lib/mime.c), and that of any other file.
 _CONTENT_TYPES = {
     ".gif": "image/gif", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".svg": "image/svg+xml",
@@ -129,6 +131,8 @@ class _Read:
 
     def take(self, option: str, value: str) -> None:
         """One option with its value."""
+        if option not in _DATA and value != value.encode("utf-8", "ignore").decode():
+            raise RequestError(f"curl's {option} holds bytes that are no UTF-8, which only a body may")
         match option:
             case "--url" if self.url is not None:
                 raise RequestError(f"a second URL, {value!r}; quote the first one if it holds spaces")
@@ -138,7 +142,7 @@ class _Read:
                 self.method = value
             case "--header":
                 self._header(value)
-            case "--data" | "--data-ascii" | "--data-binary" | "--data-raw" | "--json":
+            case _ if option in _DATA:
                 self._data(option, value)
             case "--data-urlencode":
                 self._append(self._encoded(option, value).encode())
@@ -158,7 +162,7 @@ class _Read:
             case "--head":
                 self.head = True
             case "--user":
-                self.headers.append(("Authorization", "Basic " + base64.b64encode(value.encode()).decode()))
+                self.headers.append(("Authorization", _basic(value)))
             case "--oauth2-bearer":
                 self.headers.append(("Authorization", f"Bearer {value}"))
             case "--user-agent":
@@ -184,6 +188,10 @@ class _Read:
         except ValueError as problem:
             raise RequestError(f"curl's URL {self.url!r} cannot be read: {problem}") from None
         path, query, body = address.path or "/", [address.query], self.body
+        user, at, _ = address.netloc.rpartition("@")
+        if at:
+            name, _, password = user.partition(":")
+            self._add("Authorization", _basic(f"{unquote(name)}:{unquote(password)}"))
         if self.get and body is not None:
             query.append(body.decode())
             body = None
@@ -240,7 +248,7 @@ class _Read:
     def _data(self, option: str, value: str) -> None:
         self.json = self.json or option == "--json"
         if not value.startswith("@") or option == "--data-raw":
-            self._append(value.encode(), option)
+            self._append(value.encode("utf-8", "surrogateescape"), option)
             return
         self.label, content = Path(value[1:]).name, read_file(value[1:])
         if option in ("--data", "--data-ascii"):  # -d @file drops line ends, and zeros
@@ -257,6 +265,10 @@ class _Read:
         name, rest = (found[0], value[found.end() :]) if found else ("", f"={value}")
         content = read_file(rest[1:]) if rest.startswith("@") else rest[1:].encode()
         return f"{name}={quote_plus(content)}" if name else quote_plus(content)
+
+
+def _basic(user: str) -> str:
+    return "Basic " + base64.b64encode(user.encode()).decode()
 
 
 #: A part's content or one of its settings: quoted, or up to the next semicolon.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +39,11 @@ class HarRequest:
 def read_har(content: bytes, name: str) -> list[HarRequest]:
     """The requests to models, in their order; others, such as those of a page's scripts, are left out.
 
-    Raises RequestError for what is no HAR, for one without such a request, and for a body that was not saved.
+    Raises RequestError for what is no HAR, for a case, for a HAR without such a request, and for a body that was not
+    saved as its bytes.
     """
+    if "_handlerkit" in har_log(content, name):
+        raise RequestError(f"{name} is a case that was kept, and no recording: hk.cases reads it")
     found = []
     for number, entry in enumerate(har_entries(content, name), start=1):
         said = entry.get("request")
@@ -109,9 +113,7 @@ def _pairs(said: Any) -> Iterator[tuple[str, str]]:
 
 
 def _body(said: dict[str, Any], where: str) -> bytes:
-    data = said.get("postData")
-    size = said.get("bodySize")
-    size = size if isinstance(size, int) else -1
+    data, size = said.get("postData"), _said_size(said)
     if not isinstance(data, dict):
         if size > 0:
             raise RequestError(f"the body of {where} was not saved, {size} bytes")
@@ -122,14 +124,37 @@ def _body(said: dict[str, Any], where: str) -> bytes:
             return base64.b64decode(text, validate=True)
         except binascii.Error:
             raise RequestError(f"the body of {where} is no base64") from None
-    if not isinstance(text, str):
-        return urlencode([*_pairs(data.get("params"))]).encode()
-    body = text.encode("utf-8", "surrogatepass")
-    if size >= 0 and len(body) != size and len(text) == size:  # bytes, a character each, as some browsers write them
-        body = text.encode("latin-1", "replace")
+    if isinstance(text, str):
+        body = _bytes_of(text, size, where)
+    elif str(data.get("mimeType", "")).lower().startswith("multipart/"):
+        raise RequestError(f"the body of {where} was saved as parts, and not as its bytes: copy the request as curl")
+    else:
+        body = urlencode([*_pairs(data.get("params"))]).encode()
     if len(body) < size:
         raise RequestError(
             f"the body of {where} was saved without its files: {len(body)} of {size} bytes; copy the request as curl, "
             "or send the files again"
         )
+    return body
+
+
+def _said_size(said: dict[str, Any]) -> int:
+    """How many bytes the body had; -1 where that is not said."""
+    told = [value for name, value in _pairs(said.get("headers")) if name.lower() == "content-length"]
+    lengths = [int(value) for value in told if re.fullmatch(r"\d{1,15}", value)]
+    size = said.get("bodySize")
+    return max([size if isinstance(size, int) else -1, *lengths])
+
+
+def _bytes_of(text: str, size: int, where: str) -> bytes:
+    body = text.encode("utf-8", "surrogatepass")
+    if len(body) == size or (size < 0 and "\ufffd" not in text):
+        return body
+    try:
+        if len(text) == size:  # bytes, a character each, as some browsers write them
+            return text.encode("latin-1")
+    except UnicodeEncodeError:
+        pass
+    if "\ufffd" in text:
+        raise RequestError(f"the body of {where} was saved as text, and is none: copy the request as curl")
     return body

@@ -37,7 +37,7 @@ class Run:
     were seen (none on a remote endpoint).
 
     `paths` are the paths of the model's files on this endpoint, with what to call them instead: other endpoints have
-    other paths.
+    other paths. `secrets` are the endpoint's own credentials, which an answer may repeat.
     """
 
     exchanges: tuple[Exchange, ...]
@@ -48,6 +48,7 @@ class Run:
     labels: Mapping[str, str] | None = field(default=None, repr=False)
     max_response_size: int = MAX_RESPONSE_SIZE
     paths: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def requests(self) -> tuple[Request, ...]:

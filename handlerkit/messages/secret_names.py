@@ -6,13 +6,13 @@ import re
 
 _NAME = re.compile(
     r"authorization|cookie|token(?!s|iz)|secret|passw|passphrase|credential|signature|session|csrf|xsrf|jwt|bearer|"
-    r"clientcert|auth(?!or|enticate)|key$|^(?:sig|pwd|pass|pin|otp)$"
+    r"clientcert|auth(?!or|enticate)|apikey|accesskey|key(?:id)?$|(?<!by)(?<!com)pass$|^(?:sig|pwd|pin|otp)$"
 )
 
 
 def plain_name(name: str) -> str:
-    """The name in lower case, without "-", "_", "." and spaces."""
-    return re.sub(r"[-_. ]", "", name).lower()
+    """The name in lower case, without "-", "_", ".", brackets and spaces: that of "user[api-key]" is "userapikey"."""
+    return re.sub(r"[-_. \[\]]", "", name).lower()
 
 
 def is_secret_name(name: str) -> bool:

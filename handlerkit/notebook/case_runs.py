@@ -68,7 +68,7 @@ def run(
     refuse_unused(endpoint, token, targets or None)
     if targets and endpoint not in (None, "server"):
         raise RequestError("a target is an environment of TorchServe: leave the target or the endpoint out")
-    found = for_new(find_cases(folder, from_, [model.name]), from_, may_differ, secrets)
+    found = for_new(find_cases(folder, from_, [model.name], model.name), from_, may_differ, secrets)
     where = _places(model, targets, endpoint, token)
     with step("running the cases") if targets or endpoint else _silent() as progress, ExitStack() as stack:
         chosen = where(progress)

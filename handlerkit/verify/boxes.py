@@ -55,8 +55,8 @@ class _Boxes:
             told = {"boxes" if "boxes" in ours else "bboxes"}
             columns = [key for key in ours if self._is_column(ours[key], theirs.get(key)) and key not in told]
             told.update(columns)
-            here, there = ({key: one for key, one in side.items() if key not in told} for side in (ours, theirs))
-            yield from compare_values(path, here, there, self.tolerance)
+            one, other = ({key: value for key, value in side.items() if key not in told} for side in (ours, theirs))
+            yield from compare_values(path, one, other, self.tolerance)
             for key in columns:
                 yield from self._each(f"{path}.{key}", ours[key], theirs[key], pairs)
         else:

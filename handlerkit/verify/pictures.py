@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.formatting import percent, pixels
+from handlerkit.predictions import from_base64
 from handlerkit.verify.difference import Difference
 from handlerkit.verify.tolerance import Tolerance
 
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def compare_pictures(ours: bytes, theirs: bytes, tolerance: Tolerance) -> list[Difference] | None:
+def compare_encoded_pictures(path: str, ours: str, theirs: str, tolerance: Tolerance) -> list[Difference] | None:
+    """As `compare_pictures`, of two pictures in base64 at a place of a body."""
+    if not (tolerance.may.levels or tolerance.may.pixels):
+        return None
+    here, there = from_base64(ours), from_base64(theirs)
+    return compare_pictures(here, there, tolerance, f"picture at {path}") if here and there else None
+
+
+def compare_pictures(
+    ours: bytes, theirs: bytes, tolerance: Tolerance, name: str = "picture"
+) -> list[Difference] | None:
     """The differences of two picture files, frame by frame; None if one is no picture, or no pixel may differ."""
     may = tolerance.may
     if not (may.levels or may.pixels):
@@ -25,18 +36,18 @@ def compare_pictures(ours: bytes, theirs: bytes, tolerance: Tolerance) -> list[D
     here, there = _frames(ours), _frames(theirs)
     if not here or not there:
         return None
-    found = [*_apart(here, there, tolerance)]
+    found = [*_apart(here, there, tolerance, name)]
     if not found:
-        tolerance.met["pixels of the picture"] = None
+        tolerance.met[f"pixels of the {name}"] = None
     return found
 
 
-def _apart(here: list[Any], there: list[Any], tolerance: Tolerance) -> Iterator[Difference]:
+def _apart(here: list[Any], there: list[Any], tolerance: Tolerance, name: str) -> Iterator[Difference]:
     import numpy as np
 
     several = len(here) > 1 or len(there) > 1
     for number, (one, other) in enumerate(zip_longest(here, there), start=1):
-        where = f"frame {number} of the picture" if several else "picture"
+        where = f"frame {number} of the {name}" if several else name
         if one is None or other is None or one.shape != other.shape:
             yield Difference(where, _size(one), _size(other))
             continue

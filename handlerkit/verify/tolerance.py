@@ -28,7 +28,8 @@ class MayDiffer:
     Attributes:
         ignore: headers (by name), and paths of JSON bodies: "body.scores", "body[0].id", "body[*].id" for each.
         rtol: relative tolerance for numbers in JSON bodies (as math.isclose).
-        levels: how far apart a channel of a picture's pixel may be, of 255.
+        levels: how far apart a channel of a picture's pixel may be, of 255; a whole number. A picture is the body, or a
+            text of a JSON body in base64.
         pixels: the share of a picture's pixels that may be further apart than that, from 0 to 1.
         iou: the overlap (intersection over union) from which on two boxes of one class are the same; below 1, boxes may
             also come in another order.
@@ -56,6 +57,8 @@ class MayDiffer:
                 raise RequestError(
                     f"{name} is a number from 0{'' if name == 'rtol' else f' to {highest}'}, not {value!r}"
                 )
+        if not isinstance(self.levels, int):
+            raise RequestError(f"levels is a whole number from 0 to 255, not {self.levels!r}")
 
 
 EXACTLY = MayDiffer()

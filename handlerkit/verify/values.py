@@ -8,6 +8,7 @@ from math import isclose
 from typing import Any
 
 from handlerkit.verify.difference import Difference, shortened
+from handlerkit.verify.pictures import compare_encoded_pictures
 from handlerkit.verify.tolerance import Tolerance
 
 #: Compares two values in a way of its own; None if it has none for these.
@@ -33,8 +34,12 @@ def compare_values(
             yield Difference(path, f"{len(ours)} elements", f"{len(theirs)} elements")
         for index, (one, other) in enumerate(zip(ours, theirs, strict=False)):
             yield from compare_values(f"{path}[{index}]", one, other, tolerance, instead)
-    elif isinstance(ours, str) and isinstance(theirs, str) and ours != theirs and tolerance.same_paths(ours, theirs):
-        return
+    elif isinstance(ours, str) and isinstance(theirs, str) and ours != theirs:
+        apart = compare_encoded_pictures(path, ours, theirs, tolerance)
+        if apart is not None:
+            yield from apart
+        elif not tolerance.same_paths(ours, theirs):
+            yield Difference(path, shortened(json.dumps(ours)), shortened(json.dumps(theirs)))
     elif not same_value(ours, theirs, tolerance.may.rtol):
         yield Difference(path, shortened(json.dumps(ours)), shortened(json.dumps(theirs)))
 

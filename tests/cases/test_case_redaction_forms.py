@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from handlerkit.cases import keep
 from handlerkit.cases.redact import redact
-from handlerkit.messages import Exchange, Request, Response
+from handlerkit.messages import Exchange, Request, Response, Run
 
 SECRET = "s3cr3t-0f-m1ne-42"
 
@@ -52,6 +56,106 @@ def test_a_secret_is_not_kept(request_: Request) -> None:
     kept = cleaned(request_)
     assert SECRET.encode() not in kept
     assert b"REDACTED" in kept
+
+
+ENCODED = quote(f"https://b/a.png?X-Amz-Signature={SECRET}&n=1", safe="")
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(headers=FORM, body=f"name=\xe9&password={SECRET}".encode("latin-1")),
+        Request(body=f'{{"name": "\xe9", "password": "{SECRET}"}}'.encode("latin-1")),
+        Request(headers={"Content-Type": "application/json; charset=utf-16"},
+                body=json.dumps({"password": SECRET}).encode("utf-16-le")),
+        Request(query=f"url={ENCODED}"),
+        Request(query=f"options=%7B%22api_key%22%3A%22{SECRET}%22%7D"),
+        Request(query=f"access_key_id={SECRET}"),
+        Request.form({"payload": json.dumps({"password": SECRET})}),
+        Request.form({"url": f"https://b/a.png?X-Amz-Signature={SECRET}"}),
+        Request.form({"pin": SECRET}),
+        Request.form({"user[token]": SECRET}),
+        Request.json({"password": [SECRET]}),
+        Request.json({"api_keys": [SECRET]}),
+        Request.json({"credentials": {"value": SECRET}}),
+        Request.json([{"name": "password", "value": SECRET}]),
+        Request.json({"inputs": [{"data": [SECRET], "name": "api_key", "shape": [1]}]}),
+        *(Request.json({name: SECRET}) for name in ("pass", "csrf", "openai_key", "AccountKey", "private_key_id")),
+        *(Request.text("x", headers={name: SECRET}) for name in ("X-Api-Key-Id", "X-Apikey-V2", "X-Plex-Pass")),
+        *(Request.text(f"Try {text} please") for text in (
+            f"Authorization: Token {SECRET}", f"Cookie: sid={SECRET}", f"API_KEY={SECRET}", f"password: {SECRET}",
+            f"https://x.example/#access_token={SECRET}", f"https://{SECRET}@github.com/x",
+        )),
+        Request.json({"text": f"export API_KEY={SECRET}"}),
+    ],
+    ids=lambda request: (request.query or request.body.decode("latin-1") or str(request.headers[-1]))[:60],
+)  # fmt: skip
+def test_a_secret_is_not_kept_in_whatever_it_is_written(request_: Request) -> None:
+    kept = cleaned(request_, json.dumps({"seen": SECRET}).encode())
+    assert SECRET.encode() not in kept.replace(b"\0", b"")
+    assert b"REDACTED" in kept.replace(b"\0", b"")
+
+
+def test_a_part_that_is_no_utf_8_is_not_kept() -> None:
+    form = f'--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n\xe9{SECRET}\r\n--b--\r\n'
+    request = Request(headers={"Content-Type": "multipart/form-data; boundary=b"}, body=form.encode("latin-1"))
+    assert b'name="password"\r\n\r\nREDACTED\r\n' in cleaned(request)
+
+
+@pytest.mark.parametrize("name", ["token", "session_id", "sid", "auth"])
+def test_a_secret_that_an_answer_gives_out_is_not_kept(name: str) -> None:
+    assert cleaned(Request(), json.dumps({name: SECRET, "n": 1}).encode()).startswith(b'\n{"' + name.encode())
+    assert SECRET.encode() not in cleaned(Request(), json.dumps({name: SECRET}).encode())
+
+
+def test_a_key_of_stripe_is_known_by_its_form() -> None:
+    assert b"sk_live_" not in cleaned(Request.text("sk_live_" + "4eC39HqLyjWD"))
+
+
+def test_the_credentials_of_an_endpoint_are_in_no_case(tmp_path: Path) -> None:
+    run = Run((Exchange(Request(), Response(200, body=f"sent with {SECRET}".encode())),), model="m", secrets=(SECRET,))
+    assert keep(run, "one", tmp_path).exchanges[0].response.body == b"sent with REDACTED"
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        (Request.json({"password": "1234"}), b'{"score": 0.12345, "count": 1234}'),
+        (Request.text("x", headers={"Authorization": "Bearer test"}), b'{"latest": "a test", "path": "/tmp/test"}'),
+        (Request.json({"password": "password"}), b'{"text": "my password", "password": null}'),
+        (Request.multipart({"password": "password"}, boundary="b"), b'{"password": null, "x": "password1"}'),
+    ],
+)
+def test_a_short_secret_changes_nothing_that_it_is_a_part_of(request_: Request, answer: bytes) -> None:
+    request_ = replace(request_, path="/predictions/test")
+    (one,), _ = redact([Exchange(request_, Response(200, body=answer))])
+    assert (one.request.path, one.response.body) == ("/predictions/test", answer)
+    assert b"password" in one.request.body or b"password" not in request_.body
+
+
+def test_a_short_secret_is_replaced_where_it_is_a_whole_value() -> None:
+    request = Request.text("x", headers={"X-Password": "1234", "X-Copy": "1234"})
+    (one,), _ = redact([Exchange(request, Response(200, body=b'{"echo": "1234"}'))])
+    assert one.request.header("x-copy") == "REDACTED"
+    assert one.response.body == b'{"echo": "REDACTED"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"eos_token": "</s>", "key": "C major", "pass": 1200, "token": "COVID", "score": 0.5}',
+        b'{"name": "password", "score": 0.9, "label": "a1b2c3d4"}',
+        b'[["secret", "love"], ["token", 12345678]]',
+        b"Cookie: a sweet biscuit. Authorization: the act of it. Password: must be long",
+        b'{"monkey": "business", "a": null, "b": [1, 2, {"c": "it\'s"}], "d": \'x\'}',
+        b"x=1; key=value; https://git@github.com/a?b=c%20d",
+        bytes(range(256)),
+    ],
+)
+def test_what_is_no_secret_keeps_its_bytes(body: bytes) -> None:
+    (one,), places = redact([Exchange(Request(body=body), Response(200, body=body))])
+    assert (one.request.body, one.response.body, places) == (body, body, ())
 
 
 def test_a_number_is_a_secret_too() -> None:

@@ -148,12 +148,29 @@ def test_redacting_again_changes_nothing() -> None:
     assert redact(once)[0] == once
 
 
-def test_an_endpoint_with_its_own_credentials_is_not_sent_the_placeholder() -> None:
-    request = Request.json({"x": 1}, headers={"Authorization": f"Bearer {SECRET}", "X-Own": "1"})
-    hk.keep(exchange(request, answer(b"fine")), "one")
+@pytest.fixture
+def kept_with_secrets() -> None:
+    headers = {"Authorization": f"Bearer {SECRET}", "X-Api-Key": "an-0ther-one", "X-Own": "1"}
+    hk.keep(exchange(Request.json({"x": 1}, headers=headers), answer(b"fine")), "one")
+
+
+def test_an_endpoint_elsewhere_is_not_sent_the_placeholder(kept_with_secrets, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers(answer(b"fine"))
+    monkeypatch.setattr(hk.Remote, "predict", lambda self, *requests: answers.predict(*requests))
+    assert run_cases(hk.cases(), hk.Remote("http://host.example", model="m", token="its-own"))
+    assert answers.asked[0].headers == (("Content-Type", "application/json"), ("X-Own", "1"))
+
+
+@pytest.mark.parametrize(("token", "authorized"), [(None, ["Bearer REDACTED"]), ("its-own", [])])
+def test_an_endpoint_here_is_sent_what_the_worker_is(
+    kept_with_secrets, token: str | None, authorized: list[str]
+) -> None:
     endpoint = Answers(answer(b"fine"))
+    endpoint.token = token
     assert run_cases(hk.cases(), endpoint)
-    assert endpoint.asked[0].headers == (("Content-Type", "application/json"), ("X-Own", "1"))
+    request = endpoint.asked[0]
+    assert request.header("x-api-key") == "REDACTED"
+    assert [value for name, value in request.headers if name == "Authorization"] == authorized
 
 
 def test_the_token_of_an_endpoint_is_in_no_report() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,7 +14,7 @@ from cases.conftest import Answers, answer, exchange
 import handlerkit as hk
 from handlerkit.cases import accept, read_all, run_cases
 from handlerkit.cases.junit import junit
-from handlerkit.cases.places import Place
+from handlerkit.cases.places import Place, Setup, workers
 from handlerkit.cases.recordings import find_cases
 from handlerkit.errors import CaseError, LoadError, RequestError
 from handlerkit.messages import Exchange, Request, Response, Run
@@ -150,6 +151,41 @@ def test_accepting_changes_nothing_else(text) -> None:
     assert text() == before.replace('"y": 1', '"y": 2')
 
 
+def test_what_is_another_each_time_may_differ_once_it_is_accepted() -> None:
+    keep("one", {"y": 1})
+    endpoint = Answers(answer({"y": 2}, ("Date", "Mon, 01 Jan"), ("CF-Ray", "1")), answer({"y": 2}, ("Date", "Tue")))
+    accept(run_cases(hk.cases(), endpoint))
+    assert hk.cases()[0].may_differ.ignore == ("cf-ray", "date")
+    assert verdicts(run_cases(hk.cases(), endpoint)) == ["within tolerance"]
+
+
+def test_accepting_an_error_says_so() -> None:
+    keep("one", {"y": 1})
+    keep("two", {"y": 1})
+    report = accept(run_cases(hk.cases(), Answers(answer({"code": 401}, status=401), answer({"y": 2}))))
+    assert [one.why for one in report.places[0].results] == [
+        "the answer that is kept is an error, 401", "",
+    ]  # fmt: skip
+
+
+def test_what_is_accepted_of_a_new_request_is_what_the_case_says() -> None:
+    Path("visit.txt").write_text("curl http://x/predictions/m -d hello")
+
+    class Prefixes(Answers):
+        def predict(self, *requests: Request) -> Run:
+            return super().predict(*(replace(one, path="/v7" + one.path) for one in requests))
+
+    accept(run_cases(find_cases("cases", "visit.txt", ["m"]), Prefixes(answer(b"one"))))
+    assert hk.cases()[0].exchanges[0].request.target("m") == "/predictions/m"
+
+
+def test_accepting_leaves_a_form_as_it_is(text) -> None:
+    hk.keep(exchange(Request.multipart({"a": "1"}), answer({"y": 1})), "one")
+    before = text()
+    accept(run_cases(hk.cases(), Answers(answer({"y": 2}))))
+    assert text() == before.replace('"y": 1', '"y": 2')
+
+
 def test_a_case_in_a_folder_below_is_accepted_there() -> None:
     hk.keep(exchange(response=answer({"y": 1})), "one", "cases/below")
     accept(run_cases(hk.cases(), Answers(answer({"y": 2}))))
@@ -188,6 +224,20 @@ def test_requests_of_curl_lines_become_cases(text) -> None:
     assert json.loads(hk.cases()[1].exchanges[0].request.body) == {"x": 1}
     assert "s3cr3t" not in text()
     assert [one.name for one in find_cases("cases", "visit.txt", ["m"])] == ["visit-1", "visit-2"]
+
+
+def test_a_request_that_changed_since_it_was_kept_is_refused() -> None:
+    Path("visit.txt").write_text(CURL)
+    accept(run_cases(find_cases("cases", "visit.txt", ["m"]), Answers(answer(b"one"), answer(b"two"))))
+    Path("visit.txt").write_text(CURL.replace('"x": 1', '"x": 2'))
+    with pytest.raises(CaseError, match=r"request 2 of visit\.txt is another than cases/visit-2\.har holds: remove"):
+        find_cases("cases", "visit.txt", ["m"])
+
+
+def test_a_form_that_was_kept_is_known_again() -> None:
+    Path("visit.txt").write_text("curl http://x/predictions/m -F a=1 -F password=s3cr3t-V4lue")
+    accept(run_cases(find_cases("cases", "visit.txt", ["m"]), Answers(answer(b"one"))))
+    assert [one.name for one in find_cases("cases", "visit.txt", ["m"])] == ["visit-1"]
 
 
 def har(*entries: dict) -> None:
@@ -237,6 +287,13 @@ def test_cases_of_other_models_are_left_out() -> None:
     keep("one", {"y": 1})
     with pytest.raises(CaseError, match="no case in cases is of other: they are of m"):
         find_cases("cases", None, ["other"])
+
+
+def test_a_case_of_a_model_that_is_not_there_cannot_run(handlers: Path) -> None:
+    hk.keep(exchange(), "one")
+    report = run_cases(hk.cases(), workers({"other": Setup(hk.Model("other", handler=handlers / "mirror.py"))}))
+    assert (verdicts(report), bool(report)) == (["cannot run"], False)
+    assert report.places[0].results[0].why == "it is a case of the model m, and the models are other"
 
 
 # --- reports --------------------------------------------------------------------------------------------------------

@@ -63,6 +63,13 @@ def test_a_case_is_what_was_kept() -> None:
     assert case.may_differ == MayDiffer(("body.id",), 1e-4, iou=0.9)
 
 
+@pytest.mark.parametrize("query", ["a=b#c", "a=b\tc", "a=?&b=%23", "#", ""])
+def test_a_query_is_what_was_sent(query: str) -> None:
+    request = Request("GET", "/v1/models/m", query=query)
+    again = kept(exchange(request)).exchanges[0].request
+    assert (again.path, again.query) == ("/v1/models/m", query)
+
+
 def test_it_is_har_1_2() -> None:
     hk.keep(exchange(Request.json({"x": 1}, query="a=b")), "one")
     told = log()
@@ -359,6 +366,14 @@ BROKEN = {
     "no name": (lambda log: log["entries"][0]["response"]["content"].update(_file=7), "_file names a file beside it"),
     "a missing body": (
         lambda log: log["entries"][0]["response"]["content"].update(_file="gone.png"), "body gone.png is not there"),
+    "a header's name": (
+        lambda log: log["entries"][0]["request"].update(headers=[{"name": "a\r\nb", "value": ""}]), "is no header: it"),
+    "a header's value": (
+        lambda log: log["entries"][0]["response"].update(headers=[{"name": "a", "value": "b\r\nc"}]), "is no header:"),
+    "a method": (lambda log: log["entries"][0]["request"].update(method="PO ST"), "is no method of HTTP: 'PO ST'"),
+    "a batch": (lambda log: log["_handlerkit"].update(batch_size=0), "batch_size is 1 or more, not 0"),
+    "a URL": (lambda log: log["entries"][0]["request"].update(url="predictions"), "url is no URL: 'predictions'"),
+    "levels": (lambda log: log["_handlerkit"].update(may_differ={"levels": 1.5}), "levels is a whole number"),
     "a form": (lambda log: log["entries"][0]["request"].update(postData={"params": 1}), "params is no list"),
     "a part": (lambda log: log["entries"][0]["request"].update(postData={"params": [3]}), r"params\[0\] has a name"),
     "no base64": (

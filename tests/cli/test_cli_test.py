@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,17 @@ def test_accept_keeps_it_from_then_on(command, kept) -> None:
     assert said.endswith("kept from now on: one\n")
     assert command("test", kept)[0] == 0
     assert command("test", kept, "--accept")[1].endswith("there is nothing to accept\n")
+
+
+def test_a_model_that_was_renamed_leaves_no_case_out(command, archive) -> None:
+    path = archive(FINE)
+    for name in ("a", "b"):
+        with hk.Worker(path) as worker:
+            hk.keep(replace(worker.predict(hk.Request.text("hello")), model=name), name)
+    Path("handlerkit.toml").write_text('[models.a]\nhandler = "handler.py"\n[models.b2]\nhandler = "handler.py"\n')
+    status, said, _ = command("test")
+    assert status == 1, said
+    assert "b  cannot run" in said
 
 
 def test_requests_of_a_file_are_new_and_are_accepted(command, kept) -> None:

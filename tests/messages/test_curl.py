@@ -221,3 +221,26 @@ def test_it_is_what_curl_sends(listener: socket.socket, folder: Path, words: str
     assert shape(request.method, request.target("m"), list(request.headers), request.body) == shape(
         method, target, told, body
     )
+
+
+def test_what_chrome_copies_has_the_escapes_of_bash() -> None:
+    assert sent(rf"curl '{URL}' --data-raw $'a\nb\u0021'")[2] == b"a\nb!"
+    assert sent(rf"curl '{URL}' --data-binary $'\xff\''")[2] == b"\xff'"
+    with pytest.raises(RequestError, match="curl's --header holds bytes that are no UTF-8"):
+        sent(rf"curl '{URL}' -H $'X-A: \xff'")
+    with pytest.raises(RequestError, match=r"cannot be read: .* with a zero"):
+        sent(rf"curl '{URL}' -d $'a\0'")
+
+
+@pytest.mark.parametrize(
+    ("command", "headers"),
+    [
+        ("curl http://me:p%40ss@host/predictions/m", [("Authorization", "Basic bWU6cEBzcw==")]),
+        ("curl http://me@host/predictions/m", [("Authorization", "Basic bWU6")]),
+        ("curl http://me:pw@host/predictions/m -H 'Authorization: Own x'", [("Authorization", "Own x")]),
+        ("curl http://me:pw@host/predictions/m -u you:pw", [("Authorization", "Basic eW91OnB3")]),
+        ("curl http://me:pw@host/predictions/m -H 'Authorization:'", []),
+    ],
+)
+def test_the_user_of_a_url_is_sent_as_curl_does(command: str, headers: list[tuple[str, str]]) -> None:
+    assert [pair for pair in sent(command)[1] if pair[0] == "Authorization"] == headers
