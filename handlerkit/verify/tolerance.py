@@ -26,7 +26,8 @@ class MayDiffer:
     """What may differ between an answer and the one that it is compared with.
 
     Attributes:
-        ignore: headers (by name), and paths of JSON bodies: "body.scores", "body[0].id", "body[*].id" for each.
+        ignore: "reason", headers (by name), and paths of JSON bodies: "body.scores", "body[0].id", "body[*].id" for
+            each.
         rtol: relative tolerance for numbers in JSON bodies (as math.isclose).
         levels: how far apart a channel of a picture's pixel may be, of 255.
         pixels: the share of a picture's pixels that may be further apart than that, from 0 to 1.
