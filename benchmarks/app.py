@@ -57,7 +57,9 @@ def measure(quick: bool) -> list[Row]:
     blocks, seconds = (3, 1.0) if quick else (6, 2.0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [*_loads(folder, blocks, seconds), *_starts(folder, 1 if quick else 3), *_workers(folder, seconds)]
+        return [
+            *_loads(folder, blocks, seconds), *_starts(folder, 1 if quick else 3), *_workers(folder, blocks, seconds)
+        ]  # fmt: skip
 
 
 def _loads(folder: Path, blocks: int, seconds: float) -> Iterator[Row]:
@@ -70,6 +72,8 @@ def _loads(folder: Path, blocks: int, seconds: float) -> Iterator[Row]:
     for size, delay in BATCHES:
         asked = {"batch_size": size, "max_batch_delay": delay}
         with Server(model, token_auth=False, **asked) as server, application(folder, model, **asked) as app:
+            if size == 1:
+                yield _idle_memory(app, server)
             servers = {"app": app.port, "torchserve": int(server.url.rpartition(":")[2])}
             for kind, message in messages.items():
                 for connections in CONNECTIONS:
@@ -79,14 +83,17 @@ def _loads(folder: Path, blocks: int, seconds: float) -> Iterator[Row]:
                             loads[name].run(port, message, connections, seconds, counts=block > 0)
                     what = f"{kind}, batch {size}, {connections} connection{'s' * (connections > 1)}"
                     yield from _compare(what, kind, loads)
-            if size == 1:
-                (java,) = psutil.Process(server._running()._process._watchdog.pid).children()
-                used = {"app": memory(app.process.pid), "torchserve": memory(java.pid)}
-                ratio = used["app"] / used["torchserve"]
-                yield Row(
-                    "memory with one worker", used["app"] / 2**20, used["torchserve"] / 2**20, "MB", ratio,
-                    f"at most {MEMORY} ×", ratio <= MEMORY,
-                )  # fmt: skip
+
+
+def _idle_memory(app: App, server: Server) -> Row:
+    """With one worker each, which has answered nothing yet."""
+    (java,) = psutil.Process(server._running()._process._watchdog.pid).children()
+    used = {"app": memory(app.process.pid), "torchserve": memory(java.pid)}
+    ratio = used["app"] / used["torchserve"]
+    return Row(
+        "memory with one idle worker", used["app"] / 2**20, used["torchserve"] / 2**20, "MB", ratio,
+        f"at most {MEMORY} ×", ratio <= MEMORY,
+    )  # fmt: skip
 
 
 def _compare(what: str, kind: str, loads: dict[str, Load]) -> Iterator[Row]:
@@ -120,18 +127,20 @@ def _starts(folder: Path, rounds: int) -> Iterator[Row]:
     )
 
 
-def _workers(folder: Path, seconds: float) -> Iterator[Row]:
-    """Two workers against one."""
+def _workers(folder: Path, blocks: int, seconds: float) -> Iterator[Row]:
+    """Two workers against one, in turn."""
     (folder / "sleeps.py").write_text(_SLEEPS)
     model = Model("identity", handler=folder / "sleeps.py")
     message = post("application/json", b"[1]")
-    rates = []
-    for workers in (2, 1):
-        with application(folder, model, initial_workers=workers) as app:
-            load = Load()
-            load.run(app.port, message, 8, seconds * 2)
-            rates.append(load.rate)
-    two, one = rates
+    with (
+        application(folder, model, initial_workers=2) as of_two,
+        application(folder, model, initial_workers=1) as of_one,
+    ):
+        loads = {of_two.port: Load(), of_one.port: Load()}
+        for block in range(blocks + 1):
+            for port, load in loads.items():
+                load.run(port, message, 8, seconds, counts=block > 0)
+    two, one = (load.rate for load in loads.values())
     yield Row(
         "a handler of 20 ms, two workers against one", two, one, "/s", two / one, f"at least {WORKERS} ×",
         two / one >= WORKERS,

@@ -3,8 +3,8 @@
     python benchmarks/ray_serve.py [--quick]
 
 Ray runs with one replica, and with the variables that make it faster (RayServe's ha_proxy); each of the three
-serves an identity handler with one worker, batch 1, over loopback. Load, rates and p99 are those of app.py. LitServe is
-asked for JSON alone: it hands no raw body to its code.
+serves an identity handler with one worker over loopback, in the batches of app.py. Load, rates and p99 are those of
+app.py, too. LitServe is asked for JSON alone: it hands no raw body to its code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
 
-from app import Load, post
+from app import BATCHES, Load, post
 from one_request import HANDLER, jpeg
 from peers import ANSWER, LitServe, SkippedError
 from table import Row, render
@@ -33,7 +33,12 @@ LEAST = {"TorchServe": 0.6, "LitServe": 1.0}
 
 
 class Identity(LitServe):
-    """LitServe with what comes in as its answer."""
+    """LitServe with what comes in as its answer, in batches of up to `size` that wait `delay` milliseconds."""
+
+    def __init__(self, work: Path, size: int, delay: int) -> None:
+        super().__init__(work)
+        api = f"Net(max_batch_size={size}, batch_timeout={delay / 1000})" if size > 1 else "Net()"
+        self._program = self._PROGRAM.replace("Net()", api)
 
     service = """\
 import litserve
@@ -58,7 +63,7 @@ class Net(litserve.LitAPI):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = int(free.getsockname()[1])
         log = self._work / "litserve.log"
-        self._process = self._start(self._PROGRAM, str(port), log=log)
+        self._process = self._start(self._program, str(port), log=log)
         deadline = time.monotonic() + ANSWER
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
@@ -78,18 +83,25 @@ def measure(quick: bool) -> list[Row]:
         folder = Path(name)
         (folder / "identity.py").write_text(HANDLER)
         model = Model("identity", handler=folder / "identity.py")
-        with RayServe(model, ha_proxy=True, target="here") as ray:
-            port = int(ray.url.rpartition(":")[2])
-            with Server(model, token_auth=False) as server:
-                rows = [*_beside("TorchServe", int(server.url.rpartition(":")[2]), port, blocks, seconds)]
-            try:
-                with Identity(folder) as peer:
-                    return [*rows, *_beside("LitServe", peer.start(), port, blocks, seconds)]
-            except SkippedError as problem:
-                return [*rows, Row.skipped("Ray Serve beside LitServe", str(problem))]
+        return [row for size, delay in BATCHES for row in _batch(folder, model, size, delay, blocks, seconds)]
 
 
-def _beside(other: str, its_port: int, port: int, blocks: int, seconds: float) -> Iterator[Row]:
+def _batch(folder: Path, model: Model, size: int, delay: int, blocks: int, seconds: float) -> Iterator[Row]:
+    """The rows of batches of up to that size, which wait so many milliseconds."""
+    asked = {"batch_size": size, "max_batch_delay": delay}
+    with RayServe(model, ha_proxy=True, target="here", **asked) as ray:
+        port = int(ray.url.rpartition(":")[2])
+        with Server(model, token_auth=False, **asked) as server:
+            yield from _beside(f"TorchServe, batch {size}", int(server.url.rpartition(":")[2]), port, blocks, seconds)
+        try:
+            with Identity(folder, size, delay) as peer:
+                yield from _beside(f"LitServe, batch {size}", peer.start(), port, blocks, seconds)
+        except SkippedError as problem:
+            yield Row.skipped(f"Ray Serve beside LitServe, batch {size}", str(problem))
+
+
+def _beside(what: str, its_port: int, port: int, blocks: int, seconds: float) -> Iterator[Row]:
+    other = what.partition(",")[0]
     kinds = {"JSON": ("application/json", json.dumps([index / 7 for index in range(10)]).encode())}
     if other == "TorchServe":
         kinds["JPEG, 200 KB"] = ("image/jpeg", jpeg())
@@ -101,13 +113,13 @@ def _beside(other: str, its_port: int, port: int, blocks: int, seconds: float) -
             for block in range(blocks + 1):
                 for one, message in messages.items():
                     loads[one].run(one, message, connections, seconds, counts=block > 0)
-            what = f"Ray Serve beside {other}, {kind}, {connections} connection{'s' * (connections > 1)}"
+            where = f"Ray Serve beside {what}, {kind}, {connections} connection{'s' * (connections > 1)}"
             ours, theirs, least = loads[port], loads[its_port], LEAST[other]
             ratio = ours.rate / theirs.rate
-            yield Row(f"{what}: rate", ours.rate, theirs.rate, "/s", ratio, f"at least {least} ×", ratio >= least)
+            yield Row(f"{where}: rate", ours.rate, theirs.rate, "/s", ratio, f"at least {least} ×", ratio >= least)
             for percent in (50, 99):
                 mine, its = ours.percentile(percent) * 1e3, theirs.percentile(percent) * 1e3
-                yield Row(f"{what}: p{percent}", mine, its, "ms", its / mine, "", True)
+                yield Row(f"{where}: p{percent}", mine, its, "ms", its / mine, "", True)
 
 
 def main() -> int:

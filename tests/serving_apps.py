@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -104,6 +108,32 @@ class App:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+@contextmanager
+def uvicorn(folder: Path, models: Iterable[ServedModel], properties: Mapping[str, Any] | None = None) -> Iterator[int]:
+    """The port of a uvicorn that serves them."""
+    (folder / "app.py").write_text(
+        "from handlerkit.serving.application import Application\n"
+        "from handlerkit.serving.asgi import asgi\n"
+        "from handlerkit.serving.models.served_model import ServedModel\n"
+        f"app = asgi(lambda: Application({[*models]!r}, {properties!r}, any_casing=True, has_default=False))\n"
+    )
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", "0"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            said = ""
+            while not (found := re.search(r"http://127.0.0.1:(\d+)", said)):
+                said = process.stderr.readline()
+                assert said, "uvicorn does not start"
+            reading = threading.Thread(target=process.stderr.read)  # so that it never waits for a reader
+            reading.start()
+            yield int(found[1])
+        finally:
+            process.terminate()
+            process.wait(30)
+            reading.join()
 
 
 class Answer(NamedTuple):

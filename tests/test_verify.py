@@ -315,7 +315,13 @@ def test_what_a_proxy_does_not_force_is_a_difference(theirs: Response, where: st
 
 def test_a_status_that_a_proxy_cannot_send_is_told() -> None:
     (found,) = through_a_proxy(Response(700), Response(None)).differences
-    assert found.theirs == "no answer: the proxy cuts the connection for a status above 599"
+    assert found.theirs == "no answer: the proxy passes on no status above 599"
+
+
+def test_the_reason_can_be_ignored() -> None:
+    report = compared(Response(200, "", (), b"x"), Response(200, "OK", (), b"x"), ignore=["reason"])
+    assert (report.rows[0].verdict, report.rows[0].volatile) == ("equal", ("reason (ignored)",))
+    assert verdict(Response(200, "", (), b"x"), Response(200, "OK", (), b"x"), ignore=["x-a"]) == "different"
 
 
 def test_a_proxy_s_differences_stand_in_the_report() -> None:

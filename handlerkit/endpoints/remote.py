@@ -13,10 +13,13 @@ from handlerkit.endpoints.http.address import Address
 from handlerkit.endpoints.http.client import Client, Outgoing
 from handlerkit.endpoints.http.failures import refusal, why
 from handlerkit.errors import RequestError
-from handlerkit.messages import Exchange, HeadersLike, Request, Run
+from handlerkit.messages import Exchange, ForcedHead, HeadersLike, Request, Response, Run
 from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.serving.http import lookup, pairs
 from handlerkit.serving.requests import routes
+
+#: Headers of what is between a model's server and its client.
+_OF_THE_WAY = frozenset({"connection", "date", "keep-alive", "server", "transfer-encoding", "via"})
 
 
 class Remote:
@@ -34,6 +37,9 @@ class Remote:
         verify_tls: whether the server's certificate is checked; the file of the CA that signed it, if this machine
             does not know that; or an ssl.SSLContext, such as one with a client's certificate.
 
+        forces: what is on the way to the model, such as a gateway, and does to the head of each answer, for `verify` to
+            name. Without it, it is seen: what writes a Server and a Date header, which TorchServe and app.py do not.
+
     Raises RequestError for a URL that names no server, for a token or header that no request can have, and for a file
     that holds no certificate.
     """
@@ -47,12 +53,15 @@ class Remote:
         headers: HeadersLike = (),
         timeout: float | None = 60,
         verify_tls: bool | str | os.PathLike[str] | ssl.SSLContext = True,
+        forces: ForcedHead | None = None,
     ) -> None:
         if timeout is not None and not timeout > 0:
             raise RequestError(f"timeout is in seconds, more than 0, not {timeout}")
         self._address = Address.read(url)
         self._model = model
         self._timeout = timeout
+        self._forces = forces
+        self._seen: ForcedHead | None = None
         self._headers = (*pairs(headers), *_bearer(token))
         if token is not None and lookup(pairs(headers), "authorization") is not None:
             raise RequestError("a token is an Authorization header: leave one of the two out")
@@ -73,6 +82,7 @@ class Remote:
             why(one, self._address, self._timeout) or refusal(one.response, self._address, each)
             for one, each in zip(received, outgoing, strict=True)
         ]
+        self._seen = next(filter(None, (_forced_on(one.response) for one in received)), self._seen)
         sent = [replace(request, sent_to=(self.url, self._model or request.sent_to[1])) for request in requests]
         return Run(
             tuple(Exchange(request, one.response) for request, one in zip(sent, received, strict=True)),
@@ -89,6 +99,12 @@ class Remote:
         other = object.__new__(type(self))
         vars(other).update(vars(self), _model=name)
         return other
+
+    @property
+    def forces(self) -> ForcedHead | None:
+        """What is done to the heads of its answers, as it was given, or as the last answers show it; None where
+        nothing is."""
+        return self._forces or self._seen
 
     @property
     def url(self) -> str:
@@ -137,6 +153,15 @@ def _bearer(token: str | None) -> Iterator[tuple[str, str]]:
     if not re.fullmatch(r"[\x21-\x7e]+", token):
         raise RequestError("the token is empty or holds a space, a line break or another character that none may have")
     yield "Authorization", f"Bearer {token}"
+
+
+def _forced_on(response: Response) -> ForcedHead | None:
+    """What an ASGI server or a gateway did to an answer's head; None for an answer that comes from none."""
+    server = response.header("server")
+    if server is None or response.header("date") is None:
+        return None
+    lower_case = all(name == name.lower() for name, _ in response.headers)
+    return ForcedHead(server, _OF_THE_WAY, lower_case, http_reasons=True, highest_status=599)
 
 
 def _is_header(name: str, value: str) -> bool:

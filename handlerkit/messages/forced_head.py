@@ -14,7 +14,7 @@ class ForcedHead:
         own_headers: names, in lower case, of headers that it adds, removes or writes over.
         lower_case: whether it writes all names in lower case.
         http_reasons: whether the reason phrase is HTTP's for the status.
-        highest_status: an answer with a status above this one does not reach the client; the connection is cut.
+        highest_status: an answer with a status above this one does not reach the client.
     """
 
     by: str

@@ -46,15 +46,17 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
     Args:
         run: the answers that the endpoint's are compared with.
         endpoint: the one that answers again.
-        ignore: headers by name, and paths of JSON bodies ("body.scores", "body[0].id", "body[*].id"), that may differ.
+        ignore: "reason", headers by name, and paths of JSON bodies ("body.scores", "body[0].id", "body[*].id"), that
+            may differ.
         rtol: relative tolerance for numbers in JSON bodies (as math.isclose); 0 asks for the same bytes.
 
     A row is identical if every byte is the same, equal if it is the same within `rtol` and `ignore`, else different.
-    What a proxy of the endpoint makes of every answer's head (its attribute `forces`, as RayServe has it) leaves an
-    answer equal too, and `forced` names each such difference.
+    What a proxy of the endpoint makes of every answer's head (its attribute `forces`, as RayServe and Remote have it)
+    leaves an answer equal too, and `forced` names each such difference.
     The paths of the model's files, and what a description tells of one worker (its id, pid, start time and the like),
     differ from endpoint to endpoint: they make an answer equal, and `volatile` names each that did.
     """
-    other = for_model(endpoint, run.model).predict(*run.requests)
-    rows = compare_runs(run, other, MayDiffer(names_of(ignore), rtol), getattr(endpoint, "forces", None))
+    asked = for_model(endpoint, run.model)
+    other = asked.predict(*run.requests)
+    rows = compare_runs(run, other, MayDiffer(names_of(ignore), rtol), getattr(asked, "forces", None))
     return Report(other.endpoint, rows, run, other, getattr(endpoint, "environment", None))

@@ -20,6 +20,7 @@ from handlerkit.verify.values import compare_values
 
 #: Headers that differ in every answer, on every endpoint.
 _VOLATILE_HEADERS = frozenset({facts.REQUEST_ID})
+_REASON = "reason"
 _MOST = 20  # differences shown for one row
 
 Verdict = Literal["identical", "equal", "different"]
@@ -86,7 +87,7 @@ def _unanswered(label: str, ours: Response, theirs: Response, head: ForcedHead) 
         return ComparedResponse(label, "identical")
     sides = [str(response.status or "no answer") for response in (ours, theirs)]
     if ours.status is not None and ours.status > head.highest_status:
-        sides[1] += f": {head.by} cuts the connection for a status above {head.highest_status}"
+        sides[1] += f": {head.by} passes on no status above {head.highest_status}"
     return ComparedResponse(label, "different", (Difference("status", *sides),))
 
 
@@ -96,6 +97,8 @@ def _without_id(response: Response) -> bytes:
 
 
 def _differs(name: str, ours: Response, theirs: Response) -> bool:
+    if name == _REASON and ours.reason != theirs.reason:
+        return True
     return not name.startswith("body") and ours.header(name) != theirs.header(name)
 
 
@@ -108,7 +111,7 @@ def _heads(ours: Response, theirs: Response, tolerance: Tolerance) -> Iterator[t
     head = tolerance.head
     if ours.status != theirs.status:
         yield Difference("status", str(ours.status), str(theirs.status)), False
-    if ours.reason != theirs.reason:
+    if ours.reason != theirs.reason and _REASON not in tolerance.may.ignore:
         is_forced = head.http_reasons and theirs.reason == _phrase(theirs.status)
         yield Difference("reason", repr(ours.reason), repr(theirs.reason)), is_forced
     left_out = _VOLATILE_HEADERS | {name.lower() for name in tolerance.may.ignore}

@@ -26,7 +26,8 @@ class MayDiffer:
     """What may differ between an answer and the one that it is compared with.
 
     Attributes:
-        ignore: headers (by name), and paths of JSON bodies: "body.scores", "body[0].id", "body[*].id" for each.
+        ignore: "reason", headers (by name), and paths of JSON bodies: "body.scores", "body[0].id", "body[*].id" for
+            each.
         rtol: relative tolerance for numbers in JSON bodies (as math.isclose).
         levels: how far apart a channel of a picture's pixel may be, of 255; a whole number. A picture is the body, or a
             text of a JSON body in base64.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
@@ -75,6 +77,28 @@ def test_nothing_is_left_to_put_in(model, tmp_path: Path) -> None:
         assert "my-model-2" in json.dumps(read)
         assert file.read_text().startswith("# ")  # the command that starts it
     assert yaml.safe_load((folder / "deploy" / "kuberay.yaml").read_text())["kind"] == "RayService"
+
+
+def test_a_text_beside_another_names_no_file_that_is_not_there(model, tmp_path: Path) -> None:
+    folder = App(model()).save(tmp_path / "app")
+    for file in (folder / "deploy").rglob("*.py"):
+        named = re.findall(r"[\w/]+\.ya?ml", file.read_text())
+        assert [name for name in named if not (file.parent / name).exists()] == []
+        assert list(file.parent.glob("*.yaml"))
+
+
+def test_an_image_with_ray_has_what_the_probes_of_kuberay_call(model, tmp_path: Path) -> None:
+    text = (App(model()).save(tmp_path / "app") / "Dockerfile").read_text()
+    (line,) = [line.removeprefix("RUN ") for line in text.splitlines() if "wget" in line]
+    calls = {"ray[serve]": "update\ninstall -y --no-install-recommends wget\n", "": ""}
+    for extra, called in calls.items():
+        (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/called\n')
+        (tmp_path / "apt-get").chmod(0o755)
+        (tmp_path / "called").write_text("")
+        script = line.replace("rm -rf", ": rm -rf")
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "EXTRA": extra}
+        assert subprocess.run(["sh", "-c", script], env=environment, check=False).returncode == 0
+        assert (tmp_path / "called").read_text() == called
 
 
 @pytest.mark.parametrize("name", ["app.py", "deploy/ray_app.py"])

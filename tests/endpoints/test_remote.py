@@ -10,17 +10,19 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from serving_apps import uvicorn, written
 
 import handlerkit as hk
 from handlerkit.endpoints.remote import Remote
 from handlerkit.endpoints.server import Server
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import RequestError, ResponseError
-from handlerkit.messages import Request
+from handlerkit.messages import Exchange, ForcedHead, Request, Response, Run
 from handlerkit.model import Model
 from handlerkit.verify import verify
 
@@ -387,3 +389,49 @@ def test_port_of_torchserves_management_is_explained(server: Server) -> None:
     with Remote(url, model="mirror", token=process.keys["management"]) as remote:
         run = remote.predict(Request(body=b"x"))
     assert [found.name for found in run.findings] == ["port"]
+
+
+# --- what is on the way ---------------------------------------------------------------------------------------------
+
+MARKS = """\
+def handle(data, context):
+    if data:
+        context.set_response_status(int(context.get_request_header(0, "X-Status") or 200), "Mine", 0)
+        context.set_response_header(0, "X-Mark", context.get_request_header(0, "X-Mark") or "one")
+    return ["answer" for row in data or ()]
+"""
+
+
+def test_what_uvicorn_forces_on_a_head_is_named_and_nothing_else(tmp_path: Path) -> None:
+    served = written(tmp_path / "served", MARKS)
+    with (
+        Worker(Model("m", handler=tmp_path / "served" / "handler.py")) as worker,
+        uvicorn(tmp_path, [served]) as port,
+        Remote(f"http://127.0.0.1:{port}", model="m") as remote,
+    ):
+        run = worker.predict(Request(body=b"1", headers={"X-Status": "418"}), Request("HEAD"))
+        report = verify(run, remote)
+        assert [(row.verdict, row.differences) for row in report.rows] == [("equal", ())] * 2
+        forced = {one.where for row in report.rows for one in row.forced}
+        assert forced == {"reason", "header connection", "header date", "header server", "names of headers"}
+        assert remote.forces is not None
+        assert remote.forces.by == "uvicorn"
+        other = worker.predict(Request(body=b"1", headers={"X-Mark": "two"}))
+        changed = replace(other, exchanges=(replace(other.exchanges[0], request=Request(body=b"1")),))
+        (row,) = verify(changed, remote).rows
+        assert [one.where for one in row.differences] == ["header x-mark"]
+
+
+def test_what_is_on_the_way_can_be_given(listen: Listen) -> None:
+    listener = listen(OK)
+    gateway = ForcedHead("the gateway", http_reasons=True)
+    remote = Remote(f"http://localhost:{listener.port}", model="m", forces=gateway)
+    theirs = Response(200, "", (("content-length", "2"),), b"ok")
+    (row,) = verify(Run((Exchange(Request(), theirs),)), remote).rows
+    assert (row.verdict, [one.where for one in row.forced]) == ("equal", ["reason"])
+
+
+def test_a_torchserve_forces_nothing(listen: Listen) -> None:
+    remote = Remote(f"http://localhost:{listen(OK).port}", model="m")
+    remote.predict(Request())
+    assert remote.forces is None

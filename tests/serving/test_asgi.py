@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
-import subprocess
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_apps import Connection, request, written
+from serving_apps import Connection, request, uvicorn, written
 
 from handlerkit.serving.application import Application
 from handlerkit.serving.asgi import Asgi, asgi
@@ -131,33 +127,9 @@ def test_a_start_that_fails_is_told(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-@contextmanager
-def uvicorn(folder: Path) -> Iterator[int]:
-    """The port of a uvicorn with such an app."""
-    written(folder / "m", LOOKS)
-    (folder / "app.py").write_text(
-        "from handlerkit.serving.application import Application\n"
-        "from handlerkit.serving.asgi import asgi\n"
-        "from handlerkit.serving.models.served_model import ServedModel\n"
-        "model = ServedModel('m', '1.0', 'm', 'handler.py', {'clientTimeoutInMills': 300})\n"
-        "app = asgi(lambda: Application([model], any_casing=True))\n"
-    )
-    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            said = ""
-            while not (found := re.search(r"http://127.0.0.1:(\d+)", said)):
-                said = process.stderr.readline()
-                assert said
-            yield int(found[1])
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
-
-
 def test_an_answer_that_ends_early_behind_uvicorn(tmp_path: Path) -> None:
-    with uvicorn(tmp_path) as port:
+    model = written(tmp_path / "m", LOOKS, settings={"clientTimeoutInMills": 300})
+    with uvicorn(tmp_path, [model]) as port:
         with Connection(port) as connection:
             connection.send(request("POST", "/predictions/m", (("X-Stream", "404"),), b"1"))
             answer = connection.receive()

@@ -69,16 +69,19 @@ def key_of(case: Case) -> str:
 
 def app_of(case: Case, folder: Path) -> App:
     """As it was registered."""
+    return App([served_of(case, folder)], case["config"]["server_properties"], has_default=False)
+
+
+def served_of(case: Case, folder: Path) -> ServedModel:
     config = case["config"]
     model = model_of(case, folder)
     asked = {
         name: config["register_params"].get(name) for name in ("batch_size", "max_batch_delay", "response_timeout")
     }
-    served = ServedModel(
+    return ServedModel(
         model.name, model.version or "1.0", str(model.stage(folder / "staged")), handler_of(model),
         model.settings() if model.config_file else None, model.runtime, **asked,
     )  # fmt: skip
-    return App([served], config["server_properties"], has_default=False)
 
 
 def handler_of(model: Any) -> str:

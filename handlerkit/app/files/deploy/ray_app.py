@@ -1,4 +1,4 @@
-"""The models of this app as a Ray Serve application, `deployment`: see serve.yaml beside this file.
+"""The models of this app as a Ray Serve application, `deployment`, which the YAML file beside this one names.
 
 Each replica has its own workers, queue and batches, as one TorchServe has them.
 """
