@@ -133,8 +133,8 @@ class SegmentationMap:
 
     @classmethod
     def from_png(cls, text: str) -> SegmentationMap | None:
-        """A PNG in base64. Of one channel: class indexes below 32, or else a mask, white where it is. Of colors: a class
-        for each, black first, if they are few; gray ones are one channel, and alpha is if there is a single color.
+        """A PNG in base64. Of one channel: class indexes below 32, or else a mask, white where it is. Of colors: a
+        class for each, black first, if they are few; gray ones are one channel, and alpha is one of a single color.
 
         Shades between are how sure it is.
         """
