@@ -352,6 +352,26 @@ def png(pixels: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+NOISE = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+RED, BLACK, WHITE = [255, 0, 0], [0, 0, 0], [255, 255, 255]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "classes"),
+    [
+        ([[BLACK, WHITE], [WHITE, BLACK]], [[0, 1], [1, 0]]),
+        ([[[*BLACK, 255], [*WHITE, 255]]], [[0, 1]]),
+        ([[[*RED, 0], [*RED, 255]]], [[0, 1]]),
+        ([[BLACK, RED], [[0, 0, 255], RED]], [[0, 2], [1, 2]]),
+        ([[RED, [0, 0, 255]]], [[2, 1]]),
+        ([[[*RED, 255], [*BLACK, 255]]], [[1, 0]]),
+    ],
+    ids=["gray in RGB", "gray in RGBA", "alpha", "colors on black", "colors", "colors with alpha"],
+)
+def test_a_png_of_colors_in_json_is_a_mask(pixels, classes):
+    assert SegmentationMap.read({"mask": png(np.array(pixels, np.uint8))}).classes.tolist() == classes
+
+
 def test_a_png_of_class_indexes_in_json():
     indexes = np.arange(12, dtype=np.uint8).reshape(3, 4)
     answer = {"segmentation_mask": png(indexes), "class_map": {"0": "background", "1": "coin"}}
@@ -366,7 +386,7 @@ def test_a_gray_png_in_json_is_a_mask_and_how_sure_it_is():
     assert read.probabilities[1] == pytest.approx([0.8, 0.8])
 
 
-@pytest.mark.parametrize("text", ["", "no base64!", "aGVsbG8=", png(np.zeros((2, 2, 3), np.uint8))])
+@pytest.mark.parametrize("text", ["", "no base64!", "aGVsbG8=", png(NOISE)])
 def test_other_texts_are_no_masks(text):
     assert SegmentationMap.read({"mask": text}) is None
 

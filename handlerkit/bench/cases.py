@@ -3,17 +3,71 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from handlerkit.bench.results import Measurement
 from handlerkit.errors import RequestError
 from handlerkit.memory import Memory, peak_memory
 from handlerkit.messages import Endpoint, Request, Response, Run
+from handlerkit.messages.response import chunk_rate
 from handlerkit.messages.texts import name_of
 
 #: Called with a few words on what is going on.
 Progress = Callable[[str], object]
+_TOKENS = ("tokens", "completion_tokens", "generated_tokens")
+
+
+class Produced(NamedTuple):
+    """What the answers of one call hold piece by piece.
+
+    Attributes:
+        first: seconds until the last of the streams has begun, None if that is not known or nothing is streamed.
+        chunks: those of all streams.
+        rates: chunks a second of each stream.
+        tokens: as many as the answers' JSON says were generated.
+    """
+
+    first: float | None
+    chunks: int
+    rates: tuple[float, ...]
+    tokens: int
+
+    @classmethod
+    def of(cls, responses: Sequence[Response]) -> Produced:
+        streams = [one for one in responses if one.chunks]
+        arrivals = [one.arrivals for one in streams if one.arrivals]
+        return cls(
+            max((times[0] for times in arrivals), default=None),
+            sum(len(one.chunks or ()) for one in streams),
+            tuple(rate for times in arrivals if (rate := chunk_rate(times)) is not None),
+            sum(map(_tokens, responses)),
+        )
+
+
+def figures(produced: Iterable[Produced]) -> dict[str, Any]:
+    """Those of a Measurement that several calls' answers have together."""
+    each = list(produced)
+    return {
+        "first_chunk": tuple(one.first for one in each if one.first is not None),
+        "chunks": sum(one.chunks for one in each),
+        "chunk_rates": tuple(rate for one in each for rate in one.rates),
+        "tokens": sum(one.tokens for one in each),
+    }
+
+
+def _tokens(response: Response) -> int:
+    """The tokens that an answer says it has: text_generator's (handlerkit/handlers/), or OpenAI's usage."""
+    if response.body.lstrip()[:1] not in (b"{", b"["):
+        return 0
+    try:
+        value = response.json()
+    except (ValueError, RecursionError):
+        return 0
+    answers = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
+    said = [one["usage"] if isinstance(one.get("usage"), dict) else one for one in answers]
+    return sum(next((one[name] for name in _TOKENS if type(one.get(name)) is int), 0) for one in said)
 
 
 @dataclass
@@ -28,8 +82,7 @@ class Case:
     last: Run | None = None
     seconds: dict[int, float] = field(default_factory=dict)
     stages: dict[int, dict[str, float]] = field(default_factory=dict)
-    first_chunk: dict[int, float] = field(default_factory=dict)
-    chunks: int = 0
+    produced: dict[int, Produced] = field(default_factory=dict)
     failed: int = 0
     refused: Run | None = None
     memory: Memory = field(default_factory=Memory)
@@ -54,10 +107,7 @@ class Case:
         self.stages[repeat] = stages
         self.seconds[repeat] = sum(call.timings.total for call in run.calls) if run.calls else seconds
         self.last = run
-        first, count = streamed(run.responses)
-        self.chunks += count
-        if first is not None:
-            self.first_chunk[repeat] = first
+        self.produced[repeat] = Produced.of(run.responses)
 
     def row(self) -> Measurement:
         """The figures so far."""
@@ -73,8 +123,7 @@ class Case:
             failed=self.failed,
             answer=len(answers[0].body) if answers else 0,
             memory=self.memory,
-            first_chunk=tuple(self.first_chunk.values()),
-            chunks=self.chunks,
+            **figures(self.produced.values()),
         )
 
     def _ask(self) -> Run:
@@ -142,14 +191,6 @@ def counter(progress: Progress, total: int) -> Callable[[], None]:
             progress(f"{10 * told} %")
 
     return one_more
-
-
-def streamed(responses: Sequence[Response]) -> tuple[float | None, int]:
-    """Seconds until the last of the streams has begun, None if that is not known or nothing is streamed; and the chunks
-    of all of them."""
-    streams = [one for one in responses if one.chunks]
-    begun = [one.arrivals[0] for one in streams if one.arrivals]
-    return max(begun, default=None), sum(len(one.chunks or ()) for one in streams)
 
 
 def label(sample: Request, number: int) -> str:

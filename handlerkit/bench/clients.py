@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from handlerkit.bench.advice import batches
-from handlerkit.bench.cases import Progress, check, counter, label, streamed
+from handlerkit.bench.cases import Produced, Progress, check, counter, figures, label
 from handlerkit.bench.results import Bench, Measurement
 from handlerkit.errors import RequestError
 from handlerkit.messages import Endpoint, Request, Run
@@ -111,7 +111,6 @@ def _send(
 
 def _row(sample: str, batch: int, clients: int, answered: Sequence[_Answered]) -> Measurement:
     good = [one for one in answered if one.run.ok]
-    streams = [streamed(one.run.responses) for one in good]
     return Measurement(
         sample,
         batch,
@@ -121,6 +120,5 @@ def _row(sample: str, batch: int, clients: int, answered: Sequence[_Answered]) -
         elapsed=max(one.ended for one in answered) - min(one.begun for one in answered),
         failed=len(answered) - len(good),
         answer=len(good[-1].run.response.body),
-        first_chunk=tuple(first for first, _ in streams if first is not None),
-        chunks=sum(count for _, count in streams),
+        **figures(Produced.of(one.run.responses) for one in good),
     )

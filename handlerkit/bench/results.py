@@ -13,6 +13,8 @@ from handlerkit.errors import HandlerkitError
 from handlerkit.formatting import duration
 from handlerkit.memory import Memory
 
+#: Calls from which on a percentile is more than the slowest of them.
+CALLS_FOR = {"p90": 10, "p99": 100}
 Verdict = Literal["faster", "slower", "no difference seen"]
 
 
@@ -46,6 +48,8 @@ class Measurement:
         first_chunk: of streamed answers, seconds to the first chunk of each repeat; of a batch, of the last of its
             streams that begins.
         chunks: how many chunks came in all; a language model streams about one for each token.
+        chunk_rates: of each stream, chunks a second behind its first.
+        tokens: how many tokens were generated in all, where the answers say it.
     """
 
     sample: str
@@ -60,6 +64,8 @@ class Measurement:
     memory: Memory = field(default_factory=Memory)
     first_chunk: tuple[float, ...] = ()
     chunks: int = 0
+    chunk_rates: tuple[float, ...] = ()
+    tokens: int = 0
 
     @property
     def median(self) -> float:
@@ -88,8 +94,18 @@ class Measurement:
 
     @property
     def chunk_rate(self) -> float | None:
-        """Chunks a second, of all streams together; None if nothing was streamed."""
-        return self.chunks / self.elapsed if self.chunks and self.elapsed else None
+        """The median of the streams' chunks a second, as the display of a stream says them; None if nothing was
+        streamed."""
+        return percentile(self.chunk_rates, 0.5) if self.chunk_rates else None
+
+    @property
+    def token_rate(self) -> float | None:
+        """Tokens a second, of all answers together; None if no answer says how many it has."""
+        return self.tokens / self.elapsed if self.tokens and self.elapsed else None
+
+    def says(self, name: str) -> bool:
+        """Whether there are enough calls for that percentile to be more than the slowest of them."""
+        return len(self.seconds) >= CALLS_FOR.get(name, 1)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -225,8 +241,8 @@ class Bench:
         """A pandas.DataFrame with a line for each row, and for each of the other version's, which `version` names.
 
         Columns: version, sample, batch, clients, requests, failed, median, p90, p99, throughput, time_to_first_chunk,
-        chunk_rate, answer, process, added, cuda, and the median of each stage under its name. Raises HandlerkitError if
-        pandas is not installed.
+        chunk_rate, token_rate, answer, process, added, cuda, and the median of each stage under its name. Raises
+        HandlerkitError if pandas is not installed.
         """
         try:
             pandas = import_module("pandas")
@@ -236,7 +252,7 @@ class Bench:
         return pandas.DataFrame([_flat(version, row) for version, rows in sides for row in rows])
 
 
-_FIGURES = ("median", "p90", "p99", "throughput", "time_to_first_chunk", "chunk_rate")
+_FIGURES = ("median", "p90", "p99", "throughput", "time_to_first_chunk", "chunk_rate", "token_rate")
 
 
 def _told(row: Measurement) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from handlerkit.predictions.shapes import LABEL_KEYS, are_rows, bodies, first, t
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
 #: A bare table of integers counts as a class map from this many rows and columns on.
 _MIN_SIDE = 8
-#: A gray picture whose lightest shade is below holds class indexes.
+#: A gray picture whose lightest shade is below holds class indexes; a picture of as many colors at most, a class each.
 _INDEXES = 32
 _MASKS = ("mask", "segmentation", "segmentation_mask")
 
@@ -137,14 +138,19 @@ class SegmentationMap:
 
     @classmethod
     def from_png(cls, text: str) -> SegmentationMap | None:
-        """A PNG of one channel in base64: class indexes below 32, or else a mask, white where it is.
+        """A PNG in base64. Of one channel: class indexes below 32, or else a mask, white where it is. Of colors: a
+        class for each, black first, if they are few; gray ones are one channel, and alpha is one of a single color.
 
         Shades between are how sure it is.
         """
         import numpy as np
 
         image = open_picture(from_base64(text) or b"")
-        if image is None or image.format != "PNG" or image.mode not in ("1", "L", "P"):
+        if image is None or image.format != "PNG":
+            return None
+        if image.mode in ("LA", "RGB", "RGBA"):
+            image = _one_channel(image)
+        if image is None or image.mode not in ("1", "L", "P"):
             return None
         indexes = np.asarray(image).astype(np.uint8)
         if image.mode != "L" or int(np.max(indexes)) < _INDEXES:
@@ -185,6 +191,24 @@ class SegmentationMap:
         if not ((table >= 0) & (table <= 65535) & (table == np.floor(table))).all():
             return None
         return cls(table.astype(np.uint8 if table.max() < 256 else np.uint16))
+
+
+def _one_channel(image: Image.Image) -> Image.Image | None:
+    """A picture of colors as one of a single channel; None if it has more colors than a mask."""
+    import numpy as np
+    from PIL import Image
+
+    *colors, alpha = image.convert("RGBA").split()
+    extrema = [channel.getextrema() for channel in colors]
+    if alpha.getextrema() != (255, 255) and all(low == high for low, high in extrema):
+        return alpha
+    if colors[0].tobytes() == colors[1].tobytes() == colors[2].tobytes():
+        return colors[0]
+    red, green, blue = (np.asarray(channel, np.uint32) for channel in colors)
+    found, indexes = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    if len(found) > _INDEXES:
+        return None
+    return Image.fromarray((indexes.reshape(image.height, image.width) + (found[0] != 0)).astype(np.uint8), "L")
 
 
 def _mask_names(answer: Mapping[str, Any]) -> dict[int, str]:

@@ -1,6 +1,6 @@
 """How colors look to color-blind readers, and how far apart two of them are.
 
-python tests/view/color_vision.py       chooses the colors of handlerkit/view/draw/palette.py, in a minute
+python tests/view/color_vision.py       chooses the colors of handlerkit/view/draw/palette.py, in some minutes
 """
 
 from __future__ import annotations
@@ -79,11 +79,13 @@ def apart(colors, vision: str = "all three cones") -> np.ndarray:
 # --- the choice ------------------------------------------------------------------------------------------------------
 
 OKABE_ITO = [(0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (213, 94, 0), (240, 228, 66)]
+_NEARLY = 0.8
 _WEIGHTS = {"all three cones": 1 / 1.6}  # most readers have them, so that their distances are to be larger
 
 
 def choose(count: int = 256, near: int = 20) -> list[tuple[int, ...]]:
-    """Colors each as far as can be from those before it; the first `near` are exchanged until none can be better."""
+    """The first `near` as far from each other as can be, by exchange; each that follows is nearly as far from the
+    `near` - 1 before it as can be, and of those as far from all others as can be, for most readers."""
     steps = np.array(list(product(range(0, 256, 17), repeat=3)))
     seen = lab(steps)
     steps = steps[(seen[:, 0] > 20) & (seen[:, 0] < 95) & (np.hypot(seen[:, 1], seen[:, 2]) > 12)]
@@ -108,7 +110,9 @@ def choose(count: int = 256, near: int = 20) -> list[tuple[int, ...]]:
         chosen.append(best)
         rest.remove(best)
     while len(chosen) < count:
-        chosen.append(farthest(chosen))
+        neighbors = np.min([far(color) for color in chosen[1 - near :]], axis=0)
+        others = np.min([ciede2000(lab([color]), lab(steps))[0] for color in chosen], axis=0)
+        chosen.append(tuple(map(int, steps[np.where(neighbors >= _NEARLY * neighbors.max(), others, -1).argmax()])))
     return chosen
 
 

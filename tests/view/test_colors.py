@@ -35,8 +35,14 @@ def test_twenty_classes_are_told_apart(vision):
     assert apart(draw.palette()[:20], vision).min() >= 10
 
 
+@pytest.mark.parametrize("vision", VISIONS)
+def test_any_twenty_neighbors_are_told_apart(vision):
+    between = apart(draw.palette(), vision)
+    assert min(between[i : i + 20, i : i + 20].min() for i in range(237)) > 7.8
+
+
 def test_a_hundred_classes_have_a_hundred_colors():
-    assert apart(draw.palette()[:100]).min() > 6
+    assert apart(draw.palette()[:100]).min() > 5
     assert len(set(draw.palette())) == 256
 
 

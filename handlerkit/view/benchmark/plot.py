@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Calls from which on a percentile is more than the slowest of them.
-CALLS_FOR = {"p90": 10, "p99": 100}
 _MOST = 24  # cases that are drawn
 _FAR = 20  # times as long: then the scale is logarithmic
 _TEXT, _SOFT, _OTHER = "#222222", "#666666", "#969696"
@@ -68,8 +66,7 @@ def _times(axes: Axes, bars: Sequence[tuple[str, Measurement, bool]]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, place: duration(seconds) if seconds > 0 else "0"))
     axes.set_title("each repeat", fontsize=10, loc="left", color=_SOFT)
     marks: tuple[tuple[str, float, str], ...] = (("median", 2.6, "-"), ("p90", 1.4, "-"), ("p99", 1.4, ":"))
-    fewest = min(len(row.seconds) for _, row, _ in bars)
-    marks = tuple(mark for mark in marks if fewest >= CALLS_FOR.get(mark[0], 1))
+    marks = tuple(mark for mark in marks if all(row.says(mark[0]) for _, row, _ in bars))
     for place, (_, row, ours) in enumerate(bars):
         color = _rgb(draw.color(0)) if ours else _OTHER
         count = len(row.seconds)

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from handlerkit.bench.results import Advice, Against, Bench, Change, LineTime, Measurement, Profile
+from handlerkit.bench.results import CALLS_FOR, Advice, Against, Bench, Change, LineTime, Measurement, Profile
 from handlerkit.formatting import byte_size, duration
 from handlerkit.view.html.elements import code, data_uri, details, escape, folds, page
 from handlerkit.view.output import View
@@ -17,6 +17,7 @@ from handlerkit.view.output import View
 _WIDTH, _SHARP = 960, 160  # of the plot: pixels it takes, and dots an inch, more than are needed for that
 _TIME = 8  # characters of the longest time
 _STREAMS = ["first chunk", "chunks a second"]
+_TOKENS = "tokens a second"
 _VERDICTS = {"faster": "ok", "slower": "bad"}
 
 
@@ -75,18 +76,26 @@ def _head(bench: Bench) -> tuple[str, str]:
 
 
 def _columns(bench: Bench) -> list[str]:
-    names = ["sample", "batch", "median", "p90", "p99", "requests a second", "answer"]
-    names += _STREAMS * any(row.chunks for row in bench.rows)
+    names = ["sample", "batch", "median", *_percentiles(bench), "requests a second", "answer"]
+    names += _STREAMS * any(row.chunks for row in bench.rows) + [_TOKENS] * any(row.tokens for row in bench.rows)
     return names + ["peak memory"] * any(row.memory.process or row.memory.cuda for row in bench.rows)
 
 
 def _cells(row: Measurement, bench: Bench) -> list[str]:
-    cells = [row.sample, str(row.batch), duration(row.median), duration(row.p90), duration(row.p99)]
+    cells = [row.sample, str(row.batch), duration(row.median)]
+    cells += [duration(getattr(row, name)) if row.says(name) else "" for name in _percentiles(bench)]
     cells += [_about(row.throughput), byte_size(row.answer)]
     if any(one.chunks for one in bench.rows):
         first, rate = row.time_to_first_chunk, row.chunk_rate
         cells += ["" if first is None else duration(first), "" if rate is None else _about(rate)]
+    if any(one.tokens for one in bench.rows):
+        cells.append("" if row.token_rate is None else _about(row.token_rate))
     return [*cells, _memory(row)][: len(_columns(bench))]
+
+
+def _percentiles(bench: Bench) -> list[str]:
+    """Those for which a row has enough calls."""
+    return [name for name in CALLS_FOR if any(row.says(name) for row in bench.rows)]
 
 
 def _about(figure: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from handlerkit.formatting import duration
+from handlerkit.messages.response import chunk_rate
 
 _EVENTS = "text/event-stream"
 
@@ -36,12 +37,6 @@ def pace(arrivals: Sequence[float] | None) -> str:
     rate = chunk_rate(arrivals) or 0.0
     written = f", ≈{rate:.3g} chunks a second" if rate < 1000 else f", ≈{rate:.0f} chunks a second"
     return f", the first after {duration(arrivals[0])}{written if rate else ''}"
-
-
-def chunk_rate(arrivals: Sequence[float]) -> float | None:
-    """Chunks a second behind the first; None for a single one, or all at once."""
-    seconds = arrivals[-1] - arrivals[0]
-    return (len(arrivals) - 1) / seconds if seconds > 0 else None
 
 
 def _is_json(chunk: bytes) -> bool:

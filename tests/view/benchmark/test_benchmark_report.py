@@ -156,7 +156,9 @@ def test_the_picture_is_the_plot() -> None:
 @pytest.mark.parametrize(
     ("calls", "marks"), [(4, ["median"]), (10, ["median", "p90"]), (100, ["median", "p90", "p99"])]
 )
-def test_the_plot_draws_percentiles_of_enough_calls_alone(calls, marks) -> None:
+def test_percentiles_of_enough_calls_alone(calls, marks) -> None:
     many = replace(row(), seconds=tuple(0.01 + 1e-5 * i for i in range(calls)), stages={})
     drawn = plot(replace(bench(), rows=(many,)))
+    head = next(line for line in view(replace(bench(), rows=(many,))).text.splitlines() if line.startswith("sample"))
+    assert [name for name in head.split() if name in ("median", "p90", "p99")] == marks
     assert [text.get_text() for text in drawn.axes[0].get_legend().get_texts()] == marks

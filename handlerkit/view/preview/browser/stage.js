@@ -4,6 +4,7 @@ import { clamp, h, rgb } from "./elements.js";
 import { KEYS, listen } from "./gestures.js";
 
 const LABELED = 100; // boxes that get a label; more would hide the picture
+const BURIED = 0.2; // of a box that a label may cover
 const EDGE = 24; // canvas pixels that stay free around a box that is brought into view
 
 export class Stage {
@@ -207,23 +208,26 @@ export class Stage {
     return [x, y, Math.round(Math.abs(x2 - x1) * scale), Math.round(Math.abs(y2 - y1) * scale)];
   }
 
-  /** Each label above its box, else inside, below, or at its lower edge: where none of those before it lies. */
+  /**
+   * Each label above its box, else inside, below, at its lower edge or beside it: where none of those before it lies,
+   * and where it buries no box (handlerkit/view/draw/labels.py).
+   */
   labels(shown, seen) {
     const { ctx, canvas } = this;
     const { high, sheet, places } = shown.labelSheet(this.ratio ?? 1);
     const taken = [];
-    let left = LABELED;
-    for (const i of shown.byScore) {
-      if (!seen.boxes[i]) continue;
-      if (--left < 0) break;
-      const [bx, by, bw, bh] = this.corners(shown.answer.boxes[i]);
-      if (bx > canvas.width || by > canvas.height || bx + bw < 0 || by + bh < 0) continue;
+    const seenOn = ([, x, y, w, h]) => x <= canvas.width && y <= canvas.height && x + w >= 0 && y + h >= 0;
+    const corners = (i) => [i, ...this.corners(shown.answer.boxes[i])];
+    const things = shown.byScore.filter((i) => seen.boxes[i]).map(corners).filter(seenOn);
+    for (const [i, bx, by, bw, bh] of things.slice(0, LABELED)) {
       const { from, wide } = places.get(i) ?? { wide: 0 };
-      const x = clamp(bx, 0, Math.max(0, canvas.width - wide));
-      for (const at of wide ? [by - high, by, by + bh, by + bh - high] : []) {
+      const beside = [[bx + bw, by], [bx - wide, by]];
+      const around = [...[by - high, by, by + bh, by + bh - high].map((at) => [bx, at]), ...beside];
+      for (const [left, at] of wide ? around : []) {
+        const x = clamp(left, 0, Math.max(0, canvas.width - wide));
         const y = clamp(at, 0, canvas.height - high);
         const free = taken.every(([a, b, c]) => x >= a + c || a >= x + wide || y >= b + high || b >= y + high);
-        if (!free) continue;
+        if (!free || things.some((thing) => share(thing, x, y, wide, high) > BURIED)) continue;
         taken.push([x, y, wide]);
         ctx.drawImage(sheet, 0, from, wide, high, x, y, wide, high);
         break;
@@ -325,4 +329,11 @@ export class Stage {
     this.handle.setAttribute("aria-valuenow", Math.round(100 * share));
     this.redraw();
   }
+}
+
+/** How much of a box a rectangle covers. */
+function share([, bx, by, bw, bh], x, y, wide, high) {
+  const across = Math.min(x + wide, bx + bw) - Math.max(x, bx);
+  const down = Math.min(y + high, by + bh) - Math.max(y, by);
+  return (Math.max(0, across) * Math.max(0, down)) / Math.max(1, bw * bh);
 }
