@@ -203,8 +203,11 @@ def test_exports_answer_as_the_network(
     response, other = served(file_of(PHOTO), file_of(PHOTO.resize((320, 192), Image.Resampling.NEAREST)))
     answer = response.json()
     assert dict(response.headers)["output-form"] == ("end2end" if "nms" in options else "yolov8")
-    assert answer["labels"] == expected["labels"]
     assert answer["scores"] == pytest.approx(expected["scores"], abs=2e-3)
-    assert np.array(answer["boxes"]) == pytest.approx(np.array(expected["boxes"]), abs=0.5)
+    # which of two with nearly one score comes first is up to rounding
+    near = np.abs(np.array(answer["boxes"])[:, None] - np.array(expected["boxes"])).max(2) <= 0.5
+    near &= np.array(answer["labels"])[:, None] == np.array(expected["labels"])
+    assert near.any(0).all()
+    assert near.any(1).all()
     assert len(answer.get("masks", ())) == len(expected.get("masks", ()))
     assert other.json()["size"] == [192, 320]
