@@ -188,7 +188,10 @@ NO_WEIGHTS = "(weights=None, weights_backbone=None, num_classes=4, "
 NETWORKS = {
     "maskrcnn": MASK.replace("mobilenet_v2(weights=None).features", "self.backbone()"),
     "fasterrcnn": f"detection.fasterrcnn_mobilenet_v3_large_320_fpn{NO_WEIGHTS}box_score_thresh=0.0, min_size=64)",
-    "retinanet": f"detection.retinanet_resnet50_fpn{NO_WEIGHTS}score_thresh=0.0, min_size=64, max_size=96)",
+    "retinanet": """detection.RetinaNet(
+            self.backbone(), 4, min_size=64, max_size=96, score_thresh=0.0,
+            anchor_generator=AnchorGenerator(((16, 32),), ((1.0,),)),
+        )""",
     "ssdlite": f"detection.ssdlite320_mobilenet_v3_large{NO_WEIGHTS}score_thresh=0.0)",
 }
 BACKBONE = """

@@ -35,6 +35,7 @@ def environment(folder: Path) -> targets.Environment:
     return targets.find(folder / "requirements.txt").build()
 
 
+@pytest.mark.timeout(400)
 def test_what_the_handlers_share_passes_its_tests(tmp_path: Path) -> None:
     made = environment(tmp_path)
     assert made.packages["pillow"] == targets.find(OFFICIAL).pins["pillow"]
@@ -43,6 +44,6 @@ def test_what_the_handlers_share_passes_its_tests(tmp_path: Path) -> None:
     for module in READY_MADE_FOLDER.glob("[!_]*.py"):  # beside its tests, as in an archive
         (tmp_path / module.name).write_bytes(module.read_bytes())
     command = [str(made.interpreter), "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
