@@ -15,6 +15,10 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+# Two of pytest's processes share few cores, with the workers that they start: threads of each for its small networks
+# only wait for each other. Before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

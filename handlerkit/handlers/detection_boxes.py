@@ -44,9 +44,9 @@ class DetectionBoxes(ImageHandler):
 
         form          auto       of the model's output: torchvision, detr, rtdetr, end2end, yolov8 or yolov5
         threshold     0.5        the least score, from 0 to 1
-        nms           auto       of two boxes of a class with more in common than this (intersection over union), the
-                                 better one stays; null keeps all; auto is 0.5, and null for detr, rtdetr and end2end,
-                                 which need none
+        nms           auto       of two boxes of a class with more in common than this (intersection over union, of
+                                 oriented ones Ultralytics' ProbIoU), the better one stays; null keeps all; auto is 0.5,
+                                 and null for detr, rtdetr and end2end, which need none
         classes       null       labels or indexes of the classes to look for, such as [coin]; null for all
         limit         100        how many boxes at most
         resize        null       what the model sees: the shorter side, [height, width], or null for the image as it is
@@ -55,7 +55,8 @@ class DetectionBoxes(ImageHandler):
         box_format    cxcywh     of YOLO's rows: cxcywh, xywh or xyxy
         mean, std     0 and 1    a number for each of the model's channels, one or three, for pixels from 0 to 1
 
-    An ONNX file that takes one size of images is given that size where resize and letterbox say nothing.
+    An ONNX file that takes one size of images is given that size where resize and letterbox say nothing, and pixels
+    from 0 to 255 as they are if it takes whole numbers. It may take orig_target_sizes or pixel_mask beside images.
 
     max_response_size is 6553500 bytes; say it in that section too where config.properties has another.
     """

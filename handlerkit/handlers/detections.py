@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +124,7 @@ def draw(image: Image.Image, answer: dict[str, Any], masks: list[NDArray[Any]], 
     taken: list[Rectangle] = []
     for box, label, score, color in zip(answer["boxes"], answer["labels"], answer["scores"], colors):
         text = f"{label} {score:.2f}"
-        width, height = pen.textbbox((0, 0), text, font=font)[2:]
+        width, height = (math.ceil(side) for side in pen.textbbox((0, 0), text, font=font)[2:])
         x, y, right, bottom = place = label_place(box, (width, height), image.size, line, taken)
         taken.append(place)
         pen.rectangle((x, y, right - 1, bottom - 1), fill=color)

@@ -182,7 +182,7 @@ def _of_segments(numbers: Tensor, records: list[dict[str, Any]]) -> dict[str, Te
     best: dict[Any, dict[str, Any]] = {}  # parts that were fused have one number
     for one in sorted(records, key=lambda one: -one.get("score", 1)):
         best.setdefault(one["id"], one)
-    labels = torch.tensor([int(one.get("label_id", one.get("category_id"))) for one in best.values()])
+    labels = torch.tensor([int(one["label_id" if "label_id" in one else "category_id"]) for one in best.values()])
     scores = torch.tensor([float(one.get("score", 1)) for one in best.values()])
     ids = torch.tensor([*best], device=numbers.device)
     masks = numbers == ids[:, None, None] if numbers.ndim == 2 else numbers[ids]

@@ -20,8 +20,9 @@ INDEX = ("a class index from 0 on, or null", lambda value: value is None or (typ
 
 class SegmentationOverlay(ImageHandler):
     """Serves segmentation models: torchvision's, those of segmentation-models-pytorch, SegFormer and its kin, whose
-    maps are smaller than the image, and those of queries or objects, such as Mask2Former and Mask R-CNN.
-    segmentation_forms.py lists the forms of output that it knows; which one it took, the header output-form says.
+    maps are smaller than the image, and those of queries, objects or panoptic segments, such as Mask2Former, Mask R-CNN
+    and what transformers' post-processing returns. segmentation_forms.py lists the forms of output that it knows; which
+    one it took, the header output-form says.
 
     Request: images, in the ways that image_requests.py lists.
 

@@ -14,6 +14,18 @@ from ts.torch_handler.base_handler import BaseHandler
 
 from handlerkit import mock_context
 
+LABELS = {"0": "background", "1": "coin"}
+
+
+def network_of(source: str) -> torch.nn.Module:
+    """The network in the source of a model file: its last class."""
+    names: dict[str, Any] = {"torch": torch, "nn": torch.nn, "__name__": "network"}
+    torch.manual_seed(0)
+    exec(source, names)
+    *_, kind = [one for one in names.values() if isinstance(one, type) and one.__module__ == "network"]
+    network: torch.nn.Module = kind().eval()
+    return network
+
 
 def made(name: str, network: Any, labels: dict[str, str] | None = None, **settings: Any) -> Any:
     """The ready-made handler of that name, with its settings, as it is after it loaded the network."""

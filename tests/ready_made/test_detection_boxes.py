@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from in_process import LABELS, asked, made, network_of
 from PIL import Image
 from ready_made_pictures import DISCS, PNG, decode, everywhere, file_of, opened
 
 from handlerkit import Part, Request
-from handlerkit.errors import LoadError
 
 COINS = Path(__file__).parents[2] / "notebooks" / "models" / "coins_detector.pt"
+PHOTO = Image.fromarray(DISCS)
 #: Two boxes that overlap by 0.68, of class 1, a third of class 2, and one that is not finite.
 FIXED = """
 from typing import Dict, List
@@ -61,8 +62,8 @@ def test_json_holds_the_best_boxes_inside_the_image(serve: Callable[..., Any]) -
         ({"classes": ["background"]}, []),
     ],
 )
-def test_settings_choose_the_boxes(serve: Callable[..., Any], settings: dict[str, Any], scores: list[float]) -> None:
-    answer = serve("detection_boxes", fixed(), {"handler": settings}).json(PNG)
+def test_settings_choose_the_boxes(settings: dict[str, Any], scores: list[float]) -> None:
+    answer = asked(made("detection_boxes", network_of(fixed()), LABELS, **settings), PHOTO)
     assert answer["scores"] == scores
     assert len(answer["boxes"]) == len(answer["labels"]) == len(scores)
 
@@ -141,25 +142,25 @@ class Rows(nn.Module):
 @pytest.mark.parametrize(
     "wrap", ["rows.expand(len(x), -1, -1)", "(rows.expand(len(x), -1, -1), [x])", "[rows.expand(len(x), -1, -1), x]"]
 )
-def test_rows_of_boxes(serve: Callable[..., Any], wrap: str) -> None:
-    network = ROWS.format(columns="", wrap=wrap)
-    served = serve("detection_boxes", network, {"handler": {"threshold": 0.1, "resize": [48, 64]}}, batch_size=2)
-    response, other = served(PNG, file_of(Image.fromarray(DISCS).resize((128, 96))))
-    assert response.json() == {
+def test_rows_of_boxes(wrap: str) -> None:
+    network = network_of(ROWS.format(columns="", wrap=wrap))
+    handler = made("detection_boxes", network, LABELS, threshold=0.1, resize=[48, 64])
+    answer, other = asked(handler, PHOTO, PHOTO.resize((128, 96)))
+    assert answer == {
         "size": [48, 64],
         "boxes": [[4.0, 14.0, 24.0, 34.0], [40.0, 9.0, 60.0, 39.0]],
         "labels": ["coin", "coin"],
         "scores": [0.9, 0.2],
     }
-    assert other.json()["boxes"][0] == [8.0, 28.0, 48.0, 68.0]
+    assert other["boxes"][0] == [8.0, 28.0, 48.0, 68.0]
 
 
 @pytest.mark.parametrize(
     ("box_format", "box"), [("xyxy", [14.0, 24.0, 20.0, 30.0]), ("xywh", [14.0, 24.0, 34.0, 48.0])]
 )
-def test_rows_without_classes_in_other_formats(serve: Callable[..., Any], box_format: str, box: list[float]) -> None:
+def test_rows_without_classes_in_other_formats(box_format: str, box: list[float]) -> None:
     network = ROWS.format(columns="[:1, :5]", wrap="rows.expand(len(x), -1, -1)").replace("20, 20", "20, 30")
-    answer = serve("detection_boxes", network, {"handler": {"box_format": box_format}}).json(PNG)
+    answer = asked(made("detection_boxes", network_of(network), LABELS, box_format=box_format), PHOTO)
     assert answer["boxes"] == [box]
     assert answer["labels"] == ["background"]
 
@@ -187,7 +188,10 @@ NO_WEIGHTS = "(weights=None, weights_backbone=None, num_classes=4, "
 NETWORKS = {
     "maskrcnn": MASK.replace("mobilenet_v2(weights=None).features", "self.backbone()"),
     "fasterrcnn": f"detection.fasterrcnn_mobilenet_v3_large_320_fpn{NO_WEIGHTS}box_score_thresh=0.0, min_size=64)",
-    "retinanet": f"detection.retinanet_resnet50_fpn{NO_WEIGHTS}score_thresh=0.0, min_size=64, max_size=96)",
+    "retinanet": """detection.RetinaNet(
+            self.backbone(), 4, min_size=64, max_size=96, score_thresh=0.0,
+            anchor_generator=AnchorGenerator(((16, 32),), ((1.0,),)),
+        )""",
     "ssdlite": f"detection.ssdlite320_mobilenet_v3_large{NO_WEIGHTS}score_thresh=0.0)",
 }
 BACKBONE = """
@@ -242,6 +246,6 @@ def test_a_picture_too_narrow_for_the_network_is_refused_alone(serve: Callable[.
         ({"box_format": "yxyx"}, "box_format is one of cxcywh, xywh, xyxy, not 'yxyx'"),
     ],
 )
-def test_wrong_setting_is_told_at_load(serve: Callable[..., Any], settings: Any, sentence: str) -> None:
-    with pytest.raises(LoadError, match=sentence):
-        serve("detection_boxes", fixed(), {"handler": settings})
+def test_wrong_setting_is_told_at_load(settings: Any, sentence: str) -> None:
+    with pytest.raises(RuntimeError, match=sentence):
+        made("detection_boxes", network_of(fixed()), LABELS, **settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def calm(layer: torch.nn.Module, _: Any, output: torch.Tensor) -> None:
 
 @pytest.fixture(scope="module")
 def yolo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
-    """Makes YOLO("yolov8n.yaml") and the like, whose random weights see something everywhere."""
+    """Makes YOLO("yolov8n.yaml") and the like, each once, whose random weights see something everywhere."""
     folder = tmp_path_factory.mktemp("ultralytics")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("CONFIG_DIR", str(folder)), ("OFFLINE", "1"), ("AUTOINSTALL", "0")):
@@ -39,6 +40,7 @@ def yolo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any
                 patch.setattr(module, name, getattr(module, name))
         from ultralytics import YOLO
 
+        @functools.cache
         def make(name: str, *, end2end: bool = False) -> Any:
             torch.manual_seed(0)
             found = YOLO(f"{name}.yaml", verbose=False)
@@ -78,6 +80,8 @@ def suppressed(network: Any, rows: torch.Tensor, **options: Any) -> torch.Tensor
 
     options = {"conf_thres": THRESHOLD, "iou_thres": 0.5, "max_det": 1000, "max_time_img": 99, **options}
     found = non_max_suppression(rows, nc=network.model[-1].nc, end2end=network.end2end, **options)[0]
+    if options.get("rotated"):
+        return found
     # random weights of end2end heads also find boxes that end before they begin, which the handler leaves out
     return found[(found[:, 2:4] >= found[:, :2]).all(1)][:100]
 
@@ -134,16 +138,18 @@ def test_keypoints(yolo: Any, name: str, end2end: bool) -> None:
     assert np.array(answer["keypoints"]) == pytest.approx(points.numpy(), abs=0.1)
 
 
-def test_oriented_boxes_are_polygons(yolo: Any) -> None:
+@pytest.mark.parametrize("nms", [None, 0.5, 0.1])
+def test_oriented_boxes_are_polygons_and_those_of_its_own_nms(yolo: Any, nms: float | None) -> None:
     from ultralytics.utils.ops import xywhr2xyxyxyxy
 
     network = yolo("yolov8n-obb").model
-    answer = asked(made("detection_boxes", network, threshold=THRESHOLD, nms=None, limit=1000), PHOTO)
-    rows = returned(network)[0][0].T
-    scores, classes = rows[:, 4:-1].max(1)
-    order = scores.argsort(descending=True, stable=True)[: int((scores >= THRESHOLD).sum())]
-    assert answer["labels"] == [str(index) for index in classes[order].tolist()]
-    corners = xywhr2xyxyxyxy(torch.cat([rows[:, :4], rows[:, -1:]], 1)[order])
+    answer = asked(made("detection_boxes", network, threshold=THRESHOLD, nms=nms, limit=1000), PHOTO)
+    rows = returned(network)[0]
+    expected = suppressed(network, rows, rotated=True, iou_thres=1.0 if nms is None else nms)
+    assert len(expected) > 5
+    assert nms is None or len(expected) < int((rows[0, 4:-1].amax(0) > THRESHOLD).sum())  # some are dropped
+    assert answer["labels"] == [str(int(index)) for index in expected[:, 5]]
+    corners = xywhr2xyxyxyxy(expected[:, [0, 1, 2, 3, 6]])
     inside = corners.clamp(torch.zeros(2), torch.tensor([SIZE[1], SIZE[0]]))
     assert np.array(answer["polygons"]) == pytest.approx(inside.numpy(), abs=0.1)
 
@@ -197,8 +203,11 @@ def test_exports_answer_as_the_network(
     response, other = served(file_of(PHOTO), file_of(PHOTO.resize((320, 192), Image.Resampling.NEAREST)))
     answer = response.json()
     assert dict(response.headers)["output-form"] == ("end2end" if "nms" in options else "yolov8")
-    assert answer["labels"] == expected["labels"]
     assert answer["scores"] == pytest.approx(expected["scores"], abs=2e-3)
-    assert np.array(answer["boxes"]) == pytest.approx(np.array(expected["boxes"]), abs=0.5)
+    # which of two with nearly one score comes first is up to rounding
+    near = np.abs(np.array(answer["boxes"])[:, None] - np.array(expected["boxes"])).max(2) <= 0.5
+    near &= np.array(answer["labels"])[:, None] == np.array(expected["labels"])
+    assert near.any(0).all()
+    assert near.any(1).all()
     assert len(answer.get("masks", ())) == len(expected.get("masks", ()))
     assert other.json()["size"] == [192, 320]

@@ -1,7 +1,8 @@
-"""An ONNX file as the model of each ready-made handler: the answer of the network that was exported."""
+"""An ONNX file as the model of each ready-made handler, loaded as a worker loads it, on the official image, too."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,29 @@ from typing import Any
 import pytest
 from onnx_files import BYTES, FLOAT, WHOLE, constant, node, save
 from ready_made_pictures import DISCS, PNG, decode, file_of
+from ts.context import Context, RequestProcessor
+from ts.metrics.metrics_store import MetricsStore
 
-from handlerkit import Part, Request
+
+def loaded(name: str, file: Path, **settings: Any) -> Callable[..., list[Any]]:
+    """Asks a ready-made handler whose archive holds the file and two labels."""
+    file.with_name("index_to_name.json").write_text('{"0": "background", "1": "coin"}')
+    manifest = {"model": {"modelName": "m", "serializedFile": file.name}}
+    context = Context("m", str(file.parent), manifest, 4, None, "0.12.0")
+    context.model_yaml_config = {"handler": settings}
+    module = importlib.import_module(name)
+    (kind,) = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == name]
+    handler = kind()
+    handler.initialize(context)
+
+    def ask(*images: bytes, accept: str = "") -> list[Any]:
+        context.request_ids = {row: str(row) for row in range(len(images))}
+        context.request_processor = [RequestProcessor({"accept": accept}) for _ in images]
+        context.metrics = MetricsStore(context.request_ids, "m")
+        answers: list[Any] = handler.handle([{"body": image} for image in images], context)
+        return answers
+
+    return ask
 
 
 def model(folder: Path, nodes: list[Any], batch: int | str, outputs: list[str], size: tuple[Any, Any]) -> Path:
@@ -28,43 +50,43 @@ PLAIN = {"mean": [0, 0, 0], "std": [1, 1, 1]}
 
 
 @pytest.mark.parametrize(("batch", "size"), [("N", ("H", "W")), (1, (48, 64)), (4, (48, 64))])
-def test_segmentation(tmp_path: Path, serve: Callable[..., Any], batch: Any, size: Any) -> None:
-    file = model(tmp_path, BRIGHT, batch, ["output"], size)
-    served = serve("segmentation_overlay", file, {"handler": {**PLAIN, "resize": [48, 64]}}, batch_size=3)
-    for response in served(PNG, PNG, PNG):
-        assert (decode(response.json()["classes"][1]["mask"]) == (DISCS > 128)).all()
+def test_segmentation(tmp_path: Path, batch: Any, size: Any) -> None:
+    ask = loaded("segmentation_overlay", model(tmp_path, BRIGHT, batch, ["output"], size), **PLAIN, resize=[48, 64])
+    answers = ask(PNG, PNG, PNG)
+    assert len(answers) == 3
+    for answer in answers:
+        assert (decode(answer["classes"][1]["mask"]) == (DISCS > 128)).all()
 
 
-def test_a_fixed_size_needs_no_setting(tmp_path: Path, serve: Callable[..., Any]) -> None:
-    served = serve("segmentation_overlay", model(tmp_path, BRIGHT, 1, ["output"], (24, 32)), {"handler": PLAIN})
-    several = Request.multipart(Part("a", PNG, "a.png"), Part("b", file_of(DISCS[:40]), "b.png"))
-    assert [one["size"] for one in served.json(several)] == [[48, 64], [40, 64]]
+def test_a_fixed_size_needs_no_setting(tmp_path: Path) -> None:
+    ask = loaded("segmentation_overlay", model(tmp_path, BRIGHT, 1, ["output"], (24, 32)), **PLAIN)
+    assert [one["size"] for one in ask(PNG, file_of(DISCS[:40]))] == [[48, 64], [40, 64]]
 
 
-def test_background(tmp_path: Path, serve: Callable[..., Any]) -> None:
-    served = serve("background_cutout", model(tmp_path, BRIGHT, 1, ["output"], (48, 64)), {"handler": PLAIN})
-    assert served(PNG, accept="application/json").json()["size"] == [48, 64]
+def test_background(tmp_path: Path) -> None:
+    ask = loaded("background_cutout", model(tmp_path, BRIGHT, 1, ["output"], (48, 64)), **PLAIN)
+    assert ask(PNG, accept="application/json")[0]["size"] == [48, 64]
 
 
-def test_classifier(tmp_path: Path, serve: Callable[..., Any]) -> None:
+def test_classifier(tmp_path: Path) -> None:
     mean = [node("ReduceMean", ["images"], "logits", axes=[2, 3], keepdims=0)]
-    served = serve("classifier", model(tmp_path, mean, 1, ["logits"], (64, 64)), {"handler": {"scores": "none"}})
-    assert len(served.json(PNG)["labels"]) == 3
+    ask = loaded("classifier", model(tmp_path, mean, 1, ["logits"], (64, 64)), scores="none")
+    assert sorted(ask(PNG)[0]["labels"]) == ["2", "background", "coin"]
 
 
-def test_detection(tmp_path: Path, serve: Callable[..., Any]) -> None:
+def test_detection(tmp_path: Path) -> None:
     boxes = [
         constant("logits", [[[0.0, 4, 1], [2, 0, 1]]]),
         constant("pred_boxes", [[[0.5, 0.5, 0.5, 0.5], [0.25, 0.25, 0.5, 0.5]]]),
         node("Identity", ["images"], "beside"),
     ]
     file = model(tmp_path, boxes, 1, ["logits", "pred_boxes", "beside"], (96, 128))
-    answer = serve("detection_boxes", file).json(PNG)  # two labels and three logits: the last one is no object
+    (answer,) = loaded("detection_boxes", file)(PNG)  # two labels and three logits: the last one is no object
     assert answer["labels"] == ["coin", "background"]
     assert answer["boxes"] == [[16.0, 12.0, 48.0, 36.0], [0.0, 0.0, 32.0, 24.0]]
 
 
-def test_torchvisions_detectors_are_exported_for_one_image(tmp_path: Path, serve: Callable[..., Any]) -> None:
+def test_torchvisions_detectors_are_exported_for_one_image(tmp_path: Path) -> None:
     nodes = [
         constant("boxes", [[4.0, 14, 24, 34]]),
         constant("scores", [0.9]),
@@ -73,12 +95,12 @@ def test_torchvisions_detectors_are_exported_for_one_image(tmp_path: Path, serve
     ]
     inputs = {"image": (FLOAT, [3, "H", "W"])}
     file = save(tmp_path / "network.onnx", nodes, inputs, {"boxes": FLOAT, "labels": WHOLE, "scores": FLOAT})
-    first, second = serve("detection_boxes", file, batch_size=2)(PNG, PNG)
-    assert first.json() == second.json()
-    assert first.json()["boxes"] == [[4.0, 14.0, 24.0, 34.0]]
+    first, second = loaded("detection_boxes", file)(PNG, PNG)
+    assert first == second
+    assert first["boxes"] == [[4.0, 14.0, 24.0, 34.0]]
 
 
-def test_whole_numbers_channels_last(tmp_path: Path, serve: Callable[..., Any]) -> None:
+def test_whole_numbers_channels_last(tmp_path: Path) -> None:
     nodes = [
         node("Cast", ["images"], "pixels", to=FLOAT),
         node("ReduceMean", ["pixels"], "gray", axes=[3], keepdims=0),
@@ -88,11 +110,11 @@ def test_whole_numbers_channels_last(tmp_path: Path, serve: Callable[..., Any]) 
         node("Unsqueeze", ["scores", "axis"], "output"),
     ]
     file = save(tmp_path / "network.onnx", nodes, {"images": (BYTES, [1, 48, 64, 3])}, {"output": FLOAT})
-    answer = serve("segmentation_overlay", file).json(PNG)  # the file says the size, and normalizes the pixels itself
+    (answer,) = loaded("segmentation_overlay", file)(PNG)  # the file says the size, and normalizes the pixels itself
     assert (decode(answer["classes"][1]["mask"]) == (DISCS > 128)).all()
 
 
-def test_boxes_in_the_size_that_a_second_input_tells(tmp_path: Path, serve: Callable[..., Any]) -> None:
+def test_boxes_in_the_size_that_a_second_input_tells(tmp_path: Path) -> None:
     nodes = [  # RT-DETR's export, which makes pixels of shares
         constant("shares", [[[0.125, 0.25, 0.5, 0.75]]]),
         node("Cast", ["orig_target_sizes"], "sides", to=FLOAT),
@@ -106,5 +128,5 @@ def test_boxes_in_the_size_that_a_second_input_tells(tmp_path: Path, serve: Call
     ]
     inputs = {"images": (FLOAT, ["N", 3, 96, 96]), "orig_target_sizes": (WHOLE, ["N", 2])}
     file = save(tmp_path / "network.onnx", nodes, inputs, {"labels": WHOLE, "boxes": FLOAT, "scores": FLOAT})
-    answer = serve("detection_boxes", file).json(PNG)
+    (answer,) = loaded("detection_boxes", file)(PNG)
     assert (answer["boxes"], answer["labels"]) == ([[8.0, 12.0, 32.0, 36.0]], ["coin"])
