@@ -33,8 +33,9 @@ def row_key(evidence: Evidence) -> Finding | None:
     is_known, value = live_values.holder(evidence)
     if is_known:
         return _lacks(evidence, key) if any(value is row for row in evidence.rows) else None
-    lookups = source_search.row_lookups(evidence) if frame is not None else ()
-    asked = [name for name, node in lookups if isinstance(node, ast.Subscript) and node.lineno == frame.line]
+    line = frame.line if frame is not None else 0
+    lookups = source_search.row_lookups(evidence)
+    asked = [name for name, node in lookups if isinstance(node, ast.Subscript) and node.lineno == line]
     return _lacks(evidence, key) if key in asked else None
 
 
