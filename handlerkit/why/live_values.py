@@ -190,7 +190,7 @@ def gave_none(evidence: Evidence, pattern: str) -> re.Match[str] | None:
     """Where the pattern fits the code that gave the None of the line that raised: what set it, or the failing
     expression itself."""
     if source := none_source(evidence):
-        return re.search(pattern, source_search.assigned(evidence, source) or source)
+        return re.search(pattern, source_search.assigned_value(evidence, source) or source)
     frame, failing = evidence.frame, _failing(evidence)
     if frame is None:
         return None

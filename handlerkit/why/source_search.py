@@ -250,23 +250,33 @@ def _choices(function: Function, last: int, names: set[str]) -> list[tuple[tuple
 def assigned(evidence: Evidence, target: str) -> str:
     """The last line that gives `target` its value: a variable of the failing function or of its file, or an attribute.
     It is before the failing line if it is in that function; "" if there is none."""
+    file, node = _assignment(evidence, target)
+    if node is None:
+        return ""
+    around = enclosing(tree(evidence, file), node.lineno)
+    return line(evidence, file, node.lineno, around.name if around else "<module>")
+
+
+def assigned_value(evidence: Evidence, target: str) -> str:
+    """The expression on that line."""
+    _, node = _assignment(evidence, target)
+    return ast.unparse(node.value) if node is not None else ""
+
+
+def _assignment(evidence: Evidence, target: str) -> tuple[str, ast.Assign | None]:
     frame = evidence.frame
     file, last = (frame.file, frame.line) if frame is not None else (handler_file(evidence), 0)
     module = tree(evidence, file)
     inner = enclosing(module, last)
     taken = {argument.arg for argument in ast.walk(inner) if isinstance(argument, ast.arg)} if inner else set()
-    found: list[tuple[bool, int]] = []
+    found: list[tuple[bool, ast.Assign]] = []
     for node in ast.walk(module):
         if isinstance(node, ast.Assign) and any(ast.unparse(one) == target for one in node.targets):
             around = enclosing(module, node.lineno)
             if "." in target or around is inner or (around is None and target not in taken):
                 is_near = inner is not None and inner.lineno <= node.lineno < last
-                found.append((is_near, node.lineno))
-    if not found:
-        return ""
-    number = max(found)[1]
-    around = enclosing(module, number)
-    return line(evidence, file, number, around.name if around else "<module>")
+                found.append((is_near, node))
+    return file, max(found, key=lambda one: (one[0], one[1].lineno))[1] if found else None
 
 
 def skipped_branch(evidence: Evidence, target: str) -> tuple[int, str] | None:

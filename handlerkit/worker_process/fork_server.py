@@ -21,7 +21,10 @@ STARTUP = frozenset(sys.modules)  # what a bare interpreter has, before anything
 import atexit
 import contextlib
 import ctypes
+import functools
 import gc
+import importlib
+import importlib.util
 import os
 import select
 import signal
@@ -39,6 +42,11 @@ _LARGEST = 4096
 #: Seconds between looks at whether the owner is still the parent.
 _LOOK = 1.0
 _PR_SET_PDEATHSIG = 1
+#: Large parts of what torchvision and captum import, and at last these.
+_MORE = (
+    "PIL.Image", "torch.onnx", "sympy", "torch.fx.experimental.symbolic_shapes", "torch.distributed.tensor",
+    "torch._dynamo", "torchvision", "captum.attr", "ts.torch_handler.vision_handler",
+)  # fmt: skip
 
 
 class Request(NamedTuple):
@@ -80,11 +88,16 @@ def _asking_no_driver() -> Iterator[None]:
         torch.cuda.is_available = asked
 
 
-def preload_more() -> None:
-    """What handlers of pictures import besides; it takes as long again."""
+def more_modules() -> list[str]:
+    """What handlers of pictures import besides. That takes as long again, so these are to be imported one by one: in
+    between workers can be made."""
+    return [*_MORE] if importlib.util.find_spec("torchvision") is not None else []
+
+
+def preload_module(name: str) -> None:
+    """Import one of them, if it is there."""
     with contextlib.suppress(Exception):
-        import torchvision  # noqa: F401
-        import ts.torch_handler.vision_handler  # noqa: F401
+        importlib.import_module(name)
 
 
 def receive(owner: socket.socket) -> Request | None:
@@ -139,7 +152,7 @@ class Server:
                 self._import(preload)
             else:
                 self._prepare()
-            more = self._mode == "fork"
+            more = more_modules() if self._mode == "fork" else []
             while os.getppid() == self._owner_id:
                 ready, _, _ = select.select([self._owner.fileno(), self._woken], [], [], 0 if more else _LOOK)
                 if self._owner.fileno() in ready:
@@ -148,8 +161,7 @@ class Server:
                         break
                     self._start(request)
                 elif more:
-                    more = False
-                    self._import(preload_more)
+                    self._import(functools.partial(preload_module, more.pop(0)))
                 if self._woken in ready:
                     os.read(self._woken, 4096)
                     self._reap()
@@ -306,7 +318,8 @@ def main(mode: str, owner_id: int) -> None:
     _die_with_parent(signal.SIGKILL)  # the fork server, which may be killed together with its owner
     if mode == "spare":
         preload()
-        preload_more()
+        for name in more_modules():
+            preload_module(name)
     request = None
     while request is None:
         if os.getppid() != owner_id:

@@ -59,6 +59,13 @@ def write(folder: Path, name: str, answer: str) -> Path:
     return file
 
 
+def test_request_of_a_run_names_the_model(serve: Serve) -> None:
+    run = serve("mirror").predict(Request(body=b"x"), Request(sent_to=("https://host", "coins")))
+    one, other = (exchange.request.as_curl() for exchange in run.exchanges)
+    assert one.endswith(" http://127.0.0.1:8080/predictions/m")
+    assert other.endswith(" https://host/predictions/coins")
+
+
 class TestReload:
     def test_new_source_is_used(self, serve: Serve, tmp_path: Path) -> None:
         worker = serve(write(tmp_path, "h.py", "'old'"))

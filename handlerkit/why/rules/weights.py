@@ -165,7 +165,7 @@ def not_weights(evidence: Evidence) -> Finding | None:
     if head.startswith(_POINTER):
         message = f"{name} is a git-lfs pointer, a few lines of text that stand for the file itself."
         return Finding("not_weights", message, where, effect, "Run git lfs pull, and build the archive again.")
-    if not _UNREADABLE.search(evidence.text):
+    if not isinstance(evidence.error, EOFError) and not _UNREADABLE.search(evidence.text):
         return None
     if not head:
         return Finding("not_weights", f"{name} is empty.", where, effect, "Save or copy it again.")

@@ -108,6 +108,21 @@ def test_worker_dies_with_its_server_and_both_are_started_again(handlers: Path) 
         assert fork_server().pid not in (None, before)
 
 
+def test_worker_waits_for_no_import_of_what_handlers_of_pictures_need(handlers: Path) -> None:
+    """In a process of its own, whose fork server begins with those imports once the first worker is made."""
+    program = (
+        "import sys, handlerkit as hk\n"
+        "model = hk.Model('m', handler=sys.argv[1])\n"
+        "code = 'import sys; out = [str(\"ts.torch_handler.vision_handler\" in sys.modules)]'\n"
+        "with hk.Worker(model) as one, hk.Worker(model) as other:\n"
+        "    print(other.predict(hk.Request(headers={'x-py': code})).response.text)\n"
+    )
+    environment = {**os.environ, "HANDLERKIT_START": "fork"}
+    command = [sys.executable, "-c", program, str(handlers / "runs_code.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment, check=False)
+    assert done.stdout == "False\n", done.stderr
+
+
 LOOPS = """
 import colorsys, os, time
 

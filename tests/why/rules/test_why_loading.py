@@ -649,10 +649,10 @@ MEETS = [
     Case(
         "",
         "shadowed",
-        "import cProfile\n" + body("return data"),
-        "profile.py in the archive hides Python's own",
-        "profile.py, line 1",
-        extra={"profile.py": "1 / 0\n"},
+        "import compileall\n" + body("return data"),
+        "filecmp.py in the archive hides Python's own",
+        "filecmp.py, line 1",
+        extra={"filecmp.py": "1 / 0\n"},
         worker={"in_process": False},
     ),
 ]
@@ -732,7 +732,7 @@ def test_what_torch_refuses_is_named(
 def test_class_of_the_notebook_that_was_pickled(tmp_path: Path) -> None:
     source = "import pickle\npickle.loads(b'c__main__\\nNobodysNet\\n.')\n"
     with pytest.raises(LoadError) as raised:
-        start(Case("", "", source, ""), tmp_path)
+        start(Case("", "", source, "", worker={"in_process": False}), tmp_path)
     (found,) = raised.value.findings
     assert found.name == "pickled_class"
     assert "the class NobodysNet, which was defined in the notebook or script that saved it" in found.message
