@@ -1,7 +1,7 @@
 # Every target sets up .venv by itself, once. PYTHON=python3.13 make ... picks the Python to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab bench fuzz check docs lock clean
+.PHONY: help demo test lab bench fuzz check docs links lock clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -33,6 +33,9 @@ check: $(READY)  ## lint, format, the Python of what is archived, types and laye
 
 docs: $(READY)  ## build the site; it begins at docs/_build/html/index.html
 	@$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+links: $(READY)  ## follow every link of the site; needs the network
+	@$(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/links
 
 lock: $(READY)  ## renew tools/constraints.txt, the versions that make installs (LOCKED=0 make ... installs the newest)
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \

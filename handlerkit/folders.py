@@ -38,6 +38,14 @@ def remove_folder(folder: Path) -> None:
         time.sleep(0.05)
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 class OwnFolder:
     """A folder of `make_folder`, which takes the same arguments. `remove()` removes it; so does the end of this process
     or of this object, but not that of a process which was forked off this one."""

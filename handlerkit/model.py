@@ -287,6 +287,10 @@ class Model:
                 raise ModelError(f"{clash!r} would be both a file and a folder in the archive: rename one of them")
 
 
+#: An archive, or the model to make one of.
+PathOrModel = PathLike | Model
+
+
 def _check_readable(option: str, path: Path, given: str) -> None:
     if not path.is_file():
         problem = "is a folder, not a file" if path.is_dir() else "is no file" if path.exists() else "does not exist"

@@ -110,7 +110,7 @@ class _Here:
             return "", ""
         if one.is_editable and one.name != _KIT:
             return one.name, f"# {one.name}: installed from a folder here; put its files, or its wheel, here"
-        version = self._target.pins.get(one.name) or (one.version if self._runs(one) else "")
+        version = self._target.pins.get(one.name) or (one.version if one.runs_on(self._target.python) else "")
         return one.name, f"{one.name}=={version.partition('+')[0]}" if version else one.name
 
     def _bringing(self, module: str) -> Distribution | None:
@@ -121,8 +121,3 @@ class _Here:
                 if closer := [one for one in found if any(file.startswith(begins) for file in one.files)]:
                     return closer[0]
         return found[0] if found else None
-
-    def _runs(self, one: Distribution) -> bool:
-        """Whether the version installed here is for the target's Python too."""
-        python = ".".join(map(str, self._target.python))
-        return any(one.requires_python.contains(f"{python}.{patch}") for patch in (0, 99))

@@ -6,11 +6,12 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from handlerkit.folders import remove
 
 _LOOK = 0.01  # seconds from one look at a lock to the next
 
@@ -40,14 +41,6 @@ def beside(target: Path, *, folder: bool, check: Callable[[], None], deliver: Ca
     finally:
         remove(part)
         os.close(held)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _begin(part: Path, folder: bool) -> int:

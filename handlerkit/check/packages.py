@@ -118,8 +118,7 @@ class Packages:
 
     def runs(self, one: Distribution) -> bool:
         """Whether the version that is installed here is for the target's Python too."""
-        python = ".".join(map(str, self._target.python))
-        return any(one.requires_python.contains(f"{python}.{patch}") for patch in (0, 99))
+        return one.runs_on(self._target.python)
 
     @cached_property
     def _environment(self) -> Environment | None:

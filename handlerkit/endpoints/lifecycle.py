@@ -42,9 +42,9 @@ class Lifecycle:
         self.news: list[Finding] = []
         #: What a reload asked for, and the settings that it read; None before the first.
         self.registered: tuple[Any, Mapping[str, Any]] | None = None
-        #: What was told of the loaded handler, and whether it was called with one request (False), with several (True);
-        #: one counts from the beginning if it cannot show a fault of the code.
-        self.told: frozenset[str] = frozenset()
+        #: What was reported of the loaded handler, and whether it was called with one request (False), with several
+        #: (True); one counts from the beginning if it cannot show a fault of the code.
+        self.reported: frozenset[str] = frozenset()
         self.called_with: set[bool] = set()
         #: The warnings that comments in the model's code silence.
         self.silenced: frozenset[str] = frozenset()
@@ -94,11 +94,11 @@ class Lifecycle:
             return Reload(False, reason)
 
     def _begin(self) -> None:
-        """Nothing is told yet of the handler as it is now, unless its code is the same as before."""
+        """Nothing is reported yet of the handler as it is now, unless its code is the same as before."""
         code = why.read_code(entry.source for entry in self._model.entries() if entry.name.endswith(".py"))
         if code == self._code:
             return
-        self._code, self.told, self.silenced = code, frozenset(), code.silenced
+        self._code, self.reported, self.silenced = code, frozenset(), code.silenced
         # one request shows a fault of the code only there: the worker need not be asked, which takes a millisecond
         self.called_with = set() if code.may_skip_stages else {False}
 

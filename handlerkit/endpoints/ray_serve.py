@@ -22,12 +22,11 @@ from handlerkit.endpoints.remote import Remote
 from handlerkit.errors import ConfigError, ServerError
 from handlerkit.messages import ForcedHead, Request, Run
 from handlerkit.messages.run import MODEL_DIR
-from handlerkit.model import Model
+from handlerkit.model import PathOrModel
 from handlerkit.targets import Environment, Target, find
 from handlerkit.targets.lock import Lock
 from handlerkit.targets.requirements import lines_of_archive
 
-PathOrModel = str | os.PathLike[str] | Model
 
 
 class RayServe:

@@ -21,7 +21,7 @@ from handlerkit.endpoints.torchserve.process import TorchServe, check_owned, fai
 from handlerkit.errors import LoadError, ModelError, ServerError, TargetError
 from handlerkit.messages import ErrorInfo, Exchange, Finding, Headers, Request, Response, Run, describe_response
 from handlerkit.messages.run import MODEL_DIR
-from handlerkit.model import Model
+from handlerkit.model import Model, PathOrModel
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.requests.parameters import asks_to_describe
 from handlerkit.targets import Environment, Target, find
@@ -37,8 +37,6 @@ _LATE_LINES = 3
 
 #: The management API's descriptions; /models/<model>/invoke is the inference API's.
 _DESCRIBED = re.compile(r"/models/[^/]+(/(?!invoke/?$)[^/]+)?/?")
-
-PathOrModel = str | os.PathLike[str] | Model
 
 
 class Server:

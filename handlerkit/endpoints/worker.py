@@ -429,7 +429,7 @@ class Worker:
             describe=batch[0].describe, answer=outcome.reply, intermediate=outcome.intermediate, responses=responses,
             logs=outcome.logs, seconds=called.timings.total, raised=called.error is not None, bodies=called.bodies,
             recorded=called.recorded, first=(len(jobs) > 1) not in self._lifecycle.called_with,
-            told=self._lifecycle.told | self._lifecycle.silenced,
+            reported=self._lifecycle.reported | self._lifecycle.silenced,
         )  # fmt: skip
         findings = self._explain(loaded, attempt)
         call = Call(
@@ -451,7 +451,7 @@ class Worker:
             loaded.forget()
             return ()
         found = loaded.explain(attempt._replace(notebook=notebook(self.environment)) if attempt.failed else attempt)
-        lifecycle.told |= {finding.name for finding in found}
+        lifecycle.reported |= {finding.name for finding in found}
         return tuple(one for one in found if one.severity == "error" or one.name not in lifecycle.silenced)
 
     def _refuse(self, batch: list[QueuedRequest], problem: LoadError) -> tuple[list[Response], tuple[Finding, ...]]:

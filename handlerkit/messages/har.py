@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
 from handlerkit.errors import RequestError
+from handlerkit.formatting import byte_size
 from handlerkit.serving.http import Headers
 from handlerkit.serving.requests import routes
 
@@ -116,7 +117,7 @@ def _body(said: dict[str, Any], where: str) -> bytes:
     data, size = said.get("postData"), _said_size(said)
     if not isinstance(data, dict):
         if size > 0:
-            raise RequestError(f"the body of {where} was not saved, {size} bytes")
+            raise RequestError(f"the body of {where} was not saved, {byte_size(size)}")
         return b""
     text, encoding = data.get("text"), data.get("encoding", data.get("_encoding"))
     if isinstance(text, str) and encoding == "base64":

@@ -15,6 +15,7 @@ the same answer again changes nothing. Authorization, cookies, tokens and keys a
 
 
 def keep_parser(prog: str) -> Parser:
+    """Options of `%keep`: the case's name, and what of the exchange is kept."""
     parser = Parser(prog, "Keep the last answers as a regression case, which %test runs again.", _KEPT)
     add = parser.add_argument
     add("name", help="letters, digits, '_' and '-'")
@@ -29,6 +30,7 @@ def keep_parser(prog: str) -> Parser:
 
 
 def test_parser(prog: str) -> Parser:
+    """Options of `%test`: which cases run, where, and what is written of it."""
     parser = Parser(prog, "Run the cases that were kept, and say what is answered otherwise.")
     add = parser.add_argument
     if not parser.magic:
@@ -82,11 +84,13 @@ def _targets() -> tuple[str, ...]:
 
 
 def call_keep(session: Session, options: dict[str, Any], line: Line) -> Any:
+    """`Session.keep` with these options."""
     run = options.pop("run")
     return session.keep(options.pop("name"), None if run is None else line.value(run), **options)
 
 
 def call_test(session: Session, options: dict[str, Any], line: Line) -> Any:
+    """`Session.test` with these options."""
     from handlerkit.endpoints import is_endpoint
 
     word, name = options.pop("endpoint"), options.pop("token_from")

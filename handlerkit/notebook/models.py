@@ -39,7 +39,7 @@ class Models:
     def __init__(self, keep: Callable[[BaseException], None]) -> None:
         self.by_name: dict[str, SessionModel] = {}
         self.colors = ClassColors()
-        self._told_of_names = False
+        self._names_reported = False
         self._current: SessionModel | None = None
         self._keep = keep
 
@@ -53,11 +53,11 @@ class Models:
             raise ModelError("there is no model yet: name one with %model NAME, or write a %%handler cell")
         return self._current
 
-    def untold(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+    def new_lines(self, lines: tuple[str, ...]) -> tuple[str, ...]:
         """A load's lines. TorchServe says at each load without labels that it has none: once in a session is enough."""
-        told = self._told_of_names
-        self._told_of_names |= any(line.endswith(NO_NAMES) for line in lines)
-        return tuple(line for line in lines if not (told and line.endswith(NO_NAMES)))
+        reported = self._names_reported
+        self._names_reported |= any(line.endswith(NO_NAMES) for line in lines)
+        return tuple(line for line in lines if not (reported and line.endswith(NO_NAMES)))
 
     @contextmanager
     def lend(self, name: str) -> Iterator[Worker]:

@@ -19,6 +19,7 @@ it or, without a name, the current model, and leave its files; any of the others
 
 
 def model_parser(prog: str) -> Parser:
+    """Options of `%model`: those of Model, of Worker, and of the export."""
     parser = Parser(prog, "Choose what the archive will hold, with torch-model-archiver's options.", _CHOSEN_AGAIN)
     add = parser.add_argument
     add("name", nargs="?", help="the model's name; without it, the current model is meant, and shown")
@@ -52,6 +53,7 @@ def model_parser(prog: str) -> Parser:
 
 
 def handler_parser(prog: str) -> Parser:
+    """Options of `%%handler`, whose cell is the handler's file."""
     parser = Parser(prog, "Write the cell to a file and load it as the current model's handler.")
     add = parser.add_argument
     add("file", nargs="?", help="the file to write (handler.py, or the name of the ready-made handler)")
@@ -63,12 +65,14 @@ def handler_parser(prog: str) -> Parser:
 
 
 def module_parser(prog: str) -> Parser:
+    """Options of `%%module`, whose cell is a file beside the handler."""
     parser = Parser(prog, "Write the cell to a helper module and add it to the current model's archive.")
     parser.add_argument("file", help="the file to write")
     return parser
 
 
 def request_parser(prog: str) -> Parser:
+    """Options of `%request`: what is sent, how, and how the answer is shown."""
     parser = Parser(prog, "Send requests to the current model; %%request sends the cell.",
         outside="Send requests to a model, and show its answers.")  # fmt: skip
     _add_model(parser)
@@ -105,6 +109,7 @@ def request_parser(prog: str) -> Parser:
 
 
 def preview_parser(prog: str) -> Parser:
+    """Options of `%preview`."""
     parser = Parser(prog, "Show the current model as an interactive display, which follows its handler.",
         outside="Write a page with a model's answers to play with, which works offline.")  # fmt: skip
     _add_model(parser)
@@ -118,6 +123,7 @@ def preview_parser(prog: str) -> Parser:
 
 
 def bench_parser(prog: str) -> Parser:
+    """Options of `%bench`: what is measured, how often, and beside what."""
     parser = Parser(prog, "Measure the current model, and say where its time goes.",
         outside="Measure a model, and say where its time goes.")  # fmt: skip
     _add_model(parser)
@@ -137,6 +143,7 @@ def bench_parser(prog: str) -> Parser:
 
 
 def check_parser(prog: str) -> Parser:
+    """Options of `%check`."""
     parser = Parser(prog, "Say what would fail where an archive will run, without running it.")
     if parser.magic:
         parser.add_argument("archive", nargs="?", type=archive, help="an archive, instead of the current model")
@@ -147,6 +154,7 @@ def check_parser(prog: str) -> Parser:
 
 
 def export_parser(prog: str) -> Parser:
+    """Options of `%export`: where the archive or the app is written, and in which format."""
     parser = Parser(prog, "Check the current model, and write its archive, or an app that serves it.",
         outside="Check a model, and write its archive, or an app that serves it.")  # fmt: skip
     _add_model(parser)
@@ -163,6 +171,7 @@ def export_parser(prog: str) -> Parser:
 
 
 def verify_parser(prog: str) -> Parser:
+    """Options of `%verify`: who answers again, and what may differ."""
     parser = Parser(prog, "Send the last requests to a real TorchServe that serves the exported archive, or to another "
         "endpoint, and compare.", outside="Compare a model's answers with those of a real TorchServe, or of "
         "another endpoint.")  # fmt: skip
@@ -181,6 +190,7 @@ def verify_parser(prog: str) -> Parser:
 
 
 def serve_parser(prog: str) -> Parser:
+    """Options of `%serve`: where it listens, and who may ask."""
     parser = Parser(
         prog, "Answer HTTP clients with the current model, as its handler is when a request comes.", _SERVED,
         outside="Answer HTTP clients with a model, as its handler's file is when a request comes, until Ctrl-C.",

@@ -25,6 +25,7 @@ from handlerkit.errors import ModelError
 from handlerkit.model import DEFAULT_HANDLERS, PathLike
 from handlerkit.notebook.options import Mapped, WrongOption, did_you_mean, names
 from handlerkit.notebook.parsers import model_parser
+from handlerkit.serving.config import property_text
 from handlerkit.targets import NAMES
 
 #: What it is called, and the table of each that holds it; the first that is in a folder counts.
@@ -186,9 +187,5 @@ def _words(file: Path, table: Mapping[str, Any]) -> Iterator[str]:
 def _values(value: object) -> list[str]:
     """A list's texts; a table's KEY=VALUE."""
     if isinstance(value, Mapping):
-        return [f"{key}={_text(one)}" for key, one in value.items()]
-    return [_text(one) for one in (value if isinstance(value, list) else [value])]
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return [f"{key}={property_text(one)}" for key, one in value.items()]
+    return [property_text(one) for one in (value if isinstance(value, list) else [value])]

@@ -544,7 +544,7 @@ class Session:
 
     def _load(self, model: SessionModel, handler: str, *, force: bool = False) -> Ready:
         ready = model.load(handler, force=force)
-        ready = replace(ready, logs=self._models.untold(ready.logs))
+        ready = replace(ready, logs=self._models.new_lines(ready.logs))
         for hook in self.on_load:
             hook(model.name)
         return ready

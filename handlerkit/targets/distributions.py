@@ -56,6 +56,10 @@ class Distribution:
                 continue
         return tuple(found)
 
+    def runs_on(self, python: tuple[int, int]) -> bool:
+        """Whether it is for that Python, some patch of it at least."""
+        return any(self.requires_python.contains(f"{python[0]}.{python[1]}.{patch}") for patch in (0, 99))
+
     @cached_property
     def requires_python(self) -> SpecifierSet:
         """The Pythons that its metadata says it is for; all where it says none."""

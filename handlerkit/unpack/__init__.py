@@ -22,7 +22,7 @@ import shutil
 from pathlib import Path
 
 from handlerkit.errors import ArchiveError, ModelError
-from handlerkit.folders import OwnFolder
+from handlerkit.folders import OwnFolder, remove
 from handlerkit.formatting import byte_size
 from handlerkit.model import DEFAULT_HANDLERS, Model, PathLike
 from handlerkit.serving.torchserve_facts import MODEL_VERSION
@@ -56,7 +56,7 @@ def unpack(path: PathLike, folder: PathLike, *, max_bytes: int | None = None, ma
             return _model(archive, files, folder)
         except BaseException as problem:
             for left in list(folder.iterdir()) if existed else [made]:
-                _remove(left)
+                remove(left)
             if isinstance(problem, OSError):
                 reason = problem.strerror or problem
                 raise ArchiveError(f"{archive.name} was not unpacked: {reason}") from problem
@@ -173,10 +173,3 @@ def _first_missing(folder: Path) -> Path:
     """The folder, or the first one above it that does not exist either."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     return missing[-1] if missing else folder
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from math import isclose
 from typing import Any
 
+from handlerkit.predictions import is_number
 from handlerkit.verify.difference import Difference, shortened
 from handlerkit.verify.pictures import compare_encoded_pictures
 from handlerkit.verify.tolerance import Tolerance
@@ -49,7 +50,7 @@ def _side(values: dict[str, Any], key: str) -> str:
 
 
 def same_value(ours: Any, theirs: Any, rtol: float) -> bool:
-    if _is_number(ours) and _is_number(theirs):
+    if is_number(ours) and is_number(theirs):
         return ours == theirs or (ours != ours and theirs != theirs) or _is_close(ours, theirs, rtol)
     return bool(ours == theirs) and type(ours) is type(theirs)
 
@@ -59,7 +60,3 @@ def _is_close(ours: float, theirs: float, rtol: float) -> bool:
         return isclose(ours, theirs, rel_tol=rtol)
     except OverflowError:  # whole numbers that no float holds
         return False
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -77,7 +77,7 @@ class Attempt(NamedTuple):
         bodies: `kind_of_body` of each row.
         recorded: the handler made a call of its context that is in Evidence.calls.
         first: the first call since the load with one request, or with several.
-        told: the names of the findings that calls since the load have led to.
+        reported: the names of the findings that calls since the load have led to.
     """
 
     setup: Setup = Setup()
@@ -97,7 +97,7 @@ class Attempt(NamedTuple):
     bodies: Sequence[str] = ()
     recorded: bool = False
     first: bool = False
-    told: frozenset[str] = frozenset()
+    reported: frozenset[str] = frozenset()
 
     @property
     def failed(self) -> bool:
@@ -264,12 +264,12 @@ def place(file: str, line: int, function: str, source: str) -> str:
 Rule = Callable[[Evidence], Finding | None]
 
 
-def told_once(rule: Rule) -> Rule:
+def once_per_load(rule: Rule) -> Rule:
     """The rule, silent if a call since the load has led to its finding."""
 
     @functools.wraps(rule)
     def speak(evidence: Evidence) -> Finding | None:
         found = rule(evidence)
-        return None if found is None or found.name in evidence.attempt.told else found
+        return None if found is None or found.name in evidence.attempt.reported else found
 
     return speak

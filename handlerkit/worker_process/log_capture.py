@@ -19,7 +19,8 @@ from handlerkit.messages.run import MODEL_DIR
 if TYPE_CHECKING:
     from handlerkit.worker_process.user_files import UserFiles
 
-_KIT = str(Path(__file__).resolve().parents[1])
+#: The kit's own folder.
+KIT = str(Path(__file__).resolve().parents[1])
 
 
 class PlainPaths:
@@ -158,7 +159,7 @@ def _text(lines: _Lines) -> TextIO:
 
 
 #: The kit, and the import system, whose frames are between a file and what it imports.
-_HIDDEN = (_KIT, "<frozen importlib", importlib.__file__)
+_HIDDEN = (KIT, "<frozen importlib", importlib.__file__)
 
 
 def hide_kit() -> None:
@@ -166,7 +167,7 @@ def hide_kit() -> None:
     made = traceback.TracebackException.__init__
 
     def make(self: Any, kind: Any, error: Any, trace: TracebackType | None, **options: Any) -> None:
-        made(self, kind, error, _without(trace, (f"{_KIT}/",)) or trace, **options)
+        made(self, kind, error, _without(trace, (f"{KIT}/",)) or trace, **options)
 
     traceback.TracebackException.__init__ = make  # type: ignore[assignment,method-assign]
 

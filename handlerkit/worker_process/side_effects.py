@@ -13,13 +13,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
 
 from handlerkit.messages import SideEffect, SideEffectKind
+from handlerkit.worker_process.log_capture import KIT
 
-_KIT = str(Path(__file__).resolve().parents[1])
 #: How many things are kept of one load or call.
 _MOST = 100
 #: Folders that every machine, or every environment, has.
@@ -213,7 +212,7 @@ def _hook(event: str, arguments: tuple[Any, ...], kind: type[Recorder] = Recorde
 
 def _environment() -> tuple[str, ...]:
     """The folders of this Python, its packages and the kit."""
-    prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, _KIT)
+    prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, KIT)
     packages = (place for place in sys.path if place.endswith(("site-packages", "dist-packages")))
     return tuple(os.path.join(place, "") for place in {*prefixes, *packages} if place)
 

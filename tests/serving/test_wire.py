@@ -185,9 +185,9 @@ def test_negative_status_is_a_protocol_error() -> None:
         take_answer(answer([((-1, "", None, {}), b"x")]), 10_000)
 
 
-def test_length_beyond_the_message_is_a_protocol_error() -> None:
+def test_negative_length_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError, match="does not fit"):
-        take_answer(struct.pack("!ii", 200, 2**31 - 1), 10_000)
+        take_answer(struct.pack("!ii", 200, -1), 10_000)
 
 
 @settings(max_examples=60, deadline=None)

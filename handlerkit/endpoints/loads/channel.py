@@ -55,7 +55,7 @@ class Channel:
         self._told = bytearray()
         self._hung_up = self._given_up = False
         #: The fork server is gone, and tells no status.
-        self._untold = False
+        self._status_unknown = False
         self._heard_slowly = False
         held: list[socket.socket | io.FileIO] = []
         try:
@@ -253,7 +253,7 @@ class Channel:
         self._process.hear(self._told)
         if not piece or len(self._told) == 2 * NUMBER.size:
             self.status = self._process.status
-            self._untold = not piece
+            self._status_unknown = not piece
             for poll in (self._quick, self._slow):
                 poll.unregister(self._status_pipe)
             while self._receive():
@@ -269,7 +269,7 @@ class Channel:
     def _gone(self) -> WorkerDied:
         self._hang_up()
         until = time.monotonic() + _LAST_WORDS
-        while self._close.alive and not (self._process.has_ended or self._untold or self._given_up):
+        while self._close.alive and not (self._process.has_ended or self._status_unknown or self._given_up):
             if (left := until - time.monotonic()) <= 0:
                 break
             self._heard_slowly = True

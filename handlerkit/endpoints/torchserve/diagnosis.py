@@ -32,13 +32,13 @@ _LATE, _TOO_LONG = "Backend worker did not respond in given time", r"Message siz
 @dataclass(frozen=True)
 class Registration:
     """A model as a server holds it: its files are in `folder`. `undeclared` tells which modules are installed here, and
-    not where it runs, with their distribution's name; it is asked where a call failed. `told` has the names of the
+    not where it runs, with their distribution's name; it is asked where a call failed. `reported` has the names of the
     warnings that calls have led to."""
 
     setup: why.Setup
     folder: Path
     undeclared: Callable[[], Mapping[str, str]] = dict
-    told: set[str] = field(default_factory=set, compare=False)
+    reported: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
     def of(
@@ -215,13 +215,13 @@ def warnings(exchanges: Iterable[tuple[Request, Response]], model: Registration,
         attempt = why.Attempt(
             setup, envelope=config.service_envelope, requests=[received.request], jobs=jobs,
             answer=WorkerResponse(200, facts.SUCCEEDED, (_row(response),)), responses=[response],
-            bodies=tuple(map(why.kind_of_body, rows)), first="first" not in model.told,
-            told=frozenset({*model.told, "batch_waits"}),
+            bodies=tuple(map(why.kind_of_body, rows)), first="first" not in model.reported,
+            reported=frozenset({*model.reported, "batch_waits"}),
         )  # fmt: skip
-        model.told.add("first")
+        model.reported.add("first")
         if why.may_explain(attempt):
             found += why.explain(why.Evidence(attempt, model.source, rows=rows))
-    model.told.update(one.name for one in found)
+    model.reported.update(one.name for one in found)
     return tuple(dict.fromkeys(found))
 
 

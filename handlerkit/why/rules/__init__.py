@@ -8,7 +8,7 @@
 - return_value, model_output, answers: what the handler returned or answered itself.
 - request, envelopes: what TorchServe's frontend and envelopes make of a request.
 - context_calls, rows, timing, metrics: what goes wrong without an error.
-- handler_code: quiet faults of the handler, each told once for a load.
+- handler_code: quiet faults of the handler, each reported once for a load.
 
 A rule is a function of an Evidence that returns a Finding or None. Add a new one to a list:
 

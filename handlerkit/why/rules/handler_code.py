@@ -1,7 +1,7 @@
 """Quiet faults of a handler: it answers 200, and the answer or what it left behind is not what was meant.
 
-Each is told once for a load, and not again until the handler changes. A comment in one of the model's files silences
-it, as any warning of a call: `# handlerkit: ignore=untyped_json`, with several names separated by commas.
+Each is reported once for a load, and not again until the handler changes. A comment in one of the model's files
+silences it, as any warning of a call: `# handlerkit: ignore=untyped_json`, with several names separated by commas.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Prediction
 from handlerkit.why import source_search
 from handlerkit.why.effects import NOTHING
-from handlerkit.why.evidence import Attempt, Evidence, Rule, told_once
+from handlerkit.why.evidence import Attempt, Evidence, Rule, once_per_load
 from handlerkit.why.model_code import STAGES
 from handlerkit.why.source_search import Function
 
@@ -37,18 +37,18 @@ def may_warn(attempt: Attempt) -> bool:
         return False
     if attempt.first or attempt.recorded:
         return True
-    answer, told = attempt.answer, attempt.told
+    answer, reported = attempt.answer, attempt.reported
     if answer is None or answer.code != 200 or not answer.predictions:
         return False
     rows = answer.predictions
     typed = rows[0].content_type or rows[0].headers
-    if len(rows) > 1 and typed and not rows[1].content_type and "content_type_of_row_0" not in told:
+    if len(rows) > 1 and typed and not rows[1].content_type and "content_type_of_row_0" not in reported:
         return True
-    if not rows[0].content_type and "untyped_json" not in told:
+    if not rows[0].content_type and "untyped_json" not in reported:
         for request in attempt.requests:
             if _accepts_json(request.headers):
                 return True
-    return "labels_unused" not in told and _is_numbered(rows[0].body)
+    return "labels_unused" not in reported and _is_numbered(rows[0].body)
 
 
 def _is_numbered(body: bytes) -> bool:
@@ -371,6 +371,6 @@ def _reader(methods: dict[str, Function], name: str, loop: _Loop) -> tuple[str, 
 
 
 #: Asked after the first call since a load, and if the answer or what the handler did is unusual.
-WARNINGS: tuple[Rule, ...] = tuple(map(told_once, (
+WARNINGS: tuple[Rule, ...] = tuple(map(once_per_load, (
     content_type_of_row_0, untyped_json, labels_unused, written_in_model_dir, unused_stage, shared_in_self,
 )))  # fmt: skip

@@ -7,7 +7,7 @@ import re
 from handlerkit.messages import Finding, Metric
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
-from handlerkit.why.evidence import Attempt, Evidence, Rule, told_once
+from handlerkit.why.evidence import Attempt, Evidence, Rule, once_per_load
 
 _DECLARED = tuple(f"{facts.METRIC}{name}." for name in facts.DECLARED_METRICS)
 
@@ -47,4 +47,4 @@ def _metric(evidence: Evidence) -> str:
 
 
 #: Asked if the handler logged a metric that TorchServe's own metrics.yaml does not declare.
-WARNINGS: tuple[Rule, ...] = (metric_failed, told_once(metric_dropped))
+WARNINGS: tuple[Rule, ...] = (metric_failed, once_per_load(metric_dropped))

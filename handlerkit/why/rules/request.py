@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from handlerkit.messages import Finding, Headers, HttpRequest
 from handlerkit.serving.wire import Job, Parameter
 from handlerkit.why import source_search
+from handlerkit.why.contents import not_json
 from handlerkit.why.effects import NOTHING
 from handlerkit.why.evidence import Attempt, Evidence, Rule
 
@@ -161,13 +162,7 @@ def _thrown_away(request: HttpRequest, name: str) -> str:
 
 
 def _problem(value: bytes) -> str:
-    try:
-        json.loads(value.decode())
-    except RecursionError:
-        return "nested too deeply"
-    except ValueError as problem:
-        return "not in UTF-8" if isinstance(problem, UnicodeError) else str(problem)
-    return ""
+    return not_json(value.decode()) if _is_utf8(value) else "not in UTF-8"
 
 
 def _is_json(value: bytes) -> bool:

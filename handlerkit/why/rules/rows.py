@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from handlerkit.formatting import byte_size
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import Prediction
@@ -97,7 +98,7 @@ def body_dropped(evidence: Evidence) -> Finding | None:
     for index, row in enumerate(_rows(evidence)):
         if row.status == 204 and row.body:
             where = status_line(evidence, row.status, index)
-            message = f"The status 204 means 'no content', so the {len(row.body)} bytes of the row are not sent."
+            message = f"The status 204 means 'no content', so the row's {byte_size(len(row.body))} are not sent."
             return Finding("body_dropped", message, where, NOTHING, "Answer with 200.", "warning")
     return None
 

@@ -10,12 +10,12 @@ from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
 from handlerkit.why.effects import DIED, NOTHING
-from handlerkit.why.evidence import Attempt, Evidence, Rule, told_once
+from handlerkit.why.evidence import Attempt, Evidence, Rule, once_per_load
 
 
 def may_warn(attempt: Attempt) -> bool:
     """Whether a rule of WARNINGS can have something to say."""
-    return attempt.setup.overridden_timeout is not None or ("batch_waits" not in attempt.told and _waits(attempt))
+    return attempt.setup.overridden_timeout is not None or ("batch_waits" not in attempt.reported and _waits(attempt))
 
 
 def _waits(attempt: Attempt) -> bool:
@@ -97,4 +97,4 @@ def _set_aside(evidence: Evidence, registered: int, effect: str) -> Finding:
 
 
 #: Asked if the batch is smaller than it may be, or if a config file overrides the register call's response_timeout.
-WARNINGS: tuple[Rule, ...] = (told_once(batch_waits), timeout_not_in_force)
+WARNINGS: tuple[Rule, ...] = (once_per_load(batch_waits), timeout_not_in_force)

@@ -12,31 +12,35 @@ from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Request
 
 ANSWER = body("return ['x'] * len(data)")
+SETTINGS = {"config_properties": {"max_request_size": 100}}
+
+
+def rejected(name: str, message: str, request: Request) -> Case:
+    return Case("", name, ANSWER, message, request=request, worker=SETTINGS)
+
 
 REJECTED = [
     (
         404,
-        Case("", "unknown_model", "", "no model 'n'; this one is called 'm'", request=Request(path="/predictions/n")),
+        rejected("unknown_model", "no model 'n'; this one is called 'm'", request=Request(path="/predictions/n")),
     ),
-    (404, Case("", "unknown_version", "", "the version served is 1.0", request=Request(path="/predictions/m/9"))),
-    (404, Case("", "unknown_route", "", "has no '/prediction/m'", request=Request(path="/prediction/m"))),
-    (404, Case("", "unknown_route", "", "has no '/predictions'", request=Request(path="/predictions"))),
-    (404, Case("", "unknown_route", "", "has no '/v2/models/m/predict'", request=Request(path="/v2/models/m/predict"))),
-    (404, Case("", "unknown_route", "", "has no '/nothing/of/this'", request=Request(path="/nothing/of/this"))),
-    (405, Case("", "method", "", "POST is not allowed at /", request=Request(path="/"))),
-    (413, Case("", "too_large", "", "has 101 bytes; max_request_size allows 100", request=Request(body=b"x" * 101))),
-    (400, Case("", "line_too_long", "", "4096 are allowed", request=Request(query="a=" + "x" * 4096))),
-    (400, Case("", "header_too_long", "", "8192 are allowed", request=Request(headers={"a": "x" * 8200}))),
-    (400, Case("", "not_http", "", "name of a header is not valid HTTP", request=Request(headers={"a b": "x"}))),
-    (400, Case("", "not_http", "", "'ten', which is no number", request=Request(headers={"Content-Length": "ten"}))),
-    (400, Case("", "model_name", "", "has no parameter model_name", request=Request(path="/invocations"))),
-    (417, Case("", "expect", "", "asks for something", request=Request(headers={"Expect": "the worst"}))),
+    (404, rejected("unknown_version", "the version served is 1.0", request=Request(path="/predictions/m/9"))),
+    (404, rejected("unknown_route", "has no '/prediction/m'", request=Request(path="/prediction/m"))),
+    (404, rejected("unknown_route", "has no '/predictions'", request=Request(path="/predictions"))),
+    (404, rejected("unknown_route", "has no '/v2/models/m/predict'", request=Request(path="/v2/models/m/predict"))),
+    (404, rejected("unknown_route", "has no '/nothing/of/this'", request=Request(path="/nothing/of/this"))),
+    (405, rejected("method", "POST is not allowed at /", request=Request(path="/"))),
+    (413, rejected("too_large", "has 101 bytes; max_request_size allows 100", request=Request(body=b"x" * 101))),
+    (400, rejected("line_too_long", "4096 are allowed", request=Request(query="a=" + "x" * 4096))),
+    (400, rejected("header_too_long", "8192 are allowed", request=Request(headers={"a": "x" * 8200}))),
+    (400, rejected("not_http", "name of a header is not valid HTTP", request=Request(headers={"a b": "x"}))),
+    (400, rejected("not_http", "'ten', which is no number", request=Request(headers={"Content-Length": "ten"}))),
+    (400, rejected("model_name", "has no parameter model_name", request=Request(path="/invocations"))),
+    (417, rejected("expect", "asks for something", request=Request(headers={"Expect": "the worst"}))),
     (
         500,
-        Case(
-            "",
+        rejected(
             "form",
-            "",
             "cannot read the form",
             request=Request.multipart(headers={"Content-Type": "multipart/form-data; boundary"}),
         ),
@@ -46,7 +50,7 @@ REJECTED = [
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    case = Case("", "", ANSWER, "", worker={"config_properties": {"max_request_size": 100}})
+    case = Case("", "", ANSWER, "", worker=SETTINGS)
     with start(case, tmp_path_factory.mktemp("frontend")) as one:
         yield one
 

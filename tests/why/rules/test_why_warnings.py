@@ -281,7 +281,7 @@ WARNINGS = [
         "body_dropped",
         "body_dropped",
         body("context.set_response_status(204, '', 0); return ['gone']"),
-        "the 4 bytes of the row are not sent",
+        "the row's 4 B are not sent",
         "h.py, line 4",
         "Answer with 200",
     ),
