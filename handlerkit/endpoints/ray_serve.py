@@ -28,7 +28,6 @@ from handlerkit.targets.lock import Lock
 from handlerkit.targets.requirements import lines_of_archive
 
 
-
 class RayServe:
     """The app of these models (`handlerkit.App`) on Ray Serve. Use it in a `with` block, or call start() and stop().
 
