@@ -101,7 +101,7 @@ def test_a_case_of_another_model_fails_with_a_sentence(project: pytest.Pytester)
     for case in (project.path / "cases").glob("[hw]*.har"):
         case.write_text(case.read_text().replace('"model": "m"', '"model": "other"'))
     done = project.runpytest_inprocess("-p", "no:cacheprovider", "--handlerkit-model", "m.mar")
-    done.stdout.fnmatch_lines(["*the model other is not among those that were named: m*"])
+    done.stdout.fnmatch_lines(["*it is a case of the model other, and the models are m*"])
 
 
 def test_an_exported_app_answers_cases_and_ends_with_pytest(project: pytest.Pytester) -> None:
