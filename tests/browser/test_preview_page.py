@@ -170,13 +170,6 @@ def test_labels_can_be_hidden(show: Show) -> None:
     assert 0 < shown.count(color) < labeled
 
 
-def test_a_label_buries_no_small_box(show: Show) -> None:
-    small = {"label": "dog", "box": [52, 35, 60, 39], "score": 0.1}
-    shown = show(run([score(0.9, (50, 40, 150, 90)), small], flat((255, 255, 255))))
-    assert shown.pixel(0.28, 0.37) == (255, 255, 255)  # inside the small box, which lies where the label would
-    assert shown.pixel(0.28, 0.43) != (255, 255, 255)  # the label, inside the large one
-
-
 def test_other_answer_moves_nothing_below(show: Show) -> None:
     shown = show(
         run(boxes(3, 320, 240), input_image(), label="a"),
