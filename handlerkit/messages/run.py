@@ -50,6 +50,10 @@ class Run:
     paths: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the secrets: who keeps a Run keeps no credentials."""
+        return {name: value for name, value in self.__dict__.items() if name != "secrets"}
+
     @cached_property
     def requests(self) -> tuple[Request, ...]:
         """The requests, in the order they were given."""
