@@ -242,7 +242,7 @@ edit = st.dictionaries(st.sampled_from(HOLES), st.integers(0, 3), max_size=3)
 
 
 @pytest.mark.timeout(600)  # each fresh worker imports the handler's libraries again
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first, st.lists(edit, min_size=1, max_size=4))
 @example(dict.fromkeys(HOLES, 1) | dict.fromkeys(CHANGES, 0), [{name: 2} for name in HOLES if name not in CHANGES])
 @example(dict.fromkeys(HOLES, 1) | dict.fromkeys(CHANGES, 0), [{name: 0} for name in CHANGES])
