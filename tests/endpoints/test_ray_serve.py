@@ -117,7 +117,7 @@ def test_what_the_proxy_does_not_force_is_a_difference(worker: hk.Worker, ray: R
 
 def test_a_status_that_the_proxy_cannot_send_is_told(worker: hk.Worker, ray: RayServe) -> None:
     (found,) = row(worker, ray, asks("context.set_response_status(700, 'x', 0)")).differences
-    assert str(found).endswith("Ray Serve's proxy cuts the connection for a status above 599 there")
+    assert str(found).endswith("Ray Serve's proxy passes on no status above 599 there")
 
 
 def test_a_handler_finds_a_header_in_the_casing_of_its_client(worker: hk.Worker, ray: RayServe) -> None:
