@@ -117,7 +117,8 @@ class Models:
             model = SessionModel(name, options, registered, self._keep, where)
         model.archiver = archiver
         is_typed = isinstance(name, str) and archive is None and name not in self.by_name
-        near = did_you_mean(model.name, [*self.by_name]) if is_typed else ""
+        # what comes with files is meant to be new, unless a letter is amiss
+        near = did_you_mean(model.name, [*self.by_name], 0.85 if given else 0.7) if is_typed else ""
         if (before := self.by_name.pop(model.name, None)) is not None:
             before.discard()
         self.by_name[model.name] = self._current = model

@@ -125,11 +125,11 @@ class Parser(argparse.ArgumentParser):
         return self.belongs_to(option) or near
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """The end of a sentence about an unknown word: "; did you mean check?", or "" if none of these is near. The dashes
-    of options do not count."""
+def did_you_mean(word: str, known: Sequence[str], near_from: float = 0.7) -> str:
+    """The end of a sentence about an unknown word: "; did you mean check?", or "" if none of these is near: from that
+    ratio of difflib's on, 1 for the same word. The dashes of options do not count."""
     bare = {one.lstrip("-"): one for one in known}
-    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=near_from)
     return f"; did you mean {bare[near[0]]}?" if near else ""
 
 
