@@ -107,6 +107,8 @@ def named(
     try:
         return servers("server", models, target=word, progress=progress)
     except TargetError:
+        if Path(word).expanduser().is_file():  # what is wrong with it
+            raise
         known = ", ".join([*endpoints.ENDPOINTS, *targets.NAMES])
         raise ConfigError(
             f"there is no endpoint {word!r}: it is a URL, the folder of an exported app, a requirements or lock file, "

@@ -161,17 +161,16 @@ def _as_jpeg(input_image: InputImage) -> bytes:
 
 def _body(body: bytes) -> str:
     """A body as text if it is one, else how large it is and how it begins."""
-    if body and _is_text(body[:_HEAD]) and _is_text(body[:_READ]):
-        begun = body[:_READ].decode(errors="replace")
+    if _text(body[:_HEAD]) and (begun := _text(body[:_READ])):
         return elements.code(fragments.pretty(begun) if len(body) <= _READ else excerpt(begun, whole=len(body)))
     begins = f": {body[:24].hex(' ')} …" if body else ""
     return f'<div class="hk-soft">{byte_size(len(body))}{begins}</div>'
 
 
-def _is_text(begun: bytes) -> bool:
-    """Whether these are UTF-8 without a NUL, the last character perhaps cut."""
+def _text(begun: bytes) -> str:
+    """These bytes if they are UTF-8 without a NUL, the last character perhaps cut; else ""."""
     text = begun.decode(errors="replace")
-    return "\ufffd" not in text[:-1] and "\0" not in text
+    return "" if "\ufffd" in text[:-1] or "\0" in text else text
 
 
 def _without_secrets(headers: Headers) -> Headers:
