@@ -20,6 +20,8 @@ from types import ModuleType
 import nbformat
 import pytest
 import yaml
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 from nbformat.v4 import new_code_cell, new_notebook
 from nbval.plugin import get_sanitize_patterns
 from packaging.requirements import Requirement
@@ -146,9 +148,30 @@ def test_contributing_names_every_make_target() -> None:
 
 def test_every_dependency_has_its_reason_beside_it() -> None:
     lines = (ROOT / "pyproject.toml").read_text().splitlines()
-    start, stop = lines.index("dependencies = ["), lines.index("[tool.hatch.build.targets.wheel]")
+    start, stop = lines.index("dependencies = ["), lines.index("[tool.hatch.metadata.hooks.custom]")
     bare = [line for line in lines[start:stop] if line.startswith('    "') and not re.search(r'",\s+# \w', line)]
     assert bare == []
+
+
+def project_urls() -> dict[str, str]:
+    """What a package that is built now says of the project's addresses."""
+    return ProjectMetadata(str(ROOT), PluginManager()).core.urls
+
+
+def test_package_names_the_repository_that_builds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://git.example")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "fork/handlerkit")
+    assert project_urls() == {
+        "Source": "https://git.example/fork/handlerkit",
+        "Documentation": "https://git.example/fork/handlerkit#readme",
+        "Issues": "https://git.example/fork/handlerkit/issues",
+        "Changelog": "https://git.example/fork/handlerkit/blob/main/CHANGELOG.md",
+    }
+
+
+def test_package_that_no_hosted_repository_builds_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert project_urls() == {}
 
 
 @pytest.mark.parametrize("package", FIXED)
