@@ -5,7 +5,7 @@
 - displays: what draws each type that is shown; a new type is added there. output: the View that each of them makes.
 - render: the display of a Run. shown_run: a Run and how it is to be shown. cases, checks, reports, servers, diff,
   benchmark: the displays of the other types. html: their parts.
-- decode: what a view is given. draw: pictures of arrays. drawings: pictures of responses.
+- decode: what a view is given. draw: pictures of arrays. contents: what views say of a response.
 - preview: the live display. live: streamed answers while they come.
 
 It may import cases, verify, bench, check, endpoints and below, but neither notebook nor cli. Importing this imports

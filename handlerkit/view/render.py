@@ -9,8 +9,8 @@ from dataclasses import replace
 from handlerkit.formatting import byte_size, counted, duration, excerpt, shorten
 from handlerkit.messages import Call, Exchange, Geometry, Run, describe_response
 from handlerkit.messages.texts import name_of
+from handlerkit.view.contents.drawings import Drawing, drawing
 from handlerkit.view.decode.response import DecodedResponse
-from handlerkit.view.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange, findings, fragments
 from handlerkit.view.output import View
 from handlerkit.view.shown_run import ShownRun, colors_of, geometry_of, hint_of, shown_as_of

@@ -11,8 +11,8 @@ from handlerkit.formatting import plain, shorten
 from handlerkit.messages import Endpoint, Exchange, Request, Run, describe_response
 from handlerkit.verify import ComparedEndpoints, ComparedResponse, compare_endpoints
 from handlerkit.verify.responses import compare_runs
-from handlerkit.view.diff.changes import Changes, changes
-from handlerkit.view.drawings import Drawing, drawing
+from handlerkit.view.contents.changes import Changes, changes
+from handlerkit.view.contents.drawings import Drawing, drawing
 from handlerkit.view.html import elements, exchange
 from handlerkit.view.output import View
 from handlerkit.view.render import answer

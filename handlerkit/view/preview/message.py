@@ -17,11 +17,11 @@ from handlerkit.formatting import byte_size, excerpt, shorten, visible
 from handlerkit.messages import Exchange, Headers, Run
 from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.view import draw
+from handlerkit.view.contents.drawings import drawing
+from handlerkit.view.contents.marks import Marks
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import InputImage, Source
-from handlerkit.view.drawings import drawing
 from handlerkit.view.html import elements, exchange, findings, fragments
-from handlerkit.view.preview.marks import Marks
 from handlerkit.view.render import answer as read_answer
 from handlerkit.view.render import shown
 

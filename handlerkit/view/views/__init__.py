@@ -3,8 +3,7 @@
 A new view is a file of its own here, such as boxes, that ends with its ViewSpec (spec). Add that to the list below. The
 type of its content is a class of that file, or of `handlerkit.predictions` if users are to make or read it. It may
 import `handlerkit.view.decode` (what it is given, and where it lies), `handlerkit.view.draw` (pictures of arrays),
-`handlerkit.view.drawings`, `handlerkit.view.html`, `handlerkit.view.preview.marks`, and of `handlerkit.view.diff`
-changes and boxes; never another view.
+`handlerkit.view.contents` (drawings, changes and marks) and `handlerkit.view.html`; never another view.
 
 - spec: what a view is, and the list that tries them.
 - stream, several: answers in pieces, and of several parts.

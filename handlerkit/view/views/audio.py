@@ -8,9 +8,9 @@ import wave
 from dataclasses import dataclass
 
 from handlerkit.formatting import byte_size, duration
+from handlerkit.view.contents.drawings import Drawing
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
-from handlerkit.view.drawings import Drawing
 from handlerkit.view.html import elements
 from handlerkit.view.views.spec import ViewSpec
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from handlerkit.predictions import Detections
 from handlerkit.view import draw
+from handlerkit.view.contents.box_changes import boxes_changed
+from handlerkit.view.contents.changes import Changes
+from handlerkit.view.contents.drawings import (
+    Drawing,
+    box_labels,
+    boxes_fact,
+    boxes_table,
+    canvas_of,
+    class_colors,
+    class_counts,
+)
+from handlerkit.view.contents.marks import Marks, box_rows, class_rows
 from handlerkit.view.decode.placing import input_image_of, place_boxes
 from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
-from handlerkit.view.diff.boxes import boxes_changed
-from handlerkit.view.diff.changes import Changes
-from handlerkit.view.drawings import Drawing, box_labels, boxes_fact, boxes_table, canvas_of, class_colors, class_counts
-from handlerkit.view.preview.marks import Marks, box_rows, class_rows
 from handlerkit.view.views.spec import ViewSpec
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from handlerkit.formatting import percent
 from handlerkit.predictions import Classifications
 from handlerkit.view import draw
+from handlerkit.view.contents.changes import Changes, value_changes
+from handlerkit.view.contents.drawings import MOST, Drawing
 from handlerkit.view.decode.placing import input_image_of
 from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
-from handlerkit.view.diff.changes import Changes, value_changes
-from handlerkit.view.drawings import MOST, Drawing
 from handlerkit.view.views.spec import ViewSpec
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.formatting import shorten
+from handlerkit.view.contents.drawings import Drawing
 from handlerkit.view.decode.arrays import array_of
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
-from handlerkit.view.drawings import Drawing
 from handlerkit.view.html import elements, fragments
 from handlerkit.view.views.spec import ViewSpec
 

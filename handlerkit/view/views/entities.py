@@ -10,10 +10,10 @@ from typing import Any
 from handlerkit.formatting import shorten
 from handlerkit.messages.texts import texts_of
 from handlerkit.predictions import are_rows, bodies, is_number
+from handlerkit.view.contents.changes import FEW, Changes
+from handlerkit.view.contents.drawings import Drawing
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
-from handlerkit.view.diff.changes import FEW, Changes
-from handlerkit.view.drawings import Drawing
 from handlerkit.view.html import fragments
 from handlerkit.view.views.spec import ViewSpec
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlerkit.view import draw
+from handlerkit.view.contents.changes import Changes, highlighted, written_size
+from handlerkit.view.contents.drawings import Drawing, under
+from handlerkit.view.contents.marks import Marks, levels, lut, packed, region_of
 from handlerkit.view.decode.arrays import table
 from handlerkit.view.decode.placing import place_map
 from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
-from handlerkit.view.diff.changes import Changes, highlighted, written_size
 from handlerkit.view.draw.maps import heat_alpha
 from handlerkit.view.draw.palette import diverging_palette, heat_palette
-from handlerkit.view.drawings import Drawing, under
 from handlerkit.view.html import elements
-from handlerkit.view.preview.marks import Marks, levels, lut, packed, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:

@@ -18,12 +18,9 @@ from handlerkit.predictions import (
     unpack_rle,
 )
 from handlerkit.view import draw
-from handlerkit.view.decode.placing import on_region, place_map
-from handlerkit.view.decode.response import DecodedResponse, Placed
-from handlerkit.view.decode.source import Source
-from handlerkit.view.diff.boxes import boxes_changed
-from handlerkit.view.diff.changes import Changes
-from handlerkit.view.drawings import (
+from handlerkit.view.contents.box_changes import boxes_changed
+from handlerkit.view.contents.changes import Changes
+from handlerkit.view.contents.drawings import (
     Drawing,
     box_labels,
     boxes_fact,
@@ -33,7 +30,10 @@ from handlerkit.view.drawings import (
     class_counts,
     laid,
 )
-from handlerkit.view.preview.marks import Marks, box_rows, class_rows, lut, packed, region_of
+from handlerkit.view.contents.marks import Marks, box_rows, class_rows, lut, packed, region_of
+from handlerkit.view.decode.placing import on_region, place_map
+from handlerkit.view.decode.response import DecodedResponse, Placed
+from handlerkit.view.decode.source import Source
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from math import isqrt
 from typing import TYPE_CHECKING
 
 from handlerkit.view import draw
+from handlerkit.view.contents.changes import Changes, changed_pixels
+from handlerkit.view.contents.drawings import Drawing
+from handlerkit.view.contents.marks import Marks
 from handlerkit.view.decode.response import DecodedResponse, Picture
 from handlerkit.view.decode.source import Source
-from handlerkit.view.diff.changes import Changes, changed_pixels
-from handlerkit.view.drawings import Drawing
-from handlerkit.view.preview.marks import Marks
 from handlerkit.view.views.spec import ViewSpec
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import Any
 from handlerkit.formatting import percent, pixels
 from handlerkit.predictions import SegmentationMap
 from handlerkit.view import draw
+from handlerkit.view.contents.changes import FEW, Changes, changed_pixels, highlighted, written_size
+from handlerkit.view.contents.drawings import MOST, Drawing, under
+from handlerkit.view.contents.marks import Marks, levels, lut, packed, region_of
 from handlerkit.view.decode.arrays import table
 from handlerkit.view.decode.placing import place_map
 from handlerkit.view.decode.response import DecodedResponse, Placed
 from handlerkit.view.decode.source import Source
-from handlerkit.view.diff.changes import FEW, Changes, changed_pixels, highlighted, written_size
-from handlerkit.view.drawings import MOST, Drawing, under
-from handlerkit.view.preview.marks import Marks, levels, lut, packed, region_of
 from handlerkit.view.views.spec import ViewSpec
 
 _GRAY = (160, 160, 160)

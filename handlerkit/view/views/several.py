@@ -11,9 +11,9 @@ from handlerkit.formatting import shorten
 from handlerkit.messages import Exchange, Request
 from handlerkit.messages.texts import texts_of
 from handlerkit.predictions import bodies, is_number
+from handlerkit.view.contents.drawings import MOST, Drawing, drawing
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
-from handlerkit.view.drawings import MOST, Drawing, drawing
 from handlerkit.view.html import elements, fragments
 from handlerkit.view.views.spec import ViewSpec
 

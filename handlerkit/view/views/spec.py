@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from handlerkit.formatting import plain
 from handlerkit.messages import Exchange, Geometry, Response
 from handlerkit.predictions import Labels
+from handlerkit.view.contents.changes import Changes
+from handlerkit.view.contents.marks import Marks
 from handlerkit.view.decode.colors import ClassColors
 from handlerkit.view.decode.response import DecodedResponse, Picture, Placed
 from handlerkit.view.decode.source import Source
-from handlerkit.view.diff.changes import Changes
-from handlerkit.view.preview.marks import Marks
 
 if TYPE_CHECKING:
-    from handlerkit.view.drawings import Drawing
+    from handlerkit.view.contents.drawings import Drawing
 
 R = TypeVar("R", bound=Callable[[Source], Any])
 

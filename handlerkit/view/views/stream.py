@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handlerkit.formatting import duration, excerpt, shorten
+from handlerkit.view.contents.drawings import MOST, Drawing
 from handlerkit.view.decode.pieces import joined, pace
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
-from handlerkit.view.drawings import MOST, Drawing
 from handlerkit.view.html import elements, fragments
 from handlerkit.view.views.spec import ViewSpec
 

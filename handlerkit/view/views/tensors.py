@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.predictions import are_rows, is_number
+from handlerkit.view.contents.changes import Changes
+from handlerkit.view.contents.drawings import MOST, Drawing
 from handlerkit.view.decode.arrays import array_of
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
-from handlerkit.view.diff.changes import Changes
-from handlerkit.view.drawings import MOST, Drawing
 from handlerkit.view.html import fragments
 from handlerkit.view.views.spec import ViewSpec
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handlerkit.formatting import byte_size
+from handlerkit.view.contents.drawings import Drawing
 from handlerkit.view.decode.response import DecodedResponse
 from handlerkit.view.decode.source import Source
-from handlerkit.view.drawings import Drawing
 from handlerkit.view.views.spec import ViewSpec
 
 

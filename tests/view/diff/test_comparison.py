@@ -10,7 +10,7 @@ import handlerkit as hk
 from handlerkit import view
 from handlerkit.predictions import match_boxes
 from handlerkit.view import draw
-from handlerkit.view.diff import boxes
+from handlerkit.view.contents import box_changes
 from handlerkit.view.html import elements
 
 TABLE = np.zeros((80, 100), int)
@@ -184,6 +184,6 @@ def test_what_labels_say_is_escaped(send):
 
 
 def test_new_and_gone_have_colors_that_differ_for_all_eyes():
-    colors = {boxes._NEW, boxes._GONE, boxes._CHANGED}
+    colors = {box_changes._NEW, box_changes._GONE, box_changes._CHANGED}
     assert len(colors) == 3
     assert colors <= set(draw.palette())

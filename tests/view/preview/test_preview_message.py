@@ -15,7 +15,7 @@ from preview_answers import boxes, class_map, indexed_png, input_image, run
 
 from handlerkit.messages import Exchange, Run
 from handlerkit.view import draw
-from handlerkit.view.preview.marks import packed
+from handlerkit.view.contents.marks import packed
 from handlerkit.view.preview.message import Message, message
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 from handlerkit import view
 from handlerkit.messages import Geometry
 from handlerkit.predictions import Classifications, Detections
+from handlerkit.view.contents.changes import Changes
+from handlerkit.view.contents.drawings import Drawing
+from handlerkit.view.contents.marks import Marks
 from handlerkit.view.decode.response import Picture
-from handlerkit.view.diff.changes import Changes
 from handlerkit.view.diff.comparison import compare
-from handlerkit.view.drawings import Drawing
-from handlerkit.view.preview.marks import Marks
 from handlerkit.view.preview.message import message
 from handlerkit.view.render import answer
 from handlerkit.view.views import VIEWS

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from handlerkit.formatting import percent, pixels, shorten
 from handlerkit.view import draw
+from handlerkit.view.contents.drawings import under
 from handlerkit.view.decode.response import DecodedResponse
-from handlerkit.view.drawings import under
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,6 +1,6 @@
 """What each kind of answer draws, and what it says: exact pixels, and texts and pages held to saved ones.
 
-HANDLERKIT_SNAPSHOTS=write python -m pytest tests/view/test_drawings.py saves them again; look at the difference.
+HANDLERKIT_SNAPSHOTS=write python -m pytest tests/view/contents saves them again; look at the difference.
 """
 
 from __future__ import annotations

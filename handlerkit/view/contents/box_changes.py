@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from handlerkit.predictions import Detections, match_boxes
 from handlerkit.view import draw
+from handlerkit.view.contents.changes import FEW, Changes
 from handlerkit.view.decode.response import DecodedResponse
-from handlerkit.view.diff.changes import FEW, Changes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
