@@ -5,7 +5,7 @@ commands.py           the commands by name
 check.py, request.py, watch.py, serve.py, export.py, verify.py, bench.py, preview.py, test.py, targets.py,
 init.py, completion.py
                       one command each: `parser()` and `run(options)`. The options of a command that is a magic too are
-                      those of `handlerkit.notebook.parsers`, and it does what the magic does (`Command.act`)
+                      those of `handlerkit.notebook.commands`, and it does what the magic does (`Command.act`)
 setups.py             the models that cases run on
 networks.py, project/ what `init` writes
 on_model.py           what a command works on: an archive, a handler's file, or a model of handlerkit.toml

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.notebook.case_commands import test_parser
+from handlerkit.notebook.commands import COMMANDS
 from handlerkit.notebook.options import Parser, WrongOption
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _EXAMPLES = """examples:
 
 def parser() -> Parser:
     """The options of %test, and the models."""
-    parser = test_parser("handlerkit test")
+    parser = COMMANDS["test"].parser("handlerkit test")
     parser.epilog = _EXAMPLES
     return parser
 

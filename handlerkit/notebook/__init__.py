@@ -1,7 +1,6 @@
 """The notebook: one session, and the magics that call it.
 
-commands.py       every command once: its parser, its examples, and what it calls. No IPython
-parsers.py        the options of each command, for the magic and for the command line
+commands/         a file for each command: its options, for the magic and for the command line, and what it calls
 options.py        how a line of options is read, and its mistakes
 magics.py         the commands as IPython's magics, and what IPython shows by which type
 completion.py     what Tab offers
@@ -13,14 +12,11 @@ other_endpoints.py
 requests.py       what is sent: files, wildcards, folders and values as Requests
 cell.py           cells as Python files
 project.py        models that are described in handlerkit.toml or pyproject.toml; project_save.py writes them
-exports.py, verify_server.py, bench_runs.py, previews.py, client_server.py
-                  what %export, %verify, %bench, %preview and %serve do
-case_commands.py, case_runs.py
-                  the options of %keep and %test, and what they do
+exports.py, verify_server.py, bench_runs.py, previews.py, case_runs.py, client_server.py
+                  what %export, %verify, %bench, %preview, %keep and %test, and %serve do
 live.py           streamed answers in the cell while they come
 results.py        what a command returns beside Runs, Checks and Reports
 progress.py       what a long command says
 
-It may import everything but cli. To add a magic: its options in parsers.py, a Command in commands.py, and a
-method of its name in session.py.
+It may import everything but cli. To add a magic: a file in commands/, and a method of its name in session.py.
 """

@@ -1,4 +1,4 @@
-"""The magics in IPython: each of `commands.COMMANDS` is registered, completed, and its result displayed."""
+"""The magics in IPython: each of `COMMANDS` is registered, completed, and its result displayed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from handlerkit.endpoints.loads.fork_server import fork_server
-from handlerkit.notebook.commands import COMMANDS, Command, Line
+from handlerkit.notebook.commands import COMMANDS, Command, Line, run
 from handlerkit.notebook.completion import complete
 from handlerkit.notebook.options import HelpRequested, WrongOption
 from handlerkit.view import bundle
@@ -33,7 +33,7 @@ class Magic:
 
         given = Line(self._command.magic, line, cell, self._shell.user_ns, replace_cell)
         try:
-            return self._command.run(session, given)
+            return run(session, self._command, given)
         except HelpRequested as text:
             print(text)
             return None

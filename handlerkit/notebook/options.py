@@ -29,6 +29,11 @@ class WrongOption(Exception):
         self.mistake = mistake or text
 
 
+def is_magic(prog: str) -> bool:
+    """Whether what calls a command is a notebook's magic, such as "%request", and not "handlerkit request"."""
+    return prog.startswith("%")
+
+
 class Parser(argparse.ArgumentParser):
     """The options of one command. It prints nothing and does not exit: a mistake and --help are raised.
 
@@ -41,7 +46,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog: str, description: str, epilog: str = "", *, outside: str = "") -> None:
         super().__init__(
             prog=prog,
-            description=description if prog.startswith("%") else outside or description,
+            description=description if is_magic(prog) else outside or description,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             add_help=False,
@@ -59,13 +64,13 @@ class Parser(argparse.ArgumentParser):
         raise WrongOption(f"{self.prog}: {message} ({self.prog} --help shows the options)", message)
 
     @property
-    def magic(self) -> bool:
+    def in_notebook(self) -> bool:
         """Whether it is a notebook's magic, and not a command of the command line."""
-        return self.prog.startswith("%")
+        return is_magic(self.prog)
 
     def add_to_magic(self, *names: str, **options: Any) -> None:
         """An argument that needs a notebook: elsewhere it has its default, and cannot be given."""
-        if self.magic:
+        if self.in_notebook:
             self.add_argument(*names, **options)
         else:
             action = argparse.ArgumentParser(add_help=False).add_argument(*names, **options)

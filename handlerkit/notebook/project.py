@@ -9,7 +9,7 @@
     [models.coins]                              # ... or several, by their names
     handler = "segmenter.py"
 
-Paths are relative to the file. The options and their checks are those of `parsers.model_parser`.
+Paths are relative to the file. The options and their checks are those of %model.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any
 
 from handlerkit.errors import ModelError
 from handlerkit.model import DEFAULT_HANDLERS, PathLike
+from handlerkit.notebook.commands.model import MODEL
 from handlerkit.notebook.options import Mapped, WrongOption, did_you_mean, names
-from handlerkit.notebook.parsers import model_parser
 from handlerkit.serving.config import property_text
 from handlerkit.targets import NAMES
 
@@ -133,7 +133,7 @@ def _model(file: Path, name: str, table: object) -> dict[str, Any]:
     if not isinstance(table, Mapping):
         raise ModelError(f"{file}: models are tables, such as [models.coins], not {table!r}")
     try:
-        options = model_parser(str(file)).read(list(_words(file, table)))
+        options = MODEL.options(str(file)).read(list(_words(file, table)))
     except WrongOption as wrong:
         raise ModelError(f"{file}: {wrong.mistake.removeprefix('argument --')}") from None
     own = options.pop("model_name")
@@ -161,7 +161,7 @@ def _from_here(file: Path, path: str) -> str:
 
 def _words(file: Path, table: Mapping[str, Any]) -> Iterator[str]:
     """The table as words of %model. Raises ModelError for a key that is none of its options."""
-    known = {key: one for key, one in model_parser("").spellings().items() if key not in _NOT_HERE}
+    known = {key: one for key, one in MODEL.options("").spellings().items() if key not in _NOT_HERE}
     for key, value in table.items():
         option = "--model-name" if key == "name" else f"--{key.replace('_', '-')}"
         if option not in known:

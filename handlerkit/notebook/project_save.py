@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from handlerkit.errors import ModelError
 from handlerkit.model import PathLike
 from handlerkit.notebook import project
-from handlerkit.notebook.parsers import model_parser
+from handlerkit.notebook.commands.model import MODEL
 from handlerkit.notebook.session_model import SessionModel, fingerprint
 from handlerkit.targets import NAMES
 
@@ -109,7 +109,7 @@ def _words(model: SessionModel, file: Path, temporary: Path | None) -> Iterator[
     if model.unpacked is not None:
         yield "archive", _from(file, _archive_of(model))
         options = {key: value for key, value in options.items() if key not in model.options}
-    for action in model_parser("")._actions:
+    for action in MODEL.options("")._actions:
         value = options.get(action.dest)
         if value in (None, "", action.default) or value in ([], {}):
             continue

@@ -9,7 +9,7 @@ import pytest
 
 import handlerkit as hk
 from handlerkit.errors import CaseError, HandlerkitError
-from handlerkit.notebook.commands import COMMANDS, Line
+from handlerkit.notebook.commands import COMMANDS, Line, run
 from handlerkit.notebook.session import Session
 
 ECHO = "def handle(data, context):\n    return data and [row['body'] for row in data]\n"
@@ -26,7 +26,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def magic(session: Session, name: str, text: str = "", **variables: object):
-    return COMMANDS[name].run(session, Line(f"%{name}", text, variables=variables))
+    return run(session, COMMANDS[name], Line(f"%{name}", text, variables=variables))
 
 
 def test_the_last_answers_are_kept_and_run_again(session) -> None:

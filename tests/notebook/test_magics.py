@@ -17,21 +17,10 @@ from handlerkit.notebook.completion import complete
 from handlerkit.notebook.session import Session
 
 MAGICS = ("%model", "%%handler", "%%module", "%request", "%%request", "%check", "%export", "%verify")
-#: What each magic may be asked, with each # a character as any other.
+#: What some magics may be asked beside their examples, with each # a character as any other.
 WORDS = {
-    "magic": "words",
-    "model": "m --extra-files a#1.json,'# 2.json'",
-    "handler": "echo.py --reload",
-    "module": "helper.py",
-    "request": "a.json --query 'a=#1' --header 'X-Color: #fff'",
-    "check": "a.mar",
-    "export": "model_store --force",
-    "verify": "--rtol 0.1",
-    "bench": "a.json --batch-sizes 1,4",
-    "preview": "a.json",
-    "keep": "one --rtol 1e-3",
-    "test": "--accept",
-    "serve": "8081 --host 127.0.0.2",
+    "model": ("m --extra-files a#1.json,'# 2.json'",),
+    "request": ("a.json --query 'a=#1' --header 'X-Color: #fff'",),
 }
 ECHO = """
 def handle(data, context):
@@ -99,8 +88,8 @@ def test_a_slip_in_the_line_is_one_line(notebook, echo: Session, line: str, says
 @pytest.mark.parametrize("magic", COMMANDS)
 @pytest.mark.parametrize("comment", ["  # what isn't read", " #", "\t#'"])
 def test_a_comment_behind_a_magic_is_a_comment(magic: str, comment: str) -> None:
-    words = WORDS[magic]
-    assert COMMANDS[magic].parser().read_line(words + comment) == COMMANDS[magic].parser().read_line(words)
+    for words in (*COMMANDS[magic].examples, *WORDS.get(magic, ())):
+        assert COMMANDS[magic].parser().read_line(words + comment) == COMMANDS[magic].parser().read_line(words)
 
 
 def test_a_comment_behind_an_export(notebook, echo: Session, tmp_path: Path) -> None:

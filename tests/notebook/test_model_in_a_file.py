@@ -44,9 +44,9 @@ def test_the_words_are_those_of_the_magic(notebook) -> None:
         'name = "coins"\nhandler = "h.py"\nextra-files = ["names.json"]\nbatch-size = 4\n'
         'config-property = {a = 1}\nenv = ["LEVEL=3"]\nforce = true\n'
     )
-    from handlerkit.notebook.parsers import model_parser
+    from handlerkit.notebook.commands.model import MODEL
 
-    of_magic = model_parser("%model").read_line(f"coins {words}")
+    of_magic = MODEL.parser().read_line(f"coins {words}")
     of_file = described(text)["coins"]
     assert of_file == {key: value for key, value in of_magic.items() if key in of_file}
     assert of_magic.keys() - of_file.keys() == {"file", "model_name"}
