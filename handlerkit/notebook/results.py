@@ -15,7 +15,7 @@ from handlerkit.messages import Finding
 from handlerkit.model import Model
 from handlerkit.view.checks import drawn
 from handlerkit.view.displays import view
-from handlerkit.view.html.elements import escape, page, table
+from handlerkit.view.html.elements import escape, headline, page, table
 from handlerkit.view.output import View
 
 
@@ -234,4 +234,4 @@ class ExportedApp(_Exported):
     def _page(self) -> list[str]:
         starts = table("start it", self.commands)
         notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
-        return [f'<div class="hk-line"><b>{escape(self._head())}</b></div>', table("", self._rows()), starts, notes]
+        return [headline(self._head()), table("", self._rows()), starts, notes]

@@ -15,7 +15,7 @@ from handlerkit.model import PathLike
 from handlerkit.verify.tolerance import EXACTLY
 from handlerkit.view.diff.comparison import Comparison, changed
 from handlerkit.view.html import elements, findings
-from handlerkit.view.html.elements import escape
+from handlerkit.view.html.elements import badge, escape, headline
 from handlerkit.view.output import View
 
 _DRAWN = 3  # differences that a notebook's display draws; a page draws all
@@ -34,7 +34,7 @@ def case_view(case: Case) -> View:
     head = f"case {case.name}: {f'{len(case.exchanges)} requests together' if several else 'a request'} to {case.model}"
     lines = [f"{head}  ->  {answers}", *(f"  {line}" for line in _facts(case))]
     rows = [line.partition(": ")[::2] for line in _facts(case)]
-    line = f'<div class="hk-line"><b>{escape(head)}</b><span>{escape(answers)}</span></div>'
+    line = headline(head, f"<span>{escape(answers)}</span>")
     return View(plain("\n".join(lines)), elements.page(line, plain(elements.table("", rows))))
 
 
@@ -62,7 +62,7 @@ def report_view(report: CaseReport, *, drawn: int = _DRAWN) -> View:
     head = _head(report)
     several = len(report.places) > 1
     text = [head, *(_several_text(report) if several else _text(report.places[0]))]
-    parts = [f'<div class="hk-line"><b>{escape(head)}</b></div>', plain(_table(report))]
+    parts = [headline(head), plain(_table(report))]
     pairs = [(place, one) for place in report.places for one in place.results if _differs(one)]
     for number, (place, one) in enumerate(pairs):
         lines, figure = _compared(one)
@@ -177,10 +177,9 @@ def _table(report: CaseReport) -> str:
 
 
 def _badge(one: CaseResult, *, told: bool = False) -> str:
-    kind = "ok" if one.verdict in GOOD else "odd" if one.verdict == "new" else "bad"
-    badge = f'<span class="hk-badge hk-{kind}">{escape(one.verdict)}</span>'
+    verdict = badge("ok" if one.verdict in GOOD else "odd" if one.verdict == "new" else "bad", one.verdict)
     time = f' <span class="hk-soft">{escape(duration(one.seconds))}</span>' if told and one.seconds is not None else ""
-    return badge + time + (f"<div>{escape(one.why)}</div>" if told and one.why else "")
+    return verdict + time + (f"<div>{escape(one.why)}</div>" if told and one.why else "")
 
 
 def _differs(one: CaseResult) -> bool:

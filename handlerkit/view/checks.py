@@ -16,7 +16,7 @@ from handlerkit.view.html import elements, findings
 from handlerkit.view.output import View
 
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-_BADGES = {"error": "bad", "warning": "odd", "info": "note"}
+_BADGES: dict[Severity, elements.BadgeKind] = {"error": "bad", "warning": "odd", "info": "note"}
 _UNFOLDED = 12  # findings
 _MOST = 200  # findings of a display; an archive from elsewhere may hold any number
 
@@ -31,7 +31,7 @@ def drawn(check: Check) -> list[str]:
     counts, holds = _counts(check), f'<span class="hk-soft">{elements.escape(check.environment)}</span>'
     badges = "".join(_badge(severity, said) for severity, said in counts.items()) or _NOTHING
     return [
-        f'<div class="hk-line"><b>{elements.escape(_head(check))}</b>{holds}{badges}</div>',
+        elements.headline(_head(check), holds + badges),
         _boxes(check.findings[:_MOST]),
         *(f'<div class="hk-soft">{elements.escape(line)}</div>' for line in _last(check)),
     ]
@@ -56,7 +56,7 @@ def _last(check: Check) -> list[str]:
     return [f"looked at: {looked}"] if looked and not check.findings else []
 
 
-_NOTHING = '<span class="hk-badge hk-ok">nothing found</span>'
+_NOTHING = elements.badge("ok", "nothing found")
 
 
 def _boxes(found: tuple[Finding, ...]) -> str:
@@ -76,4 +76,4 @@ def _counts(check: Check) -> dict[Severity, str]:
 
 
 def _badge(severity: Severity, word: str) -> str:
-    return f'<span class="hk-badge hk-{_BADGES[severity]}">{elements.escape(word)}</span>'
+    return elements.badge(_BADGES[severity], word)

@@ -41,9 +41,7 @@ class GrowingStreams:
             shown = piece(chunks[-1]) if text is None and chunks else text or ""
             shown = shown if len(shown) <= _END else f"…{shown[-_END:]}"
             texts += [f"{name}  ->  {said}", shown]
-            cards.append(
-                f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>'
-                f'<span class="hk-soft">{elements.escape(said)}</span></div>{elements.code(shown)}</div>'
-            )
+            head = elements.headline(name, f'<span class="hk-soft">{elements.escape(said)}</span>')
+            cards.append(f'<div class="hk-card">{head}{elements.code(shown)}</div>')
         whole = f'<div class="hk-grid">{"".join(cards)}</div>' if len(cards) > 1 else "".join(cards)
         return View("\n".join(texts), elements.page(whole))

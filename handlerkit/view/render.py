@@ -117,7 +117,7 @@ def _several(run: Run, page: int) -> View:
     paged = f"page {page} of {pages}: hk.view(run, page={page % pages + 1}) shows another" if pages > 1 else ""
     text += [*_shown_as_text(drawings), *[paged] * bool(paged), *_times_text(run.calls), *filter(None, [hint_of(run)])]
     parts = [
-        f'<div class="hk-line"><b>{elements.escape(count)}</b><span>{elements.escape(answers)}</span></div>',
+        elements.headline(count, f"<span>{elements.escape(answers)}</span>"),
         *_causes(run),
         f'<div class="hk-grid">{"".join(cards)}</div>',
         f'<div class="hk-soft">{elements.escape(paged)}</div>' if paged else "",
@@ -137,9 +137,9 @@ def _card(name: str, one: Exchange, drawn: Drawing) -> str:
     is_text = drawn.text and not drawn.lines
     body = drawn.small or (elements.code(excerpt(drawn.text, 400)) if is_text else "" if drawn.text else drawn.html)
     json = elements.code(excerpt(fragments.pretty(one.response.text), 800)) if drawn.shown_as else ""
+    size = f'<span class="hk-soft">{byte_size(len(one.response.body))}</span>'
     return (
-        f'<div class="hk-card"><div class="hk-line"><b>{elements.escape(name)}</b>{exchange.badge(one.response)}'
-        f'<span class="hk-soft">{byte_size(len(one.response.body))}</span></div>'
+        f'<div class="hk-card">{elements.headline(name, exchange.badge(one.response) + size)}'
         f"{image}{elements.key(drawn.keys[:_FEW])}{lines}{body}{_folded(drawn, json)}</div>"
     )
 

@@ -19,7 +19,7 @@ def load_error_view(problem: LoadError) -> View:
     answer = describe_response(problem.response)
     text = [problem.args[0], f"registering the model answers {answer}", *findings.findings_text(problem.findings)]
     parts = [
-        f'<div class="hk-line"><b>{elements.escape(problem.args[0])}</b>{exchange.badge(problem.response)}</div>',
+        elements.headline(problem.args[0], exchange.badge(problem.response)),
         findings.findings(problem.findings),
     ]
     if problem.error:
@@ -54,16 +54,14 @@ def report_view(report: Report) -> View:
         text.append(f"{row.label}  {row.verdict}" + (f"  left out: {', '.join(row.volatile)}" if row.volatile else ""))
         text += [f"  {found.where}: {found.ours} -> {found.theirs}" for found in row.differences]
         text += [f"  forced by the endpoint: {', '.join(found.where for found in row.forced)}"] if row.forced else []
-        kind = {"identical": "ok", "equal": "ok"}.get(row.verdict, "bad")
-        verdict = f'<span class="hk-badge hk-{kind}">{elements.escape(row.verdict)}</span>'
-        cells = [elements.escape(row.label), verdict]
+        cells = [elements.escape(row.label), exchange.verdict(row)]
         cells += [_differences(row.differences)] if "here → there" in columns else []
         cells += [elements.escape(", ".join(row.volatile))] if "left out" in columns else []
         cells += [_differences(row.forced)] if "forced by the endpoint" in columns else []
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     names = "".join(f"<th>{name}</th>" for name in columns)
     table = f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    line = f'<div class="hk-line"><b>{elements.escape(head)}</b><span>{elements.escape(verdicts)}</span></div>'
+    line = elements.headline(head, f"<span>{elements.escape(verdicts)}</span>")
     line += f'<div class="hk-line hk-soft">{elements.escape(stands_in)}</div>' if stands_in else ""
     causes = () if report else report.other.findings
     apart, drawn = changed(Comparison(report.run, report.other, report.rows)) if not report else ([], "")
@@ -100,13 +98,13 @@ def envelopes_view(compared: Envelopes) -> View:
     table = (
         f'<table class="hk-table hk-envelopes"><thead><tr>{columns}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     )
-    line = f'<div class="hk-line"><b>{elements.escape(head)}</b><span>{elements.escape(verdicts)}</span></div>'
+    line = elements.headline(head, f"<span>{elements.escape(verdicts)}</span>")
     return View(plain("\n".join(text)), elements.page(line, plain(table) if rows else "", _changes(compared)))
 
 
 def _verdict(found: Enveloped, word: str, status: str) -> str:
-    kind = {"same": "ok", "different": "odd"}.get(found.verdict, "bad")
-    badge = f'<span class="hk-badge hk-{kind}">{elements.escape(word or status)}</span>'
+    same, different = found.verdict == "same", found.verdict == "different"
+    badge = elements.badge("ok" if same else "odd" if different else "bad", word or status)
     beside = f' <span class="hk-soft">{elements.escape(status)}</span>' if word else ""
     why = f"<div>{elements.escape(shorten(found.why, 300))}</div>" if found.why else ""
     return f'<div class="hk-item">{badge}{beside}</div>{why}'

@@ -18,13 +18,13 @@ def server_view(server: WorkerServer) -> View:
     """The display of a WorkerServer: where it is, how it is asked, and what was asked last."""
     if not server.running:
         head = f"{server.model} is not served any more"
-        return View(head, elements.page(f'<div class="hk-line"><b>{escape(head)}</b></div>'))
+        return View(head, elements.page(elements.headline(head)))
     head = f"{server.model} is served at {server.url}"
     bears = ' -H "Authorization: Bearer $TOKEN"' if server.has_token else ""
     curl = f"curl{bears} -T FILE {server.url}/predictions/{server.model}"
     asked, table = _last(server.served, _FEW)
     parts = [
-        f'<div class="hk-line"><b>{escape(head)}</b><span class="hk-soft">{_FOLLOWS}</span></div>',
+        elements.headline(head, f'<span class="hk-soft">{_FOLLOWS}</span>'),
         elements.code(curl),
         table,
     ]

@@ -11,14 +11,14 @@ from itertools import groupby
 
 from handlerkit.bench.results import CALLS_FOR, Advice, Against, Bench, Change, LineTime, Measurement, Profile
 from handlerkit.formatting import byte_size, duration
-from handlerkit.view.html.elements import code, data_uri, details, escape, folds, page
+from handlerkit.view.html.elements import BadgeKind, badge, code, data_uri, details, escape, folds, headline, page
 from handlerkit.view.output import View
 
 _WIDTH, _SHARP = 960, 160  # of the plot: pixels it takes, and dots an inch, more than are needed for that
 _TIME = 8  # characters of the longest time
 _STREAMS = ["first chunk", "chunks a second"]
 _TOKENS = "tokens a second"
-_VERDICTS = {"faster": "ok", "slower": "bad"}
+_VERDICTS: dict[str, BadgeKind] = {"faster": "ok", "slower": "bad"}
 
 
 def bench_view(bench: Bench) -> View:
@@ -30,7 +30,7 @@ def bench_view(bench: Bench) -> View:
     columns = _columns(bench)
     text = [head, *filter(None, [note]), *_aligned(columns, figures)]
     parts = [
-        f'<div class="hk-line"><b>{escape(head)}</b></div>',
+        headline(head),
         f'<div class="hk-soft">{escape(note)}</div>' if note else "",
         _table(columns, figures),
     ]
@@ -149,7 +149,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     kind = _VERDICTS.get(text)
-    return f'<td><span class="hk-badge hk-{kind}">{text}</span></td>' if kind else f"<td>{escape(text)}</td>"
+    return f"<td>{badge(kind, text) if kind else escape(text)}</td>"
 
 
 # --- the other version ----------------------------------------------------------------------------------------------

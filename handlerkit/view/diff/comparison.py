@@ -95,7 +95,7 @@ def comparison_view(shown: Comparison) -> View:
     """The display of a Comparison."""
     head = _head(shown)
     lines, parts, image = _pairs(shown)
-    line = f'<div class="hk-line"><b>{elements.escape(head)}</b></div>'
+    line = elements.headline(head)
     return View(plain("\n".join((head, *lines))), elements.page(line, *parts), image)
 
 
@@ -148,7 +148,7 @@ def _pair(
     lines = [row.label, *(f"  {line}" for line in found.lines)]
     said = "".join(f"<div>{elements.escape(shorten(line, 300).replace(' -> ', ' → '))}</div>" for line in found.lines)
     badges = " → ".join(dict.fromkeys(exchange.badge(each.response) for each in (one, other)))
-    head = f'<div class="hk-line"><b>{elements.escape(row.label)}</b>{badges}</div>'
+    head = elements.headline(row.label, badges)
     pictures = _pictures(before, after, found.image, room)
     bytes_ = [(found.where, f"{found.ours} → {found.theirs}") for found in row.differences]
     wire = elements.details("differences", elements.table("", bytes_), str(len(bytes_))) if bytes_ else ""

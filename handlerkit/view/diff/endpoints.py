@@ -36,7 +36,7 @@ def endpoints_view(compared: ComparedEndpoints) -> View:
     table = (
         f'<table class="hk-table hk-figures"><thead><tr>{columns}</tr></thead><tbody>{"".join(body)}</tbody></table>'
     )
-    line = f'<div class="hk-line"><b>{elements.escape(head)}</b></div>'
+    line = elements.headline(head)
     return View(
         plain("\n".join((*text, *findings.findings_text(found)))),
         elements.page(line, plain(table), findings.findings(found)),
@@ -76,9 +76,7 @@ def _html(row: ComparedResponse | None, one: _Row) -> str:
     """A row of the table; the first of a request names it."""
     label = ""
     if row is not None:
-        kind = "bad" if row.verdict == "different" else "ok"
-        badge = f'<span class="hk-badge hk-{kind}">{elements.escape(row.verdict)}</span>'
-        label = f"{elements.escape(row.label)} {badge}"
+        label = f"{elements.escape(row.label)} {exchange.verdict(row)}"
         label += f'<div class="hk-soft">{elements.escape(_left_out(row).strip())}</div>' if row.volatile else ""
         sides = (elements.escape(one.ours), elements.escape(one.theirs))
     else:

@@ -4,5 +4,5 @@
 - fragments: JSON as a tree, weighted words, tensors, streams.
 - exchange: the request, the response and the log. findings: causes and tracebacks.
 
-May import view.draw, messages, timing and below. What two displays have in common goes here.
+May import view.draw, verify, messages, timing and below. What two displays have in common goes here.
 """

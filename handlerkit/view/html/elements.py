@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from handlerkit.view import draw
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 escape = html.escape
+
+#: Well, neither well nor ill, ill, and what only informs: the colors of style.css.
+BadgeKind = Literal["ok", "odd", "bad", "note"]
 
 #: An html output stays below this many bytes; the text around a picture is cut so that room for one is left.
 MAX_HTML = 300_000
@@ -94,6 +97,16 @@ def scale(colors: Sequence[tuple[int, int, int]], values: Sequence[str], alt: st
     said = "".join(f"<span>{escape(value)}</span>" for value in values)
     image = f'<img class="hk-colors" width="256" height="10" alt="{escape(alt)}" src="{data_uri(*encode(bar))}">'
     return f'<div class="hk-scale">{image}<div class="hk-ends hk-soft">{said}</div></div>'
+
+
+def badge(kind: BadgeKind, text: str) -> str:
+    """A word on its color."""
+    return f'<span class="hk-badge hk-{kind}">{escape(text)}</span>'
+
+
+def headline(head: str, beside: str = "") -> str:
+    """The first line of a display or a card, and the html beside it."""
+    return f'<div class="hk-line"><b>{escape(head)}</b>{beside}</div>'
 
 
 def details(summary: str, body: str, count: str = "") -> str:

@@ -10,7 +10,9 @@ from handlerkit.messages import Headers, LogLine, Metric, Request, Response, des
 from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.serving.torchserve_facts import CALL_BEGINS, METRIC, REQUEST_ID
 from handlerkit.timing import STAGES, Timings
+from handlerkit.verify import ComparedResponse
 from handlerkit.view import draw
+from handlerkit.view.html import elements
 from handlerkit.view.html.elements import code, data_uri, details, escape, swatch, table
 
 _SECONDS = {"ms": 1e-3, "milliseconds": 1e-3, "s": 1.0, "seconds": 1.0, "us": 1e-6, "microseconds": 1e-6}
@@ -39,8 +41,13 @@ def answered(response: Response, limit: int | None = None) -> str:
 
 def badge(response: Response) -> str:
     """The status, colored by whether it is a success."""
-    kind = "ok" if response.ok else "bad" if response.status is None or response.status >= 400 else "odd"
-    return f'<span class="hk-badge hk-{kind}">{escape(describe_response(response))}</span>'
+    failed = response.status is None or response.status >= 400
+    return elements.badge("ok" if response.ok else "bad" if failed else "odd", describe_response(response))
+
+
+def verdict(row: ComparedResponse) -> str:
+    """Of a comparison, colored by whether the answers are the same."""
+    return elements.badge("bad" if row.verdict == "different" else "ok", row.verdict)
 
 
 def status_line(request: Request, response: Response, model: str, limit: int) -> str:
