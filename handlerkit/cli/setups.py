@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from handlerkit.cases.places import Setup
 
-_REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id", "environment")
-
 
 def setups(words: Iterable[str]) -> dict[str, Setup]:
     """By their names, the models that these words name, or all that are described here without any. Raises ModelError
@@ -41,6 +39,7 @@ def _named(word: str) -> list[dict[str, Any]]:
 def _setup(model: dict[str, Any]) -> Setup:
     from handlerkit.cases.places import Setup
     from handlerkit.cli import on_model
+    from handlerkit.notebook.session_model import REGISTERED
 
     source = Path(model["archive"]) if model.get("archive") else on_model.build(model)
-    return Setup(source, {key: model[key] for key in _REGISTERED if model.get(key) is not None})
+    return Setup(source, {key: model[key] for key in REGISTERED if model.get(key) is not None})

@@ -9,9 +9,7 @@ from handlerkit import shell
 from handlerkit.envelope import ENVELOPES
 from handlerkit.errors import ConfigError
 from handlerkit.serving.config import Config, PropertyError, reads_environment
-
-#: TS_DECODE_INPUT_REQUEST and its like are keys of config.properties too, which enable_envvars_config allows here.
-_SET_BY_TORCHSERVE = {"PYTHONPATH", "LOG_LOCATION", "METRICS_LOCATION"}
+from handlerkit.serving.torchserve_facts import WORKER_VARIABLES
 
 
 def read_config(properties: Mapping[str, Any] | None, environment: Mapping[str, str] | None = None) -> Config:
@@ -29,11 +27,12 @@ def read_config(properties: Mapping[str, Any] | None, environment: Mapping[str, 
 
 def checked_environment(environment: Mapping[str, str] | None) -> dict[str, str]:
     """A copy of the variables that a worker is given. Raises ConfigError for one that no process can have, and for one
-    that TorchServe sets itself."""
+    that TorchServe sets itself; TS_DECODE_INPUT_REQUEST and its like are keys of config.properties, which
+    enable_envvars_config reads here."""
     for name, value in (environment or {}).items():
         if not isinstance(name, str) or not name or "=" in name or "\0" in name:
             raise ConfigError(f"{name!r} cannot name a variable of the environment")
-        if name in _SET_BY_TORCHSERVE:
+        if name in WORKER_VARIABLES:
             raise ConfigError(f"TorchServe sets {name} itself for its workers: leave it out of the environment")
         if not isinstance(value, str) or "\0" in value:
             raise ConfigError(f"the variable {name} is text, such as {str(value)!r}, not {value!r}")

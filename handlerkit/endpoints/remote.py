@@ -17,6 +17,7 @@ from handlerkit.messages import Exchange, ForcedHead, HeadersLike, Request, Resp
 from handlerkit.messages.secret_names import is_secret_name
 from handlerkit.serving.http import lookup, pairs
 from handlerkit.serving.requests import routes
+from handlerkit.serving.requests.headers import TOKEN
 
 #: Headers of what is between a model's server and its client.
 _OF_THE_WAY = frozenset({"connection", "date", "keep-alive", "server", "transfer-encoding", "via"})
@@ -165,9 +166,7 @@ def _forced_on(response: Response) -> ForcedHead | None:
 
 
 def _is_header(name: str, value: str) -> bool:
-    return re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) is not None and not re.search(
-        r"[\x00-\x08\x0a-\x1f\x7f]", value
-    )
+    return TOKEN.fullmatch(name) is not None and not re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value)
 
 
 def _context(verify_tls: bool | str | os.PathLike[str] | ssl.SSLContext) -> ssl.SSLContext:

@@ -30,7 +30,7 @@ from handlerkit.notebook.previews import Previews, Saved
 from handlerkit.notebook.project_save import save
 from handlerkit.notebook.requests import display, send, to_requests
 from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, SavedModel, Written
-from handlerkit.notebook.session_model import SessionModel, envelope_of
+from handlerkit.notebook.session_model import REGISTERED, SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
 from handlerkit.verify import Envelopes, MayDiffer, Report
 from handlerkit.view.cases import write_report
@@ -41,8 +41,6 @@ from handlerkit.view.shown_run import ShownRun
 if TYPE_CHECKING:
     from handlerkit.endpoints.server import Server
 
-#: What the worker and the server are registered with.
-_REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id", "environment")
 #: What `Session.export` does if nothing else is said.
 _EXPORT: dict[str, Any] = {"folder": "model_store", "archive_format": "default", "force": False}
 
@@ -107,7 +105,7 @@ class Session:
         name, and leave its files. Raises ModelError if the files and names do not fit together, ArchiveError for what
         is no archive or one that unpack() would refuse, TargetError for an unknown target.
         """
-        if unknown := set(registered) - set(_REGISTERED):
+        if unknown := set(registered) - set(REGISTERED):
             raise TypeError(f"model() takes no {', '.join(sorted(unknown))}")
         given = {key: value for key, value in registered.items() if value is not None}
         options: dict[str, Any] = {

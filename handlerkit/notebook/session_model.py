@@ -21,6 +21,9 @@ from handlerkit.serving.torchserve_facts import METRIC
 from handlerkit.unpack import Unpacked, read_manifest
 from handlerkit.worker_process.hot_reload.reload import Reload
 
+#: What a model is registered with: the arguments of Worker that %model takes, too.
+REGISTERED = ("config_properties", "batch_size", "max_batch_delay", "response_timeout", "gpu_id", "environment")
+
 
 @dataclass
 class SessionModel:
@@ -29,7 +32,7 @@ class SessionModel:
     Attributes:
         name: as of Model.
         options: the other arguments of Model.
-        registered: the arguments of Worker, other than the model.
+        registered: those of REGISTERED that are given.
         keep: called with the live exception of a failed call or load.
         target: where the archive will run.
         archiver: what %model said about %export.

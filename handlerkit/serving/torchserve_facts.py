@@ -106,6 +106,10 @@ SYSTEM_PROPERTIES = ("model_dir", "gpu_id", "batch_size", "server_name", "server
 #: The variable that holds a worker's decode_input_request: unset or exactly "true" decodes
 #: (ts.protocol.otf_message_handler).
 DECODE_INPUT = "TS_DECODE_INPUT_REQUEST"
+#: The variables of a server and of its workers that name the folder of their logs, and all that TorchServe sets for a
+#: worker itself, whatever the server's environment has.
+LOG_VARIABLES = ("LOG_LOCATION", "METRICS_LOCATION")
+WORKER_VARIABLES = ("PYTHONPATH", *LOG_VARIABLES)
 #: How a worker begins to log a call (ts.protocol.otf_message_handler).
 CALL_BEGINS = "Backend received inference at: "
 #: How a worker logs a metric (ts.metrics.caching_metric); of a model's metrics, those that ts/configs/metrics.yaml

@@ -14,10 +14,11 @@ from handlerkit.check.code.source import SourceFile, argument, text_of
 from handlerkit.check.rules.effects import shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding
+from handlerkit.serving.torchserve_facts import WORKER_VARIABLES
 from handlerkit.targets import Target
 
 #: Variables that a worker has in any container.
-_THERE = frozenset("PATH HOME PWD HOSTNAME LANG LC_ALL PYTHONPATH LOG_LOCATION METRICS_LOCATION TEMP JAVA_HOME".split())
+_THERE = frozenset({*"PATH HOME PWD HOSTNAME LANG LC_ALL TEMP JAVA_HOME".split(), *WORKER_VARIABLES})
 #: Those that torchrun gives its workers.
 _OF_TORCHRUN = frozenset(
     "RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE GROUP_RANK MASTER_ADDR MASTER_PORT OMP_NUM_THREADS".split()

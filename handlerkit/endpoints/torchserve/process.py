@@ -18,7 +18,7 @@ from handlerkit.endpoints.supervision.supervised_process import SupervisedProces
 from handlerkit.errors import ConfigError, ServerError, TargetError
 from handlerkit.folders import OwnFolder
 from handlerkit.serving.config import property_text, variable
-from handlerkit.serving.torchserve_facts import VERSION
+from handlerkit.serving.torchserve_facts import LOG_VARIABLES, VERSION
 from handlerkit.targets import Environment
 from handlerkit.targets.overlay import lay_over
 
@@ -272,8 +272,7 @@ def _environment(folder: Path, environment: Environment, variables: Mapping[str,
         "TMPDIR": str(folder / "tmp"),
         "TEMP": str(folder / "tmp"),
         **variables,
-        "LOG_LOCATION": str(folder / "logs"),
-        "METRICS_LOCATION": str(folder / "logs"),
+        **dict.fromkeys(LOG_VARIABLES, str(folder / "logs")),
     }
 
 

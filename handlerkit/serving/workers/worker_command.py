@@ -38,7 +38,6 @@ def environment(outer: Mapping[str, str], handler: str, model_dir: str, config: 
         facts.DECODE_INPUT: str(config.decode_input_request).lower(),
         "TS_IPEX_ENABLE": "false",
         "TS_IPEX_GPU_ENABLE": "false",
-        "LOG_LOCATION": logs,
-        "METRICS_LOCATION": logs,
+        **dict.fromkeys(facts.LOG_VARIABLES, logs),
         "PYTHONPATH": os.pathsep.join([*path, ""]),
     }
