@@ -60,6 +60,14 @@ def placed() -> Report:
     return verify(Run((Exchange(Request(label="coins.png"), answer(b"x")),), model="m"), endpoint)
 
 
+def test_the_variables_of_a_worker_are_no_environment_that_it_runs_in():
+    endpoint = Answers(answer(b"x"))
+    endpoint.environment = {"LEVEL": "3"}  # type: ignore[attr-defined]  # as a Worker has it
+    report = verify(Run((Exchange(Request(label="coins.png"), answer(b"x")),), model="m"), endpoint)
+    assert (report.environment, report.place) == (None, "the other")
+    assert repr(report) == "<Report the other: 1 identical>"
+
+
 def test_report_names_python_torch_and_target(placed: Report) -> None:
     place = "the other, Python 3.10.13, torch 2.4.0, target image.txt"
     assert repr(placed).startswith(f"<Report {place}: 1 identical; Python 3.10.13 stands in")

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from handlerkit import endpoints, targets
+from handlerkit.endpoints.capabilities import for_model, name_of, with_envelope
 from handlerkit.endpoints.http.address import Address
 from handlerkit.errors import CaseError, ConfigError, TargetError
 from handlerkit.messages import Endpoint
@@ -133,11 +134,10 @@ def running(endpoint: Endpoint, name: str = "") -> Place:
     """An endpoint that runs already, in the envelope that it has."""
 
     def open_(served: Served) -> AbstractContextManager[Endpoint]:
-        chosen = endpoints.for_model(endpoint, served.model)
-        with_envelope = getattr(chosen, "with_envelope", None)
-        return nullcontext(with_envelope(served.envelope) if served.envelope and with_envelope else chosen)
+        chosen = for_model(endpoint, served.model)
+        return nullcontext(with_envelope(chosen, served.envelope) if served.envelope else chosen)
 
-    return Place(name or getattr(endpoint, "url", type(endpoint).__name__), open_)
+    return Place(name or name_of(endpoint), open_)
 
 
 def remote(url: str, token: str | None = None) -> Place:

@@ -11,6 +11,7 @@ from handlerkit.cases.case import Case
 from handlerkit.cases.places import Place, Progress, Served, running
 from handlerkit.cases.redact import is_redacted, redact
 from handlerkit.cases.report import CaseReport, CaseResult, CaseVerdict, PlaceReport
+from handlerkit.endpoints.capabilities import asks_for_token, environment_of, forced_head
 from handlerkit.endpoints.remote import Remote
 from handlerkit.errors import CaseError, HandlerkitError, LoadError, ServerError, WorkerError
 from handlerkit.messages import Endpoint, Exchange, Finding, Request, Run, describe_response
@@ -91,7 +92,7 @@ def _run(found: Found, place: Place, known: tuple[str, ...], progress: Progress)
         try:
             with place.open(served) as endpoint:
                 started += time.perf_counter() - begun
-                environment = environment or str(getattr(endpoint, "environment", None) or "")
+                environment = environment or str(environment_of(endpoint) or "")
                 for number, case in group:
                     results[number] = _result(case, endpoint, known)
         except (LoadError, ServerError, WorkerError) as problem:
@@ -137,18 +138,18 @@ def _result(case: Case, endpoint: Endpoint, known: tuple[str, ...]) -> CaseResul
     if case.is_new:
         return CaseResult(case.name, "new", case.model, run=run, seconds=seconds, case=case)
     expected = _named(case, replace(run, exchanges=case.exchanges, calls=(), findings=(), paths={}))
-    rows = compare_runs(expected, run, case.may_differ, getattr(endpoint, "forces", None))
+    rows = compare_runs(expected, run, case.may_differ, forced_head(endpoint))
     return CaseResult(case.name, _verdict(rows), case.model, "", rows, expected, run, seconds, case)
 
 
 def _sent(request: Request, endpoint: Endpoint) -> Request:
     """A header that was redacted is left to an endpoint elsewhere, which has credentials of its own, and Authorization
     to a server that asks for its token; otherwise a model is shown the placeholder, which its answer may repeat."""
-    elsewhere, token = isinstance(endpoint, Remote), getattr(endpoint, "token", None)
+    elsewhere, asks = isinstance(endpoint, Remote), asks_for_token(endpoint)
     headers = tuple(
         (name, value)
         for name, value in request.headers
-        if not (is_redacted(value) and (elsewhere or (token and name.lower() == "authorization")))
+        if not (is_redacted(value) and (elsewhere or (asks and name.lower() == "authorization")))
     )
     return replace(request, headers=headers)
 

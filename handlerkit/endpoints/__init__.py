@@ -7,6 +7,7 @@
 - remote: a TorchServe or an app that runs already, at a URL. http: the client that both have.
 - app_server: the folder of an exported app, on this machine.
 - ray_serve: an exported app on Ray Serve. ray_cluster: the process that speaks to Ray.
+- capabilities: what an endpoint may have beside predict.
 - logs: what a worker's log says. supervision: processes that end with their owner. config_properties: what both read.
 
 Anything below may be imported: worker_process, targets, why, model, messages, serving; nothing above: bench, verify,
@@ -29,7 +30,7 @@ from handlerkit.model import Model, PathLike
 
 
 @dataclass(frozen=True)
-class Registered:
+class EndpointSpec:
     """An endpoint that commands know by its name.
 
     Attributes:
@@ -57,12 +58,12 @@ def _ray(model: Model | PathLike, **options: Any) -> AbstractContextManager[Endp
 
 #: By name.
 ENDPOINTS = {
-    "server": Registered("a real TorchServe that serves the model", _server),
-    "ray": Registered("the model as an app on Ray Serve", _ray),
+    "server": EndpointSpec("a real TorchServe that serves the model", _server),
+    "ray": EndpointSpec("the model as an app on Ray Serve", _ray),
 }
 
 
-def find(name: str) -> Registered:
+def find(name: str) -> EndpointSpec:
     """The one of that name. Raises ConfigError for an unknown one."""
     if name not in ENDPOINTS:
         raise ConfigError(f"the endpoints that serve a model are {', '.join(ENDPOINTS)}, not {name!r}")
@@ -78,9 +79,3 @@ def serve(name: str, model: Model | PathLike, **options: Any) -> AbstractContext
 def is_endpoint(value: object) -> bool:
     """Whether it is an object that answers requests, and not its class."""
     return callable(getattr(value, "predict", None)) and not isinstance(value, type)
-
-
-def for_model(endpoint: Endpoint, name: str) -> Endpoint:
-    """The endpoint; one that serves models whose names it does not know, such as a Remote, asks for this one."""
-    choose = getattr(endpoint, "for_model", None)
-    return choose(name) if choose is not None else endpoint

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from handlerkit import endpoints
+from handlerkit.endpoints.capabilities import for_model
 from handlerkit.endpoints.remote import Remote
 from handlerkit.errors import RequestError
 from handlerkit.messages import Endpoint, Run
@@ -38,7 +39,7 @@ def running(endpoint: Endpoint | str, token: str | None, model: str) -> Iterator
     """A URL as a Remote that asks for this model, whose connections are closed at the end of the block; an endpoint
     that runs already; the name of one that is still to be started, as it is. Raises RequestError for what is no URL."""
     if not is_url(endpoint):
-        yield endpoint if isinstance(endpoint, str) else endpoints.for_model(endpoint, model)
+        yield endpoint if isinstance(endpoint, str) else for_model(endpoint, model)
         return
     with Remote(str(endpoint), model=model, token=token) as remote:
         yield remote

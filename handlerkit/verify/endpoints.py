@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from handlerkit.endpoints.capabilities import forced_head
 from handlerkit.errors import RequestError
 from handlerkit.formatting import tally
 from handlerkit.messages import Endpoint, Request, Run
@@ -48,7 +49,7 @@ def compare_endpoints(
         raise RequestError("there is nothing to send to the two endpoints: name one request or more")
     pairs = [(_timed(endpoint, request), _timed(other, request)) for request in requests]
     ours, theirs = (_joined([pair[side][0] for pair in pairs]) for side in (0, 1))
-    head = getattr(other, "forces", None)
+    head = forced_head(other)
     seconds = tuple((one[1], other[1]) for one, other in pairs)
     return ComparedEndpoints(ours, theirs, compare_runs(ours, theirs, MayDiffer(names_of(ignore), rtol), head), seconds)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from handlerkit.endpoints import for_model
+from handlerkit.endpoints.capabilities import environment_of, for_model, forced_head
 from handlerkit.formatting import tally
 from handlerkit.messages import Endpoint, Run
 from handlerkit.targets.target import Environment
@@ -58,5 +58,5 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
     """
     asked = for_model(endpoint, run.model)
     other = asked.predict(*run.requests)
-    rows = compare_runs(run, other, MayDiffer(names_of(ignore), rtol), getattr(asked, "forces", None))
-    return Report(other.endpoint, rows, run, other, getattr(endpoint, "environment", None))
+    rows = compare_runs(run, other, MayDiffer(names_of(ignore), rtol), forced_head(asked))
+    return Report(other.endpoint, rows, run, other, environment_of(endpoint))

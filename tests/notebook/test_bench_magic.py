@@ -10,7 +10,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from handlerkit.bench import Bench
-from handlerkit.endpoints import ENDPOINTS, Registered
+from handlerkit.endpoints import ENDPOINTS, EndpointSpec
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, HandlerkitError, ModelError, RequestError
 from handlerkit.model import Model
@@ -127,7 +127,7 @@ def test_one_more_endpoint_is_measured_by_its_name(
         served.append(batch_size)
         return Worker(model, batch_size=batch_size)
 
-    monkeypatch.setitem(ENDPOINTS, "toy", Registered("a worker of its own", serve))
+    monkeypatch.setitem(ENDPOINTS, "toy", EndpointSpec("a worker of its own", serve))
     found = bench("sample.txt", endpoint="toy", batch_sizes=(1, 2), repeats=2, warm_up=1)
     assert [row.requests for row in found.rows] == [2, 4]
     assert served == [1, 2]

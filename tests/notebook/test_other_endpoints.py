@@ -13,7 +13,7 @@ import pytest
 from IPython.core.error import UsageError
 
 import handlerkit as hk
-from handlerkit.endpoints import ENDPOINTS, Registered
+from handlerkit.endpoints import ENDPOINTS, EndpointSpec
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import HandlerkitError, RequestError
 from handlerkit.model import Model
@@ -109,7 +109,7 @@ def test_verify_starts_an_endpoint_by_its_name(door, echo: Session, monkeypatch:
         served.append(options)
         return Worker(model, batch_size=options["batch_size"])
 
-    monkeypatch.setitem(ENDPOINTS, "toy", Registered("a worker of its own", serve))
+    monkeypatch.setitem(ENDPOINTS, "toy", EndpointSpec("a worker of its own", serve))
     assert door.verify(endpoint="toy")
     assert [one["batch_size"] for one in served] == [1]
 
