@@ -19,7 +19,6 @@ from handlerkit.messages import Call, ErrorInfo, Exchange, Finding, HttpRequest,
 from handlerkit.model import Model, PathLike
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving import wire
-from handlerkit.serving.config import whole_number
 from handlerkit.serving.documents.describe_model import Registered
 from handlerkit.serving.frontend import Frontend, QueuedRequest
 from handlerkit.serving.models.job_queue import Limits, Queue, simulate_arrivals
@@ -115,40 +114,24 @@ class Worker:
         config_properties, batch_size, max_batch_delay, response_timeout = self._asked
         #: model-config.yaml as it was registered.
         self.settings = settings = model.settings()
-        self.batch_size = batch_size or whole_number(settings, "batchSize")
-        delay = whole_number(settings, "maxBatchDelay")
-        self.max_batch_delay = delay if max_batch_delay is None else max_batch_delay
-        if model.config_file:  # it overrides the register call's time-outs and the server's defaults
-            self.response_timeout = whole_number(settings, "responseTimeout")
-            self.startup_timeout = whole_number(settings, "startupTimeout")
-        else:
-            asked = response_timeout if response_timeout is not None else self.config.default_response_timeout
-            self.response_timeout = asked
-            self.startup_timeout = self.config.default_startup_timeout
-        self._client_timeout = whole_number(settings, "clientTimeoutInMills") / 1000
-        sequences = bool(settings.get("sequenceBatching"))
         #: How the model is registered with the frontend.
         self.registered = registered = Registered.now(
-            name=model.name,
-            version=model.version or facts.MODEL_VERSION,
-            runtime=model.runtime,
-            batch_size=self.batch_size,
-            max_batch_delay=self.max_batch_delay,
-            response_timeout=self.response_timeout,
-            startup_timeout=self.startup_timeout,
-            job_queue_size=whole_number(settings, "jobQueueSize") or self.config.job_queue_size,
-            settings=settings,
+            model.name, model.version or facts.MODEL_VERSION, model.runtime, settings if model.config_file else None,
+            self.config, batch_size=batch_size, max_batch_delay=max_batch_delay, response_timeout=response_timeout,
             gpu=self.gpu_id is not None,
+        )  # fmt: skip
+        self.batch_size, self.max_batch_delay = registered.batch_size, registered.max_batch_delay
+        self.response_timeout, self.startup_timeout = registered.response_timeout, registered.startup_timeout
+        self._frontend = Frontend(
+            registered.name, registered.version, self.config, registered.has_sequences, registered.describe
         )
-        self._frontend = Frontend(registered.name, registered.version, self.config, sequences, registered.describe)
         self._setup = why.Setup(
             registered.name, registered.version, model.handler, self.batch_size, self.max_batch_delay,
             self.response_timeout, response_timeout if model.config_file else None, self.config.max_response_size,
             self.config.decode_input_request, registration.declares_metrics(config_properties),
         )  # fmt: skip
         self._ignored = registration.ignored_settings(model, config_properties, response_timeout=response_timeout)
-        ticket = bool(settings.get("useJobTicket"))
-        self.limits = Limits(self.batch_size, self.max_batch_delay / 1000, registered.job_queue_size, ticket)
+        self.limits = Limits.of(registered)
         self._queue = Queue(self.limits, self._serve, self._full)
 
     def predict(self, *requests: Request, on_event: Hear | None = None) -> Run:
@@ -438,9 +421,9 @@ class Worker:
         )  # fmt: skip
         if death is not None:
             self._lifecycle.died()
-        elif 0 < self._client_timeout < called.timings.total:
+        elif 0 < self.registered.client_timeout < called.timings.total:
             responses = [Response(None, complete=False) for _ in batch]
-            findings = (*findings, frontend.client_timeout(self._client_timeout))
+            findings = (*findings, frontend.client_timeout(self.registered.client_timeout))
         return call, responses, findings
 
     def _explain(self, loaded: WorkerProcess | InProcess, attempt: why.Attempt) -> tuple[Finding, ...]:

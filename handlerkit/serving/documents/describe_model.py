@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+from ..config import Config, whole_number
 from ..torchserve_facts import DEFAULTS, FIRST_WORKER
 from ..worker_death import WorkerDied, no_description
 from . import gson
@@ -76,9 +77,51 @@ class Registered:
     max_workers: int = 1
 
     @classmethod
-    def now(cls, **facts: Any) -> Registered:
-        """A model that is registered now; `facts` are the other fields."""
-        return cls(since=datetime.now(timezone.utc), **facts)
+    def now(
+        cls,
+        name: str,
+        version: str,
+        runtime: str,
+        settings: Mapping[str, Any] | None,
+        config: Config,
+        *,
+        batch_size: int | None,
+        max_batch_delay: int | None,
+        response_timeout: int | None,
+        gpu: bool,
+        workers: tuple[int, int] = (1, 1),
+    ) -> Registered:
+        """A model that is registered now.
+
+        Args:
+            settings: model-config.yaml, read; None where the model has none. One sets the register call's time-out and
+                the defaults of config.properties aside, and counts less than its batch size and delay.
+            batch_size, max_batch_delay, response_timeout: of the register call, None for what it does not say.
+            workers: the least and the most.
+        """
+        known = settings or {}
+        batch = batch_size or whole_number(known, "batchSize")
+        delay = whole_number(known, "maxBatchDelay") if max_batch_delay is None else max_batch_delay
+        queue = whole_number(known, "jobQueueSize") or config.job_queue_size
+        if settings is None:
+            timeout = config.default_response_timeout if response_timeout is None else response_timeout
+            startup = config.default_startup_timeout
+        else:
+            timeout, startup = whole_number(known, "responseTimeout"), whole_number(known, "startupTimeout")
+        return cls(
+            name, version, runtime, batch, delay, timeout, startup, queue, known, gpu, datetime.now(timezone.utc),
+            *workers,
+        )  # fmt: skip
+
+    @property
+    def client_timeout(self) -> float:
+        """Seconds after which a client gets no answer any more; 0 for no limit."""
+        return whole_number(self.settings, "clientTimeoutInMills") / 1000
+
+    @property
+    def has_sequences(self) -> bool:
+        """Whether its requests belong to sequences."""
+        return bool(self.settings.get("sequenceBatching"))
 
     def describe(self, answered: bytes, workers: Sequence[WorkerState] = (), pending: int = 0) -> bytes:
         """The management API's answer, with the handler's in it. Raises WorkerDied for one that Gson cannot read or
@@ -88,7 +131,7 @@ class Registered:
         """
         workers = workers or [WorkerState(FIRST_WORKER, self.since, True, os.getpid(), self.gpu)]
         known = {key: self.settings.get(key, default) for key, default in _DEFAULTS.items()}
-        known["stateful"] = bool(self.settings.get("sequenceBatching"))
+        known["stateful"] = self.has_sequences
         description = {
             "modelName": self.name,
             "modelVersion": self.version,

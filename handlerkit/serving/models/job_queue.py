@@ -15,16 +15,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from ..documents.describe_model import Registered
+
 #: Seconds between requests that arrive together, as a client sends them one after the other.
 ARRIVAL_INTERVAL = 0.005
 
 
-class _Job(Protocol):
+class Job(Protocol):
     @property
     def describe(self) -> bool: ...
 
 
-J = TypeVar("J", bound=_Job)
+J = TypeVar("J", bound=Job)
 A = TypeVar("A")
 
 
@@ -38,6 +40,26 @@ class Limits:
     size: int
     ticket: bool = False
 
+    @classmethod
+    def of(cls, registered: Registered) -> Limits:
+        """Those of a registered model."""
+        ticket = bool(registered.settings.get("useJobTicket"))
+        return cls(registered.batch_size, registered.max_batch_delay / 1000, registered.job_queue_size, ticket)
+
+
+def is_complete(batch: list[J], waiting: deque[J], most: int, is_late: Callable[[], bool]) -> bool:
+    """Take what waits into a batch that forms, and say whether it takes no more: it holds `most` jobs, a describe job
+    is in it or would be the next, or it is late."""
+    while len(batch) < most and not batch[0].describe:
+        if not waiting:
+            return is_late()
+        if waiting[0].describe:
+            return True
+        batch.append(waiting.popleft())
+        if is_late():
+            return True
+    return True
+
 
 @dataclass(eq=False)
 class _Ticket(Generic[J, A]):
@@ -45,6 +67,10 @@ class _Ticket(Generic[J, A]):
 
     job: J
     answers: list[A] = field(default_factory=list)
+
+    @property
+    def describe(self) -> bool:
+        return self.job.describe
 
 
 class _JobQueue(ABC, Generic[J, A]):
@@ -71,16 +97,10 @@ class _JobQueue(ABC, Generic[J, A]):
 
     def _fill(self, batch: list[_Ticket[J, A]]) -> None:
         """Take the jobs of one batch; at least one waits."""
-        first = self._waiting.popleft()
-        batch.append(first)
+        batch.append(self._waiting.popleft())
         end = self._now() + self._limits.delay
-        while len(batch) < self._limits.batch_size and not first.job.describe:
+        while not is_complete(batch, self._waiting, self._limits.batch_size, lambda: self._now() >= end):
             self._wait(end)
-            if not self._waiting or self._waiting[0].job.describe:
-                return
-            batch.append(self._waiting.popleft())
-            if self._now() >= end:
-                return
 
     def _answer(self, batch: Sequence[_Ticket[J, A]]) -> None:
         answers = self._run([ticket.job for ticket in batch])

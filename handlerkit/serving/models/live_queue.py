@@ -8,17 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from .job_queue import Limits
+from .job_queue import Job, Limits, is_complete
 
-
-class _Job(Protocol):
-    @property
-    def describe(self) -> bool: ...
-
-
-J = TypeVar("J", bound=_Job)
+J = TypeVar("J", bound=Job)
 W = TypeVar("W")
 
 
@@ -92,26 +86,15 @@ class LiveQueue(Generic[J, W]):
             if not self._forming:
                 self._forming.append(self._waiting.popleft())
                 self._until = self._loop.time() + self.limits.delay if self.limits.batch_size > 1 else 0.0
-            if not self._is_closed():
+            if not is_complete(
+                self._forming, self._waiting, self.limits.batch_size, lambda: self._loop.time() >= self._until
+            ):
                 if self._timer is None:
                     self._timer = self._loop.call_at(self._until, self._late)
                 return
             batch = self._forming
             self._close()
             self._send(self._idle.popleft(), batch)
-
-    def _is_closed(self) -> bool:
-        """Whether the batch that forms takes no more; takes what there is."""
-        batch, limits = self._forming, self.limits
-        while len(batch) < limits.batch_size and not batch[0].describe:
-            if not self._waiting:
-                return self._loop.time() >= self._until
-            if self._waiting[0].describe:
-                return True
-            batch.append(self._waiting.popleft())
-            if self._loop.time() >= self._until:
-                return True
-        return True
 
     def _late(self) -> None:
         self._timer = None

@@ -108,22 +108,21 @@ class RunningModel:
         self._register(registered)
 
     def _queue_of(self, registered: Registered) -> LiveQueue[_Ticket, AnyWorker] | SequenceQueue[_Ticket, AnyWorker]:
-        settings, limits = registered.settings, _limits(registered)
+        settings, limits = registered.settings, Limits.of(registered)
         idle = whole_number(settings, "sequenceMaxIdleMSec") / 1000
-        if not idle or not settings.get("sequenceBatching"):
+        if not idle or not registered.has_sequences:
             return LiveQueue(limits, self._send)
         most, size = whole_number(settings, "maxNumSequence"), whole_number(settings, "maxSequenceJobQueueSize")
         return SequenceQueue(limits, SequenceLimits(most, size, idle), self.workers, self._send)
 
     def _register(self, registered: Registered) -> None:
-        settings = registered.settings
-        sequences = bool(settings.get("sequenceBatching"))
         self._registered = registered
         self.frontend = Frontend(
-            registered.name, registered.version, self._config, sequences, self._describe, self._is_only, True
-        )
-        self._client_timeout = whole_number(settings, "clientTimeoutInMills") / 1000
-        self._queue.limits = limits = _limits(registered)
+            registered.name, registered.version, self._config, registered.has_sequences, self._describe, self._is_only,
+            True,
+        )  # fmt: skip
+        self._client_timeout = registered.client_timeout
+        self._queue.limits = limits = Limits.of(registered)
         is_plain = isinstance(self._queue, LiveQueue) and not limits.ticket
         self._ahead = _AHEAD if len(self.workers) == limits.batch_size == 1 and is_plain else 0
         self._count_ahead()
@@ -345,9 +344,3 @@ class RunningModel:
             WorkerState(one.number, one.since, one.serves, one.pid, one.gpu_id is not None) for one in self.workers
         ]
         return self._registered.describe(answered, states, len(self._queue))
-
-
-def _limits(registered: Registered) -> Limits:
-    ticket = bool(registered.settings.get("useJobTicket"))
-    delay = registered.max_batch_delay / 1000
-    return Limits(registered.batch_size, delay, registered.job_queue_size, ticket)

@@ -14,13 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from .job_queue import Limits
+from .job_queue import Job, Limits
 
 
-class _Job(Protocol):
-    @property
-    def describe(self) -> bool: ...
-
+class _Job(Job, Protocol):
     @property
     def sequence(self) -> str: ...
 

@@ -81,21 +81,13 @@ class ServedModel:
     def registered(self, config: Config) -> Registered:
         """What follows from it."""
         settings = self.settings or {}
-        delay = whole_number(settings, "maxBatchDelay")
-        timeout = config.default_response_timeout if self.response_timeout is None else self.response_timeout
-        startup = config.default_startup_timeout
-        if self.settings is not None:  # a config file sets the register call's time-outs aside
-            timeout, startup = whole_number(settings, "responseTimeout"), whole_number(settings, "startupTimeout")
         least, most = whole_number(settings, "minWorkers"), whole_number(settings, "maxWorkers")
         if not least or most < least:
             least = most = self.initial_workers
         return Registered.now(
-            name=self.name, version=self.version, runtime=self.runtime,
-            batch_size=self.batch_size or whole_number(settings, "batchSize"),
-            max_batch_delay=delay if self.max_batch_delay is None else self.max_batch_delay,
-            response_timeout=timeout, startup_timeout=startup,
-            job_queue_size=whole_number(settings, "jobQueueSize") or config.job_queue_size,
-            settings=settings, gpu=bool(self.gpu_ids), min_workers=least, max_workers=most,
+            self.name, self.version, self.runtime, self.settings, config, batch_size=self.batch_size,
+            max_batch_delay=self.max_batch_delay, response_timeout=self.response_timeout, gpu=bool(self.gpu_ids),
+            workers=(least, most),
         )  # fmt: skip
 
     def workers(self, registered: Registered, shared: Shared, owner: Owner) -> Sequence[AnyWorker]:

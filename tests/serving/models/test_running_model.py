@@ -20,9 +20,8 @@ from handlerkit.serving.wire import Prediction, WorkerResponse
 from handlerkit.serving.workers.any_worker import Owner
 
 REGISTERED = Registered.now(
-    name="m", version="1.0", runtime="python", batch_size=1, max_batch_delay=10_000, response_timeout=120,
-    startup_timeout=120, job_queue_size=100, settings={}, gpu=False,
-)  # fmt: skip
+    "m", "1.0", "python", None, Config(), batch_size=1, max_batch_delay=10_000, response_timeout=120, gpu=False
+)
 HEADERS = (("content-length", "3"), ("connection", "keep-alive"))
 
 
