@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -41,6 +42,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def handlers() -> Path:
     """The folder of handlers that tests load."""
     return Path(__file__).parent / "handlers"
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead worker is started again at once."""
+    monkeypatch.setattr("handlerkit.serving.torchserve_facts.BACK_OFF", (0,))
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        return int(gone.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.loads.in_process import InProcess
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Headers, Request, Response
 from handlerkit.model import Model
+
+pytestmark = pytest.mark.usefixtures("no_pause")
 
 GOLDEN = Path(__file__).parent / "golden"
 Case = dict[str, Any]
@@ -112,11 +113,6 @@ def start(case: Case, folder: Path, *, in_process: bool = False) -> Worker:
     return Worker(
         model_of(case, folder), config["server_properties"], **asked, environment=environment, in_process=in_process
     )
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture(scope="module")

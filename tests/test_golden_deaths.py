@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from test_golden import CASES, Case, check_response, model_of, named, request_of, requests_of, responses_of
 
-from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
+
+pytestmark = pytest.mark.usefixtures("no_pause")
 
 #: One of each way to die; tests/endpoints/loads/test_process.py has more of them.
 EXCHANGES = {
@@ -31,11 +32,6 @@ def start(case: Case, folder: Path) -> Worker:
     asked = {name: config["register_params"].get(name) for name in ("batch_size", "max_batch_delay")}
     properties = {**config["server_properties"], "default_startup_timeout": 3}
     return Worker(model_of(case, folder), properties, **asked, response_timeout=1)
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture(scope="module")

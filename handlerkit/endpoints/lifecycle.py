@@ -15,7 +15,7 @@ from handlerkit.errors import LoadError
 from handlerkit.messages import Finding
 from handlerkit.messages.run import MODEL_DIR
 from handlerkit.model import Model
-from handlerkit.serving.torchserve_facts import BACK_OFF
+from handlerkit.serving.worker_death import back_off
 from handlerkit.why.findings import frontend
 from handlerkit.worker_process.hot_reload.reload import Reload
 from handlerkit.worker_process.reload_required import ReloadRequired
@@ -145,7 +145,7 @@ class BackOff:
 
     def died(self) -> None:
         """Note that the worker died, or did not load."""
-        self._until = time.monotonic() + BACK_OFF[min(self._deaths, len(BACK_OFF) - 1)]
+        self._until = time.monotonic() + back_off(self._deaths)
         self._deaths += 1
 
     def loaded(self) -> None:

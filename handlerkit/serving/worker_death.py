@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from . import torchserve_facts as facts
+
 #: "exit": the process ended; "timeout": it took too long; "size": its answer is too long; "header": the frontend cannot
 #: read or pass on its answer; "encode": the worker cannot encode its answer; "stale": it answered a request that was
 #: over; "describe": its answer to a describe request is no description.
@@ -23,6 +25,11 @@ class WorkerDied(Exception):
     def __init__(self, death: WorkerDeath) -> None:
         super().__init__(death.message)
         self.death = death
+
+
+def back_off(deaths: int) -> int:
+    """Seconds before a worker is started again that died so often in a row before."""
+    return facts.BACK_OFF[min(deaths, len(facts.BACK_OFF) - 1)]
 
 
 def exited(message: str) -> WorkerDeath:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from exported_apps import answers, ask, running
+from waiting import soon
 
 from handlerkit.app import App
 from handlerkit.model import Model
@@ -89,8 +89,6 @@ def test_a_worker_that_is_killed_is_started_again(saved: Path, python: Path) -> 
             words = " ".join(one.info["cmdline"] or ())
             if "model_service_worker" in words and str(python.parents[1]) in words:
                 one.send_signal(signal.SIGKILL)
-        deadline = time.monotonic() + 60
-        while ask(url, "/predictions/one")[0] != 200 and time.monotonic() < deadline:
-            time.sleep(0.2)
+        assert soon(lambda: ask(url, "/predictions/one")[0] == 200)
         assert ask(url, "/predictions/one") == (200, b"one text/plain x")
         assert answers(url)

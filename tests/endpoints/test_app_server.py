@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+from waiting import soon
 
 import handlerkit as hk
 from handlerkit.endpoints.app_server import AppServer
@@ -28,20 +28,13 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "the-app"
 
 
-def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 20
-    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not os.path.exists(f"/proc/{pid}")
-
-
 def test_it_answers_for_each_model_until_it_is_stopped(app: Path) -> None:
     with AppServer(app) as server:
         run = server.for_model("echo").predict(hk.Request.text("hello"))
         assert (run.response.text, run.endpoint, run.model) == ("hello", "the app the-app", "echo")
         pid = int(server.for_model("pid").predict(hk.Request.text("")).response.text)
         assert server.start() is server
-    assert gone(pid)
+    assert soon(lambda: not os.path.exists(f"/proc/{pid}"))
     assert repr(server) == "<AppServer: the-app, stopped>"
     with pytest.raises(ServerError, match="this AppServer does not run"):
         server.predict(hk.Request.text("hello"))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, LoadError
 from handlerkit.messages import Request, Run
 from handlerkit.model import Model
+
+pytestmark = pytest.mark.usefixtures("no_pause")
 
 #: Answers how often it was called since it was loaded; tells of its loads in the worker's log.
 COUNTS = """
@@ -33,11 +34,6 @@ class Counts:
 """
 
 Start = Callable[..., Worker]
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture

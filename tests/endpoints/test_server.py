@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import soon
 
 from handlerkit.archive import Archive
 from handlerkit.endpoints.server import Server
@@ -221,10 +221,7 @@ def test_nothing_outlives_the_owner(handlers: Path, short_folder: Path, last_wor
             assert owner.poll() is None
         assert _processes(short_folder)
         owner.send_signal(by)
-    deadline = time.monotonic() + 10
-    while (left := _processes(short_folder)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert left == []
+    assert soon(lambda: not _processes(short_folder))
     assert list(short_folder.iterdir()) == []
 
 

@@ -16,19 +16,16 @@ from typing import Any
 import pytest
 
 from handlerkit.archive import Archive
-from handlerkit.endpoints import file_watch, lifecycle
+from handlerkit.endpoints import file_watch
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ConfigError, LoadError
 from handlerkit.messages import Request, Run
 from handlerkit.model import Model
 from handlerkit.timing import STAGES
 
+pytestmark = pytest.mark.usefixtures("no_pause")
+
 Serve = Callable[..., Worker]
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture

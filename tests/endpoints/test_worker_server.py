@@ -10,20 +10,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 import pytest
+from waiting import soon
 
-from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.worker import Worker
 from handlerkit.endpoints.worker_server import WorkerServer, serve
 from handlerkit.errors import ConfigError, ServerError
 from handlerkit.messages import Request
 from handlerkit.model import Model
+from handlerkit.serving import torchserve_facts
+
+pytestmark = pytest.mark.usefixtures("no_pause")
 
 TEXT = {"Content-Type": "text/plain"}
 #: Runs what the body says.
@@ -61,18 +64,6 @@ def ask(
 
 def answers(text: str) -> str:
     return f"def handle(data, context):\n    return [{text!r} for row in data or ()]\n"
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture
@@ -123,7 +114,7 @@ class TestAnswers:
     def test_health_and_metrics(self, server: WorkerServer) -> None:
         assert json.loads(ask(server, path="/ping", method="GET").body) == {"status": "Healthy"}
         ask(server, "context.metrics.add_time('PredictionTime', 7)")
-        wait_for(lambda: "PredictionTime{" in ask(server, path="/metrics", method="GET").body)
+        assert soon(lambda: "PredictionTime{" in ask(server, path="/metrics", method="GET").body)
         assert "ts_inference_requests_total{" in ask(server, path="/metrics", method="GET").body
 
     def test_a_handler_that_fails_and_one_that_crashes(self, server: WorkerServer) -> None:
@@ -174,7 +165,7 @@ class TestAnswers:
             ThreadPoolExecutor(2) as pool,
         ):
             running = pool.submit(ask, server, "time.sleep(3)")
-            wait_for(lambda: worker_is_busy(worker))
+            assert soon(lambda: worker_is_busy(worker))
             waiting = pool.submit(ask, server, "")
             time.sleep(0.3)
             assert ask(server, "").status == 503
@@ -232,7 +223,7 @@ class TestNewCode:
                     handler.write_text(answers(f"version {number}"))
                     worker.reload(force=number % 2 == 1)
                     before = server.served.total
-                    wait_for(lambda before=before: server.served.total > before + 8)
+                    assert soon(lambda before=before: server.served.total > before + 8)
             finally:
                 ended.set()
             got = set().union(*(one.result() for one in clients))
@@ -266,7 +257,7 @@ class TestNewCode:
     def test_a_dead_worker_stays_away_unless_another_handler_comes(
         self, server: WorkerServer, handler: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lifecycle, "BACK_OFF", (600.0,))
+        monkeypatch.setattr(torchserve_facts, "BACK_OFF", (600,))
         assert ask(server, "os._exit(1)").status == 500
         with ThreadPoolExecutor(1) as pool:
             waits = pool.submit(ask, server, "")
@@ -421,7 +412,7 @@ class TestStart:
         before = threading.active_count()
         with pytest.raises(ServerError):
             serve(worker, int(server.url.rpartition(":")[2]))
-        wait_for(lambda: threading.active_count() == before)
+        assert soon(lambda: threading.active_count() == before)
 
 
 class TestEnd:
@@ -429,7 +420,7 @@ class TestEnd:
         server = serve(worker, 0)
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(ask, server, "time.sleep(1); answers = ['whole']")
-            wait_for(lambda: worker_is_busy(worker))
+            assert soon(lambda: worker_is_busy(worker))
             server.stop(20)
             assert running.result() == (200, "whole")
         assert server.running is False
@@ -441,7 +432,7 @@ class TestEnd:
         server = serve(worker, 0)
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(ask, server, "time.sleep(4)")
-            wait_for(lambda: worker_is_busy(worker))
+            assert soon(lambda: worker_is_busy(worker))
             server.stop(0.1)
             with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
                 running.result()
@@ -457,7 +448,7 @@ class TestEnd:
         before = threading.active_count()
         with serve(worker, 0) as server:
             ask(server, "")
-        wait_for(lambda: threading.active_count() == before)
+        assert soon(lambda: threading.active_count() == before)
 
     def test_it_ends_with_its_process(self, tmp_path: Path, handler: Path) -> None:
         code = (
@@ -471,6 +462,6 @@ class TestEnd:
         )
         assert (done.stderr, done.returncode) == ("", 0)
         port, pid = map(int, done.stdout.split())
-        wait_for(lambda: not psutil.pid_exists(pid))
+        assert soon(lambda: not psutil.pid_exists(pid))
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))

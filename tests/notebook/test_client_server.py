@@ -50,13 +50,6 @@ def loaded(session: Session) -> Session:
     return session
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def test_clients_get_what_the_handler_answers_and_later_the_new_one(door: Any, session: Session) -> None:
     door.handler("echo.py", ECHO)
     server = door.serve("0")

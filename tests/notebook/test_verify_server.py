@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from waiting import soon
 
 from handlerkit.archive import Archive
 from handlerkit.endpoints.worker import Worker
@@ -123,9 +123,7 @@ def test_environment_that_the_notebook_changed_does_not_reach_the_server(
 def test_one_that_was_killed_is_replaced(checks: Checks) -> None:
     checks()
     os.kill(_java().pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while checks.standby.server.running and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert soon(lambda: not checks.standby.server.running)
     assert checks()
 
 

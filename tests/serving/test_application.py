@@ -7,13 +7,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 from serving_apps import ECHO, Answer, App, request, written
+from waiting import soon
 
 from handlerkit.serving import torchserve_facts
 from handlerkit.serving.application import Application
@@ -22,7 +23,7 @@ from handlerkit.serving.frontend import Frontend
 from handlerkit.serving.http import HttpRequest
 from handlerkit.serving.workers.any_worker import LoadFailed
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.usefixtures("no_pause"), pytest.mark.timeout(180)]
 
 #: Runs what the body says.
 RUNS = """\
@@ -62,11 +63,6 @@ class Handler:
 """
 
 
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torchserve_facts, "BACK_OFF", (0,))
-
-
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """Two models."""
@@ -78,13 +74,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 def run(app: App, code: str) -> Answer:
     return app.ask("POST", "/predictions/runs", (("Content-Type", "application/octet-stream"),), code.encode())
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class TestDeaths:
@@ -142,13 +131,13 @@ class TestDeaths:
         worker = app.application.running[1].workers[0]
         before = worker.pid
         os.kill(before, signal.SIGKILL)
-        wait_for(lambda: worker.serves and worker.pid != before)
+        assert soon(lambda: worker.serves and worker.pid != before)
         assert app.ask("POST", "/predictions/echo", (), b"back").body == b"back"
 
     def test_what_it_wrote_last_is_logged(self, app: App, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level("INFO")
         run(app, "print('last words', flush=True); os._exit(1)")
-        wait_for(lambda: "last words" in caplog.text)
+        assert soon(lambda: "last words" in caplog.text)
         run(app, "")
 
 
@@ -193,7 +182,7 @@ class TestFaults:
             answer = app.ask("POST", "/predictions/echo", (), b"1")
         assert (answer.status, json.loads(answer.body)["message"]) == (500, "Worker died.")
         assert "ZeroDivisionError: a fault" in caplog.text
-        wait_for(lambda: app.ask("POST", "/predictions/echo", (), b"1").body == b"1")
+        assert soon(lambda: app.ask("POST", "/predictions/echo", (), b"1").body == b"1")
 
     @pytest.mark.parametrize("depth", [3000, 20_000])
     def test_a_description_that_is_nested_deeply(self, tmp_path: Path, depth: int) -> None:
@@ -259,7 +248,7 @@ class TestRoutes:
         run(app, "context.metrics.add_counter('Apples', 3)")
         assert value("ts_inference_requests_total") == before + 1
         assert value("ts_inference_latency_microseconds") > value("ts_queue_latency_microseconds") > 0
-        wait_for(lambda: value("Apples") == 3)
+        assert soon(lambda: value("Apples") == 3)
         assert value("PredictionTime") >= 0
         assert value("WorkerLoadTime") > 0
 
@@ -298,7 +287,7 @@ def test_stopping_at_once_answers_what_runs(tmp_path: Path) -> None:
     sleeps = SLEEPS.format(60)
     with App([written(tmp_path / "m", sleeps)]) as app, ThreadPoolExecutor(1) as pool:
         sent = pool.submit(app.ask, "POST", "/predictions/m", (), b"x")
-        wait_for(lambda: app.application.running[0].busy)
+        assert soon(lambda: app.application.running[0].busy)
         app.run(app.application.stop(0.1))
         assert sent.result().status == 500
 

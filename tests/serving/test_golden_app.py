@@ -20,10 +20,9 @@ from serving_apps import Answer, App, request
 from test_golden import CASES, Case, check_described, check_response, model_of, named, requests_of, responses_of
 
 from handlerkit.messages import Response
-from handlerkit.serving import torchserve_facts
 from handlerkit.serving.models.served_model import ServedModel
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.usefixtures("no_pause"), pytest.mark.server, pytest.mark.timeout(240)]
 
 #: What is not replayed, and why.
 LEFT_OUT = {
@@ -103,11 +102,6 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
     kept = Replay(tmp_path_factory)
     yield kept
     kept.close()
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torchserve_facts, "BACK_OFF", (0,))
 
 
 CHOSEN = sorted(filter(is_replayed, CASES), key=key_of)

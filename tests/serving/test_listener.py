@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from serving_apps import Connection, request
+from waiting import soon
 
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend
@@ -125,12 +126,12 @@ class TestRequests:
         waiting: list[Client] = []
         with listening(lambda _, client: waiting.append(client)) as app, app.connect() as connection:
             connection.send(request("POST", PATH, (), b"1") + request("POST", PATH, (), b"2"))
-            wait_for(lambda: waiting)
+            assert soon(lambda: waiting)
             time.sleep(0.1)
             assert len(waiting) == 1
             app.loop.call_soon_threadsafe(waiting[0].answer, answer(b"first"))
             assert connection.receive().body == b"first"
-            wait_for(lambda: len(waiting) == 2)
+            assert soon(lambda: len(waiting) == 2)
             app.loop.call_soon_threadsafe(waiting[1].answer, answer(b"second"))
             assert connection.receive().body == b"second"
 
@@ -197,7 +198,7 @@ class TestRequests:
         with listening(lambda _, client: waiting.append(client)) as app, app.connect() as connection:
             connection.send(request("GET", PATH))
             connection.socket.shutdown(socket.SHUT_WR)
-            wait_for(lambda: waiting)
+            assert soon(lambda: waiting)
             time.sleep(0.1)
             app.loop.call_soon_threadsafe(waiting[0].answer, answer(b"late"))
             assert connection.receive().body == b"late"
@@ -208,14 +209,14 @@ class TestRequests:
         with listening(lambda _, client: waiting.append(client)) as app:
             with app.connect() as connection:
                 connection.send(request("GET", PATH))
-                wait_for(lambda: waiting)
+                assert soon(lambda: waiting)
             app.loop.call_soon_threadsafe(waiting[0].begin, Response(200, "", (), chunks=()))
             app.loop.call_soon_threadsafe(waiting[0].chunk, b"piece")
             app.loop.call_soon_threadsafe(waiting[0].end, True)
-            wait_for(lambda: not app.listener.connections)
+            assert soon(lambda: not app.listener.connections)
             with app.connect() as connection:
                 connection.send(request("GET", PATH))
-                wait_for(lambda: len(waiting) == 2)
+                assert soon(lambda: len(waiting) == 2)
 
 
 class TestTooLarge:
@@ -332,7 +333,7 @@ class TestAnswers:
         waiting: list[Client] = []
         with listening(lambda _, client: waiting.append(client)) as app, app.connect() as connection:
             connection.send(request("GET", PATH))
-            wait_for(lambda: waiting)
+            assert soon(lambda: waiting)
             (client,) = waiting
             head = Response(200, "", (("transfer-encoding", "chunked"),), chunks=())
             app.loop.call_soon_threadsafe(client.begin, head)
@@ -345,7 +346,7 @@ class TestAnswers:
             app.loop.call_soon_threadsafe(client.end, True)
             assert connection.line() + connection.line() == b"0\r\n\r\n"
             connection.send(request("GET", PATH))
-            wait_for(lambda: len(waiting) == 2)
+            assert soon(lambda: len(waiting) == 2)
 
     def test_a_stream_that_is_not_complete_is_cut(self) -> None:
         def respond(_: HttpRequest, client: Client) -> None:
@@ -411,8 +412,8 @@ class TestSlowClients:
         with listening(respond, Limits(stall=0.5, rate=1 << 30)) as app, app.connect() as connection:
             connection.send(request("GET", PATH))
             begun = time.monotonic()
-            wait_for(lambda: app.application.received)
-            wait_for(lambda: not app.listener.connections)
+            assert soon(lambda: app.application.received)
+            assert soon(lambda: not app.listener.connections)
             assert 0.3 < time.monotonic() - begun < 5
 
     def test_a_handler_may_take_its_time(self) -> None:
@@ -441,7 +442,7 @@ def test_stopping_lets_what_runs_be_answered_and_takes_no_more() -> None:
     waiting: list[Client] = []
     with listening(lambda _, client: waiting.append(client)) as app, app.connect() as busy, app.connect() as idle:
         busy.send(request("GET", PATH))
-        wait_for(lambda: waiting)
+        assert soon(lambda: waiting)
         stopping = app.stopping(10)
         assert idle.is_closed()
         with pytest.raises(ConnectionError):
@@ -458,7 +459,7 @@ def test_stopping_waits_no_longer_than_it_may() -> None:
     waiting: list[Client] = []
     with listening(lambda _, client: waiting.append(client)) as app, app.connect() as connection:
         connection.send(request("GET", PATH))
-        wait_for(lambda: waiting)
+        assert soon(lambda: waiting)
         begun = time.monotonic()
         app.stopping(0.3).result(5)
         assert time.monotonic() - begun < 3
@@ -467,13 +468,6 @@ def test_stopping_waits_no_longer_than_it_may() -> None:
 
 def lines(headers: tuple[tuple[str, str], ...]) -> bytes:
     return "".join([*(f"{name}: {value}\r\n" for name, value in headers), "\r\n"]).encode("utf-8", "surrogateescape")
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def sends_until_cut(connection: Connection, data: bytes, pause: float) -> float:
@@ -537,7 +531,7 @@ def test_who_does_not_read_gets_no_more_answers() -> None:
 
     with listening(large) as server, server.connect() as client:
         client.send(b"GET /predictions/m HTTP/1.1\r\nHost: h\r\n\r\n" * 100)
-        wait_for(lambda: server.application.received)
+        assert soon(lambda: server.application.received)
         time.sleep(0.2)
         begun = len(server.application.received)
         assert begun < 10

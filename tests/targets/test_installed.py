@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from target_cases import python
+from waiting import soon
 
 from handlerkit.errors import TargetError
 from handlerkit.targets import Target, cached, find, official, remove
@@ -291,9 +291,7 @@ def _building(folder: Path, index: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", BUILD, str(folder / "stuck.txt")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not any("pip" in one.cmdline() for one in _uv_of(process)) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    soon(lambda: any("pip" in one.cmdline() for one in _uv_of(process)))
     return process
 
 

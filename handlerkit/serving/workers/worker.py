@@ -23,7 +23,7 @@ from .. import wire
 from ..config import Config
 from ..frontend import QueuedRequest
 from ..wire import Buffers, ProtocolError, TooLongError, WorkerResponse
-from ..worker_death import WorkerDeath, WorkerDied, exited, too_long, too_slow, unreadable
+from ..worker_death import WorkerDeath, WorkerDied, back_off, exited, too_long, too_slow, unreadable
 from . import worker_command
 from .any_worker import LoadFailed, Owner
 from .processes import Process, Supervisor
@@ -128,7 +128,7 @@ class Worker:
             if now - failing_since > self._given.max_retry_timeout:
                 self._owner.gone(self)
                 return
-            await asyncio.sleep(facts.BACK_OFF[min(deaths, len(facts.BACK_OFF) - 1)])
+            await asyncio.sleep(back_off(deaths))
             deaths += 1
 
     def send(self, batch: Sequence[QueuedRequest]) -> None:

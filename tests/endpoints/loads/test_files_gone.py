@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.server import Server
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import ModelError, WorkerError
@@ -98,8 +97,8 @@ def test_folder_that_is_gone(model: Model, tmp_path: Path) -> None:
             worker.reload()
 
 
-def test_after_a_death_is_a_finding(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
+@pytest.mark.usefixtures("no_pause")
+def test_after_a_death_is_a_finding(model: Model, tmp_path: Path) -> None:
     with Worker(model) as worker:
         worker.predict(Request(body=b"die"))
         (tmp_path / "labels.txt").unlink()

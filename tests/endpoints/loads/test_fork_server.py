@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import soon
 
-from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.loads import fork_server as loads
 from handlerkit.endpoints.loads.fork_server import fork_server
 from handlerkit.endpoints.worker import Worker
@@ -22,21 +21,11 @@ from handlerkit.messages import LogLine, Request
 from handlerkit.model import Model
 from handlerkit.serving.wire import WorkerResponse
 
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
+pytestmark = pytest.mark.usefixtures("no_pause")
 
 
 def text(worker: Worker, code: str) -> str:
     return worker.predict(Request(headers={"x-py": code})).response.text
-
-
-def soon(there: Callable[[], object], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while not there() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return bool(there())
 
 
 NOTEBOOK = """

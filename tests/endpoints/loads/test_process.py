@@ -8,20 +8,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from waiting import soon
 
-from handlerkit.endpoints import lifecycle
 from handlerkit.endpoints.lifecycle import BackOff
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 from handlerkit.messages import Part, Request, Run
 from handlerkit.model import Model
+
+pytestmark = pytest.mark.usefixtures("no_pause")
 
 OWNER = """
 import sys
@@ -45,12 +47,6 @@ def text(worker: Worker, code: str) -> str:
 
 def children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One test of its own waits for a restarted worker; the others need not."""
-    monkeypatch.setattr(lifecycle, "BACK_OFF", (0.0,))
 
 
 @pytest.fixture(scope="module")
@@ -362,13 +358,5 @@ class TestEnd:
                 time.sleep(0.2)
                 owner.kill()
             assert owner.wait(30) == (-signal.SIGKILL if killed else 0)
-        assert gone(lambda: psutil.pid_exists(int(worker)) or psutil.pid_exists(int(watchdog)))
-        assert gone(Path(folder).parent.exists)
-
-
-def gone(there: Callable[[], bool]) -> bool:
-    """Whether that ceases to be so within some seconds."""
-    deadline = time.monotonic() + 10
-    while there() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not there()
+        assert soon(lambda: not psutil.pid_exists(int(worker)) and not psutil.pid_exists(int(watchdog)))
+        assert soon(lambda: not Path(folder).parent.exists())

@@ -6,10 +6,11 @@ import io
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import soon
 
 from handlerkit.endpoints.loads.stream_reader import StreamReader
 from handlerkit.endpoints.worker import Worker
@@ -38,13 +39,6 @@ def handle(data, context):
     said, state["go"] = str(state.get("done", False)), True
     return [said] * len(data)
 """
-
-
-def soon(there: Callable[[], object], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not there() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return bool(there())
 
 
 @pytest.fixture

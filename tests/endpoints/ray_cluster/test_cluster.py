@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import soon
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
 
@@ -45,8 +45,5 @@ def test_a_killed_owner_leaves_no_process_and_no_file() -> None:
         assert len(started) > 4
         owner.send_signal(signal.SIGKILL)
     assert psutil.wait_procs(started, 30)[1] == []
-    deadline = time.monotonic() + 10
-    while Path(folder).exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not Path(folder).exists()
+    assert soon(lambda: not Path(folder).exists())
     assert of_session(int(session)) == []

@@ -8,12 +8,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import soon
 
 from handlerkit.serving.workers.processes import Process, Supervisor
 
@@ -169,10 +169,7 @@ def test_processes_end_with_their_owner_also_when_that_is_killed() -> None:
         pid, folder = owner.stdout.readline().split()
         assert not is_gone(int(pid))
         owner.kill()
-    deadline = time.monotonic() + 15
-    while not (is_gone(int(pid)) and not os.path.exists(folder)):
-        assert time.monotonic() < deadline, "the process outlives its owner"
-        time.sleep(0.05)
+    assert soon(lambda: is_gone(int(pid)) and not os.path.exists(folder)), "the process outlives its owner"
 
 
 def test_no_more_files_leave_none_open(monkeypatch: pytest.MonkeyPatch) -> None:
