@@ -111,13 +111,13 @@ class App:
                     beside(target, folder=True, check=lambda: self._check_place(target, force), deliver=deliver)
                 )
 
-                def told(done: int, total: int) -> None:
+                def written(done: int, total: int) -> None:
                     deliver()
                     if progress is not None:
                         progress(done, total)
 
                 for model in self.models:
-                    Archive(model, "no-archive").save(part / "model", progress=told)
+                    Archive(model, "no-archive").save(part / "model", progress=written)
                 self._write(part, needed)
         except OSError as problem:
             raise ArchiveError(f"{target.name} was not written: {problem.strerror or problem}") from problem

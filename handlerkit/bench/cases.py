@@ -181,14 +181,14 @@ def run(
 
 def counter(progress: Progress, total: int) -> Callable[[], None]:
     """To be called for each piece of work done: tells each tenth of the whole."""
-    done, told = 0, 0
+    done, shown = 0, 0
 
     def one_more() -> None:
-        nonlocal done, told
+        nonlocal done, shown
         done += 1
-        if (tenths := 10 * done // total) > told:
-            told = tenths
-            progress(f"{10 * told} %")
+        if (tenths := 10 * done // total) > shown:
+            shown = tenths
+            progress(f"{10 * shown} %")
 
     return one_more
 

@@ -73,9 +73,9 @@ def measure_clients(
             raise
         interrupted = True
     model, where = (last.model, last.endpoint) if last else ("", "")
-    told = tuple(rows[case] for case in sorted(rows))
-    advice = () if interrupted else tuple(batches(told))
-    return Bench(model, where, told, repeats, warm_up, interrupted, advice=advice)
+    measured = tuple(rows[case] for case in sorted(rows))
+    advice = () if interrupted else tuple(batches(measured))
+    return Bench(model, where, measured, repeats, warm_up, interrupted, advice=advice)
 
 
 def _send(

@@ -87,11 +87,11 @@ def _lines(
                 worker.predict(*batched)
         finally:
             profiler.disable_by_count()
-        told = profiler.get_stats()
+        stats = profiler.get_stats()
     finally:
         for function, code in own:
             function.__code__ = code
-    return tuple(_told(told.timings, told.unit)), "" if own else "none of the handler's own code ran"
+    return tuple(_told(stats.timings, stats.unit)), "" if own else "none of the handler's own code ran"
 
 
 def _told(timings: Any, unit: float) -> Iterator[LineTime]:

@@ -229,13 +229,13 @@ class Bench:
     def to_dict(self) -> dict[str, Any]:
         """Everything, in what JSON carries; each row with its median, p90, p99, throughput and shares too, and
         those of its streams."""
-        told = asdict(self)
-        told["rows"] = [_told(row) for row in self.rows]
+        figures = asdict(self)
+        figures["rows"] = [_told(row) for row in self.rows]
         if self.against:
-            told["against"]["rows"] = [_told(row) for row in self.against.rows]
+            figures["against"]["rows"] = [_told(row) for row in self.against.rows]
         if self.profile:
-            told["profile"]["trace"] = str(self.profile.trace)
-        return told
+            figures["profile"]["trace"] = str(self.profile.trace)
+        return figures
 
     def to_pandas(self) -> Any:
         """A pandas.DataFrame with a line for each row, and for each of the other version's, which `version` names.

@@ -291,8 +291,8 @@ def _why(log: str, known: int) -> ServerError | None:
     failures = _load_failures(log)[known:]
     if not failures:
         return None
-    what, told = failures[-1]
-    lines = told.rstrip().splitlines()
+    what, message = failures[-1]
+    lines = message.rstrip().splitlines()
     return ServerError(f"{what} on Ray Serve: {lines[-1]}; the end of its log:\n" + "\n".join(lines), log)
 
 

@@ -169,7 +169,7 @@ class Server:
             findings=self._findings(process, begin, requests, responses),
             endpoint=f"TorchServe {self.environment.packages['torchserve']}",
             model=self._default,
-            paths={path: told for paths in self._paths.values() for path, told in paths.items()},
+            paths={path: name for paths in self._paths.values() for path, name in paths.items()},
             max_response_size=self._config.max_response_size,
             secrets=tuple(filter(None, [process.keys.get("inference")])),
         )

@@ -27,7 +27,7 @@ class Generation:
     seed: int | None
     tokens: list[int] = field(default_factory=list)
     finish_reason: str = ""
-    told: int = 0  # tokens whose text was given
+    given: int = 0  # tokens whose text was given
     known: int = 0  # tokens before which the text does not depend on the next ones
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class Generation:
 
         Tokens are read from some tokens back, since the text of one may depend on those before it.
         """
-        before = self.decode(self.tokens[self.known : self.told])
+        before = self.decode(self.tokens[self.known : self.given])
         now = self.decode(self.tokens[self.known :])
         if now.endswith("\N{REPLACEMENT CHARACTER}"):  # the bytes of a character that has not ended
             if not final:
@@ -71,7 +71,7 @@ class Generation:
             now = now.rstrip("\N{REPLACEMENT CHARACTER}")
         if len(now) <= len(before):
             return ""
-        self.known, self.told = self.told, len(self.tokens)
+        self.known, self.given = self.given, len(self.tokens)
         return now[len(before) :]
 
     def decode(self, tokens: list[int]) -> str:

@@ -141,8 +141,8 @@ def _body(said: dict[str, Any], where: str) -> bytes:
 
 def _said_size(said: dict[str, Any]) -> int:
     """How many bytes the body had; -1 where that is not said."""
-    told = [value for name, value in _pairs(said.get("headers")) if name.lower() == "content-length"]
-    lengths = [int(value) for value in told if re.fullmatch(r"\d{1,15}", value)]
+    announced = [value for name, value in _pairs(said.get("headers")) if name.lower() == "content-length"]
+    lengths = [int(value) for value in announced if re.fullmatch(r"\d{1,15}", value)]
     size = said.get("bodySize")
     return max([size if isinstance(size, int) else -1, *lengths])
 

@@ -42,8 +42,8 @@ class Request(HttpRequest):
 
     def __repr__(self) -> str:
         headers = tuple((name, "…" if is_secret_name(name) else value) for name, value in self.headers)
-        told = f"method={self.method!r}, path={self.path!r}, headers={headers!r}, query={self.query!r}"
-        return f"Request({told}, label={self.label!r})"
+        shown = f"method={self.method!r}, path={self.path!r}, headers={headers!r}, query={self.query!r}"
+        return f"Request({shown}, label={self.label!r})"
 
     @classmethod
     def _typed(cls, body: bytes, content_type: str | None, rest: dict[str, Any]) -> Request:

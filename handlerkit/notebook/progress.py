@@ -42,22 +42,22 @@ def step(first: str) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def bytes_written(what: str) -> Iterator[Callable[[int, int], None]]:
     """A line that counts `progress(done, total)`, in bytes, up to 100 %; small files have none."""
-    told = -1
+    shown = -1
 
     def progress(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal shown
         if total >= _WORTH_A_LINE:
-            if told < 0:
+            if shown < 0:
                 _write(what)
-                told = 0
-            while told < _STEPS * done // total:
-                told += 1
-                _write(f" {100 * told // _STEPS} %")
+                shown = 0
+            while shown < _STEPS * done // total:
+                shown += 1
+                _write(f" {100 * shown // _STEPS} %")
 
     try:
         yield progress
     finally:
-        if told >= 0:
+        if shown >= 0:
             _write("\n")
 
 

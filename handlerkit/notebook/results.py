@@ -86,8 +86,8 @@ class Ready:
     def __repr__(self) -> str:
         comma = "," if ":" in self.reason else ""
         head = f"{self.model}: {self.found}, {self.reason}{comma} in {duration(self.seconds)}"
-        told = [*_without_warnings(self.logs), *(f"note: {finding}" for finding in self.findings)]
-        return visible("\n".join([head, *(f"  {line}" for line in told)]))
+        below = [*_without_warnings(self.logs), *(f"note: {finding}" for finding in self.findings)]
+        return visible("\n".join([head, *(f"  {line}" for line in below)]))
 
 
 #: Files of a folder that are listed one by one.

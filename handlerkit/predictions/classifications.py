@@ -83,8 +83,8 @@ class Classifications:
             return None
         pairs = [(label_of(row, None), first(row, SCORE_KEYS)) for row in found]
         # anybody may have a name and a score; a label, a class or a category tells what it is
-        told = all(row.keys() & {*LABEL_KEYS[:-1]} for row in found)
-        return cls._of(pairs) if told or _are_classes({str(name): score for name, score in pairs}, labels) else None
+        labeled = all(row.keys() & {*LABEL_KEYS[:-1]} for row in found)
+        return cls._of(pairs) if labeled or _are_classes({str(name): score for name, score in pairs}, labels) else None
 
     @classmethod
     def from_probabilities(cls, answer: Any, labels: Labels = None) -> Classifications | None:

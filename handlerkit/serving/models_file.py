@@ -53,11 +53,11 @@ class Contents(NamedTuple):
 def read(file: str) -> Contents:
     """What a models.json says. Raises OSError, ValueError for what it cannot say, and KeyError for what lacks."""
     with open(file, encoding="utf-8") as opened:
-        told = json.load(opened)
-    if not isinstance(told, dict) or not told.get("models"):
+        content = json.load(opened)
+    if not isinstance(content, dict) or not content.get("models"):
         raise ValueError(f'{file} names no models: {{"models": [{{"model_dir": "model/NAME"}}]}}')
     folder = os.path.dirname(os.path.abspath(file))
-    properties = dict(told.get("config_properties") or {})
+    properties = dict(content.get("config_properties") or {})
     declared: Sequence[Declared] = OF_HANDLERS
     if metrics := properties.get("metrics_config"):
         properties["metrics_config"] = os.path.join(folder, metrics)
@@ -65,7 +65,7 @@ def read(file: str) -> Contents:
     gpus = count_gpus(properties)
     known = {field.name for field in dataclasses.fields(ServedModel)}
     models = []
-    for model in told["models"]:
+    for model in content["models"]:
         if unknown := model.keys() - known:
             raise ValueError(f"{file}: a model has no {', '.join(sorted(unknown))}")
         asked = {**model, "model_dir": os.path.join(folder, model["model_dir"])}

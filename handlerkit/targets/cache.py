@@ -75,14 +75,14 @@ def folder(key: str) -> Path:
 def read(place: Path) -> Environment | None:
     """The environment in that folder; None if there is none, or its Python is no longer there."""
     try:
-        told = Record(**json.loads((place / _RECORD).read_text()))
+        record = Record(**json.loads((place / _RECORD).read_text()))
     except (OSError, ValueError, TypeError):
         return None
     interpreter = place / "bin" / "python"
     if not interpreter.exists():  # a link to a Python that was removed
         return None
     return Environment(
-        told.target, interpreter, told.python_version, told.packages, told.stands_in, place, told.modules
+        record.target, interpreter, record.python_version, record.packages, record.stands_in, place, record.modules
     )
 
 
@@ -201,9 +201,9 @@ def _look(place: Path) -> Cached | None:
     for base, _, files in os.walk(place):
         for file in files:
             with suppress(FileNotFoundError):  # somebody removes it
-                told = os.lstat(os.path.join(base, file))
-                size += told.st_size
-                frees += told.st_size * (told.st_nlink == 1)
+                status = os.lstat(os.path.join(base, file))
+                size += status.st_size
+                frees += status.st_size * (status.st_nlink == 1)
     lock = Lock.exclusive_now(place)
     if lock is not None:
         lock.release()

@@ -37,8 +37,10 @@ class Distribution:
     @cached_property
     def version(self) -> str:
         """As its metadata has it."""
-        told = self.info.name.removesuffix(".dist-info").partition("-")[2]
-        return told if self.info.suffix == ".dist-info" and told and "_" not in told else self._metadata.version
+        version = self.info.name.removesuffix(".dist-info").partition("-")[2]
+        return (
+            version if self.info.suffix == ".dist-info" and version and "_" not in version else self._metadata.version
+        )
 
     @property
     def site(self) -> Path:
@@ -99,10 +101,10 @@ class Distribution:
     def is_editable(self) -> bool:
         """Whether it is a link to a source folder (pip install --editable)."""
         try:
-            told = json.loads(self._metadata.read_text("direct_url.json") or "{}")
+            url = json.loads(self._metadata.read_text("direct_url.json") or "{}")
         except ValueError:
             return False
-        return bool(told.get("dir_info", {}).get("editable"))
+        return bool(url.get("dir_info", {}).get("editable"))
 
     def _requires_dist(self) -> Sequence[str]:
         """The lines of Requires-Dist, without parsing the rest of METADATA: that takes ten times as long."""

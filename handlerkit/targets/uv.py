@@ -64,10 +64,10 @@ class Uv:
 
     def interpreters(self) -> list[Interpreter]:
         """The CPythons that are installed here, pyenv's and uv's own among them."""
-        told = self._output("python", "list", "--only-installed", "--output-format", "json")
+        listed = self._output("python", "list", "--only-installed", "--output-format", "json")
         return [
             Interpreter(Path(one["path"]), one["version"])
-            for one in json.loads(told or "[]")
+            for one in json.loads(listed or "[]")
             if one["implementation"] == "cpython"
             and one["version_parts"]["major"] == 3
             and one.get("variant", "default") == "default"

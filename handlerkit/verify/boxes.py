@@ -52,10 +52,10 @@ class _Boxes:
         if isinstance(ours, list) and isinstance(theirs, list):
             yield from self._each(path, ours, theirs, pairs)
         elif isinstance(ours, dict) and isinstance(theirs, dict):
-            told = {"boxes" if "boxes" in ours else "bboxes"}
-            columns = [key for key in ours if self._is_column(ours[key], theirs.get(key)) and key not in told]
-            told.update(columns)
-            one, other = ({key: value for key, value in side.items() if key not in told} for side in (ours, theirs))
+            compared = {"boxes" if "boxes" in ours else "bboxes"}
+            columns = [key for key in ours if self._is_column(ours[key], theirs.get(key)) and key not in compared]
+            compared.update(columns)
+            one, other = ({key: value for key, value in side.items() if key not in compared} for side in (ours, theirs))
             yield from compare_values(path, one, other, self.tolerance)
             for key in columns:
                 yield from self._each(f"{path}.{key}", ours[key], theirs[key], pairs)
@@ -90,8 +90,8 @@ class _Boxes:
             return
         overlap = outline_iou(one, other) if one and other else 0
         if overlap < self.tolerance.may.iou:
-            told = f"an outline that overlaps by {overlap:.3g}"
-            yield Difference(f"box {i}", _told(self.here, i), told if other else "no outline")
+            overlaps = f"an outline that overlaps by {overlap:.3g}"
+            yield Difference(f"box {i}", _told(self.here, i), overlaps if other else "no outline")
 
     def _alone(self, pairs: Sequence[tuple[int, int, float]]) -> Iterator[Difference]:
         """The boxes that are in one answer only."""

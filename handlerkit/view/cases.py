@@ -43,14 +43,14 @@ def _facts(case: Case) -> Iterator[str]:
         first, *others = (file_name(str(path)) for path in case.files)
         yield f"files: {', '.join([first, *(Path(one).name for one in others)])}"
     may = case.may_differ
-    told = [
+    allowed = [
         f"{key} {value:g}"
         for key in ("rtol", "levels", "pixels", "iou")
         if (value := getattr(may, key)) != getattr(EXACTLY, key)
     ]
-    told += [f"anything at {', '.join(may.ignore)}"] if may.ignore else []
-    if told:
-        yield f"may differ: {', '.join(told)}"
+    allowed += [f"anything at {', '.join(may.ignore)}"] if may.ignore else []
+    if allowed:
+        yield f"may differ: {', '.join(allowed)}"
     if case.redacted:
         yield f"redacted: {', '.join(case.redacted)}"
     if case.secrets:
@@ -121,8 +121,8 @@ def _text(place: PlaceReport) -> list[str]:
 
 def _allowed(one: CaseResult) -> list[str]:
     """What differs and may."""
-    told = dict.fromkeys(name for row in one.rows for name in row.volatile)
-    return [f"may differ: {', '.join(told)}"] if told and one.verdict == "within tolerance" else []
+    volatile = dict.fromkeys(name for row in one.rows for name in row.volatile)
+    return [f"may differ: {', '.join(volatile)}"] if volatile and one.verdict == "within tolerance" else []
 
 
 def _several_text(report: CaseReport) -> list[str]:
@@ -162,7 +162,7 @@ def _table(report: CaseReport) -> str:
     for number, one in enumerate(report.places[0].results):
         cells = [escape(one.name)]
         if several:
-            cells += [_badge(place.results[number], told=True) for place in report.places]
+            cells += [_badge(place.results[number], in_full=True) for place in report.places]
             cells += [escape(word) for word in _change(report, number)]
         else:
             time = duration(one.seconds) if one.seconds is not None else ""
@@ -176,10 +176,12 @@ def _table(report: CaseReport) -> str:
     return f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(body)}</tbody></table>'
 
 
-def _badge(one: CaseResult, *, told: bool = False) -> str:
+def _badge(one: CaseResult, *, in_full: bool = False) -> str:
     verdict = badge("ok" if one.verdict in GOOD else "odd" if one.verdict == "new" else "bad", one.verdict)
-    time = f' <span class="hk-soft">{escape(duration(one.seconds))}</span>' if told and one.seconds is not None else ""
-    return verdict + time + (f"<div>{escape(one.why)}</div>" if told and one.why else "")
+    time = (
+        f' <span class="hk-soft">{escape(duration(one.seconds))}</span>' if in_full and one.seconds is not None else ""
+    )
+    return verdict + time + (f"<div>{escape(one.why)}</div>" if in_full and one.why else "")
 
 
 def _differs(one: CaseResult) -> bool:

@@ -70,9 +70,9 @@ class Journal:
     def add(self, level: str, text: str) -> None:
         """One record; a text of several lines becomes several lines, as in TorchServe's log."""
         for line in self.plain(text).split("\n"):
-            self._lines.append(told := LogLine(level, line))
+            self._lines.append(entry := LogLine(level, line))
             if self._hear is not None:
-                self._hear(told)
+                self._hear(entry)
 
     def take(self) -> tuple[LogLine, ...]:
         """The lines since the last call."""

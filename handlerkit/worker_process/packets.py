@@ -130,9 +130,9 @@ class SharedMemory:
         envelope = str(payload[_CALL.size : end], "utf-8") or None
         return measures_memory, envelope, _placed(self._message, payload[end:], is_shared)
 
-    def pack_answer(self, told: object, answer: bytes) -> Buffers:
+    def pack_answer(self, facts: object, answer: bytes) -> Buffers:
         """The payload of an ANSWER; `answer` is empty if there is none."""
-        plain, whole = pack(told), (answer,)
+        plain, whole = pack(facts), (answer,)
         placed = _place(self._answer, whole)
         return _TOLD.pack(len(plain), placed is not whole), plain, *placed
 

@@ -25,16 +25,16 @@ def context_names(subject: Subject, target: Target) -> Iterator[Finding]:
         for _, node in program.nodes(ast.Attribute)
         if isinstance(node.ctx, ast.Store) and dotted(node.value) != "self"
     }
-    told: set[str] = set()
+    reported: set[str] = set()
     for node in program.nodes_of(source, ast.Attribute):
         name = node.attr
-        if not isinstance(node.ctx, ast.Load) or name in {*CONTEXT, *given, *told} or name.startswith("_"):
+        if not isinstance(node.ctx, ast.Load) or name in {*CONTEXT, *given, *reported} or name.startswith("_"):
             continue
         if not _is_context(source, node.value) or source.tried(node, ("AttributeError",)):
             continue
         if program.asked(source, node):
             continue
-        told.add(name)
+        reported.add(name)
         near = difflib.get_close_matches(name, CONTEXT, 1)
         fix = f"Did you mean {near[0]}?" if near else "Take it from context.manifest or context.model_yaml_config."
         if name in SYSTEM_PROPERTIES:

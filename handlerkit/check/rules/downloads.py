@@ -25,14 +25,14 @@ _WITH_BACKBONE = re.compile(
 def downloads(subject: Subject, target: Target) -> Iterator[Finding]:
     """Models and files that are fetched from a hub or a URL."""
     program = subject.program(target.python)
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for source, node in program.nodes(ast.Call):
         what = _fetched(subject, program, source, node)
-        if what is None or (source.file, what) in told:
+        if what is None or (source.file, what) in reported:
             continue
         if source.tried(node, ("OSError",)) or program.asked(source, node):
             continue
-        told.add((source.file, what))
+        reported.add((source.file, what))
         message = f"`{shown(node)}` fetches {what} from the network, unless a cache there has {_them(what)}."
         is_sure = not source.conditional(node)
         effect = after(_WITHOUT, when(program, source, node) if is_sure else "It fails where this line runs.")

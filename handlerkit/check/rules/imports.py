@@ -32,16 +32,16 @@ _NEEDED_BY = {
 def missing_modules(subject: Subject, target: Target) -> Iterator[Finding]:
     """Modules that are neither in the archive nor in the target."""
     program, packages = subject.program(target.python), subject.packages(target)
-    told: set[str] = set()
+    reported: set[str] = set()
     for one in program.imports:
         if one.module.startswith(".") or (verdict := _verdict(one, program, packages)) == "there":
             continue
         top = one.module.partition(".")[0]
         if top in program.tops and comes_first(top, packages):
             continue  # meant is another module, as is said of it
-        if top in told or (severity := _severity(one, program, packages, verdict)) is None:
+        if top in reported or (severity := _severity(one, program, packages, verdict)) is None:
             continue
-        told.add(top)
+        reported.add(top)
         found = _flattened(one, program, packages) or _missing(one, subject, target, packages, verdict)
         yield Finding("missing_module", *found, severity=severity)
 

@@ -31,11 +31,11 @@ def undefined_names(subject: Subject, target: Target) -> Iterator[Finding]:
     for source in program.sources.values():
         if source.problem is not None or source.is_open or _is_set_from_outside(program, source):
             continue
-        told = set()
+        reported = set()
         for name, node in _undefined(program, source):
-            if name in told or source.tried(node, ("NameError",)) or program.asked(source, node):
+            if name in reported or source.tried(node, ("NameError",)) or program.asked(source, node):
                 continue
-            told.add(name)
+            reported.add(name)
             severity: Severity = "warning" if source.conditional(node) else "error"
             place, effect = source.place(node), when(program, source, node)
             if name in _OF_NOTEBOOKS:

@@ -27,9 +27,9 @@ def names_of_packages(subject: Subject, target: Target) -> Iterator[Finding]:
         return
     sites = _sites(environment)
     program = subject.program(target.python)
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for one in program.imports:
-        if one.level or program.resolve(one.module) is not None or (one.module, one.name) in told:
+        if one.level or program.resolve(one.module) is not None or (one.module, one.name) in reported:
             continue
         if one.source.tried(one.node, ("ImportError",)) is not None or program.asked(one.source, one.node):
             continue
@@ -40,7 +40,7 @@ def names_of_packages(subject: Subject, target: Target) -> Iterator[Finding]:
         missing = _missing(sites, one.module, one.name)
         if missing is None:
             continue
-        told.add((one.module, one.name))
+        reported.add((one.module, one.name))
         version = environment.packages.get(distribution, "")
         here = subject.packages(target).installed(one.module)
         message = _message(missing, distribution, version, target, here)
@@ -59,15 +59,15 @@ def attributes_of_packages(subject: Subject, target: Target) -> Iterator[Finding
     if program.resolve("numpy") is not None or "numpy" in packages.declared or "numpy" not in environment.packages:
         return
     stored = {source.name(node) for source, node in program.nodes(ast.Attribute) if isinstance(node.ctx, ast.Store)}
-    version, told = environment.packages["numpy"], set[str]()
+    version, reported = environment.packages["numpy"], set[str]()
     for source, node in program.nodes(ast.Attribute):
         name = source.name(node)
         module, _, last = name.rpartition(".")
-        if module not in _WITH_STUBS or name in stored | told or not _is_stub_without(sites, module, last):
+        if module not in _WITH_STUBS or name in stored | reported or not _is_stub_without(sites, module, last):
             continue
         if source.tried(node, ("AttributeError",)) or program.asked(source, node):
             continue
-        told.add(name)
+        reported.add(name)
         severity: Severity = "warning" if source.conditional(node) else "error"
         message = _message(name, "numpy", version, target, packages.installed("numpy"))
         fix = f"Use what numpy {version} has, or choose a target with another one."

@@ -121,11 +121,11 @@ def absolute_paths(subject: Subject, target: Target) -> Iterator[Finding]:
 def foreign_folders(subject: Subject, target: Target) -> Iterator[Finding]:
     """Folders and files that the code makes where the user of TorchServe's images may not write."""
     program = subject.program(target.python)
-    told: set[str] = set()
+    reported: set[str] = set()
     for source, node, place, _ in _makings(program):
-        if source.tried(node, ("OSError", "PermissionError")) or any(place.text.startswith(one) for one in told):
+        if source.tried(node, ("OSError", "PermissionError")) or any(place.text.startswith(one) for one in reported):
             continue
-        told.add(place.text)
+        reported.add(place.text)
         message = f"`{shown(node)}` makes {place.text!r}, outside the model's folder."
         effect = after(
             "TorchServe's images run as the user model-server, who may not write there", when(program, source, node)
@@ -169,15 +169,15 @@ def missing_files(subject: Subject, target: Target) -> Iterator[Finding]:
         return  # they may be made there
     asked, written = _asked_for(program), _written(program)
     moves = any(source.name(node.func) == "os.chdir" for source, node in program.nodes(ast.Call))
-    told: set[str] = set()
+    reported: set[str] = set()
     for reading in (*_readings(program), *_given(program)):
         source, node, place, is_sure = reading
         name = place.in_archive
-        if not name or name in told | written or _is_held(name, subject) or (moves and place.root == "cwd"):
+        if not name or name in reported | written or _is_held(name, subject) or (moves and place.root == "cwd"):
             continue
         if place.text in asked or source.tried(node, ("FileNotFoundError", "OSError")) or program.asked(source, node):
             continue
-        told.add(name)
+        reported.add(name)
         severity: Severity = "error" if is_sure and not source.conditional(node) else "warning"
         base = name.rpartition("/")[2]
         message = f"{name} is {'read' if is_sure else 'given to a function'}, and is not in the archive"

@@ -12,11 +12,11 @@ from handlerkit.targets import Target
 
 def seen_while_running(subject: Subject, target: Target) -> Iterator[Finding]:
     """Files elsewhere, connections, programs and imports, each once."""
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for one in (one for run in subject.runs for call in run.calls for one in call.seen):
-        if (one.kind, one.what) in told:
+        if (one.kind, one.what) in reported:
             continue
-        told.add((one.kind, one.what))
+        reported.add((one.kind, one.what))
         found = _imported(one, subject, target) if one.kind == "import" else _done(one)
         if found is not None:
             yield found

@@ -32,11 +32,11 @@ def shadowed_modules(subject: Subject, target: Target) -> Iterator[Finding]:
 def shadowed_packages(subject: Subject, target: Target) -> Iterator[Finding]:
     """Files with the name of an installed package from which the archive's code takes what they do not have."""
     program, packages = subject.program(target.python), subject.packages(target)
-    told: set[str] = set()
+    reported: set[str] = set()
     for one in program.imports:
         top = one.module.partition(".")[0]
         held = program.tops.get(top)
-        if held is None or one.level or top in told | IMPORTED_BY_WORKERS | BUILT_IN | _PACKAGES:
+        if held is None or one.level or top in reported | IMPORTED_BY_WORKERS | BUILT_IN | _PACKAGES:
             continue
         if one.source.file == held:
             message = f"{held} imports itself: it shadows the installed {top}."
@@ -47,7 +47,7 @@ def shadowed_packages(subject: Subject, target: Target) -> Iterator[Finding]:
             continue
         if not comes_first(top, packages) or _is_copy(top, subject, packages):
             continue
-        told.add(top)
+        reported.add(top)
         yield Finding("shadowed_module", message, one.place, _OTHERS, f"Rename {held}.")
 
 

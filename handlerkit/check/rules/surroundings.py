@@ -43,14 +43,14 @@ def environment_variables(subject: Subject, target: Target) -> Iterator[Finding]
     """Variables that must be set where the model is served."""
     program = subject.program(target.python)
     there = _are_set(subject, program)
-    told: set[str] = set()
+    reported: set[str] = set()
     for source, node in program.nodes(ast.Subscript):
         name = text_of(node.slice)
         if name is None or source.name(node.value) != "os.environ" or not isinstance(node.ctx, ast.Load):
             continue
-        if name in there | told or name.startswith("TS_") or source.tried(node, ("KeyError",)):
+        if name in there | reported or name.startswith("TS_") or source.tried(node, ("KeyError",)):
             continue
-        told.add(name)
+        reported.add(name)
         message = f"The environment variable {name} must be set where the model is served."
         fix = f"Set {name} there, or ask with os.environ.get({name!r}, ...)."
         effect = f"Without it: a KeyError. {when(program, source, node)}"
@@ -61,14 +61,14 @@ def unset_variables(subject: Subject, target: Target) -> Iterator[Finding]:
     """Variables whose value is used at once, although it is None if they are not set."""
     program = subject.program(target.python)
     there = _are_set(subject, program)
-    told: set[str] = set()
+    reported: set[str] = set()
     for source, node in program.nodes(ast.Call):
         name = text_of(node.args[0]) if node.args else None
-        if name is None or name in there | told or name.startswith("TS_") or not _is_used_at_once(source, node):
+        if name is None or name in there | reported or name.startswith("TS_") or not _is_used_at_once(source, node):
             continue
         if source.tried(node, ("TypeError",)) or source.tried(node, ("AttributeError",)):
             continue
-        told.add(name)
+        reported.add(name)
         message = f"`{shown(source.parents[node])}` needs the environment variable {name}."
         effect = f"Where {name} is not set, os.getenv gives None. {when(program, source, node)}"
         fix = f"Set {name} where the model is served, or give a default: os.getenv({name!r}, ...)."

@@ -126,8 +126,8 @@ def _seen(source: SourceFile, tree: ast.Module) -> Iterator[tuple[tuple[int, int
     visitor.set_no_lines(set())
     visitor.tour(tree)
     visitor.minimum_versions()
-    for told in visitor.output_text().splitlines():
-        found = _SEEN.fullmatch(told)
+    for line in visitor.output_text().splitlines():
+        found = _SEEN.fullmatch(line)
         if found is not None and not _LEFT.match(found[4]):
             yield (int(found[2]), int(found[3])), int(found[1] or 1), found[4]
 

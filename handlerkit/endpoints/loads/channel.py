@@ -297,12 +297,12 @@ class _Process:
         self.status: int | None = None
         self.has_ended = False
 
-    def hear(self, told: bytearray) -> None:
+    def hear(self, numbers: bytearray) -> None:
         """What the fork server wrote so far."""
-        if len(told) >= NUMBER.size:
-            (self.pid,) = NUMBER.unpack_from(told)
-        if len(told) == 2 * NUMBER.size:
-            (self.status,) = NUMBER.unpack_from(told, NUMBER.size)
+        if len(numbers) >= NUMBER.size:
+            (self.pid,) = NUMBER.unpack_from(numbers)
+        if len(numbers) == 2 * NUMBER.size:
+            (self.status,) = NUMBER.unpack_from(numbers, NUMBER.size)
             self.has_ended = True
 
     def kill(self) -> None:
@@ -317,7 +317,7 @@ def _close(
     connection: socket.socket,
     status: io.FileIO,
     streams: StreamReader,
-    told: bytearray,
+    numbers: bytearray,
     folder: Path | None,
     owner: int,
 ) -> None:
@@ -328,7 +328,7 @@ def _close(
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
     for seconds, act in ((_GRACE, process.kill), (_LAST_WORDS, lambda: None)):
-        if not _ended(process, status, streams.files, told, seconds):
+        if not _ended(process, status, streams.files, numbers, seconds):
             act()
         if process.pid is None:
             break  # it did not start, and when it does it finds nobody
@@ -338,7 +338,9 @@ def _close(
         remove_folder(folder)
 
 
-def _ended(process: _Process, status: io.FileIO, streams: Sequence[io.FileIO], told: bytearray, seconds: float) -> bool:
+def _ended(
+    process: _Process, status: io.FileIO, streams: Sequence[io.FileIO], numbers: bytearray, seconds: float
+) -> bool:
     """Whether the process ends within that time; what it writes meanwhile is lost."""
     if status.closed:
         return True
@@ -350,8 +352,8 @@ def _ended(process: _Process, status: io.FileIO, streams: Sequence[io.FileIO], t
         for ready, _ in poll.poll(left * 1000):
             if ready == status.fileno():
                 piece = status.read(2 * NUMBER.size)
-                told += piece or b""
-                process.hear(told)
+                numbers += piece or b""
+                process.hear(numbers)
                 if piece == b"" and not process.has_ended:  # the fork server was killed, and ends nothing any more
                     process.kill()
                     process.has_ended = True

@@ -175,10 +175,10 @@ class WorkerProcess:
         self._channel.greet(time.monotonic() + facts.WORKER_START, slow)
         self._channel.send(packets.LOAD, (packets.pack(self._staged.given),))
         slow = timed_out(f"The handler did not load within the startup timeout of {seconds} s.")
-        told = self._done(seconds, slow)
-        if told is None:
+        reply = self._done(seconds, slow)
+        if reply is None:
             return None
-        return LoadReply(*told) if len(told) == len(LoadReply._fields) else Failed(*told)
+        return LoadReply(*reply) if len(reply) == len(LoadReply._fields) else Failed(*reply)
 
     def _call(self, message: Buffers, envelope: str | None, measures_memory: bool, hear: Hear | None) -> Outcome:
         outcome = Outcome(Called(Timings(0.0)))

@@ -71,8 +71,8 @@ class SupervisedProcess:
     def status(self) -> int | None:
         """The exit status (minus the number of the signal that ended it) of a command that ended by itself; None for
         one that has not. To be asked once."""
-        told = os.read(self.fileno(), 20) if self.has_ended() else b""
-        return int(told) if told else None
+        status = os.read(self.fileno(), 20) if self.has_ended() else b""
+        return int(status) if status else None
 
 
 def _end(process: subprocess.Popen[bytes], folder: Path, owner: int, grace: float) -> None:

@@ -72,8 +72,8 @@ def end_session(session: int, but: int = 0) -> None:
     own."""
     for process in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            with open(f"/proc/{process}/stat", "rb") as told:
-                found = int(told.read().rpartition(b")")[2].split()[3])
+            with open(f"/proc/{process}/stat", "rb") as stat:
+                found = int(stat.read().rpartition(b")")[2].split()[3])
             if found == session and int(process) != but:
                 os.kill(int(process), signal.SIGKILL)
 

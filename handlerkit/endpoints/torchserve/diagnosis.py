@@ -150,14 +150,14 @@ def _batches(
         message == facts.DIED
     )  # what a dying worker writes to stderr is in no certain order, and tells no calls apart
     answer = None if died else WorkerResponse(failed[0][1].status or 0, message, ())
-    told = [lines for lines in found if _failed(parse_failure(answer, lines, uncaught=False))]
-    if len(told) < 2:
-        return [(failed, log, told[0] if told and not died else everything)]
+    failures = [lines for lines in found if _failed(parse_failure(answer, lines, uncaught=False))]
+    if len(failures) < 2:
+        return [(failed, log, failures[0] if failures and not died else everything)]
     size = model.setup.batch_size
     batches = [failed[at : at + size] for at in range(0, len(failed), size)]
-    if len(batches) != len(told):  # which requests met in a batch is not known
-        batches = [failed] * len(told)
-    return [(batch, log, lines) for batch, lines in zip(batches, told, strict=True)]
+    if len(batches) != len(failures):  # which requests met in a batch is not known
+        batches = [failed] * len(failures)
+    return [(batch, log, lines) for batch, lines in zip(batches, failures, strict=True)]
 
 
 def _failed(cause: ParseFailure) -> bool:

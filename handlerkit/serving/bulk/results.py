@@ -75,16 +75,16 @@ class Result:
 
     def line(self) -> bytes:
         """As JSON Lines holds it: with "json", "body" where it is text, or else "body_base64"."""
-        told: dict[str, Any] = {"name": self.name, "status": self.status, "message": self.message}
-        told["headers"] = [list(pair) for pair in self.headers]
+        row: dict[str, Any] = {"name": self.name, "status": self.status, "message": self.message}
+        row["headers"] = [list(pair) for pair in self.headers]
         if self.json is not None:
-            told["json"] = json.loads(self.body)
+            row["json"] = json.loads(self.body)
         else:
             try:
-                told["body"] = self.body.decode()
+                row["body"] = self.body.decode()
             except ValueError:
-                told["body_base64"] = base64.b64encode(self.body).decode()
-        return json.dumps(told).encode() + b"\n"
+                row["body_base64"] = base64.b64encode(self.body).decode()
+        return json.dumps(row).encode() + b"\n"
 
 
 class _Form(Protocol):
@@ -106,9 +106,9 @@ class _JsonLines:
         try:
             with open(path, "rb") as file:
                 for line in file:
-                    told = json.loads(line)
-                    yield str(told["name"])
-                    told["status"]  # what else has a name is not taken for a result
+                    row = json.loads(line)
+                    yield str(row["name"])
+                    row["status"]  # what else has a name is not taken for a result
         except (ValueError, KeyError, TypeError):
             raise OutputError(f"{path} holds lines that are no results: name another output") from None
 

@@ -271,10 +271,10 @@ def _take(inputs: Iterator[Input], most: int) -> list[Input]:
 def _message(response: Response) -> str:
     """What an error of TorchServe's frontend says; "" for another body."""
     try:
-        told = json.loads(response.body)
+        error = json.loads(response.body)
     except ValueError:
         return response.reason if not response.ok else ""
-    message = told.get("message") if isinstance(told, Mapping) else None
+    message = error.get("message") if isinstance(error, Mapping) else None
     return message if isinstance(message, str) else ""
 
 

@@ -144,16 +144,16 @@ class Supervisor:
         if not data:
             self._lost()
 
-    def _hear(self, told: dict[str, Any]) -> None:
-        if "started" in told:
-            if (process := self._processes.get(told["started"])) is not None:
-                process.pid = told["pid"]
-        elif "failed" in told:
-            if (process := self._processes.pop(told["failed"], None)) is not None:
-                process._outputs[1].say(told["reason"])
+    def _hear(self, event: dict[str, Any]) -> None:
+        if "started" in event:
+            if (process := self._processes.get(event["started"])) is not None:
+                process.pid = event["pid"]
+        elif "failed" in event:
+            if (process := self._processes.pop(event["failed"], None)) is not None:
+                process._outputs[1].say(event["reason"])
                 process._end(127)
-        elif (process := self._processes.pop(told["ended"], None)) is not None:
-            process._end(told["status"])
+        elif (process := self._processes.pop(event["ended"], None)) is not None:
+            process._end(event["status"])
 
     def _lost(self) -> None:
         """The supervisor is gone: so go its processes; the next start has a new one."""

@@ -104,12 +104,12 @@ def _about(figure: float) -> str:
 
 def _memory(row: Measurement) -> str:
     """`≈812 MB (≈45 MB of it added by the call), CUDA ≈3.1 GB`."""
-    told = []
+    parts = []
     if row.memory.process is not None:
-        told.append(f"≈{byte_size(row.memory.process)} (≈{byte_size(row.memory.added or 0)} of it added by the call)")
+        parts.append(f"≈{byte_size(row.memory.process)} (≈{byte_size(row.memory.added or 0)} of it added by the call)")
     if row.memory.cuda is not None:
-        told.append(f"CUDA ≈{byte_size(row.memory.cuda)}")
-    return ", ".join(told)
+        parts.append(f"CUDA ≈{byte_size(row.memory.cuda)}")
+    return ", ".join(parts)
 
 
 def _stages(bench: Bench) -> str:
@@ -125,8 +125,8 @@ def _stage(row: Measurement, name: str) -> str:
 
 
 def _stages_text(row: Measurement) -> str:
-    told = [f"{name} {_stage(row, name)}" for name in row.stages]
-    return f"{row.sample}, batch {row.batch}:  " + "  ".join(told)
+    stages = [f"{name} {_stage(row, name)}" for name in row.stages]
+    return f"{row.sample}, batch {row.batch}:  " + "  ".join(stages)
 
 
 def _aligned(columns: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:
@@ -212,9 +212,9 @@ def _encode(advice: Advice) -> str:
     best = min((one for one in advice.options if not one.lossy), key=lambda one: one.seconds)
     if best is now:
         return f"{taken}. No lossless form measured on it ({advice.about}) is faster than the current one."
-    told = f"as {best.name}: {duration(best.seconds)} and {byte_size(best.size or 0)}"
+    instead_of = f"as {best.name}: {duration(best.seconds)} and {byte_size(best.size or 0)}"
     instead = f" instead of {duration(now.seconds)} and {byte_size(now.size or 0)}" if now else ""
-    return f"{taken}. Measured on it ({advice.about}), {told}{instead}."
+    return f"{taken}. Measured on it ({advice.about}), {instead_of}{instead}."
 
 
 def _decode(advice: Advice) -> str:

@@ -18,7 +18,7 @@ _MOVED = 0.98  # an overlap below this is a move
 _NEW, _GONE, _CHANGED = (0, 158, 115), (213, 94, 0), (204, 121, 167)
 
 
-class _Told(NamedTuple):
+class _Change(NamedTuple):
     """A box that changed: in words, in one word, where, and in which color."""
 
     line: str
@@ -30,21 +30,21 @@ class _Told(NamedTuple):
 def boxes_changed(before: Detections, after: Detections, answer: DecodedResponse, words: tuple[str, str]) -> Changes:
     """Pairs by IoU; what changed in a pair, what is new, what is gone. `words`: one of them, and several."""
     pairs = match_boxes(before.boxes, after.boxes)
-    told = []
+    changed = []
     for i, j, overlap in sorted(pairs, key=lambda pair: pair[1]):
         if said := ", ".join(_pair_changed(before, after, answer, i, j, overlap)):
             line = f"{answer.named(after.labels[j]) or words[0]} {_place(after, j)}: {said}"
-            told.append(_Told(line, "changed", after.boxes[j], _CHANGED))
-    same = len(pairs) - len(told)
-    told += _alone(after, answer, {j for _, j, _ in pairs}, words[0], "new", _NEW)
-    told += _alone(before, answer, {i for i, _, _ in pairs}, words[0], "gone", _GONE)
-    if not told:
+            changed.append(_Change(line, "changed", after.boxes[j], _CHANGED))
+    same = len(pairs) - len(changed)
+    changed += _alone(after, answer, {j for _, j, _ in pairs}, words[0], "new", _NEW)
+    changed += _alone(before, answer, {i for i, _, _ in pairs}, words[0], "gone", _GONE)
+    if not changed:
         return Changes()
-    counts = Counter({"the same": same}) + Counter(one.word for one in told)
+    counts = Counter({"the same": same}) + Counter(one.word for one in changed)
     sums = ", ".join(f"{count} {word}" for word, count in counts.items())
     lines = [f"{len(before)} {words[len(before) != 1]} before, {len(after)} after: {sums}"]
-    lines += [one.line for one in told[:FEW]]
-    lines += [f"and {len(told) - FEW} more"] * (len(told) > FEW)
+    lines += [one.line for one in changed[:FEW]]
+    lines += [f"and {len(changed) - FEW} more"] * (len(changed) > FEW)
     if answer.input_image is None:
         return Changes(tuple(lines))
     import numpy as np
@@ -52,20 +52,20 @@ def boxes_changed(before: Detections, after: Detections, answer: DecodedResponse
     pale = draw.highlight(answer.input_image.shown, np.zeros((1, 1), bool))
     scale = pale.width / answer.input_image.size[0]
     image = draw.boxes(
-        pale, [one.box * scale for one in told], [one.word for one in told], colors=[one.color for one in told]
+        pale, [one.box * scale for one in changed], [one.word for one in changed], colors=[one.color for one in changed]
     )
     return Changes(tuple(lines), image)
 
 
 def _alone(
     found: Detections, answer: DecodedResponse, paired: set[int], what: str, word: str, color: draw.Color
-) -> Iterator[_Told]:
+) -> Iterator[_Change]:
     """Boxes that are in no pair."""
     for i in range(len(found)):
         if i not in paired:
             score = f" {found.scores[i]:.2f}" if found.scores is not None else ""
             name = answer.named(found.labels[i]) or what
-            yield _Told(f"{name}{score} {_place(found, i)}: {word}", word, found.boxes[i], color)
+            yield _Change(f"{name}{score} {_place(found, i)}: {word}", word, found.boxes[i], color)
 
 
 def _pair_changed(

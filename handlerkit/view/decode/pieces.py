@@ -25,8 +25,8 @@ def joined(chunks: Sequence[bytes], content_type: str | None = None) -> str | No
     if "\0" in text or (len(chunks) > 1 and all(map(_is_json, chunks))):
         return None
     if (content_type or "").startswith(_EVENTS):
-        told = list(_told(text))
-        return "".join(told) if told else text
+        texts = list(_told(text))
+        return "".join(texts) if texts else text
     return text
 
 

@@ -322,9 +322,9 @@ class Swap:
             changed = [_called(path) for path in (*edit.changed, *edit.added, *edit.removed)]
             for name in (*changed, *edit.constants):
                 names[name if stem == self._stem else f"{stem}.{name}"] = None
-        told = list(names)
-        if len(told) > 3:
-            told = [*told[:2], f"{len(told) - 2} more"]
-        if not told:
+        shown = list(names)
+        if len(shown) > 3:
+            shown = [*shown[:2], f"{len(shown) - 2} more"]
+        if not shown:
             return "only comments changed" if edits else NOTHING_CHANGED
-        return f"only {', '.join(told[:-1])}{' and ' * (len(told) > 1)}{told[-1]} changed"
+        return f"only {', '.join(shown[:-1])}{' and ' * (len(shown) > 1)}{shown[-1]} changed"
