@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,15 +117,16 @@ def start(case: Case, folder: Path, *, in_process: bool = False) -> Worker:
     )
 
 
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A worker for a case, the same one for all cases of one model, source and configuration."""
+@contextmanager
+def kept(start: Callable[[Case, Path], Worker], folders: pytest.TempPathFactory) -> Iterator[Callable[[Case], Worker]]:
+    """Gives a worker for a case, the same one for all cases of one model, source and configuration; closes all at the
+    end."""
     known: dict[str, Worker] = {}
 
     def worker(case: Case) -> Worker:
         key = json.dumps([case["model"], case["handler_source"], case["config"]], sort_keys=True)
         if key not in known:
-            known[key] = start(case, tmp_path_factory.mktemp("golden"))
+            known[key] = start(case, folders.mktemp("golden"))
         return known[key]
 
     yield worker
@@ -132,21 +135,22 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with kept(start, tmp_path_factory) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
 def contexts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The `ts.context.Context` of a case's handler, loaded in this process, where it can be looked at."""
-    known: dict[str, Worker] = {}
+    with kept(partial(start, in_process=True), tmp_path_factory) as worker:
 
-    def context(case: Case) -> Any:
-        key = json.dumps([case["model"], case["handler_source"], case["config"]], sort_keys=True)
-        if key not in known:
-            known[key] = start(case, tmp_path_factory.mktemp("context"), in_process=True)
-        loaded = known[key]._loaded
-        assert isinstance(loaded, InProcess)
-        return loaded._handler._service.context
+        def context(case: Case) -> Any:
+            loaded = worker(case)._loaded
+            assert isinstance(loaded, InProcess)
+            return loaded._handler._service.context
 
-    yield context
-    for one in known.values():
-        one.close()
+        yield context
 
 
 #: A request that was sent before and left its mark in the worker.

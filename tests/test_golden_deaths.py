@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_golden import CASES, Case, check_response, model_of, named, request_of, requests_of, responses_of
+from test_golden import CASES, Case, check_response, kept, model_of, named, request_of, requests_of, responses_of
 
 from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
@@ -36,18 +35,8 @@ def start(case: Case, folder: Path) -> Worker:
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A worker for a case, the same one for all cases of one source and configuration."""
-    known: dict[str, Worker] = {}
-
-    def worker(case: Case) -> Worker:
-        key = json.dumps([case["handler_source"], case["config"]], sort_keys=True)
-        if key not in known:
-            known[key] = start(case, tmp_path_factory.mktemp("golden"))
-        return known[key]
-
-    yield worker
-    for one in known.values():
-        one.close()
+    with kept(start, tmp_path_factory) as worker:
+        yield worker
 
 
 @pytest.mark.timeout(60)

@@ -7,7 +7,8 @@ import http.client
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,18 @@ def ask(server: Any, body: str = "hi", path: str = "/", **headers: str) -> tuple
         connection.request("POST", path, body.encode(), {"Content-Type": "text/plain"} | headers)
         response = connection.getresponse()
         return response.status, response.read().decode()
+
+
+@contextlib.contextmanager
+def call_of_a_client(session: Session, handler: str) -> Iterator[Future[tuple[int, str]]]:
+    """While this handler works for a client."""
+    Path("echo.py").write_text(handler)
+    session.use("echo.py")
+    server = session.serve(0)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(ask, server)
+        time.sleep(0.5)
+        yield running
 
 
 @pytest.fixture
@@ -217,12 +230,7 @@ class TestModels:
         assert {response.text for run in runs for response in run.responses} == {"3"}
 
     def test_a_cell_waits_for_the_call_of_a_client(self, loaded: Session) -> None:
-        Path("echo.py").write_text(SLOW)
-        loaded.use("echo.py")
-        server = loaded.serve(0)
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(ask, server)
-            time.sleep(0.5)
+        with call_of_a_client(loaded, SLOW) as running:
             loaded.model("echo", batch_size=2)  # another registration ends the worker
             Path("echo.py").write_text(ECHO)
             loaded.use("echo.py")
@@ -239,12 +247,7 @@ class TestEnd:
     def test_close_waits_for_no_call(self, loaded: Session, tmp_path: Path) -> None:
         done = tmp_path / "done"
         slow = SLOW.replace("time.sleep(1.5)", f"time.sleep(40); open({str(done)!r}, 'w').close()")
-        Path("echo.py").write_text(slow)
-        loaded.use("echo.py")
-        server = loaded.serve(0)
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(ask, server)
-            time.sleep(0.5)
+        with call_of_a_client(loaded, slow) as running:
             loaded.close()
             assert isinstance(running.exception(), http.client.RemoteDisconnected | ConnectionResetError)
         assert not done.exists()
@@ -254,12 +257,7 @@ class TestEnd:
             session.serve(0)
 
     def test_stop_of_a_client_that_waits(self, loaded: Session) -> None:
-        Path("echo.py").write_text(SLOW)
-        loaded.use("echo.py")
-        server = loaded.serve(0)
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(ask, server)
-            time.sleep(0.5)
+        with call_of_a_client(loaded, SLOW) as running:
             loaded.serve(stop=True)
             assert running.result() == (200, "slow")
 

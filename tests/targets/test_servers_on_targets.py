@@ -209,17 +209,19 @@ def test_target_without_torchserve_is_told(tmp_path: Path, wheels: Path, telling
         Server(telling, target=tmp_path / "image.txt").start()
 
 
-def test_torchserve_installs_what_is_asked_for_where_it_is_told_to(tmp_path: Path, wheels: Path) -> None:
-    shutil.copy(next(wheels.iterdir()), tmp_path)
-    (tmp_path / "r.txt").write_text("--no-index\n--find-links .\ntiny==1.0\n")
-    (tmp_path / "h.py").write_text(
-        LAZY.replace("iniconfig.IniConfig.__name__", "tiny.NAME").replace("iniconfig", "tiny")
-    )
-    model = Model(
-        "tiny", handler=tmp_path / "h.py", requirements_file=tmp_path / "r.txt",
-        extra_files=[tmp_path / "tiny-1.0-py3-none-any.whl"],
+def tiny(folder: Path, wheels: Path) -> Model:
+    """A model that brings the wheel of what it imports."""
+    shutil.copy(next(wheels.iterdir()), folder)
+    (folder / "r.txt").write_text("--no-index\n--find-links .\ntiny==1.0\n")
+    (folder / "h.py").write_text(LAZY.replace("iniconfig.IniConfig.__name__", "tiny.NAME").replace("iniconfig", "tiny"))
+    return Model(
+        "tiny", handler=folder / "h.py", requirements_file=folder / "r.txt",
+        extra_files=[folder / "tiny-1.0-py3-none-any.whl"],
     )  # fmt: skip
-    with Server(model, {"install_py_dep_per_model": True}) as server:
+
+
+def test_torchserve_installs_what_is_asked_for_where_it_is_told_to(tmp_path: Path, wheels: Path) -> None:
+    with Server(tiny(tmp_path, wheels), {"install_py_dep_per_model": True}) as server:
         assert server.predict(Request.text("x")).response.text == "tiny"
         assert "tiny" not in server.environment.packages
 
@@ -286,16 +288,7 @@ def test_official_image_answers_with_its_own_python_and_torch(telling: Model) ->
 
 @pytest.mark.target
 def test_official_image_installs_the_requirements_of_an_archive(tmp_path: Path, wheels: Path) -> None:
-    shutil.copy(next(wheels.iterdir()), tmp_path)
-    (tmp_path / "r.txt").write_text("--no-index\n--find-links .\ntiny==1.0\n")
-    (tmp_path / "h.py").write_text(
-        LAZY.replace("iniconfig.IniConfig.__name__", "tiny.NAME").replace("iniconfig", "tiny")
-    )
-    model = Model(
-        "tiny", handler=tmp_path / "h.py", requirements_file=tmp_path / "r.txt",
-        extra_files=[tmp_path / "tiny-1.0-py3-none-any.whl"],
-    )  # fmt: skip
-    with Server(model, target="torchserve-0.12.0-cpu") as server:
+    with Server(tiny(tmp_path, wheels), target="torchserve-0.12.0-cpu") as server:
         assert server.predict(Request.text("x")).response.text == "tiny"
 
 
