@@ -57,6 +57,12 @@ class Line:
             raise self.wrong("the cell is empty; write the Python code below the first line")
         return "\n" + self.cell
 
+    def one_of(self, kind: str, word: str | None, option: str | None) -> str | None:
+        """What is named by a word or by an option; names of that kind. Raises WrongOption for two different ones."""
+        if word and option and word != option:
+            raise self.wrong(f"two {kind}, {word} and {option}: leave one out")
+        return word or option
+
     def endpoint(self, word: str | None) -> Any:
         """What --endpoint names: an endpoint's name and a URL as they are, a variable's endpoint. Raises WrongOption
         for anything else."""

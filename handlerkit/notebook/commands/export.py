@@ -29,10 +29,7 @@ def _parser(prog: str) -> Parser:
 
 
 def _call(session: Session, options: dict[str, Any], line: Line) -> Any:
-    folder, spelled = options.pop("folder"), options.pop("export_path")
-    if folder and spelled and folder != spelled:
-        raise line.wrong(f"two folders, {folder} and {spelled}: leave one out")
-    return session.export(folder or spelled, **options)
+    return session.export(line.one_of("folders", options.pop("folder"), options.pop("export_path")), **options)
 
 
 EXPORT = Command("export", _parser, call=_call, examples=(

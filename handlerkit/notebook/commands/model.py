@@ -52,10 +52,7 @@ def _parser(prog: str) -> Parser:
 
 
 def _call(session: Session, options: dict[str, Any], line: Line) -> Any:
-    name, spelled = options.pop("name"), options.pop("model_name")
-    if name and spelled and name != spelled:
-        raise line.wrong(f"two names, {name} and {spelled}: leave one out")
-    return session.model(name or spelled, **options)
+    return session.model(line.one_of("names", options.pop("name"), options.pop("model_name")), **options)
 
 
 MODEL = Command("model", _parser, call=_call, examples=(
