@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from handlerkit.serving.application import Application
 from handlerkit.serving.http import Headers
-from handlerkit.serving.listener import Limits, Listener
+from handlerkit.serving.listener import ClientLimits, Listener
 from handlerkit.serving.models.served_model import ServedModel
 
 ECHO = "def handle(data, context):\n    return [row['body'] for row in data or ()]\n"
@@ -40,7 +40,7 @@ class App:
         self,
         models: Iterable[ServedModel],
         config_properties: Mapping[str, Any] | None = None,
-        limits: Limits | None = None,
+        limits: ClientLimits | None = None,
         **asked: Any,
     ) -> None:
         self.application = Application(models, config_properties, **asked)

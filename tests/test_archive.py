@@ -340,13 +340,13 @@ def test_space_is_checked_before_anything_is_written(
 def test_source_that_changes_meanwhile_is_noticed(
     model: Model, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive_format: str, size: int
 ) -> None:
-    def change(self: archive._Source, *arguments: Any) -> None:
+    def change(self: archive._MemberReader, *arguments: Any) -> None:
         real(self, *arguments)
         if self._member.name == "weights.pt":
             os.truncate(inputs / "weights.pt", size)
 
-    real = archive._Source.__init__
-    monkeypatch.setattr(archive._Source, "__init__", change)
+    real = archive._MemberReader.__init__
+    monkeypatch.setattr(archive._MemberReader, "__init__", change)
     with pytest.raises(ArchiveError, match=r"^weights\.pt changed while it was exported"):
         Archive(model, archive_format).save(tmp_path / "store")
     assert list((tmp_path / "store").iterdir()) == []

@@ -14,7 +14,7 @@ from handlerkit.errors import ModelError
 from handlerkit.model import Model
 from handlerkit.targets import Target, official
 from handlerkit.targets.distributions import Distribution, closure, installed
-from handlerkit.targets.requirements import Line, lines_of_archive, parse_lines, pinned
+from handlerkit.targets.requirements import RequirementLine, lines_of_archive, parse_lines, pinned
 
 #: What the runtime needs, whatever the handler imports.
 _RUNTIME = {
@@ -48,7 +48,7 @@ def requirements(
     Raises ModelError for code that imports this kit, and for models that pin the same distribution to two versions;
     TargetError for a requirements file that cannot be read.
     """
-    here = _Here(target)
+    here = _Installed(target)
     lines: dict[str, str] = {**_RUNTIME, **dict([here.line("numpy")])}  # torch warns where it is missing
     notes: list[str] = []
     asked = _asked([(line, f"model/{model.name}/") for model in models for line in lines_of_archive(model)])
@@ -70,7 +70,7 @@ def requirements(
     return Requirements((*own, *asked.values()), tuple(dict.fromkeys(notes)))
 
 
-def _asked(lines: Iterable[tuple[Line, str]]) -> dict[str, str]:
+def _asked(lines: Iterable[tuple[RequirementLine, str]]) -> dict[str, str]:
     """Canonical name, or the text of what names no distribution -> its line. Paths become relative to the app's
     folder."""
     found: dict[str, str] = {}
@@ -92,7 +92,7 @@ def _placed(text: str, folder: str) -> str:
     return text if text.startswith("-") or "://" in text else f"./{folder}{text}"
 
 
-class _Here:
+class _Installed:
     """What is installed here, read once."""
 
     def __init__(self, target: Target) -> None:

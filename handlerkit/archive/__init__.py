@@ -172,7 +172,7 @@ def _write_zip(part: Path, members: list[_Member], manifest: bytes, meter: _Mete
     that have one. zipfile comes back to write sum and sizes into each local header, as the file is seekable."""
     with _WriteBehind(part) as out, zipfile.ZipFile(out, "w") as archive:
         for member in members:
-            with _Source(member, meter) as source:
+            with _MemberReader(member, meter) as source:
                 info = zipfile.ZipInfo.from_file(member.source, member.name, strict_timestamps=False)
                 info.compress_type = zipfile.ZIP_DEFLATED if member.deflate else zipfile.ZIP_STORED
                 info.external_attr = (stat.S_IFREG | 0o644) << 16
@@ -192,7 +192,7 @@ def _write_tgz(part: Path, members: list[_Member], manifest: bytes, meter: _Mete
             info = tarfile.TarInfo(f"{prefix}/{member.name}")
             info.size = member.size
             info.mtime = member.mtime_ns // 10**9
-            with _Source(member, meter) as source:
+            with _MemberReader(member, meter) as source:
                 archive.addfile(info, source)
         info = tarfile.TarInfo(f"{prefix}/{MANIFEST}")
         info.size = len(manifest)
@@ -203,7 +203,7 @@ def _write_folder(part: Path, members: list[_Member], manifest: bytes, meter: _M
     for member in members:
         path = part / member.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _Source(member, meter) as source, _WriteBehind(path) as out:
+        with _MemberReader(member, meter) as source, _WriteBehind(path) as out:
             shutil.copyfileobj(source, out, _BLOCK)
     (part / MANIFEST).parent.mkdir(parents=True)
     (part / MANIFEST).write_bytes(manifest)
@@ -231,7 +231,7 @@ class _Meter:
             self._told = time.monotonic()
 
 
-class _Source:
+class _MemberReader:
     """A member's file, read once from end to end: exactly the bytes that were promised, or ArchiveError."""
 
     def __init__(self, member: _Member, meter: _Meter) -> None:
@@ -243,7 +243,7 @@ class _Source:
         except OSError as problem:
             raise ArchiveError(f"cannot read {member.name}: {problem.strerror}") from problem
 
-    def __enter__(self) -> _Source:
+    def __enter__(self) -> _MemberReader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:

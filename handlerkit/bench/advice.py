@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from handlerkit.bench.cases import Case
+from handlerkit.bench.cases import BenchCase
 from handlerkit.bench.options import decodings, encodings
 from handlerkit.bench.results import Advice, Measurement, Option
 
@@ -19,9 +19,9 @@ _READING, _ANSWERING = {"preprocess"}, {"postprocess", "envelope out", "encode"}
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
-def advise(cases: Sequence[Case], rows: Sequence[Measurement]) -> Iterator[Advice]:
+def advise(cases: Sequence[BenchCase], rows: Sequence[Measurement]) -> Iterator[Advice]:
     """All advice there is for the cases of a Worker and their rows. Each sample is looked at in its smallest batch."""
-    smallest: dict[str, tuple[Case, Measurement]] = {}
+    smallest: dict[str, tuple[BenchCase, Measurement]] = {}
     for case, row in zip(cases, rows, strict=True):
         if row.sample not in smallest or row.batch < smallest[row.sample][1].batch:
             smallest[row.sample] = case, row
@@ -54,14 +54,14 @@ def batches(rows: Sequence[Measurement]) -> Iterator[Advice]:
             yield Advice("batches", sample, "time a request", 1 / own[0].throughput, own[0].median, options)
 
 
-def _encode(case: Case, row: Measurement, seconds: float) -> Iterator[Advice]:
+def _encode(case: BenchCase, row: Measurement, seconds: float) -> Iterator[Advice]:
     assert case.last is not None
     about, options = encodings(case.last.responses[0].body)
     if options:
         yield Advice("encode", row.sample, about, seconds, row.median, options)
 
 
-def _decode(case: Case, row: Measurement, seconds: float) -> Iterator[Advice]:
+def _decode(case: BenchCase, row: Measurement, seconds: float) -> Iterator[Advice]:
     assert case.last is not None
     for data in pictures(case.last.calls[0].rows[0]):
         about, options = decodings(data)

@@ -71,7 +71,7 @@ def _tokens(response: Response) -> int:
 
 
 @dataclass
-class Case:
+class BenchCase:
     """One sample at one batch size on one endpoint, while it is measured. `last` is its last Run, `refused` the
     last one that was no success; `seconds` and `stages` are those of each repeat that was answered with one."""
 
@@ -134,7 +134,7 @@ class Case:
 class Measured:
     """What `run` leaves: each endpoint's cases, and whether Ctrl-C ended it."""
 
-    sides: tuple[tuple[Case, ...], ...]
+    sides: tuple[tuple[BenchCase, ...], ...]
     interrupted: bool
 
 
@@ -151,7 +151,7 @@ def run(
     check(samples, batch_sizes, repeats, warm_up)
     sides = tuple(
         tuple(
-            Case(endpoint, sample, batch, label(sample, number))
+            BenchCase(endpoint, sample, batch, label(sample, number))
             for number, sample in enumerate(samples, start=1)
             for batch in batch_sizes
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from handlerkit.bench.cases import Case, Progress, run
+from handlerkit.bench.cases import BenchCase, Progress, run
 from handlerkit.bench.measure import bench_of
 from handlerkit.bench.results import Against, Bench, Change, Verdict, percentile
 from handlerkit.messages import Endpoint, Request
@@ -38,12 +38,12 @@ def compare(
     return replace(bench, against=Against(name, tuple(theirs.row() for _, theirs in pairs), changes))
 
 
-def _both(ours: Case, theirs: Case) -> list[int]:
+def _both(ours: BenchCase, theirs: BenchCase) -> list[int]:
     """The repeats in which both answered."""
     return [repeat for repeat in ours.seconds if repeat in theirs.seconds]
 
 
-def _change(ours: Case, theirs: Case) -> Change:
+def _change(ours: BenchCase, theirs: BenchCase) -> Change:
     taken = [[side.seconds[repeat] for repeat in _both(ours, theirs)] for side in (ours, theirs)]
     return change(ours.label, ours.batch, *taken)
 

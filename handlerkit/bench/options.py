@@ -23,7 +23,7 @@ _DEEPEST, _FIRST = 4, 5  # levels of objects and lists around an array; items of
 _QUALITY = 85  # JPEG's
 
 
-class Found(NamedTuple):
+class AnswerArray(NamedTuple):
     """The numbers of an answer: [height, width] or [height, width, channels] where it is a picture. `where` is their
     place in a JSON answer, "" for all of it."""
 
@@ -79,12 +79,12 @@ def _picture(body: bytes) -> tuple[str, tuple[Option, ...]]:
     return f"{_shape(array)}, a {image.format} picture", tuple(_binary(array, image.format or "", len(body)))
 
 
-def find_array(value: Any, where: str = "", depth: int = 0) -> Found | None:
+def find_array(value: Any, where: str = "", depth: int = 0) -> AnswerArray | None:
     """The largest array of numbers in a JSON value: nested lists of equal lengths, as `.tolist()` makes them."""
     import numpy as np
 
     if isinstance(value, list) and (array := _array(value)) is not None:
-        return Found(array, where)
+        return AnswerArray(array, where)
     if depth == _DEEPEST or not isinstance(value, dict | list):
         return None
     items = value.items() if isinstance(value, dict) else enumerate(value[:_FIRST])
@@ -109,7 +109,7 @@ def _array(value: list[Any]) -> npt.NDArray[Any] | None:
     return array.astype(np.min_scalar_type(high if low >= 0 else min(low, -high - 1)))
 
 
-def _json(value: Any, found: Found | None, body: bytes) -> Iterator[Option]:
+def _json(value: Any, found: AnswerArray | None, body: bytes) -> Iterator[Option]:
     """`.tolist()` belongs to the forms that need lists."""
     array = found.array if found else None
 

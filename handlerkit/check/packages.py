@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from handlerkit.check.code import standard_library
 from handlerkit.targets import Environment, Target
 from handlerkit.targets.distributions import Distribution, closure, installed
-from handlerkit.targets.requirements import Line, markers_environment
+from handlerkit.targets.requirements import RequirementLine, markers_environment
 
 #: Whether a module can be imported. "unsure" where a distribution might bring it that is not installed here, so that
 #: nothing tells what it needs.
@@ -46,7 +46,7 @@ class Packages:
         lines: the lines of its requirements file.
     """
 
-    def __init__(self, target: Target, lines: Sequence[Line] = ()) -> None:
+    def __init__(self, target: Target, lines: Sequence[RequirementLine] = ()) -> None:
         self._target = target
         self._here = installed()
         #: Canonical name -> the marker of a line of the requirements file, which does not hold there.
@@ -170,7 +170,7 @@ def _alike(module: str, distribution: str) -> bool:
     return len(one) > 2 and (one in other or (len(other) > 2 and other in one))
 
 
-def _holds(line: Line, python: tuple[int, int]) -> bool:
+def _holds(line: RequirementLine, python: tuple[int, int]) -> bool:
     """Whether pip would install the line with that Python."""
     marker = line.requirement.marker if line.requirement else None
     return marker is None or marker.evaluate(dict(markers_environment(python)))

@@ -17,7 +17,7 @@ from handlerkit.errors import TargetError
 from handlerkit.messages import Run
 from handlerkit.model import Model, PathLike
 from handlerkit.targets import Target
-from handlerkit.targets.requirements import Line, parse_lines
+from handlerkit.targets.requirements import RequirementLine, parse_lines
 from handlerkit.unpack import ArchiveReader, open_archive
 
 #: Names of files that weights have; what is in others of this kind is looked at only for its pickles.
@@ -161,7 +161,7 @@ class Subject:
         return self._programs[python]
 
     @cached_property
-    def requirements(self) -> tuple[Line, ...]:
+    def requirements(self) -> tuple[RequirementLine, ...]:
         """The lines of its requirements file; of one that cannot be read, the `requirement` is None."""
         name = self.said.get("requirementsFile")
         if not isinstance(name, str) or name not in self.sizes:
@@ -175,10 +175,10 @@ class Subject:
         return self._packages[target.name]
 
 
-def _lines(text: str) -> Iterator[Line]:
+def _lines(text: str) -> Iterator[RequirementLine]:
     whole = text.replace("\\\n", " ").splitlines()
     for number, line in enumerate(whole, 1):
         try:
             yield from parse_lines([line])
         except TargetError:
-            yield Line(line, None, f"line {number}")
+            yield RequirementLine(line, None, f"line {number}")

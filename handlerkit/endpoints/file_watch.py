@@ -27,7 +27,7 @@ class _Look(NamedTuple):
     paths: list[tuple[str, _Identity | None]]
 
 
-class Change(NamedTuple):
+class FileChanges(NamedTuple):
     """What differs from what was read: the names of files in the archive.
 
     Attributes:
@@ -48,7 +48,7 @@ class FileWatch:
         self._model = model
         self._read = self._look()
 
-    def change(self) -> Change | None:
+    def change(self) -> FileChanges | None:
         """What differs by now, None if nothing does. Files that are being written are waited for."""
         read = self._read
         if all(identity is not None and _identity(path) == identity for path, identity in read.paths):
@@ -64,9 +64,9 @@ class FileWatch:
             self._read = now
             return None
         unfinished = bool(changed) and steady < _STEADY and _is_recent(now.files)
-        return Change(tuple(name for name in changed if name not in gone), gone, unfinished)
+        return FileChanges(tuple(name for name in changed if name not in gone), gone, unfinished)
 
-    def broken(self, change: Change) -> tuple[str, SyntaxError] | None:
+    def broken(self, change: FileChanges) -> tuple[str, SyntaxError] | None:
         """The first Python file among those that changed which Python cannot read, and which loading reads: the
         handler's, the model's, or one that another of them names."""
         sources = {one.name: _read(one.source) for one in self._model.named_entries() if one.name.endswith(".py")}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from handlerkit.endpoints.http.address import Address
-from handlerkit.endpoints.http.client import Client, Outgoing
+from handlerkit.endpoints.http.client import HttpClient, Outgoing
 from handlerkit.endpoints.http.failures import refusal, why
 from handlerkit.errors import RequestError
 from handlerkit.messages import Exchange, ForcedHead, HeadersLike, Request, Response, Run
@@ -69,7 +69,7 @@ class Remote:
         if wrong := [name for name, value in self._headers if not _is_header(name, value)]:
             raise RequestError(f"the header {wrong[0]!r} holds a character that none may have, such as a line break")
         tls = _context(verify_tls) if self._address.scheme == "https" else None
-        self._client = Client(self._address.host, self._address.authority, tls)
+        self._client = HttpClient(self._address.host, self._address.authority, tls)
 
     def predict(self, *requests: Request) -> Run:
         """Send the requests a few milliseconds apart, each on a connection of its own, and wait for all answers.

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from handlerkit.endpoints.config_properties import checked_environment, read_config
-from handlerkit.endpoints.http.client import ADDRESS, Client, Outgoing
+from handlerkit.endpoints.http.client import ADDRESS, HttpClient, Outgoing
 from handlerkit.endpoints.logs.torchserve_log import last_error, worker_lines
 from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, load_findings, warnings
 from handlerkit.endpoints.torchserve.model_store import existing, name_of, place, unpacked
@@ -102,7 +102,7 @@ class Server:
         self._environment: Environment | None = None
         self._held = Lock.free()
         self._process: TorchServe | None = None
-        self._client = Client()
+        self._client = HttpClient()
         self._names: list[str] = []
         self._registered: dict[str, Registration] = {}
         self._requirements_of: dict[str, list[str]] = {}

@@ -29,7 +29,7 @@ from handlerkit.worker_process.hot_reload.reload import NOTHING_CHANGED, Reload
 from handlerkit.worker_process.outcome import Outcome
 
 
-class _Served(NamedTuple):
+class _AnsweredRequest(NamedTuple):
     """The answer to one request, with the call of the handler that its batch shares."""
 
     response: Response
@@ -125,7 +125,7 @@ class Worker:
         self._frontend = Frontend(
             registered.name, registered.version, self.config, registered.has_sequences, registered.describe
         )
-        self._setup = why.Setup(
+        self._setup = why.ModelSetup(
             registered.name, registered.version, model.handler, self.batch_size, self.max_batch_delay,
             self.response_timeout, response_timeout if model.config_file else None, self.config.max_response_size,
             self.config.decode_input_request, registration.declares_metrics(config_properties),
@@ -143,7 +143,7 @@ class Worker:
         the handler, and is raised with the line that was running; pressed again, it ends the worker.
         """
         self._follow()
-        served: list[_Served | None] = []
+        served: list[_AnsweredRequest | None] = []
         queued: list[QueuedRequest] = []
         for request in requests:
             received = self._frontend.receive(request)
@@ -183,7 +183,7 @@ class Worker:
         """The Run of a batch for which there is no handler: it is answered as if the worker had died of that."""
         found = problem.findings if isinstance(problem, LoadError) else ()
         cause = Finding("not_loaded", f"{self.model.name} answers no requests: {problem}", effect=_DIED)
-        served = [_Served(self._frontend.died(received), None, found or (cause,)) for received in batch]
+        served = [_AnsweredRequest(self._frontend.died(received), None, found or (cause,)) for received in batch]
         return self._run([Request.received(one.request) for one in batch], served)
 
     def rejected(self, request: HttpRequest, response: Response) -> Run:
@@ -316,7 +316,7 @@ class Worker:
         """A file that changed is no longer valid Python."""
         info = ErrorInfo.of(error)
         attempt = why.Attempt(self._setup, loading=True)
-        findings = why.explain(why.Evidence(attempt, why.Source((name,)), error, info))
+        findings = why.explain(why.Evidence(attempt, why.CodeFiles((name,)), error, info))
         message = f"{self.model.name} does not load; the handler that was loaded before is kept"
         return LoadError(message, response=self._refusal(500), error=info, findings=findings)
 
@@ -352,20 +352,22 @@ class Worker:
         message = f"{facts.NOT_STARTED} for model {self.model.name} version: {self._frontend.version}"
         return self._frontend.error(status, facts.INTERNAL, message)
 
-    def _serve(self, batch: list[QueuedRequest], hear: Hear | None = None) -> list[_Served]:
+    def _serve(self, batch: list[QueuedRequest], hear: Hear | None = None) -> list[_AnsweredRequest]:
         with self._lifecycle.lock:
             call, responses, found = self._call(batch, hear)
-        return [_Served(response, call, found) for response in responses]
+        return [_AnsweredRequest(response, call, found) for response in responses]
 
-    def _full(self, received: QueuedRequest) -> _Served:
+    def _full(self, received: QueuedRequest) -> _AnsweredRequest:
         """The queue's refusal."""
-        return _Served(self._frontend.overloaded(received), None, (frontend.queue_full(self.limits.size),))
+        return _AnsweredRequest(self._frontend.overloaded(received), None, (frontend.queue_full(self.limits.size),))
 
-    def _rejected(self, request: Request, response: Response) -> _Served:
+    def _rejected(self, request: Request, response: Response) -> _AnsweredRequest:
         """The frontend's own answer."""
-        return _Served(response, None, frontend.rejected(request, response, self._setup, self.config.max_request_size))
+        return _AnsweredRequest(
+            response, None, frontend.rejected(request, response, self._setup, self.config.max_request_size)
+        )
 
-    def _run(self, requests: Sequence[Request], served: Sequence[_Served]) -> Run:
+    def _run(self, requests: Sequence[Request], served: Sequence[_AnsweredRequest]) -> Run:
         calls: list[Call] = []
         findings: dict[Finding, None] = {}
         for one in served:

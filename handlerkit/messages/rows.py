@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from handlerkit.serving.torchserve_facts import DECODE_INPUT
-from handlerkit.serving.wire import Buffers, Reader
+from handlerkit.serving.wire import Buffers, MessageReader
 
 
 def decode_predict(buffers: Buffers, decode_input: bool = True) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -19,7 +19,7 @@ def decode_predict(buffers: Buffers, decode_input: bool = True) -> tuple[list[di
     from ts.service import Service
 
     with _silent_worker(decode_input):
-        _, batch = retrieve_msg(Reader(buffers))
+        _, batch = retrieve_msg(MessageReader(buffers))
     processors, rows, _ = Service.retrieve_data_for_inference(batch)
     return [processor.get_request_properties() for processor in processors], rows
 

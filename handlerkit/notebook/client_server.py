@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlerkit.endpoints.lent.served_runs import ServedRuns
 from handlerkit.endpoints.worker_server import WorkerServer
-from handlerkit.notebook.models import Models
+from handlerkit.notebook.models import SessionModels
 from handlerkit.serving.torchserve_facts import PORT
 
 _LOOPBACK = "127.0.0.1"
@@ -19,7 +19,7 @@ class ClientServer:
         self._address = _LOOPBACK, PORT
         self._made_with: object = None
 
-    def serve(self, models: Models, port: int | None, host: str | None, token: str | None) -> WorkerServer:
+    def serve(self, models: SessionModels, port: int | None, host: str | None, token: str | None) -> WorkerServer:
         """Serve the current model, at the address of the last server unless told otherwise; one that does so already
         goes on. Raises as handlerkit.serve does, and LoadError if the handler does not load."""
         last_host, last_port = self._address

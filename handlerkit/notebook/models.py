@@ -27,7 +27,7 @@ NO_OPTIONS: dict[str, Any] = {
 }
 
 
-class Models:
+class SessionModels:
     """The models by name, and the current one.
 
     Attributes:

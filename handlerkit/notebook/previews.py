@@ -9,7 +9,7 @@ from typing import Any
 
 from handlerkit import envelope as envelopes
 from handlerkit.messages import Request, Run
-from handlerkit.notebook.models import Models
+from handlerkit.notebook.models import SessionModels
 from handlerkit.notebook.requests import display, to_requests
 from handlerkit.notebook.session_model import envelope_of
 from handlerkit.view.preview.preview import Preview
@@ -48,7 +48,7 @@ class Previews:
 
     def show(
         self,
-        models: Models,
+        models: SessionModels,
         what: Sequence[Any],
         envelope: str | None,
         shown_as: str,

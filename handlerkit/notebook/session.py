@@ -25,7 +25,7 @@ from handlerkit.model import Model, PathLike, ready_made, ready_made_modules
 from handlerkit.notebook import bench_runs, case_runs, cell, exports, other_endpoints, project
 from handlerkit.notebook.client_server import ClientServer
 from handlerkit.notebook.live import LiveDisplay
-from handlerkit.notebook.models import NO_OPTIONS, Models
+from handlerkit.notebook.models import NO_OPTIONS, SessionModels
 from handlerkit.notebook.previews import Previews, Saved
 from handlerkit.notebook.project_save import save
 from handlerkit.notebook.requests import display, send, to_requests
@@ -49,7 +49,7 @@ class Session:
     """What one notebook works on. `%model` chooses a model, the other calls go to it."""
 
     def __init__(self) -> None:
-        self._models = Models(self._keep)
+        self._models = SessionModels(self._keep)
         self._folder: OwnFolder | None = None
         self._verify_server = VerifyServer()
         self._client_server = ClientServer()

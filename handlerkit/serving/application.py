@@ -21,9 +21,9 @@ from . import torchserve_facts as facts
 from .config import Config, property_text
 from .frontend import Frontend
 from .http import HttpRequest, Response
-from .models.metrics import CONTENT_TYPE, OF_HANDLERS, Declared, Metrics
+from .models.metrics import CONTENT_TYPE, OF_HANDLERS, DeclaredMetric, Metrics
 from .models.running_model import Client, RunningModel
-from .models.served_model import Served, Shared
+from .models.served_model import AnyModel, Shared
 from .requests.headers import as_sent, content_type_of, first_value
 from .requests.parameters import FormError, from_body, from_query
 from .workers.processes import Supervisor
@@ -61,13 +61,13 @@ class Application:
 
     def __init__(
         self,
-        models: Iterable[Served],
+        models: Iterable[AnyModel],
         config_properties: Mapping[str, Any] | None = None,
         *,
         token: str | None = None,
         any_casing: bool = False,
         has_default: bool = True,
-        declared: Iterable[Declared] = OF_HANDLERS,
+        declared: Iterable[DeclaredMetric] = OF_HANDLERS,
         rejected: Callable[[HttpRequest, Response], object] = lambda request, response: None,
     ) -> None:
         self.models = tuple(models)

@@ -43,7 +43,7 @@ _LOGGER = logging.getLogger("serving")
 
 
 @dataclass(frozen=True)
-class Limits:
+class ClientLimits:
     """What a client may take; times in seconds.
 
     Attributes:
@@ -70,13 +70,13 @@ class Listener:
         most: how many connections it has at once.
     """
 
-    def __init__(self, application: Application, limits: Limits | None = None) -> None:
+    def __init__(self, application: Application, limits: ClientLimits | None = None) -> None:
         self.application = application
-        self.limits = limits or Limits()
+        self.limits = limits or ClientLimits()
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.most = min(self.limits.connections, files // 2) if files > 0 else self.limits.connections
         self.addresses: tuple[tuple[str, int], ...] = ()
-        self.connections: set[_Connection] = set()
+        self.connections: set[_ClientConnection] = set()
         #: What all connections read into, one after the other.
         self.buffer = memoryview(bytearray(_READ))
         self.stops = False
@@ -93,8 +93,8 @@ class Listener:
         """Listen at host and port (0: a free one), or on a socket that is bound. Raises OSError."""
         loop = asyncio.get_running_loop()
 
-        def connect() -> _Connection:
-            return _Connection(self, loop)
+        def connect() -> _ClientConnection:
+            return _ClientConnection(self, loop)
 
         if sock is not None:
             server = await loop.create_server(connect, sock=sock, backlog=_BACKLOG)
@@ -145,7 +145,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class _Reading:
+class _IncomingRequest:
     """A request as far as it has come."""
 
     __slots__ = (
@@ -183,7 +183,7 @@ class _Reading:
         return HttpRequest(self.method, path, tuple(self.headers), query, body)
 
 
-class _Connection(asyncio.BufferedProtocol):
+class _ClientConnection(asyncio.BufferedProtocol):
     """One client, whose requests are answered one after the other: it is the application's `Client` for each.
 
     Attributes:
@@ -197,7 +197,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._largest = listener.application.config.max_request_size
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
-        self._reading = _Reading()
+        self._reading = _IncomingRequest()
         #: What waits for its turn: requests, answers to what is none, and None for the connection's end.
         self._pending: deque[HttpRequest | Response | None] = deque()
         self._is_busy = False
@@ -251,7 +251,7 @@ class _Connection(asyncio.BufferedProtocol):
 
     def on_message_begin(self) -> None:
         if not self._reading.has_head:
-            self._reading = _Reading(self._loop.time())
+            self._reading = _IncomingRequest(self._loop.time())
 
     def on_url(self, url: bytes) -> None:
         if not self._reading.has_head:
@@ -293,7 +293,7 @@ class _Connection(asyncio.BufferedProtocol):
     def on_message_complete(self) -> None:
         if self._parser.should_upgrade() and self._framing():
             return  # its body is still to come
-        reading, self._reading = self._reading, _Reading()
+        reading, self._reading = self._reading, _IncomingRequest()
         if not reading.is_answered:
             self._pending.append(reading.request())
         if not self._parser.should_keep_alive():
@@ -387,7 +387,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._answer_early(self._reading, response)
         self._pending.append(None)
 
-    def _answer_early(self, reading: _Reading, item: HttpRequest | Response) -> None:
+    def _answer_early(self, reading: _IncomingRequest, item: HttpRequest | Response) -> None:
         if not reading.is_answered:
             reading.is_answered = True
             reading.expects = False

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from . import torchserve_facts as facts
 from .application import Application
 from .config import Config
-from .models.metrics import OF_HANDLERS, Declared
+from .models.metrics import OF_HANDLERS, DeclaredMetric
 from .models.served_model import ServedModel
 
 _GPU_LIST_TIMEOUT = 30
@@ -29,7 +29,7 @@ class Contents(NamedTuple):
 
     models: Sequence[ServedModel]
     config_properties: Mapping[str, Any]
-    declared: Sequence[Declared]
+    declared: Sequence[DeclaredMetric]
 
     def application(self, **asked: Any) -> Application:
         """The application, with further arguments of its own. Raises as Application."""
@@ -58,7 +58,7 @@ def read(file: str) -> Contents:
         raise ValueError(f'{file} names no models: {{"models": [{{"model_dir": "model/NAME"}}]}}')
     folder = os.path.dirname(os.path.abspath(file))
     properties = dict(content.get("config_properties") or {})
-    declared: Sequence[Declared] = OF_HANDLERS
+    declared: Sequence[DeclaredMetric] = OF_HANDLERS
     if metrics := properties.get("metrics_config"):
         properties["metrics_config"] = os.path.join(folder, metrics)
         declared = metrics_of(properties["metrics_config"])
@@ -121,13 +121,13 @@ def count_gpus(properties: Mapping[str, Any]) -> int:
     return found if most in (None, "") else min(found, int(str(most)))
 
 
-def metrics_of(file: str) -> Sequence[Declared]:
+def metrics_of(file: str) -> Sequence[DeclaredMetric]:
     """The metrics of handlers that a metrics file declares. Raises OSError, and ValueError for what is no such file."""
     found = []
     for kind, metrics in (_mapping(file).get("model_metrics") or {}).items():
         for one in metrics or ():
             dimensions = [str(dimension) for dimension in one.get("dimensions") or ()]
-            found.append(Declared(str(one["name"]), kind, str(one.get("unit", "")), (*dimensions, "Hostname")))
+            found.append(DeclaredMetric(str(one["name"]), kind, str(one.get("unit", "")), (*dimensions, "Hostname")))
     return found
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from .application import GRACE, Application
 from .config import PropertyError
-from .listener import Limits, Listener, is_loopback
+from .listener import ClientLimits, Listener, is_loopback
 from .models.served_model import ServedModel
 from .models_file import read
 from .torchserve_facts import PORT
@@ -37,7 +37,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = PORT,
     token: str | None = None,
-    limits: Limits | None = None,
+    limits: ClientLimits | None = None,
     grace: float = GRACE,
     say: Callable[[str], object] = print,
 ) -> int:
@@ -52,7 +52,12 @@ def serve(
 
 
 async def _serve(
-    application: Application, host: str, port: int, limits: Limits | None, grace: float, say: Callable[[str], object]
+    application: Application,
+    host: str,
+    port: int,
+    limits: ClientLimits | None,
+    grace: float,
+    say: Callable[[str], object],
 ) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

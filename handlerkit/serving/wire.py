@@ -121,7 +121,7 @@ def _encode_headers(headers: tuple[tuple[str, str], ...]) -> bytes:
     return b"".join(_sized(text.encode()) for pair in headers for text in pair) + _END
 
 
-class Reader:
+class MessageReader:
     """The buffers of a message as a socket, from which TorchServe's `retrieve_msg` reads.
 
     `recv(size)` returns up to that many bytes, and b"" at the end. `retrieve_msg` asks for a body as a whole, so it is

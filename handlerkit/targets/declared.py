@@ -25,7 +25,7 @@ from handlerkit.errors import TargetError
 from handlerkit.targets import cache, official
 from handlerkit.targets.distributions import Distribution, closure, installed
 from handlerkit.targets.here import modules, versions
-from handlerkit.targets.requirements import Line, parse_lines
+from handlerkit.targets.requirements import RequirementLine, parse_lines
 from handlerkit.targets.target import Environment, Progress, Target
 
 #: The target base: what the official images install by name. Not pip: asked to upgrade a package, it would follow the
@@ -79,14 +79,14 @@ def _declared(requirements: Sequence[str], everything: Mapping[str, Distribution
     return sorted(closure([*_BASE, *asked], everything).values(), key=lambda one: one.name)
 
 
-def _counts(line: Line) -> bool:
+def _counts(line: RequirementLine) -> bool:
     """Whether pip would install something for it on this Python."""
     if line.is_option:
         return False
     return line.requirement is None or line.requirement.marker is None or line.requirement.marker.evaluate()
 
 
-def _installed_here(line: Line, found: Mapping[str, Distribution]) -> Requirement:
+def _installed_here(line: RequirementLine, found: Mapping[str, Distribution]) -> Requirement:
     """What the line requires. Raises TargetError if that is not here."""
     one = line.requirement
     if one is None:
@@ -116,7 +116,7 @@ def _stamp(one: Distribution) -> int:
     return (record if record.exists() else one.info).stat().st_mtime_ns
 
 
-class _Part(NamedTuple):
+class _LinkedPaths(NamedTuple):
     """What a distribution has at one place: paths relative to `source`, "" for the place itself."""
 
     source: Path
@@ -129,7 +129,8 @@ def _link(found: Sequence[Distribution], everything: Iterable[Distribution], asi
     (site,) = aside.glob("lib/python*/site-packages")
     declared = {one.name for one in found}
     parts = [
-        _Part(one.site, [path for path in one.files if _is_inside(path)], one.name in declared) for one in everything
+        _LinkedPaths(one.site, [path for path in one.files if _is_inside(path)], one.name in declared)
+        for one in everything
     ]
     _link_parts(parts, site)
     for one in found:
@@ -142,9 +143,9 @@ def _is_inside(path: str) -> bool:
     return not path.startswith(("../", "/"))
 
 
-def _link_parts(parts: Iterable[_Part], folder: Path) -> None:
+def _link_parts(parts: Iterable[_LinkedPaths], folder: Path) -> None:
     """Link all that is declared into `folder`: whole where all is declared and comes from one place."""
-    places: dict[str, list[_Part]] = {}
+    places: dict[str, list[_LinkedPaths]] = {}
     for part in parts:
         for name in {path.partition("/")[0] for path in part.paths} - {""}:
             places.setdefault(name, []).append(part)
@@ -157,7 +158,7 @@ def _link_parts(parts: Iterable[_Part], folder: Path) -> None:
             continue
         if source.is_dir() and (len(declared) < len(sharers) or any(part.source / name != source for part in declared)):
             (folder / name).mkdir()
-            below = [_Part(part.source / name, _below(part.paths, name), part.is_declared) for part in sharers]
+            below = [_LinkedPaths(part.source / name, _below(part.paths, name), part.is_declared) for part in sharers]
             _link_parts(below, folder / name)
         else:
             (folder / name).symlink_to(source)

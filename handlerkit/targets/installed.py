@@ -15,7 +15,7 @@ from handlerkit.targets.distributions import installed
 from handlerkit.targets.here import modules, versions
 from handlerkit.targets.interpreters import Interpreter, distance, exact, nearest, python_of
 from handlerkit.targets.requirements import (
-    Line,
+    RequirementLine,
     asked_python,
     check_kind,
     is_lock,
@@ -108,7 +108,7 @@ class Installed(Target):
         return f"{slug}-py{python[0]}{python[1]}-{sha256(made_from.encode()).hexdigest()[:12]}"
 
 
-def _as_text(lines: Sequence[Line]) -> str:
+def _as_text(lines: Sequence[RequirementLine]) -> str:
     """What uv installs. A local version such as 2.4.0+cpu is a build that a package registry does not have; without an
     index of its own, the file gets the registry's build of 2.4.0."""
     has_index = any(

@@ -48,7 +48,7 @@ _KNOWN_ENDS = (".txt", ".in", ".lock", ".pip", ".req", "")
 
 
 @dataclass(frozen=True)
-class Line:
+class RequirementLine:
     """One line of a requirements file, as pip reads it.
 
     `text` is the line without comments, with paths made absolute; `requirement` is None for an option, and for a
@@ -71,13 +71,13 @@ class Line:
         return self.requirement is not None or (not self.is_option and ("://" in self.text or self.text[0] == "-"))
 
 
-def read_lines(path: Path) -> tuple[Line, ...]:
+def read_lines(path: Path) -> tuple[RequirementLine, ...]:
     """The lines of a requirements file and of those that it includes. Raises TargetError for a file that cannot be
     read, or a line that is no requirement."""
     return tuple(_lines(str(path.absolute()), lambda included: read_text(Path(included)), ()))
 
 
-def lines_of_archive(path_or_model: str | os.PathLike[str] | Model) -> tuple[Line, ...]:
+def lines_of_archive(path_or_model: str | os.PathLike[str] | Model) -> tuple[RequirementLine, ...]:
     """The lines of the requirements file of an archive, or of a Model's; none where it has no such file. Includes are
     read from the archive alone. Raises ArchiveError for what is no archive, and TargetError as `read_lines`."""
     with open_archive(path_or_model) as archive:
@@ -94,7 +94,7 @@ def lines_of_archive(path_or_model: str | os.PathLike[str] | Model) -> tuple[Lin
         return tuple(_lines(name, read, ()))
 
 
-def parse_lines(lines: Sequence[str]) -> tuple[Line, ...]:
+def parse_lines(lines: Sequence[str]) -> tuple[RequirementLine, ...]:
     """Lines that include no other file. Raises TargetError."""
 
     def read(included: str) -> str:
@@ -113,7 +113,7 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
         number += 1 + len(re.findall(r"\\\r?\n", logical))
 
 
-def pins_of(lines: tuple[Line, ...], environment: Mapping[str, str]) -> dict[str, str]:
+def pins_of(lines: tuple[RequirementLine, ...], environment: Mapping[str, str]) -> dict[str, str]:
     """Canonical name -> pinned version, "" if the line pins none; a line whose marker does not hold in this
     environment (packaging's names of variables) is left out."""
     pins: dict[str, str] = {}
@@ -143,14 +143,14 @@ def markers_environment(python: tuple[int, int]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Lock:
+class LockFile:
     """What a pylock.toml holds: its pins, and the oldest Python it allows (None if it names none)."""
 
     pins: Mapping[str, str]
     python: tuple[int, int] | None
 
 
-def read_lock(path: Path) -> Lock:
+def read_lock(path: Path) -> LockFile:
     """A pylock.toml (PEP 751). Raises TargetError."""
     try:
         lock = tomllib.loads(read_text(path))
@@ -163,7 +163,7 @@ def read_lock(path: Path) -> Lock:
         }
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, InvalidSpecifier, InvalidMarker) as problem:
         raise TargetError(f"{path.name} is no pylock.toml: {problem}") from problem
-    return Lock(pins, python)
+    return LockFile(pins, python)
 
 
 def check_kind(path: Path) -> None:
@@ -197,35 +197,35 @@ def _decoded(content: bytes, name: str) -> str:
         raise TargetError(f"{name} is no text in UTF-8: it is no requirements file") from problem
 
 
-def _lines(path: str, read: Callable[[str], str], within: tuple[str, ...]) -> Iterator[Line]:
+def _lines(path: str, read: Callable[[str], str], within: tuple[str, ...]) -> Iterator[RequirementLine]:
     if path in within:
         raise TargetError(f"{os.path.basename(path)} includes itself")
     yield from _parsed(read(path), path, read, (*within, path))
 
 
-def _parsed(text: str, path: str, read: Callable[[str], str], within: tuple[str, ...]) -> Iterator[Line]:
+def _parsed(text: str, path: str, read: Callable[[str], str], within: tuple[str, ...]) -> Iterator[RequirementLine]:
     folder, name = os.path.split(path)
     for number, line in logical_lines(text):
         place = f"{name}, line {number}"
         if include := _INCLUDE.fullmatch(line):
             yield from _lines(_absolute(include[2], folder), read, within)
         elif constraint := _CONSTRAINT.fullmatch(line):
-            yield Line(f"-c {_absolute(constraint[2], folder)}", None, place)
+            yield RequirementLine(f"-c {_absolute(constraint[2], folder)}", None, place)
         elif editable := _EDITABLE.fullmatch(line):
-            yield Line(f"-e {_absolute(editable[2], folder)}", _of_egg(editable[2]), place)
+            yield RequirementLine(f"-e {_absolute(editable[2], folder)}", _of_egg(editable[2]), place)
         elif line.startswith("-"):
-            yield Line(line, None, place)
+            yield RequirementLine(line, None, place)
         else:
             yield _requirement(line, folder, place)
 
 
-def _requirement(line: str, folder: str, place: str) -> Line:
+def _requirement(line: str, folder: str, place: str) -> RequirementLine:
     bare = _OPTIONS.sub("", line)
     try:
-        return Line(line, Requirement(bare), place)
+        return RequirementLine(line, Requirement(bare), place)
     except InvalidRequirement as problem:
         if re.match(r"[a-z+]+://", bare) or "/" in bare or bare.startswith(".") or bare.endswith((".whl", ".tar.gz")):
-            return Line(_absolute(line, folder), _of_egg(bare) or _of_wheel(bare), place)
+            return RequirementLine(_absolute(line, folder), _of_egg(bare) or _of_wheel(bare), place)
         raise TargetError(f"{place} is no requirement: {bare!r}") from problem
 
 

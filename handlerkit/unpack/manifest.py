@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from handlerkit.unpack.names import Refusal, checked, quoted
+from handlerkit.unpack.names import UnsafeArchive, checked, quoted
 
 LIMIT = 1 << 20  # bytes; an archive from elsewhere may hold anything
 #: The keys that name files of the archive.
@@ -64,7 +64,7 @@ def _texts(read: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
 def _inside(key: str, name: str) -> str:
     try:
         return checked(name)
-    except Refusal as problem:
+    except UnsafeArchive as problem:
         raise ValueError(f"its manifest's {key} {problem}") from None
 
 

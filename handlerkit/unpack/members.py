@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from handlerkit.formatting import byte_size
-from handlerkit.unpack.names import Refusal, checked, quoted
+from handlerkit.unpack.names import UnsafeArchive, checked, quoted
 
 #: Files and folders that an archive may hold.
 MAX_FILES = 10_000
@@ -48,16 +48,18 @@ class Bounds:
         return max(_ALWAYS, _GROWTH * size) if self.max_bytes is None else self.max_bytes
 
     def check(self, size: int, unpacked: int, files: int) -> None:
-        """Raises Refusal for too much of something."""
+        """Raises UnsafeArchive for too much of something."""
         if files > self.max_files:
-            raise Refusal(f"it holds more than {self.max_files:,} files: allow more with unpack(..., max_files=N)")
+            raise UnsafeArchive(
+                f"it holds more than {self.max_files:,} files: allow more with unpack(..., max_files=N)"
+            )
         if unpacked > (most := self.bytes_of(size)):
-            raise Refusal(f"it grows to more than {byte_size(most)}: allow more with unpack(..., max_bytes=N)")
+            raise UnsafeArchive(f"it grows to more than {byte_size(most)}: allow more with unpack(..., max_bytes=N)")
 
 
 def add(members: dict[str, Member], name: str, member: Member) -> None:
-    """Take a file in. Raises Refusal for a name that lies outside, or that is taken."""
+    """Take a file in. Raises UnsafeArchive for a name that lies outside, or that is taken."""
     place = checked(name)
     if place in members:
-        raise Refusal(f"it holds {quoted(place)} twice")
+        raise UnsafeArchive(f"it holds {quoted(place)} twice")
     members[place] = member

@@ -9,23 +9,23 @@ _NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\]")
 _LONGEST_PART, _LONGEST, _DEEPEST = 255, 1024, 64  # bytes, bytes, folders; the first is the file systems' own
 
 
-class Refusal(ValueError):
-    """An archive holds what is not let out of it, in words that follow "does not unpack:"."""
+class UnsafeArchive(ValueError):
+    """An archive holds something that is not unpacked. The message follows "does not unpack:"."""
 
 
 def checked(name: str) -> str:
-    """The name without "." and doubled slashes. Raises Refusal."""
+    """The name without "." and doubled slashes. Raises UnsafeArchive."""
     if _NOT_IN_A_NAME.search(name):
-        raise Refusal(f"{quoted(name)} is not a name for a file")
+        raise UnsafeArchive(f"{quoted(name)} is not a name for a file")
     parts = name.split("/")
     if name.startswith("/") or ".." in parts:
-        raise Refusal(f"{quoted(name)} lies outside it")
+        raise UnsafeArchive(f"{quoted(name)} lies outside it")
     parts = [part for part in parts if part not in ("", ".")]
     if not parts:
-        raise Refusal(f"{quoted(name)} is not a name for a file")
+        raise UnsafeArchive(f"{quoted(name)} is not a name for a file")
     longest = max(len(part.encode()) for part in parts)
     if len(parts) > _DEEPEST or len(name.encode()) > _LONGEST or longest > _LONGEST_PART:
-        raise Refusal(f"{quoted(name)} is too long, or too deep in folders")
+        raise UnsafeArchive(f"{quoted(name)} is too long, or too deep in folders")
     return "/".join(parts)
 
 

@@ -21,7 +21,7 @@ from handlerkit.unpack import manifest as manifests
 from handlerkit.unpack.formats import read_members
 from handlerkit.unpack.formats.folder import file_member, root_of, within
 from handlerkit.unpack.members import Bounds, Member
-from handlerkit.unpack.names import Refusal, quoted
+from handlerkit.unpack.names import UnsafeArchive, quoted
 from handlerkit.unpack.streams import MOST_AT_ONCE, UNREADABLE, Exactly, reason
 
 #: Of archives that are files.
@@ -169,7 +169,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as problem:
-        kind = "does not unpack" if isinstance(problem, Refusal) else "is not a model archive"
+        kind = "does not unpack" if isinstance(problem, UnsafeArchive) else "is not a model archive"
         raise ArchiveError(f"{_name(path)} {kind}: {reason(problem)}") from problem
 
 
@@ -178,6 +178,6 @@ def _of_model(model: Model) -> ArchiveReader:
     for entry in model.entries():
         try:
             members[entry.name] = file_member(entry.source, entry.source.stat())
-        except (OSError, Refusal) as problem:
+        except (OSError, UnsafeArchive) as problem:
             raise ArchiveError(f"cannot read {entry.name}: {reason(problem)}") from problem
     return ArchiveReader(model.name, model.manifest(), members, ExitStack())

@@ -23,13 +23,13 @@ from handlerkit.why import warnings
 from handlerkit.why.context_probe import record_calls, record_debug
 from handlerkit.why.evidence import (
     Attempt,
+    CodeFiles,
     Evidence,
+    ModelSetup,
     Notebook,
     RecordedCall,
     Returned,
     Rule,
-    Setup,
-    Source,
     kind_of_body,
     place,
 )
@@ -39,13 +39,13 @@ from handlerkit.why.rules.timing import without_batch_waits
 
 __all__ = [
     "Attempt",
+    "CodeFiles",
     "Evidence",
     "ModelCode",
+    "ModelSetup",
     "Notebook",
     "RecordedCall",
     "Returned",
-    "Setup",
-    "Source",
     "explain",
     "kind_of_body",
     "may_explain",

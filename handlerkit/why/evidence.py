@@ -27,7 +27,7 @@ _FOLDERS = re.compile(
 )
 
 
-class Setup(NamedTuple):
+class ModelSetup(NamedTuple):
     """How the model is registered. Delay in ms, timeouts in seconds, sizes in bytes.
 
     Attributes:
@@ -80,7 +80,7 @@ class Attempt(NamedTuple):
         reported: the names of the findings that calls since the load have led to.
     """
 
-    setup: Setup = Setup()
+    setup: ModelSetup = ModelSetup()
     loading: bool = False
     death: WorkerDeath | None = None
     notebook: Notebook = Notebook()
@@ -116,7 +116,7 @@ def kind_of_body(row: Any) -> str:
         return ""
 
 
-class Source(NamedTuple):
+class CodeFiles(NamedTuple):
     """The model's own code: the names of its Python files, the folder they are in, and the classes that TorchServe's
     loader found in the handler's file."""
 
@@ -172,7 +172,7 @@ class Evidence:
     """
 
     attempt: Attempt
-    source: Source
+    source: CodeFiles
     error: BaseException | None = None
     info: ErrorInfo | None = None
     rows: Sequence[Any] = ()

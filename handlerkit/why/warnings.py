@@ -14,7 +14,7 @@ from handlerkit.why.evidence import Attempt, Evidence, Rule
 from handlerkit.why.rules import answers, context_calls, envelopes, handler_code, metrics, request, rows, timing
 
 
-class Subject(NamedTuple):
+class WarningRules(NamedTuple):
     """The rules of a file, all of which may warn, and its look at whether one of them can."""
 
     may_warn: Callable[[Attempt], bool]
@@ -22,14 +22,14 @@ class Subject(NamedTuple):
 
 
 SUBJECTS = (
-    Subject(request.may_warn, request.WARNINGS),
-    Subject(context_calls.may_warn, context_calls.WARNINGS),
-    Subject(envelopes.may_warn, envelopes.WARNINGS),
-    Subject(rows.may_warn, rows.WARNINGS),
-    Subject(answers.may_warn, answers.WARNINGS),
-    Subject(timing.may_warn, timing.WARNINGS),
-    Subject(metrics.may_warn, metrics.WARNINGS),
-    Subject(handler_code.may_warn, handler_code.WARNINGS),
+    WarningRules(request.may_warn, request.WARNINGS),
+    WarningRules(context_calls.may_warn, context_calls.WARNINGS),
+    WarningRules(envelopes.may_warn, envelopes.WARNINGS),
+    WarningRules(rows.may_warn, rows.WARNINGS),
+    WarningRules(answers.may_warn, answers.WARNINGS),
+    WarningRules(timing.may_warn, timing.WARNINGS),
+    WarningRules(metrics.may_warn, metrics.WARNINGS),
+    WarningRules(handler_code.may_warn, handler_code.WARNINGS),
 )
 
 

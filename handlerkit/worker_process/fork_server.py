@@ -49,7 +49,7 @@ _MORE = (
 )  # fmt: skip
 
 
-class Request(NamedTuple):
+class ForkRequest(NamedTuple):
     """What the owner asks for. `files`: connection, shared memory, stdout, stderr, status."""
 
     fresh: bool
@@ -57,7 +57,7 @@ class Request(NamedTuple):
     files: tuple[int, int, int, int, int]
 
 
-class _Worker(NamedTuple):
+class _Child(NamedTuple):
     status: int
     folder: str
 
@@ -100,7 +100,7 @@ def preload_module(name: str) -> None:
         importlib.import_module(name)
 
 
-def receive(owner: socket.socket) -> Request | None:
+def receive(owner: socket.socket) -> ForkRequest | None:
     """The next request; None if the owner is gone."""
     try:
         text, files, _, _ = socket.recv_fds(owner, _LARGEST, 5)
@@ -111,10 +111,10 @@ def receive(owner: socket.socket) -> Request | None:
     for file in files:  # the system hands them over for children, too
         os.set_inheritable(file, False)
     kind, _, folder = text.decode("utf-8", "surrogateescape").partition(" ")
-    return Request(kind == "fresh", folder, (files[0], files[1], files[2], files[3], files[4]))
+    return ForkRequest(kind == "fresh", folder, (files[0], files[1], files[2], files[3], files[4]))
 
 
-def become_worker(request: Request, at_exit: int = 0) -> None:
+def become_worker(request: ForkRequest, at_exit: int = 0) -> None:
     """Go on as a worker. Does not return. `at_exit`: how many functions are to be called when this process ends that
     are none of the worker's."""
     connection, shared, stdout, stderr, status = request.files
@@ -127,14 +127,14 @@ def become_worker(request: Request, at_exit: int = 0) -> None:
     serve(socket.socket(fileno=connection), shared, request.fresh, STARTUP, at_exit)
 
 
-class Server:
+class ForkingServer:
     """Makes workers, and knows those that live."""
 
     def __init__(self, mode: str, owner_id: int, owner: socket.socket) -> None:
         self._mode = mode
         self._owner_id = owner_id
         self._owner = owner
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, _Child] = {}
         self._imports = False
         self._spare: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._woken, self._waker = os.pipe()
@@ -169,7 +169,7 @@ class Server:
             self._imports = False
             self._end()
 
-    def _start(self, request: Request) -> None:
+    def _start(self, request: ForkRequest) -> None:
         if request.fresh:
             process, connection = self._new("fresh")
             pid = self._hand_over(process, connection, request)
@@ -180,12 +180,12 @@ class Server:
             self._prepare()
         else:
             pid = self._fork(request)
-        self._workers[pid] = _Worker(request.files[4], request.folder)
+        self._workers[pid] = _Child(request.files[4], request.folder)
         for file in request.files[:4]:
             os.close(file)
         _tell(request.files[4], pid)
 
-    def _fork(self, request: Request) -> int:
+    def _fork(self, request: ForkRequest) -> int:
         server, at_exit = os.getpid(), atexit._ncallbacks()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of forking beside threads: OpenBLAS's, which it ends before
@@ -238,7 +238,7 @@ class Server:
         theirs.close()
         return process, ours
 
-    def _hand_over(self, process: subprocess.Popen[bytes], connection: socket.socket, request: Request) -> int:
+    def _hand_over(self, process: subprocess.Popen[bytes], connection: socket.socket, request: ForkRequest) -> int:
         with contextlib.suppress(OSError), connection:
             send(connection, request)
         process.returncode = 0  # it is waited for here, with the forked ones
@@ -269,7 +269,7 @@ class Server:
             remove_folder(Path(worker.folder))
 
 
-def send(connection: socket.socket, request: Request) -> None:
+def send(connection: socket.socket, request: ForkRequest) -> None:
     """Ask a process of this script for a worker."""
     text = f"{'fresh' if request.fresh else 'fork'} {request.folder}"
     socket.send_fds(connection, [text.encode("utf-8", "surrogateescape")], list(request.files))
@@ -313,7 +313,7 @@ def main(mode: str, owner_id: int) -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     if mode in ("fork", "spawn"):
-        Server(mode, owner_id, owner).run()
+        ForkingServer(mode, owner_id, owner).run()
         return
     _die_with_parent(signal.SIGKILL)  # the fork server, which may be killed together with its owner
     if mode == "spare":

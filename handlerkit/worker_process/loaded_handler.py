@@ -17,7 +17,7 @@ from handlerkit import why
 from handlerkit.context import metrics_cache
 from handlerkit.memory import peak_memory
 from handlerkit.messages import ErrorInfo, Finding, Geometry
-from handlerkit.serving.wire import Buffers, Reader
+from handlerkit.serving.wire import Buffers, MessageReader
 from handlerkit.serving.worker_death import not_encoded
 from handlerkit.timing import Stopwatch, Timings
 from handlerkit.worker_process import process_state
@@ -157,7 +157,7 @@ class LoadedHandler:
         error = self._raised
         calls = [call._replace(file=self._users.staged(call.file)) for call in self._calls]
         found = why.explain(why.Evidence(
-            attempt, why.Source(self._given.own, self._given.model_dir), error,
+            attempt, why.CodeFiles(self._given.own, self._given.model_dir), error,
             self.describe_error(error) if error is not None else None, self._rows,
             why.Returned(self._returned, self._result), calls, earlier=self._earlier(error),
         ))  # fmt: skip
@@ -220,7 +220,7 @@ class LoadedHandler:
                 self._service._entry_point = self._behind(envelope)
                 self._watch.start(_synchronize())
                 try:
-                    _, batch = self._retrieve(Reader(message))
+                    _, batch = self._retrieve(MessageReader(message))
                     self._watch.first("decode")
                     reply = self._service.predict(batch)
                 finally:
@@ -334,9 +334,9 @@ class LoadedHandler:
             cause = cause.__context__  # the loader tried the default handlers next; the first failure is the real one
         info = self.describe_error(cause)
         given, model = self._given, self._given.model
-        setup = why.Setup(model.name, model.version, model.handler)
+        setup = why.ModelSetup(model.name, model.version, model.handler)
         attempt = why.Attempt(setup, loading=True, notebook=given.notebook)
-        source = why.Source(given.own, given.model_dir, self._classes())
+        source = why.CodeFiles(given.own, given.model_dir, self._classes())
         findings = why.explain(why.Evidence(attempt, source, cause, info))
         memory = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
         return Failed(info, findings, memory, isinstance(error, RuntimeError | MemoryError))

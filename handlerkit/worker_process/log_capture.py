@@ -50,7 +50,7 @@ class Journal:
         self._hear: Callable[[LogLine], object] | None = None
         self._lines: list[LogLine] = []
         self.handler: logging.Handler = _RecordHandler(self)
-        self._files = _Lines(self, "INFO"), _Lines(self, "WARN")
+        self._files = _LineStream(self, "INFO"), _LineStream(self, "WARN")
         #: Take bytes of the two streams.
         self.write_out, self.write_err = (file.write for file in self._files)
         self.stdout, self.stderr = map(_text, self._files)
@@ -119,7 +119,7 @@ class _RecordHandler(logging.Handler):
         traceback.print_exc(file=sys.stderr)
 
 
-class _Lines(io.RawIOBase):
+class _LineStream(io.RawIOBase):
     """A raw stream that hands whole lines to a journal."""
 
     def __init__(self, journal: Journal, level: str) -> None:
@@ -153,7 +153,7 @@ class _Lines(io.RawIOBase):
         self._journal.add(self._level, lines.decode(errors="replace"))
 
 
-def _text(lines: _Lines) -> TextIO:
+def _text(lines: _LineStream) -> TextIO:
     unbuffered: Any = lines  # so that lines of both streams keep their order
     return io.TextIOWrapper(unbuffered, encoding="utf-8", errors="backslashreplace", write_through=True)
 

@@ -73,7 +73,7 @@ class BadPacketError(WorkerDied):
         super().__init__(exited(f"The worker process sent {sent}."))
 
 
-class _Reader(pickle.Unpickler):
+class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _PLAIN:
             raise BadPacketError(f"a {module}.{name}, which is no plain data of handlerkit")
@@ -83,7 +83,7 @@ class _Reader(pickle.Unpickler):
 def read_plain(data: bytes | memoryview) -> Any:
     """What a worker process sent. Raises BadPacketError for anything but numbers, text, containers and plain data."""
     try:
-        return _Reader(io.BytesIO(data)).load()
+        return _PlainUnpickler(io.BytesIO(data)).load()
     except BadPacketError:
         raise
     except Exception as problem:

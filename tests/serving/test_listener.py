@@ -18,7 +18,7 @@ from waiting import soon
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend
 from handlerkit.serving.http import HttpRequest, Response
-from handlerkit.serving.listener import Limits, Listener
+from handlerkit.serving.listener import ClientLimits, Listener
 from handlerkit.serving.models.running_model import Client
 
 Respond = Callable[[HttpRequest, Client], Any]
@@ -67,7 +67,7 @@ class Listening:
 
 @contextmanager
 def listening(
-    respond: Respond = echo, limits: Limits | None = None, config: Config | None = None
+    respond: Respond = echo, limits: ClientLimits | None = None, config: Config | None = None
 ) -> Iterator[Listening]:
     application = Application(respond, config or Config())
     loop = asyncio.new_event_loop()
@@ -373,32 +373,32 @@ class TestAnswers:
 
 class TestSlowClients:
     def test_a_head_takes_too_long(self) -> None:
-        with listening(limits=Limits(head=0.5)) as app, app.connect() as connection:
+        with listening(limits=ClientLimits(head=0.5)) as app, app.connect() as connection:
             connection.send(b"GET /ping HTTP/1.1\r\n")
             assert ended(connection, 0.3) < 4
 
     def test_a_head_that_trickles_takes_too_long(self) -> None:
-        with listening(limits=Limits(head=1)) as app, app.connect() as connection:
+        with listening(limits=ClientLimits(head=1)) as app, app.connect() as connection:
             connection.send(b"GET /ping HTTP/1.1\r\nX: ")
             assert 0.5 < sends_until_cut(connection, b"X", 0.05) < 5
 
     def test_nothing_comes(self) -> None:
-        with listening(limits=Limits(head=0.5)) as app, app.connect() as connection:
+        with listening(limits=ClientLimits(head=0.5)) as app, app.connect() as connection:
             assert ended(connection, 0.3) < 4
 
     def test_no_further_request_comes(self) -> None:
-        with listening(limits=Limits(idle=0.5)) as app, app.connect() as connection:
+        with listening(limits=ClientLimits(idle=0.5)) as app, app.connect() as connection:
             connection.send(request("GET", PATH))
             assert connection.receive().status == 200
             assert ended(connection, 0.3) < 4
 
     def test_a_body_trickles(self) -> None:
-        with listening(limits=Limits(stall=0.5, rate=1000)) as app, app.connect() as connection:
+        with listening(limits=ClientLimits(stall=0.5, rate=1000)) as app, app.connect() as connection:
             connection.send(request("POST", PATH, (("Content-Length", "100000"),)))
             assert 0.3 < sends_until_cut(connection, b"x", 0.02) < 5
 
     def test_a_body_that_comes_slowly_but_steadily_is_waited_for(self) -> None:
-        with listening(limits=Limits(stall=0.5, rate=1000)) as app, app.connect() as connection:
+        with listening(limits=ClientLimits(stall=0.5, rate=1000)) as app, app.connect() as connection:
             connection.send(request("POST", PATH, (("Content-Length", "6000"),)))
             for _ in range(6):
                 connection.send(b"x" * 1000)
@@ -409,7 +409,7 @@ class TestSlowClients:
         def respond(_: HttpRequest, client: Client) -> None:
             client.answer(answer(bytes(32 << 20)))
 
-        with listening(respond, Limits(stall=0.5, rate=1 << 30)) as app, app.connect() as connection:
+        with listening(respond, ClientLimits(stall=0.5, rate=1 << 30)) as app, app.connect() as connection:
             connection.send(request("GET", PATH))
             begun = time.monotonic()
             assert soon(lambda: app.application.received)
@@ -418,7 +418,7 @@ class TestSlowClients:
 
     def test_a_handler_may_take_its_time(self) -> None:
         waiting: list[Client] = []
-        limits = Limits(head=0.2, idle=0.2, stall=0.2)
+        limits = ClientLimits(head=0.2, idle=0.2, stall=0.2)
         with listening(lambda _, client: waiting.append(client), limits) as app, app.connect() as connection:
             connection.send(request("GET", PATH))
             time.sleep(2)
@@ -427,7 +427,7 @@ class TestSlowClients:
 
 
 def test_one_connection_too_many_is_told_so() -> None:
-    with listening(limits=Limits(connections=2)) as app, app.connect() as first, app.connect() as second:
+    with listening(limits=ClientLimits(connections=2)) as app, app.connect() as first, app.connect() as second:
         for connection in (first, second):
             connection.send(request("GET", PATH))
             assert connection.receive().status == 200

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlerkit.serving import models_file
-from handlerkit.serving.models.metrics import Declared
+from handlerkit.serving.models.metrics import DeclaredMetric
 from handlerkit.serving.models_file import Contents, count_gpus, gpu_ids, read
 
 
@@ -90,7 +90,7 @@ def test_the_metrics_of_a_metrics_file_are_shown(tmp_path: Path) -> None:
         "model_metrics:\n  counter:\n  - {name: Objects, unit: count, dimensions: [*model, Level]}\n  gauge:\n"
     )
     found = contents(tmp_path, unpacked(tmp_path), metrics_config="metrics.yaml")
-    assert found.declared == [Declared("Objects", "counter", "count", ("ModelName", "Level", "Hostname"))]
+    assert found.declared == [DeclaredMetric("Objects", "counter", "count", ("ModelName", "Level", "Hostname"))]
     assert found.config_properties["metrics_config"] == str(tmp_path / "metrics.yaml")
 
 

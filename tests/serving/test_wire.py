@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from handlerkit.messages.rows import decode_predict
 from handlerkit.serving.wire import (
     Job,
+    MessageReader,
     Parameter,
     ProtocolError,
-    Reader,
     TooLongError,
     WorkerResponse,
     encode_batch,
@@ -78,7 +78,7 @@ def answer(rows: list[tuple[Any, bytes | str]], message: str = "Prediction succe
 def test_worker_reads_the_jobs_that_were_encoded(batch: list[Job]) -> None:
     from ts.protocol.otf_message_handler import retrieve_msg
 
-    command, read = retrieve_msg(Reader(encode_predict(batch)))
+    command, read = retrieve_msg(MessageReader(encode_predict(batch)))
     assert command == b"I"
     assert [job["requestId"].decode() for job in read] == [job.request_id for job in batch]
     assert [[(h["name"].decode(), h["value"].decode()) for h in job["headers"]] for job in read] == [
@@ -115,14 +115,14 @@ def test_a_batch_is_the_jobs_that_were_encoded_one_by_one() -> None:
 
 def test_reader_gives_views_not_copies() -> None:
     body = bytearray(b"abcdef")
-    reader = Reader((memoryview(body),))
+    reader = MessageReader((memoryview(body),))
     piece = reader.recv(4)
     body[0] = ord("z")
     assert bytes(piece) == b"zbcd"
 
 
 def test_reader_is_empty_at_the_end() -> None:
-    reader = Reader((b"ab", b"", b"c"))
+    reader = MessageReader((b"ab", b"", b"c"))
     assert [bytes(reader.recv(9)) for _ in range(3)] == [b"ab", b"c", b""]
 
 

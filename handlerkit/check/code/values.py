@@ -20,7 +20,7 @@ _DEPTH = 12
 
 
 @dataclass(frozen=True)
-class Place:
+class RootedPath:
     """A path: `text` is relative to `root`; that is model_dir, the working directory (which is model_dir in a worker),
     "absolute", or "home"."""
 
@@ -35,20 +35,20 @@ class Place:
         normal = posixpath.normpath(self.text) if self.text else "."
         return None if normal.startswith("..") else "" if normal == "." else normal
 
-    def join(self, other: Place) -> Place:
+    def join(self, other: RootedPath) -> RootedPath:
         """This path with another one behind it, as os.path.join."""
         if other.root in ("absolute", "home"):
             return other
-        return Place(self.root, posixpath.join(self.text, other.text) if self.text else other.text)
+        return RootedPath(self.root, posixpath.join(self.text, other.text) if self.text else other.text)
 
-    def parent(self) -> Place:
+    def parent(self) -> RootedPath:
         """The folder it is in."""
-        return Place(
+        return RootedPath(
             self.root, posixpath.dirname(self.text) if self.text not in ("", "..") else posixpath.join("..", self.text)
         )
 
 
-def place_of(source: SourceFile, node: ast.AST | None, depth: int = 0) -> Place | None:
+def place_of(source: SourceFile, node: ast.AST | None, depth: int = 0) -> RootedPath | None:
     """The path that an expression gives; None if that is not known."""
     if node is None or depth > _DEPTH:
         return None
@@ -59,7 +59,7 @@ def place_of(source: SourceFile, node: ast.AST | None, depth: int = 0) -> Place 
     if isinstance(node, ast.Attribute):
         return _of_attribute(source, node, depth)
     if isinstance(node, ast.Subscript) and text_of(node.slice) == "model_dir":
-        return Place("model_dir", "")
+        return RootedPath("model_dir", "")
     if isinstance(node, ast.Call):
         return _of_call(source, node, depth)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Add):
@@ -80,23 +80,23 @@ def default_of(source: SourceFile, node: ast.expr) -> ast.expr | None:
     return node.args[1] if is_call and isinstance(node, ast.Call) and len(node.args) == 2 else None
 
 
-def _of_text(text: str) -> Place:
+def _of_text(text: str) -> RootedPath:
     if text.startswith("~"):
-        return Place("home", text)
+        return RootedPath("home", text)
     if text.startswith("/") or _WINDOWS.match(text):
-        return Place("absolute", text)
-    return Place("cwd", text)
+        return RootedPath("absolute", text)
+    return RootedPath("cwd", text)
 
 
-def _put_together(left: Place, text: str, root: Root) -> Place | None:
+def _put_together(left: RootedPath, text: str, root: Root) -> RootedPath | None:
     """`left + text`: what follows model_dir begins with a slash."""
     if left.root in ("model_dir", "cwd") and not left.text:
-        return Place(left.root, text.lstrip("/")) if text.startswith("/") else None
-    return Place(left.root, left.text + text)
+        return RootedPath(left.root, text.lstrip("/")) if text.startswith("/") else None
+    return RootedPath(left.root, left.text + text)
 
 
-def _of_parts(source: SourceFile, node: ast.JoinedStr, depth: int) -> Place | None:
-    found: Place | None = None
+def _of_parts(source: SourceFile, node: ast.JoinedStr, depth: int) -> RootedPath | None:
+    found: RootedPath | None = None
     for part in node.values:
         value = part.value if isinstance(part, ast.FormattedValue) else part
         one = place_of(source, value, depth + 1)
@@ -108,16 +108,16 @@ def _of_parts(source: SourceFile, node: ast.JoinedStr, depth: int) -> Place | No
     return found
 
 
-def _of_name(source: SourceFile, node: ast.Name, depth: int) -> Place | None:
+def _of_name(source: SourceFile, node: ast.Name, depth: int) -> RootedPath | None:
     if node.id == "__file__":
-        return Place("model_dir", source.file)
+        return RootedPath("model_dir", source.file)
     value = _assigned(source, node)
     if value is not None:
         return place_of(source, value, depth + 1)
-    return Place("model_dir", "") if node.id == "model_dir" and node.id not in source.names else None
+    return RootedPath("model_dir", "") if node.id == "model_dir" and node.id not in source.names else None
 
 
-def _of_attribute(source: SourceFile, node: ast.Attribute, depth: int) -> Place | None:
+def _of_attribute(source: SourceFile, node: ast.Attribute, depth: int) -> RootedPath | None:
     if node.attr == "parent":
         inner = place_of(source, node.value, depth + 1)
         return inner.parent() if inner is not None else None
@@ -125,18 +125,18 @@ def _of_attribute(source: SourceFile, node: ast.Attribute, depth: int) -> Place 
         stores = source.attributes.get(node.attr, [])
         if len(stores) == 1:
             return place_of(source, stores[0], depth + 1)
-    return Place("model_dir", "") if node.attr == "model_dir" else None
+    return RootedPath("model_dir", "") if node.attr == "model_dir" else None
 
 
-def _of_call(source: SourceFile, node: ast.Call, depth: int) -> Place | None:
+def _of_call(source: SourceFile, node: ast.Call, depth: int) -> RootedPath | None:
     name, arguments = source.name(node.func), node.args
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if name in ("os.getcwd", "pathlib.Path.cwd"):
-        return Place("cwd", "")
+        return RootedPath("cwd", "")
     if name == "pathlib.Path.home":
-        return Place("home", "~")
+        return RootedPath("home", "~")
     if method == "get" and arguments and text_of(arguments[0]) == "model_dir":
-        return Place("model_dir", "")
+        return RootedPath("model_dir", "")
     if name in _JOINS and arguments and not node.keywords:
         return _joined(source, arguments, depth)
     if name in _SAME and len(arguments) == 1:
@@ -151,8 +151,8 @@ def _of_call(source: SourceFile, node: ast.Call, depth: int) -> Place | None:
     return None
 
 
-def _joined(source: SourceFile, nodes: list[ast.expr], depth: int) -> Place | None:
-    found: Place | None = None
+def _joined(source: SourceFile, nodes: list[ast.expr], depth: int) -> RootedPath | None:
+    found: RootedPath | None = None
     for node in nodes:
         one = place_of(source, node, depth + 1)
         if one is None:

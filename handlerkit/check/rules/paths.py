@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from handlerkit.check.code.program import Program
 from handlerkit.check.code.source import SourceFile, argument, dotted, text_of
-from handlerkit.check.code.values import Place, place_of
+from handlerkit.check.code.values import RootedPath, place_of
 from handlerkit.check.rules.effects import after, shown, when
 from handlerkit.check.subject import Subject
 from handlerkit.messages import Finding, Severity
@@ -80,12 +80,12 @@ _LISTING = re.compile(r"\b(listdir|scandir|iterdir|glob|rglob|walk)\(")
 _SETTERS = {"os.getenv", "os.environ.get", "os.environ.setdefault", "os.environ.update", "os.environ.pop", "os.putenv"}
 
 
-class _Reading(NamedTuple):
+class _FileRead(NamedTuple):
     """A call that reads a file, for sure or as it seems, and the file that it reads as far as that is known."""
 
     source: SourceFile
     node: ast.Call
-    place: Place
+    place: RootedPath
     is_sure: bool = True
 
 
@@ -218,7 +218,7 @@ def vocabulary(subject: Subject, target: Target) -> Iterator[Finding]:
 # --- what is read -----------------------------------------------------------------------------------------------------
 
 
-def _readings(program: Program) -> Iterator[_Reading]:
+def _readings(program: Program) -> Iterator[_FileRead]:
     for source, node in program.nodes(ast.Call):
         path: ast.expr | None = None
         name, method = source.name(node.func), _method(node)
@@ -235,18 +235,18 @@ def _readings(program: Program) -> Iterator[_Reading]:
         place = place_of(source, path)
         if place is None or (method == "from_pretrained" and place.root != "model_dir"):  # else a name of the hub
             continue
-        yield _Reading(source, node, place)
+        yield _FileRead(source, node, place)
 
 
-def _given(program: Program) -> Iterator[_Reading]:
+def _given(program: Program) -> Iterator[_FileRead]:
     """Calls of functions that are not looked into, and that read a file as their names say."""
     for source, node, place in _handed(program):
         is_class = place.root == "model_dir" and _READING_CLASS.search(_method(node))
         if (is_class or _READING.search(_method(node))) and re.search(r"\w\.\w+$", place.text):
-            yield _Reading(source, node, place, is_sure=False)
+            yield _FileRead(source, node, place, is_sure=False)
 
 
-def _handed(program: Program) -> Iterator[tuple[SourceFile, ast.Call, Place]]:
+def _handed(program: Program) -> Iterator[tuple[SourceFile, ast.Call, RootedPath]]:
     """Calls of functions that may do anything with a path in model_dir that they are given."""
     for source, node in program.nodes(ast.Call):
         name, method = source.name(node.func), _method(node)
@@ -259,7 +259,7 @@ def _handed(program: Program) -> Iterator[tuple[SourceFile, ast.Call, Place]]:
                 yield source, node, place
 
 
-def _makings(program: Program) -> Iterator[_Reading]:
+def _makings(program: Program) -> Iterator[_FileRead]:
     """Calls that make a file or a folder at an absolute path that is not everybody's."""
     for source, node in program.nodes(ast.Call):
         name, method = source.name(node.func), _method(node)
@@ -272,7 +272,7 @@ def _makings(program: Program) -> Iterator[_Reading]:
             path = node.func.value
         place = place_of(source, path)
         if place is not None and place.root == "absolute" and not _WRITABLE.match(place.text):
-            yield _Reading(source, node, place)
+            yield _FileRead(source, node, place)
 
 
 def _is_path(source: SourceFile, node: ast.expr) -> bool:

@@ -46,7 +46,7 @@ _INDEXES = re.compile(r"(-i|--index-url|--pypi-url|--extra-index-url|-f|--find-l
 
 
 @dataclass(frozen=True)
-class _Line:
+class _RequiredLine:
     text: str
     place: str
 
@@ -129,7 +129,7 @@ def wrong_names(subject: Subject, target: Target) -> Iterator[Finding]:
 
 def contradictions(subject: Subject, target: Target) -> Iterator[Finding]:
     """Requirements that contradict each other, the target's pins, or its Python."""
-    asked: dict[str, tuple[_Line, Requirement]] = {}
+    asked: dict[str, tuple[_RequiredLine, Requirement]] = {}
     has_index = any(_INDEXES.match(line.text) for line in _lines(subject))
     for line, one in _required(subject, target):
         name = canonicalize_name(one.name)
@@ -153,7 +153,7 @@ def contradictions(subject: Subject, target: Target) -> Iterator[Finding]:
         yield from _python(line, one, subject, target)
 
 
-def _python(line: _Line, one: Requirement, subject: Subject, target: Target) -> Iterator[Finding]:
+def _python(line: _RequiredLine, one: Requirement, subject: Subject, target: Target) -> Iterator[Finding]:
     """A pinned version that is installed here says which Pythons it is for."""
     here = installed().get(canonicalize_name(one.name))
     if here is None or pinned(one) != here.version or subject.packages(target).runs(here):
@@ -164,7 +164,7 @@ def _python(line: _Line, one: Requirement, subject: Subject, target: Target) -> 
     yield Finding("requirement_python", message, line.place, _REFUSED, fix)
 
 
-def _option(line: _Line, subject: Subject) -> Iterator[Finding]:
+def _option(line: _RequiredLine, subject: Subject) -> Iterator[Finding]:
     if included := _FILES.fullmatch(line.text):
         name = os.path.normpath(os.path.join(os.path.dirname(line.place.partition(",")[0]), included[2]))
         if "://" not in name and name not in subject.sizes:
@@ -196,7 +196,7 @@ def _is_path(text: str) -> bool:
     return "/" in bare or bare.startswith((".", "file:")) or bare.endswith((".whl", ".tar.gz", ".zip"))
 
 
-def _required(subject: Subject, target: Target) -> Iterator[tuple[_Line, Requirement]]:
+def _required(subject: Subject, target: Target) -> Iterator[tuple[_RequiredLine, Requirement]]:
     """The lines that name distributions, and that count for the target's Python."""
     environment = dict(markers_environment(target.python))
     for line in _lines(subject):
@@ -205,18 +205,18 @@ def _required(subject: Subject, target: Target) -> Iterator[tuple[_Line, Require
             yield line, one
 
 
-def _lines(subject: Subject) -> Iterator[_Line]:
+def _lines(subject: Subject) -> Iterator[_RequiredLine]:
     name = subject.said.get("requirementsFile")
     if isinstance(name, str) and name in subject.sizes:
         yield from _of_file(subject, name, ())
 
 
-def _of_file(subject: Subject, name: str, within: tuple[str, ...]) -> Iterator[_Line]:
+def _of_file(subject: Subject, name: str, within: tuple[str, ...]) -> Iterator[_RequiredLine]:
     """A file's lines, and those of the files that it includes."""
     content = subject.read(name)
     encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     for number, text in logical_lines(content.decode(encoding, "replace")):
-        yield _Line(text, f"{name}, line {number}")
+        yield _RequiredLine(text, f"{name}, line {number}")
         included = re.fullmatch(r"(-r|--requirement)[ =]?\s*(.+)", text)
         inner = os.path.normpath(os.path.join(os.path.dirname(name), included[2])) if included else ""
         if inner in subject.sizes and inner not in (*within, name):

@@ -91,7 +91,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class _Magic:
+class _Signature:
     kind: Kind
     begins: tuple[bytes, ...]
     at: int = 0
@@ -296,16 +296,16 @@ def _reason(problem: BaseException) -> str:
 
 
 _MAGIC = (
-    _Magic("git lfs pointer", (LFS_POINTER,)),
-    _Magic("zip", (b"PK\x03\x04", b"PK\x05\x06"), reader=_zip),
-    _Magic("legacy torch", _LEGACY, reader=_legacy),
-    _Magic("pickle", tuple(bytes([0x80, protocol]) for protocol in range(2, 6)), reader=_pickle),
-    _Magic("numpy", (b"\x93NUMPY",), reader=_npy),
-    _Magic("aotinductor", (b"\x7fELF",)),
-    _Magic("keras", (b"\x89HDF\r\n\x1a\n",)),
-    _Magic("gguf", (b"GGUF",)),
-    _Magic("tensorflow lite", (b"TFL3",), at=4),
-    _Magic("pickle", (b"\x1f\x8b",), reader=lambda file, size: _compressed(file, zlib.decompressobj(31))),
-    _Magic("pickle", (b"BZh",), reader=lambda file, size: _compressed(file, bz2.BZ2Decompressor())),
-    _Magic("pickle", (b"\xfd7zXZ\x00",), reader=lambda file, size: _compressed(file, lzma.LZMADecompressor())),
+    _Signature("git lfs pointer", (LFS_POINTER,)),
+    _Signature("zip", (b"PK\x03\x04", b"PK\x05\x06"), reader=_zip),
+    _Signature("legacy torch", _LEGACY, reader=_legacy),
+    _Signature("pickle", tuple(bytes([0x80, protocol]) for protocol in range(2, 6)), reader=_pickle),
+    _Signature("numpy", (b"\x93NUMPY",), reader=_npy),
+    _Signature("aotinductor", (b"\x7fELF",)),
+    _Signature("keras", (b"\x89HDF\r\n\x1a\n",)),
+    _Signature("gguf", (b"GGUF",)),
+    _Signature("tensorflow lite", (b"TFL3",), at=4),
+    _Signature("pickle", (b"\x1f\x8b",), reader=lambda file, size: _compressed(file, zlib.decompressobj(31))),
+    _Signature("pickle", (b"BZh",), reader=lambda file, size: _compressed(file, bz2.BZ2Decompressor())),
+    _Signature("pickle", (b"\xfd7zXZ\x00",), reader=lambda file, size: _compressed(file, lzma.LZMADecompressor())),
 )

@@ -72,10 +72,10 @@ class _Prepared:
 _Idle = dict[int, list[tuple[HTTPConnection, float]]]
 
 
-class Client:
+class HttpClient:
     """Keeps connections open between exchanges; each carries one exchange at a time.
 
-    Several threads may use one Client: a list's pop and append are atomic.
+    Several threads may use one: a list's pop and append are atomic.
 
     Args:
         host: the name or address that is connected to.
@@ -124,7 +124,7 @@ class Client:
             raise
 
     def close(self) -> None:
-        """Close the idle connections, as happens when the Client is gone."""
+        """Close the idle connections, as happens when the HttpClient is gone."""
         _close(self._idle)
 
     def _prepare(self, request: Outgoing, unreachable: Exception | None) -> _Prepared:

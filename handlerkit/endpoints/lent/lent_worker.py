@@ -34,7 +34,7 @@ _LOOKS = 0.1
 
 
 class LentModel:
-    """A model whose worker is lent, for an application (serving.models.served_model.Served)."""
+    """A model whose worker is lent, for an application (serving.models.served_model.AnyModel)."""
 
     def __init__(self, lend: Lend, served: ServedRuns) -> None:
         with lend() as worker:

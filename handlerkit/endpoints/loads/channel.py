@@ -24,7 +24,7 @@ from handlerkit.messages import LogLine
 from handlerkit.serving.wire import Buffers
 from handlerkit.serving.worker_death import WorkerDeath, WorkerDied, exited
 from handlerkit.worker_process import packets
-from handlerkit.worker_process.fork_server import NUMBER, Request
+from handlerkit.worker_process.fork_server import NUMBER, ForkRequest
 from handlerkit.worker_process.log_capture import Journal
 from handlerkit.worker_process.packets import DRAIN, Packet
 
@@ -74,7 +74,7 @@ class Channel:
             ends = (theirs, shared, out_end, err_end, status_end)
             connection, memory, stdout, stderr, ending = (end.fileno() for end in ends)
             self._server = fork_server(environment)  # which lives as long as this
-            self._server.make_worker(Request(fresh, str(folder), (connection, memory, stdout, stderr, ending)))
+            self._server.make_worker(ForkRequest(fresh, str(folder), (connection, memory, stdout, stderr, ending)))
         except OSError as problem:
             for one in held:
                 one.close()
@@ -89,7 +89,7 @@ class Channel:
         self._inbox = packets.Inbox(self._socket)
         for pipe in (out, err, status):
             os.set_blocking(pipe.fileno(), False)
-        self._process = _Process()
+        self._process = _ProcessStatus()
         self._held = (self._process, self._socket, status, self._streams, self._told)
         self._close = weakref.finalize(self, _close, *self._held, folder, os.getpid())
         self._quick, self._slow = select.poll(), select.poll()
@@ -289,7 +289,7 @@ class Channel:
         return WorkerDied(exited(f"The worker process ended with status {status}."))
 
 
-class _Process:
+class _ProcessStatus:
     """What is known of the process: its id, and its exit status."""
 
     def __init__(self) -> None:
@@ -313,7 +313,7 @@ class _Process:
 
 
 def _close(
-    process: _Process,
+    process: _ProcessStatus,
     connection: socket.socket,
     status: io.FileIO,
     streams: StreamReader,
@@ -339,7 +339,7 @@ def _close(
 
 
 def _ended(
-    process: _Process, status: io.FileIO, streams: Sequence[io.FileIO], numbers: bytearray, seconds: float
+    process: _ProcessStatus, status: io.FileIO, streams: Sequence[io.FileIO], numbers: bytearray, seconds: float
 ) -> bool:
     """Whether the process ends within that time; what it writes meanwhile is lost."""
     if status.closed:

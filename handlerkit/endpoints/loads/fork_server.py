@@ -17,7 +17,7 @@ from typing import IO
 
 from handlerkit import shell
 from handlerkit.worker_process import fork_server as script
-from handlerkit.worker_process.fork_server import Request
+from handlerkit.worker_process.fork_server import ForkRequest
 
 #: "fork" or "spawn", instead of what the system allows.
 _CHOICE = "HANDLERKIT_START"
@@ -44,7 +44,7 @@ class ForkServer:
         with self._lock:
             self._ensure()
 
-    def make_worker(self, request: Request) -> None:
+    def make_worker(self, request: ForkRequest) -> None:
         """Ask for a worker. Raises OSError."""
         with self._lock:
             running = self._ensure()

@@ -108,7 +108,7 @@ class WorkerProcess:
             except WorkerDied:
                 self._end()
         given = self._staged.given
-        return why.explain(why.Evidence(attempt, why.Source(given.own, given.model_dir)))
+        return why.explain(why.Evidence(attempt, why.CodeFiles(given.own, given.model_dir)))
 
     def forget(self) -> None:
         """Nobody asks why: the worker lets go of the last call's objects, now if they are large, else with the next

@@ -16,7 +16,7 @@ from ..models_file import Contents, read
 from ..workers.any_worker import LoadFailed
 from .inputs import Input, Reading, find
 from .progress import Progress
-from .results import Output, OutputError, Result
+from .results import OutputError, Result, ResultWriter
 from .scorer import Gone, Scorer
 
 _DESCRIPTION = """\
@@ -71,7 +71,7 @@ def _run(models: str, asked: argparse.Namespace) -> int:
     contents = read(models)
     name = contents.named(asked.model).name
     pieces = find(asked.inputs, Reading(asked.column, asked.content_type))
-    with Output(asked.output) as output:
+    with ResultWriter(asked.output) as output:
         total = sum(piece.count for piece in pieces)
         before = sum(name in output.done for piece in pieces for name in piece.names()) if output.done else 0
         progress = Progress(total, before)
@@ -121,7 +121,7 @@ async def _score(contents: Contents, asked: argparse.Namespace, inputs: Iterator
 
 
 def _score_on_ray(
-    models: str, name: str, pieces: Sequence[Any], output: Output, asked: argparse.Namespace, keep: Any
+    models: str, name: str, pieces: Sequence[Any], output: ResultWriter, asked: argparse.Namespace, keep: Any
 ) -> bool:
     from .on_ray import score
 

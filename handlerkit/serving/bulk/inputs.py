@@ -83,7 +83,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Files:
+class WholeFiles:
     """Files, each of which is a body."""
 
     files: tuple[File, ...]
@@ -125,11 +125,11 @@ class Lines:
     reading: Reading
 
     def names(self) -> Iterator[str]:
-        """As of Files, and of lines that are none."""
+        """As of WholeFiles, and of lines that are none."""
         return (f"{self.file.name}:{number}" for number in range(self.first, self.first + self.size))
 
     def read(self, done: Collection[str] = ()) -> Iterator[Input]:
-        """As of Files; a line is named FILE:NUMBER, and one without text is none."""
+        """As of WholeFiles; a line is named FILE:NUMBER, and one without text is none."""
         with open(self.file.path, "rb") as file:
             file.seek(self.begin)
             for name in self.names():
@@ -158,11 +158,11 @@ class RowGroup:
     reading: Reading
 
     def names(self) -> Iterator[str]:
-        """As of Files."""
+        """As of WholeFiles."""
         return (f"{self.file.name}:{number}" for number in range(self.first, self.first + self.count))
 
     def read(self, done: Collection[str] = ()) -> Iterator[Input]:
-        """As of Files; a row is named FILE:NUMBER, from 1 on."""
+        """As of WholeFiles; a row is named FILE:NUMBER, from 1 on."""
         from pyarrow import parquet
 
         column, file = self.reading.column, parquet.ParquetFile(self.file.path)
@@ -184,7 +184,7 @@ def find(given: Iterable[str], reading: Reading) -> list[Any]:
     for file in (File.at(path) for each in given for path in _paths(each)):
         (tables if file.path.endswith((*_JSON_LINES, _PARQUET)) else plain)[file] = None
     files = list(plain)
-    pieces += [Files(tuple(files[at : at + _FILES]), reading) for at in range(0, len(files), _FILES)]
+    pieces += [WholeFiles(tuple(files[at : at + _FILES]), reading) for at in range(0, len(files), _FILES)]
     for table in tables:
         pieces += _row_groups(table, reading) if table.path.endswith(_PARQUET) else _lines(table, reading)
     return pieces

@@ -137,7 +137,7 @@ class _Parquet:
         yield from self._parquet.read_table(path, columns=["name"])["name"].to_pylist()
 
 
-class Output:
+class ResultWriter:
     """Where results go: a folder of parts, or one file (.jsonl), which is put together at the end. Use it in a `with`
     block, or close it.
 
@@ -216,7 +216,7 @@ class Output:
         """Let others write there."""
         self._lock.close()
 
-    def __enter__(self) -> Output:
+    def __enter__(self) -> ResultWriter:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -41,7 +41,7 @@ class Gone(Exception):
     """No worker is left that could score."""
 
 
-class _Batch:
+class _InputBatch:
     """Inputs that a worker gets together; `lines` is what it wrote meanwhile."""
 
     def __init__(self, rows: Sequence[tuple[Input, QueuedRequest]]) -> None:
@@ -69,12 +69,12 @@ class Scorer:
         self._config = config
         self._frontend = Frontend(model.name, model.version, config, is_only=True)
         self._logger = logging.getLogger(f"serving.{model.name}")
-        self._waiting: deque[_Batch] = deque()
-        self._running: dict[AnyWorker, deque[_Batch]] = {}
+        self._waiting: deque[_InputBatch] = deque()
+        self._running: dict[AnyWorker, deque[_InputBatch]] = {}
         self._left: set[AnyWorker] = set()
         #: Batches whose beginning a worker has not told of yet, and the one that it wrote of last.
-        self._unheard: dict[AnyWorker, deque[_Batch]] = {}
-        self._heard: dict[AnyWorker, _Batch] = {}
+        self._unheard: dict[AnyWorker, deque[_InputBatch]] = {}
+        self._heard: dict[AnyWorker, _InputBatch] = {}
         self._late = 0
         self._keep: Callable[[Result], object] = lambda _: None
         self._changed = asyncio.Event()
@@ -153,7 +153,7 @@ class Scorer:
             else:
                 self._keep(received)
         if rows:
-            self._waiting.append(_Batch(rows))
+            self._waiting.append(_InputBatch(rows))
         self._feed()
 
     def _feed(self) -> None:
@@ -167,9 +167,9 @@ class Scorer:
                     worker.send([received for _, received in batch.rows])
         self._changed.set()
 
-    def _again(self, batch: _Batch) -> None:
+    def _again(self, batch: _InputBatch) -> None:
         """The rows of a batch that failed, one by one, before all others."""
-        self._waiting.extendleft(_Batch([row]) for row in reversed(batch.rows))
+        self._waiting.extendleft(_InputBatch([row]) for row in reversed(batch.rows))
 
     # what a worker tells (worker.Owner)
 
@@ -250,7 +250,7 @@ class Scorer:
             self._heard[worker].lines.append(line)
         self._logger.log(logging.DEBUG if line.startswith(facts.METRIC) else logging.INFO, "%s", line)
 
-    def _fail(self, batch: _Batch, result: Result) -> None:
+    def _fail(self, batch: _InputBatch, result: Result) -> None:
         """Keep a failure, when the worker's words on it have been heard."""
         self._late += 1
 

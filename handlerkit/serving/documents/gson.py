@@ -44,7 +44,7 @@ def read(text: str) -> Any:
 
     Raises JsonError, EscapeError, and EOFError for a text without a value.
     """
-    reader = _Reader(text.removeprefix("\ufeff"))
+    reader = _JsonReader(text.removeprefix("\ufeff"))
     if not reader.next():
         raise EOFError("nothing but white space and comments")
     value = reader.value()
@@ -105,7 +105,7 @@ def _quoted(value: Any) -> str:
     return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-class _Reader:
+class _JsonReader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0

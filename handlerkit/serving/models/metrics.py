@@ -24,7 +24,7 @@ _MODEL = ("model_name", "model_version", "hostname")
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredMetric:
     """A metric of a metrics file (metrics_config). `type`: counter or gauge. The last dimension is the host's name."""
 
     name: str
@@ -34,18 +34,18 @@ class Declared:
 
 
 _OF_THE_SERVER = (
-    Declared("Requests2XX", "counter", "Count", _LEVEL),
-    Declared("Requests4XX", "counter", "Count", _LEVEL),
-    Declared("Requests5XX", "counter", "Count", _LEVEL),
-    Declared("ts_inference_requests_total", "counter", "Count", _MODEL),
-    Declared("ts_inference_latency_microseconds", "counter", "Microseconds", _MODEL),
-    Declared("ts_queue_latency_microseconds", "counter", "Microseconds", _MODEL),
-    Declared("QueueTime", "gauge", "Milliseconds", _LEVEL),
-    Declared("WorkerThreadTime", "gauge", "Milliseconds", _LEVEL),
-    Declared("WorkerLoadTime", "gauge", "Milliseconds", ("WorkerName", *_LEVEL)),
+    DeclaredMetric("Requests2XX", "counter", "Count", _LEVEL),
+    DeclaredMetric("Requests4XX", "counter", "Count", _LEVEL),
+    DeclaredMetric("Requests5XX", "counter", "Count", _LEVEL),
+    DeclaredMetric("ts_inference_requests_total", "counter", "Count", _MODEL),
+    DeclaredMetric("ts_inference_latency_microseconds", "counter", "Microseconds", _MODEL),
+    DeclaredMetric("ts_queue_latency_microseconds", "counter", "Microseconds", _MODEL),
+    DeclaredMetric("QueueTime", "gauge", "Milliseconds", _LEVEL),
+    DeclaredMetric("WorkerThreadTime", "gauge", "Milliseconds", _LEVEL),
+    DeclaredMetric("WorkerLoadTime", "gauge", "Milliseconds", ("WorkerName", *_LEVEL)),
 )
 #: What TorchServe's own metrics file says of handlers.
-OF_HANDLERS = tuple(Declared(name, "gauge", "ms", ("ModelName", *_LEVEL)) for name in facts.DECLARED_METRICS)
+OF_HANDLERS = tuple(DeclaredMetric(name, "gauge", "ms", ("ModelName", *_LEVEL)) for name in facts.DECLARED_METRICS)
 
 
 class Metrics:
@@ -54,7 +54,7 @@ class Metrics:
     `of_handlers`: the metrics of a handler that are kept; with `auto_detect` (model_metrics_auto_detect) all are.
     """
 
-    def __init__(self, of_handlers: Iterable[Declared] = OF_HANDLERS, auto_detect: bool = False) -> None:
+    def __init__(self, of_handlers: Iterable[DeclaredMetric] = OF_HANDLERS, auto_detect: bool = False) -> None:
         self._host = socket.gethostname()
         self._auto_detect = auto_detect
         self._families = {one.name: _Family(one) for one in (*_OF_THE_SERVER, *of_handlers)}
@@ -87,7 +87,7 @@ class Metrics:
                 return
             kind = "counter" if found["type"] == "COUNTER" else "gauge"
             names = tuple(dimension for dimension, _, _ in dimensions)
-            family = self._families[name] = _Family(Declared(name, kind, found["unit"], (*names, "Hostname")))
+            family = self._families[name] = _Family(DeclaredMetric(name, kind, found["unit"], (*names, "Hostname")))
         labels = (*(value for _, _, value in dimensions), found["host"])
         if len(labels) == len(family.declared.dimensions):
             try:
@@ -134,7 +134,7 @@ class ModelMetrics:
 class _Family:
     """A metric with its values by dimensions."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: DeclaredMetric) -> None:
         self.declared = declared
         self._values: dict[tuple[str, ...], float] = {}
 

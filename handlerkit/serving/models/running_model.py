@@ -23,7 +23,7 @@ from ..workers.any_worker import AnyWorker, LoadFailed
 from .job_queue import Limits
 from .live_queue import LiveQueue
 from .sequence_queue import SequenceLimits, SequenceQueue
-from .served_model import Served, Shared
+from .served_model import AnyModel, Shared
 
 #: Requests that a worker gets before it can begin them, so that it need not wait for the next one while this process
 #: waits for a processor: only where that changes nothing else, with one worker and batches of one.
@@ -50,7 +50,7 @@ class Client(Protocol):
 
 
 @dataclass(eq=False)
-class _Ticket:
+class _Pending:
     """A request that waits for its answer; times on the loop's clock. `chunks`: how many it got of a stream."""
 
     received: QueuedRequest
@@ -71,7 +71,7 @@ class _Ticket:
 class _Batch:
     """The requests that a worker has. `streams`: their heads are sent."""
 
-    def __init__(self, tickets: list[_Ticket]) -> None:
+    def __init__(self, tickets: list[_Pending]) -> None:
         self.tickets = tickets
         self.streams = False
 
@@ -89,7 +89,7 @@ class RunningModel:
         loads: done when each worker has loaded the model; LoadFailed where one does not at its first try.
     """
 
-    def __init__(self, model: Served, shared: Shared, is_only: bool) -> None:
+    def __init__(self, model: AnyModel, shared: Shared, is_only: bool) -> None:
         self._config = shared.config
         self._is_only = is_only
         self._rejected = shared.rejected
@@ -107,7 +107,7 @@ class RunningModel:
         self.loads: asyncio.Future[None] = self._loop.create_future()
         self._register(registered)
 
-    def _queue_of(self, registered: Registered) -> LiveQueue[_Ticket, AnyWorker] | SequenceQueue[_Ticket, AnyWorker]:
+    def _queue_of(self, registered: Registered) -> LiveQueue[_Pending, AnyWorker] | SequenceQueue[_Pending, AnyWorker]:
         settings, limits = registered.settings, Limits.of(registered)
         idle = whole_number(settings, "sequenceMaxIdleMSec") / 1000
         if not idle or not registered.has_sequences:
@@ -159,7 +159,7 @@ class RunningModel:
             return
         if not received.describe:
             self._counted.received(self._version(received))
-        if not self._left or not self._queue.put(_Ticket(received, client, self._loop.time())):
+        if not self._left or not self._queue.put(_Pending(received, client, self._loop.time())):
             self._reject(request, client, self.frontend.overloaded(received))
 
     async def stop(self) -> None:
@@ -270,7 +270,7 @@ class RunningModel:
         else:
             self._logger.info("%s", line)
 
-    def _send(self, worker: AnyWorker, tickets: list[_Ticket]) -> None:
+    def _send(self, worker: AnyWorker, tickets: list[_Pending]) -> None:
         batches = self._running[worker]
         batches.append(_Batch(tickets))
         if len(batches) == 1:
@@ -318,7 +318,7 @@ class RunningModel:
             else:
                 self._answer(ticket.client, self.frontend.died(ticket.received))
 
-    def _deliver(self, ticket: _Ticket, response: Response, now: float) -> None:
+    def _deliver(self, ticket: _Pending, response: Response, now: float) -> None:
         if response.status is None or 0 < self._client_timeout < now - ticket.came:
             ticket.client.drop()
         else:
@@ -332,7 +332,7 @@ class RunningModel:
         self._rejected(request, response)
         self._answer(client, response)
 
-    def _count(self, ticket: _Ticket, now: float) -> None:
+    def _count(self, ticket: _Pending, now: float) -> None:
         if not ticket.describe:
             self._counted.predicted(self._version(ticket.received), ticket.began - ticket.came, now - ticket.came)
 

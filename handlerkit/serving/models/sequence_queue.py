@@ -38,14 +38,14 @@ class SequenceLimits:
 class _Sequence(Generic[J, W]):
     """An open sequence. `taken`: one of its jobs is in a batch, or waits for the next one."""
 
-    def __init__(self, worker: _Worker[J, W]) -> None:
+    def __init__(self, worker: _WorkerQueue[J, W]) -> None:
         self.worker = worker
         self.waiting: deque[J] = deque()
         self.taken = False
         self.closes: asyncio.TimerHandle | None = None
 
 
-class _Worker(Generic[J, W]):
+class _WorkerQueue(Generic[J, W]):
     """A worker with what waits for it: a job of each of its sequences at most."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class SequenceQueue(Generic[J, W]):
         self._sequence_limits = sequences
         self._send = send
         self._loop = asyncio.get_running_loop()
-        self._workers: dict[W, _Worker[J, W]] = {worker: _Worker() for worker in workers}
+        self._workers: dict[W, _WorkerQueue[J, W]] = {worker: _WorkerQueue() for worker in workers}
         self._open: dict[str, _Sequence[J, W]] = {}
         #: Jobs of no sequence: descriptions.
         self._alone: deque[J] = deque()
@@ -157,7 +157,7 @@ class SequenceQueue(Generic[J, W]):
     def _close(self, name: str) -> None:
         self._open.pop(name).worker.sequences -= 1
 
-    def _release(self, state: _Worker[J, W]) -> None:
+    def _release(self, state: _WorkerQueue[J, W]) -> None:
         """The jobs of its last batch are over."""
         sent, state.sent = state.sent, []
         for job in sent:
@@ -169,7 +169,7 @@ class SequenceQueue(Generic[J, W]):
         for state in self._workers.values():
             self._form(state)
 
-    def _form(self, state: _Worker[J, W]) -> None:
+    def _form(self, state: _WorkerQueue[J, W]) -> None:
         """Give a worker a batch that is full or has waited for long enough, or wait."""
         if state.idle is None:
             return
@@ -184,22 +184,22 @@ class SequenceQueue(Generic[J, W]):
             elif state.timer is None:
                 state.timer = self._loop.call_at(state.until, self._late, state)
 
-    def _late(self, state: _Worker[J, W]) -> None:
+    def _late(self, state: _WorkerQueue[J, W]) -> None:
         state.timer = None
         state.until = 0.0
         self._form(state)
 
-    def _batch(self, state: _Worker[J, W]) -> list[J]:
+    def _batch(self, state: _WorkerQueue[J, W]) -> list[J]:
         self._stop_timer(state)
         return [state.ready.popleft() for _ in range(min(len(state.ready), self.limits.batch_size))]
 
-    def _give(self, state: _Worker[J, W], batch: list[J]) -> None:
+    def _give(self, state: _WorkerQueue[J, W], batch: list[J]) -> None:
         worker, state.idle = state.idle, None
         assert worker is not None
         state.sent = batch
         self._send(worker, batch)
 
-    def _stop_timer(self, state: _Worker[J, W]) -> None:
+    def _stop_timer(self, state: _WorkerQueue[J, W]) -> None:
         state.until = None
         if state.timer is not None:
             state.timer.cancel()

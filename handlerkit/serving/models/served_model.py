@@ -12,7 +12,7 @@ from ..documents.describe_model import Registered
 from ..http import HttpRequest, Response
 from ..workers.any_worker import AnyWorker, Owner
 from ..workers.processes import Supervisor
-from ..workers.worker import Assignment, Worker
+from ..workers.worker import LoadSpec, ProcessWorker
 from .metrics import Metrics
 
 
@@ -33,7 +33,7 @@ class Shared:
     numbers: Iterator[int]
 
 
-class Served(Protocol):
+class AnyModel(Protocol):
     """A model that an application serves: a ServedModel, or one with other workers."""
 
     @property
@@ -92,13 +92,15 @@ class ServedModel:
 
     def workers(self, registered: Registered, shared: Shared, owner: Owner) -> Sequence[AnyWorker]:
         """As many as it has at least."""
-        given = Assignment(
+        given = LoadSpec(
             self.name, self.model_dir, self.handler, shared.config, registered.batch_size, registered.response_timeout,
             registered.startup_timeout, whole_number(registered.settings, "maxRetryTimeoutInSec"),
             self.python or sys.executable, shared.any_casing, self.env,
         )  # fmt: skip
         gpus = self.gpu_ids
         return [
-            Worker(next(shared.numbers), given, shared.supervisor, owner, gpus[index % len(gpus)] if gpus else None)
+            ProcessWorker(
+                next(shared.numbers), given, shared.supervisor, owner, gpus[index % len(gpus)] if gpus else None
+            )
             for index in range(registered.min_workers)
         ]

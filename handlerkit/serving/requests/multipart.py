@@ -63,10 +63,10 @@ def read_parts(body: bytes, boundary: str, encoding: str) -> Iterator[Parameter]
     A part with a filename keeps its content type; one without is a field, and loses it. Raises FormError.
     """
     if boundary.isascii():
-        yield from _Reader(body, encoding).parts(b"--" + boundary.encode())
+        yield from _FormReader(body, encoding).parts(b"--" + boundary.encode())
 
 
-class _Reader:
+class _FormReader:
     def __init__(self, body: bytes, encoding: str) -> None:
         self._body = body
         self._encoding = encoding

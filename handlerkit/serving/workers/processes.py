@@ -38,7 +38,7 @@ class Process:
         ended: its exit status, minus the number of the signal that ended it; all it wrote has been heard then.
     """
 
-    def __init__(self, key: int, kill: Callable[[int], None], outputs: Sequence[_Output]) -> None:
+    def __init__(self, key: int, kill: Callable[[int], None], outputs: Sequence[_OutputStream]) -> None:
         self.pid = 0
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._key = key
@@ -82,7 +82,7 @@ class Supervisor:
         channel = self._channel or self._open()
         key = next(self._keys)
         pipes = _pipes("stdout", "stderr")
-        outputs = [_Output(read, stream, hear, self._loop) for stream, (read, _) in pipes.items()]
+        outputs = [_OutputStream(read, stream, hear, self._loop) for stream, (read, _) in pipes.items()]
         process = self._processes[key] = Process(key, self._kill, outputs)
         asked = {"start": key, "command": [*command], "cwd": cwd, "env": {**env}}
         try:
@@ -186,7 +186,7 @@ def _pipes(*streams: str) -> dict[str, tuple[int, int]]:
     return pipes
 
 
-class _Output:
+class _OutputStream:
     """What a process writes, line by line."""
 
     def __init__(self, descriptor: int, stream: str, hear: Hear, loop: asyncio.AbstractEventLoop) -> None:

@@ -41,7 +41,7 @@ _LOGGER = logging.getLogger("serving")
 
 
 @dataclass(frozen=True)
-class Assignment:
+class LoadSpec:
     """What a worker is told of its model; times in seconds."""
 
     model: str
@@ -68,11 +68,11 @@ class Assignment:
         return worker_command.environment(outer, self.handler, self.model_dir, self.config, logs)
 
 
-class Worker:
+class ProcessWorker:
     """One worker of a model, which is a process; its members are those of AnyWorker."""
 
     def __init__(
-        self, number: int, given: Assignment, supervisor: Supervisor, owner: Owner, gpu_id: int | None = None
+        self, number: int, given: LoadSpec, supervisor: Supervisor, owner: Owner, gpu_id: int | None = None
     ) -> None:
         self.number = number
         self.gpu_id = gpu_id
@@ -83,7 +83,7 @@ class Worker:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._process: Process | None = None
-        self._connection: _Connection | None = None
+        self._connection: _WorkerSocket | None = None
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._listens: asyncio.Future[None] | None = None
         self._loaded: asyncio.Future[WorkerResponse] | None = None
@@ -181,7 +181,7 @@ class Worker:
         self._process = process
         try:
             await self._until(self._listens, facts.WORKER_START, f"it did not start within {facts.WORKER_START} s")
-            self._connection = _Connection(_connect(name), given.config.max_response_size, self._answer, self._die)
+            self._connection = _WorkerSocket(_connect(name), given.config.max_response_size, self._answer, self._die)
             self._loaded = self._loop.create_future()
             message = wire.encode_load(
                 given.model, os.path.realpath(given.model_dir), given.batch_size, given.handler, self.gpu_id,
@@ -273,7 +273,7 @@ class Worker:
         self.kill()
 
 
-class _Connection:
+class _WorkerSocket:
     """The socket to a worker, which may be slow to read and writes answers in pieces.
 
     `hear` gets each answer, `lost` how it died when the worker closes it, or sends what the frontend cannot read.

@@ -4,9 +4,9 @@ zipped.py       .mar (torch-model-archiver's default)
 tarred.py       .tar.gz (tgz)
 folder.py       a folder (no-archive), and the files of a Model
 
-Each has `read`, which gives the archive's files by their names, within bounds; it raises Refusal for what TorchServe
-would not read, and what the standard library raises for what is damaged. Add a format as a file here, and name it in
-`read_members`; torch-model-archiver's formats are written by `handlerkit.archive`. It may import
+Each has `read`, which gives the archive's files by their names, within bounds; it raises UnsafeArchive for what
+TorchServe would not read, and what the standard library raises for what is damaged. Add a format as a file here, and
+name it in `read_members`; torch-model-archiver's formats are written by `handlerkit.archive`. It may import
 members, streams and names of the folder above.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from handlerkit.unpack.formats import folder, tarred, zipped
 from handlerkit.unpack.members import Bounds, Member
-from handlerkit.unpack.names import Refusal, quoted
+from handlerkit.unpack.names import UnsafeArchive, quoted
 
 
 def read_members(path: Path, bounds: Bounds, closing: ExitStack) -> dict[str, Member]:
@@ -38,5 +38,5 @@ def read_members(path: Path, bounds: Bounds, closing: ExitStack) -> dict[str, Me
         above = name
         while above := above.rpartition("/")[0]:
             if above in members:
-                raise Refusal(f"{quoted(above)} is both a file and a folder in it")
+                raise UnsafeArchive(f"{quoted(above)} is both a file and a folder in it")
     return members

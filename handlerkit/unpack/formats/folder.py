@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from handlerkit.unpack.members import Bounds, Member, add
-from handlerkit.unpack.names import Refusal, checked, quoted
+from handlerkit.unpack.names import UnsafeArchive, checked, quoted
 
 
 def read(path: Path, bounds: Bounds) -> dict[str, Member]:
@@ -29,7 +29,7 @@ def read(path: Path, bounds: Bounds) -> dict[str, Member]:
                 taken[found.st_dev, found.st_ino] = found.st_blocks * 512
                 add(members, place, file_member(real, found))
             elif folder.is_relative_to(real):
-                raise Refusal(f"{quoted(place)} is a link to a folder that it lies in")
+                raise UnsafeArchive(f"{quoted(place)} is a link to a folder that it lies in")
             else:
                 above.append((real, f"{place}/"))
     bounds.check(sum(taken.values()), sum(member.size for member in members.values()), count)
@@ -52,18 +52,18 @@ def root_of(path: Path) -> Path:
 
 
 def within(root: Path, link: Path, name: str) -> Path:
-    """What a link leads to. Raises Refusal if that is outside, or nowhere."""
+    """What a link leads to. Raises UnsafeArchive if that is outside, or nowhere."""
     try:
         real = link.resolve(strict=True)
     except (OSError, RuntimeError):  # the latter where links lead to one another
-        raise Refusal(f"{quoted(name)} is a link that leads nowhere") from None
+        raise UnsafeArchive(f"{quoted(name)} is a link that leads nowhere") from None
     if not real.is_relative_to(root):
-        raise Refusal(f"{quoted(name)} is a link to a place outside it")
+        raise UnsafeArchive(f"{quoted(name)} is a link to a place outside it")
     return real
 
 
 def file_member(path: Path, found: os.stat_result) -> Member:
-    """A file on the disk, as a member. Raises Refusal for a device, a socket or a pipe."""
+    """A file on the disk, as a member. Raises UnsafeArchive for a device, a socket or a pipe."""
     if not stat.S_ISREG(found.st_mode):
-        raise Refusal(f"{quoted(path.name)} is neither a file nor a folder")
+        raise UnsafeArchive(f"{quoted(path.name)} is neither a file nor a folder")
     return Member(found.st_size, lambda: open(path, "rb", buffering=0))

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from handlerkit.unpack.members import Bounds, Member, add
-from handlerkit.unpack.names import Refusal, checked, quoted
+from handlerkit.unpack.names import UnsafeArchive, checked, quoted
 from handlerkit.unpack.streams import Sparing, Window
 
 _LONGEST_HEADER = 1 << 20  # bytes between the contents of two files of a tar: what is said of the second
@@ -36,7 +36,7 @@ def read(file: io.FileIO, bounds: Bounds, closing: ExitStack) -> dict[str, Membe
                 continue
             checked(info.name)
             if not info.isreg() or info.issparse():
-                raise Refusal(f"{quoted(info.name)} is a link, or no file: put the file itself into the archive")
+                raise UnsafeArchive(f"{quoted(info.name)} is a link, or no file: put the file itself into the archive")
             window = partial(Window, spool.fileno(), info.offset_data, info.size)
             add(members, info.name.partition("/")[2] or info.name, Member(info.size, window))
         bounds.check(size, sum(member.size for member in members.values()), 0)

@@ -13,7 +13,7 @@ from copy import copy
 from functools import partial
 
 from handlerkit.unpack.members import Bounds, Member, Raw, add
-from handlerkit.unpack.names import Refusal, checked, quoted
+from handlerkit.unpack.names import UnsafeArchive, checked, quoted
 from handlerkit.unpack.streams import Sparing, Window
 
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -34,14 +34,14 @@ def read(file: io.FileIO, bounds: Bounds, closing: ExitStack) -> dict[str, Membe
     members: dict[str, Member] = {}
     for info in infos:
         if info.filename != info.orig_filename:
-            raise Refusal(f"{quoted(info.orig_filename)} is not a name for a file")
+            raise UnsafeArchive(f"{quoted(info.orig_filename)} is not a name for a file")
         if info.create_system == 3 and (info.external_attr >> 28) not in (0, 0o04, 0o10):  # Unix's kinds of file
-            raise Refusal(f"{quoted(info.filename)} is a link, or no file: put the file itself into the archive")
+            raise UnsafeArchive(f"{quoted(info.filename)} is a link, or no file: put the file itself into the archive")
         if info.is_dir():
             checked(info.filename)
         elif info.compress_type == zipfile.ZIP_STORED:
             if info.compress_size != info.file_size:
-                raise Refusal(f"{quoted(info.filename)} has two sizes in it")
+                raise UnsafeArchive(f"{quoted(info.filename)} has two sizes in it")
             window = partial(Window, file.fileno(), starts[info.header_offset], info.file_size)
             add(members, info.filename, Member(info.file_size, window, info.CRC))
         else:
@@ -66,22 +66,22 @@ def _starts(file: io.FileIO, infos: list[zipfile.ZipInfo], end: int) -> dict[int
     for info in sorted(infos, key=lambda info: info.header_offset):
         name = quoted(info.filename)
         if info.flag_bits & ~_READABLE_FLAGS:
-            raise Refusal(f"{name} is encrypted, or packed in a way that TorchServe does not read")
+            raise UnsafeArchive(f"{name} is encrypted, or packed in a way that TorchServe does not read")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise Refusal(f"{name} is compressed in a way that TorchServe does not read: store or deflate it")
+            raise UnsafeArchive(f"{name} is compressed in a way that TorchServe does not read: store or deflate it")
         if info.header_offset - at not in slack:
-            raise Refusal(f"{name} does not begin where the file before it ends")
+            raise UnsafeArchive(f"{name} does not begin where the file before it ends")
         header = os.pread(file.fileno(), _LOCAL.size, info.header_offset)
         if len(header) < _LOCAL.size or not header.startswith(_LOCAL_BEGINS):
-            raise Refusal(f"{name} is not where its directory says")
+            raise UnsafeArchive(f"{name} is not where its directory says")
         _, _, flags, method, _, _, _, packed, size, name_length, extra_length = _LOCAL.unpack(header)
         behind = os.pread(file.fileno(), name_length + extra_length, info.header_offset + _LOCAL.size)
         if behind[:name_length] != info.orig_filename.encode() or method != info.compress_type:
-            raise Refusal(f"{name} is another file in its header than in its directory")
+            raise UnsafeArchive(f"{name} is another file in its header than in its directory")
         if not flags & _DESCRIBED:
             packed, size = _zip64(behind[name_length:], packed, size)
             if (packed, size) != (info.compress_size, info.file_size):
-                raise Refusal(f"{name} has two sizes in it")
+                raise UnsafeArchive(f"{name} has two sizes in it")
         starts[info.header_offset] = at = info.header_offset + _LOCAL.size + name_length + extra_length
         at += info.compress_size
         slack = (12, 16, 20, 24) if flags & _DESCRIBED else (0,)

@@ -73,16 +73,16 @@ def _draw(content: Tensors, answer: DecodedResponse) -> Drawing:
 
 
 @dataclass(frozen=True, eq=False)
-class Distribution(Tensors):
+class Histogram(Tensors):
     """Arrays of numbers of which one asks how often each value occurs."""
 
 
-def _asked_distribution(source: Source) -> Distribution | None:
+def _asked_distribution(source: Source) -> Histogram | None:
     found = _asked(source)
-    return Distribution(found.tensors) if found is not None else None
+    return Histogram(found.tensors) if found is not None else None
 
 
-def _draw_distribution(content: Distribution, answer: DecodedResponse) -> Drawing:
+def _draw_distribution(content: Histogram, answer: DecodedResponse) -> Drawing:
     drawn = _draw(content, answer)
     return replace(drawn, html="".join(fragments.histogram(array) for _, array in content.tensors[:MOST]))
 
@@ -108,7 +108,7 @@ def _changes(before: Tensors, after: Tensors, answer: DecodedResponse) -> Change
 HISTOGRAM = ViewSpec(
     "histogram",
     lambda source: None,
-    Distribution,
+    Histogram,
     _draw_distribution,
     asked=_asked_distribution,
     changes=_changes,

@@ -30,7 +30,7 @@ _COMPARED = {int, float, bool, str, bytes}  # a new one that is equal is the sam
 _CONTAINERS = {dict, OrderedDict, list, set, deque}
 
 
-class _Record(NamedTuple):
+class _SavedValue(NamedTuple):
     """A value as it was; `where` is its name in messages, `own` whether it may be put back."""
 
     value: Any
@@ -72,8 +72,8 @@ class Snapshot:
         self.functions: list[types.FunctionType] = []
         self.doubtful: dict[str, None] = {}
         self.micro_batching = False
-        self._records: list[_Record] = []
-        self._empty: list[_Record] = []
+        self._records: list[_SavedValue] = []
+        self._empty: list[_SavedValue] = []
         self._modules = modules
         self._files = files
         self._handler = handler
@@ -156,7 +156,7 @@ class Snapshot:
         except Exception as problem:  # of an object of anyone's making
             self.doubtful[f"{where} ({type(value).__name__}, which cannot be read: {problem})"] = None
             return
-        record = _Record(value, kind, before, where, own)
+        record = _SavedValue(value, kind, before, where, own)
         if not before and own and type(value) in _CONTAINERS:
             self._empty.append(record)  # a network has a dozen in each of its modules
             return

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from handlerkit.endpoints.http.client import Client, Outgoing
+from handlerkit.endpoints.http.client import HttpClient, Outgoing
 from handlerkit.errors import RequestError
 from handlerkit.messages import Headers, Response
 
@@ -18,21 +18,21 @@ OK = b"HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok"
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
-    client = Client()
+def client() -> Iterator[HttpClient]:
+    client = HttpClient()
     yield client
     client.close()
 
 
 def get(
-    client: Client, port: int, method: str = "GET", target: str = "/", headers: Headers = (), timeout: float = 5
+    client: HttpClient, port: int, method: str = "GET", target: str = "/", headers: Headers = (), timeout: float = 5
 ) -> Response:
     (received,) = client.exchange(Outgoing(port, method, target, headers, timeout=timeout))
     return received.response
 
 
 @pytest.fixture
-def ask(client: Client, listen: Callable[..., Any]) -> Ask:
+def ask(client: HttpClient, listen: Callable[..., Any]) -> Ask:
     """Gives the Response read from these bytes, and the head that was sent."""
 
     def asked(answer: bytes, method: str = "POST", target: str = "/x", headers: Headers = ()) -> tuple[Response, bytes]:
@@ -93,17 +93,17 @@ def test_connection_closed_without_an_answer_has_no_status(ask: Ask) -> None:
     assert response == Response(None, complete=False)
 
 
-def test_silence_beyond_the_timeout_has_no_status(client: Client) -> None:
+def test_silence_beyond_the_timeout_has_no_status(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         response = get(client, silent.getsockname()[1], timeout=0.1)
     assert response == Response(None, complete=False)
 
 
-def test_port_that_nobody_listens_on_has_no_status(client: Client, free_port: int) -> None:
+def test_port_that_nobody_listens_on_has_no_status(client: HttpClient, free_port: int) -> None:
     assert get(client, free_port).status is None
 
 
-def test_connection_closed_while_idle_is_opened_again(client: Client, listen: Callable[..., Any]) -> None:
+def test_connection_closed_while_idle_is_opened_again(client: HttpClient, listen: Callable[..., Any]) -> None:
     listener = listen(OK, OK)
     first = get(client, listener.port)
     assert listener.closed.wait(5)
@@ -114,7 +114,7 @@ def test_connection_closed_while_idle_is_opened_again(client: Client, listen: Ca
 @pytest.mark.parametrize(
     ("target", "headers"), [("/a b", ()), ("/a\r\nx: y", ()), ("/", (("x", "1\r\ny: 2"),)), ("/", (("x:y", "1"),))]
 )
-def test_head_that_is_not_http_is_an_error(client: Client, target: str, headers: Headers) -> None:
+def test_head_that_is_not_http_is_an_error(client: HttpClient, target: str, headers: Headers) -> None:
     with socket.create_server(("127.0.0.1", 0)) as untouched, pytest.raises(RequestError, match="not HTTP"):
         get(client, untouched.getsockname()[1], "GET", target, headers)
 
@@ -137,13 +137,13 @@ def test_chunk_that_only_claims_a_size_takes_no_memory(ask: Ask) -> None:
     assert (response.chunks, response.complete) == ((b"ab",), False)
 
 
-def test_head_that_is_not_http_is_told_without_the_value(client: Client, free_port: int) -> None:
+def test_head_that_is_not_http_is_told_without_the_value(client: HttpClient, free_port: int) -> None:
     with pytest.raises(RequestError, match="its header 'authorization'") as raised:
         get(client, free_port, headers=(("authorization", "Bearer s3cret\n"),))
     assert "s3cret" not in str(raised.value)
 
 
-def test_nothing_is_sent_if_one_of_several_cannot_be(client: Client, listen: Callable[..., Any]) -> None:
+def test_nothing_is_sent_if_one_of_several_cannot_be(client: HttpClient, listen: Callable[..., Any]) -> None:
     listener = listen(OK)
     good, bad = Outgoing(listener.port, "GET", "/"), Outgoing(listener.port, "GET", "/a b")
     with pytest.raises(RequestError):
@@ -152,12 +152,12 @@ def test_nothing_is_sent_if_one_of_several_cannot_be(client: Client, listen: Cal
     assert listener.heard == [b""]
 
 
-def test_why_there_is_no_answer_comes_with_it(client: Client, free_port: int) -> None:
+def test_why_there_is_no_answer_comes_with_it(client: HttpClient, free_port: int) -> None:
     (received,) = client.exchange(Outgoing(free_port, "GET", "/", timeout=5))
     assert (type(received.failure), received.connected) == (ConnectionRefusedError, False)
 
 
-def test_server_that_is_silent_is_waited_for_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_is_silent_is_waited_for_once(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     timeouts: list[float] = []
     settimeout = socket.socket.settimeout
 
@@ -172,7 +172,7 @@ def test_server_that_is_silent_is_waited_for_once(client: Client, monkeypatch: p
     assert timeouts[-2:] == [0.1, 0.1]
 
 
-def test_connection_that_cannot_be_had_is_tried_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_that_cannot_be_had_is_tried_once(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
     def refuse(connection: HTTPConnection) -> None:
@@ -185,7 +185,7 @@ def test_connection_that_cannot_be_had_is_tried_once(client: Client, monkeypatch
 
 
 def test_interrupt_closes_what_is_under_way(
-    client: Client, listen: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    client: HttpClient, listen: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted: list[HTTPConnection] = []
 

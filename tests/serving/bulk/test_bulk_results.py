@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handlerkit.serving.bulk import results
-from handlerkit.serving.bulk.results import Output, OutputError, Result
+from handlerkit.serving.bulk.results import OutputError, Result, ResultWriter
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +18,8 @@ def without_pyarrow(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequ
         monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
 
 
-def written(path: Path, *names: str) -> Output:
-    output = Output(str(path))
+def written(path: Path, *names: str) -> ResultWriter:
+    output = ResultWriter(str(path))
     for name in names:
         output.keep(Result(name, 200, body=name.encode()))
     output.flush()
@@ -60,7 +60,7 @@ def test_parts_are_added_and_their_names_are_done(tmp_path: Path) -> None:
 def test_what_a_killed_run_had_begun_is_removed(tmp_path: Path) -> None:
     written(tmp_path / "out", "a").close()
     (tmp_path / "out" / ".part-000001.jsonl").write_text('{"na')
-    output = Output(str(tmp_path / "out"))
+    output = ResultWriter(str(tmp_path / "out"))
     assert output.done == {"a"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", "part-000000.jsonl"]
     output.close()
@@ -96,7 +96,7 @@ def test_a_kill_while_one_file_is_put_together_doubles_nothing(tmp_path: Path, m
 
 def test_a_part_is_written_when_there_is_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "_ROWS", 2)
-    output = Output(str(tmp_path / "out"))
+    output = ResultWriter(str(tmp_path / "out"))
     for name in "abc":
         output.keep(Result(name, 200))
     assert [one["name"] for one in lines(*(tmp_path / "out").glob("part-*"))] == ["a", "b"]
@@ -104,24 +104,24 @@ def test_a_part_is_written_when_there_is_much(tmp_path: Path, monkeypatch: pytes
 
 
 def test_two_runs_do_not_write_to_one_place(tmp_path: Path) -> None:
-    first = Output(str(tmp_path / "out"))
+    first = ResultWriter(str(tmp_path / "out"))
     with pytest.raises(OutputError, match=r"another run writes to .*out: wait for its end"):
-        Output(str(tmp_path / "out"))
+        ResultWriter(str(tmp_path / "out"))
     first.close()
-    Output(str(tmp_path / "out")).close()
+    ResultWriter(str(tmp_path / "out")).close()
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(OutputError, match="out is a file: name a folder for the results, or a file"):
-        Output(str(tmp_path / "out"))
+        ResultWriter(str(tmp_path / "out"))
 
 
 def test_parquet_holds_json_or_the_body(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
     from pyarrow import parquet
 
-    output = Output(str(tmp_path / "out"))
+    output = ResultWriter(str(tmp_path / "out"))
     output.keep(Result("a", 200, headers=(("X", "1"),), body=b'{"x": 1}'))
     output.keep(Result("b", 500, "Prediction failed", body=b"\xff"))
     output.finish()
@@ -131,7 +131,7 @@ def test_parquet_holds_json_or_the_body(tmp_path: Path) -> None:
          "body": None},
         {"name": "b", "status": 500, "message": "Prediction failed", "headers": [], "json": None, "body": b"\xff"},
     ]  # fmt: skip
-    with Output(str(tmp_path / "out")) as again:
+    with ResultWriter(str(tmp_path / "out")) as again:
         assert again.done == {"a", "b"}
 
 
@@ -140,20 +140,20 @@ def test_parquet_that_cannot_be_read_any_more(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "out" / "part-000000.parquet").write_bytes(b"")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(OutputError, match="holds Parquet files, which need pyarrow"):
-        Output(str(tmp_path / "out"))
+        ResultWriter(str(tmp_path / "out"))
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / ".profile").write_text("mine")
     with pytest.raises(OutputError, match="is a folder with other files: name one for the results alone"):
-        Output(str(tmp_path))
+        ResultWriter(str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [".profile"]
 
 
 def test_hidden_files_beside_results_are_left_alone(tmp_path: Path) -> None:
     written(tmp_path / "out", "a").close()
     (tmp_path / "out" / ".note").write_text("mine")
-    Output(str(tmp_path / "out")).close()
+    ResultWriter(str(tmp_path / "out")).close()
     assert (tmp_path / "out" / ".note").read_text() == "mine"
 
 
@@ -161,5 +161,5 @@ def test_lines_that_are_no_results_are_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     file.write_text('{"name": "a"}\n')
     with pytest.raises(OutputError, match=r"mine\.jsonl holds lines that are no results: name another output"):
-        Output(str(file))
+        ResultWriter(str(file))
     assert file.read_text() == '{"name": "a"}\n'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlerkit.serving.models.metrics import OF_HANDLERS, Declared, Metrics
+from handlerkit.serving.models.metrics import OF_HANDLERS, DeclaredMetric, Metrics
 
 LINE = "[METRICS]PredictionTime.Milliseconds:0.25|#ModelName:m,Level:Model|#type:GAUGE|#hostname:vm,1700000000,{}"
 COUNTER = "[METRICS]ZzC.Count:2|#ModelName:ex,Level:Model|#type:COUNTER|#hostname:vm,1700000000,{}"
@@ -43,7 +43,7 @@ def test_with_auto_detection_a_counter_adds_up() -> None:
 
 
 def test_a_metrics_file_declares_others() -> None:
-    metrics = Metrics((*OF_HANDLERS, Declared("ZzC", "counter", "Count", ("ModelName", "Level", "Hostname"))))
+    metrics = Metrics((*OF_HANDLERS, DeclaredMetric("ZzC", "counter", "Count", ("ModelName", "Level", "Hostname"))))
     metrics.parse(COUNTER)
     assert shown(metrics, "ZzC")[-1] == 'ZzC{ModelName="ex",Level="Model",Hostname="vm",} 2.0'
 
