@@ -17,8 +17,9 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from handlerkit.serving.application import Application
+from handlerkit.serving.client_connection import ClientLimits
 from handlerkit.serving.http import Headers
-from handlerkit.serving.listener import ClientLimits, Listener
+from handlerkit.serving.listener import Listener
 from handlerkit.serving.models.served_model import ServedModel
 
 ECHO = "def handle(data, context):\n    return [row['body'] for row in data or ()]\n"

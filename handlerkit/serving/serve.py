@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .application import GRACE, Application
+from .client_connection import ClientLimits
 from .config import PropertyError
-from .listener import ClientLimits, Listener, is_loopback
+from .listener import Listener, is_loopback
 from .models.served_model import ServedModel
 from .models_file import read
 from .torchserve_facts import PORT

@@ -5,6 +5,7 @@
 - packets: how the two ends of a worker's connection talk; plain data alone comes back. assignment: what they say.
 - streams: the worker's stdout and stderr, in one order. log_capture: both, and the root logger, as log lines.
 - loaded_handler: the handler as TorchServe's own loader leaves it, and one call of it. outcome: what the call led to.
+  stage_clock: how its stages are timed. micro_batching: the threads of those that run side by side.
 - side_effects: what the handler does beyond its own files.
 - model_files, user_files: the model's files beside their copies; code under the names of the files that the user edits.
 - process_state: what a worker process is after the load, so that a swap can put it back.

@@ -6,9 +6,8 @@ import gc
 import inspect
 import itertools
 import sys
-import threading
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -26,12 +25,13 @@ from handlerkit.worker_process.hot_reload.load_trace import LoadRecord
 from handlerkit.worker_process.hot_reload.reload import Swap
 from handlerkit.worker_process.hot_reload.state_snapshot import RngStates
 from handlerkit.worker_process.log_capture import PlainPaths, without_kit
+from handlerkit.worker_process.micro_batching import ending, handler_of, thread_groups, timed_threads
 from handlerkit.worker_process.side_effects import Recorder
+from handlerkit.worker_process.stage_clock import Clocked, synchronize
 from handlerkit.worker_process.user_files import UserFiles
 
 #: Methods that TorchServe's own handlers have; a handler may add its own.
 _STAGES = ("preprocess", "inference", "postprocess", "explain_handle", "describe_handle")
-_MISSING = object()
 #: How many bytes a call's objects may keep until the next call, and how many objects are counted to find out.
 _KEPT_BYTES, _COUNTED = 1 << 20, 128
 #: How many exceptions of a chain are looked at.
@@ -83,13 +83,13 @@ class LoadedHandler:
         self._socket = _Socket(send, self._watch)
         self._retrieve = retrieve_msg
         self._encode = self._watch.time("encode", create_predict_response)
-        self._threads = (micro_batching, "execute_call", _timed_threads(self._watch))
+        self._threads = (micro_batching, "execute_call", timed_threads(self._watch))
         model, config = given.model, given.config
         with self._inside:
             try:
                 metrics = metrics_cache(model.name, config.metrics_config)
                 rngs = RngStates()
-                with LoadRecord(given.model_dir) as record, self._recorder, _Clocked([self._threads]):
+                with LoadRecord(given.model_dir) as record, self._recorder, Clocked([self._threads]):
                     self._service = TsModelLoader().load(
                         model.name, str(given.model_dir), model.handler, given.gpu_id, given.batch_size, None,
                         config.limit_max_image_pixels, metrics,
@@ -105,7 +105,7 @@ class LoadedHandler:
             self._service._entry_point = self._behind(config.service_envelope)
             self._clocked = self._instrument()
             given.files.loaded(given.model_dir, self._users)
-            handler = _handler_of(self._handle) or self._handle
+            handler = handler_of(self._handle) or self._handle
             self._modules = self._own_modules()
             with self._without_own():
                 self._swap = Swap(
@@ -218,7 +218,7 @@ class LoadedHandler:
         try:
             with self._inside, self._recorder, self._clocked:
                 self._service._entry_point = self._behind(envelope)
-                self._watch.start(_synchronize())
+                self._watch.start(synchronize())
                 try:
                     _, batch = self._retrieve(MessageReader(message))
                     self._watch.first("decode")
@@ -277,22 +277,22 @@ class LoadedHandler:
 
         return observed
 
-    def _instrument(self) -> _Clocked:
+    def _instrument(self) -> Clocked:
         """Find out what the handler is, and time its stages and TorchServe's encoder."""
         import ts.service
 
         inner = self._handle
-        handler = _handler_of(inner)
+        handler = handler_of(inner)
         named = inner if handler is None else type(handler)
         name = getattr(named, "__name__", type(named).__name__)  # a callable object has none
         #: What TorchServe's loader found: "class Name" or "function name".
         self.entry_point = f"{'function' if handler is None else 'class'} {name}"
-        self._ends += [_ending(groups) for groups in _micro_batching(inner)]
+        self._ends += [ending(groups) for groups in thread_groups(inner)]
         #: What the handler does to an input image, where it says so as TorchServe's vision handlers do.
         self.geometry = Geometry.of(inspect.getattr_static(handler, "image_processing", None))
         kind = type(handler)
         timed = [(kind, name, self._watch.time(name, stage)) for name, stage in self._methods(kind)]
-        return _Clocked([*timed, self._threads, (ts.service, "create_predict_response", self._encode)])
+        return Clocked([*timed, self._threads, (ts.service, "create_predict_response", self._encode)])
 
     def _methods(self, kind: type) -> Iterator[tuple[str, types.FunctionType]]:
         """The methods of a handler that count as stages when `handle` calls them: those that TorchServe's handlers
@@ -348,34 +348,6 @@ class LoadedHandler:
         return tuple(list_classes_from_module(module)) if module is not None and self._is_own(module) else ()
 
 
-class _Clocked:
-    """Replaces attributes of classes and modules with timed ones during a call. Others share them (a default handler's
-    class belongs to every worker of the process), so each is restored."""
-
-    def __init__(self, timed: Sequence[tuple[Any, str, Callable[..., Any]]]) -> None:
-        self._timed = timed
-        self._before: list[Any] = []
-
-    def __enter__(self) -> None:
-        self._before = [vars(holder).get(name, _MISSING) for holder, name, _ in self._timed]
-        for holder, name, function in self._timed:
-            setattr(holder, name, function)
-
-    def __exit__(self, *_: object) -> None:
-        for (holder, name, _function), before in zip(self._timed, self._before, strict=True):
-            delattr(holder, name) if before is _MISSING else setattr(holder, name, before)
-
-
-def _timed_threads(watch: Stopwatch) -> Callable[..., None]:
-    """ts.handler_utils.micro_batching.execute_call, with the stage that its thread runs reporting to `watch`."""
-    from ts.handler_utils.micro_batching import execute_call
-
-    def execute(in_queue: Any, out_queue: Any, handle: Callable[..., Any], *rest: Any) -> None:
-        execute_call(in_queue, out_queue, watch.time(handle.__name__, handle), *rest)
-
-    return execute
-
-
 def _is_much(*kept: Any) -> bool:
     """Whether objects may take much memory: anything may but a few numbers and short texts in lists and dicts."""
     size, unseen = 0, list(kept)
@@ -389,38 +361,6 @@ def _is_much(*kept: Any) -> bool:
         elif type(one) not in (int, float, bool, type(None)):
             return True
     return size > _KEPT_BYTES
-
-
-def _synchronize() -> Callable[[], object] | None:
-    """What waits for the GPU, if this process uses one: kernels run on after the call that starts them."""
-    torch = sys.modules.get("torch")
-    return torch.cuda.synchronize if torch is not None and torch.cuda.is_initialized() else None
-
-
-def _handler_of(entry: Any) -> Any:
-    """The object whose method an entry point is, or that micro-batching wraps; None for a function."""
-    return getattr(entry, "handler", None) or getattr(entry, "__self__", None)
-
-
-def _micro_batching(entry: Any) -> Iterator[dict[str, list[Any]]]:
-    """The thread groups of the micro-batching that a handler made, as its `handle` or in another attribute."""
-    if (module := sys.modules.get("ts.handler_utils.micro_batching")) is None:
-        return
-    handler = _handler_of(entry)
-    for value in vars(handler).values() if hasattr(handler, "__dict__") else ():
-        if isinstance(value, module.MicroBatching):
-            yield value.thread_groups
-
-
-def _ending(groups: dict[str, list[Any]]) -> Callable[[], None]:
-    """What ends those threads. They are not daemons, so the interpreter would wait for them forever."""
-
-    def end() -> None:
-        for worker in [worker for group in groups.values() for worker in group]:
-            worker.event.set()
-
-    threading._register_atexit(end)  # type: ignore[attr-defined]  # atexit's functions run after the threads have ended
-    return end
 
 
 class _Socket:

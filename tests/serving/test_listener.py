@@ -15,10 +15,11 @@ import pytest
 from serving_apps import Connection, request
 from waiting import soon
 
+from handlerkit.serving.client_connection import ClientLimits
 from handlerkit.serving.config import Config
 from handlerkit.serving.frontend import Frontend
 from handlerkit.serving.http import HttpRequest, Response
-from handlerkit.serving.listener import ClientLimits, Listener
+from handlerkit.serving.listener import Listener
 from handlerkit.serving.models.running_model import Client
 
 Respond = Callable[[HttpRequest, Client], Any]

@@ -1,7 +1,8 @@
 """What the values of each type consist of, and how they are put back to it.
 
 To add a type, add its StateType to _BY_CLASS, or to _BY_NAME if its package may be missing. A read or write of more
-than a line goes into state_values. What to do if the type belongs to a package, see state_snapshot's _MAKERS_OWN.
+than a line goes into state_values, or into state_numbers for tensors and arrays. If the type belongs to a package, see
+_MAKERS_OWN of state_snapshot.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any, NamedTuple
 
+from handlerkit.worker_process.hot_reload import state_numbers as numbers_of
 from handlerkit.worker_process.hot_reload import state_values as parts_of
 from handlerkit.worker_process.hot_reload.memory_watch import Span
 from handlerkit.worker_process.hot_reload.serialized import read_serialized, serializes
@@ -306,15 +308,15 @@ _SERIALIZED = StateType(read_serialized, deep=False)
 _EMPTY_QUEUE = StateType(lambda value: (value.qsize(),))
 _HOLDER = StateType(lambda value: (*gc.get_referents(value),))
 _FUNCTION = StateType(parts_of.read_function)
-_TENSOR = StateType(parts_of.read_tensor, parts_of.write_gradient)
-_WATCHED_TENSOR = _TENSOR._replace(memory=parts_of.tensor_memory)
-_DEVICE_TENSOR = StateType(parts_of.read_device_tensor, parts_of.write_device_gradient)
-_SPARSE_TENSOR = StateType(parts_of.read_sparse_tensor)
-_FLATTENED_TENSOR = StateType(parts_of.read_flattened_tensor)
-_COPIED_TENSOR = StateType(parts_of.read_small_tensor, parts_of.write_small_tensor)
-_ARRAY = StateType(parts_of.read_array, parts_of.write_array)
-_WATCHED_ARRAY = StateType(parts_of.read_large_array, memory=parts_of.array_memory)
-_OBJECT_ARRAY = StateType(lambda value: (*parts_of.of_array(value), *value.flat))
+_TENSOR = StateType(numbers_of.read_tensor, numbers_of.write_gradient)
+_WATCHED_TENSOR = _TENSOR._replace(memory=numbers_of.tensor_memory)
+_DEVICE_TENSOR = StateType(numbers_of.read_device_tensor, numbers_of.write_device_gradient)
+_SPARSE_TENSOR = StateType(numbers_of.read_sparse_tensor)
+_FLATTENED_TENSOR = StateType(numbers_of.read_flattened_tensor)
+_COPIED_TENSOR = StateType(numbers_of.read_small_tensor, numbers_of.write_small_tensor)
+_ARRAY = StateType(numbers_of.read_array, numbers_of.write_array)
+_WATCHED_ARRAY = StateType(numbers_of.read_large_array, memory=numbers_of.array_memory)
+_OBJECT_ARRAY = StateType(lambda value: (*numbers_of.of_array(value), *value.flat))
 _TOKENIZER = StateType(parts_of.read_tokenizer, parts_of.write_tokenizer, deep=False)
 _TRAINED_TOKENIZER = StateType(parts_of.read_trained_tokenizer, parts_of.write_trained_tokenizer, deep=False)
 #: A module's globals.

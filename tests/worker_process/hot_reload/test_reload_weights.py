@@ -8,7 +8,7 @@ import pytest
 import torch
 from edits import Notebook, handler
 
-from handlerkit.worker_process.hot_reload.state_values import _hash_on_device
+from handlerkit.worker_process.hot_reload.state_numbers import _hash_on_device
 
 HELPERS = {
     "changes.py": """import torch
