@@ -41,8 +41,8 @@ def _own_defaults(cache: MetricsCacheYamlImpl) -> None:
 def _fresh_cache(config_file: str | None) -> bytes:
     """Read once, and kept as a pickle: parsing the file takes longer than loading a small model.
 
-    TorchServe leaves the file to the garbage collector; its logging.info would give a root logger that has no handler
-    one that writes to stderr for good, and it tells the file's path, which is no word of the model's.
+    TorchServe leaves the file open until it is collected. Its logging.info would give a root logger without handlers
+    one that stays, and would log a path that has nothing to do with the model.
     """
     from importlib.resources import files
 
@@ -81,8 +81,8 @@ def mock_context(
     Args:
         model_dir: where the handler finds its files.
         manifest: as MANIFEST.json holds it; without one, {"model": {"modelName": model_name}}.
-        request_headers: a mapping a request, as `get_all_request_header(i)` gives it.
-        request_ids: index to id; "request-0", "request-1", ... without.
+        request_headers: one mapping per request, as `get_all_request_header(i)` gives it.
+        request_ids: index to id; by default "request-0", "request-1", ...
     """
     cache = metrics_cache(model_name)
     import ts

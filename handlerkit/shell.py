@@ -1,6 +1,6 @@
-"""What the shell gave this process: what a server that is started from that shell gives its workers.
+"""The environment and the umask of the shell, which a server that is started there hands on to its workers.
 
-A notebook changes its own process, its environment and its umask among the rest; a worker of a server sees none of it.
+A notebook changes those of its own process; a worker of a server sees nothing of that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import sys
 
 _AT_IMPORT = dict(os.environ)
-#: What a notebook's process has in its environment and a shell has not.
+#: Variables that a notebook's process has and a shell does not.
 _FOREIGN = re.compile(
     r"MPLBACKEND|JPY_.*|JUPYTER.*|IPY.*|PYDEVD.*|PYTHON(PATH|STARTUP|INSPECT|BREAKPOINT)|FORCE_COLOR|CLICOLOR(_FORCE)?"
     r"|(LOCAL_)?RANK|WORLD_SIZE"
@@ -24,13 +24,13 @@ def environment() -> dict[str, str]:
 
 
 def set_here() -> frozenset[str]:
-    """The names of variables that this process has and the shell has not."""
+    """The names of the variables that this process has and the shell does not."""
     return frozenset(os.environ.keys() - environment().keys())
 
 
 def _started_with() -> dict[str, str]:
-    """The variables that this process was started with; where the system does not tell, those that it had when the kit
-    was imported. A coverage that measures this process follows its workers by variables of its own, which are added."""
+    """The variables that this process was started with, or those that it had when the kit was imported, if the system
+    does not say. The variables by which coverage measures this process's workers, too, are added."""
     added = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_PROCESS_")}
     try:
         with open("/proc/self/environ", "rb") as file:

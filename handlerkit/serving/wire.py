@@ -100,7 +100,7 @@ def encode_predict(jobs: Iterable[Job]) -> Buffers:
 
 
 def encode_batch(jobs: Iterable[Buffers]) -> Buffers:
-    """The same of jobs that are encoded."""
+    """The same for jobs that are encoded already."""
     return (b"I", *itertools.chain.from_iterable(jobs), _END)
 
 
@@ -151,9 +151,9 @@ def _received(buffers: Buffers) -> Generator[bytes | memoryview, int, None]:
 def take_answer(message: bytes | bytearray | memoryview, limit: int) -> tuple[WorkerResponse, int] | None:
     """The first answer in what a worker has sent so far, and how many bytes it takes; None if more must come.
 
-    Raises ProtocolError for one that the frontend cannot read: a status is negative, or a length is wrong, as that of a
-    reason phrase or a content type that is not ASCII (ts counts its characters and sends its bytes). So does any length
-    above `limit` (max_response_size), as soon as it is there: TooLongError for that of a body or of the message.
+    Raises ProtocolError for one that the frontend cannot read: a status is negative, or a length is wrong, such as that
+    of a reason phrase or a content type that is not ASCII (ts counts its characters and sends its bytes). A length
+    above `limit` (max_response_size) is wrong as soon as it is there; for a body and the message it is a TooLongError.
     """
     try:
         return _answer(message, limit)

@@ -1,7 +1,7 @@
 """The distributions that folders of installed packages hold, read without importing any of them.
 
-importlib.metadata parses each distribution's whole metadata to tell its name; a folder's name tells it as well, and
-that is what makes an index of some hundred distributions a matter of milliseconds.
+importlib.metadata parses all of a distribution's metadata to find its name. The name of its folder says it, too, so
+that an index of some hundred distributions takes milliseconds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Distribution:
 
     @cached_property
     def requires(self) -> tuple[Requirement, ...]:
-        """What its metadata says that it needs; what cannot be parsed is left out."""
+        """What it needs, by its metadata; what cannot be parsed is left out."""
         found = []
         for line in self._requires_dist():
             try:
@@ -59,12 +59,12 @@ class Distribution:
         return tuple(found)
 
     def runs_on(self, python: tuple[int, int]) -> bool:
-        """Whether it is for that Python, some patch of it at least."""
+        """Whether it supports that Python, or a patch release of it."""
         return any(self.requires_python.contains(f"{python[0]}.{python[1]}.{patch}") for patch in (0, 99))
 
     @cached_property
     def requires_python(self) -> SpecifierSet:
-        """The Pythons that its metadata says it is for; all where it says none."""
+        """The versions of Python that its metadata names; all if it names none."""
         try:
             return SpecifierSet(self._metadata.metadata["Requires-Python"] or "")
         except InvalidSpecifier:

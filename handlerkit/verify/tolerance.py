@@ -32,13 +32,13 @@ class MayDiffer:
         levels: how far apart a channel of a picture's pixel may be, of 255; a whole number. A picture is the body, or a
             text of a JSON body in base64.
         pixels: the share of a picture's pixels that may be further apart than that, from 0 to 1.
-        iou: the overlap (intersection over union) from which on two boxes of one class are the same; below 1, boxes may
-            also come in another order.
+        iou: the least overlap (intersection over union) at which two boxes of one class are the same; below 1, boxes
+            may also come in another order.
 
-    Pictures and boxes are compared by what they show only where `levels`, `pixels` or `iou` let them differ. All else
-    in a body that holds boxes, such as scores, masks and what stands beside the boxes, is equal within `rtol`, or named
-    in `ignore`; what is told of each box is compared with that of the box it is the same as.
-    Raises RequestError for a tolerance that is no number of its range.
+    Pictures and boxes are compared by what they show only if `levels`, `pixels` or `iou` lets them differ. All else in
+    a body with boxes, such as scores, masks and what is beside the boxes, has to be equal within `rtol`, or named in
+    `ignore`; what belongs to a box is compared with what belongs to its counterpart.
+    Raises RequestError for a tolerance outside its range.
     """
 
     ignore: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Tolerance:
         return True
 
 
-#: What a description tells of one worker and one server, by its place in the body.
+#: Places in a description that hold facts of one worker or one server.
 _OF_ONE_WORKER = re.compile(
     r"body\[\d+\]\.(?:modelUrl|jobQueueStatus|workers\[\d+\]\.(?:id|startTime|memoryUsage|pid|gpuUsage))"
 )

@@ -32,7 +32,7 @@ _OPTIONS = frozenset(
 #: What follows a requirement on its line: --hash=..., --config-settings=...
 _BEHIND = re.compile(r"\s+--(hash|config-settings?|global-option|install-option)\b.*$")
 _FILES = re.compile(r"(-r|--requirement|-c|--constraint)[ =]?\s*(.+)")
-#: Modules that people name in the place of their distribution, which has another name.
+#: Modules that people name instead of their distribution, which has another name.
 _MODULES = {module.lower(): distribution for module, distribution in DISTRIBUTIONS.items()}
 _REFUSED = (
     "With install_py_dep_per_model=true, registering the model answers 400 'Custom pip package installation failed'."
@@ -60,7 +60,7 @@ class _RequiredLine:
 
 
 def syntax(subject: Subject, target: Target) -> Iterator[Finding]:
-    """Lines that pip does not read, and files that they name."""
+    """Lines that pip cannot read, and files they include that are missing."""
     for line in _lines(subject):
         if line.text.startswith("-"):
             yield from _option(line, subject)
@@ -70,7 +70,7 @@ def syntax(subject: Subject, target: Target) -> Iterator[Finding]:
 
 
 def local_paths(subject: Subject, target: Target) -> Iterator[Finding]:
-    """Files and folders of this machine, or such as pip looks for in the server's folder."""
+    """Paths on this machine, and paths that pip looks for in the server's folder."""
     for line in _lines(subject):
         url = line.requirement.url if line.requirement is not None else None
         path = url if url is not None else re.sub(r"^(-e|--editable)[ =]?\s*", "", line.text)
@@ -92,7 +92,7 @@ def local_paths(subject: Subject, target: Target) -> Iterator[Finding]:
 
 
 def wheels(subject: Subject, target: Target) -> Iterator[Finding]:
-    """Wheels that were built for another Python, or another system than the images'."""
+    """Wheels for another Python, or for another system than that of the images."""
     for line in _lines(subject):
         text = line.requirement.url if line.requirement is not None else line.text
         name = unquote(urlsplit(text or "").path.rpartition("/")[2])
@@ -120,7 +120,7 @@ def _fits(tag: Tag, python: tuple[int, int]) -> bool:
 
 
 def wrong_names(subject: Subject, target: Target) -> Iterator[Finding]:
-    """Names of modules in the place of distributions."""
+    """Names of modules instead of distributions."""
     for line, one in _required(subject, target):
         if (right := _MODULES.get(one.name.lower())) is not None:
             message = f"{one.name} is the name of a module; the distribution that brings it is {right}."
