@@ -22,7 +22,7 @@ _RUNTIME = {
     "httptools": "httptools>=0.6.1  # reads requests",
 }
 _KIT = "handlerkit"
-#: A file in the place of a distribution's name.
+#: A file instead of a distribution's name.
 _PATH = re.compile(r"^[^@;]*(/|\.(whl|zip|tar\.gz)$)")
 
 

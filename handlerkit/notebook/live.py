@@ -49,7 +49,7 @@ class LiveDisplay:
                 self._later.start()
 
     def end(self, result: object) -> None:
-        """Show the result in the place of what grew; `stands_for` then says so of it, in this cell."""
+        """Show the result instead of what grew; `stands_for` then says so of it, in this cell."""
         self._stop()
         if self._handle is not None:
             self._handle.update(view(result))

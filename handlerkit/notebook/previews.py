@@ -80,7 +80,7 @@ class Previews:
         return self._open(name, preview) if save is None else _saved(preview, save, every=True)
 
     def _open(self, model: str, preview: Preview) -> Preview:
-        """Put this one in the place of the model's last, which shows its static display from now on."""
+        """Let this one replace the model's last, which shows its static display from now on."""
         self.close(model)
         self._live[model] = preview
         return preview

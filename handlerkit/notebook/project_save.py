@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def save(model: SessionModel, file: PathLike, temporary: Path | None) -> Path:
-    """Describe the model in this file, in the place of what it says about a model of that name. The rest stays.
+    """Describe the model in this file, instead of what it says about a model of that name. The rest stays.
 
     Args:
         temporary: a folder whose files are gone with the session.

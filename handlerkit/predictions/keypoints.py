@@ -27,7 +27,7 @@ _HAND = (
     *((0, 1), (0, 5), (5, 9), (9, 13), (13, 17), (0, 17)),
     *((point, point + 1) for base in range(1, 21, 4) for point in range(base, base + 3)),
 )
-#: A point's score from which on it is seen, as Ultralytics draws it (utils/plotting.py, Annotator.kpts).
+#: The least score of a point that is seen, as Ultralytics draws it (utils/plotting.py, Annotator.kpts).
 _LEAST = 0.25
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 #: Bytes of a request line and its headers; the frontend refuses less by itself, in TorchServe's words.
 _LONGEST_HEAD = 1 << 16
-#: Bytes from which on a body is written by itself, and not copied behind its head.
+#: A body of so many bytes is written by itself, and not copied behind its head.
 _LARGE = 1 << 14
 #: Bytes of a stream that a client may leave unread.
 _MOST_UNREAD = 64 << 20
@@ -103,7 +103,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
         self._reading = _IncomingRequest()
-        #: What waits for its turn: requests, answers to what is none, and None for the connection's end.
+        #: What waits for its turn: requests, answers to what is no request, and None for the end of the connection.
         self._pending: deque[HttpRequest | Response | None] = deque()
         self._is_busy = False
         self._is_advancing = False

@@ -78,7 +78,7 @@ PREDICTION_EXCEPTION = "ts.utils.util", "PredictionException"
 
 #: The request's id, on every answer of a worker.
 REQUEST_ID = "x-request-id"
-#: Names of headers, in lower case, that the frontend writes in the place of a handler's: those of any answer, and of
+#: Names of headers, in lower case, that the frontend writes instead of a handler's: those of any answer, and of
 #: one that is streamed (org.pytorch.serve.util.NettyUtils, org.pytorch.serve.job.RestJob).
 OWN_HEADERS = frozenset({REQUEST_ID, "pragma", "cache-control", "expires", "content-length", "connection"})
 STREAM_OWN_HEADERS = OWN_HEADERS | {"transfer-encoding"}

@@ -12,7 +12,7 @@ from pathlib import Path
 from handlerkit.errors import TargetError
 from handlerkit.targets.lock import Lock
 
-#: Is told in a few words what is going on.
+#: Called with a few words that say what is going on.
 Progress = Callable[[str], None]
 
 
@@ -104,7 +104,7 @@ class Target(ABC):
         Args:
             requirements: lines of the archives' requirements files. A target that `installs` leaves them to
                 TorchServe; the others hold what is declared there.
-            progress: is told in a few words what is going on.
+            progress: called with a few words that say what is going on.
 
         Raises TargetError, in one sentence, where it cannot be made. Ctrl-C leaves nothing half made.
         """

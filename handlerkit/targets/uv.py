@@ -1,4 +1,4 @@
-"""uv, which finds Pythons and installs packages: started as a program, and told in words."""
+"""uv, which finds Pythons and installs packages: run as a program."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from handlerkit.unpack.names import quoted
 #: Bytes that are read in one go.
 MOST_AT_ONCE = 1 << 20
 
-# What reading a broken or hostile archive raises; RuntimeError stands for encryption and unknown compressions.
+# What reading a broken or hostile archive raises; RuntimeError means encryption or an unknown compression.
 UNREADABLE = (
     OSError, EOFError, ValueError, LookupError, ArithmeticError, RuntimeError, struct.error, zlib.error,
     tarfile.TarError, zipfile.BadZipFile,

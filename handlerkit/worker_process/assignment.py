@@ -1,4 +1,4 @@
-"""What a worker is told at its start, and what comes back of a load and of a call: plain data."""
+"""What a worker gets at its start, and what a load and a call return: plain data."""
 
 from __future__ import annotations
 

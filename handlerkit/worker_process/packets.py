@@ -36,7 +36,7 @@ _TOLD = struct.Struct("!I?")
 _CALL = struct.Struct("!?B?")
 #: In place of what is in the shared memory.
 _LENGTH = struct.Struct("!Q")
-#: Bytes from which on something goes through the shared memory, and of that memory, each way.
+#: The fewest bytes that go through the shared memory, and the size of that memory, each way.
 _LARGE, _SHARED = 1 << 15, 1 << 20
 #: Buffers that one sendmsg takes (IOV_MAX is 1024).
 _AT_ONCE = 512

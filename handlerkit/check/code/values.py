@@ -1,4 +1,4 @@
-"""What an expression comes to, as far as its text says: above all a path, and whether that lies in model_dir."""
+"""The value of an expression, as far as its text gives it: above all paths, and whether they are in model_dir."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class LiveQueue(Generic[J, W]):
         self._idle = deque(one for one in self._idle if one != worker)
 
     def take(self) -> list[J]:
-        """The next batch as it is now, for nobody to run; what forms comes first."""
+        """The next batch as it is now, which no worker gets; the one that forms comes first."""
         batch = self._forming
         self._close()
         while self._waiting and len(batch) < self.limits.batch_size:

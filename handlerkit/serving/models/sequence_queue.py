@@ -120,7 +120,7 @@ class SequenceQueue(Generic[J, W]):
         self._release(state)
 
     def take(self) -> list[J]:
-        """The next batch as it is now, for nobody to run."""
+        """The next batch as it is now, which no worker gets."""
         state = max(self._workers.values(), key=lambda one: len(one.ready))
         batch = self._batch(state)
         state.sent = batch

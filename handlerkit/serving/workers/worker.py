@@ -42,7 +42,7 @@ _LOGGER = logging.getLogger("serving")
 
 @dataclass(frozen=True)
 class LoadSpec:
-    """What a worker is told of its model; times in seconds."""
+    """A model as its workers load it; times in seconds."""
 
     model: str
     model_dir: str

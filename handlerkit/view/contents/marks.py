@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 
-_RUN = 64  # pixels in a row, on average, from which on a map is sent as runs
+_RUN = 64  # a map whose runs have so many pixels on average is sent as runs
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Points to join, several times; one alone is a dot.
 Lines = Sequence[Sequence[Sequence[float]]]
 
-_MANY = 30  # things from which on labels hold no scores
+_MANY = 30  # with so many things, labels have no scores
 _SHORT = 6  # letters of a name that is shortened
 _LABELED = 100  # things that get a label; more would hide the picture
 

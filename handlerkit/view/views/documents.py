@@ -16,9 +16,9 @@ from handlerkit.view.views.spec import ViewSpec
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_NUMBERS = 17  # in a list from which on it is drawn
+_NUMBERS = 17  # a list of so many is drawn
 _SERIES = 4  # lists that are drawn
-_LONG = 12  # lines of a text from which on it is folded
+_LONG = 12  # a text of so many lines is folded
 
 
 @dataclass(frozen=True)

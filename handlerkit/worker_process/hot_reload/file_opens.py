@@ -31,7 +31,7 @@ class FileOpens:
         if sys.platform == "linux":
             system = ctypes.CDLL(None)
             self._queue = system.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            what = _OPEN | _CLOSE_NOWRITE  # two like events in a row are told as one
+            what = _OPEN | _CLOSE_NOWRITE  # two equal events in a row are reported as one
             if self._queue >= 0:
                 self._watched = {
                     system.inotify_add_watch(self._queue, os.fsencode(file), what): file for file in self._files
