@@ -48,7 +48,7 @@ def requirements(
     Raises ModelError for code that imports this kit, and for models that pin the same distribution to two versions;
     TargetError for a requirements file that cannot be read.
     """
-    here = _Installed(target)
+    here = _PackagesHere(target)
     lines: dict[str, str] = {**_RUNTIME, **dict([here.line("numpy")])}  # torch warns where it is missing
     notes: list[str] = []
     asked = _asked([(line, f"model/{model.name}/") for model in models for line in lines_of_archive(model)])
@@ -92,7 +92,7 @@ def _placed(text: str, folder: str) -> str:
     return text if text.startswith("-") or "://" in text else f"./{folder}{text}"
 
 
-class _Installed:
+class _PackagesHere:
     """What is installed here, read once."""
 
     def __init__(self, target: Target) -> None:

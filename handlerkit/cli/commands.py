@@ -9,7 +9,7 @@ from handlerkit.cli import bench, check, completion, export, init, preview, requ
 from handlerkit.notebook.options import Parser
 
 
-class Command(Protocol):
+class CommandModule(Protocol):
     """A command: a module of this folder."""
 
     def parser(self) -> Parser:
@@ -22,7 +22,7 @@ class Command(Protocol):
 
 
 #: In the order of use.
-COMMANDS: Mapping[str, Command] = {
+COMMANDS: Mapping[str, CommandModule] = {
     "check": check,
     "request": request,
     "watch": watch,

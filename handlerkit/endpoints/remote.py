@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import quote
 
+from handlerkit.endpoints.http import bearer
 from handlerkit.endpoints.http.address import Address
 from handlerkit.endpoints.http.client import HttpClient, Outgoing
 from handlerkit.endpoints.http.failures import refusal, why
@@ -63,9 +63,13 @@ class Remote:
         self._timeout = timeout
         self._forces = forces
         self._seen: ForcedHead | None = None
-        self._headers = (*pairs(headers), *_bearer(token))
-        if token is not None and lookup(pairs(headers), "authorization") is not None:
-            raise RequestError("a token is an Authorization header: leave one of the two out")
+        self._headers = pairs(headers)
+        if token is not None:
+            if problem := bearer.wrong(token):
+                raise RequestError(problem)
+            if lookup(self._headers, "authorization") is not None:
+                raise RequestError("a token is an Authorization header: leave one of the two out")
+            self._headers += (bearer.header(token),)
         if wrong := [name for name, value in self._headers if not _is_header(name, value)]:
             raise RequestError(f"the header {wrong[0]!r} holds a character that none may have, such as a line break")
         tls = _context(verify_tls) if self._address.scheme == "https" else None
@@ -146,14 +150,6 @@ class Remote:
         return Outgoing(
             self._address.port, request.method, target, added + request.headers, request.body, self._timeout
         )
-
-
-def _bearer(token: str | None) -> Iterator[tuple[str, str]]:
-    if token is None:
-        return
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise RequestError("the token is empty or holds a space, a line break or another character that none may have")
-    yield "Authorization", f"Bearer {token}"
 
 
 def _forced_on(response: Response) -> ForcedHead | None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from handlerkit.endpoints.config_properties import checked_environment, read_config
+from handlerkit.endpoints.http import bearer
 from handlerkit.endpoints.http.client import ADDRESS, HttpClient, Outgoing
 from handlerkit.endpoints.logs.torchserve_log import last_error, worker_lines
 from handlerkit.endpoints.torchserve.diagnosis import Registration, findings, load_findings, warnings
@@ -389,4 +390,4 @@ class Server:
 
 
 def _bearer(process: TorchServe, api: str) -> Headers:
-    return (("Authorization", f"Bearer {process.keys[api]}"),) if process.keys else ()
+    return (bearer.header(process.keys[api]),) if process.keys else ()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 import errno
-import re
 import threading
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import asdict
 from types import TracebackType
 
+from handlerkit.endpoints.http import bearer
 from handlerkit.endpoints.lent.lent_worker import Lend, LentModel
 from handlerkit.endpoints.lent.served_runs import ServedRuns
 from handlerkit.endpoints.worker import Worker
@@ -140,8 +140,8 @@ def _check(host: str, port: int, token: str | None) -> None:
     """Raise ConfigError for an address that must not be."""
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigError(f"a port is a number from 0, which takes a free one, to 65535, not {port!r}")
-    if token is not None and not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise ConfigError("the token is empty or holds a space, a line break or another character that none may have")
+    if token is not None and (problem := bearer.wrong(token)):
+        raise ConfigError(problem)
     if token is None and not is_loopback(host):
         raise ConfigError(f"host {host} lets other machines in: give a token as well, which their requests bear")
 

@@ -21,12 +21,12 @@ from ..documents.describe_model import Registered
 ARRIVAL_INTERVAL = 0.005
 
 
-class Job(Protocol):
+class QueuedJob(Protocol):
     @property
     def describe(self) -> bool: ...
 
 
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=QueuedJob)
 A = TypeVar("A")
 
 

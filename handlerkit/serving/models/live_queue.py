@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from .job_queue import Job, Limits, is_complete
+from .job_queue import Limits, QueuedJob, is_complete
 
-J = TypeVar("J", bound=Job)
+J = TypeVar("J", bound=QueuedJob)
 W = TypeVar("W")
 
 

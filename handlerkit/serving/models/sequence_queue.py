@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from .job_queue import Job, Limits
+from .job_queue import Limits, QueuedJob
 
 
-class _Job(Job, Protocol):
+class _SequenceJob(QueuedJob, Protocol):
     @property
     def sequence(self) -> str: ...
 
 
-J = TypeVar("J", bound=_Job)
+J = TypeVar("J", bound=_SequenceJob)
 W = TypeVar("W")
 
 

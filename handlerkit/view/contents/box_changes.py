@@ -18,7 +18,7 @@ _MOVED = 0.98  # an overlap below this is a move
 _NEW, _GONE, _CHANGED = (0, 158, 115), (213, 94, 0), (204, 121, 167)
 
 
-class _Change(NamedTuple):
+class _BoxChange(NamedTuple):
     """A box that changed: in words, in one word, where, and in which color."""
 
     line: str
@@ -34,7 +34,7 @@ def boxes_changed(before: Detections, after: Detections, answer: DecodedResponse
     for i, j, overlap in sorted(pairs, key=lambda pair: pair[1]):
         if said := ", ".join(_pair_changed(before, after, answer, i, j, overlap)):
             line = f"{answer.named(after.labels[j]) or words[0]} {_place(after, j)}: {said}"
-            changed.append(_Change(line, "changed", after.boxes[j], _CHANGED))
+            changed.append(_BoxChange(line, "changed", after.boxes[j], _CHANGED))
     same = len(pairs) - len(changed)
     changed += _alone(after, answer, {j for _, j, _ in pairs}, words[0], "new", _NEW)
     changed += _alone(before, answer, {i for i, _, _ in pairs}, words[0], "gone", _GONE)
@@ -59,13 +59,13 @@ def boxes_changed(before: Detections, after: Detections, answer: DecodedResponse
 
 def _alone(
     found: Detections, answer: DecodedResponse, paired: set[int], what: str, word: str, color: draw.Color
-) -> Iterator[_Change]:
+) -> Iterator[_BoxChange]:
     """Boxes that are in no pair."""
     for i in range(len(found)):
         if i not in paired:
             score = f" {found.scores[i]:.2f}" if found.scores is not None else ""
             name = answer.named(found.labels[i]) or what
-            yield _Change(f"{name}{score} {_place(found, i)}: {word}", word, found.boxes[i], color)
+            yield _BoxChange(f"{name}{score} {_place(found, i)}: {word}", word, found.boxes[i], color)
 
 
 def _pair_changed(
