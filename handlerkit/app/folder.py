@@ -27,7 +27,7 @@ _FILES = Path(__file__).parent / "files"
 _RUNTIME = Path(__file__).parents[1] / "serving"
 #: Files with names to put in; the others are copied as they are.
 _TEMPLATES = {"Dockerfile", "README.md", "serve.yaml", "kuberay.yaml", "kserve.yaml", "config.yaml"}
-#: What tells an app's folder from any other.
+#: The files by which an app's folder is known.
 _OURS = ("app.py", "models.json", "serving/__init__.py")
 _METRICS = "metrics.yaml"
 
@@ -45,8 +45,8 @@ class App:
         target: the environment whose Python and versions the app is to have, as of handlerkit.Server.
 
     Raises ConfigError for a key that TorchServe does not know or an app cannot follow and for a wrong number,
-    ModelError for two models of one name and settings that an app does not do, ArchiveError for what is no archive,
-    TargetError for an unknown target.
+    ModelError for two models of one name and for settings that an app cannot follow, ArchiveError for a path that is no
+    archive, TargetError for an unknown target.
     """
 
     def __init__(

@@ -12,8 +12,8 @@ from handlerkit.bench.cases import BenchCase
 from handlerkit.bench.options import decodings, encodings
 from handlerkit.bench.results import Advice, Measurement, Option
 
-_PAYS = 1.1  # a batch that answers so many times as many requests a second is worth its delay
-_WORTH = 1e-3  # seconds; what takes less is left alone
+_PAYS = 1.1  # a batch is worth its delay if it answers so many times as many requests a second
+_WORTH = 1e-3  # seconds; for less there is no advice
 #: The stages in which a picture is read, and those in which the answer is made; Timings' names.
 _READING, _ANSWERING = {"preprocess"}, {"postprocess", "envelope out", "encode"}
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")

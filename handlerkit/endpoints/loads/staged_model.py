@@ -56,8 +56,8 @@ class StagedModel:
         folder: a new temporary one; `remove()` removes it, and so does the interpreter's end.
         model_dir: where the model's files are, in it.
         borrowed: the variables of its environment that a worker in this process is given.
-        given: what a worker is told of it.
-        journal: what the worker logs, with this model_dir's paths told as the user knows them.
+        given: the model as its worker gets it.
+        journal: what the worker logs, with the paths in model_dir as the user knows them.
 
     Raises ModelError if a file of the model is gone or cannot be read, WorkerError if there is no place for it.
     """
