@@ -20,7 +20,7 @@ from handlerkit.unpack import read_manifest
 Progress = Callable[[str], None]
 
 
-class Setup(NamedTuple):
+class RegisteredModel(NamedTuple):
     """A model, or an archive, and the arguments of Worker that it is registered with."""
 
     source: Model | Path
@@ -58,9 +58,9 @@ def kept_open(place: Place) -> Place:
     return Place(place.name, open_, stack.close)
 
 
-def by_name(setups: Iterable[Setup]) -> dict[str, Setup]:
+def by_name(setups: Iterable[RegisteredModel]) -> dict[str, RegisteredModel]:
     """By the models' names. Raises ArchiveError for what is no archive, CaseError for two of one name."""
-    found: dict[str, Setup] = {}
+    found: dict[str, RegisteredModel] = {}
     for setup in setups:
         source = setup.source
         name = source.name if isinstance(source, Model) else str(read_manifest(source)["model"]["modelName"])
@@ -82,7 +82,7 @@ def is_name(word: str) -> bool:
 
 def named(
     word: str,
-    models: Mapping[str, Setup],
+    models: Mapping[str, RegisteredModel],
     *,
     token: str | None = None,
     target: str | None = None,
@@ -154,7 +154,7 @@ def remote(url: str, token: str | None = None) -> Place:
     return Place(url, open_)
 
 
-def workers(models: Mapping[str, Setup]) -> Place:
+def workers(models: Mapping[str, RegisteredModel]) -> Place:
     """A worker of each model."""
 
     @contextmanager
@@ -173,7 +173,7 @@ def workers(models: Mapping[str, Setup]) -> Place:
 
 def servers(
     name: str,
-    models: Mapping[str, Setup],
+    models: Mapping[str, RegisteredModel],
     *,
     target: str | None = None,
     progress: Progress | None = None,
@@ -195,13 +195,13 @@ def servers(
     return Place(target if target is not None and name == "server" else name, open_)
 
 
-def _setup(models: Mapping[str, Setup], served: Served) -> Setup:
+def _setup(models: Mapping[str, RegisteredModel], served: Served) -> RegisteredModel:
     if served.model not in models:
         raise CaseError(f"it is a case of the model {served.model}, and the models are {', '.join(models)}")
     return models[served.model]
 
 
-def _registered(setup: Setup, served: Served) -> dict[str, Any]:
+def _registered(setup: RegisteredModel, served: Served) -> dict[str, Any]:
     """The options that register a model for these cases."""
     own = dict(setup.options)
     if served.envelope:

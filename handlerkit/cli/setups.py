@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handlerkit.cases.places import Setup
+    from handlerkit.cases.places import RegisteredModel
 
 
-def setups(words: Iterable[str]) -> dict[str, Setup]:
+def setups(words: Iterable[str]) -> dict[str, RegisteredModel]:
     """By their names, the models that these words name, or all that are described here without any. Raises ModelError
     for a word that names no model, ArchiveError for what is no archive, CaseError for two of one name."""
     from handlerkit.cases.places import by_name
@@ -36,10 +36,10 @@ def _named(word: str) -> list[dict[str, Any]]:
     return [found]
 
 
-def _setup(model: dict[str, Any]) -> Setup:
-    from handlerkit.cases.places import Setup
+def _setup(model: dict[str, Any]) -> RegisteredModel:
+    from handlerkit.cases.places import RegisteredModel
     from handlerkit.cli import on_model
     from handlerkit.notebook.session_model import REGISTERED
 
     source = Path(model["archive"]) if model.get("archive") else on_model.build(model)
-    return Setup(source, {key: model[key] for key in REGISTERED if model.get(key) is not None})
+    return RegisteredModel(source, {key: model[key] for key in REGISTERED if model.get(key) is not None})

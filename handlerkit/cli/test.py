@@ -11,7 +11,7 @@ from handlerkit.notebook.commands import COMMANDS
 from handlerkit.notebook.options import Parser, WrongOption
 
 if TYPE_CHECKING:
-    from handlerkit.cases.places import Place, Setup
+    from handlerkit.cases.places import Place, RegisteredModel
 
 _EXAMPLES = """examples:
   handlerkit test                                                    # the models of handlerkit.toml
@@ -62,7 +62,7 @@ def run(options: dict[str, Any]) -> int:
     return 0 if report else 1
 
 
-def _models(options: Mapping[str, Any]) -> Mapping[str, Setup]:
+def _models(options: Mapping[str, Any]) -> Mapping[str, RegisteredModel]:
     """Those that are named. A URL and an app need none: they have their own."""
     from handlerkit.cases.places import has_models
     from handlerkit.cli.setups import setups
@@ -73,7 +73,10 @@ def _models(options: Mapping[str, Any]) -> Mapping[str, Setup]:
 
 
 def _places(
-    options: Mapping[str, Any], models: Mapping[str, Setup], token: str | None, progress: Callable[[str], None]
+    options: Mapping[str, Any],
+    models: Mapping[str, RegisteredModel],
+    token: str | None,
+    progress: Callable[[str], None],
 ) -> list[Place]:
     """Raises WrongOption for a combination that means nothing."""
     from handlerkit.cases import places

@@ -125,7 +125,7 @@ class Worker:
         self._frontend = Frontend(
             registered.name, registered.version, self.config, registered.has_sequences, registered.describe
         )
-        self._setup = why.ModelSetup(
+        self._setup = why.Setup(
             registered.name, registered.version, model.handler, self.batch_size, self.max_batch_delay,
             self.response_timeout, response_timeout if model.config_file else None, self.config.max_response_size,
             self.config.decode_input_request, registration.declares_metrics(config_properties),

@@ -83,7 +83,7 @@ def _places(
     def made(progress: Any) -> list[Place]:
         if endpoint is not None and not isinstance(endpoint, str):
             return [places.running(endpoint)]
-        models = {model.name: places.Setup(model.build(), model.registered)}
+        models = {model.name: places.RegisteredModel(model.build(), model.registered)}
         if targets:
             return [places.servers("server", models, target=str(target), progress=progress) for target in targets]
         if endpoint is not None:

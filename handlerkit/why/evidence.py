@@ -27,7 +27,7 @@ _FOLDERS = re.compile(
 )
 
 
-class ModelSetup(NamedTuple):
+class Setup(NamedTuple):
     """How the model is registered. Delay in ms, timeouts in seconds, sizes in bytes.
 
     Attributes:
@@ -80,7 +80,7 @@ class Attempt(NamedTuple):
         reported: the names of the findings that calls since the load have led to.
     """
 
-    setup: ModelSetup = ModelSetup()
+    setup: Setup = Setup()
     loading: bool = False
     death: WorkerDeath | None = None
     notebook: Notebook = Notebook()

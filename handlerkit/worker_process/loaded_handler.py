@@ -334,7 +334,7 @@ class LoadedHandler:
             cause = cause.__context__  # the loader tried the default handlers next; the first failure is the real one
         info = self.describe_error(cause)
         given, model = self._given, self._given.model
-        setup = why.ModelSetup(model.name, model.version, model.handler)
+        setup = why.Setup(model.name, model.version, model.handler)
         attempt = why.Attempt(setup, loading=True, notebook=given.notebook)
         source = why.CodeFiles(given.own, given.model_dir, self._classes())
         findings = why.explain(why.Evidence(attempt, source, cause, info))

@@ -14,7 +14,7 @@ from cases.conftest import Answers, answer, exchange
 import handlerkit as hk
 from handlerkit.cases import accept, read_all, run_cases
 from handlerkit.cases.junit import junit
-from handlerkit.cases.places import Place, Setup, workers
+from handlerkit.cases.places import Place, RegisteredModel, workers
 from handlerkit.cases.recordings import find_cases
 from handlerkit.errors import CaseError, LoadError, RequestError
 from handlerkit.messages import Exchange, Request, Response, Run
@@ -291,7 +291,9 @@ def test_cases_of_other_models_are_left_out() -> None:
 
 def test_a_case_of_a_model_that_is_not_there_cannot_run(handlers: Path) -> None:
     hk.keep(exchange(), "one")
-    report = run_cases(hk.cases(), workers({"other": Setup(hk.Model("other", handler=handlers / "mirror.py"))}))
+    report = run_cases(
+        hk.cases(), workers({"other": RegisteredModel(hk.Model("other", handler=handlers / "mirror.py"))})
+    )
     assert (verdicts(report), bool(report)) == (["cannot run"], False)
     assert report.places[0].results[0].why == "it is a case of the model m, and the models are other"
 

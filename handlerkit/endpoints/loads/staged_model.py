@@ -107,7 +107,7 @@ class StagedModel:
     def died(self, death: WorkerDeath, logs: Sequence[LogLine]) -> Failed:
         """The worker ended while it loaded the model."""
         model = self.given.model
-        setup = why.ModelSetup(model.name, model.version, model.handler)
+        setup = why.Setup(model.name, model.version, model.handler)
         attempt = why.Attempt(setup, loading=True, death=death, logs=logs)
         found = why.explain(why.Evidence(attempt, why.CodeFiles(self.given.own, self.model_dir)))
         return Failed(None, found, False, False)

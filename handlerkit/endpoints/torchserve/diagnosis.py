@@ -35,7 +35,7 @@ class Registration:
     not where it runs, with their distribution's name; it is asked where a call failed. `reported` has the names of the
     warnings that calls have led to."""
 
-    setup: why.ModelSetup
+    setup: why.Setup
     folder: Path
     undeclared: Callable[[], Mapping[str, str]] = dict
     reported: set[str] = field(default_factory=set, compare=False)
@@ -55,7 +55,7 @@ class Registration:
             handler = str(read_manifest(folder)["model"]["handler"])
         except (ArchiveError, KeyError):
             handler = ""
-        setup = why.ModelSetup(
+        setup = why.Setup(
             name, version, handler, known["batchSize"], known["maxBatchDelay"], known["responseTimeout"], None,
             config.max_response_size, config.decode_input_request,
         )  # fmt: skip
@@ -86,7 +86,7 @@ def load_findings(
         raised = exception_from_log(error)
         if isinstance(raised, AttributeError) and (own := classes.get(type(raised.obj).__name__)) is not None:
             raised.obj = own()
-    setup = why.ModelSetup(model.name, model.version, model.handler)
+    setup = why.Setup(model.name, model.version, model.handler)
     notebook = why.Notebook(undeclared=undeclared, environment=shell.set_here())
     logs = [LogLine("WARN", line.partition(" - ")[2]) for line in log.splitlines() if "error: " in line]
     attempt = why.Attempt(setup, loading=True, death=death, notebook=notebook, logs=logs)
@@ -231,7 +231,7 @@ def _calls(log: str, model: Registration) -> list[tuple[LogLine, ...]]:
     return calls(log, store.parents[2], model.folder.name, f"{model.setup.model}_{model.setup.version}")
 
 
-def _death(log: str, setup: why.ModelSetup) -> WorkerDeath:
+def _death(log: str, setup: why.Setup) -> WorkerDeath:
     """Why a worker with no known exception died, as far as TorchServe says so."""
     if _LATE in log:
         return too_slow(setup.response_timeout)

@@ -7,13 +7,13 @@ import difflib
 from handlerkit.messages import Finding, HttpRequest, Response
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why.effects import NOTHING
-from handlerkit.why.evidence import ModelSetup
+from handlerkit.why.evidence import Setup
 
 _ALONE = "The worker is not called, and nothing is logged."
 _ROUTES = ("predictions", "explanations", "invocations", "v1", "v2", "models")
 
 
-def rejected(request: HttpRequest, response: Response, setup: ModelSetup, max_request_size: int) -> tuple[Finding, ...]:
+def rejected(request: HttpRequest, response: Response, setup: Setup, max_request_size: int) -> tuple[Finding, ...]:
     """Why the frontend answered this request itself; nothing for an answer that is a success."""
     if response.ok:
         return ()
@@ -22,7 +22,7 @@ def rejected(request: HttpRequest, response: Response, setup: ModelSetup, max_re
     return (Finding(name, message, "", effect, fix),)
 
 
-def _reason(request: HttpRequest, response: Response, setup: ModelSetup, limit: int) -> tuple[str, str, str]:
+def _reason(request: HttpRequest, response: Response, setup: Setup, limit: int) -> tuple[str, str, str]:
     """The finding's name, what happened, what to change."""
     target = request.target(setup.model)
     if response.status == 413:
@@ -75,7 +75,7 @@ def error_body(response: Response) -> tuple[str, str]:
         return "", ""
 
 
-def _nearest(request: HttpRequest, setup: ModelSetup) -> str:
+def _nearest(request: HttpRequest, setup: Setup) -> str:
     """The nearest of the routes that there are."""
     model, path = setup.model, request.path or ""
     first, *rest = path.strip("/").split("/")

@@ -26,7 +26,7 @@ def model(tmp_path: Path) -> Registration:
     folder = tmp_path / "tmp" / "models" / ("0" * 32)
     folder.mkdir(parents=True)
     (folder / "handler.py").write_text(HANDLER)
-    return Registration(why.ModelSetup("m", "1.0", "handler.py", response_timeout=7), folder)
+    return Registration(why.Setup("m", "1.0", "handler.py", response_timeout=7), folder)
 
 
 def error(status: int, message: str, kind: str = "InternalServerException") -> Response:

@@ -1800,9 +1800,7 @@ def test_library_that_imports_a_missing_module(tmp_path: Path, monkeypatch: pyte
 )
 def test_why_a_server_refused_what_was_returned(said: str, name: str, message: str, fix: str, tmp_path: Path) -> None:
     (tmp_path / "h.py").write_text(body("return [1, 2]"))
-    attempt = why.Attempt(
-        why.ModelSetup("m", "1.0", "h.py"), answer=WorkerResponse(503, "", ()), responses=[Response(503)]
-    )
+    attempt = why.Attempt(why.Setup("m", "1.0", "h.py"), answer=WorkerResponse(503, "", ()), responses=[Response(503)])
     evidence = why.Evidence(attempt, why.CodeFiles(("h.py",), tmp_path), logged=said)
     check(Case("logged", name, "", message, "h.py, line 4", fix), why.explain(evidence)[0])
 
