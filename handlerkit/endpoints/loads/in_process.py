@@ -203,5 +203,8 @@ class _Tee(io.TextIOBase):
     def flush(self) -> None:
         self._shown.flush()
 
+    def close(self) -> None:
+        """Neither stream is its own; that of a notebook may be closed when this is collected."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._shown, name)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -111,13 +109,6 @@ KEPT = {
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
-
-
-@pytest.fixture(autouse=True)
-def closes() -> Iterator[None]:
-    """Connections that handlers leave open are closed before the next test."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="session")
