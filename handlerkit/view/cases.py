@@ -21,9 +21,13 @@ from handlerkit.view.output import View
 _DRAWN = 3  # differences that a notebook's display draws; a page draws all
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>body {{ margin: 2em auto; max-width: 72em; padding: 0 1em; font-family: system-ui, sans-serif }}</style>
-</head><body>{body}</body></html>
+<title>{title}</title><style>
+body {{ background: #fff; color-scheme: light dark; font-family: system-ui, sans-serif }}
+body {{ margin: 2em auto; max-width: 72em; padding: 0 1em }}
+h1 {{ font-size: 18px }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #161616; color: #e2e2e2 }} }}
+</style>
+</head><body><main><h1>Cases</h1>{body}</main></body></html>
 """
 
 
@@ -155,7 +159,7 @@ def _change(report: CaseReport, number: int) -> list[str]:
 
 def _table(report: CaseReport) -> str:
     several = len(report.places) > 1
-    columns = ["case", "", "", "may differ"]
+    columns = ["case", "verdict", "time", "may differ"]
     if several:
         columns = ["case", *map(_place, report.places), *(one.replace("->", "→") for one in _change_names(report))]
     body = []
@@ -168,12 +172,11 @@ def _table(report: CaseReport) -> str:
             time = duration(one.seconds) if one.seconds is not None else ""
             cells += [_badge(one), escape(time), escape(", ".join(_allowed(one)).removeprefix("may differ: "))]
             cells[1] += f"<div>{escape(one.why)}</div>" if one.why else ""
-        body.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+        body.append(cells)
     if several:
-        times = "".join(f"<td>{escape(duration(place.seconds))}</td>" for place in report.places)
-        body.append(f'<tr class="hk-soft"><td>starting</td>{times}</tr>')
-    names = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    return f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+        starting = ("starting", *(duration(place.seconds) for place in report.places))
+        body.append([f'<span class="hk-soft">{escape(cell)}</span>' for cell in starting])
+    return elements.wide_table(columns, body, "cases")
 
 
 def _badge(one: CaseResult, *, in_full: bool = False) -> str:

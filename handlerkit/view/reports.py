@@ -58,9 +58,8 @@ def report_view(report: Report) -> View:
         cells += [_differences(row.differences)] if "here → there" in columns else []
         cells += [elements.escape(", ".join(row.volatile))] if "left out" in columns else []
         cells += [_differences(row.forced)] if "forced by the endpoint" in columns else []
-        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    names = "".join(f"<th>{name}</th>" for name in columns)
-    table = f'<table class="hk-table"><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        rows.append(cells)
+    table = elements.wide_table(columns, rows, "verdicts")
     line = elements.headline(head, f"<span>{elements.escape(verdicts)}</span>")
     line += f'<div class="hk-line hk-soft">{elements.escape(stands_in)}</div>' if stands_in else ""
     causes = () if report else report.other.findings
@@ -88,16 +87,13 @@ def envelopes_view(compared: Envelopes) -> View:
     names = tuple(compared.samples[0].answers) if compared.samples else ()
     for sample in compared.samples:
         text.append(sample.label)
-        cells = ""
+        cells = [elements.escape(sample.label)]
         for name, found in sample.answers.items():
             word, status = found.verdict * (name != "none"), _statuses(found)
             text.append(f"  {name:8}  {'  '.join(filter(None, (word, status, found.why)))}")
-            cells += f"<td>{_verdict(found, word, status)}</td>"
-        rows.append(f"<tr><td>{elements.escape(sample.label)}</td>{cells}</tr>")
-    columns = "".join(f"<th>{name}</th>" for name in ("sample", *names))
-    table = (
-        f'<table class="hk-table hk-envelopes"><thead><tr>{columns}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    )
+            cells.append(_verdict(found, word, status))
+        rows.append(cells)
+    table = elements.wide_table(("sample", *names), rows, "verdicts")
     line = elements.headline(head, f"<span>{elements.escape(verdicts)}</span>")
     return View(plain("\n".join(text)), elements.page(line, plain(table) if rows else "", _changes(compared)))
 

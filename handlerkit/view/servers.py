@@ -50,7 +50,6 @@ def _last(served: ServedRuns, most: int) -> tuple[list[str], str]:
             asked, answered = exchange.asked(one.request, run.model, "  "), exchange.answered(one.response)
             lines.append(f"  [{place}]  {asked}  ->  {answered}  {time}".rstrip())
             cells = f"[{place}]", asked, exchange.badge(one.response), byte_size(len(one.response.body)), time
-            rows.append("".join(f"<td>{cell if index == 2 else escape(cell)}</td>" for index, cell in enumerate(cells)))
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    table = f'<table class="hk-table"><tbody>{body}</tbody></table>' if rows else ""
+            rows.append([cell if index == 2 else escape(cell) for index, cell in enumerate(cells)])
+    table = elements.wide_table((), rows, "requests") if rows else ""
     return lines, f'<div class="hk-soft">{lines[0]}</div>{table}'

@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+from every_display import every_display, page_of
 from PIL import Image
 
 import handlerkit as hk
@@ -161,36 +162,38 @@ def axe_script() -> str:
     return (resources.files(package) / "axe.min.js").read_text("utf-8")
 
 
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    """Every display on one page, and a page that a report of cases is saved as."""
+    displays, report = every_display()
+    return {"displays": page_of(displays), "report": report}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1000])
-def test_axe_finds_nothing_in_displays(show, send, compared, scheme, width):
-    script = axe_script()
-    rows = [{"label": f"class {i}", "box": [10 * i, 10, 10 * i + 9, 70], "score": 0.5} for i in range(9)]
-    pages = {
-        "classes": view(send({"cat": 0.7, "dog": 0.3})).html,
-        "boxes": view(send(rows)).html,
-        "nothing": view(send([])).html,
-        "masks": view(send({"masks": [([[1] * 50] * 30 + [[0] * 50] * 30)], "labels": ["a"], "scores": [0.5]})).html,
-        "map": view(send([[0] * 50] * 30 + [[1] * 50] * 30, (50, 60))).html,
-        "heat": view(send([[[float(i - 20)] * 40 for i in range(40)]], path="/explanations/m")).html,
-        "series": view(send([float(i) for i in range(40)])).html,
-        "histogram": view(send([float(i) for i in range(40)]), shown_as="histogram").html,
-        "words": view(send({"words": ["good", "film", "bad"], "importances": [0.5, -0.1, -0.6]})).html,
-        "tree": view(send({"deep": [{"a": "x" * 80}] * 9})).html,
-        "text": view(send("\n".join(map(str, range(99))).encode())).html,
-        "error": view(send({"code": 503, "message": "Prediction failed"}, status=503)).html,
-        "stream": view(send(b"onetwo", chunks=(b"one", b"two"))).html,
-        "comparison": compared,
-    }
-    wrong = {}
-    for name, html in pages.items():
-        page = show(f"<main>{html}</main>", width=width, color_scheme=scheme)
-        page.evaluate(
-            "document.body.style.background = matchMedia('(prefers-color-scheme: dark)').matches ? '#111' : '#fff'"
+@pytest.mark.parametrize("which", ["displays", "report"])
+def test_axe_finds_nothing_in_displays_folded_and_unfolded(show, pages, which, scheme):
+    page = show(pages[which], color_scheme=scheme)
+    page.evaluate(axe_script())
+    wrong = []
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        for is_open in (False, True):
+            page.evaluate("it => document.querySelectorAll('details').forEach(one => { one.open = it; })", is_open)
+            found = page.evaluate("async () => (await axe.run()).violations")
+            wrong += [(width, is_open, one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("which", ["displays", "report"])
+def test_no_display_is_wider_than_a_phone_folded_or_unfolded(show, pages, which):
+    page = show(pages[which], width=390)
+    for is_open in (False, True):
+        page.evaluate("it => document.querySelectorAll('details').forEach(one => { one.open = it; })", is_open)
+        assert (
+            page.evaluate(
+                "() => [...document.querySelectorAll('section, main')].filter(it => it.scrollWidth > it.clientWidth)"
+                ".map(it => it.ariaLabel)"
+            )
+            == []
         )
-        page.evaluate(script)
-        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-        found = page.evaluate("rules => axe.run('.hk-view', rules)", rules)["violations"]
-        if found:
-            wrong[name] = [(one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found]
-    assert wrong == {}
+        assert page.evaluate("document.documentElement.scrollWidth") == 390

@@ -11,7 +11,19 @@ from itertools import groupby
 
 from handlerkit.bench.results import CALLS_FOR, Advice, Against, Bench, Change, LineTime, Measurement, Profile
 from handlerkit.formatting import byte_size, duration
-from handlerkit.view.html.elements import BadgeKind, badge, code, data_uri, details, escape, folds, headline, page
+from handlerkit.view.html.elements import (
+    BadgeKind,
+    badge,
+    code,
+    data_uri,
+    details,
+    escape,
+    folds,
+    headline,
+    page,
+    wide,
+    wide_table,
+)
 from handlerkit.view.output import View
 
 _WIDTH, _SHARP = 960, 160  # of the plot: pixels it takes, and dots an inch, more than are needed for that
@@ -32,23 +44,23 @@ def bench_view(bench: Bench) -> View:
     parts = [
         headline(head),
         f'<div class="hk-soft">{escape(note)}</div>' if note else "",
-        _table(columns, figures),
+        _table(columns, figures, "figures"),
     ]
     if bench.against and bench.against.changes:
         columns, rows = _compared(bench, bench.against)
         text += ["", *_aligned(columns, rows), _method(bench.against)]
-        parts.append(_table(columns, rows) + f'<div class="hk-soft">{escape(_method(bench.against))}</div>')
+        method = f'<div class="hk-soft">{escape(_method(bench.against))}</div>'
+        parts.append(f"<div>{_table(columns, rows, 'beside the other version')}{method}</div>")
     text += [_stages_text(row) for row in bench.rows if row.stages]
     file = io.BytesIO()
     plot(bench).savefig(file, format="png", dpi=_SHARP)
     said = f"the time of each repeat of {bench.model}, which the table says"
     picture = f'<img class="hk-chart" width="{_WIDTH}" alt="{escape(said)}" src="{data_uri("png", file.getvalue())}">'
-    picture = f'<div class="hk-wide" tabindex="0" role="group" aria-label="chart">{picture}</div>'
-    parts.append(picture + folds(_stages(bench)))
+    parts.append(wide(picture, "chart") + folds(_stages(bench)))
     for advice in bench.advice:
         said, options, rows = _advised(advice)
         text += [said, *_aligned(options, rows, "  ")]
-        parts.append(f'<div class="hk-finding hk-quiet"><p>{escape(said)}</p>{_table(options, rows)}</div>')
+        parts.append(f'<div class="hk-finding hk-quiet"><p>{escape(said)}</p>{_table(options, rows, "ways")}</div>')
     if bench.profile:
         text += _profile_text(bench.profile)
         parts.append(_profile(bench.profile))
@@ -116,7 +128,7 @@ def _stages(bench: Bench) -> str:
     """The time and the share of each stage, folded."""
     names = list(dict.fromkeys(name for row in bench.rows for name in row.stages))
     rows = [[row.sample, str(row.batch), *(_stage(row, name) for name in names)] for row in bench.rows]
-    return details("stages", _table(["sample", "batch", *names], rows)) if names else ""
+    return details("stages", _table(["sample", "batch", *names], rows, "stages")) if names else ""
 
 
 def _stage(row: Measurement, name: str) -> str:
@@ -141,15 +153,13 @@ def _aligned(columns: Sequence[str], rows: Iterable[Sequence[str]], indent: str 
     return lines
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" if name else "<td></td>" for name in columns)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f'<div><table class="hk-table hk-figures"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]], label: str) -> str:
+    return wide_table(names, (map(_cell, row) for row in rows), label)
 
 
 def _cell(text: str) -> str:
     kind = _VERDICTS.get(text)
-    return f"<td>{badge(kind, text) if kind else escape(text)}</td>"
+    return badge(kind, text) if kind else escape(text)
 
 
 # --- the other version ----------------------------------------------------------------------------------------------
@@ -277,7 +287,8 @@ def _profile(profile: Profile) -> str:
     for (file, function), lines in _functions(profile):
         rows = "".join(_row(line, line.seconds > most / 2) for line in lines)
         caption = f"<caption>{escape(function)} in {escape(file)}</caption>"
-        tables.append(f'<table class="hk-table hk-lines">{caption}<tbody>{rows}</tbody></table>')
+        table = f'<table class="hk-table hk-lines">{caption}<tbody>{rows}</tbody></table>'
+        tables.append(wide(table, f"lines of {function}"))
     missing = f'<div class="hk-soft">{escape(profile.missing)}</div>' if profile.missing else ""
     table = folds(details("torch's operators", code(_operators(profile))))
     return f'<div class="hk-soft">{escape(_profiled(profile))}</div>{"".join(tables)}{missing}{table}'

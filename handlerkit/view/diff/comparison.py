@@ -151,7 +151,8 @@ def _pair(
     head = elements.headline(row.label, badges)
     pictures = _pictures(before, after, found.image, room)
     bytes_ = [(found.where, f"{found.ours} → {found.theirs}") for found in row.differences]
-    wire = elements.details("differences", elements.table("", bytes_), str(len(bytes_))) if bytes_ else ""
+    table = elements.wide(elements.table("", bytes_), "differences")
+    wire = elements.details("differences", table, str(len(bytes_))) if bytes_ else ""
     return lines, f"<div>{head}{pictures}<div>{said}</div>{elements.folds(wire)}</div>", found.image or after.image
 
 

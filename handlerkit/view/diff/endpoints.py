@@ -30,12 +30,9 @@ def endpoints_view(compared: ComparedEndpoints) -> View:
         rows = list(_rows(row, *pair, seconds))
         text.append(f"{row.label}  {row.verdict}{_left_out(row)}")
         text += [f"  {one.what}: {one.ours} -> {one.theirs}" for one in rows]
-        body += [_html(row if first == 0 else None, one) for first, one in enumerate(rows)]
+        body += [_cells(row if first == 0 else None, one) for first, one in enumerate(rows)]
     found = tuple(dict.fromkeys((*compared.run.findings, *compared.other.findings)))
-    columns = "".join(f"<th>{elements.escape(name)}</th>" for name in ("request", "what", *names))
-    table = (
-        f'<table class="hk-table hk-figures"><thead><tr>{columns}</tr></thead><tbody>{"".join(body)}</tbody></table>'
-    )
+    table = elements.wide_table(("request", "what", *names), body, "answers")
     line = elements.headline(head)
     return View(
         plain("\n".join((*text, *findings.findings_text(found)))),
@@ -72,7 +69,7 @@ def _left_out(row: ComparedResponse) -> str:
     return f"  left out: {', '.join(row.volatile)}" if row.volatile else ""
 
 
-def _html(row: ComparedResponse | None, one: _Row) -> str:
+def _cells(row: ComparedResponse | None, one: _Row) -> list[str]:
     """A row of the table; the first of a request names it."""
     label = ""
     if row is not None:
@@ -81,5 +78,4 @@ def _html(row: ComparedResponse | None, one: _Row) -> str:
         sides = (elements.escape(one.ours), elements.escape(one.theirs))
     else:
         sides = (f"<code>{elements.escape(one.ours)}</code>", f"<code>{elements.escape(one.theirs)}</code>")
-    cells = (label, elements.escape(one.what), *sides)
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    return [label, elements.escape(one.what), *sides]

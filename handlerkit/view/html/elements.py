@@ -29,6 +29,8 @@ MAX_HTML = 300_000
 _COLUMN, _TALL = 1000, 480
 _FLAT = 64  # colors that a picture without shades has at most
 _DATA = ";base64,"
+#: Characters and lines from which on code may have to be scrolled, on a phone and in a stream (style.css, max-height).
+_SCROLLED = 300, 8
 #: A transparent picture of one pixel.
 _DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
@@ -115,13 +117,30 @@ def details(summary: str, body: str, count: str = "") -> str:
 
 
 def code(text: str) -> str:
-    return f'<pre class="hk-code">{escape(text)}</pre>'
+    """A text as it is; a long one is scrolled, with the keys too."""
+    characters, lines = _SCROLLED
+    reached = ' tabindex="0"' * (len(text) >= characters or text.count("\n") + 1 >= lines)
+    return f'<pre class="hk-code"{reached}>{escape(text)}</pre>'
 
 
 def table(caption: str, rows: Iterable[tuple[str, str]]) -> str:
     body = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in rows)
     head = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f'<table class="hk-table">{head}<tbody>{body}</tbody></table>' if body else ""
+
+
+def wide_table(names: Sequence[str], rows: Iterable[Iterable[str]], label: str) -> str:
+    """A table of cells, which are html, under the names of its columns; without names it has no head. `label`: what a
+    screen reader calls it."""
+    head = "".join(f"<th>{escape(name)}</th>" if name else "<td></td>" for name in names)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    head = f"<thead><tr>{head}</tr></thead>" if head else ""
+    return wide(f'<table class="hk-table">{head}<tbody>{body}</tbody></table>', label)
+
+
+def wide(body: str, label: str) -> str:
+    """What is scrolled sideways, with the keys too, where a page is narrower than it."""
+    return f'<div class="hk-wide" tabindex="0" role="group" aria-label="{escape(label)}">{body}</div>'
 
 
 def folds(*parts: str) -> str:
