@@ -16,7 +16,6 @@ from handlerkit.notebook.session_model import SessionModel, fingerprint
 from handlerkit.serving.torchserve_facts import NO_NAMES
 from handlerkit.targets import NAMES, find
 from handlerkit.unpack import Unpacked
-from handlerkit.view.decode.colors import ClassColors
 
 #: The options of `%model NAME` alone.
 NO_OPTIONS: dict[str, Any] = {
@@ -30,15 +29,11 @@ NO_OPTIONS: dict[str, Any] = {
 class SessionModels:
     """The models by name, and the current one.
 
-    Attributes:
-        colors: those of the classes in all displays of the session.
-
     `keep` is called with the live exception of a failed call or load.
     """
 
     def __init__(self, keep: Callable[[BaseException], None]) -> None:
         self.by_name: dict[str, SessionModel] = {}
-        self.colors = ClassColors()
         self._names_reported = False
         self._current: SessionModel | None = None
         self._keep = keep

@@ -72,7 +72,7 @@ class Previews:
             now = models.by_name.get(name, model)  # %model may have started it again
             with now.lend() as worker:
                 run = (worker.with_envelope(envelope) if envelope else worker).predict(request)
-            now.last = ShownRun.of(run, **shown, colors=models.colors)
+            now.last = ShownRun.of(run, **shown, colors=now.colors)
             return now.last
 
         samples = dict.fromkeys(last.requests) if last else map(wrap, to_requests(what))

@@ -243,7 +243,7 @@ class Session:
             self.live.end(sent)
             return sent
         hint = f"Answered by {sent.endpoint}: what the handler changes in it stays changed." if debug else ""
-        model.last = run = self._previews.offer(ShownRun.of(sent, **shown, colors=self._models.colors, hint=hint))
+        model.last = run = self._previews.offer(ShownRun.of(sent, **shown, colors=model.colors, hint=hint))
         if run.ok:
             self.last_exception = None
         result = compare(before, run) if before is not None else run

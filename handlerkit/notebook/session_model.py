@@ -19,6 +19,7 @@ from handlerkit.notebook.versions import Versions
 from handlerkit.serving.config import whole_number
 from handlerkit.serving.torchserve_facts import METRIC
 from handlerkit.unpack import Unpacked, read_manifest
+from handlerkit.view.decode.colors import ClassColors
 from handlerkit.worker_process.hot_reload.reload import Reload
 
 #: What a model is registered with: the arguments of Worker that %model takes, too.
@@ -42,6 +43,7 @@ class SessionModel:
         failure: the fingerprint of files that did not load, and why.
         last: its last Run.
         versions: the handlers that were loaded.
+        colors: those of its classes in all displays.
         unpacked: holds the files of a model that came out of an archive.
         lock: whoever has it is alone with the worker, which clients of %serve use in another thread.
     """
@@ -58,6 +60,7 @@ class SessionModel:
     failure: tuple[object, str] | None = None
     last: Run | None = None
     versions: Versions = field(default_factory=Versions)
+    colors: ClassColors = field(default_factory=ClassColors)
     unpacked: Unpacked | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 

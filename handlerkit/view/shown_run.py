@@ -15,7 +15,7 @@ class ShownRun(Run):
     Attributes:
         shown_as: the name of the view to read its answers with; "" for the one that fits.
         geometry: what the handler did to the input image, instead of what its calls say.
-        colors: those of the classes in the session's other displays; None for its own.
+        colors: those of the classes in the session's other displays of this model; None for its own.
         hint: what its display says last: what can be done with it, or who answered.
     """
 

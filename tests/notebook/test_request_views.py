@@ -86,6 +86,17 @@ def test_the_worker_knows_what_a_vision_handler_does_to_an_input_image(session):
     assert session.request(b"any").call.geometry == Geometry(64, (48, 48))
 
 
+def test_classes_of_each_model_begin_with_the_first_color(session):
+    from handlerkit import view
+    from handlerkit.view import draw
+
+    Path("dogs.py").write_text(HANDLER.replace("coin", "dog"))
+    first = "background:rgb({},{},{})".format(*draw.color(0))
+    for model, name in (("boxes", "coin"), ("dogs", "dog")):
+        session.model(model, handler=f"{model}.py")
+        assert f'{first}"></span>{name}' in view(session.request(b"12345")).html
+
+
 def test_the_magic_passes_them_on(notebook):
     notebook("sent = b'1'")
     notebook("before = %request sent")

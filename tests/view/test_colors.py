@@ -76,6 +76,18 @@ def test_index_to_name_decides_and_others_come_after_it():
     assert colors.of("ring", labels) == draw.color(2)
 
 
+@pytest.mark.parametrize("order", [["coin", "0", "1"], ["0", "coin", "1"], ["1", "0", "coin"]])
+def test_names_and_indexes_of_one_answer_have_colors_of_their_own(order):
+    colors = ClassColors()
+    assert len({colors.of(name) for name in order}) == 3
+    assert [colors.of(name) for name in order] == [colors.of(name) for name in order]
+
+
+def test_indexes_have_their_places_whatever_came_before():
+    colors = ClassColors()
+    assert [colors.of(name) for name in ("7", "2", "5")] == [draw.color(place) for place in (7, 2, 5)]
+
+
 def test_a_class_has_its_color_in_every_display_of_a_session(send):
     session = ClassColors()
     first, second = (ShownRun.of(send(rows(*names)), colors=session) for names in (("dog", "cat"), ("cat", "dog")))
