@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
-def open_picture(data: bytes) -> Image.Image | None:
-    """The picture in these bytes, unpacked; None if there is none, or it is broken."""
+def open_picture(data: bytes, side: int = 0) -> Image.Image | None:
+    """The picture in these bytes, unpacked; None if there is none, or it is broken.
+
+    Args:
+        side: pixels that are enough of its longer side: where a JPEG has twice as many or more, it is unpacked at a
+            half, a quarter or an eighth of its size, in a fraction of the time.
+    """
     if (image := picture_head(data)) is None:
         return None
     try:
+        if side and (factor := -(-max(image.size) // side)) > 1:
+            image.draft("RGB", (max(1, image.width // factor), max(1, image.height // factor)))
         image.load()
     except Exception:  # plugins raise whatever the broken data leads them to
         return None

@@ -21,10 +21,19 @@ Region = tuple[float, float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture in a response. `said` describes it, such as "384x303 PNG"."""
+    """A picture in a response.
+
+    Attributes:
+        image: it, at least as large as it is drawn.
+        said: what it is, such as "384x303 PNG".
+        size: its own (width, height).
+        file: what holds all of its pixels; b"" if `image` does.
+    """
 
     image: Image.Image
     said: str
+    size: tuple[int, int]
+    file: bytes = b""
 
 
 @dataclass(frozen=True, eq=False)

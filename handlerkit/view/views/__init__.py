@@ -19,7 +19,7 @@ from handlerkit.view.views.documents import JSON, TEXT
 from handlerkit.view.views.entities import ENTITIES
 from handlerkit.view.views.heatmap import HEAT_MAP
 from handlerkit.view.views.masks import MASKS
-from handlerkit.view.views.picture import PICTURE, PIXELS
+from handlerkit.view.views.picture import EMBEDDED, PICTURE, PIXELS
 from handlerkit.view.views.segmentation import SEGMENTATION
 from handlerkit.view.views.several import SEVERAL
 from handlerkit.view.views.spec import Views
@@ -44,6 +44,7 @@ VIEWS = Views(
         CLASSES,
         HISTOGRAM,
         TENSORS,
+        EMBEDDED,
         JSON,
         PIXELS,
         TEXT,

@@ -154,7 +154,7 @@ class Views:
         from PIL import Image
 
         if isinstance(content, Image.Image):
-            return self._found(Picture(content, f"{content.width}x{content.height}"))
+            return self._found(Picture(content, f"{content.width}x{content.height}", content.size))
         raise TypeError(f"there is no drawing of a {type(content).__name__}")
 
 

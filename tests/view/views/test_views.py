@@ -149,6 +149,65 @@ def test_a_few_numbers_stay_json(send):
     assert read(send([1, 2, 3], shown_as="tensor")).view == "tensor"
 
 
+# --- pictures in base64 -----------------------------------------------------------------------------------------------
+
+
+def photograph(size: tuple[int, int], kind: str, **options: object) -> bytes:
+    """A picture of more colors than a mask has."""
+    x = np.linspace(0, 255, size[0], dtype=np.uint8)
+    rows = np.stack([np.tile(x, (size[1], 1)), np.tile(x[::-1], (size[1], 1)), np.full(size[::-1], 90, np.uint8)], 2)
+    return encoded(Image.fromarray(rows), kind, **options)
+
+
+PHOTOGRAPH = photograph((300, 200), "PNG")
+WRITTEN = base64.b64encode(PHOTOGRAPH).decode()
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"mask": WRITTEN}, " at mask"),
+        ({"output": {"image": f"data:image/png;base64,{WRITTEN}", "seconds": 0.1}}, " at output.image"),
+        ([{"b64": WRITTEN}, {"b64": WRITTEN}], " at 0.b64, the first of 2"),
+        (WRITTEN.encode(), ""),
+        (f'"{WRITTEN}"'.encode(), ""),
+    ],
+    ids=["under mask", "data URI", "two", "alone", "JSON text"],
+)
+def test_a_picture_in_base64_is_drawn_as_one(send, body, where):
+    run = send(body)
+    found = read(run)
+    assert (found.view, found.content.image.size) == ("embedded", (300, 200))
+    assert f"image 300x200 PNG in base64{where}\n" in f"{view(run).text}\n"
+    assert message(run, run.exchanges[0], "a").picture == PHOTOGRAPH
+
+
+@pytest.mark.parametrize("text", ["QUJD" * 30, "no base64 " * 20, WRITTEN[:200] + "A" * 40])
+def test_other_texts_are_no_pictures(send, text):
+    assert read(send({"text": text})).view == "json"
+    assert read(send(text.encode())).view == "text"
+
+
+def test_boxes_beside_a_picture_in_base64_are_drawn(send):
+    rows = [{"label": "coin", "box": [1, 2, 30, 40], "score": 0.9}]
+    assert read(send({"predictions": rows, "image": WRITTEN})).view == "boxes"
+
+
+@pytest.mark.parametrize(("exif", "upright"), [(1, (3200, 1800)), (6, (1800, 3200))])
+def test_a_large_jpeg_is_unpacked_no_larger_than_it_is_drawn(send, exif, upright):
+    tags = Image.Exif()
+    tags[0x0112] = exif
+    run = send(photograph((3200, 1800), "JPEG", exif=tags))
+    content = read(run).content
+    assert (content.size, max(content.image.size), max(view(run).image.size)) == (upright, 1600, 1600)
+    assert "image 3200x1800 JPEG" in view(run).text
+
+
+def test_large_jpegs_are_compared_pixel_by_pixel(send):
+    red, blue = (send(encoded(Image.new("RGB", (3200, 1800), color), "JPEG")) for color in ("red", "blue"))
+    assert "5 760 000 px changed (100 %)" in view(compare(red, blue)).text
+
+
 # --- bare pixels ------------------------------------------------------------------------------------------------------
 
 
