@@ -170,6 +170,16 @@ def test_labels_can_be_hidden(show: Show) -> None:
     assert 0 < shown.count(color) < labeled
 
 
+def test_label_buries_no_other_box(show: Show) -> None:
+    cat = {"label": "cat", "box": [50, 50, 190, 95], "score": 0.9}
+    dog = {"label": "dog", "box": [48, 46, 72, 49.6], "score": 0.5}  # where the cat's label is if there is no dog
+    within = 50.5 / 200, 47.8 / 100
+    assert show(run([cat], flat((255, 255, 255)))).pixel(*within) == draw.color(0)
+    beside = show(run([cat, dog], flat((255, 255, 255))))
+    assert beside.pixel(*within) == (255, 255, 255)
+    assert beside.pixel(50.5 / 200, 51.5 / 100) == draw.color(0)  # it is inside the cat's box instead
+
+
 def test_other_answer_moves_nothing_below(show: Show) -> None:
     shown = show(
         run(boxes(3, 320, 240), input_image(), label="a"),

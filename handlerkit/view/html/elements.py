@@ -192,8 +192,9 @@ def _names(selector: str) -> frozenset[str]:
 
 
 def _style(body: str) -> str:
-    """The paragraphs of style.css that this page needs: they are in every output of a saved notebook, since each stands
-    alone. Rules that override each other are in one paragraph, so that no other output turns their order."""
+    """The paragraphs of style.css that this page needs, in every output again: JupyterLab takes outputs that are
+    scrolled away off the page, with their styles, and any output may be cleared, run again or copied without the
+    others. Rules that override each other are in one paragraph, so that no other output turns their order."""
     there = set(re.findall(r"<[a-z]\w*|hk-[\w-]+", without_data(body)))
     return "".join(one.text for one in _paragraphs() if any(names <= there for names in one.selectors))
 
