@@ -32,9 +32,9 @@ class LabelPainter:
         self.height = sum(self.font.getmetrics()) + 2
         self._draw: ImageDraw.ImageDraw = ImageDraw.Draw(canvas)
         self._size = canvas.size
-        corners = np.asarray(things, np.float64).reshape(-1, 4)
-        self._starts, self._ends = corners[:, :2], corners[:, 2:] + 1
-        self._spared = _BURIED * (self._ends - self._starts).prod(axis=1).clip(1)  # pixels of each
+        self._x1, self._y1, x2, y2 = np.asarray(things, np.float64).reshape(-1, 4).T
+        self._x2, self._y2 = x2 + 1, y2 + 1
+        self._spared = _BURIED * ((self._x2 - self._x1) * (self._y2 - self._y1)).clip(1)  # pixels of each
         self._taken: list[Box] = []
 
     def add(self, text: str, box: Sequence[int], color: Color, *shorter: str) -> bool:
@@ -67,16 +67,19 @@ class LabelPainter:
 
     def _buries(self, place: Box) -> bool:
         """Whether it covers more of a thing than a label may."""
-        if not len(self._spared):
-            return False
-        sides = (self._ends.clip(None, place[2:]) - self._starts.clip(place[:2], None)).clip(0)
-        return bool((sides[:, 0] * sides[:, 1] > self._spared).any())
+        import numpy as np
+
+        x, y, right, low = place
+        wide = np.minimum(self._x2, right) - np.maximum(self._x1, x)
+        high = np.minimum(self._y2, low) - np.maximum(self._y1, y)
+        return bool(((wide > 0) & (wide * high > self._spared)).any())
 
 
 def _meet(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
+@functools.lru_cache(maxsize=1024)
 def line(text: str) -> str:
     """At most 40 letters on one line."""
     text = visible(" ".join(str(text).split()))
