@@ -44,6 +44,39 @@ def test_rows_of_numbers_are_boxes(answer):
     assert "rows of numbers are read as boxes" in read.assumed
 
 
+COLUMNS = {"boxes": [[10, 20, 110, 220], [30, 40, 50, 60]], "classes": [3, 1], "scores": [0.9, 0.5]}
+
+
+@pytest.mark.parametrize("wrap", ["instances", "pred_instances"])
+def test_columns_of_detectron2_and_mmdetection(wrap):
+    columns = {f"pred_{key}" if key != "scores" else key: column for key, column in COLUMNS.items()}
+    for answer in (columns, {wrap: columns}, {wrap: COLUMNS}):
+        assert (found(answer).boxes.tolist(), found(answer).labels) == (COLUMNS["boxes"], ["3", "1"])
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, lambda one: {"predictions": [one]}])
+def test_tensorflow_s_boxes_begin_with_the_height_and_end_with_their_number(wrap):
+    answer = {
+        "detection_boxes": [[0.2, 0.1, 0.6, 0.5], [0, 0, 0, 0]],
+        "detection_classes": [3.0, 1.0],
+        "detection_scores": [0.9, 0.0],
+        "num_detections": 1.0,
+    }
+    read = found(wrap(answer))
+    assert read.boxes.tolist() == [pytest.approx([0.1, 0.2, 0.5, 0.6])]
+    assert (read.labels, read.scores.tolist()) == (["3"], [pytest.approx(0.9)])
+
+
+def test_texts_found_in_a_picture_name_their_boxes():
+    read = found({"rec_texts": ["hello"], "rec_scores": [0.9], "rec_boxes": [[10, 20, 110, 220]]})
+    assert (read.labels, read.boxes.tolist()) == (["hello"], [[10, 20, 110, 220]])
+
+
+@pytest.mark.parametrize("key", ["class_label", "tagName", "className"])
+def test_what_rows_call_their_class(key):
+    assert found([{key: "coin", "bbox": [10, 20, 110, 220], "score": 0.9}]).labels == ["coin"]
+
+
 def test_rows_of_turned_boxes():
     read = found([[100, 100, 40, 20, np.pi / 2, 0.9, 3]])
     assert read.boxes[0] == pytest.approx([90, 80, 110, 120], abs=1e-4)

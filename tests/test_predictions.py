@@ -228,6 +228,8 @@ def test_indexes_stay_what_the_answer_names():
     [
         [{"label": "a", "score": 0.75}, {"label": "b", "score": 0.25}],
         {"labels": ["a", "b"], "scores": [0.75, 0.25]},
+        {"texts": ["a", "b"], "probs": [0.75, 0.25]},
+        [{"prediction": "a", "probability": 0.75}, {"tagName": "b", "prob": 0.25}],
         {"predictions": [{"a": 0.75, "b": 0.25}]},
         {
             "time": 0.1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from handler_settings import CHANNELS, COUNT, SHARE, Settings, one_of, optional, wrong_setting
 from image_answers import JSON
 from image_handler import IMAGENET_MEAN, IMAGENET_STD, ImageHandler
@@ -29,8 +30,9 @@ class Classifier(ImageHandler):
 
         topk          null          how many classes at most; null for 5, or for all that reach the threshold
         threshold     null          the least score, from 0 to 1, as multi-label models have one; null for any
-        scores        softmax       of the model's output; sigmoid where several classes may hold; none for models
-                                    that answer probabilities
+        scores        softmax       of the model's output, unless it is one already; of a single number, which is how
+                                    much speaks for class 1, of it and 0. sigmoid where several classes may hold; none
+                                    for models that answer probabilities
         resize        256           the shorter side that the image is scaled to
         crop          224           the side of the square in its middle, which the model sees; at most resize
         mean, std     ImageNet's    a number for each of the model's channels, one or three, for pixels from 0 to 1
@@ -66,9 +68,16 @@ class Classifier(ImageHandler):
 
     def read(self, tensors: dict[str, Tensor]) -> Tensor:
         """The scores [classes] in what the model returned for an image."""
-        output = main_output(tensors).flatten()
+        output = main_output(tensors)
+        if output.numel() > max(output.shape, default=1):
+            raise Refusal(
+                500, f"The model returns {list(output.shape)} for an image: that is not a score of each class."
+            )
+        output = output.flatten()
         if self.settings.scores == "softmax":
-            return output.softmax(0)
+            if len(output) == 1:
+                output = torch.cat([torch.zeros_like(output), output])
+            return output if is_softmax(output) else output.softmax(0)
         return output.sigmoid() if self.settings.scores == "sigmoid" else output
 
     def answer(self, image: Image.Image, scores: Tensor, form: str) -> dict[str, Any] | str:
@@ -82,3 +91,8 @@ class Classifier(ImageHandler):
         if form == JSON:
             return {"labels": labels, "scores": values}
         return "\n".join(f"{label} {value:.4f}" for label, value in zip(labels, values))
+
+
+def is_softmax(values: Tensor) -> bool:
+    """Whether they are probabilities of classes of which one holds."""
+    return bool((values >= 0).all() and abs(float(values.sum()) - 1) < 1e-4)

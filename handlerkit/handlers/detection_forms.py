@@ -1,6 +1,8 @@
 """What detection models return for an image, told by its form.
 
-    torchvision    boxes [N, 4], scores [N] and labels [N], or scores [N, classes]; masks [N, 1, H, W] of mask models
+    torchvision    boxes [N, 4], scores [N] and labels [N], or scores [N, classes]; masks [N, 1, H, W] of mask models;
+                   as many other models tell it: Detectron2, MMDetection, EfficientNMS of TensorRT, TensorFlow, whose
+                   detection_boxes begin with the height
     detr           logits [queries, classes + 1] and pred_boxes [queries, 4]: softmax, and the last class is no object
     rtdetr         logits [queries, classes] and pred_boxes: sigmoid, the best of all queries' classes; as many models
                    that came after DETR
@@ -52,7 +54,8 @@ class Output:
 
     @property
     def shapes(self) -> str:
-        return ", ".join(f"{name} {list(one.shape)}" for name, one in self.tensors.items() if "." not in name)
+        plain = {name: one for name, one in self.tensors.items() if "." not in name}
+        return ", ".join(f"{name} {list(one.shape)}" for name, one in (plain or self.tensors).items())
 
 
 def read_boxes(output: Output, form: str, threshold: float) -> tuple[str, Found]:
@@ -112,10 +115,14 @@ def _torchvision(output: Output) -> Found | None:
     boxes = tensors.get("boxes", next((one for sides in (4, 5) for one in tables if one.shape[1] == sides), None))
     if boxes is None or boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
         return None
+    if boxes is tensors.get("detection_boxes"):
+        boxes = boxes[:, [1, 0, 3, 2]]
     columns = [*(one for one in tensors.values() if one.shape == boxes.shape[:1]), *boxes[:, 4:].unbind(1)]
     shares = (one for one in tables if one.shape[1] != 4 and len(one) == len(boxes) and _are_shares(one))
-    scores = tensors.get("scores", next((one for one in columns if one.is_floating_point()), next(shares, None)))
-    labels = tensors.get("labels", next((one for one in columns if not one.is_floating_point()), None))
+    named = (one for name, one in tensors.items() if "class" in name and one.shape == boxes.shape[:1])
+    labels = tensors.get("labels", next(named, _whole(columns)))
+    floats = (one for one in columns if one.is_floating_point() and one is not labels)
+    scores = tensors.get("scores", next(floats, next(shares, None)))
     boxes = boxes[:, :4]
     if scores is not None and scores.ndim == 2:
         scores, labels = _best_classes(scores)
@@ -124,6 +131,13 @@ def _torchvision(output: Output) -> Found | None:
     masks = tensors.get("masks", next((one for one in tensors.values() if one.ndim == 4), None))
     found = {"boxes": _in_pixels(boxes, output.size), "labels": labels, "scores": scores}
     return found if masks is None else {**found, "masks": above_half(masks).reshape(len(boxes), 1, *masks.shape[-2:])}
+
+
+def _whole(columns: list[Tensor]) -> Tensor | None:
+    """The column of classes: of whole numbers by their kind, or else the last of several that holds no others."""
+    kinds = (one for one in columns if not one.is_floating_point())
+    whole = (one for one in reversed(columns) if len(columns) > 1 and (one == one.round()).all())
+    return next(kinds, next(whole, None))
 
 
 def _best_classes(scores: Tensor) -> tuple[Tensor, Tensor]:

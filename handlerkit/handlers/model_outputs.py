@@ -2,7 +2,7 @@
 
 A model is a module, a TorchScript or an ONNX session. It takes a batch [N, C, H, W], or a list of images as
 torchvision's detection models do, and returns a tensor, or a dict, tuple or list of such, nested or not; transformers'
-ModelOutput is a dict.
+ModelOutput is a dict, and Detectron2's Instances and MMDetection's samples are read as dicts.
 """
 
 from __future__ import annotations
@@ -114,23 +114,25 @@ def class_names(model: Any) -> set[str]:
 def by_image(returned: Any, count: int) -> list[dict[str, Tensor]]:
     """What a model returned for `count` images, as the tensors of each, without the batch's dimension.
 
-    Names are those of dicts; in tuples and lists numbers: "0", "1.boxes". Panoptic segments become labels [N], scores
-    [N] and masks [N, H, W]. Raises ValueError where the first tensor, or a list of what each image got, is not for as
-    many images; others that are not are left out.
+    Names are those of dicts; in tuples and lists numbers: "0", "1.boxes"; of a dict that is alone in another, its own.
+    Panoptic segments become labels [N], scores [N] and masks [N, H, W]. Raises ValueError where there is no tensor, and
+    where the first one, or a list of what each image got, is not for as many images; others that are not are left out.
     """
     if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], dict) and _are_dicts(returned[1]):
         returned = returned[1]  # a scripted detection model of torchvision answers (losses, detections)
     if _segments(returned):
         returned = [returned]
     if _are_dicts(returned) or _are_of_each(returned, count):
-        found = [_of_segments(*pair) if (pair := _segments(one)) else dict(_named(one)) for one in returned]
+        found = [_of_segments(*pair) if (pair := _segments(one)) else _by_name(one) for one in returned]
     else:
-        tensors = dict(_named(returned))
+        tensors = _by_name(returned)
         first = next((len(values) for values in tensors.values() if values.ndim), 0)
         alike = {name: values for name, values in tensors.items() if values.ndim and len(values) == first}
         found = [{name: values[row] for name, values in alike.items()} for row in range(first)]
     if len(found) != count:
         raise ValueError(f"{len(found)} outputs for {count} inputs")
+    if not all(found):
+        raise ValueError(f"the model returns a {type(returned).__name__} without tensors")
     return found
 
 
@@ -150,7 +152,15 @@ def above_half(masks: Tensor) -> Tensor:
 
 
 def _are_dicts(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(one, dict) for one in value)
+    return isinstance(value, (list, tuple)) and len(value) > 0 and all(_fields(one) is not None for one in value)
+
+
+def _fields(value: Any) -> dict[str, Any] | None:
+    """A dict, and what is like one: Detectron2's Instances, MMDetection's samples; None for anything else."""
+    if isinstance(value, dict):
+        return value
+    items = getattr(value, "get_fields", None) or getattr(value, "items", None)
+    return None if isinstance(value, Tensor) or not callable(items) else dict(items())
 
 
 def _are_of_each(value: Any, count: int) -> bool:
@@ -174,7 +184,7 @@ def _segments(value: Any) -> tuple[Tensor, list[dict[str, Any]]] | None:
         return None
     if not records:  # the map then holds nothing: 0 or -1
         return value if numbers.ndim == 2 and bool((numbers <= 0).all()) else None
-    return value if _are_dicts(records) and all("id" in one for one in records) else None
+    return value if all(isinstance(one, dict) and "id" in one for one in records) else None
 
 
 def _of_segments(numbers: Tensor, records: list[dict[str, Any]]) -> dict[str, Tensor]:
@@ -195,9 +205,20 @@ def _named(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
         yield name or "0", value
         return
     inner: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, dict):
-        inner = value.items()
+    if (fields := _fields(value)) is not None:
+        inner = fields.items()
     elif isinstance(value, (list, tuple)):
         inner = enumerate(value)
+    elif isinstance(getattr(value, "tensor", None), Tensor):  # Detectron2's boxes and masks
+        yield name or "0", value.tensor
     for key, one in inner:
         yield from _named(one, f"{name}.{key}" if name else str(key))
+
+
+def _by_name(value: Any) -> dict[str, Tensor]:
+    """The tensors in a value with their names, in the dict that is alone in it."""
+    fields = _fields(value) or {}
+    inner = [one for one in fields.values() if not isinstance(one, Tensor)]
+    if len(fields) == 1 and inner and _fields(inner[0]) is not None:
+        return _by_name(inner[0])
+    return dict(_named(value))

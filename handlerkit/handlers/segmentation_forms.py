@@ -1,6 +1,7 @@
 """What segmentation models return for an image, told by its form.
 
-    maps         [C, H, W], a map for each class, of whatever size; a single one says how likely class 1 is
+    maps         [C, H, W], a map for each class, of whatever size, or [H, W, C]; a single one says how likely class 1
+                 is, or holds the classes' indexes
     queries      class_queries_logits [Q, classes + 1] and masks_queries_logits [Q, H, W]: Mask2Former, MaskFormer,
                  OneFormer and EoMT; logits and pred_masks of DETR
     instances    labels [N], scores [N] and masks [N, 1, H, W] or [N, H, W]: torchvision's Mask R-CNN
@@ -14,6 +15,7 @@ enlarged to what the model saw, which is 384x384 there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +94,9 @@ def read_segmentation(
     maps = main_output(tensors)
     if maps.ndim == 2:
         maps = maps[None]
-    if maps.ndim != 3:
+    elif maps.ndim == 3 and _unlike(maps.shape[:2], size) < min(max(size), _unlike(maps.shape[1:], size)):
+        maps = maps.movedim(2, 0)  # TensorFlow's channels come last
+    if maps.ndim != 3 or any("depth" in name for name in tensors):
         shapes = ", ".join(f"{name} {list(one.shape)}" for name, one in tensors.items() if "." not in name)
         raise Refusal(500, f"The model returns {shapes}: that is neither class maps nor masks of queries or objects.")
     if len(maps) == 1 and not maps.is_floating_point():  # the classes' indexes
@@ -101,6 +105,11 @@ def read_segmentation(
         probability = maps if maps.min() >= 0 and maps.max() <= 1 else maps.sigmoid()
         maps = torch.cat([torch.full_like(probability, threshold), probability])
     return ClassMaps(maps, "maps")
+
+
+def _unlike(one: Sequence[int], other: Sequence[int]) -> int:
+    """How much the shapes of two (height, width) differ: less than a side if only by rounding."""
+    return abs(one[0] * other[1] - one[1] * other[0])
 
 
 def _queries(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor] | None:

@@ -23,6 +23,7 @@ from handlerkit.predictions.shapes import (
 
 #: What may be in a row beside a class and its score without making it something else.
 _COUNTERS = ("id", "index", "rank")
+_NAMES, _VALUES = ("labels", "classes", "texts"), ("scores", "probabilities", "probs")
 #: How many classes image_classifier answers (ts/torch_handler/image_classifier.py, topk).
 _TOP = 5
 
@@ -55,11 +56,11 @@ class Classifications:
 
     @classmethod
     def from_columns(cls, answer: Any, labels: Labels = None) -> Classifications | None:
-        """`{"labels": [...], "scores": [...]}`; also "classes" and "probabilities". With another column, such as boxes,
-        it is something else."""
+        """`{"labels": [...], "scores": [...]}`; also "classes" or "texts", and "probabilities" or "probs". With another
+        column, such as boxes, it is something else."""
         if not is_object(answer):
             return None
-        names, values = first(answer, ("labels", "classes")), first(answer, ("scores", "probabilities"))
+        names, values = first(answer, _NAMES), first(answer, _VALUES)
         if not isinstance(names, list) or not isinstance(values, list) or len(names) != len(values):
             return None
         if any(isinstance(column, list) and column is not names and column is not values for column in answer.values()):

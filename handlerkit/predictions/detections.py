@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 
 #: Lists that hold a thing each, which are empty if nothing was found.
-_LISTS = {*WRAPPERS, "boxes", "bboxes", "masks", "keypoints", "polygons", "instances"} - {"explanations"}
+_LISTS = {*WRAPPERS, "boxes", "bboxes", "masks", "keypoints", "polygons"} - {"explanations"}
 #: A key of a row, as `plain_key` writes it, and what a column of it is called.
 _COLUMNS = {
-    "box": ("boxes", "bboxes"),
+    "box": ("boxes", "bboxes", "pred_boxes", "rec_boxes"),
     "obb": ("obb", "obbs", "rboxes", "rotated_boxes", "oriented_boxes", "xywhr"),
     "polygon": ("polygons", "segments", "xyxyxyxy"),
     "keypoints": ("keypoints",),
-    "label": ("labels", "classes"),
-    "score": ("scores", "confidences"),
+    "label": ("labels", "classes", "pred_classes", "rec_texts"),
+    "score": ("scores", "confidences", "rec_scores"),
     "keypointscores": ("keypoints_scores", "keypoint_scores"),
 }
 #: Columns that may be alone, and those that count only if they have a value for each thing.
@@ -138,6 +138,7 @@ class Detections:
         for body in found_in:
             for constructor in (
                 cls.from_columns,
+                cls.from_tensorflow,
                 cls.from_coco,
                 cls.from_rows,
                 cls.from_object_detector,
@@ -176,6 +177,19 @@ class Detections:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         found = cls.from_rows(rows, image_size)
         return None if found is None or (points is not None and found.keypoints is None) else found
+
+    @classmethod
+    def from_tensorflow(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
+        """TensorFlow's `{"detection_boxes": [[y1, x1, y2, x2], ...], "detection_classes": [...], "detection_scores":
+        [...], "num_detections": 2}`; rows behind that number fill up."""
+        boxes = answer.get("detection_boxes") if is_object(answer) else None
+        if not isinstance(boxes, list) or not all(map(is_box, boxes)):
+            return None
+        count: Any = answer.get("num_detections", len(boxes))
+        columns = {name: answer.get(f"detection_{name}") for name in ("classes", "scores")}
+        kept = int(count) if is_number(count) else len(boxes)
+        cut = {name: column[:kept] for name, column in columns.items() if isinstance(column, list)}
+        return cls.from_columns({"boxes": [[x1, y1, x2, y2] for y1, x1, y2, x2 in boxes[:kept]], **cut}, image_size)
 
     @classmethod
     def from_coco(cls, answer: Any, image_size: Size | None = None) -> Detections | None:

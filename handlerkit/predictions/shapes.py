@@ -9,10 +9,16 @@ from typing import Any, TypeGuard
 Labels = Mapping[str, str] | None
 
 #: Keys that hold what was found.
-WRAPPERS = ("predictions", "explanations", "detections", "objects", "annotations", "result", "results")
+WRAPPERS = (
+    *("predictions", "explanations", "detections", "objects", "annotations", "result", "results"),
+    *("instances", "pred_instances", "faces"),
+)
 #: Keys of a row, as `plain_key` writes them: what holds the class, the score.
-LABEL_KEYS = ("label", "class", "category", "classname", "categoryid", "classid", "name")
-SCORE_KEYS = ("score", "confidence", "probability")
+LABEL_KEYS = (
+    *("label", "class", "category", "classname", "classlabel", "tagname", "predictedclass", "prediction"),
+    *("categoryid", "classid", "name"),
+)
+SCORE_KEYS = ("score", "confidence", "probability", "prob", "conf")
 
 
 def bodies(answer: Any) -> Iterator[Any]:

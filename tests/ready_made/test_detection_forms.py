@@ -45,6 +45,32 @@ def test_mmdetection() -> None:
     assert read({"dets": dets, "labels": torch.tensor([3, 7, 1])}) == ("torchvision", PIXELS[:2].tolist(), [3, 7])
 
 
+SCORES, CLASSES = torch.tensor([0.9, 0.8, 0.1]), torch.tensor([3, 7, 1])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0)])
+@pytest.mark.parametrize("classes", [CLASSES, torch.tensor([1, 0, 1]), torch.tensor([1, 1, 1])])
+def test_classes_written_as_floats(order: tuple[int, ...], classes: torch.Tensor) -> None:
+    columns = PIXELS, SCORES, classes.float()
+    assert read(unnamed(*(columns[at] for at in order))) == ("torchvision", PIXELS[:2].tolist(), classes[:2].tolist())
+
+
+def test_tensorflow_s_boxes_begin_with_the_height() -> None:
+    padded = torch.cat([SHARES[:, [1, 0, 3, 2]], torch.zeros(97, 4)])
+    tensors = {
+        "detection_boxes": padded,
+        "detection_classes": torch.cat([CLASSES.float(), torch.ones(97)]),
+        "detection_scores": torch.cat([SCORES, torch.zeros(97)]),
+        "num_detections": torch.tensor(3.0),
+    }
+    assert read(tensors) == ("torchvision", PIXELS[:2].tolist(), [3, 7])
+
+
+def test_a_refusal_names_what_lies_in_lists() -> None:
+    with pytest.raises(Refusal, match=r"returns 0.0 \[80, 10, 20\], 1.0 \[4, 10, 20\], and"):
+        read({"0.0": torch.rand(80, 10, 20), "1.0": torch.rand(4, 10, 20)})
+
+
 def test_boxes_before_logits() -> None:
     centers = torch.tensor([[0.3, 0.4, 0.4, 0.4], [0.6, 0.45, 0.6, 0.7], [0.05, 0.05, 0.1, 0.1]])
     assert read({"dets": centers, "labels": LOGITS}, labels=5) == ("rtdetr", PIXELS[:2].tolist(), [1, 2])

@@ -8,7 +8,7 @@ from typing import Any
 import onnxruntime
 import pytest
 import torch
-from model_outputs import OnnxModel, above_half
+from model_outputs import OnnxModel, above_half, by_image
 from onnx_files import BYTES, FLOAT, WHOLE, constant, node, save
 
 IMAGES = torch.arange(3 * 3 * 4 * 6, dtype=torch.uint8).reshape(3, 3, 4, 6)
@@ -82,3 +82,49 @@ def test_outputs_have_the_files_names(tmp_path: Path) -> None:
 )
 def test_logits_of_masks_are_above_half_where_they_are_above_0(masks: list[float], expected: list[bool]) -> None:
     assert (above_half(torch.tensor(masks)) > 0.5).tolist() == expected
+
+
+BOXES, SCORES = torch.rand(3, 4), torch.rand(3)
+
+
+class Boxes:
+    """As Detectron2's hold a tensor."""
+
+    tensor = BOXES
+
+
+class Instances:
+    """As Detectron2's tell what they hold."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"pred_boxes": Boxes(), "scores": SCORES}
+
+
+class Sample:
+    """As MMDetection's tell what they hold."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = fields
+
+    def items(self) -> Any:
+        return self.fields.items()
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        {"instances": Instances()},
+        Sample(pred_instances=Sample(pred_boxes=BOXES, scores=SCORES)),
+        {"pred_instances": {"pred_boxes": BOXES, "scores": SCORES}},
+    ],
+    ids=["Detectron2", "MMDetection", "dicts"],
+)
+def test_what_libraries_wrap_each_image_in(one: Any) -> None:
+    for found in by_image([one, one], 2):
+        assert list(found) == ["pred_boxes", "scores"]
+        assert found["pred_boxes"].equal(BOXES)
+
+
+def test_nothing_but_words_is_refused() -> None:
+    with pytest.raises(ValueError, match="the model returns a list without tensors"):
+        by_image([{"label": "coin"}], 1)

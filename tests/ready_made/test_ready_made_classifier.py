@@ -51,6 +51,32 @@ def test_half_precision() -> None:
     assert len(answer["labels"]) == 4
 
 
+def returning(output: torch.Tensor) -> torch.nn.Module:
+    """A network that returns that for each image."""
+
+    class Returning(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return output.expand(len(x), *output.shape)
+
+    return Returning()
+
+
+def test_a_single_number_speaks_for_class_1() -> None:
+    answer = asked(made("classifier", returning(torch.tensor([2.0])), LABELS), SQUARE)
+    assert answer == {"labels": ["coin", "background"], "scores": [0.8808, 0.1192]}
+
+
+def test_a_softmax_is_not_taken_again() -> None:
+    answer = asked(made("classifier", returning(torch.tensor([0.7, 0.1, 0.2]))), SQUARE)
+    assert answer["scores"] == [0.7, 0.2, 0.1]
+
+
+def test_what_is_no_score_of_each_class_is_refused() -> None:
+    handler = made("classifier", returning(torch.rand(8, 7, 7)))
+    assert "The model returns [8, 7, 7] for an image" in str(asked(handler, SQUARE))
+    assert len(asked(made("classifier", returning(torch.rand(8, 1, 1))), SQUARE)["labels"]) == 5
+
+
 def test_text(serve: Callable[..., Any]) -> None:
     response = serve("classifier", FIXED.format("scores"), {"handler": {"topk": 2}})(PNG, accept="TEXT/*")
     assert (response.content_type, response.text) == ("text/plain", "coin 0.6652\n2 0.2447")

@@ -50,6 +50,23 @@ def test_objects_are_those_that_score_enough_the_best_first() -> None:
     assert masks.mean(axis=(0, 1)).round().tolist() == [1] * 16 + [0] * 16
 
 
+@pytest.mark.parametrize("shrunk", [1, 4])
+def test_maps_whose_channels_come_last(shrunk: int) -> None:
+    first = torch.randn(5, SIZE[0] // shrunk, SIZE[1] // shrunk)
+    maps = [read(one[None]) for one in (first, first.movedim(0, -1))]
+    assert (maps[0].placed(SIZE) == maps[1].placed(SIZE)).all()
+
+
+def test_indexes_with_a_channel_after_them() -> None:
+    indexes = torch.arange(12 * 16).reshape(12, 16) % 5
+    assert (read(indexes[None, :, :, None]).placed(SIZE) == indexes.numpy()).all()
+
+
+def test_depth_is_refused() -> None:
+    with pytest.raises(Refusal, match=r"predicted_depth \[12, 16\]: that is neither class maps"):
+        read({"predicted_depth": 10 * torch.rand(1, 12, 16)})
+
+
 def test_each_object_keeps_its_own_mask() -> None:
     masks = torch.zeros(3, 12, 16)
     masks[1, :, 0] = masks[2, :, 1] = 1

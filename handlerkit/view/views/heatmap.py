@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handlerkit.view import draw
 from handlerkit.view.contents.changes import Changes, highlighted, written_size
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+_LEAST = 16  # rows and columns of a map of the input image: fewer are too often something else
+
+
 @dataclass(frozen=True, eq=False)
 class HeatMap:
     """How much each pixel counted.
 
     Attributes:
         values: float32 [H, W] from 0 to 1, or from -1 to 1 if some counted against.
-        said: what the numbers were.
+        said: what the numbers were: "values 0 to 3.1".
         top: the number that 1 stands for.
     """
 
@@ -50,23 +53,42 @@ class HeatMap:
 
 
 def _read(source: Source) -> HeatMap | None:
-    """Attributions, [C][H][W] or [H][W]."""
-    return _asked(source) if source.is_explanation else None
+    """Attributions, [C][H][W] or [H][W], and what has one number for each place of the input image, such as depth."""
+    return _asked(source) if source.is_explanation else _of_image(source)
+
+
+def _of_image(source: Source) -> HeatMap | None:
+    """A table of fractions, alone or the only one of an object's values, that has the input image's shape."""
+    value = source.array if source.array is not None else source.json
+    found = {"": value}
+    if isinstance(value, dict):
+        found = {name: one for name, one in value.items() if isinstance(one, list)}
+    if len(found) != 1 or source.input_image is None or (numbers := table(*found.values())) is None:
+        return None
+    height, width = numbers.shape[-2:]
+    image_width, image_height = source.input_image.size
+    alike = abs(height * image_width - width * image_height) < max(image_width, image_height)
+    if numbers.dtype.kind != "f" or not alike or numbers.size != height * width or min(height, width) < _LEAST:
+        return None
+    return _heat(numbers, *found)
 
 
 def _asked(source: Source) -> HeatMap | None:
-    """Any table of numbers as a heat map: its channels added up, with their signs if both occur, as captum shows
-    attributions (visualize_image_attr, "all" and "absolute_value"); the strongest hundredth counts as 1."""
+    """Any table of numbers."""
+    found = table(source.array if source.array is not None else source.json)
+    return None if found is None else _heat(found)
+
+
+def _heat(found: npt.NDArray[Any], name: str = "") -> HeatMap:
+    """Numbers as a heat map: their channels added up, with their signs if both occur, as captum shows attributions
+    (visualize_image_attr, "all" and "absolute_value"); the strongest hundredth counts as 1."""
     import numpy as np
 
-    found = table(source.array if source.array is not None else source.json)
-    if found is None:
-        return None
     numbers = np.nan_to_num(found.astype(np.float64), posinf=0, neginf=0).reshape(-1, *found.shape[-2:])
     signed = numbers.min() < 0 < numbers.max()
     values = (numbers if signed else np.abs(numbers)).sum(axis=0)
     top = float(np.percentile(np.abs(values), 99)) or float(np.abs(values).max())
-    said = f"{np.nanmin(found):.3g} to {np.nanmax(found):.3g}"
+    said = f"{name or 'values'} {np.nanmin(found):.3g} to {np.nanmax(found):.3g}"
     return HeatMap((values / top if top else values).clip(-1, 1).astype(np.float32), said, top or 1.0)
 
 
@@ -79,7 +101,7 @@ def _draw(content: HeatMap, answer: DecodedResponse) -> Drawing:
     from PIL import Image
 
     width, height = content.size
-    fact = f"heat map {width}x{height}, values {content.said}"
+    fact = f"heat map {width}x{height}, {content.said}"
     row, column = np.unravel_index(int(np.argmax(np.abs(content.values))), content.values.shape)
     shades = levels(content.values)
     if answer.input_image is None or answer.region is None:

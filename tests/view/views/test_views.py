@@ -149,6 +149,41 @@ def test_a_few_numbers_stay_json(send):
     assert read(send([1, 2, 3], shown_as="tensor")).view == "tensor"
 
 
+# --- one number for each place of the input image ---------------------------------------------------------------------
+
+DEPTH = (np.arange(20)[:, None] * np.ones(25) / 7 + 1).tolist()  # of the shape of the input image's 100x80
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (DEPTH, "values 1 to 3.71"),
+        (np.array(DEPTH, np.float32), "values 1 to 3.71"),
+        ({"depth": DEPTH, "far": 3.7}, "depth 1 to 3.71"),
+        ({"predicted_depth": [DEPTH]}, "predicted_depth 1 to 3.71"),
+    ],
+    ids=["alone", "npy", "named", "a batch of one"],
+)
+def test_fractions_in_the_input_image_s_shape_are_a_heat_map(send, body, said):
+    run = send(body)
+    assert read(run).view == "heatmap"
+    assert f"heat map 25x20, {said}, strongest" in view(run).text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [row[:20] for row in DEPTH],
+        [DEPTH, DEPTH],
+        {"depth": DEPTH, "confidence": DEPTH},
+        [row[:10] for row in DEPTH[:8]],
+    ],
+    ids=["another shape", "two channels", "two maps", "few"],
+)
+def test_other_tables_are_numbers(send, body):
+    assert read(send(body)).view == "tensor"
+
+
 # --- pictures in base64 -----------------------------------------------------------------------------------------------
 
 
@@ -246,9 +281,10 @@ def test_a_view_that_is_asked_for_takes_precedence(send):
 
 def test_a_view_that_is_asked_for_may_take_more(send):
     share = (MASK * 0.7).tolist()
-    assert read(send(share)).view == "tensor"
+    assert read(send(share)).view == "heatmap"
     assert read(send(share, shown_as="segmentation")).content.pixels() == {0: 7400, 1: 600}
-    assert read(send(share, shown_as="heatmap")).view == "heatmap"
+    assert read(send([share, share])).view == "tensor"
+    assert read(send([share, share], shown_as="heatmap")).view == "heatmap"
 
 
 def test_a_view_that_does_not_fit_says_so(send):
