@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from PIL import Image
 from preview_answers import boxes, class_map, indexed_png, input_image, run
 from preview_page import Show, flat, halves, near, score
 
-from handlerkit.messages import Run
+from handlerkit.messages import Call, Run
+from handlerkit.timing import Timings
 from handlerkit.view import draw
 
 
@@ -193,6 +195,15 @@ def test_other_answer_moves_nothing_below(show: Show) -> None:
         shown.settle(number)
         heights.add(shown.el.bounding_box()["height"])
     assert len(heights) == 1
+
+
+def test_each_time_of_a_call_is_on_one_line(show: Show) -> None:
+    stages = MappingProxyType(dict.fromkeys(("preprocess", "inference"), 0.0123))
+    timed = replace(run([score(0.5)], input_image()), calls=(Call((), Timings(0.1234, stages)),))
+    items = show(timed).el.get_by_role("tabpanel", name="Look").locator(".hk-stages + .hk-items .hk-item")
+    apart = "all => all.map(one => one.lastElementChild.offsetTop - one.offsetTop)"
+    assert items.count() == 4
+    assert max(items.evaluate_all(apart)) < 6
 
 
 def test_typed_threshold_hides_boxes(show: Show) -> None:
