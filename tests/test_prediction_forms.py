@@ -72,6 +72,30 @@ def test_texts_found_in_a_picture_name_their_boxes():
     assert (read.labels, read.boxes.tolist()) == (["hello"], [[10, 20, 110, 220]])
 
 
+CORNERS = [[10, 20], [110, 20], [110, 220], [10, 220]]
+
+
+@pytest.mark.parametrize("said", [["hello", 0.9], [["hello", 0.9]]], ids=["EasyOCR", "PaddleOCR"])
+def test_rows_of_an_outline_and_a_text(said):
+    read = found([[CORNERS, *said]])
+    assert (read.labels, read.boxes.tolist()) == (["hello"], [[10, 20, 110, 220]])
+
+
+@pytest.mark.parametrize("answer", [[["a", "b", 0.9]], [[CORNERS, 3, 0.9]], [[CORNERS, "a"]], [[0.5, "a", 0.9]]])
+def test_rows_of_something_else_and_a_text(answer):
+    assert Detections.read(answer, SIZE) is None
+
+
+def test_ultralytics_service_says_the_image_first():
+    row = {"name": "coin", "class": 0, "confidence": 0.9, "box": {"x1": 10, "y1": 20, "x2": 110, "y2": 220}}
+    assert found({"images": [{"results": [row], "shape": [480, 640]}], "metadata": {}}).labels == ["coin"]
+
+
+def test_landmarks_are_keypoints():
+    points = [{"x": 0.1 + 0.02 * i, "y": 0.2, "z": 0, "visibility": 0.9} for i in range(33)]
+    assert found({"landmarks": points}).keypoints.shape == (1, 33, 3)
+
+
 @pytest.mark.parametrize("key", ["class_label", "tagName", "className"])
 def test_what_rows_call_their_class(key):
     assert found([{key: "coin", "bbox": [10, 20, 110, 220], "score": 0.9}]).labels == ["coin"]

@@ -36,7 +36,7 @@ _COLUMNS = {
     "box": ("boxes", "bboxes", "pred_boxes", "rec_boxes"),
     "obb": ("obb", "obbs", "rboxes", "rotated_boxes", "oriented_boxes", "xywhr"),
     "polygon": ("polygons", "segments", "xyxyxyxy"),
-    "keypoints": ("keypoints",),
+    "keypoints": ("keypoints", "landmarks"),
     "label": ("labels", "classes", "pred_classes", "rec_texts"),
     "score": ("scores", "confidences", "rec_scores"),
     "keypointscores": ("keypoints_scores", "keypoint_scores"),
@@ -141,6 +141,7 @@ class Detections:
                 cls.from_tensorflow,
                 cls.from_coco,
                 cls.from_rows,
+                cls.from_ocr,
                 cls.from_object_detector,
                 cls.from_numbers,
             ):
@@ -240,6 +241,22 @@ class Detections:
         return cls._of(things, image_size, f"x and y are read as the boxes' {where}" if pointed else assumed)
 
     @classmethod
+    def from_ocr(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
+        """EasyOCR's `[[[[x, y], ...], "text", 0.9], ...]`, and PaddleOCR's `[[[[x, y], ...], ["text", 0.9]], ...]`."""
+        if not isinstance(answer, list) or not answer:
+            return None
+        rows = []
+        for row in answer:
+            if not isinstance(row, list) or len(row) not in (2, 3):
+                return None
+            polygon, *said = row
+            text, score = said if len(said) == 2 else said[0] if _is_pair(said[0]) else (None, None)
+            if not isinstance(polygon, list) or not isinstance(text, str):
+                return None
+            rows.append({"polygon": polygon, "label": text, "score": score})
+        return cls.from_rows(rows, image_size)
+
+    @classmethod
     def from_object_detector(cls, answer: Any, image_size: Size | None = None) -> Detections | None:
         """TorchServe's object_detector: `[{"coin": [x1, y1, x2, y2], "score": 0.9}, ...]`."""
         if not are_rows(answer):
@@ -301,6 +318,10 @@ class Detections:
             outlines,
             _padded(points) if points else None,
         )
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2
 
 
 def _box_of(thing: _Thing) -> list[float] | None:

@@ -11,7 +11,7 @@ Labels = Mapping[str, str] | None
 #: Keys that hold what was found.
 WRAPPERS = (
     *("predictions", "explanations", "detections", "objects", "annotations", "result", "results"),
-    *("instances", "pred_instances", "faces"),
+    *("instances", "pred_instances", "faces", "images"),
 )
 #: Keys of a row, as `plain_key` writes them: what holds the class, the score.
 LABEL_KEYS = (
