@@ -162,6 +162,13 @@ def test_what_is_told_of_each_box_follows_the_box() -> None:
     assert compared({**COLUMNS, "tracks": [1, 2]}, {**MOVED, "tracks": [2, 1]}, iou=0.8).verdict == "equal"
 
 
+@pytest.mark.parametrize("name", ["bboxes", "pred_boxes", "detection_boxes"])
+def test_a_column_of_boxes_may_move_whatever_it_is_called(name: str) -> None:
+    ours, theirs = ({name: one["boxes"], name.replace("boxes", "scores"): [0.9, 0.9]} for one in (COLUMNS, MOVED))
+    assert compared(ours, theirs, iou=0.8).verdict == "equal"
+    assert compared(ours, theirs, iou=0.99).verdict == "different"
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -41,6 +41,8 @@ _COLUMNS = {
     "score": ("scores", "confidences", "rec_scores"),
     "keypointscores": ("keypoints_scores", "keypoint_scores"),
 }
+#: What a column of boxes is called, that of TensorFlow too.
+BOX_COLUMNS = (*_COLUMNS["box"], "detection_boxes")
 #: Columns that may be alone, and those that count only if they have a value for each thing.
 _THINGS = ("box", "obb", "polygon", "keypoints")
 _BESIDE = ("polygon", "keypointscores")

@@ -8,6 +8,7 @@ from typing import Any
 
 from handlerkit.predictions import Detections, match_boxes
 from handlerkit.predictions.boxes import is_box, says_where
+from handlerkit.predictions.detections import BOX_COLUMNS
 from handlerkit.predictions.oriented import says_outline
 from handlerkit.predictions.overlap import outline_iou
 from handlerkit.verify.difference import Difference
@@ -52,7 +53,7 @@ class _Boxes:
         if isinstance(ours, list) and isinstance(theirs, list):
             yield from self._each(path, ours, theirs, pairs)
         elif isinstance(ours, dict) and isinstance(theirs, dict):
-            compared = {"boxes" if "boxes" in ours else "bboxes"}
+            compared = {next((key for key in BOX_COLUMNS if key in ours), "")}
             columns = [key for key in ours if self._is_column(ours[key], theirs.get(key)) and key not in compared]
             compared.update(columns)
             one, other = ({key: value for key, value in side.items() if key not in compared} for side in (ours, theirs))
