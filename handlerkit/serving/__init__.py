@@ -9,7 +9,7 @@ The frontend of one model, without input and output of its own:
 The application, on asyncio:
 
 - serve: the command, and a function for scripts. command: an app's own command line. models_file: what is served.
-- listener: HTTP/1.1 for clients; client_connection: one of them. asgi: the same for ASGI servers.
+- listener: HTTP/1.1 for clients. client_connection: one of them. asgi: the same for ASGI servers.
 - application: routes to models, health and metrics.
 - models/: a model, its queue and batches. workers/: those that answer, and the processes that they are.
 
