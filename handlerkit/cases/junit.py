@@ -30,8 +30,8 @@ def junit(report: CaseReport) -> str:
             )
             if not one.ok:
                 kind = "failure" if one.verdict in ("different", "new") else "error"
-                told = ElementTree.SubElement(case, kind, message=one.verdict)
-                told.text = visible(plain(_told(one)))
+                entry = ElementTree.SubElement(case, kind, message=one.verdict)
+                entry.text = visible(plain(_told(one)))
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, "unicode", xml_declaration=True) + "\n"
 

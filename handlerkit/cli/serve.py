@@ -49,13 +49,13 @@ def run(options: dict[str, Any]) -> int:
 
 def _tell(served: ServedRuns) -> NoReturn:
     """A line for each request, until this is interrupted; of many at once, the last ones."""
-    told: Run | None = None
+    last: Run | None = None
     while True:
         runs = tuple(served)
-        new = next((number for number, one in enumerate(runs, start=1) if one is told), 0)
+        new = next((number for number, one in enumerate(runs, start=1) if one is last), 0)
         for one in runs[new:]:
             _line(one)
-            told = one
+            last = one
         time.sleep(_INTERVAL)
 
 

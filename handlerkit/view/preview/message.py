@@ -81,8 +81,8 @@ def message(run: Run, one: Exchange, sample: str, before: Message | None = None)
         **(marks.facts if marks and width else {}),
     }
     body = hashlib.sha256(one.response.body).digest()
-    told = Message({key: value if key == "curl" else _visible(value) for key, value in facts.items()}, picture, body)
-    return told if before is None else replace(told, facts={**told.facts, "changed": changed(before, told)})
+    made = Message({key: value if key == "curl" else _visible(value) for key, value in facts.items()}, picture, body)
+    return made if before is None else replace(made, facts={**made.facts, "changed": changed(before, made)})
 
 
 def _tiny(answer: DecodedResponse) -> DecodedResponse:

@@ -211,13 +211,13 @@ class Preview:
 
     def _told(self, widget: PreviewWidget | None) -> dict[str, Any]:
         """The traits after an answer; the picture is left out if the browser has it."""
-        told: dict[str, Any] = {"samples": list(self._samples), "problem": ""}
+        state: dict[str, Any] = {"samples": list(self._samples), "problem": ""}
         if (last := self.answers.get(self._current)) is not None:
             number = widget.answer.get("number", 0) + 1 if widget else 1
-            told["answer"] = {**last.facts, "number": number}
+            state["answer"] = {**last.facts, "number": number}
             if widget is None or widget.picture["id"] != last.facts["picture"]:
-                told["picture"] = {"id": last.facts["picture"], "data": last.picture}
-        return told
+                state["picture"] = {"id": last.facts["picture"], "data": last.picture}
+        return state
 
     # --- what the browser asks --------------------------------------------------------------------------------------
 

@@ -32,17 +32,17 @@ def still(answer: dict[str, Any], image: Image.Image | None, several: bool) -> s
         several: whether there are other samples, for whose thumbnails room is left.
     """
     image = image if answer["size"][0] > 0 else None
-    told = answer["causes"] + answer["html"]
+    below = answer["causes"] + answer["html"]
     facts = "".join(f"<div>{elements.escape(fact)}</div>" for fact in answer["facts"])
     key = elements.key((one["name"], one["said"], tuple(one["color"]), None) for one in answer["classes"])
     wire = [elements.details(name, answer[name]) for name in ("request", "response")]
-    beside = [f"<div>{facts}</div>{key}{told}"] * (image is not None) + [
+    beside = [f"<div>{facts}</div>{key}{below}"] * (image is not None) + [
         answer["stages"],
         elements.folds(*wire, answer["log"]),
     ]
     side = "".join(f"<div>{part}</div>" for part in beside)
-    room = elements.MAX_HTML - _AROUND - len((answer["status"] + side + told).encode())
-    stage = elements.picture(image, room, answer["said"][:300]) if image else f'<div class="hk-told">{told}</div>'
+    room = elements.MAX_HTML - _AROUND - len((answer["status"] + side + below).encode())
+    stage = elements.picture(image, room, answer["said"][:300]) if image else f'<div class="hk-told">{below}</div>'
     strip = '<div class="hk-strip"></div>' if several and answer["picture"] else ""
     return f"<style>{_layout()}</style>" + elements.page(
         f'<div class="hk-head"><div class="hk-status">{answer["status"]}</div></div>{strip}'
