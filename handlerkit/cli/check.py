@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     from handlerkit.check import Check
     from handlerkit.model import Model
 
-_EXAMPLES = """The status is 1 if an error is found.
+#: What counts for the status, by --fail-on.
+_COUNTED = {"warning": ("error", "warning"), "error": ("error",)}
+_EXAMPLES = """The status is 1 if an error or a warning is found. Notes ("info") do not count.
 
 examples:
   handlerkit check                                   # the models of handlerkit.toml
   handlerkit check model_store/*.mar --target torchserve-0.12.0-cpu
   handlerkit check segmenter.py --format github      # annotations of a pull request
+  handlerkit check --fail-on error                   # a warning is shown, and passes
   handlerkit check model_store/coins.mar --target image.txt --json   # image.txt: pip freeze of your own image"""
 
 
 def parser() -> Parser:
-    """The options of %check, and the form of what is written."""
+    """The options of %check, the form of what is written, and what the status is 1 for."""
     parser = COMMANDS["check"].parser("handlerkit check")
     parser.epilog = _EXAMPLES
     form = parser.add_mutually_exclusive_group()
@@ -33,11 +36,13 @@ def parser() -> Parser:
         help="json: a list, also for one model; github: a line for each finding, which GitHub shows beside the "
         "code (text)")  # fmt: skip
     form.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    parser.add_argument("--fail-on", choices=[*_COUNTED], default="warning", help="the least that the status is 1 for "
+        "(warning)")  # fmt: skip
     return parser
 
 
 def run(options: Mapping[str, Any]) -> int:
-    """Write what was found in each model; returns 1 if there is an error among it.
+    """Write what was found in each model; returns 1 if something among it counts.
 
     Raises ArchiveError and ModelError for those that cannot be read, when the others are written.
     """
@@ -65,7 +70,8 @@ def run(options: Mapping[str, Any]) -> int:
         print(_as_text(checks))
     if refused:
         raise ArchiveError("; ".join(refused))
-    return 0 if all(checks.values()) else 1
+    counted = _COUNTED[options["fail_on"]]
+    return int(any(finding.severity in counted for one in checks.values() for finding in one.findings))
 
 
 def _models(words: list[str]) -> list[tuple[str, dict[str, Any]]]:

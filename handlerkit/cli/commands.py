@@ -17,7 +17,7 @@ class CommandModule(Protocol):
         ...
 
     def run(self, options: dict[str, Any]) -> int:
-        """Do it, and return the exit status: 0, or 1 for an error that was found. Raises HandlerkitError."""
+        """Do it, and return the exit status: 0, or 1 for what was found. Raises HandlerkitError."""
         ...
 
 
@@ -61,7 +61,7 @@ def overview() -> str:
             *lines,
             "",
             "handlerkit COMMAND --help shows the options of a command, handlerkit --version the version.",
-            "Exit status: 0 if all is well, 1 for an error that was found, 2 for what cannot be done as asked.",
+            "Exit status: 0 if all is well, 1 if something was found, 2 for what cannot be done as asked.",
             "",
             "examples:",
             *(example.partition("#")[0].rstrip() for example in examples),

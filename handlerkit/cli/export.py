@@ -8,7 +8,8 @@ from handlerkit.cli import on_model
 from handlerkit.notebook.commands import COMMANDS, Line
 from handlerkit.notebook.options import Parser
 
-_EXAMPLES = """The status is 1 if the check finds an error or fails, also where the archive is written without --strict.
+_EXAMPLES = """The status is 1 if the check finds an error or fails, or the handler does not load; without --strict, the
+archive is written all the same.
 
 examples:
   handlerkit export --strict --force             # the model of handlerkit.toml, into model_store
@@ -24,8 +25,8 @@ def parser() -> Parser:
 
 
 def run(options: dict[str, Any]) -> int:
-    """Write what was written; returns 1 for an error that was found."""
+    """Write what was written; returns 1 if it is not ok."""
     with on_model.opened(on_model.choose(options, "folder")) as session:
         written = COMMANDS["export"].act(session, options, Line("handlerkit export"))
     print(repr(written))
-    return 0 if written.check else 1
+    return 0 if written.ok else 1

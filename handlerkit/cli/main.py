@@ -10,7 +10,7 @@ from collections.abc import Sequence
 #: What is in a command's place.
 _OPTIONS = ("--help", "--version")
 #: Exit statuses, beside 0.
-_FOUND = 1  # an error, by the command or by what it was to do its work with
+_FOUND = 1  # something, by the command or by what it was to do its work with
 _WRONG = 2  # an option, a name or a file that it cannot work with
 _INTERRUPTED = 130  # as shells say for Ctrl-C
 _BROKEN_PIPE = 141  # as shells say for a reader that went away
@@ -19,7 +19,7 @@ _BROKEN_PIPE = 141  # as shells say for a reader that went away
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command in these words (sys.argv's).
 
-    Returns the exit status: 0 if all is well, 1 if an error was found, 2 for what cannot be done as asked, which one
+    Returns the exit status: 0 if all is well, 1 if something was found, 2 for what cannot be done as asked, which one
     line on the standard error explains.
     """
     _write_what_the_terminal_can()

@@ -44,7 +44,7 @@ def export(
     written = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in written)
     names = tuple(one.name for one in model.entries())
-    return Exported(Path(folder) / path.name, size, names, check=ready.check, notes=ready.notes)
+    return Exported(Path(folder) / path.name, size, names, check=ready.check, failure=ready.failure, notes=ready.notes)
 
 
 def export_app(
@@ -69,7 +69,13 @@ def export_app(
     if variables:
         notes.append(f"set where the app starts: {', '.join(variables)}, which this model's environment has")
     files = {file.relative_to(path).as_posix(): file.stat().st_size for file in path.rglob("*") if file.is_file()}
-    return ExportedApp(Path(folder or path.name), tuple(sorted(files.items())), check=ready.check, notes=tuple(notes))
+    return ExportedApp(
+        Path(folder or path.name),
+        tuple(sorted(files.items())),
+        check=ready.check,
+        failure=ready.failure,
+        notes=tuple(notes),
+    )
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Ready:
 
     model: Model
     check: Check | None
+    failure: str
     notes: tuple[str, ...]
     progress: Progress
 
@@ -96,7 +103,7 @@ def prepared(session_model: SessionModel, strict: bool, requirements: bool, targ
         if strict:
             refuse_errors(model, checked, failure)
         progress = stack.enter_context(bytes_written(f"writing {model.name}"))
-        yield Ready(model, checked.check, (*notes, *filter(None, [checked.problem])), progress)
+        yield Ready(model, checked.check, failure, (*notes, *filter(None, [checked.problem])), progress)
 
 
 @dataclass(frozen=True)

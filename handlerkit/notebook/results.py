@@ -136,11 +136,18 @@ class _Exported:
 
     Attributes:
         check: None if the check failed.
+        failure: the sentence that the handler does not load; "" if it does.
         notes: what else happened, a line each.
     """
 
     check: Check | None = field(default=None, kw_only=True)
+    failure: str = field(default="", kw_only=True)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def ok(self) -> bool:
+        """The check was made and found no error, and the handler loads."""
+        return bool(self.check) and not self.failure
 
     def _lines(self) -> list[str]:
         """The text, without what the check found."""

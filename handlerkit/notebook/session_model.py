@@ -250,7 +250,7 @@ class SessionModel:
     def advice(self) -> str:
         """What to do if its files are known not to load; "" otherwise."""
         failure = self._known_failure
-        return failure and f"{failure}; correct the handler, run its cell again, then %export --force"
+        return failure and f"{failure}; correct the handler, and export it again"
 
     @property
     def _known_failure(self) -> str:

@@ -26,6 +26,20 @@ def test_an_error_is_status_1_and_is_shown(command, archive) -> None:
     assert "  where: handler.py, line 1\n" in said
 
 
+def test_a_warning_is_status_1_unless_only_errors_are_to_fail(command, archive) -> None:
+    path = archive("import os\n\nKEY = os.environ['A_KEY']\n" + FINE)
+    status, said, _ = command("check", path)
+    assert (status, said.splitlines()[0].partition("): ")[2]) == (1, "1 warning")
+    assert command("check", path, "--fail-on", "error") == (0, said, "")
+    assert command("check", archive(BROKEN, "broken"), "--fail-on", "error")[0] == 1
+
+
+def test_a_note_is_status_0(command, archive, folder: Path) -> None:
+    (folder / "image.txt").write_text("# Python 3.99\ntorch==2.4.0\ntorchserve==0.12.0\n")
+    status, said, _ = command("check", archive(FINE + "syntax of tomorrow\n"), "--target", "image.txt")
+    assert (status, said.splitlines()[0].partition("): ")[2]) == (0, "1 info")
+
+
 def test_several_archives_stand_under_their_names(command, archive) -> None:
     fine, broken = archive(FINE, "fine"), archive(BROKEN, "broken")
     status, said, error = command("check", fine, broken)

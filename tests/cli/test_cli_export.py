@@ -47,6 +47,14 @@ def test_export_tells_of_errors_by_its_status(command, handler: Path) -> None:
     assert not Path("strict").exists()
 
 
+def test_export_of_what_does_not_load_is_status_1(command, handler: Path) -> None:
+    handler.write_text("raise ValueError('boo')\n" + FINE)
+    status, said, error = command("export", "h.py")
+    assert (status, error) == (1, "")
+    assert "h does not load: ValueError: boo; correct the handler, and export it again" in said.splitlines()
+    assert command("export", "h.py", "--to", "app")[0] == 1
+
+
 def test_export_where_nobody_may_write_is_one_line(command, handler: Path) -> None:
     Path("file").touch()
     status, said, error = command("export", "h.py", "file/folder")

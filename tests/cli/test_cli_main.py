@@ -97,7 +97,7 @@ def test_a_slip_is_one_line_and_status_2(command, words: list[str], says: str) -
 #: What only a notebook has, and what only the command line has, by the command.
 ONLY_MAGICS = {"request": {"--against"}, "bench": {"--against"}, "serve": {"--stop"}}
 ONLY_COMMANDS = {
-    "check": {"--format", "--json"},
+    "check": {"--fail-on", "--format", "--json"},
     "request": {"--show", "--log"},
     "serve": {"--port", "-p"},
 }

@@ -177,7 +177,7 @@ def test_export_of_what_did_not_load_says_so(door, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="h is not written, as --strict asks: h does not load: ValueError: boo"):
         door.export(strict=True)
     assert repr(door.export()).splitlines()[1:] == [
-        "h does not load: ValueError: boo; correct the handler, run its cell again, then %export --force"
+        "h does not load: ValueError: boo; correct the handler, and export it again"
     ]
     (tmp_path / "h.py").write_text(FINE)  # this one is tried now
     assert len(repr(door.export(force=True)).splitlines()) == 1
@@ -191,7 +191,7 @@ def test_export_of_what_was_never_loaded_says_whether_it_does(door, session, tmp
     with pytest.raises(ArchiveError, match="m is not written, as --strict asks: m does not load: ValueError: boo"):
         door.export(strict=True)
     assert repr(door.export()).splitlines()[1:] == [
-        "m does not load: ValueError: boo; correct the handler, run its cell again, then %export --force"
+        "m does not load: ValueError: boo; correct the handler, and export it again"
     ]
 
 
@@ -199,7 +199,7 @@ def test_export_of_what_was_changed_and_did_not_load_says_so(fine) -> None:
     with pytest.raises(LoadError):
         fine.handler("h.py", f"raise ValueError('boo')\n{FINE}")
     assert repr(fine.export()).splitlines()[1:] == [
-        "h does not load: ValueError: boo; correct the handler, run its cell again, then %export --force"
+        "h does not load: ValueError: boo; correct the handler, and export it again"
     ]
 
 

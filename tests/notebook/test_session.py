@@ -641,7 +641,7 @@ def test_verify_needs_an_archive(echo) -> None:
 def test_verify_after_a_failed_load_says_what_to_do(door) -> None:
     with pytest.raises(LoadError):
         door.handler("echo.py", "raise ValueError('boo')")
-    says = "^echo does not load: ValueError: boo; correct the handler, run its cell again, then %export --force$"
+    says = "^echo does not load: ValueError: boo; correct the handler, and export it again$"
     with pytest.raises(RequestError, match=says):
         door.verify()
     door.handler("echo.py", ECHO)
