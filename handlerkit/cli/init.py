@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from handlerkit.cli import on_model
 from handlerkit.cli.networks import NETWORKS
 from handlerkit.model import READY_MADE
 from handlerkit.notebook.options import Parser, named
@@ -55,7 +55,7 @@ def run(options: dict[str, Any]) -> int:
     from handlerkit.folders import OwnFolder
 
     folder, handler = Path(options["folder"]).expanduser(), options["from_"]
-    name = options["name"] or re.sub(r"\W+", "_", folder.resolve().name, flags=re.ASCII).strip("_") or "model"
+    name = options["name"] or on_model.name_for(folder.resolve().name)
     own = OwnFolder()
     try:
         _write(own.path, name, handler)

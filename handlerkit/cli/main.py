@@ -43,7 +43,8 @@ def _run(words: Sequence[str]) -> int:
         return 0
 
     from handlerkit.cli.commands import COMMANDS, overview, parser_of
-    from handlerkit.errors import CheckError, HandlerkitError, LoadError, ResponseError
+    from handlerkit.errors import CheckError, HandlerkitError, LoadError, ResponseError, ServerError, WorkerError
+    from handlerkit.formatting import printable
     from handlerkit.notebook.options import HelpRequested, WrongOption, did_you_mean
 
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what Tab offers
@@ -66,7 +67,7 @@ def _run(words: Sequence[str]) -> int:
         print(text)
         return 0
     except WrongOption as mistake:
-        return _fail(str(mistake), _WRONG)
+        return _fail(printable(str(mistake)), _WRONG)
     except LoadError as problem:
         from handlerkit.cli.output import write
 
@@ -74,8 +75,10 @@ def _run(words: Sequence[str]) -> int:
         return _FOUND
     except (CheckError, ResponseError) as problem:
         return _fail(f"handlerkit {name}: {problem}", _FOUND)
-    except HandlerkitError as problem:
+    except (ServerError, WorkerError) as problem:  # with the end of a log
         return _fail(f"handlerkit {name}: {problem}", _WRONG)
+    except HandlerkitError as problem:
+        return _fail(printable(f"handlerkit {name}: {problem}"), _WRONG)
 
 
 def _version() -> str:

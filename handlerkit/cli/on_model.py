@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from handlerkit.notebook.session import Session
 
 _ARCHIVES = (".mar", ".tar.gz", ".tgz")
-_NONE = (
-    "there is no model: begin with an archive or the file of a handler, or describe a model in handlerkit.toml "
+_BEGIN = (
+    "begin with an archive or the file of a handler, or describe a model in handlerkit.toml "
     "(hk.session.save() writes it)"
 )
+_NONE = f"there is no model: {_BEGIN}"
 
 
 def named(word: str) -> dict[str, Any] | None:
@@ -36,7 +37,7 @@ def named(word: str) -> dict[str, Any] | None:
         own = [one for one in described.values() if one["handler"] and _same(one["handler"], word)]
         if len(own) > 1:
             raise ModelError(f"{word} is the handler of {', '.join(one['name'] for one in own)}: name the model")
-        return own[0] if own else {"name": re.sub(r"\W", "_", Path(word).stem), "handler": word}
+        return own[0] if own else {"name": name_for(Path(word).stem), "handler": word}
     return described.get(word)
 
 
@@ -47,20 +48,26 @@ def choose(options: dict[str, Any], then: str = "") -> dict[str, Any]:
     ModelError if there is none or several, and for a word that nobody wants.
     """
     word = options.pop("model")
+    if word is not None and (found := named(word)) is not None:
+        return found
+    models = _described()
     if word is not None:
-        if (found := named(word)) is not None:
-            return found
+        if not models:
+            raise ModelError(f"{word} is no model: {_BEGIN}")
         if isinstance(options.get(then), list):
             options[then].insert(0, word)
         elif then and options[then] is None:
             options[then] = word
         else:
-            known = ", ".join(_described())
-            raise ModelError(f"{word} is no model: {f'there is {known}' if known else _NONE}")
-    models = _described()
+            raise ModelError(f"{word} is no model: there is {', '.join(models)}")
     if len(models) != 1:
         raise ModelError(f"several models are described here: name one of {', '.join(models)}" if models else _NONE)
     return next(iter(models.values()))
+
+
+def name_for(text: str) -> str:
+    """A name for a model that is called like this file or folder."""
+    return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_") or "model"
 
 
 def every() -> list[dict[str, Any]]:

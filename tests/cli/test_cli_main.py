@@ -81,6 +81,8 @@ def test_help_of_a_command_has_examples_that_its_parser_reads(command, name: str
         (["targets", "x.mar"], "handlerkit targets: unrecognized arguments: x.mar"),
         (["targets", "--json", "--build", "here"], "--build: not allowed with argument --json"),
         (["--remote"], "handlerkit: there is no option '--remote'; there is --help, --version"),
+        (["check", "-x\ny"], r"unrecognized arguments: -x\ny"),
+        (["test", "no\nwhere"], r"handlerkit test: no\nwhere is no model"),
         (["check", "nowhere.mar"], "handlerkit check: no archive 'nowhere.mar'"),
         (["targets", "--build", "moon"], "handlerkit targets: there is no target 'moon': choose declared, "),
         (["targets", "--remove", "moon"], "handlerkit targets: no environment of 'moon' is kept: there are none"),

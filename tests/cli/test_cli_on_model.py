@@ -33,8 +33,12 @@ def test_an_archive_that_is_a_folder(folder: Path) -> None:
     assert on_model.named("m") == {"archive": "m"}
 
 
-def test_a_handler_alone_is_a_model_of_its_name() -> None:
-    assert on_model.named("some/my-handler.py") == {"name": "my_handler", "handler": "some/my-handler.py"}
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("some/my-handler.py", "my_handler"), ("zwölf Münzen.py", "zw_lf_M_nzen"), ("é.py", "model"), ("a\nb.py", "a_b")],
+)
+def test_a_handler_alone_is_a_model_of_its_name(file: str, name: str) -> None:
+    assert on_model.named(file) == {"name": name, "handler": file}
 
 
 def test_a_handler_that_is_described_brings_what_is_described(described: Path) -> None:
@@ -90,8 +94,10 @@ def test_without_a_model_the_only_one_is_meant(described: Path) -> None:
     with pytest.raises(ModelError, match="several models are described here: name one of first, second"):
         on_model.choose({"model": None, "what": []}, "what")
     described.unlink()
-    with pytest.raises(ModelError, match="there is no model: begin with an archive"):
+    with pytest.raises(ModelError, match=r"coins\.png is no model: begin with an archive"):
         on_model.choose({"model": "coins.png", "what": []}, "what")
+    with pytest.raises(ModelError, match="there is no model: begin with an archive"):
+        on_model.choose({"model": None, "what": []}, "what")
     with pytest.raises(ModelError, match="there is no model"):
         on_model.every()
 

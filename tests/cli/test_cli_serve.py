@@ -71,7 +71,7 @@ def test_a_port_in_use_is_one_line(command, archive) -> None:
         (["--host", "0.0.0.0"], "host 0.0.0.0 lets other machines in: give a token as well"),
         (["--token-from", "NO_SUCH"], "no variable 'NO_SUCH' of the environment holds a text"),
         (["--port", "x"], "argument --port/-p: 'x' is no port, a number from 0 to 65535"),
-        (["other"], "other is no model: there is no model: begin with an archive"),
+        (["other"], "other is no model: begin with an archive"),
     ],
 )
 def test_a_slip_is_one_line(command, archive, words: list[str], says: str) -> None:

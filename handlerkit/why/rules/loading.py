@@ -107,7 +107,7 @@ def syntax(evidence: Evidence) -> Finding | None:
         line = f": {text[error.lineno - 1].strip()}"
     said = str(error.msg)
     fix = next((fix for words, fix in _SYNTAX if words in said), "Correct that line.")
-    place = f"{file}, line {error.lineno}{line}"
+    place = f"{file}, line {error.lineno}{line}" if file else ""  # a NUL byte has no place
     return Finding("syntax", f"Python cannot read the file: {said}.", place, LOAD, fix)
 
 

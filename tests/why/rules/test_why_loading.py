@@ -588,6 +588,15 @@ def test_why_it_does_not_load(case: Case, tmp_path: Path, fired: list[str]) -> N
     check(case, found)
 
 
+def test_a_nul_byte_has_no_place(tmp_path: Path) -> None:
+    nul = Case("syntax", "syntax", "def handle(data, context):\n    return '\0'\n", "cannot contain null bytes")
+    with pytest.raises(LoadError) as raised:
+        start(nul, tmp_path)
+    (found,) = raised.value.findings
+    check(nul, found)
+    assert found.where == ""
+
+
 #: What only a process of its own meets, where the rules cannot be watched.
 MEETS = [
     Case(
