@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from handlerkit.cases.members import Value, quoted_as, values_in
@@ -35,7 +36,10 @@ _FIELD = re.compile(
 _PERHAPS = re.compile(r"(?:token|key|keyid|auth|signature|session|sessionid)$|^(?:sid|bearer)$")
 _SHORT = re.compile(r"^(?:pass|pin|otp|sig|passcode)$")
 #: Members of an object that name what another member of it holds, and those that hold it.
-_NAMES, _HELD = ("name", "key", "header", "parameter", "field"), ("value", "values", "data", "content", "contents")
+_NAMES, _HELD = (
+    ("name", "key", "header", "parameter", "field"),
+    ("value", "val", "values", "data", "content", "contents"),
+)
 #: What services give out, by its form: JWT, AWS, GitHub, GitLab, OpenAI and its like, Stripe, Slack, Google, Hugging
 #: Face, PEM.
 _KNOWN = re.compile(
@@ -52,11 +56,18 @@ _FORM_FIELD = re.compile(
     rb"(.*?)(?=\r\n--)",
     re.DOTALL | re.IGNORECASE,
 )
-#: In a text: a URL's user and password; a header's line; a parameter of a URL, or NAME=value; and NAME: value.
+#: In a text: a URL's user and password; a header's line; a parameter of a URL, or NAME=value; and NAME: value,
+#: NAME="value", or a line NAME = value.
 _USER = re.compile(r"""(://)([^/\s:@"'<>\\?#]*)(:[^/\s@"'<>\\]+)?(?=@)""")
 _LINE = re.compile(r"""\b((?:proxy-)?authorization|(?:set-)?cookie)(["']? *[:=] *["']?)([^\r\n"'\\]+)""", re.IGNORECASE)
 _PARAMETER = re.compile(r"""([?&;#]|\\u0026|(?<![\w.%\]-]))([\w.%\[\]-]++)(=)((?:(?!\\u0026)[^\s&;#"'<>])+)""")
-_ASSIGNED = re.compile(r"""(?<![\w-])([\w-]++)(["']?\s*:\s*["']?)([^\s"',;<>{}()\[\]\\]+)""")
+_ASSIGNED = re.compile(
+    r"""(?<![\w-])([\w-]++)(["']?\s*:\s*["']?|=["'])([^\s"',;<>{}()\[\]\\]+)|"""
+    r"""^([\w.-]++)([ \t]*=[ \t]*["']?)([^\s"',;<>{}()\[\]\\]+)(?=["']?[ \t]*\r?$)""",
+    re.MULTILINE,
+)
+#: An element of XML.
+_ELEMENT = re.compile(r"(<(?:[\w.-]+:)?([\w.-]+)(?:\s[^<>]*)?>)([^<>]+)(?=</)")
 _COOKIE = re.compile(r"(^|[;\s])([^=;\s]+=[^;\s]+)")
 _SCHEMES = {"basic", "bearer", "token", "digest", "negotiate", "apikey", "api-key", "key", "aws4-hmac-sha256", "jwt"}
 _SHORTEST = 4  # characters of a secret that is looked for elsewhere
@@ -97,7 +108,16 @@ class _Found:
         self.places[place] = None
         if sure or _looks_secret(value):
             self.keep(value)
+            if (credentials := _credentials(value)) != value:
+                self.keep_credentials(value.partition(" ")[0], credentials)
         return PLACEHOLDER
+
+    def keep_credentials(self, scheme: str, credentials: str) -> None:
+        """Of Basic, the password, too, which may be repeated as it is."""
+        self.keep(credentials)
+        if scheme.lower() == "basic" and (user := _from_base64(credentials)) is not None:
+            self.keep(user)
+            self.keep(user.partition(":")[2])
 
     def keep(self, value: str) -> None:
         if len(value) >= _SHORTEST and PLACEHOLDER not in value and value == value.encode("utf-8", "ignore").decode():
@@ -140,7 +160,8 @@ def _request(request: Request, found: _Found) -> Request:
     text = _Text(found, "")
     query = text.parameters(request.query, "parameter", lambda name, value: is_secret_name(name))
     headers = _headers(request.headers, found)
-    return replace(request, query=query, headers=headers, body=_body(request.body, headers, found, "field"))
+    path = request.path and _Text(found, "path").clean(request.path)
+    return replace(request, path=path, query=query, headers=headers, body=_body(request.body, headers, found, "field"))
 
 
 def _response(response: Response, found: _Found) -> Response:
@@ -162,20 +183,26 @@ def _header(name: str, value: str, found: _Found) -> str:
         return _Text(found, "header").clean(value)
     scheme, space, credentials = value.partition(" ")
     if "authorization" in plain and space:
-        if scheme.lower() == "basic":
-            _keep_user(credentials, found)
+        found.keep_credentials(scheme, credentials.strip())
         return f"{scheme} {found.take(credentials.strip(), place)}"
     return found.take(value, place, sure=_is_sure(name))
 
 
-def _keep_user(credentials: str, found: _Found) -> None:
-    """The password in `Basic` credentials, which may be repeated as it is."""
+def _credentials(value: str) -> str:
+    """Without the scheme of Authorization, such as Bearer."""
+    scheme, _, credentials = value.partition(" ")
+    return credentials.strip() if scheme.lower() in _SCHEMES else value
+
+
+def _from_base64(text: str) -> str | None:
+    """The text that is written in base64; None for what is none, such as a picture in base64."""
+    if not text or len(text) % 4:
+        return None
     try:
-        user = base64.b64decode(credentials, validate=True).decode()
+        codecs.getincrementaldecoder("utf-8")().decode(base64.b64decode(text[:64], validate=True))  # ends most others
+        return base64.b64decode(text, validate=True).decode()
     except (binascii.Error, ValueError):
-        return
-    found.keep(user)
-    found.keep(user.partition(":")[2])
+        return None
 
 
 def _cookies(value: str, found: _Found, place: str) -> str:
@@ -215,6 +242,17 @@ def _form_field(part: re.Match[bytes], found: _Found) -> bytes:
 
 def _in_text(body: bytes, kind: str, change: Callable[[str], str], *, is_text: bool = False) -> bytes:
     """A body with its text changed, in the encoding that it has; one that is no text stays."""
+    found = _decoded(body, kind, is_text=is_text)
+    return body if found is None else _encoded(change(found[0]), found[1])
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    """With an escape for what that encoding has no bytes for: a lone surrogate, which JSON writes so, too."""
+    return text.encode(encoding, "backslashreplace")
+
+
+def _decoded(body: bytes, kind: str, *, is_text: bool = False) -> tuple[str, str] | None:
+    """The text of a body, and its encoding; None for what is no text."""
     said = re.search(r"charset=\s*\"?([\w.:-]+)", kind)
     encodings = [*([said[1]] if said else []), "utf-8"]
     if body[:1] in (b"[", b"{") or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -225,10 +263,10 @@ def _in_text(body: bytes, kind: str, change: Callable[[str], str], *, is_text: b
         try:
             text = body.decode(encoding)
             if text.encode(encoding) == body and "\0" not in text:
-                return change(text).encode(encoding)
+                return text, encoding
         except (LookupError, UnicodeError):
             continue
-    return body
+    return None
 
 
 @dataclass
@@ -244,11 +282,16 @@ class _Text:
         """The text without secrets; what has no name for one has none."""
         if self.depth > _DEEPEST or not text:
             return text
+        head, mark, coded = text.rpartition(";base64,")  # of a data URL
+        if (inner := _from_base64(coded)) is not None:
+            cleaned = self._inner(inner)
+            return text if cleaned == inner else f"{head}{mark}{base64.b64encode(cleaned.encode()).decode()}"
         if re.search(r"[\[{]|[\"']\s*:", text):
             text = self._members(text)
         text = _USER.sub(self._user, text)
         text = _LINE.sub(self._line, text)
         text = _PARAMETER.sub(self._parameter, text)
+        text = _ELEMENT.sub(self._element, text)
         return _ASSIGNED.sub(self._assigned, text)
 
     def parameters(self, query: str, place: str, is_secret: Callable[[str, str], bool]) -> str:
@@ -267,6 +310,8 @@ class _Text:
     def _inside(self, value: str, said: str) -> str:
         """The value of a parameter, whose text may hold a URL or JSON."""
         inner = self._inner(said)
+        if inner == said and "%" in said:  # it is quoted twice
+            inner = self._inside(said, unquote_plus(said))
         return value if inner == said else quote(inner, safe="")
 
     def _inner(self, text: str) -> str:
@@ -325,13 +370,19 @@ class _Text:
         if is_secret_name(told) if before else _is_secret_field(told, said):
             value = self.found.take(said, f"parameter {told} in the text", sure=_is_sure(told))
             return f"{before}{name}{equals}{value}"
-        return f"{before}{name}{equals}{self._inside(value, said) if '%' in value else value}"
+        return f"{before}{name}{equals}{self._inside(value, said) if '%' in value else self._inner(value)}"
 
     def _assigned(self, part: re.Match[str]) -> str:
         """NAME: value, where that is no word of a sentence."""
-        if not (_is_secret_field(part[1], part[3]) and _looks_secret(part[3])):
+        name, between, value = part[1] or part[4], part[2] or part[5], part[3] or part[6]
+        if not (_is_secret_field(name, value) and _looks_secret(value)):
             return part[0]
-        return f"{part[1]}{part[2]}{self.found.take(part[3], f'{part[1]} in the text')}"
+        return f"{name}{between}{self.found.take(value, f'{name} in the text')}"
+
+    def _element(self, part: re.Match[str]) -> str:
+        """<NAME>value</NAME>"""
+        begin, name, value = part.groups()
+        return begin + self.found.take(value, f"{self.place} {name}") if _is_secret_field(name, value) else part[0]
 
 
 def _pairs(values: Sequence[Value]) -> Iterator[tuple[Value, str]]:
@@ -340,7 +391,7 @@ def _pairs(values: Sequence[Value]) -> Iterator[tuple[Value, str]]:
     name = next((by_key[key].text for key in _NAMES if key in by_key and by_key[key].quote), "")
     if name:
         yield from ((by_key[key], name) for key in _HELD if key in by_key)
-    if len(values) == 2 and not by_key and values[0].quote and _looks_secret(values[1].text):
+    if len(values) == 2 and not by_key and values[0].quote and _looks_secret(_credentials(values[1].text)):
         yield values[1], values[0].text
 
 
@@ -353,7 +404,7 @@ def _repeated(exchange: Exchange, found: _Found) -> Exchange:
         path=request.path and text.clean(request.path),
         query=text.clean(request.query),
         headers=tuple((name, text.clean(value)) for name, value in request.headers),
-        body=text.clean_bytes(request.body),
+        body=text.clean_body(request.body, request.headers),
         label=text.clean(request.label),
     )
     response = _with_body(
@@ -362,7 +413,7 @@ def _repeated(exchange: Exchange, found: _Found) -> Exchange:
             reason=text.clean(response.reason),
             headers=tuple((name, text.clean(value)) for name, value in response.headers),
         ),
-        text.clean_bytes(response.body),
+        text.clean_body(response.body, response.headers),
     )
     return Exchange(request, response)
 
@@ -373,6 +424,7 @@ class _Everywhere:
     def __init__(self, found: _Found) -> None:
         self._found = found
         strong = {way: re.escape(way) for value in found.values if _is_strong(value) for way in _ways(value)}
+        self._strong = sorted(strong, key=len, reverse=True)
         whole = {way: _whole(way) for value in found.values if not _is_strong(value) for way in _ways(value)}
         ways = sorted(whole | strong, key=lambda way: (-len(way), way))
         patterns = [(whole | strong)[way] for way in ways]
@@ -387,12 +439,13 @@ class _Everywhere:
             text = self._pattern.sub(lambda part: _marked(part[0]), text)
         return self._by_form(text)
 
-    def clean_bytes(self, body: bytes) -> bytes:
-        if self._found.values and body in {value.encode() for value in self._found.values}:
-            return PLACEHOLDER.encode()
+    def clean_body(self, body: bytes, headers: Headers) -> bytes:
         if self._bytes is not None:
             body = self._bytes.sub(lambda part: _marked(part[0].decode("latin-1")).encode(), body)
-        return _in_text(body, "", self._by_form)
+        for way, encoding in product(self._strong, ("utf-16-le", "utf-16-be")):  # such as a file in a form
+            body = body.replace(way.encode(encoding), PLACEHOLDER.encode(encoding))
+        return _in_text(body, (lookup(headers, "content-type") or "").lower(), self.clean)
+        return body
 
     def _by_form(self, text: str) -> str:
         return _KNOWN.sub(lambda key: self._found.take(key[0], "a key in the text"), text)
@@ -419,7 +472,16 @@ def _ways(value: str) -> Iterator[str]:
     yield repr(value)[1:-1]
     yield repr(value.encode())[2:-1]
     if len(value) >= 8:
-        yield base64.b64encode(value.encode()).decode().rstrip("=")
+        yield from _in_base64(value.encode())
+
+
+def _in_base64(value: bytes) -> Iterator[str]:
+    """What base64 writes of these bytes whatever stands before and behind them."""
+    for before in range(3):
+        written = base64.b64encode(bytes(before) + value)
+        whole = written[(before * 8 + 5) // 6 : (before + len(value)) * 8 // 6].decode()
+        yield whole
+        yield whole.replace("+", "-").replace("/", "_")
 
 
 def _with_body(response: Response, body: bytes) -> Response:

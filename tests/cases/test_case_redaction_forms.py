@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +23,7 @@ def cleaned(request: Request, answer: bytes = b"", **response: object) -> bytes:
     """All that is kept of an exchange."""
     (one,), _ = redact([Exchange(request, Response(200, body=answer, **response))])  # type: ignore[arg-type]
     heads = [*one.request.headers, *one.response.headers, ("query", one.request.query)]
+    heads.append(("path", one.request.path or ""))
     return b"\n".join([one.request.body, one.response.body, *(f"{name}: {value}".encode() for name, value in heads)])
 
 
@@ -88,13 +92,57 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
             f"https://x.example/#access_token={SECRET}", f"https://{SECRET}@github.com/x",
         )),
         Request.json({"text": f"export API_KEY={SECRET}"}),
+        Request.json({"instances": [{"b64": b64encode(json.dumps({"password": SECRET}).encode()).decode()}]}),
+        Request.json({"file": "data:text/plain;base64," + b64encode(f"API_KEY={SECRET}".encode()).decode()}),
+        Request.form({"file": b64encode(f"API_KEY={SECRET}".encode()).decode()}),
+        Request.text(b64encode(f"user: me\npassword: {SECRET}".encode()).decode()),
+        Request.json({"headers": [["Authorization", f"Bearer {SECRET}"]]}),
+        Request.json([{"key": "token", "val": SECRET}]),
+        Request(path=f"/predictions/m;jsessionid={SECRET}"),
+        Request(query="url=" + quote(ENCODED, safe="")),
+        *(Request.text(text) for text in (
+            f"[login]\npassword = {SECRET}\n", f'token = "{SECRET}"\r\n', f'<a password="{SECRET}"/>',
+            f"<a><password>{SECRET}</password></a>", f'<s:Password Type="x">{SECRET}</s:Password>',
+            f"next=/x?token={SECRET}",
+        )),
     ],
-    ids=lambda request: (request.query or request.body.decode("latin-1") or str(request.headers[-1]))[:60],
+    ids=lambda request: (request.query or request.body.decode("latin-1") or request.path or str(request.headers))[:60],
 )  # fmt: skip
 def test_a_secret_is_not_kept_in_whatever_it_is_written(request_: Request) -> None:
     kept = cleaned(request_, json.dumps({"seen": SECRET}).encode())
     assert SECRET.encode() not in kept.replace(b"\0", b"")
+    assert not any(SECRET.encode() in b64decode(text) for text in re.findall(rb"(?:[\w+/]{4}){6,}", kept))
     assert b"REDACTED" in kept.replace(b"\0", b"")
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab"])
+@pytest.mark.parametrize("encoded", [b64encode, urlsafe_b64encode])
+def test_a_secret_that_an_answer_repeats_in_base64_is_not_kept(before: str, encoded: Callable[[bytes], bytes]) -> None:
+    request = Request.text("x", headers={"X-Api-Key": f"{SECRET}>>>???"})
+    (one,), _ = redact([Exchange(request, Response(200, body=b'"%s"' % encoded(f"{before}{SECRET}>>>???!".encode())))])
+    rest = one.response.body.replace(b"REDACTED", b"")
+    assert len(rest) <= len('""' + "aaaa" * 2)  # what stands before and behind the secret shares characters with it
+
+
+def test_the_credentials_of_a_header_in_json_are_not_kept_elsewhere() -> None:
+    request = Request.json({"headers": {"Authorization": f"Bearer {SECRET}"}})
+    assert SECRET.encode() not in cleaned(request, f"seen {SECRET}".encode())
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request.text("key = value\npassword = None\ntoken = tokens[0]\n"),
+        Request.text("<p>my password</p><title>Token 12</title>"),
+        Request.json(
+            {"image": b64encode(b"\x89PNG\r\n" + bytes(range(200))).decode(), "text": "password", "n": "ABCD"}
+        ),
+        Request.json({"text": b64encode(b"a text without any").decode()}),
+    ],
+)
+def test_what_is_no_secret_is_kept_as_it_is(request_: Request) -> None:
+    (one,), places = redact([Exchange(request_, Response(200, body=request_.body))])
+    assert (one.request, one.response.body, places) == (request_, request_.body, ())
 
 
 def test_a_part_that_is_no_utf_8_is_not_kept() -> None:
@@ -171,3 +219,31 @@ def test_words_that_are_no_secrets_stay_in_bodies() -> None:
 
 def test_a_lone_surrogate_is_no_obstacle() -> None:
     assert cleaned(Request.json({"n": 1}), b'{"password": "\\ud800abcd"}')
+
+
+ASKED = Request.text("x", headers={"X-Api-Key": SECRET})
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json; charset=utf-16", json.dumps({"seen": SECRET}).encode("utf-16")),
+        ("application/json", json.dumps({"seen": SECRET}).encode("utf-16-be")),
+        ("text/plain; charset=utf-16-le", f"seen {SECRET}".encode("utf-16-le")),
+        ("text/plain", f"seen {SECRET}".encode("utf-16-le")),
+        ("application/octet-stream", b"\xff\xfe\xfd\x00\x00" + f"seen {SECRET}".encode("utf-16-be") + b"\x00\xff"),
+        ("text/plain; charset=cp500", f"seen {SECRET}".encode("cp500")),
+    ],
+)
+def test_a_repeated_secret_is_not_kept_whatever_the_encoding(kind: str, body: bytes) -> None:
+    (one,), _ = redact([Exchange(ASKED, Response(200, headers=(("content-type", kind),), body=body))])
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp500"):
+        assert SECRET.encode(encoding) not in one.response.body
+    assert len(one.response.body) < len(body)
+
+
+@pytest.mark.parametrize(("encoding", "letter"), [("utf-8", r"\ud800"), ("latin-1", r"\u20ac")])
+def test_a_letter_that_the_encoding_does_not_have_keeps_no_secret(encoding: str, letter: str) -> None:
+    body = f'{{"text": "\xe9 {letter} password={SECRET}"}}'.encode(encoding)
+    (one,), _ = redact([Exchange(Request(body=body), Response(200))])
+    assert one.request.body == f'{{"text": "\xe9 {letter} password=REDACTED"}}'.encode(encoding)
