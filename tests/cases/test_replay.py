@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,11 +11,12 @@ from xml.etree import ElementTree
 
 import pytest
 from cases.conftest import Answers, answer, exchange
+from PIL import Image
 
 import handlerkit as hk
 from handlerkit.cases import accept, read_all, run_cases
 from handlerkit.cases.junit import junit
-from handlerkit.cases.places import Place, RegisteredModel, workers
+from handlerkit.cases.places import Place, RegisteredModel, servers, workers
 from handlerkit.cases.recordings import find_cases
 from handlerkit.errors import CaseError, LoadError, RequestError
 from handlerkit.messages import Exchange, Request, Response, Run
@@ -46,6 +48,41 @@ def test_what_may_differ_is_within_tolerance() -> None:
     report = run_cases(hk.cases(), Answers(answer({"y": 1.05, "id": 9})))
     assert report
     assert verdicts(report) == ["within tolerance"]
+
+
+def picture(level: int, **dots: int) -> bytes:
+    """64 gray pixels; `dot` is the level of the first."""
+    image = Image.new("L", (8, 8), level)
+    image.putpixel((0, 0), dots.get("dot", level))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def boxes(*corners: list[int]) -> list[dict[str, object]]:
+    return [{"label": "coin", "score": 0.9, "box": one} for one in corners]
+
+
+@pytest.mark.parametrize(
+    ("kept", "may", "near", "far"),
+    [
+        (picture(100), {"levels": 2}, picture(102), picture(103)),
+        (picture(100), {"pixels": 1 / 64}, picture(100, dot=250), picture(101)),
+        (
+            boxes([0, 0, 10, 10], [50, 50, 90, 90]),
+            {"iou": 0.8},
+            boxes([50, 50, 90, 90], [0, 0, 10, 9]),
+            boxes([50, 50, 90, 90], [0, 0, 10, 7]),
+        ),
+    ],
+    ids=["levels", "pixels", "iou"],
+)
+def test_what_an_answer_shows_may_differ(kept: object, may: dict[str, float], near: object, far: object) -> None:
+    keep("one", kept, **may)
+    found = [verdicts(run_cases(hk.cases(), Answers(answer(body)))) for body in (kept, near, far)]
+    assert found == [["same"], ["within tolerance"], ["different"]]
+    hk.keep(exchange(response=answer(kept)), "exactly")
+    assert verdicts(run_cases(hk.cases("cases/exactly.har"), Answers(answer(near)))) == ["different"]
 
 
 def test_another_answer_is_different() -> None:
@@ -296,6 +333,21 @@ def test_a_case_of_a_model_that_is_not_there_cannot_run(handlers: Path) -> None:
     )
     assert (verdicts(report), bool(report)) == (["cannot run"], False)
     assert report.places[0].results[0].why == "it is a case of the model m, and the models are other"
+
+
+def test_a_target_that_cannot_be_made_runs_no_case(
+    handlers: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep("one", {"y": 1})
+    keep("two", {"y": 1})
+    (folder / "cache").write_text("no folder")
+    monkeypatch.setenv("HANDLERKIT_CACHE", str(folder / "cache"))
+    place = servers("server", {"m": RegisteredModel(hk.Model("m", handler=handlers / "mirror.py"))}, target="declared")
+    report = run_cases(hk.cases(), place, Answers(answer({"y": 1})))
+    assert (verdicts(report), bool(report)) == (["cannot run", "cannot run"], False)
+    assert report.places[0].results[0].why.startswith("the environment of declared cannot be kept in ")
+    assert [one.verdict for one in report.places[1].results] == ["same", "same"]
+    assert report.changes == (("", ""),)
 
 
 # --- reports --------------------------------------------------------------------------------------------------------

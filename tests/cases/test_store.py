@@ -174,6 +174,11 @@ def test_a_stream_keeps_its_pieces() -> None:
     assert hk.cases()[0].exchanges[0].response.chunks is None
 
 
+@pytest.mark.parametrize("status", [99, 700, 999999])
+def test_a_status_that_only_a_handler_may_set_is_kept(status: int) -> None:
+    assert kept(exchange(response=answer(status=status))).exchanges[0].response.status == status
+
+
 def test_a_broken_off_answer_stays_one() -> None:
     assert not kept(exchange(response=answer(b"x", complete=False))).exchanges[0].response.complete
 
