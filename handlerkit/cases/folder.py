@@ -73,7 +73,7 @@ class Bodies:
             or not name
             or name != os.path.basename(name)
             or set(name) <= {"."}
-            or "\0" in name
+            or re.search(r"[\0\ud800-\udfff]", name)
         ):
             raise CaseError(f"{self._file}: _file names a file beside it, not {name!r}")
         try:

@@ -233,8 +233,10 @@ class _Reader:
             place = f"{where}.headers[{number}]"
             one = self.typed({"x": one}, "x", dict, place)
             name, value = self.typed(one, "name", str, place), self.typed(one, "value", str, place)
-            if not name or re.search(r"[\r\n\0]", name + value):
-                raise CaseError(f"{self._file}: {place} is no header: it holds a line break, or no name")
+            if not name or re.search(r"[\r\n\0\ud800-\udfff]", name + value):
+                raise CaseError(
+                    f"{self._file}: {place} is no header: it holds a line break, half a character, or no name"
+                )
             found.append((name, value))
         return tuple(found)
 

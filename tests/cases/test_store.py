@@ -375,6 +375,10 @@ BROKEN = {
         lambda log: log["entries"][0]["request"].update(headers=[{"name": "a\r\nb", "value": ""}]), "is no header: it"),
     "a header's value": (
         lambda log: log["entries"][0]["response"].update(headers=[{"name": "a", "value": "b\r\nc"}]), "is no header:"),
+    "half a character": (
+        lambda log: log["entries"][0]["response"].update(headers=[{"name": "a", "value": "\ud800"}]), "is no header:"),
+    "half of one in a name": (
+        lambda log: log["entries"][0]["response"]["content"].update(_file="\ud800"), "_file names a file beside it"),
     "a method": (lambda log: log["entries"][0]["request"].update(method="PO ST"), "is no method of HTTP: 'PO ST'"),
     "a batch": (lambda log: log["_handlerkit"].update(batch_size=0), "batch_size is 1 or more, not 0"),
     "a URL": (lambda log: log["entries"][0]["request"].update(url="predictions"), "url is no URL: 'predictions'"),
