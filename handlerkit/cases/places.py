@@ -75,6 +75,11 @@ def has_models(word: str) -> bool:
     return "://" in word or (not is_name(word) and Path(word).expanduser().is_dir())
 
 
+def is_place(word: str) -> bool:
+    """Whether `named` has something to look at: a URL, a name, a file or a folder."""
+    return "://" in word or is_name(word) or Path(word).expanduser().exists()
+
+
 def is_name(word: str) -> bool:
     """Whether it names an endpoint of the registry or a target, and no file or folder."""
     return word in endpoints.ENDPOINTS or word in targets.NAMES

@@ -132,6 +132,9 @@ def _result(case: Case, endpoint: Endpoint, known: tuple[str, ...]) -> CaseResul
             raise
         return CaseResult(case.name, "cannot run", case.model, str(problem), case=case)
     seconds = time.perf_counter() - begun
+    if any(response.status is None for response in run.responses):
+        why = " ".join(finding.message for finding in run.findings) or "a request got no answer"
+        return CaseResult(case.name, "cannot run", case.model, why, case=case)
     if not case.secrets:
         run = replace(run, exchanges=redact(run.exchanges, (*known, *run.secrets))[0])
     run = _named(case, run)

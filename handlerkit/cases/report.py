@@ -22,8 +22,8 @@ class CaseResult:
     Attributes:
         name: the case's.
         model: the name of its model.
-        verdict: "broken" is a case that cannot be read, "cannot run" one whose request cannot be sent, or
-            whose place cannot be made, such as a target's environment.
+        verdict: "broken" is a case that cannot be read, "cannot run" one whose request cannot be sent or gets
+            no answer, or whose place cannot be made, such as a target's environment.
         why: the reason of a verdict without rows.
         rows: what differs, for each of its requests.
         expected, run: what was kept and what was answered, with secrets redacted as in the case.

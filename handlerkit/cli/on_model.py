@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from handlerkit.model import Model
     from handlerkit.notebook.session import Session
 
-_ARCHIVES = (".mar", ".tar.gz", ".tgz")
 _BEGIN = (
     "begin with an archive or the file of a handler, or describe a model in handlerkit.toml "
     "(hk.session.save() writes it)"
@@ -26,9 +25,9 @@ def named(word: str) -> dict[str, Any] | None:
     """The arguments of Session.model for what this word names; None if it names no model. Raises ModelError if the
     file that describes models cannot be read."""
     from handlerkit.notebook import project
-    from handlerkit.serving.torchserve_facts import MANIFEST
+    from handlerkit.unpack import is_archive
 
-    if word.endswith(_ARCHIVES) or Path(word, MANIFEST).is_file():
+    if is_archive(word):
         return {"archive": word}
     if Path(word).name in project.FILES:
         return project.choose(word, None)

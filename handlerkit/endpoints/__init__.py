@@ -14,7 +14,7 @@ Anything below may be imported: worker_process, targets, why, model, messages, s
 view, notebook. Importing this imports no endpoint.
 
 To add one: write its class in a module here, with a folder beside it if it needs several. If it can serve a Model, add
-it to ENDPOINTS, where commands find it (`--endpoint` of `%verify` and `%bench`).
+it to ENDPOINTS, where commands find it (`--endpoint`).
 """
 
 from __future__ import annotations

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from handlerkit import bench, endpoints
+from handlerkit import bench
 from handlerkit.bench import Bench
 from handlerkit.endpoints.worker import Worker
 from handlerkit.messages import Endpoint, Request
+from handlerkit.notebook.other_endpoints import serve as serve_model
 from handlerkit.notebook.progress import step
 from handlerkit.notebook.session_model import SessionModel
 
@@ -50,10 +51,10 @@ def measure_worker(plan: Plan, worker: Endpoint, against: tuple[str, AbstractCon
 def measure_endpoint(
     plan: Plan, endpoint: Endpoint | str, model: SessionModel, envelope: str | None, concurrency: int | None
 ) -> Bench:
-    """The figures of a running endpoint, or of the one of that name, which serves the model, with that envelope, with
-    each batch size in turn.
+    """The figures of a running endpoint, or of what a word names that serves the model, with that envelope, with each
+    batch size in turn.
 
-    Raises ConfigError for a name that no endpoint has.
+    Raises as `places.named`.
     """
     with step("measuring") as say:
 
@@ -61,7 +62,7 @@ def measure_endpoint(
             if not isinstance(endpoint, str):
                 return nullcontext(endpoint)
             registered = model.served(envelope) | {"batch_size": batch}
-            return endpoints.serve(endpoint, model.build(), **registered, progress=say)
+            return serve_model(endpoint, model, registered, say)
 
         return bench.measure_clients(serve, *plan.samples, **plan.options, concurrency=concurrency, progress=say)
 

@@ -32,6 +32,7 @@ from handlerkit.notebook.requests import display, send, to_requests
 from handlerkit.notebook.results import Awaiting, Described, Exported, ExportedApp, Ready, SavedModel, Written
 from handlerkit.notebook.session_model import REGISTERED, SessionModel, envelope_of
 from handlerkit.notebook.verify_server import VerifyServer
+from handlerkit.unpack import is_archive
 from handlerkit.verify import Envelopes, MayDiffer, Report
 from handlerkit.view.cases import write_report
 from handlerkit.view.diff.comparison import Comparison, compare
@@ -326,8 +327,9 @@ class Session:
         TorchServe stays up for the next check, until `server.stop()`, `close()` or the end of this process.
 
         Args:
-            endpoint: an archive to serve instead; the URL of a TorchServe or an app, any endpoint that runs already, or
-                the name of one that serves the current model; "server" is the same as none.
+            endpoint: an archive to serve instead; any endpoint that runs already; the URL of a TorchServe or an app,
+                the folder of an exported app, or what serves the current model: "ray", a target, a requirements or lock
+                file; "server" is the same as none.
             token: sent to a URL, as of handlerkit.Remote.
             run: the Run to replay; the last one of the current model.
             ignore, rtol: as of handlerkit.verify.
@@ -343,14 +345,13 @@ class Session:
         registered = model.served(envelope_of(run)) | {"target": where}
         if model.worker is not None:
             registered["batch_size"] = max(model.worker.batch_size, *(len(call.rows) for call in run.calls), 1)
+        if isinstance(endpoint, Path) or (isinstance(endpoint, str) and is_archive(endpoint)):
+            other_endpoints.refuse_unused(None, token)
+            return self._verify_server.verify(run, Path(endpoint), registered, ignore, rtol)
         other_endpoints.refuse_unused(endpoint, token, target)
-        if isinstance(endpoint, Path) or (isinstance(endpoint, str) and other_endpoints.is_path(endpoint)):
-            archive = Path(endpoint)
-        elif endpoint is None or endpoint == "server":
-            archive = model.written_archive()
-        else:
-            return other_endpoints.verify_on(endpoint, token, run, model, registered, ignore, rtol)
-        return self._verify_server.verify(run, archive, registered, ignore, rtol)
+        if endpoint is None or endpoint == "server":
+            return self._verify_server.verify(run, model.written_archive(), registered, ignore, rtol)
+        return other_endpoints.verify_on(endpoint, token, run, model, registered, ignore, rtol)
 
     @property
     def server(self) -> Server:
@@ -377,8 +378,7 @@ class Session:
             what: files and payloads, as `request` takes them; without any, the requests of the last Run again.
             against: measure an earlier version of the handler beside it, call by call: "previous", the name of a
                 handler file loaded before, or of another model of this session.
-            endpoint: "server" measures a real TorchServe that serves the model. The URL of a TorchServe or an app, and
-                any endpoint that runs already.
+            endpoint: measure that instead, as of `verify`; "server" is a real TorchServe that serves the model.
             token: sent to a URL, as of handlerkit.Remote.
             yes: a Remote that is not this machine may have this load; without it, nothing is sent there.
             concurrency: the clients that send to that at the same time; as many as the largest batch holds.

@@ -25,12 +25,17 @@ from handlerkit.errors import ArchiveError, ModelError
 from handlerkit.folders import OwnFolder, remove
 from handlerkit.formatting import byte_size
 from handlerkit.model import DEFAULT_HANDLERS, Model, PathLike
-from handlerkit.serving.torchserve_facts import MODEL_VERSION
+from handlerkit.serving.torchserve_facts import MANIFEST, MODEL_VERSION
 from handlerkit.unpack.members import MAX_FILES, Bounds
 from handlerkit.unpack.names import quoted
 from handlerkit.unpack.reader import ArchiveReader, open_archive, read_manifest
 
-__all__ = ["ArchiveReader", "Bounds", "Unpacked", "open_archive", "read_manifest", "unpack"]
+__all__ = ["ArchiveReader", "Bounds", "Unpacked", "is_archive", "open_archive", "read_manifest", "unpack"]
+
+
+def is_archive(word: str) -> bool:
+    """Whether a word is taken for an archive's path: by its suffix, or since it is a folder with a manifest."""
+    return word.endswith((".mar", ".tar.gz", ".tgz")) or Path(word).expanduser().joinpath(MANIFEST).is_file()
 
 
 def unpack(path: PathLike, folder: PathLike, *, max_bytes: int | None = None, max_files: int = MAX_FILES) -> Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,15 @@ def test_a_request_that_cannot_be_sent_is_said() -> None:
 
     report = run_cases(hk.cases(), Refuses())
     assert (verdicts(report), report.places[0].results[0].why) == (["cannot run"], "it names no model")
+
+
+def test_a_request_without_an_answer_is_said() -> None:
+    keep("one", {"y": 1})
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    report = run_cases(hk.cases(), hk.Remote(f"http://127.0.0.1:{port}"))
+    assert verdicts(report) == ["cannot run"]
+    assert report.places[0].results[0].why == f"Nothing listens at 127.0.0.1:{port}."
 
 
 def test_requests_that_came_together_are_sent_together() -> None:

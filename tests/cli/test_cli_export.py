@@ -88,7 +88,8 @@ def test_verify_compares_with_a_url(command, handler: Path, served: str) -> None
 def test_verify_of_an_unknown_endpoint_is_one_line(command, handler: Path) -> None:
     status, _, error = command("verify", "h.py", "x.json", "--endpoint", "moon")
     assert status == 2
-    assert "--endpoint takes server, ray, or a URL such as http://127.0.0.1:8080, not 'moon'" in error
+    assert "--endpoint takes server, ray, declared, " in error
+    assert "or a requirements or lock file, not 'moon'" in error
 
 
 def test_bench_writes_its_figures(command, handler: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+from handlerkit.targets import NAMES
+
 Complete = Callable[[str], list[str]]
 
 
@@ -62,7 +64,8 @@ def test_options_come_before_files_and_variables(tab: Complete) -> None:
         ("%model m --handler image_c", ["image_classifier"]),
         ("%%handler --from cl", ["classifier"]),
         ("%bench --against pre", ["previous"]),
-        ("%verify --endpoint ", ["server", "ray", "staging"]),
+        ("%verify --endpoint ", ["server", "ray", *NAMES, "staging"]),
+        ("%test --endpoint st", ["staging"]),
         ("%bench coins.png --endpoint st", ["staging"]),
         ("%bench coins.png --endpoint=st", ["--endpoint=staging"]),
         ("%verify --token-from HOM", ["HOME"]),

@@ -114,6 +114,43 @@ def test_verify_starts_an_endpoint_by_its_name(door, echo: Session, monkeypatch:
     assert [one["batch_size"] for one in served] == [1]
 
 
+def test_verify_asks_the_folder_of_an_app(door, echo: Session, tmp_path: Path) -> None:
+    echo.export(tmp_path / "app", to="app")
+    report = door.verify(endpoint=str(tmp_path / "app"))
+    assert report, report
+    with pytest.raises(RequestError, match="leave the target out"):
+        door.verify(endpoint=str(tmp_path / "app"), target="here")
+
+
+def test_bench_of_the_folder_of_an_app(notebook, echo: Session, tmp_path: Path) -> None:
+    echo.export(tmp_path / "app", to="app")
+    found = notebook(f"%bench sample.txt --endpoint {tmp_path / 'app'} --repeats 2 --warm-up 1 -b 1,2").value
+    assert [row.batch for row in found.rows] == [1, 2]
+
+
+def test_a_folder_without_an_app_is_said(notebook, echo: Session, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for line in ("%verify", "%bench sample.txt"):
+        assert "is no app: it has no app.py" in str(notebook(f"{line} --endpoint {tmp_path / 'empty'}").error)
+
+
+@pytest.mark.parametrize("word", ["here", "lock.txt"])
+def test_verify_and_bench_ask_torchserve_in_the_environment_that_a_word_names(
+    notebook, echo: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def serve(model: Model, **options: Any) -> Worker:
+        asked.append(options)
+        return Worker(model, batch_size=options["batch_size"])
+
+    monkeypatch.setitem(ENDPOINTS, "server", EndpointSpec("a worker of its own", serve))
+    (tmp_path / "lock.txt").write_text("torch==2.4.0\ntorchserve==0.12.0\n")
+    assert notebook(f"%verify --endpoint {word}").value
+    assert notebook(f"%bench sample.txt --endpoint {word} --repeats 2 --warm-up 1").error is None
+    assert [one["target"] for one in asked] == [word, word]
+
+
 def test_url_where_nobody_listens_says_so(door, echo: Session) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
@@ -165,8 +202,10 @@ def test_target_of_what_runs_already(door, echo: Session, mirror: Mirror) -> Non
     [
         (
             "%verify --endpoint stagin",
-            "--endpoint takes server, ray, a URL such as http://127.0.0.1:8080, or a variable",
+            "--endpoint takes server, ray, declared, torchserve-0.12.0-cpu, torchserve-0.12.0-gpu, here, a URL such as",
         ),
+        ("%verify --endpoint her", "not 'her'; did you mean here?"),
+        ("%test --endpoint stagin", "%test: --endpoint takes server"),
         ("%verify --endpoint stagin", "that holds an endpoint, not 'stagin'; did you mean staging?"),
         ("%verify --endpoint text", "or a variable that holds an endpoint, not 'text'"),
         ("%bench sample.txt --endpoint localhost:8080", "a URL such as http://127.0.0.1:8080"),

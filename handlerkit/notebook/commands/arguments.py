@@ -33,13 +33,16 @@ def add_what(parser: Parser, alone: str = "") -> None:
 
 
 def add_endpoint(parser: Parser, what: str) -> None:
+    """Who answers instead: what `cases.places` knows by a word."""
     named = "; ".join(f"{name}, {one.summary}" for name, one in ENDPOINTS.items())
+    target = "a target, or a requirements or lock file, TorchServe in that environment"
+    app = "the folder of an exported app, which is started for that"
     url = "the URL of a TorchServe or an app that runs"
     variable = "; or a variable that holds an endpoint, such as hk.Remote(...)" * parser.in_notebook
-    add = parser.add_argument
-    add("--endpoint", metavar="NAME|URL", help=f"{what}: {named}; {'' if variable else 'or '}{url}{variable}")
+    help_ = f"{what}: {named}; {target}; {app}; {'' if variable else 'or '}{url}{variable}"
+    parser.add_argument("--endpoint", metavar="NAME|URL|FOLDER", help=help_)
     add_token(parser, "the token that the URL is sent")
-    parser.suggestions["--endpoint"] = lambda: ENDPOINTS
+    parser.suggestions["--endpoint"] = lambda: (*ENDPOINTS, *targets())
     parser.variables["--endpoint"] = is_endpoint
 
 

@@ -64,16 +64,22 @@ class Line:
         return word or option
 
     def endpoint(self, word: str | None) -> Any:
-        """What --endpoint names: an endpoint's name and a URL as they are, a variable's endpoint. Raises WrongOption
-        for anything else."""
-        if word is None or word in ENDPOINTS or "://" in word:
-            return word
+        """What --endpoint names: the endpoint of a variable, else the word, which `places.named` knows. Raises
+        WrongOption for anything else."""
+        from handlerkit.cases.places import is_place
+        from handlerkit.targets import NAMES
+
+        if word is None:
+            return None
         if is_endpoint(self.variables.get(word)):
             return self.variables[word]
-        near = did_you_mean(word, [*ENDPOINTS, *(name for name, one in self.variables.items() if is_endpoint(one))])
-        known = ", ".join(ENDPOINTS)
+        if is_place(word):
+            return word
+        known = [*ENDPOINTS, *NAMES]
+        near = did_you_mean(word, [*known, *(name for name, one in self.variables.items() if is_endpoint(one))])
         raise self.wrong(
-            f"--endpoint takes {known}, {'' if self.in_notebook else 'or '}a URL such as http://127.0.0.1:8080, "
+            f"--endpoint takes {', '.join(known)}, a URL such as http://127.0.0.1:8080, the folder of an exported app, "
+            f"{'' if self.in_notebook else 'or '}a requirements or lock file, "
             f"{'or a variable that holds an endpoint, ' * self.in_notebook}not {word!r}{near}"
         )
 

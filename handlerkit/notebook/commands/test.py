@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handlerkit.endpoints import is_endpoint
-from handlerkit.notebook.commands.arguments import add_cases, add_may_differ, targets
+from handlerkit.notebook.commands.arguments import add_cases, add_endpoint, add_may_differ, targets
 from handlerkit.notebook.commands.command import Command, Line
 from handlerkit.notebook.options import Parser, archive, named
 
@@ -23,12 +22,7 @@ def _parser(prog: str) -> Parser:
     add("--target", dest="targets", action="append", type=named, default=[], metavar="NAME", help="run them on a real "
         "TorchServe in this environment: declared, torchserve-0.12.0-cpu, torchserve-0.12.0-gpu, here, or a "
         "requirements or lock file; several are compared in one table")  # fmt: skip
-    add("--endpoint", metavar="NAME|URL|FOLDER", help="run them elsewhere: server, ray, a target, the folder of an "
-        "exported app, which is started for that, or the URL of a TorchServe or an app that runs"
-        + ("; or a variable that holds one" if parser.in_notebook else ""))  # fmt: skip
-    add("--token-from", metavar="VARIABLE",
-        help=f"the variable of the {'notebook or the ' * parser.in_notebook}environment "
-        "that holds the token that the URL is sent")  # fmt: skip
+    add_endpoint(parser, "run them elsewhere")
     add("--from", dest="from_", metavar="FILE", help="send the requests of a HAR that a browser saved, or of a file of "
         "curl lines, too; --accept keeps them")  # fmt: skip
     add_may_differ(parser, "for new cases: ")
@@ -40,10 +34,8 @@ def _parser(prog: str) -> Parser:
 
 
 def _call(session: Session, options: dict[str, Any], line: Line) -> Any:
-    word, name = options.pop("endpoint"), options.pop("token_from")
-    endpoint = line.variables[word] if word and is_endpoint(line.variables.get(word)) else word
-    token = None if name is None else line.secret(name)
-    return session.test(options.pop("folder"), endpoint=endpoint, token=token, **options)
+    options["endpoint"] = line.endpoint(options["endpoint"])
+    return session.test(options.pop("folder"), **line.with_token(options))
 
 
 TEST = Command("test", _parser, call=_call, examples=(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlerkit.notebook.commands.arguments import add_endpoint, add_model, add_target, add_what
@@ -34,7 +35,7 @@ def _call(session: Session, options: dict[str, Any], line: Line) -> Any:
     file, endpoint = options.pop("archive"), line.endpoint(options.pop("endpoint"))
     if file and endpoint not in (None, "server"):
         raise line.wrong("an archive is served by the server: leave the archive or --endpoint out")
-    return session.verify(file or endpoint, **line.with_token(options))
+    return session.verify(Path(file) if file else endpoint, **line.with_token(options))
 
 
 VERIFY = Command("verify", _parser, call=_call, examples=(
