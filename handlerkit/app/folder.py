@@ -119,6 +119,8 @@ class App:
                 for model in self.models:
                     Archive(model, "no-archive").save(part / "model", progress=written)
                 self._write(part, needed)
+        except (FileExistsError, NotADirectoryError) as problem:
+            raise ArchiveError(f"{target.name} was not written: {target.parent} is no folder") from problem
         except OSError as problem:
             raise ArchiveError(f"{target.name} was not written: {problem.strerror or problem}") from problem
         return target

@@ -103,6 +103,8 @@ class Archive:
                     _write_folder(part, members, manifest, meter)
                 else:
                     _write_zip(part, members, manifest, meter)
+        except (FileExistsError, NotADirectoryError) as problem:
+            raise ArchiveError(f"{self.name} was not written: {target.parent} is no folder") from problem
         except OSError as problem:
             raise ArchiveError(f"{self.name} was not written: {problem.strerror or problem}") from problem
         meter.tell()

@@ -62,6 +62,15 @@ def test_export_where_nobody_may_write_is_one_line(command, handler: Path) -> No
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("into", ["x.json", "x.json/below"])
+def test_export_into_a_file_says_that_it_is_no_folder(command, handler: Path, into: str) -> None:
+    assert command("export", "h.py", into) == (
+        2, "", f"handlerkit export: h.mar was not written: {into} is no folder\n"
+    )  # fmt: skip
+    status, _, error = command("export", "h.py", "x.json/app", "--to", "app")
+    assert (status, error) == (2, "handlerkit export: app was not written: x.json is no folder\n")
+
+
 def test_verify_serves_the_archive_of_what_the_model_is(command, handler: Path) -> None:
     status, said, _ = command("verify", "h.py", "x.json")
     assert status == 0
