@@ -100,7 +100,7 @@ def opened(model: dict[str, Any]) -> Iterator[Session]:
     """A session with this model, which is closed at the end of the block."""
     from handlerkit.notebook.session import Session
 
-    session = Session()
+    session = Session(magics=False)
     try:
         session.model(**model)
         yield session

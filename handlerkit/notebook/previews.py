@@ -31,11 +31,15 @@ class Saved:
 
 
 class Previews:
-    """At most one live preview a model: each holds pictures, here and in the browser."""
+    """At most one live preview a model: each holds pictures, here and in the browser.
 
-    def __init__(self) -> None:
+    Args:
+        offered: %preview is known, and is not named any more.
+    """
+
+    def __init__(self, *, offered: bool = False) -> None:
         self._live: dict[str, Preview] = {}
-        self._is_known = False
+        self._is_known = offered
 
     def offer(self, run: Run) -> Run:
         """The Run; the first one about an image has a display that names %preview, unless there was a preview."""

@@ -47,14 +47,18 @@ _EXPORT: dict[str, Any] = {"folder": "model_store", "archive_format": "default",
 
 
 class Session:
-    """What one notebook works on. `%model` chooses a model, the other calls go to it."""
+    """What one notebook works on. `%model` chooses a model, the other calls go to it.
 
-    def __init__(self) -> None:
+    Args:
+        magics: whether its user has magics, which displays may name.
+    """
+
+    def __init__(self, *, magics: bool = True) -> None:
         self._models = SessionModels(self._keep)
         self._folder: OwnFolder | None = None
         self._verify_server = VerifyServer()
         self._client_server = ClientServer()
-        self._previews = Previews()
+        self._previews = Previews(offered=not magics)
         #: What the cell shows of the last requests while they are answered.
         self.live = LiveDisplay(())
         #: Called with a model's name after its handler was loaded.

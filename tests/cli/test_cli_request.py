@@ -23,6 +23,7 @@ def test_an_archive_answers(command, archive, coin: str) -> None:
     assert (status, error) == (0, "")
     assert said.startswith("POST /predictions/m  coin.png as image/png  ->  200")
     assert "decode" in said
+    assert "%preview" not in said
 
 
 def test_options_stand_before_between_and_behind(command, archive, coin: str) -> None:
