@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ from handlerkit.serving.torchserve_facts import CALL_BEGINS
 from handlerkit.worker_process.log_capture import PlainPaths
 
 #: 2026-11-21T21:11:17,153 [INFO ] W-9000-echo_1.0-stdout MODEL_LOG - the line
-_WORKER_LINE = re.compile(r"\S+ \[(\w+) *\] (W-\S+-std(?:out|err)) MODEL_LOG - (.*)")
+_WORKER_LINE = re.compile(r"(\d[\d-]+T[\d:,.]+) \[(\w+) *\] (W-\S+-std(?:out|err)) MODEL_LOG - (.*)")
 #: How a traceback begins.
 TRACEBACK = "Traceback (most recent call last):"
 #: How the line begins that says what a handler returned where a list with a value for each request is due.
@@ -21,6 +23,10 @@ _BETWEEN = (
     "During handling of the above exception, another exception occurred:",
     "The above exception was the direct cause of the following exception:",
 )
+#: What ts.service logs, with the exception, when a call fails: the last that a call logs.
+_FAILED = ("Invoking custom service failed.", "Prediction error", "System out of memory", "CUDA out of memory")
+#: A worker writes a record at once: its lines follow each other within some milliseconds, on a busy machine a dozen.
+_PAUSE = timedelta(milliseconds=30)
 _FRAME = re.compile(r'  File "(.+)", line (\d+), in (.+)')
 #: ts.model_service_worker: logged before the exception that ends the process ...
 DIED = "Backend worker process died."
@@ -31,6 +37,7 @@ _FALLBACK = "No module named 'ts.torch_handler."
 
 
 class _Line(NamedTuple):
+    time: datetime
     level: str
     stream: str
     text: str
@@ -44,22 +51,49 @@ def worker_lines(log: str, folder: Path, url: str) -> tuple[LogLine, ...]:
     return tuple(LogLine(line.level, line.text) for line in _lines(log, folder, url))
 
 
+@dataclass
+class _Call:
+    """What a worker logged in a call. `failed`: when the record of its failure had its last line."""
+
+    lines: list[LogLine] = field(default_factory=list)
+    failed: datetime | None = None
+
+
 def calls(log: str, folder: Path, url: str, model: str) -> list[tuple[LogLine, ...]]:
     """What the workers of a model, named as in NAME_VERSION, logged in each call, as `worker_lines` has it: from the
-    line by which the worker begins it to the next such line."""
-    begun: list[list[LogLine]] = []
-    current: dict[str, list[LogLine]] = {}
+    line by which the worker begins it to the next such line. What a thread of the handler logs after the record of a
+    failure is left out, since the text of the exception would seem to go on with it."""
+    begun: list[_Call] = []
+    current: dict[str, _Call] = {}
+    elsewhere: set[str] = set()  # what is logged outside of such records, numbers apart
     for line in _lines(log, folder, url):
         worker = line.stream.rpartition("-std")[0]
         if not model.startswith(worker.split("-", 2)[-1]):  # TorchServe shortens long names
             continue
         begins = line.text.startswith(CALL_BEGINS)
         if begins or worker not in current:
-            current[worker] = []
+            current[worker] = _Call()
             begun.append(current[worker])
+        call = current[worker]
+        if line.level == "INFO" and (call.failed or line.text in _FAILED):
+            is_late = call.failed is not None and line.time - call.failed > _PAUSE
+            if is_late and line.text != DIED:
+                elsewhere.add(_kind(line.text))
+                continue
+            call.failed = line.time
+        elif not begins:
+            elsewhere.add(_kind(line.text))
         if not begins:
-            current[worker].append(LogLine(line.level, line.text))
-    return [tuple(lines) for lines in begun if lines]
+            call.lines.append(LogLine(line.level, line.text))
+    for call in begun:
+        while call.failed is not None and call.lines and _kind(call.lines[-1].text) in elsewhere:
+            call.lines.pop()
+    return [tuple(call.lines) for call in begun if call.lines]
+
+
+def _kind(text: str) -> str:
+    """A line without its numbers, in which those that a loop logs differ."""
+    return re.sub(r"\d+", "0", text)
 
 
 def last_error(log: str, folder: Path, url: str) -> ErrorInfo | None:
@@ -92,8 +126,13 @@ def _lines(log: str, folder: Path, url: str) -> Iterator[_Line]:
     plain = PlainPaths(folder).plain
     for line in log.splitlines():
         if match := _WORKER_LINE.match(line):
-            level, stream, text = match.groups()
-            yield _Line(level, stream, plain(unpacked.sub("", text).replace(str(folder), "<server>")))
+            time, level, stream, text = match.groups()
+            yield _Line(
+                datetime.fromisoformat(time),
+                level,
+                stream,
+                plain(unpacked.sub("", text).replace(str(folder), "<server>")),
+            )
 
 
 def _last_chain(texts: Sequence[str]) -> Sequence[str]:

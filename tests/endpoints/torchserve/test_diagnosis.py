@@ -86,6 +86,31 @@ def test_line_of_the_next_call_is_no_part_of_the_exception(model: Registration) 
     assert cause(model, error(503, "Prediction failed"), log).message == "The handler raised ValueError: bad."
 
 
+@pytest.mark.parametrize(
+    "later",
+    [["refreshed the prices"], ["refresh failed", "Traceback (most recent call last):", "ZeroDivisionError: by zero"]],
+)
+def test_what_a_thread_logs_after_the_failure_is_no_part_of_it(model: Registration, later: list[str]) -> None:
+    failure = logged(
+        "Backend received inference at: 1795307415",
+        "Invoking custom service failed.",
+        "Traceback (most recent call last):",
+        "ValueError: bad",
+        "in two lines",
+    )
+    log = failure + logged(*later).replace("00,000", "00,050") + logged(*later).replace("00,000", "00,060")
+    found = cause(model, error(503, "Prediction failed"), log)
+    assert found.message == "The handler raised ValueError: bad in two lines."
+
+
+def test_what_a_thread_logs_all_the_time_is_no_part_of_a_failure(model: Registration) -> None:
+    begin = logged("tick 1", "Backend received inference at: 1795307415", "tick 2")
+    log = begin + logged(
+        "Invoking custom service failed.", "Traceback (most recent call last):", "ValueError: bad", "tick 3"
+    )
+    assert cause(model, error(503, "Prediction failed"), log).message == "The handler raised ValueError: bad."
+
+
 def failed_call(*message: str, worker: str = "W-9000-m_1.0") -> str:
     text = logged("Backend received inference at: 1795307415", "Traceback (most recent call last):", *message)
     return text.replace("W-9000-m_1.0", worker)
