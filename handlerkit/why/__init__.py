@@ -7,7 +7,8 @@ success, what was lost or changed without an error.
 - evidence: what a rule looks at. context_probe: the calls of its context that a handler makes.
 - rules: one file a subject; its `__init__` says how to add one. warnings: which of them may speak of a success.
 - findings: those that a caller asks for by name.
-- source_search, live_values: the lines and the values that a finding names. model_code: what a load reads once.
+- source_search, live_values: the lines and the values that a finding names. inferred_values: the values, where only a
+  log tells of the exception. model_code: what a load reads once.
   contents: what the values of a request hold.
 - effects: what TorchServe does about each kind of failure.
 

@@ -1,7 +1,7 @@
 """The values that the failing line works with, and which of them the client sent.
 
 Read from the exception's own frames, without running any code of the handler's: variables, attributes, and what is
-looked up in plain dicts and lists. Where the exception comes from a log there are none.
+looked up in plain dicts and lists. Where the exception comes from a log, the code gives some of them (inferred_values).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from handlerkit.messages import Frame
 from handlerkit.serving.wire import Parameter
-from handlerkit.why import source_search
+from handlerkit.why import inferred_values, source_search
 from handlerkit.why.evidence import Evidence
+from handlerkit.why.inferred_values import UNKNOWN
 
 #: How deep, and at how many values, the JSON of a batch is looked at.
 _DEEP, _MOST = 5, 5000
 #: How many elements of a list that the handler filled are looked at.
 _BATCH = 64
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp)
-_UNKNOWN = object()
 #: A lookup's key or index.
 Path = tuple[str | int, ...]
 
@@ -106,9 +106,9 @@ def looked_up(evidence: Evidence, missing: str) -> tuple[Value, str] | None:
     """(dict, key) of what came in a request, where the variable `missing` is what dict.get(key) gave for a key that is
     not in it."""
     frame = evidence.frame
-    trace = evidence.trace(frame) if frame is not None else None
+    known = _variables(evidence, frame) if frame is not None else None
     function = source_search.enclosing(source_search.tree(evidence, frame.file), frame.line) if frame else None
-    if frame is None or trace is None or function is None:
+    if frame is None or known is None or function is None:
         return None
     origins = _origins(evidence)
     for node in ast.walk(function):
@@ -117,7 +117,7 @@ def looked_up(evidence: Evidence, missing: str) -> tuple[Value, str] | None:
         call = node.value
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != "get":
             continue
-        holder, where = _evaluate(call.func.value, trace.tb_frame.f_locals, origins)
+        holder, where = _evaluate(call.func.value, known, origins)
         key = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
         if type(holder) is dict and where is not None and where[1] and isinstance(key, str) and key not in holder:
             return Value(ast.unparse(call.func.value), holder, *where), key
@@ -142,7 +142,7 @@ def on_line(evidence: Evidence) -> list[Value]:
     for node in nodes:
         if not isinstance(node, ast.Constant):
             value, where = _evaluate(node, variables, origins)
-            if value is not _UNKNOWN:
+            if value is not UNKNOWN:
                 row, path = where or (None, ())
                 values.append(Value(ast.unparse(node), value, row, path))
     return values
@@ -225,7 +225,7 @@ def holder(evidence: Evidence) -> tuple[bool, Any]:
         return False, None
     if not evidence.raised_in_own:
         return True, None
-    outer = failing[1][0]
+    outer = failing[1][0] if is_live(evidence) else _lookup(evidence, failing[1])
     if isinstance(outer, ast.Call) and isinstance(outer.func, ast.Attribute) and outer.func.attr == "pop":
         node: ast.expr = outer.func.value
     elif isinstance(outer, ast.Subscript):
@@ -233,7 +233,19 @@ def holder(evidence: Evidence) -> tuple[bool, Any]:
     else:
         return False, None
     value, _ = _evaluate(node, failing[0], {})
-    return value is not _UNKNOWN, value
+    return value is not UNKNOWN, value
+
+
+def _lookup(evidence: Evidence, nodes: list[ast.expr]) -> ast.expr | None:
+    """The only lookup among them of the key that the exception names."""
+    key = evidence.error.args[0] if evidence.error is not None and evidence.error.args else None
+
+    def asks(node: ast.expr) -> bool:
+        keys = [node.slice] if isinstance(node, ast.Subscript) else node.args[:1] if isinstance(node, ast.Call) else []
+        return any(isinstance(one, ast.Constant) and one.value == key for one in keys)
+
+    found = [node for node in nodes if asks(node)]
+    return found[0] if len(found) == 1 else None
 
 
 def called(evidence: Evidence) -> str:
@@ -246,27 +258,27 @@ def called(evidence: Evidence) -> str:
 def _failing(evidence: Evidence) -> tuple[dict[str, Any], list[ast.expr]] | None:
     """The variables of the innermost of the handler's frames, and the nodes of the expression that failed in it."""
     frame = evidence.frame
-    trace = evidence.trace(frame) if frame is not None else None
-    if frame is None or trace is None:
+    if frame is None or (known := _variables(evidence, frame)) is None:
         return None
-    start, end = _position(trace)
+    trace = evidence.trace(frame)
+    start, end = _position(trace) if trace is not None else inferred_values.position(evidence, frame)
     nodes = list(ast.walk(source_search.tree(evidence, frame.file)))
     inside = [node for node in nodes if isinstance(node, ast.expr) and start <= _start(node) and _end(node) <= end]
-    around = [
-        node for node in nodes if isinstance(node, _COMPREHENSIONS) and _start(node) <= start and end <= _end(node)
-    ]
-    variables = {**trace.tb_frame.f_globals, **trace.tb_frame.f_locals}
-    return _with_loop_variables(variables, around), inside
+    around = [node for node in nodes if isinstance(node, ast.expr) and _start(node) <= start and end <= _end(node)]
+    return inferred_values.with_loop_variables(known, around, _value), inside
 
 
-def _with_loop_variables(variables: dict[str, Any], around: list[Any]) -> dict[str, Any]:
-    """From Python 3.12 on, a comprehension's variable is gone once it raised (PEP 709); that of one row is known."""
-    for loop in (loop for comprehension in around for loop in comprehension.generators):
-        if isinstance(loop.target, ast.Name) and loop.target.id not in variables:
-            rows, _ = _evaluate(loop.iter, variables, {})
-            if type(rows) is list and len(rows) == 1:
-                variables[loop.target.id] = rows[0]
-    return variables
+def _variables(evidence: Evidence, frame: Frame) -> dict[str, Any] | None:
+    """Those of a frame of the handler's; None if nothing is known of them."""
+    if (trace := evidence.trace(frame)) is not None:
+        return {**trace.tb_frame.f_globals, **trace.tb_frame.f_locals}
+    if is_live(evidence):
+        return None
+    return inferred_values.variables(evidence, _value)
+
+
+def _value(node: ast.expr, variables: dict[str, Any]) -> Any:
+    return _evaluate(node, variables, {})[0]
 
 
 def _position(trace: TracebackType) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -303,21 +315,21 @@ def _origins(evidence: Evidence) -> dict[int, tuple[int, Path]]:
 def _evaluate(
     node: ast.expr, variables: dict[str, Any], origins: dict[int, tuple[int, Path]]
 ) -> tuple[Any, tuple[int, Path] | None]:
-    """The value of an expression and where it is in the rows; _UNKNOWN if that takes running code."""
+    """The value of an expression and where it is in the rows; UNKNOWN if that takes running code."""
     if isinstance(node, ast.Constant):
         return node.value, None
     if isinstance(node, ast.Name):
-        value = variables.get(node.id, _UNKNOWN)
+        value = variables.get(node.id, UNKNOWN)
         return value, origins.get(id(value))
     if isinstance(node, ast.Attribute):
         base, _ = _evaluate(node.value, variables, origins)
-        value = vars(base).get(node.attr, _UNKNOWN) if hasattr(type(base), "__dict__") and _has_vars(base) else _UNKNOWN
+        value = vars(base).get(node.attr, UNKNOWN) if hasattr(type(base), "__dict__") and _has_vars(base) else UNKNOWN
         return value, origins.get(id(value))
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
         for part in node.values:
             value, where = _evaluate(part, variables, origins)
-            if value is _UNKNOWN or type(value) not in (str, bytes, bytearray, dict, list, int, float, type(None)):
-                return _UNKNOWN, None
+            if value is UNKNOWN or type(value) not in (str, bytes, bytearray, dict, list, int, float, type(None)):
+                return UNKNOWN, None
             if value:
                 return value, where
         return value, where
@@ -335,7 +347,7 @@ def _look_up(
     node: ast.expr, variables: dict[str, Any], origins: dict[int, tuple[int, Path]]
 ) -> tuple[Any, tuple[int, Path] | None]:
     """container[key] and container.get(key)."""
-    default: Any = _UNKNOWN
+    default: Any = UNKNOWN
     where: tuple[int, Path] | None
     if isinstance(node, ast.Subscript):
         holder, key_node = node.value, node.slice
@@ -345,13 +357,13 @@ def _look_up(
         if len(node.args) == 2:
             default, where = _evaluate(node.args[1], variables, origins)
     else:
-        return _UNKNOWN, None
+        return UNKNOWN, None
     base, where = _evaluate(holder, variables, origins)
     key, _ = _evaluate(key_node, variables, origins)
     if type(key) not in (str, int) or type(base) not in (dict, list):
-        return _UNKNOWN, None
+        return UNKNOWN, None
     try:
         value = base[key]
     except (LookupError, TypeError):
-        return (default, None) if type(base) is dict else (_UNKNOWN, None)
+        return (default, None) if type(base) is dict else (UNKNOWN, None)
     return value, (where[0], (*where[1], key)) if where is not None else origins.get(id(value))

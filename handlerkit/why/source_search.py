@@ -74,6 +74,11 @@ def method(evidence: Evidence, name: str) -> Function | None:
     return None
 
 
+def classes(evidence: Evidence, file: str) -> set[str]:
+    """The names of the classes that a file defines."""
+    return {node.name for node in ast.walk(tree(evidence, file)) if isinstance(node, ast.ClassDef)}
+
+
 def super_calls(function: Function) -> dict[str, int]:
     """The methods that a method calls by super(), with the lines."""
     return {

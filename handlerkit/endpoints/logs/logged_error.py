@@ -5,16 +5,18 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from handlerkit.endpoints.logs.torchserve_log import DIED, RETURNED, error_in
+from handlerkit.endpoints.logs.torchserve_log import DIED, RETURNED, error_in, errors_before
 from handlerkit.messages import ErrorInfo, LogLine
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.serving.wire import WorkerResponse
 from handlerkit.serving.worker_death import WorkerDeath, not_encoded
 
 _SUGGESTION = re.compile(r"\.? (Did you mean:|(Or did|Did) you forget to import) '.*'\?")
+_OS_ERROR = re.compile(r"^\[Errno (\d+)\] (.+?): (b?'.*'|b?\".*\")$")
 #: What a worker answers where the returned value is at fault, and nothing was raised.
 _RETURNED = (facts.NO_LIST, facts.WRONG_LENGTH)
 #: The functions of TorchServe's codec whose exceptions end the worker.
@@ -23,12 +25,13 @@ _ENCODERS = {"create_predict_response", "encode_response_headers"}
 
 class ParseFailure(NamedTuple):
     """What is known of a call from its worker's log: the exception as plain data and rebuilt, or the worker's words
-    for what was returned; `death` where an answer that cannot be encoded ended it."""
+    for what was returned; `death` where an answer that cannot be encoded ended it; `earlier` as in Evidence."""
 
     info: ErrorInfo | None = None
     error: BaseException | None = None
     logged: str = ""
     death: WorkerDeath | None = None
+    earlier: Sequence[tuple[BaseException, ErrorInfo]] = ()
 
 
 def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaught: bool = True) -> ParseFailure:
@@ -51,8 +54,10 @@ def parse_failure(reply: WorkerResponse | None, logs: Sequence[LogLine], uncaugh
     module, name = facts.PREDICTION_EXCEPTION
     if info.type == name:
         type(error).__module__ = module
-        vars(error)["error_code"] = reply.code
-    return ParseFailure(info, error)
+        carried = re.search(r" error_code : (\d+)$", info.message)  # in place of 413 the client gets 507
+        vars(error)["error_code"] = int(carried[1]) if carried else reply.code
+    earlier = tuple((exception_from_log(one), one) for one in errors_before(info))
+    return ParseFailure(info, error, earlier=earlier)
 
 
 def last_words(logs: Sequence[LogLine], uncaught: bool) -> ErrorInfo | None:
@@ -69,14 +74,16 @@ def texts(logs: Sequence[LogLine], level: str) -> list[str]:
 def exception_from_log(info: ErrorInfo, base: type[BaseException] = Exception) -> BaseException:
     """An exception of that type and message, without a traceback: a built-in class of that name, else a class made up
     from `base`. What Python reports it beside the message is read out of the message."""
-    kind = getattr(builtins, info.type, None)
+    named = re.findall(rf"^(?:([\w.]+)\.)?{re.escape(info.type)}(?=:|$)", info.traceback, re.MULTILINE)
+    module = (named[-1] if named else "") or builtins.__name__
+    is_pythons = module.partition(".")[0] in sys.stdlib_module_names | {builtins.__name__}
+    kind = getattr(sys.modules.get(module), info.type, None) if is_pythons else None
     if isinstance(kind, type) and issubclass(kind, BaseException):
         try:
             return _builtin(kind, info)
         except (TypeError, ValueError, SyntaxError):
             pass  # one that takes more than a message
-    module = re.findall(rf"^([\w.]+)\.{re.escape(info.type)}(?=:|$)", info.traceback, re.MULTILINE)
-    made: type[BaseException] = type(info.type, (base,), {"__module__": module[-1] if module else builtins.__name__})
+    made: type[BaseException] = type(info.type, (base,), {"__module__": module})
     return made(info.message)
 
 
@@ -88,6 +95,8 @@ def _builtin(kind: type[BaseException], info: ErrorInfo) -> BaseException:
         place = re.findall(r'^  File "(.+)", line (\d+)$', info.traceback, re.MULTILINE)
         file, line = place[-1] if place else (None, "0")
         return kind(message, (file, int(line), None, None))
+    if issubclass(kind, OSError) and (parts := _OS_ERROR.match(message)) is not None:
+        return kind(int(parts[1]), parts[2], ast.literal_eval(parts[3]))
     keywords: dict[str, Any] = {}
     if issubclass(kind, NameError | AttributeError | ImportError):
         message = _SUGGESTION.sub("", message)

@@ -25,6 +25,8 @@ _BETWEEN = (
 )
 #: What ts.service logs, with the exception, when a call fails: the last that a call logs.
 _FAILED = ("Invoking custom service failed.", "Prediction error", "System out of memory", "CUDA out of memory")
+#: What the worker logs, with the exception, before a call whose request has JSON that is none.
+_UNDECODED = "Failed json decoding of input data. Forwarding encoded payload"
 #: A worker writes a record at once: its lines follow each other within some milliseconds, on a busy machine a dozen.
 _PAUSE = timedelta(milliseconds=30)
 _FRAME = re.compile(r'  File "(.+)", line (\d+), in (.+)')
@@ -53,16 +55,22 @@ def worker_lines(log: str, folder: Path, url: str) -> tuple[LogLine, ...]:
 
 @dataclass
 class _Call:
-    """What a worker logged in a call. `failed`: when the record of its failure had its last line."""
+    """What a worker logged in a call.
 
+    Attributes:
+        waits: the worker has not begun it yet.
+        failed: when the record of its failure had its last line.
+    """
+
+    waits: bool = False
     lines: list[LogLine] = field(default_factory=list)
     failed: datetime | None = None
 
 
 def calls(log: str, folder: Path, url: str, model: str) -> list[tuple[LogLine, ...]]:
     """What the workers of a model, named as in NAME_VERSION, logged in each call, as `worker_lines` has it: from the
-    line by which the worker begins it to the next such line. What a thread of the handler logs after the record of a
-    failure is left out, since the text of the exception would seem to go on with it."""
+    line by which the worker begins it, or gives up decoding the request, to the next such line. What a thread of the
+    handler logs after the record of a failure is left out: the text of the exception would seem to go on with it."""
     begun: list[_Call] = []
     current: dict[str, _Call] = {}
     elsewhere: set[str] = set()  # what is logged outside of such records, numbers apart
@@ -70,11 +78,12 @@ def calls(log: str, folder: Path, url: str, model: str) -> list[tuple[LogLine, .
         worker = line.stream.rpartition("-std")[0]
         if not model.startswith(worker.split("-", 2)[-1]):  # TorchServe shortens long names
             continue
-        begins = line.text.startswith(CALL_BEGINS)
-        if begins or worker not in current:
-            current[worker] = _Call()
+        begins, is_undecoded = line.text.startswith(CALL_BEGINS), line.text == _UNDECODED
+        if worker not in current or ((begins or is_undecoded) and not current[worker].waits):
+            current[worker] = _Call(is_undecoded)
             begun.append(current[worker])
         call = current[worker]
+        call.waits &= not begins
         if line.level == "INFO" and (call.failed or line.text in _FAILED):
             is_late = call.failed is not None and line.time - call.failed > _PAUSE
             if is_late and line.text != DIED:
@@ -115,6 +124,18 @@ def error_in(texts: Sequence[str]) -> ErrorInfo | None:
     chain = chains[-2] if len(chains) > 1 and chains[-1][-1] in _REPORTED else chains[-1]
     errors = [list(error) for error in _split(chain)]
     error = errors[-2] if len(errors) > 1 and any(_FALLBACK in line for line in errors[-1]) else errors[-1]
+    return _error(error, chain)
+
+
+def errors_before(info: ErrorInfo) -> Iterator[ErrorInfo]:
+    """The exceptions that were being handled when this one was raised, the last before it first."""
+    chain = info.traceback.rstrip("\n").split("\n")
+    errors = list(_split(chain)) if TRACEBACK in chain else []
+    for error in reversed(errors[:-1]):
+        yield _error(list(error), error)
+
+
+def _error(error: list[str], chain: Sequence[str]) -> ErrorInfo:
     head = next((at for at, line in enumerate(error[1:], 1) if not line.startswith(" ")), len(error) - 1)
     kind, _, message = "\n".join(error[head:]).partition(":")
     return ErrorInfo(kind.rpartition(".")[2], message.strip(), tuple(_frames(error[:head])), "\n".join(chain) + "\n")

@@ -195,7 +195,9 @@ def _of_a_call(
         describe=any(one.describe for one in received), answer=answer, responses=responses, logs=logs,
         raised=cause.error is not None, bodies=tuple(map(why.kind_of_body, rows)),
     )  # fmt: skip
-    return why.explain(why.Evidence(attempt, model.source, cause.error, cause.info, rows, logged=cause.logged))
+    return why.explain(
+        why.Evidence(attempt, model.source, cause.error, cause.info, rows, logged=cause.logged, earlier=cause.earlier)
+    )
 
 
 def warnings(exchanges: Iterable[tuple[Request, Response]], model: Registration, config: Config) -> tuple[Finding, ...]:

@@ -256,12 +256,23 @@ def _makes_model(evidence: Evidence) -> bool:
     return bool(evidence.functions) and evidence.functions[-1][1] == "_load_pickled_model"
 
 
+def _is_self(evidence: Evidence, value: object) -> bool:
+    """Whether it is the object whose method failed; of an exception that is known from a log alone, the class's name
+    tells."""
+    frame = evidence.frame
+    if frame is None:
+        return False
+    if (trace := evidence.trace(frame)) is not None:
+        return trace.tb_frame.f_locals.get("self") is value
+    return type(value).__name__ in source_search.classes(evidence, frame.file)
+
+
 def attribute_not_set(evidence: Evidence) -> Finding | None:
     """An attribute of the handler itself that no method has set."""
     error = evidence.error
     if not isinstance(error, AttributeError) or not error.name or evidence.frame is None:
         return None
-    if f"self.{error.name}" not in evidence.frame.source or type(error.obj).__module__ in ("builtins", "torch"):
+    if not re.search(rf"\bself\.{error.name}\b", evidence.frame.source) or not _is_self(evidence, error.obj):
         return None
     if (place := source_search.skipped_branch(evidence, f"self.{error.name}")) is not None:
         number, condition = place

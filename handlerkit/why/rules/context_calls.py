@@ -43,7 +43,9 @@ def no_such_attribute(evidence: Evidence) -> Finding | None:
         return None
     kind, name = found.groups()
     its = getattr(evidence.error, "obj", None)
-    if kind not in _GIVEN or (its is not None and not type(its).__module__.startswith("ts.")):
+    if kind not in _GIVEN or any(kind in source_search.classes(evidence, file) for file in evidence.source.files):
+        return None
+    if live_values.is_live(evidence) and its is not None and not type(its).__module__.startswith("ts."):
         return None
     what = {"Context": "The context", "RequestProcessor": "context.request_processor[index]"}.get(
         kind, "context.metrics"

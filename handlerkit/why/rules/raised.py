@@ -255,7 +255,10 @@ def any_exception(evidence: Evidence) -> Finding | None:
 def unread_form(evidence: Evidence) -> Finding | None:
     """The row is empty, and the handler failed for that."""
     is_known, held = live_values.holder(evidence)
-    is_of_row = not is_known or held == {} or any(held is row for row in evidence.rows)
+    asked = [(name,) for name, _ in source_search.row_lookups(evidence)]
+    is_of_row = held == {} or any(held is row for row in evidence.rows)
+    if not is_known:  # and no variable is, where the exception is known from a log
+        is_of_row = live_values.is_live(evidence) or (evidence.error is not None and evidence.error.args in asked)
     is_of_it = (isinstance(evidence.error, KeyError) and is_of_row) or "NoneType" in evidence.text
     return empty_form(evidence, FAILED) if evidence.error is not None and is_of_it else None
 

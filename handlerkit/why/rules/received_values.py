@@ -71,7 +71,7 @@ def decoded_already(evidence: Evidence) -> Finding | None:
         is_of_it = its not in ("bytes", "bytearray") if parses or buffer else its == kind and _wants_bytes(evidence)
         if is_of_it and (typed := _typed(evidence, value)):
             return _already(evidence, value.name, value.value, typed)
-    if kind and _wants_bytes(evidence) and not live_values.is_live(evidence):  # a server's log has no live values
+    if found is not None and found[2] and not live_values.is_live(evidence):  # a log does not tell which row failed
         for one in live_values.in_rows(evidence):
             if type(one.value).__name__ == kind and (typed := _typed(evidence, one)):
                 return _already(evidence, one.name, one.value, typed)
@@ -198,12 +198,9 @@ def json_value(evidence: Evidence) -> Finding | None:
     values = [one for one in live_values.sent(evidence) if _typed(evidence, one)]
     if isinstance(evidence.error, KeyError):
         key = evidence.error.args[0] if evidence.error.args else None
-        line = evidence.frame.source.replace('"', "'") if evidence.frame is not None else ""
-        if not live_values.is_live(evidence) and repr(key) in line:
-            values = [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]
         values += live_values.parsed(evidence)
         is_known, held = live_values.holder(evidence)
-        if is_known and held is not None:
+        if (is_known and held is not None) or not (is_known or live_values.is_live(evidence)):
             values = [one for one in values if one.value is held]
         if any(file.startswith("pandas/") for file, _ in evidence.functions):  # a column of a table made of the rows
             values += [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]

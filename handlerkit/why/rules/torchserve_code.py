@@ -37,8 +37,13 @@ def too_few_classes(evidence: Evidence) -> Finding | None:
         message = "torch.topk is asked for more of the largest values than the tensor has in that dimension."
         fix = "Ask for no more than there are: torch.topk(values, min(k, values.shape[-1]))."
         return Finding("topk", message, evidence.where, evidence.effect, fix)
-    count = getattr(source_search.local(evidence, "image_classifier.py", "postprocess", "self"), "topk", 5)
-    message = f"ImageClassifier answers with the {count} best classes, and the model has fewer."
+    count = getattr(source_search.local(evidence, "image_classifier.py", "postprocess", "self"), "topk", None)
+    best = (
+        "its topk best classes, 5 unless the handler sets another number"
+        if count is None
+        else f"the {count} best classes"
+    )
+    message = f"ImageClassifier answers with {best}, and the model has fewer."
     fix = "Set a smaller number in a handler of your own: class Mine(ImageClassifier): topk = 3."
     return Finding("topk", message, evidence.where, FAILED, fix)
 

@@ -43,8 +43,7 @@ def unreadable(evidence: Evidence) -> Finding | None:
     kind = type(evidence.error).__name__
     fits = (found for name, words, *found in _READERS if name == kind and re.search(words, evidence.text))
     reader, fix = next(fits, ("", ""))
-    found = _read(evidence) if live_values.is_live(evidence) else _unfit(evidence, reader)
-    value = next(found, None) if reader else None
+    value = (next(_read(evidence), None) or _unfit(evidence, reader)) if reader else None
     if value is None:
         return None
     if (refused := _REFUSED.search(evidence.text)) is not None:
@@ -81,16 +80,16 @@ def _read(evidence: Evidence) -> Iterator[Value]:
             yield value
 
 
-def _unfit(evidence: Evidence, reader: str) -> Iterator[Value]:
+def _unfit(evidence: Evidence, reader: str) -> Value | None:
     """The only value of a batch of one, where an exception is known from a log alone: if the line calls this reader,
     and the reader says the same to the value here."""
     values = list(live_values.in_rows(evidence))
     source = evidence.frame.source if evidence.frame is not None else ""
-    if len(values) != 1 or reader.rpartition(".")[2] not in source:
-        return
+    if live_values.is_live(evidence) or len(values) != 1 or reader.rpartition(".")[2] not in source:
+        return None
     value = values[0].value
     if not isinstance(value, str | bytes | bytearray) or not value:
-        return
+        return None
     if reader not in _PLAIN:
         told = "BytesIO(" in source  # which is made of nothing else
     else:
@@ -99,8 +98,7 @@ def _unfit(evidence: Evidence, reader: str) -> Iterator[Value]:
             told = False
         except (ValueError, SyntaxError, MemoryError, RecursionError) as problem:
             told = str(problem) == evidence.text
-    if told:
-        yield values[0]
+    return values[0] if told else None
 
 
 def _text(value: str | bytes | bytearray) -> str:

@@ -152,6 +152,19 @@ def test_body_that_was_left_undecoded_is_no_failure_of_its_own(model: Registrati
     assert [one.message for one in found] == ["The handler raised KeyError: 'a'."]
 
 
+def test_body_that_was_left_undecoded_belongs_to_the_call_after_it(model: Registration) -> None:
+    undecoded = logged(
+        "Failed json decoding of input data. Forwarding encoded payload",
+        "Traceback (most recent call last):",
+        "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+    )
+    log = undecoded + failed_call("KeyError: 'a'") + undecoded + failed_call("ZeroDivisionError: division by zero")
+    both = [(REQUEST, error(503, "Prediction failed")), (Request.text("y"), error(503, "Prediction failed"))]
+    assert [one.message.split(":")[0] for one in findings(both, model, Config(), lambda: log)] == [
+        "The handler raised KeyError", "The handler raised ZeroDivisionError",
+    ]  # fmt: skip
+
+
 def test_calls_of_two_workers_and_of_other_models_are_kept_apart(model: Registration) -> None:
     lines = [
         failed_call("ValueError: one").splitlines(),
