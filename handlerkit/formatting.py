@@ -122,3 +122,8 @@ def tally(verdicts: Sequence[str]) -> str:
 def pixels(count: int) -> str:
     """`21 084 px`."""
     return f"{count:,} px".replace(",", " ")
+
+
+def with_article(name: str) -> str:
+    """A class's name with its article: "a dict", "an Image"."""
+    return f"{'an' if name[:1] in 'aeioAEIO' or name == 'ndarray' else 'a'} {name}"

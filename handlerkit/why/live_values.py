@@ -236,6 +236,15 @@ def holder(evidence: Evidence) -> tuple[bool, Any]:
     return value is not UNKNOWN, value
 
 
+def indexed(evidence: Evidence) -> Value | None:
+    """What the failing expression takes an element of."""
+    failing = _failing(evidence)
+    if failing is None or not failing[1] or not isinstance(outer := failing[1][0], ast.Subscript):
+        return None
+    value = _value(outer.value, failing[0])
+    return None if value is UNKNOWN else Value(ast.unparse(outer.value), value)
+
+
 def _lookup(evidence: Evidence, nodes: list[ast.expr]) -> ast.expr | None:
     """The only lookup among them of the key that the exception names."""
     key = evidence.error.args[0] if evidence.error is not None and evidence.error.args else None

@@ -80,7 +80,9 @@ def exception_from_log(info: ErrorInfo, base: type[BaseException] = Exception) -
     kind = getattr(sys.modules.get(module), info.type, None) if is_pythons else None
     if isinstance(kind, type) and issubclass(kind, BaseException):
         try:
-            return _builtin(kind, info)
+            error = _builtin(kind, info)
+            if module == builtins.__name__ or str(error) == info.message:  # others may make their text themselves
+                return error
         except (TypeError, ValueError, SyntaxError):
             pass  # one that takes more than a message
     made: type[BaseException] = type(info.type, (base,), {"__module__": module})

@@ -8,6 +8,7 @@ import re
 import sys
 
 from handlerkit.messages import Finding
+from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import live_values, source_search
 from handlerkit.why.effects import DIED
 from handlerkit.why.evidence import Evidence
@@ -36,11 +37,16 @@ _IMPORTS = {
 _NOT_IN_SHELL = "the notebook's process has set it, but a worker has the environment of the shell, as on a server."
 #: Libraries that are never a file of one's own.
 _LIBRARIES = {
-    *DISTRIBUTIONS, "accelerate", "detectron2", "diffusers", "faiss", "librosa", "matplotlib", "mmcv", "mmdet", "nltk",
-    "numpy", "onnx", "onnxruntime", "openvino", "pandas", "peft", "requests", "safetensors", "scipy",
-    "sentence_transformers", "sentencepiece", "soundfile", "spacy", "tensorflow", "tensorrt", "timm", "tokenizers",
-    "torch", "torch_geometric", "torch_tensorrt", "torchaudio", "torchtext", "torchvision", "tritonclient",
-    "transformers", "ultralytics", "vllm", "whisper", "xgboost",
+    *DISTRIBUTIONS, "accelerate", "aiohttp", "albumentations", "bitsandbytes", "boto3", "captum", "catboost",
+    "decord", "deepspeed", "detectron2", "dgl", "diffusers", "easyocr", "einops", "fastai", "fastapi", "flask",
+    "ftfy", "gensim", "h5py", "imageio", "insightface", "jieba", "joblib", "keras", "kornia", "librosa", "lightgbm",
+    "matplotlib", "mediapipe", "mlflow", "mmcv", "mmdet", "mmseg", "monai", "moviepy", "msgpack", "nltk", "numba",
+    "numpy", "omegaconf", "onnx", "onnxruntime", "openvino", "optimum", "orjson", "pandas", "peft", "pycocotools",
+    "pydantic", "pydub", "pytesseract", "pytorch_lightning", "redis", "requests", "sacremoses", "safetensors",
+    "scipy", "segmentation_models_pytorch", "sentence_transformers", "sentencepiece", "shap", "soundfile", "spacy",
+    "tensorflow", "tensorrt", "tiktoken", "timm", "tokenizers", "torch", "torch_geometric", "torch_tensorrt",
+    "torchaudio", "torchmetrics", "torchtext", "torchvision", "tqdm", "transformers", "tritonclient", "ultralytics",
+    "vllm", "xgboost",
 }  # fmt: skip
 #: What became of modules that old code imports.
 _MOVED = {
@@ -90,7 +96,9 @@ def missing_import(evidence: Evidence) -> Finding | None:
         message = f"{brings} is not installed where the model runs."
         fix = f"Name {distribution} in the requirements file, and set install_py_dep_per_model=true; or install it."
         return Finding("import", message, evidence.where, effect, fix)
-    if (flat := _without_folder(evidence, root)) is not None:
+    module = _in_folder(evidence, root)
+    if f"{module}.py" in evidence.source.files:
+        flat = module
         message = f"There is no package {root!r}: the archive holds {flat}.py in its root, without a folder."
         fix = f"Write: from {flat} import ...; the archiver drops the folders of extra files."
         return Finding("import", message, evidence.where, effect, fix)
@@ -99,18 +107,21 @@ def missing_import(evidence: Evidence) -> Finding | None:
         fix = f"Add it to the archive: %%module {root}.py, or --extra-files {root}.py."
         return Finding("notebook_only", message, evidence.where, effect, fix)
     message = f"There is no module {name!r}, neither installed nor in the archive."
+    if module:
+        fix = f"Install it and name it in the requirements file. If it is a folder of yours, archive {module}.py and "
+        fix += f"write: from {module} import ...; the archiver drops the folders of extra files."
+        return Finding("import", message, evidence.where, effect, fix)
     if near := difflib.get_close_matches(root, _LIBRARIES, 1, 0.85):
         return Finding("import", message, evidence.where, effect, f"Did you mean {near[0]}?")
     fix = f"Install it and name it in the requirements file, or add it as an extra file ({root}.py)."
     return Finding("import", message, evidence.where, effect, fix)
 
 
-def _without_folder(evidence: Evidence, root: str) -> str | None:
-    """The module of the archive's root that `from root.folder.module import ...` means on the line that raised."""
+def _in_folder(evidence: Evidence, root: str) -> str:
+    """The module that `from root.folder.module import ...` means on the line that raised; "" if that is no such."""
     source = evidence.frame.source if evidence.frame is not None else ""
     named = re.search(rf"^(?:from|import)\s+{re.escape(root)}\.([\w.]+)", source)
-    module = named[1].rpartition(".")[2] if named else ""
-    return module if f"{module}.py" in evidence.source.files else None
+    return named[1].rpartition(".")[2] if named else ""
 
 
 def _missing_submodule(evidence: Evidence, name: str, effect: str) -> Finding:
@@ -285,4 +296,6 @@ def attribute_not_set(evidence: Evidence) -> Finding | None:
         f"The handler has no {error.name}: there is no such method, and nothing set self.{error.name} before this line."
     )
     fix = f"Set self.{error.name} in initialize; super().initialize(context) sets what BaseHandler has (self.model)."
+    if error.name in facts.CONTEXT:
+        fix = f"It is the context's: context.{error.name}, or in a stage self.context.{error.name}."
     return Finding("attribute", message, evidence.where, evidence.effect, fix)

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from handlerkit.envelope import named
+from handlerkit.formatting import with_article
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
 from handlerkit.why.effects import FAILED, NOTHING
@@ -54,7 +55,7 @@ def _misshapen(evidence: Evidence) -> tuple[str, str] | None:
                 if not isinstance(one, dict) or isinstance(one.get("data", []), list):
                     continue
                 kind = type(one["data"]).__name__
-                message = f'inputs[{number}] has a {kind} as "data", and KServe v2 has a list there'
+                message = f'inputs[{number}] has {with_article(kind)} as "data", and KServe v2 has a list there'
                 if one.get("datatype") == "BYTES" and isinstance(one["data"], str):
                     message += f": the envelope takes its first element, the letter {one['data'][:1]!r}"
                 return f"{message}.", f'Send a list: "data": [{json.dumps(one["data"])[:40]}], "shape": [1].'

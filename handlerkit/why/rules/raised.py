@@ -220,6 +220,31 @@ def data_as_dict(evidence: Evidence) -> Finding | None:
 _DICT_METHODS = ("get(", "keys(", "items(", "decode(", "values(")
 
 
+def no_such_row(evidence: Evidence) -> Finding | None:
+    """data[1] of a batch of one, as code has it that goes through range(batch_size), or takes a row for a field."""
+    if not isinstance(evidence.error, IndexError) or not evidence.rows:
+        return None
+    held = live_values.indexed(evidence)
+    if held is None or type(held.value) is not list or list(map(id, held.value)) != list(map(id, evidence.rows)):
+        return None
+    count = f"{len(held.value)} request" + "s" * (len(held.value) > 1)
+    message = f"{held.source} has a row for each request of the batch, which holds {count}; there are no more rows."
+    fix = f"Go through what there is: for row in {held.source}; the fields of a request are in its row."
+    return Finding("no_such_row", message, evidence.where, FAILED, fix)
+
+
+def variable_not_set(evidence: Evidence) -> Finding | None:
+    """A variable that only a branch which was not taken sets."""
+    found = re.match(r"(?:cannot access local variable|local variable) '(\w+)'", evidence.text)
+    if not isinstance(evidence.error, UnboundLocalError) or found is None:
+        return None
+    name = found[1]
+    if (place := source_search.skipped_branch(evidence, name)) is None:
+        return None
+    message = f"{name} is set in line {place[0]} alone, under `if {place[1]}`, which was not true."
+    return Finding("variable", message, evidence.where, FAILED, f"Give {name} a value in the other case, too.")
+
+
 def header_key(evidence: Evidence) -> Finding | None:
     """A header in square brackets, in another casing than it was sent."""
     if not (isinstance(evidence.error, KeyError) and evidence.error.args and isinstance(evidence.error.args[0], str)):
@@ -248,7 +273,7 @@ def any_exception(evidence: Evidence) -> Finding | None:
     if evidence.error is None:
         return None
     message = f"The handler raised {evidence.error_line}."
-    fix = f"{source_search.fix_of_line(evidence)} Bad input can be answered with context.set_response_status.".strip()
+    fix = source_search.fix_of_line(evidence) or "Bad input can be answered with context.set_response_status."
     return Finding("exception", message, evidence.where, FAILED, fix)
 
 
@@ -334,6 +359,7 @@ RULES: tuple[Rule, ...] = (
     timeout_set_aside, reads_command_line, status_arguments, died, out_of_memory, prediction_exception,
     *envelopes.RULES, first_error, unreadable_values.unreadable, *weights.RULES, missing_import,
     *context_reads.RULES, missing_variable, missing_name, stage_signature, signature, piece_per_row, status_index,
-    response_index, unread_form, unread_json, *context_calls.RULES, *input_mismatch.RULES, data_as_dict, header_key,
-    *torchserve_code.RULES, *shapes.RULES, *none_values.RULES, attribute_not_set, any_exception,
+    response_index, unread_form, unread_json, *context_calls.RULES, *input_mismatch.RULES, data_as_dict, no_such_row,
+    header_key, variable_not_set, *torchserve_code.RULES, *shapes.RULES, *none_values.RULES, attribute_not_set,
+    any_exception,
 )  # fmt: skip

@@ -5,9 +5,11 @@ TorchServe decodes a value by its content type: application/json comes parsed, t
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
+from handlerkit.formatting import with_article
 from handlerkit.messages import Finding
 from handlerkit.why import live_values, source_search
 from handlerkit.why.contents import IMAGES, JSON, kind_of, not_json
@@ -100,7 +102,11 @@ def _reads_a_file(evidence: Evidence) -> bool:
 
 def _already(evidence: Evidence, name: str, value: Any, typed: str) -> Finding:
     kind, call = type(value).__name__, live_values.called(evidence).rpartition(".")[2]
-    comes = f"of type {typed} comes as a str" if typed != JSON else f"of type {JSON} comes parsed, here as a {kind}"
+    comes = (
+        f"of type {typed} comes as a str"
+        if typed != JSON
+        else f"of type {JSON} comes parsed, here as {with_article(kind)}"
+    )
     message = f"TorchServe has already decoded {name}: a value {comes}."
     holds = kind_of(value)
     if isinstance(value, dict) and value and call not in ("BytesIO", "write"):
@@ -167,7 +173,7 @@ def text_as_path(evidence: Evidence) -> Finding | None:
     if not isinstance(error, OSError):
         return None
     named = error.filename
-    for value in [*handed(evidence), *live_values.in_rows(evidence)]:
+    for value in [*handed(evidence), *live_values.texts_in_rows(evidence)]:
         text = value.value
         if not isinstance(text, str) or len(text) < 2 or named != text:
             continue
@@ -270,16 +276,20 @@ def _unfit(evidence: Evidence, value: Value) -> tuple[str, str] | None:
     if "verflow" in text and (large := _large(value.value)) is not None:
         return f"{value.name} holds the number {large}, which no 64-bit integer can hold.", "Send a smaller number."
     got = re.search(
-        r"dtype of (\w+)|not '?(\w+)'?$|'(\w+)' object|got '?(\w+)'?\)?$|(list|string) indices|type '(\w+)'", text
+        r"dtype of (\w+)|not '?(\w+)'?$|'(\w+)' object|got '?(\w+)'?\)?$|(list|string) indices|type '(\w+)'"
+        r"|operand type\(s\) for \S+ '(\w+)' and '(\w+)'|concatenate (\w+) \(not \"(\w+)\"\) to",
+        text,
     )
-    named = next((one for one in got.groups() if one), "") if got else ""
+    named = {"str" if one == "string" else one for one in got.groups() if one} if got else set()
     if kind in ("dict", "list") and re.search(_WANTS_TEXT, text):
-        named = kind
-    if {"string": "str"}.get(named, named) != kind or kind not in ("dict", "list", "str"):
+        named = {kind}
+    if kind not in named or kind not in ("dict", "list", "str", "int", "float", "bool"):
         return None
     if kind == "dict":
         is_what = f"a JSON object with {', '.join(map(repr, list(value.value)[:5])) or 'nothing in it'}"
         fix = f"Read the part that it means: {value.name}[{next(iter(value.value), 'key')!r}]."
+    elif kind in ("int", "float", "bool"):
+        is_what, fix = f"{json.dumps(value.value)} (in JSON)", "Send what the handler expects, or convert it."
     elif kind == "list":
         is_what, fix = f"a list of {len(value.value)} (in JSON)", f"Go through it: for value in {value.name}."
     else:
@@ -288,6 +298,8 @@ def _unfit(evidence: Evidence, value: Value) -> tuple[str, str] | None:
         is_what, fix = f"text ({typed})", "Send what the handler expects, or convert it."
         if re.search(r"attribute '(get|items|keys|values)'|indices must be", text):
             fix = f"Send a JSON object (Content-Type: {JSON}), or read the text as it is."
+            if typed == JSON:
+                fix = "Send an object there, or read the text as it is."
         if kind_of(value.value) == "JSON":
             is_what = f"JSON that came as text ({typed})"
             fix = f"Send Content-Type: {JSON}, or read json.loads({value.name})."
@@ -311,13 +323,21 @@ def _large(value: Any) -> int | None:
     return value if type(value) is int and not -(2**63) <= value < 2**63 else None
 
 
+_NO_FILE = r"'(bytearray|bytes|memoryview)' object has no attribute '(read|seek|tell)'"
+
+
 def bytes_for_a_file(evidence: Evidence) -> Finding | None:
     """Image.open, torch.load and their like take a file."""
-    if not re.search(r"'(bytearray|bytes|memoryview)' object has no attribute '(read|seek|tell)'", evidence.text):
+    is_path = "embedded null" in evidence.text or isinstance(getattr(evidence.error, "filename", None), bytes)
+    if not is_path and not re.search(_NO_FILE, evidence.text):
         return None
     opener = re.search(r"[\w.]*(?:open|load|read)\w*(?=\()", evidence.frame.source) if evidence.frame else None
     name = opener[0] if opener else "That function"
+    if is_path and opener is None:
+        return None
     message = f"{name} takes a file, and got the bytes themselves."
+    if is_path:
+        message = f"{name} takes a file or its name, and got the bytes themselves, which it takes for a name."
     call = f"{opener[0]}(io.BytesIO(value))" if opener else "io.BytesIO(value)"
     return Finding("bytes_for_a_file", message, evidence.where, FAILED, f"Wrap them in a file: {call}, with import io.")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from handlerkit.envelope import named
+from handlerkit.formatting import with_article
 from handlerkit.messages import Finding
 from handlerkit.serving import torchserve_facts as facts
 from handlerkit.why import source_search
@@ -27,8 +28,8 @@ def logged(evidence: Evidence) -> Finding | None:
         return _returned_a(evidence, found[2], as_list(found[2]) if is_output else "")
     if found := re.search(r"expect: (\d+), got: (\d+)", evidence.logged):
         return _returned_elements(evidence, int(found[2]), int(found[1]))
-    kind = re.search(r"Object of type (\w+)", evidence.logged)
-    fix = _AS_JSON.get(kind[1] if kind else "", "Turn it into numbers, text, lists or bytes first.")
+    kind = re.search(r"Object of type (\w+)|keys must be .*, not (\w+)$", evidence.logged)
+    fix = _AS_JSON.get((kind[1] or kind[2]) if kind else "", "Turn it into numbers, text, lists or bytes first.")
     message = f"JSON has no form for what the handler returned: {evidence.logged}."
     return Finding("not_serializable", message, source_search.return_line(evidence), TYPE, fix)
 
@@ -48,6 +49,9 @@ _IN_A_LIST = ("Put it in a list: return [answer].", "Return a list with such an 
 def _of_an_array(evidence: Evidence) -> dict[str, str]:
     """What to return instead of a tensor or array, whose first dimension may not be the batch's."""
     shape = tuple(getattr(evidence.returned.value, "shape", ())) if evidence.returned is not None else ()
+    if evidence.returned is None:
+        what = "Return a list with one element for each request, such as {}.tolist() where its rows are the requests'."
+        return {"ndarray": what.format("array"), "Tensor": what.format("tensor")}
     if not shape or shape[0] == len(evidence.rows):
         return {"ndarray": "Return [array.tobytes()] or array.tolist().", "Tensor": "Return tensor.tolist()."}
     if len(evidence.rows) == 1:
@@ -56,22 +60,34 @@ def _of_an_array(evidence: Evidence) -> dict[str, str]:
     return {"ndarray": what, "Tensor": what}
 
 
+def _of_a_tuple(evidence: Evidence) -> str:
+    """What to return instead of a tuple: `return rows, 200` makes one, and a comma at the end."""
+    value = evidence.returned.value if evidence.returned is not None else ()
+    if not isinstance(value, tuple):
+        return ""
+    if len(value) == 2 and isinstance(value[0], list) and isinstance(value[1], int):
+        return "Return the list alone, and set a status with context.set_response_status(code, phrase, index)."
+    if len(value) == 1 and isinstance(value[0], list):
+        return "Leave out the comma at the end, which makes a tuple of the list."
+    if len(value) == len(evidence.rows) and value:
+        return "Return list(...) of it."
+    return "Return a list with an element for each request; list(...) makes one of a tuple that has them."
+
+
 def _returned_a(evidence: Evidence, kind: str, as_list: str = "") -> Finding:
     """`as_list`: what to write behind an output of a model for a list of its numbers."""
-    returned = "None" if kind == "NoneType" else f"a {kind}"
+    returned = "None" if kind == "NoneType" else with_article(kind)
     message = f"The handler returned {returned}; TorchServe takes a list with one element per request."
     fix = {
-        "tuple": "Return list(...) of it.",
+        "tuple": _of_a_tuple(evidence),
         "NoneType": "Return the list: the return statement or its value is missing.",
         "coroutine": "Write handle as a plain function: TorchServe does not await it.",
         "generator": "Return list(...) of it: a function with yield gives its values one by one.",
         **_of_an_array(evidence),
     }.get(kind, _IN_A_LIST[len(evidence.rows) > 1])
     if as_list:
-        message = (
-            f"The handler returned a {kind}, the model's output with its tensors; TorchServe takes a list with one "
-        )
-        message += "element per request."
+        message = f"The handler returned {with_article(kind)}, the model's output with its tensors; TorchServe takes a "
+        message += "list with one element per request."
         fix = f"Return numbers: return output{as_list}."
     effect = f"Every client of the batch gets 503 '{facts.NO_LIST}'."
     return Finding("not_a_list", message, source_search.return_line(evidence), effect, fix)
@@ -111,10 +127,13 @@ def not_serializable(evidence: Evidence) -> Finding | None:
             continue
         for path, value in _misfits(row, f"row {index}"):
             kind = type(value).__name__
-            message = f"JSON has no form for a {kind}, at {path} of what the handler returned."
+            message = f"JSON has no form for {with_article(kind)}, at {path} of what the handler returned."
             if is_model_output(row):
-                message = f"JSON has no form for a {kind}: row {index} is a {type(row).__name__}, the model's output."
                 name = type(row).__name__
+                message = (
+                    f"JSON has no form for {with_article(kind)}: row {index} is {with_article(name)}, the model's "
+                )
+                message += "output."
                 fix = f"Return numbers, a list for each request: return output{as_list(name, row)}."
                 return Finding("not_serializable", message, source_search.return_line(evidence), TYPE, fix)
             fix = _AS_JSON.get(kind, f"Turn the {kind} into numbers, text, lists or bytes first.")

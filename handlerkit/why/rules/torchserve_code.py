@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from handlerkit.formatting import with_article
 from handlerkit.messages import Finding
 from handlerkit.why import source_search
 from handlerkit.why.effects import FAILED
@@ -101,7 +102,9 @@ def image_row(evidence: Evidence) -> Finding | None:
 
 def metric_arguments(evidence: Evidence) -> Finding | None:
     """The metrics' methods raise for wrong units, names and values."""
-    if not evidence.functions or "ts/metrics/" not in evidence.functions[-1][0] or evidence.frame is None:
+    if not evidence.functions or evidence.frame is None:
+        return None
+    if "ts/metrics/" not in evidence.functions[-1][0] and not re.match(r"Metric\w+\.add_\w+\(\) ", evidence.text):
         return None
     message = f"The metric does not take what it was given ({evidence.error_line})."
     fix = 'Give a name as text, a number, and a known unit: context.metrics.add_time("Mine", 1.5, None, "ms").'
@@ -145,7 +148,9 @@ def base_postprocess(evidence: Evidence) -> Finding | None:
     if kind is None:
         return None
     given = getattr(evidence.error, "obj", None)
-    message = f"{_ran(evidence, 'postprocess')} calls tolist() on what inference returned, which is a {kind}."
+    message = (
+        f"{_ran(evidence, 'postprocess')} calls tolist() on what inference returned, which is {with_article(kind)}."
+    )
     fix = "return a list with one element per request"
     if is_model_output(given) or "Output" in kind:
         fix = f"return data{as_list(kind, given)}"
@@ -162,7 +167,7 @@ def base_inference(evidence: Evidence) -> Finding | None:
         kind = "BatchEncoding" if "BatchEncoding" in f"{evidence.text} {type(given).__name__}" else None
     if kind is None:
         return None
-    returned = "None" if kind == "NoneType" else f"a {kind}"
+    returned = "None" if kind == "NoneType" else with_article(kind)
     message = f"{_ran(evidence, 'inference')} gives the model one tensor, and preprocess returned {returned}."
     fix = {
         "list": "Return one tensor from preprocess (torch.stack, torch.tensor), or write inference(self, data).",
