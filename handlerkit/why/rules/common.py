@@ -73,12 +73,8 @@ def missing_import(evidence: Evidence) -> Finding | None:
         fix = "Leave the dot out (from helper import x): the archive's files are in one folder."
         return Finding("import", message, evidence.where, effect, fix)
     if not isinstance(evidence.error, ModuleNotFoundError):
-        fix = (
-            f"Write: {BASE}."
-            if "'BaseHandler'" in evidence.text
-            else "Correct the name, or install the version that has it."
-        )
-        return Finding("import", f"An import fails: {evidence.said}.", evidence.where, effect, fix)
+        message, fix = _missing_in_module(evidence)
+        return Finding("import", message, evidence.where, effect, fix)
     if _never_existed(name):
         message = f"There is no module {name!r}: TorchServe's package is called ts, and its handler class BaseHandler."
         fix = f"Write: {BASE}, and derive your class from BaseHandler."
@@ -115,6 +111,36 @@ def missing_import(evidence: Evidence) -> Finding | None:
         return Finding("import", message, evidence.where, effect, f"Did you mean {near[0]}?")
     fix = f"Install it and name it in the requirements file, or add it as an extra file ({root}.py)."
     return Finding("import", message, evidence.where, effect, fix)
+
+
+def _missing_in_module(evidence: Evidence) -> tuple[str, str]:
+    """(message, fix) for a module that is there, and has no such name."""
+    message, fix = f"An import fails: {evidence.said}.", "Correct the name, or install the version that has it."
+    found = re.search(r"cannot import name '(\w+)' from (partially initialized module )?'([\w.]+)'", evidence.text)
+    if "'BaseHandler'" in evidence.text:
+        return message, f"Write: {BASE}."
+    if found is None:
+        return message, fix
+    name, module = found[1], found[3]
+    is_own = f"{module}.py" in evidence.source.files
+    if found[2] and is_own:
+        message = f"{module}.py imports a file that imports {module} again, before {name} is defined there."
+        return message, "Move what both need into a file of its own, or import it in the function that uses it."
+    if near := difflib.get_close_matches(name, dir(sys.modules.get(module)), 1, 0.7):
+        return message, f"Did you mean {near[0]}?"
+    return message, f"Correct the name, or define it in {module}.py." if is_own else fix
+
+
+def command_failed(evidence: Evidence) -> Finding | None:
+    """A program that the handler runs."""
+    found = re.match(r"Command (.+) returned non-zero exit status (\d+)", evidence.text, re.DOTALL)
+    if found is None or type(evidence.error).__name__ != "CalledProcessError":
+        return None
+    message = f"The handler runs the command {found[1]}, which failed with status {found[2]}."
+    fix = "What the command wrote is in the log."
+    if re.search(r"\bpip3?\b", found[1]):
+        fix += " Name packages in the requirements file instead; install_py_dep_per_model=true installs them."
+    return Finding("command_failed", message, evidence.where, evidence.effect, fix)
 
 
 def _in_folder(evidence: Evidence, root: str) -> str:

@@ -29,6 +29,11 @@ _CLASS = r"(?:class|label|category|cls)(?:_?(?:id|index|idx))?"
 _CLASSES = r"(?:classes|labels|categories|(?:class|label|category)_?(?:ids|indices|idxs))"
 _LABELED = re.compile(rf'"{_CLASS}"\s*:\s*"?\d+"?\s*[,}}]|"{_CLASSES}"\s*:\s*\[\s*"?\d+"?\s*[,\]]'.encode())
 _LOOK = 4096
+#: The rows of a map of class numbers, which as an image is gray or has a palette: how it begins, and PNG's color types.
+_MAP = re.compile(rb"\[\s*\[\s*\d+\s*,")
+_PNG, _INDEXED = b"\x89PNG\r\n\x1a\n", (0, 3)
+#: How wide and high a map of class numbers is at least, and how many pixels are looked at at most.
+_WIDE, _PIXELS = 8, 4_000_000
 
 
 def may_warn(attempt: Attempt) -> bool:
@@ -52,10 +57,11 @@ def may_warn(attempt: Attempt) -> bool:
 
 
 def _is_numbered(body: bytes) -> bool:
-    """Whether it looks like JSON with class numbers."""
-    return _NUMBERED.match(body) is not None or (
-        body[:1] in (b"{", b"[") and _LABELED.search(body, 0, _LOOK) is not None
-    )
+    """Whether it looks like JSON with class numbers, or like a map of them."""
+    if body[:1] in (b"{", b"["):
+        found = _NUMBERED.match(body) or _LABELED.search(body, 0, _LOOK) or _MAP.search(body, 0, _LOOK)
+        return found is not None
+    return body.startswith(_PNG) and len(body) > 25 and body[25] in _INDEXED
 
 
 @functools.lru_cache(maxsize=256)
@@ -118,11 +124,13 @@ def labels_unused(evidence: Evidence) -> Finding | None:
         return None
     try:
         labels = json.loads((folder / facts.LABELS).read_text("utf-8"))
-        bodies = [json.loads(row) for row in rows]
+        bodies = [_map_of(row) if row.startswith(_PNG) else json.loads(row) for row in rows]
     except (OSError, ValueError, RecursionError):
         return None
     for body in bodies:
         numbers = _class_numbers(body) if isinstance(labels, dict) else []
+        if isinstance(labels, dict) and not numbers and (of_map := _map_numbers(body, labels)):
+            return _unnamed_map(evidence, labels, of_map)
         if numbers and all(number in labels for number in numbers) and not _holds_names(body, labels):
             key = numbers[0]
             message = (
@@ -134,6 +142,51 @@ def labels_unused(evidence: Evidence) -> Finding | None:
             where = source_search.find(evidence, r"map_class_to_label\(") or source_search.return_line(evidence)
             return Finding("labels_unused", message, where, NOTHING, fix, "warning")
     return None
+
+
+def _unnamed_map(evidence: Evidence, labels: dict[str, Any], numbers: list[str]) -> Finding | None:
+    """For a map of these numbers."""
+    key = numbers[-1]
+    message = (
+        f"The archive holds {facts.LABELS}, and the answer is a map of the classes' numbers that does not say their "
+        f"names ({key!r} is {_label(labels[key])})."
+    )
+    fix = 'Answer with both, {"mask": mask, "labels": self.mapping}: super().initialize(context) reads the names into '
+    fix += "self.mapping."
+    return Finding("labels_unused", message, source_search.return_line(evidence), NOTHING, fix, "warning")
+
+
+def _map_of(image: bytes) -> Any:
+    """The rows of pixels of a PNG image, as numbers. Raises ValueError for what is no small image."""
+    import io
+
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            if opened.mode not in ("L", "P") or opened.width * opened.height > _PIXELS:
+                return None
+            values, width = opened.tobytes(), opened.width
+    except (OSError, SyntaxError, Image.DecompressionBombError) as problem:
+        raise ValueError(str(problem)) from None
+    return [list(values[at : at + width]) for at in range(0, len(values), width)]
+
+
+def _map_numbers(body: Any, labels: dict[str, Any]) -> list[str]:
+    """The class numbers of the first map of them in an answer, each of which has a name; none if it holds a name."""
+    for part in _parts(body):
+        if not isinstance(part, list) or len(part) < _WIDE or not all(isinstance(row, list) for row in part):
+            continue
+        if len(part[0]) < _WIDE or len({len(row) for row in part}) > 1:
+            continue
+        numbers: set[Any] = set()
+        for row in part:
+            numbers |= {value if type(value) is int else None for value in row if not isinstance(value, list | dict)}
+            if any(isinstance(value, list | dict) for value in row) or any(str(one) not in labels for one in numbers):
+                return []
+        is_flat = len(numbers) > 1 and not _holds_names(body, labels)
+        return sorted(map(str, numbers)) if is_flat else []
+    return []
 
 
 def _class_numbers(body: Any) -> list[str]:

@@ -95,6 +95,7 @@ def missing_file(evidence: Evidence) -> Finding | None:
         inside := re.search(rf"{re.escape(str(evidence.source.folder))}/([^\s'\":]+)", evidence.text)
     ):
         path = str(evidence.source.folder / inside[1]) if not (evidence.source.folder / inside[1]).exists() else ""
+    path = path or _named(evidence)
     if not path or evidence.frame is None:
         return None
     if evidence.source.folder is not None and path.startswith(f"{evidence.source.folder}/"):
@@ -127,6 +128,18 @@ def missing_file(evidence: Evidence) -> Finding | None:
     return Finding("missing_file", message, evidence.where, effect, fix)
 
 
+def _named(evidence: Evidence) -> str:
+    """The file that the line that raised names, and the library's error does not find; "" if there is none."""
+    folder = evidence.source.folder
+    if evidence.frame is None or folder is None or not _NOT_FOUND.search(evidence.text):
+        return ""
+    named = re.findall(r"""["']([\w./-]*\w\.\w{1,8})["']""", evidence.frame.source)
+    return next((one for one in named if one in evidence.text and not (folder / one).exists()), "")
+
+
+_NOT_FOUND = re.compile(
+    r"(?i)no.?such.?file|not found|(does not|doesn't) exist|(can't|cannot|unable to) (open|read|find)"
+)
 _WRITES = re.compile(
     r"""open\([^()]*(\([^()]*\))?[^()]*,\s*(mode\s*=\s*)?['"][wax]|\.(save|to_csv|imwrite|write_text|write_bytes|savefig)\("""
 )

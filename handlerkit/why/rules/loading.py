@@ -19,6 +19,7 @@ from handlerkit.why.rules import context_calls, context_reads
 from handlerkit.why.rules import weights as weight_files
 from handlerkit.why.rules.common import (
     attribute_not_set,
+    command_failed,
     missing_import,
     missing_name,
     missing_variable,
@@ -108,7 +109,8 @@ def syntax(evidence: Evidence) -> Finding | None:
     said = str(error.msg)
     fix = next((fix for words, fix in _SYNTAX if words in said), "Correct that line.")
     place = f"{file}, line {error.lineno}{line}" if file else ""  # a NUL byte has no place
-    return Finding("syntax", f"Python cannot read the file: {said}.", place, LOAD, fix)
+    end = "" if said.endswith("?") else "."
+    return Finding("syntax", f"Python cannot read the file: {said}{end}", place, LOAD, fix)
 
 
 _SYNTAX = (
@@ -221,5 +223,5 @@ RULES: tuple[Rule, ...] = (
     reads_command_line, died, config_file, shadowed, class_count, weight_files.labels, weight_files.model_class,
     *weight_files.RULES, missing_import, missing_variable, syntax, no_method, entry_point, signature,
     context_reads.no_request_yet, *context_reads.RULES, none_at_load, missing_name, missing_file, session_called,
-    not_enough_memory, *context_calls.RULES, attribute_not_set, any_exception,
+    not_enough_memory, *context_calls.RULES, attribute_not_set, command_failed, any_exception,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Models that transformers reads from a folder or downloads."""
+"""Models that a handler reads from a folder or downloads, and what else it asks other servers for."""
 
 from __future__ import annotations
 
@@ -28,6 +28,25 @@ def from_pretrained(evidence: Evidence) -> Finding | None:
     return Finding("pretrained", message, evidence.where, evidence.effect, fix)
 
 
+def no_connection(evidence: Evidence) -> Finding | None:
+    """Another server that the worker does not reach."""
+    kinds = {kind.__name__ for kind in type(evidence.error).__mro__}
+    if not kinds & _CONNECTION and not _NO_NETWORK.search(evidence.text):
+        return None
+    if kinds & _CONNECTED or evidence.raised_in_own:
+        return None
+    if evidence.attempt.loading:
+        message = f"The handler downloads something while it loads, and gets no connection ({evidence.error_line})."
+        fix = "Archive the file instead (--serialized-file, --extra-files): each worker loads it at each start."
+        return Finding("no_connection", message, evidence.where, evidence.effect, fix)
+    message = f"The handler asks another server for something, and gets no connection ({evidence.error_line})."
+    fix = "See that the worker reaches that address; or send the contents in the request instead of an address."
+    return Finding("no_connection", message, evidence.where, evidence.effect, fix)
+
+
+_CONNECTION = {"URLError", "ConnectionError", "ConnectTimeout", "NewConnectionError", "MaxRetryError", "gaierror"}
+_CONNECTED = {"HTTPError", "BrokenPipeError", "ConnectionResetError", "ConnectionAbortedError"}
+_NO_NETWORK = re.compile(r"no internet connection|Name or service not known|name resolution|Connection refused")
 #: What transformers says of a model that is neither in a folder nor on the hub.
 _HUB = re.compile(
     r"huggingface\.co|is not a local folder|is not the path to a directory|instantiate the backend tokenizer"

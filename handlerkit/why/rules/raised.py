@@ -24,6 +24,7 @@ from handlerkit.why.rules import (
 )
 from handlerkit.why.rules.common import (
     attribute_not_set,
+    command_failed,
     missing_import,
     missing_name,
     missing_variable,
@@ -361,5 +362,5 @@ RULES: tuple[Rule, ...] = (
     *context_reads.RULES, missing_variable, missing_name, stage_signature, signature, piece_per_row, status_index,
     response_index, unread_form, unread_json, *context_calls.RULES, *input_mismatch.RULES, data_as_dict, no_such_row,
     header_key, variable_not_set, *torchserve_code.RULES, *shapes.RULES, *none_values.RULES, attribute_not_set,
-    any_exception,
+    command_failed, any_exception,
 )  # fmt: skip

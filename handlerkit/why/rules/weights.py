@@ -182,8 +182,9 @@ def not_weights(evidence: Evidence) -> Finding | None:
         message = f"{name} is a text file, and {reader}."
         fix = "Read it as text, open(path).read().splitlines() or json.load; or archive the weights under that name."
         return Finding("not_weights", message, where, effect, fix)
-    if head.startswith(b"PK") and "failed finding central directory" in evidence.text:
-        message = f"{name} is damaged: it begins as torch saves a model, and its end is missing."
+    is_cut = re.search("was truncated|Ran out of input", evidence.text) is not None
+    if is_cut or (head.startswith(b"PK") and "failed finding central directory" in evidence.text):
+        message = f"{name} is damaged: its end is missing."
         return Finding("not_weights", message, where, effect, "Copy or download it again, and compare the sizes.")
     return None
 
@@ -357,5 +358,5 @@ def _listed(held: Mapping[Any, Any]) -> str:
 #: Asked of a load and of a call, before it is asked which import is missing.
 RULES: tuple[Rule, ...] = (
     not_weights, refused, pickled_class, state_dict_as_model, keys_as_model, other_weights, weights,
-    pretrained.from_pretrained,
+    pretrained.from_pretrained, pretrained.no_connection,
 )  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from why_cases import CLASS, Case, body, start
 
 from handlerkit.endpoints.worker import Worker
@@ -171,6 +173,41 @@ def test_class_numbers_of_boxes_and_rows(answer: str, tmp_path: Path) -> None:
 def test_labels_that_the_answer_holds_or_does_not_mean(answer: str, tmp_path: Path) -> None:
     labels = {"index_to_name.json": '{"0": "cat", "1": "dog"}'}
     assert answered(body(f"return [{answer}]"), tmp_path, Request.json(1), extra=labels) == []
+
+
+def png(mode: str, *values: int) -> bytes:
+    """A picture of 8x8 pixels with these values."""
+    out = io.BytesIO()
+    image = Image.new(mode, (8, 8))
+    image.putdata([values[at % len(values)] for at in range(64)])
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+MASK = "[[0, 1] * 4] * 8"
+LABELS = {"index_to_name.json": '{"0": "cat", "1": "dog"}'}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (MASK, True),
+        (f"{{'mask': {MASK}, 'size': [8, 8]}}", True),
+        (repr(png("L", 0, 1)), True),
+        (repr(png("P", 0, 1)), True),
+        (f"{{'mask': {MASK}, 'labels': {{'0': 'cat', '1': 'dog'}}}}", False),
+        ("[[0, 255] * 4] * 8", False),
+        ("[[0.0, 1.0] * 4] * 8", False),
+        ("[[0, 0, 1, 1]]", False),  # a box
+        ("[[0, 0] * 4] * 8", False),
+        (repr(png("L", 0, 255)), False),
+        (repr(png("L", *range(64))), False),
+        (repr(b"\x89PNG\r\n\x1a\n" + b"\0" * 30), False),
+    ],
+)
+def test_map_of_class_numbers(answer: str, told: bool, tmp_path: Path) -> None:
+    found = answered(body(f"return [{answer}]"), tmp_path, Request.json(1), extra=LABELS)
+    assert found == ["labels_unused"] * told
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ LOADING = [
         "from json import lads\n",
         "cannot import name 'lads' from 'json' (json/__init__.py)",
         "h.py, line 1",
-        "name",
+        "Did you mean loads?",
     ),
     Case(
         "missing_variable",
@@ -573,6 +573,70 @@ LOADING = [
     Case(
         "missing_import", "import", "import torchvison\n", "no module 'torchvison'", "h.py, line 1", "mean torchvision?"
     ),
+    Case(
+        "missing_import",
+        "import",
+        "import helper\n",
+        "h.py imports a file that imports h again, before H is defined there.",
+        "helper.py, line 1",
+        "in the function that uses it",
+        extra={"helper.py": "from h import H\n"},
+    ),
+    Case(
+        "missing_import",
+        "import",
+        "from helper import shape\n",
+        "cannot import name 'shape' from 'helper'",
+        "h.py, line 1",
+        "Correct the name, or define it in helper.py.",
+        extra={"helper.py": "x = 1\n"},
+    ),
+    Case(
+        "missing_import",
+        "import",
+        "from ts.utils.util import load_label_map\n",
+        "cannot import name 'load_label_map'",
+        "h.py, line 1",
+        "Did you mean load_label_mapping?",
+    ),
+    Case(
+        "missing_file",
+        "missing_file",
+        initialize("import onnxruntime; onnxruntime.InferenceSession('net.onnx')"),
+        "The archive holds no net.onnx, and the handler opens it.",
+        "h.py, line 4",
+        "--serialized-file net.onnx",
+    ),
+    Case(
+        "no_connection",
+        "no_connection",
+        initialize("from urllib.request import urlopen; urlopen('http://127.0.0.1:9/net.pt')"),
+        "The handler downloads something while it loads, and gets no connection (urllib.error.URLError",
+        "h.py, line 4",
+        "Archive the file instead",
+    ),
+    Case(
+        "any_exception",
+        "load",
+        initialize("raise ConnectionError('Connection refused')"),
+        "ConnectionError: Connection refused",
+        "h.py, line 4",
+    ),
+    Case(
+        "command_failed",
+        "command_failed",
+        initialize("import subprocess, sys; subprocess.check_call([sys.executable, '-c', 'exit(3) # pip'])"),
+        "which failed with status 3.",
+        "h.py, line 4",
+        "What the command wrote is in the log. Name packages in the requirements file",
+    ),
+    Case(
+        "syntax",
+        "syntax",
+        "print 'x'\n",
+        "Did you mean print(...)?",
+        "h.py, line 1",
+    ),
 ]
 
 
@@ -754,7 +818,7 @@ def test_class_of_the_notebook_that_was_pickled(tmp_path: Path) -> None:
         (lambda file: b"", "is empty"),
         (lambda file: b"<!DOCTYPE html><html><body>Sign in</body></html>", "is an HTML page"),
         (lambda file: b"\x40\0\0\0\0\0\0\0" + b'{"weight":{"dtype":"F32"}}' + b" " * 60, "is a safetensors file"),
-        (lambda file: file[: len(file) // 2], "is damaged: it begins as torch saves a model, and its end is missing"),
+        (lambda file: file[: len(file) // 2], "is damaged: its end is missing"),
     ],
     ids=["empty", "html", "safetensors", "cut off"],
 )

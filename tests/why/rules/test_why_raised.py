@@ -1781,6 +1781,22 @@ RAISED = [
         "archive generator.py and write: from generator import ...",
     ),
     Case(
+        "no_connection",
+        "no_connection",
+        body("from urllib.request import urlopen; return [urlopen(data[0]['body']['url']).read()]"),
+        "The handler asks another server for something, and gets no connection",
+        "h.py, line 4",
+        "send the contents in the request",
+        Request.json({"url": "http://127.0.0.1:9/cat.jpg"}),
+    ),
+    Case(
+        "command_failed",
+        "command_failed",
+        body("import subprocess; return [subprocess.check_output('exit 4', shell=True)]"),
+        "The handler runs the command 'exit 4', which failed with status 4.",
+        "h.py, line 4",
+    ),
+    Case(
         "no_such_row",
         "no_such_row",
         body("return [data[index]['body'] for index in range(2)]"),
