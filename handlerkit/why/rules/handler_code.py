@@ -66,7 +66,13 @@ def _is_numbered(body: bytes) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _accepts_json(headers: Headers) -> bool:
-    return any(name.lower() == "accept" and "application/json" in value.lower() for name, value in headers)
+    """Whether the client asked for nothing sooner than for JSON."""
+    weights: dict[str, float] = {}
+    for one in ",".join(value for name, value in headers if name.lower() == "accept").lower().split(","):
+        kind, _, parameters = one.partition(";")
+        given = re.search(r"\bq=(\d(?:\.\d+)?)", parameters)
+        weights[kind.strip()] = float(given[1]) if given else 1.0
+    return weights.get("application/json", 0.0) == max(weights.values()) > 0
 
 
 def content_type_of_row_0(evidence: Evidence) -> Finding | None:
@@ -265,7 +271,7 @@ def unused_stage(evidence: Evidence) -> Finding | None:
         unused = [stage for stage in STAGES if stage in methods and stage not in used]
         if "handle" not in methods or not unused or _calls_base(methods.values()):
             continue
-        names = " and ".join(unused)
+        names = " and ".join(filter(None, (", ".join(unused[:-1]), unused[-1])))
         message = f"{kind.name} has a handle of its own, which never calls {names}: TorchServe calls handle alone."
         fix = f"Call it in handle: self.{unused[0]}(...); or leave handle out, and BaseHandler.handle calls all stages."
         where = source_search.line(evidence, file, methods["handle"].lineno, "handle")

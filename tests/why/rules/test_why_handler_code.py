@@ -106,6 +106,20 @@ def test_content_type_of_the_one_row_that_has_one(tmp_path: Path) -> None:
     assert answered(source, tmp_path, *TWO, worker=BATCH) == []
 
 
+@pytest.mark.parametrize(
+    ("accept", "told"),
+    [
+        ("application/json, text/plain, */*", True),
+        ("Application/JSON;q=0.9, text/html;q=0.8", True),
+        ("text/html, application/json;q=0.5", False),
+        ("application/json;q=0", False),
+    ],
+)
+def test_client_that_asks_for_json_before_all_else(accept: str, told: bool, tmp_path: Path) -> None:
+    request = Request.json(1, headers={"Accept": accept})
+    assert answered(UNTYPED, tmp_path, request) == ["untyped_json"] * told
+
+
 @pytest.mark.parametrize("answer", ["'text'", "{'label': 'cat'}"])
 def test_client_that_asks_for_no_json_gets_what_it_gets(answer: str, tmp_path: Path) -> None:
     assert answered(body(f"return [{answer}]"), tmp_path, Request.json(1, headers={"Accept": "*/*"})) == []
