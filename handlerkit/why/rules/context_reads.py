@@ -46,7 +46,7 @@ def config_key(evidence: Evidence) -> Finding | None:
         message = "The model has no config file, so model_yaml_config is empty."
         fix = f"Write one with {chain[0]}: in it, and archive it: --config-file model-config.yaml."
         return Finding("config_missing", message, evidence.where, evidence.effect, fix)
-    level: Any = _read(evidence, str(file))
+    level: Any = read_config(evidence, str(file))
     for depth, key in enumerate(chain):
         if not isinstance(level, dict):
             return None
@@ -177,7 +177,8 @@ def _chain(evidence: Evidence, name: str) -> list[str]:
     return []
 
 
-def _read(evidence: Evidence, file: str) -> Any:
+def read_config(evidence: Evidence, file: str) -> Any:
+    """The model's config file; None if it is no YAML."""
     import yaml
 
     try:

@@ -14,7 +14,7 @@ from handlerkit.why import live_values, source_search
 from handlerkit.why.effects import LOAD
 from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.findings import handler_file
-from handlerkit.why.findings.config_file import not_yaml
+from handlerkit.why.findings.config_file import compiling, not_yaml
 from handlerkit.why.rules import context_calls, context_reads
 from handlerkit.why.rules import weights as weight_files
 from handlerkit.why.rules.common import (
@@ -89,6 +89,18 @@ def config_file(evidence: Evidence) -> Finding | None:
     mark, problem = getattr(evidence.error, "problem_mark", None), getattr(evidence.error, "problem", None)
     where = f"{PurePath(mark.name).name}, line {mark.line + 1}" if mark is not None else ""
     return not_yaml(problem or evidence.text, where)
+
+
+def compile_settings(evidence: Evidence) -> Finding | None:
+    """What BaseHandler.initialize cannot read below pt2 in the config file."""
+    if not isinstance(evidence.error, KeyError | TypeError | ValueError | AttributeError):
+        return None
+    file = source_search.manifest(evidence).get("configFile")
+    if not file or not evidence.raised_in("torch_handler/base_handler.py", "initialize"):
+        return None
+    written = context_reads.read_config(evidence, str(file))
+    found = compiling(written) if isinstance(written, dict) else ()
+    return next((one for one in found if one.severity == "error"), None)
 
 
 def class_count(evidence: Evidence) -> Finding | None:
@@ -220,8 +232,8 @@ def any_exception(evidence: Evidence) -> Finding | None:
 
 
 RULES: tuple[Rule, ...] = (
-    reads_command_line, died, config_file, shadowed, class_count, weight_files.labels, weight_files.model_class,
-    *weight_files.RULES, missing_import, missing_variable, syntax, no_method, entry_point, signature,
-    context_reads.no_request_yet, *context_reads.RULES, none_at_load, missing_name, missing_file, session_called,
-    not_enough_memory, *context_calls.RULES, attribute_not_set, command_failed, any_exception,
+    reads_command_line, died, config_file, compile_settings, shadowed, class_count, weight_files.labels,
+    weight_files.model_class, *weight_files.RULES, missing_import, missing_variable, syntax, no_method, entry_point,
+    signature, context_reads.no_request_yet, *context_reads.RULES, none_at_load, missing_name, missing_file,
+    session_called, not_enough_memory, *context_calls.RULES, attribute_not_set, command_failed, any_exception,
 )  # fmt: skip

@@ -44,6 +44,9 @@ def died(evidence: Evidence) -> Finding | None:
         message = f"The handler raised {evidence.error_line}, which ends the worker process."
         fix = "Raise an Exception, or answer with an error status."
         return Finding("worker_exit", message, where, DIED, fix)
+    if kind == "exit" and not where:
+        ends = list(source_search.find_all(evidence, r"\b(sys\.exit|os\._exit|(?<![\w.])exit|quit)\("))
+        where = ends[0] if len(ends) == 1 else ""
     if kind in ("size", "encode"):
         where = where or source_search.return_line(evidence)
     if kind == "header":
@@ -55,10 +58,15 @@ def died(evidence: Evidence) -> Finding | None:
         )
         fix = "Catch exceptions inside preprocess, inference and postprocess; the log has the traceback."
         return Finding("micro_batching", message, where, DIED, fix)
-    if any(function == "encode_response_headers" for _, function in evidence.functions):
-        message = f"The name or value of a response header is not a string ({evidence.error_line})."
+    is_type = "content_type" in _encoding(evidence)
+    if is_type or any(function == "encode_response_headers" for _, function in evidence.functions):
+        what = "The content type of a response" if is_type else "The name or value of a response header"
+        message = f"{what} is not a string ({evidence.error_line})."
         where = source_search.find(evidence, r"set_response_(header|content_type)")
-        return Finding("worker_header", message, where, DIED, "Write context.set_response_header(0, name, str(value)).")
+        fix = "Write context.set_response_header(0, name, str(value))."
+        if is_type:
+            fix = 'Write context.set_response_content_type(0, "application/json"): the index, then the type.'
+        return Finding("worker_header", message, where, DIED, fix)
     raised = error if error is None or is_prediction(error) else error.__context__
     if is_prediction(raised):
         message = f"PredictionException carries {_carried(raised)}, which cannot be sent. {message}"
@@ -98,7 +106,18 @@ def status_arguments(evidence: Evidence) -> Finding | None:
         message = f"set_response_status got the code {code!r} and the phrase {phrase!r}, which cannot be sent."
         fix = 'Write context.set_response_status(404, "Not found", 0): a number, ASCII text, the request\'s index.'
         return Finding("status_arguments", message, source_search.call_line(evidence, call), DIED, fix)
+    if re.search("http_(code|phrase)", _encoding(evidence)):  # as a server's log tells
+        message = f"set_response_status got a code or a phrase which cannot be sent ({evidence.error_line})."
+        fix = 'Write context.set_response_status(404, "Not found", 0): a number, ASCII text, the request\'s index.'
+        where = source_search.find(evidence, r"set_(all_)?response_status\(")
+        return Finding("status_arguments", message, where, DIED, fix)
     return None
+
+
+def _encoding(evidence: Evidence) -> str:
+    """The line of TorchServe's codec that failed; "" if it was another's."""
+    frames = evidence.info.frames if evidence.info else ()
+    return frames[-1].source if frames and frames[-1].function == "create_predict_response" else ""
 
 
 def out_of_memory(evidence: Evidence) -> Finding | None:

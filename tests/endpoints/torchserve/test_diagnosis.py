@@ -213,6 +213,27 @@ def test_death_is_told_apart(model: Registration, log: str, name: str, what: str
     assert what in found.message
 
 
+@pytest.mark.parametrize(
+    ("code", "raised", "name"),
+    [
+        ('struct.pack("!i", http_code)', "struct.error: required argument is not an integer", "status_arguments"),
+        ("http_phrase.encode()", "AttributeError: 'int' object has no attribute 'encode'", "status_arguments"),
+        ("content_type.encode()", "AttributeError: 'int' object has no attribute 'encode'", "worker_header"),
+        ('struct.pack("!i", len(val))', "TypeError: object of type 'X' has no len()", "worker_encode"),
+    ],
+)
+def test_head_that_cannot_be_sent(model: Registration, code: str, raised: str, name: str) -> None:
+    log = logged(
+        "Backend received inference at: 1",
+        "Backend worker process died.",
+        "Traceback (most recent call last):",
+        '  File "/env/site-packages/ts/protocol/otf_message_handler.py", line 116, in create_predict_response',
+        f"    msg += {code}",
+        raised,
+    )
+    assert cause(model, error(500, "Worker died."), log).name == name
+
+
 def test_handlers_own_status_is_no_failure(model: Registration) -> None:
     found = cause(model, Response(404, "Nope", (("x-request-id", "1"),), b"none"))
     assert (found.name, found.severity) == ("own_status", "warning")

@@ -58,7 +58,8 @@ def test_cause_is_that_of_the_live_exception(case: Case, tmp_path: Path) -> None
 def told(statements: str, folder: Path, *requests: Request, helper: str = "") -> Finding:
     """What the log tells of a handler with these statements in its handle, from line 4 on."""
     source = CLASS + statements.replace("\n", "\n        ") + "\n" + helper
-    with start(Case("", "", source, "", worker={"batch_size": len(requests)}), folder) as worker:
+    options = {"batch_size": len(requests), "in_process": "_exit" not in statements}
+    with start(Case("", "", source, "", worker=options), folder) as worker:
         return from_log(worker.predict(*requests), folder)[0]
 
 
@@ -100,3 +101,8 @@ def test_value_that_cannot_be_told_is_not_to_blame(statements: str, tmp_path: Pa
 def test_row_of_several_that_failed_is_not_told(tmp_path: Path) -> None:
     found = told("return [row['body'].split(' ') for row in data]", tmp_path, Request.text("a b"), TEXT)
     assert found.name == "exception"
+
+
+def test_line_that_ends_the_worker(tmp_path: Path) -> None:
+    found = told("import os\nif data:\n    os._exit(3)\nreturn ['x']", tmp_path, TEXT)
+    assert (found.name, found.where) == ("worker_exit", "h.py, line 6: os._exit(3)")

@@ -574,6 +574,15 @@ LOADING = [
         "missing_import", "import", "import torchvison\n", "no module 'torchvison'", "h.py, line 1", "mean torchvision?"
     ),
     Case(
+        "compile_settings",
+        "config_pt2",
+        BASE,
+        "pt2: compile in the config file does not say whether to compile: it needs enable.",
+        fix="Write pt2: {compile: {enable: true",
+        model={"serialized_file": NET / "cls.pt", "config_file": "model-config.yaml"},
+        extra={"model-config.yaml": "pt2:\n  compile: true\n"},
+    ),
+    Case(
         "missing_import",
         "import",
         "import helper\n",

@@ -1781,6 +1781,14 @@ RAISED = [
         "archive generator.py and write: from generator import ...",
     ),
     Case(
+        "died",
+        "worker_header",
+        body("context.set_response_content_type(0, 5); return ['x']"),
+        "The content type of a response is not a string",
+        "h.py, line 4",
+        "the index, then the type",
+    ),
+    Case(
         "no_connection",
         "no_connection",
         body("from urllib.request import urlopen; return [urlopen(data[0]['body']['url']).read()]"),
