@@ -62,6 +62,15 @@ def not_json(value: bytes | bytearray | str) -> str:
     return ""
 
 
+def json_advice(problem: str) -> str:
+    """What to send instead of what is no JSON for this reason."""
+    if "BOM" in problem:
+        return "Send it without the byte-order mark (BOM) at its beginning."
+    if "double quotes" in problem:
+        return "Send JSON, which has double quotes: json.dumps writes it, str(value) does not."
+    return "Send JSON in UTF-8."
+
+
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text[: len(text) // 4 * 4], validate=True)

@@ -68,6 +68,9 @@ def no_such_property(evidence: Evidence) -> Finding | None:
         f"context.system_properties has no {name!r}, so .get gives None: it holds {', '.join(SYSTEM_PROPERTIES[:5])}."
     )
     fix = _ELSEWHERE.get(name, "Settings of your own belong into model-config.yaml: context.model_yaml_config.")
+    plain = {known.replace("_", ""): known for known in SYSTEM_PROPERTIES}
+    if near := difflib.get_close_matches(name.replace("_", "").lower(), plain, 1, 0.8):
+        fix = f"Did you mean {plain[near[0]]}?"
     where = evidence.where or source_search.assigned(evidence, live_values.none_source(evidence))
     return Finding("context", message, where, evidence.effect, fix)
 

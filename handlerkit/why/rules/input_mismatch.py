@@ -176,6 +176,11 @@ def channels(evidence: Evidence) -> Finding | None:
     found = re.search(r"expected input.* to have (\d+) channels, but got (\d+) channels", evidence.text)
     if found is None:
         return None
+    given = re.search(r"expected input\[(\d+), (\d+), (\d+), (\d+)\]", evidence.text)
+    if given is not None and given[4] == found[1] and int(found[2]) > 4:
+        message = f"The network takes (requests, channels, height, width), and got [{', '.join(given.groups())}]: the "
+        message += "channels come last, as PIL and numpy have them."
+        return Finding("channels", message, evidence.where, FAILED, "Move them: tensor.permute(0, 3, 1, 2).")
     message = f"The network takes images of {found[1]} channel(s), and got one of {found[2]}."
     mode = {"1": "L", "3": "RGB", "4": "RGBA"}.get(found[1])
     fix = (

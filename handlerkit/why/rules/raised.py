@@ -253,6 +253,23 @@ def no_such_row(evidence: Evidence) -> Finding | None:
     return Finding("no_such_row", message, evidence.where, FAILED, fix)
 
 
+def key_type(evidence: Evidence) -> Finding | None:
+    """A number looked up in what JSON has made, such as self.mapping, whose keys are texts."""
+    if not isinstance(evidence.error, KeyError) or len(evidence.error.args) != 1:
+        return None
+    key, (is_known, held) = evidence.error.args[0], live_values.holder(evidence)
+    number = re.fullmatch(r"tensor\((\d+).*\)|(\d+)", str(key))
+    if number is None or not (is_known and isinstance(held, dict)):
+        return None
+    wanted = number[1] or number[2]
+    if wanted == key or wanted not in held:
+        return None
+    what = f"the number {key}" if isinstance(key, int) else f"a {type(key).__name__}, {str(key)!r}"
+    message = f"The keys are texts, as all of JSON's are ({wanted!r} is one), and the handler looks up {what}."
+    fix = "Look up str(value.item()), of a tensor." if number[1] else "Look up str(value)."
+    return Finding("key_type", message, evidence.where, FAILED, fix)
+
+
 def variable_not_set(evidence: Evidence) -> Finding | None:
     """A variable that only a branch which was not taken sets."""
     found = re.match(r"(?:cannot access local variable|local variable) '(\w+)'", evidence.text)
@@ -380,6 +397,6 @@ RULES: tuple[Rule, ...] = (
     *envelopes.RULES, first_error, unreadable_values.unreadable, *weights.RULES, missing_import,
     *context_reads.RULES, missing_variable, missing_name, stage_signature, signature, piece_per_row, status_index,
     response_index, unread_form, unread_json, *context_calls.RULES, *input_mismatch.RULES, data_as_dict, no_such_row,
-    header_key, variable_not_set, *torchserve_code.RULES, *shapes.RULES, *none_values.RULES, attribute_not_set,
-    command_failed, any_exception,
+    header_key, key_type, variable_not_set, *torchserve_code.RULES, *shapes.RULES, *none_values.RULES,
+    attribute_not_set, command_failed, any_exception,
 )  # fmt: skip

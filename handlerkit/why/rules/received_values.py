@@ -12,7 +12,7 @@ from typing import Any
 from handlerkit.formatting import with_article
 from handlerkit.messages import Finding
 from handlerkit.why import live_values, source_search
-from handlerkit.why.contents import IMAGES, JSON, kind_of, not_json
+from handlerkit.why.contents import IMAGES, JSON, json_advice, kind_of, not_json
 from handlerkit.why.effects import FAILED
 from handlerkit.why.evidence import Evidence, Rule
 from handlerkit.why.live_values import Value, handed
@@ -150,7 +150,7 @@ def bytes_for_text(evidence: Evidence) -> Finding | None:
         came = f"it came as {typed}" if typed else "it came without a Content-Type"
         if typed == JSON and (problem := not_json(value.value)):
             message = f"{value.name} is bytes: {came}, and is not JSON ({problem}), so TorchServe leaves it as it is."
-            return Finding("bytes_for_text", message, evidence.where, FAILED, "Send JSON in UTF-8.")
+            return Finding("bytes_for_text", message, evidence.where, FAILED, json_advice(problem))
         message = f"{value.name} is bytes (a {type(value.value).__name__}): {came}, and TorchServe decodes only "
         message += f"{JSON} and text/*."
         if holds not in ("a text", "JSON"):
@@ -303,6 +303,9 @@ def _unfit(evidence: Evidence, value: Value) -> tuple[str, str] | None:
         if kind_of(value.value) == "JSON":
             is_what = f"JSON that came as text ({typed})"
             fix = f"Send Content-Type: {JSON}, or read json.loads({value.name})."
+            if typed == JSON:
+                is_what = "a text with JSON in it, which was made into JSON once more"
+                fix = f"Encode it once, as requests.post(url, json=value) does; or read json.loads({value.name})."
     return f"{value.name} is {is_what}, and the handler uses it as something else ({evidence.error_line}).", fix
 
 

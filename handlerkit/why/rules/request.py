@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from handlerkit.messages import Finding, Headers, HttpRequest
 from handlerkit.serving.wire import Job, Parameter
 from handlerkit.why import source_search
-from handlerkit.why.contents import not_json
+from handlerkit.why.contents import json_advice, not_json
 from handlerkit.why.effects import NOTHING
 from handlerkit.why.evidence import Attempt, Evidence, Rule
 
@@ -128,7 +128,7 @@ def _bytes_for_json(request: HttpRequest, parameter: Parameter, name: str) -> tu
         if not (problem := _problem(value)):
             return None
         message = f"{of} has the Content-Type of JSON and is not JSON ({problem}): the handler gets bytes."
-        return message, "Send JSON in UTF-8.", _PARSES
+        return message, json_advice(problem), _PARSES
     if kind.lower().endswith(("/json", "+json")) and _is_json(value):
         got = "text" if kind.startswith("text") else "bytes"
         message = f"{of} is JSON of type {kind!r}; TorchServe decodes only 'application/json', in lower case: "

@@ -46,14 +46,16 @@ _FEATURES = re.compile(r"mat1 and mat2 shapes cannot be multiplied \(\d+x(\d+) a
 _TENSOR_TYPES = (
     re.compile(r"mat1 and mat2 must have the same dtype, but got (\w+) and (\w+)"),
     re.compile(r"expected m1 and m2 to have the same dtype, but got: (.+) != (.+)"),
-    re.compile(r"Input type \((?:torch\.)?(\w+)\) and (?:bias|weight) type \((?:torch\.)?(\w+)\) should be the same"),
+    re.compile(
+        r"Input type \((?:torch\.)?([\w ]+)\) and (?:bias|weight) type \((?:torch\.)?([\w ]+)\) should be the same"
+    ),
 )
 #: torch's names of types, as it calls them in its errors.
 _TORCH = {
     "Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Long": "int64", "Int": "int32",
     "Byte": "uint8", "Bool": "bool", "float": "float32", "double": "float64", "c10::Half": "float16",
     "FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "LongTensor": "int64",
-    "ByteTensor": "uint8",
+    "ByteTensor": "uint8", "unsigned char": "uint8", "long": "int64", "int": "int32",
 }  # fmt: skip
 
 
@@ -98,4 +100,49 @@ def no_batch(evidence: Evidence) -> Finding | None:
 
 _OF_DIMENSIONS = re.compile(r"Dimension out of range|[Ee]xpected .*\b(4D\b|4-dimensional)|same number of dim")
 
-RULES: tuple[Rule, ...] = (unequal_rows, onnx_type, feature_count, tensor_type, no_batch)
+
+def onnx_inputs(evidence: Evidence) -> Finding | None:
+    """Other names, or another shape, than the inputs of an ONNX model have."""
+    if (
+        found := re.search(r"Required inputs \(\[(.+?)\]\) are missing from input feed \(\[(.*?)\]\)", evidence.text)
+    ) is not None:
+        message = f"The ONNX model's inputs are called {found[1]}, and the handler gives it {found[2] or 'none'}."
+        fix = "Take the names from the session: session.get_inputs()[0].name."
+        return Finding("onnx_inputs", message, evidence.where, FAILED, fix)
+    found = re.search(
+        r"Got invalid dimensions for input: (\S+) .*?index: (\d+) Got: (\d+) Expected: (\d+)", evidence.text, re.DOTALL
+    )
+    if found is None:
+        return None
+    name, index, got, wanted = found.groups()
+    message = f"Dimension {index} of the ONNX model's input {name} is {wanted}, and it got {got} (counted from 0)."
+    fix = "Bring the array to that shape, or export the model with dynamic_axes."
+    return Finding("onnx_inputs", message, evidence.where, FAILED, fix)
+
+
+def embedding(evidence: Evidence) -> Finding | None:
+    """An embedding takes whole numbers below the number of its rows."""
+    if "Expected tensor for argument #1 'indices'" in evidence.text:
+        got = re.search(r"got (?:torch\.)?(\w+) instead", evidence.text)
+        message = (
+            f"An embedding takes whole numbers (int64), and got {_TORCH.get(got[1], got[1]) if got else 'others'}."
+        )
+        return Finding("embedding", message, evidence.where, FAILED, "Convert them in preprocess: tensor.long().")
+    if evidence.text != "index out of range in self":
+        return None
+    message = "An embedding got a number that it has no row for: it is negative, or not below the vocabulary's size."
+    fix = "Make the numbers with the tokenizer or vocabulary that the model was trained with."
+    return Finding("embedding", message, evidence.where, FAILED, fix)
+
+
+def training_mode(evidence: Evidence) -> Finding | None:
+    """Batch normalization of a network that was not set to evaluation."""
+    if "Expected more than 1 value per channel when training" not in evidence.text:
+        return None
+    message = "The network is in training mode, in which batch normalization takes no batch of one."
+    return Finding("training_mode", message, evidence.where, FAILED, "Call self.model.eval() in initialize.")
+
+
+RULES: tuple[Rule, ...] = (
+    unequal_rows, onnx_type, onnx_inputs, feature_count, tensor_type, embedding, training_mode, no_batch,
+)  # fmt: skip

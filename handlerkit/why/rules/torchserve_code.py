@@ -119,6 +119,8 @@ def no_insights(evidence: Evidence) -> Finding | None:
         "Call explain_handle for explanations only, in the else of `if not self._is_explain():`, and write "
         "get_insights(self, tensor, text, target) for them."
     )
+    if evidence.frame is None:  # it is BaseHandler's handle that calls it
+        fix = "Write get_insights(self, tensor, text, target), or ask for a prediction at /predictions/MODEL."
     return Finding("no_insights", message, evidence.where, FAILED, fix)
 
 

@@ -26,7 +26,7 @@ _READERS = (
     ("UnicodeDecodeError", "", "decode", "Decode only text; read a file by its own format."),
     ("UnpicklingError", "", "torch.load", "Send what torch.save wrote."),
     ("RuntimeError", "PytorchStreamReader", "torch.load", "Send what torch.save wrote."),
-    ("ValueError", "allow_pickle=False", "numpy.load", "Send what numpy.save wrote."),
+    ("ValueError", r"allow_pickle=False|pickled \(object\) data", "numpy.load", "Send what numpy.save wrote."),
     ("Error", "RIFF|WAVE", "wave.open", "Send a WAV file."),
     ("LibsndfileError", "", "soundfile", "Send a sound file that it knows, such as WAV or FLAC."),
     ("BadZipFile", "", "zipfile", "Send a zip file."),
@@ -52,6 +52,9 @@ def unreadable(evidence: Evidence) -> Finding | None:
         fix = "Send tensors, numbers, text, lists and dicts; weights_only=False would run code that a client sends."
         return Finding("unreadable", message, evidence.where, FAILED, fix)
     message = f"{value.name} {_described(value.value)}, and {reader} cannot read that ({_short(evidence)})."
+    if kind_of(value.value) == "gzip-compressed":
+        fix = f"Send it uncompressed, or call gzip.decompress({value.name}) first."
+        return Finding("content_encoding", message, evidence.where, FAILED, fix)
     return Finding("unreadable", message, evidence.where, FAILED, fix)
 
 
@@ -194,8 +197,13 @@ def not_base64(evidence: Evidence) -> Finding | None:
         if holds.startswith("base64") or not isinstance(value.value, str | bytes | bytearray):
             continue
         what = holds if holds not in ("", "a text") else "no base64, or not all of it"
-        message = f"The handler decodes {value.name} as base64, and it is {what} ({evidence.error_line})."
         fix = "Use the bytes as they are." if holds in IMAGES else "Send all of the base64, without line breaks."
+        text = value.value if isinstance(value.value, str) else value.value.decode("ascii", "replace")
+        if re.fullmatch("(?:[0-9a-fA-F]{2}){8,}", text):
+            what, fix = "hexadecimal", "Read bytes.fromhex(text), or send base64."
+        elif re.fullmatch(r"[\w-]{8,}=*", text) and re.search("[-_]", text):
+            what, fix = "base64 with the letters for URLs, - and _", "Read base64.urlsafe_b64decode(text)."
+        message = f"The handler decodes {value.name} as base64, and it is {what} ({evidence.error_line})."
         return Finding("not_base64", message, evidence.where, FAILED, fix)
     return None
 
