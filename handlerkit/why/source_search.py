@@ -79,6 +79,16 @@ def classes(evidence: Evidence, file: str) -> set[str]:
     return {node.name for node in ast.walk(tree(evidence, file)) if isinstance(node, ast.ClassDef)}
 
 
+def is_global(evidence: Evidence, file: str, name: str) -> bool:
+    """Whether a file gives a variable of its own that name."""
+    return any(
+        isinstance(one, ast.Name) and one.id == name
+        for node in tree(evidence, file).body
+        if isinstance(node, ast.Assign)
+        for one in node.targets
+    )
+
+
 def super_calls(function: Function) -> dict[str, int]:
     """The methods that a method calls by super(), with the lines."""
     return {
@@ -99,9 +109,9 @@ def fix_of_line(evidence: Evidence) -> str:
     return "Correct that line." if is_own else "Look at what that line passes to the function that raised it."
 
 
-def return_line(evidence: Evidence) -> str:
-    """The only return statement of the handler's entry point that gives a value, else its first line. Where the entry
-    point is inherited, that of postprocess, whose value it returns."""
+def return_line(evidence: Evidence, gives_none: bool = False) -> str:
+    """The only return statement of the handler's entry point that gives a value, or that gives None, else its first
+    line. Where the entry point is inherited, that of postprocess, whose value it returns."""
     file = handler_file(evidence)
     if file not in evidence.source.files:
         return ""
@@ -118,7 +128,7 @@ def return_line(evidence: Evidence) -> str:
     function = outer.get(wanted) or inner.get("handle") or inner.get("postprocess")
     if function is None:
         return ""
-    returns = [node for node in _returns(function) if not _is_none(node.value)]
+    returns = [node for node in _returns(function) if _is_none(node.value) == gives_none]
     return line(evidence, file, returns[0].lineno if len(returns) == 1 else function.lineno, function.name)
 
 

@@ -131,6 +131,53 @@ def _missing_in_module(evidence: Evidence) -> tuple[str, str]:
     return message, f"Correct the name, or define it in {module}.py." if is_own else fix
 
 
+#: What became of names of modules that old code uses.
+_GONE = {
+    ("numpy", "float"): "float", ("numpy", "int"): "int", ("numpy", "bool"): "bool", ("numpy", "object"): "object",
+    ("numpy", "str"): "str", ("PIL.Image", "ANTIALIAS"): "Image.LANCZOS", ("PIL.Image", "LINEAR"): "Image.BILINEAR",
+}  # fmt: skip
+
+
+def module_attribute(evidence: Evidence) -> Finding | None:
+    """A name that a module has not, or has no more."""
+    found = re.match(r"module '([\w.]+)' has no attribute '(\w+)'", evidence.text)
+    if not isinstance(evidence.error, AttributeError) or found is None:
+        return None
+    module, name = found.groups()
+    if f"{module}.py" in evidence.source.files:
+        message = f"{module}.py in the archive has no {name}."
+        return Finding(
+            "module", message, evidence.where, evidence.effect, f"Correct the name, or define it in {module}.py."
+        )
+    message = f"The module {module} that is installed where the model runs has no {name}."
+    fix = f"Use what this version has, or name another version of {module.partition('.')[0]} in the requirements file."
+    if (instead := _GONE.get((module, name))) is not None:
+        fix = f"Write {instead}: older versions had {name}."
+    elif near := difflib.get_close_matches(name, dir(sys.modules.get(module)), 1, 0.8):
+        fix = f"Did you mean {near[0]}?"
+    return Finding("module", message, evidence.where, evidence.effect, fix)
+
+
+def variable_not_set(evidence: Evidence) -> Finding | None:
+    """A variable that only a branch sets which was not taken, or that is the file's and is set in the function, too."""
+    found = re.match(r"(?:cannot access local variable|local variable) '(\w+)'", evidence.text)
+    if not isinstance(evidence.error, UnboundLocalError) or found is None or evidence.frame is None:
+        return None
+    name, function = found[1], evidence.frame.function
+    if source_search.is_global(evidence, evidence.frame.file, name):
+        message = (
+            f"{function} sets {name}, so {name} is a variable of its own there, which has no value yet; the one of "
+        )
+        message += "the file is another."
+        fix = f"Begin {function} with: global {name}; or give one of them another name."
+        return Finding("variable", message, evidence.where, evidence.effect, fix)
+    if (place := source_search.skipped_branch(evidence, name)) is None:
+        return None
+    message = f"{name} is set in line {place[0]} alone, under `if {place[1]}`, which was not true."
+    fix = f"Give {name} a value in the other case, too."
+    return Finding("variable", message, evidence.where, evidence.effect, fix)
+
+
 def command_failed(evidence: Evidence) -> Finding | None:
     """A program that the handler runs."""
     found = re.match(r"Command (.+) returned non-zero exit status (\d+)", evidence.text, re.DOTALL)

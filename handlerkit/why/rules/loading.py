@@ -23,8 +23,10 @@ from handlerkit.why.rules.common import (
     missing_import,
     missing_name,
     missing_variable,
+    module_attribute,
     reads_command_line,
     signature,
+    variable_not_set,
 )
 from handlerkit.why.rules.input_mismatch import missing_file
 from handlerkit.why.rules.timing import startup_timeout
@@ -235,5 +237,6 @@ RULES: tuple[Rule, ...] = (
     reads_command_line, died, config_file, compile_settings, shadowed, class_count, weight_files.labels,
     weight_files.model_class, *weight_files.RULES, missing_import, missing_variable, syntax, no_method, entry_point,
     signature, context_reads.no_request_yet, *context_reads.RULES, none_at_load, missing_name, missing_file,
-    session_called, not_enough_memory, *context_calls.RULES, attribute_not_set, command_failed, any_exception,
+    session_called, not_enough_memory, *context_calls.RULES, attribute_not_set, variable_not_set, module_attribute,
+    command_failed, any_exception,
 )  # fmt: skip

@@ -57,7 +57,7 @@ def none_value(evidence: Evidence) -> Finding | None:
             message = f"{missing} is None: the request has no such header ({evidence.text})."
         fix = f"It gets its value in {given}." if given else "Find what gives None for this request."
         if not given and evidence.frame is not None and ".get(" in evidence.frame.source:
-            fix = "row.get gives None for a field that was not sent."
+            fix = ".get gives None for a key that is not there, or a default: .get(key, default)."
         if (before := _BEFORE.get(evidence.frame.function if evidence.frame else "")) and not given:
             returns = source_search.none_returns(evidence, before)
             fix = f"{before} returns None{f' ({returns})' if returns else ''}: have it return a value for each row."
@@ -72,7 +72,7 @@ def none_value(evidence: Evidence) -> Finding | None:
             f"Send it, or take a default: context.get_request_header(index, '{header[1]}') or 'none'.",
         )
     message = f"A value is None where one was expected ({evidence.text})."
-    fix = "Check what the lines before return; row.get gives None for a field that was not sent."
+    fix = "Look at what gives it: a function without a return statement, or .get of a key that is not there."
     return Finding("none_value", message, evidence.where, FAILED, fix)
 
 

@@ -28,8 +28,10 @@ from handlerkit.why.rules.common import (
     missing_import,
     missing_name,
     missing_variable,
+    module_attribute,
     reads_command_line,
     signature,
+    variable_not_set,
 )
 from handlerkit.why.rules.request import empty_form, undecoded
 from handlerkit.why.rules.timing import response_timeout, timeout_set_aside
@@ -270,18 +272,6 @@ def key_type(evidence: Evidence) -> Finding | None:
     return Finding("key_type", message, evidence.where, FAILED, fix)
 
 
-def variable_not_set(evidence: Evidence) -> Finding | None:
-    """A variable that only a branch which was not taken sets."""
-    found = re.match(r"(?:cannot access local variable|local variable) '(\w+)'", evidence.text)
-    if not isinstance(evidence.error, UnboundLocalError) or found is None:
-        return None
-    name = found[1]
-    if (place := source_search.skipped_branch(evidence, name)) is None:
-        return None
-    message = f"{name} is set in line {place[0]} alone, under `if {place[1]}`, which was not true."
-    return Finding("variable", message, evidence.where, FAILED, f"Give {name} a value in the other case, too.")
-
-
 def header_key(evidence: Evidence) -> Finding | None:
     """A header in square brackets, in another casing than it was sent."""
     if not (isinstance(evidence.error, KeyError) and evidence.error.args and isinstance(evidence.error.args[0], str)):
@@ -398,5 +388,5 @@ RULES: tuple[Rule, ...] = (
     *context_reads.RULES, missing_variable, missing_name, stage_signature, signature, piece_per_row, status_index,
     response_index, unread_form, unread_json, *context_calls.RULES, *input_mismatch.RULES, data_as_dict, no_such_row,
     header_key, key_type, variable_not_set, *torchserve_code.RULES, *shapes.RULES, *none_values.RULES,
-    attribute_not_set, command_failed, any_exception,
+    attribute_not_set, module_attribute, command_failed, any_exception,
 )  # fmt: skip

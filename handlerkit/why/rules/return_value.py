@@ -89,8 +89,18 @@ def _returned_a(evidence: Evidence, kind: str, as_list: str = "") -> Finding:
         message = f"The handler returned {with_article(kind)}, the model's output with its tensors; TorchServe takes a "
         message += "list with one element per request."
         fix = f"Return numbers: return output{as_list}."
+    if caught := _caught(evidence):
+        message += f" Before that it logged an exception that it caught, {caught}."
     effect = f"Every client of the batch gets 503 '{facts.NO_LIST}'."
-    return Finding("not_a_list", message, source_search.return_line(evidence), effect, fix)
+    return Finding("not_a_list", message, source_search.return_line(evidence, kind == "NoneType"), effect, fix)
+
+
+def _caught(evidence: Evidence) -> str:
+    """The last line of the last traceback that the handler logged; "" if it logged none."""
+    texts = [line.text for line in evidence.attempt.logs]
+    begins = [at for at, text in enumerate(texts) if text == "Traceback (most recent call last):"]
+    last = next((text for text in texts[begins[-1] + 1 :] if not text.startswith(" ")), "") if begins else ""
+    return last.rstrip(".")
 
 
 def wrong_length(evidence: Evidence) -> Finding | None:

@@ -25,6 +25,7 @@ _READERS = (
     ("ValueError", "malformed node or string on line", "ast.literal_eval", "Read JSON with json.loads."),
     ("UnicodeDecodeError", "", "decode", "Decode only text; read a file by its own format."),
     ("UnpicklingError", "", "torch.load", "Send what torch.save wrote."),
+    ("IndexError", "pop from empty list", "torch.load", "Send what torch.save wrote."),
     ("RuntimeError", "PytorchStreamReader", "torch.load", "Send what torch.save wrote."),
     ("ValueError", r"allow_pickle=False|pickled \(object\) data", "numpy.load", "Send what numpy.save wrote."),
     ("Error", "RIFF|WAVE", "wave.open", "Send a WAV file."),
@@ -198,6 +199,8 @@ def not_base64(evidence: Evidence) -> Finding | None:
             continue
         what = holds if holds not in ("", "a text") else "no base64, or not all of it"
         fix = "Use the bytes as they are." if holds in IMAGES else "Send all of the base64, without line breaks."
+        if evidence.frame is None:  # TorchServe's own handlers take a text for the base64 of an image
+            fix = "Send the image file itself: curl -T image.png."
         text = value.value if isinstance(value.value, str) else value.value.decode("ascii", "replace")
         if re.fullmatch("(?:[0-9a-fA-F]{2}){8,}", text):
             what, fix = "hexadecimal", "Read bytes.fromhex(text), or send base64."
@@ -262,6 +265,8 @@ def not_an_image(evidence: Evidence) -> Finding | None:
         elif holds.startswith("base64"):
             message = f"PIL cannot read the bytes as an image: {one.name} is {holds}, and reached PIL undecoded."
             fix = "Decode it first: base64.b64decode(value), of a str and of bytes alike (a form's field is bytes)."
+            if evidence.frame is None:
+                fix = "Send the image file itself (-F data=@image.png), or its base64 with Content-Type: text/plain."
         elif holds:
             message = f"PIL cannot read the bytes as an image: {one.name} is {_A_TEXT.get(holds, holds)}."
         break

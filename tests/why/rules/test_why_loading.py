@@ -574,6 +574,22 @@ LOADING = [
         "missing_import", "import", "import torchvison\n", "no module 'torchvison'", "h.py, line 1", "mean torchvision?"
     ),
     Case(
+        "module_attribute",
+        "module",
+        initialize("import numpy; self.kind = numpy.int"),
+        "The module numpy that is installed where the model runs has no int.",
+        "h.py, line 4",
+        "Write int: older versions had int.",
+    ),
+    Case(
+        "variable_not_set",
+        "variable",
+        "net = None\ndef handle(data, context):\n    if net is None:\n        net = 1\n    return data\n",
+        "handle sets net, so net is a variable of its own there",
+        "h.py, line 3",
+        "global net",
+    ),
+    Case(
         "compile_settings",
         "config_pt2",
         BASE,
@@ -721,9 +737,9 @@ MEETS = [
     ),
     Case(
         "",
-        "load",
+        "module",
         "import colorsys\nprint(colorsys.of_mine)\n" + body("return data"),
-        "AttributeError: module 'colorsys' has no attribute 'of_mine'",
+        "colorsys.py in the archive has no of_mine.",
         "h.py, line 2",
         extra={"colorsys.py": "x = 1\n"},
         worker={"in_process": False},
