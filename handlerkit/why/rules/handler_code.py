@@ -250,8 +250,17 @@ def written_in_model_dir(evidence: Evidence) -> Finding | None:
                 "removed when the model is unregistered or the server stops."
             )
             fix = "Answer with the bytes, or write to a folder of your own, named in model-config.yaml."
-            return Finding("written_in_model_dir", message, where, NOTHING, fix, "warning")
+            return Finding("written_in_model_dir", message, _with_source(evidence, where), NOTHING, fix, "warning")
     return None
+
+
+def _with_source(evidence: Evidence, where: str) -> str:
+    """`h.py, line 5` with the function and what is written there."""
+    found = re.fullmatch(r"(.+), line (\d+)", where)
+    if found is None:
+        return where
+    function = source_search.enclosing(source_search.tree(evidence, found[1]), int(found[2]))
+    return source_search.line(evidence, found[1], int(found[2]), function.name if function else "<module>")
 
 
 def unused_stage(evidence: Evidence) -> Finding | None:
