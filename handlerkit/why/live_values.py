@@ -236,6 +236,30 @@ def holder(evidence: Evidence) -> tuple[bool, Any]:
     return value is not UNKNOWN, value
 
 
+def looked_into(evidence: Evidence) -> str | None:
+    """The expression in which the failing one looks something up; None if it is no lookup."""
+    failing = _failing(evidence)
+    outer = failing[1][0] if failing is not None and failing[1] else None
+    return ast.unparse(outer.value) if isinstance(outer, ast.Subscript) else None
+
+
+def unpacked(evidence: Evidence) -> Value | None:
+    """What the failing line takes apart into several variables, if it came in a request."""
+    frame, failing = evidence.frame, _failing(evidence)
+    if frame is None or failing is None:
+        return None
+    places = {_start(node) for node in failing[1]}
+    for node in ast.walk(source_search.tree(evidence, frame.file)):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Tuple)
+            and _start(node.targets[0]) in places
+        ):
+            value, where = _evaluate(node.value, failing[0], _origins(evidence))
+            return Value(ast.unparse(node.value), value, *where) if where is not None and where[1] else None
+    return None
+
+
 def indexed(evidence: Evidence) -> Value | None:
     """What the failing expression takes an element of."""
     failing = _failing(evidence)

@@ -42,6 +42,9 @@ def no_such_attribute(evidence: Evidence) -> Finding | None:
     if not isinstance(evidence.error, AttributeError) or found is None:
         return None
     kind, name = found.groups()
+    if kind == "list" and name in _GIVEN["RequestProcessor"]:
+        message = "context.request_processor is a list, with an element for each request of the batch."
+        return _of_context(evidence, message, f"Write context.request_processor[index].{name}(...).")
     its = getattr(evidence.error, "obj", None)
     if kind not in _GIVEN or any(kind in source_search.classes(evidence, file) for file in evidence.source.files):
         return None

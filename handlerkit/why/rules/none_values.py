@@ -35,7 +35,8 @@ def no_mapping(evidence: Evidence) -> Finding | None:
 
 #: Whose value a stage is given.
 _BEFORE = {"inference": "preprocess", "postprocess": "inference"}
-_HEADER = r"""get_request_header\(\s*\w+\s*,\s*["']([\w-]+)["']\s*\)"""
+_HEADER = r"""(?:get_request_header\(\s*\w+\s*,|get_request_property\()\s*["']([\w-]+)["']\s*\)"""
+_PATTERN = re.compile(r"\bre\.(match|search|fullmatch)\(")
 
 
 def none_value(evidence: Evidence) -> Finding | None:
@@ -63,7 +64,7 @@ def none_value(evidence: Evidence) -> Finding | None:
             fix = f"{before} returns None{f' ({returns})' if returns else ''}: have it return a value for each row."
         return Finding("none_value", message, evidence.where, FAILED, fix)
     if evidence.frame is not None and (header := re.search(_HEADER, evidence.frame.source)) is not None:
-        message = f"The request has no header {header[1]!r}, so get_request_header gives None ({evidence.text})."
+        message = f"The request has no header {header[1]!r}, so the handler gets None ({evidence.text})."
         return Finding(
             "none_value",
             message,
@@ -71,6 +72,10 @@ def none_value(evidence: Evidence) -> Finding | None:
             FAILED,
             f"Send it, or take a default: context.get_request_header(index, '{header[1]}') or 'none'.",
         )
+    if evidence.frame is not None and (asked := _PATTERN.search(evidence.frame.source)) is not None:
+        message = f"re.{asked[1]} gives None where the pattern does not fit ({evidence.text})."
+        fix = f"Look for None first: found = re.{asked[1]}(...); if found is None: ..."
+        return Finding("none_value", message, evidence.where, FAILED, f"{fix.rstrip('. ')}.")
     message = f"A value is None where one was expected ({evidence.text})."
     fix = "Look at what gives it: a function without a return statement, or .get of a key that is not there."
     return Finding("none_value", message, evidence.where, FAILED, fix)

@@ -193,6 +193,16 @@ def text_as_path(evidence: Evidence) -> Finding | None:
 
 def json_value(evidence: Evidence) -> Finding | None:
     """JSON of another form than the handler goes through: another key, null, lists of different lengths, text."""
+    if (unpacked := re.search(r"values to unpack \(expected (?:at least )?(\d+)", evidence.text)) is not None:
+        given = live_values.unpacked(evidence)
+        if given is None or type(given.value) is not list or len(given.value) == int(unpacked[1]):
+            return None
+        message = (
+            f"{given.name} is a list of {len(given.value)}, and the handler unpacks it into {unpacked[1]} variables."
+        )
+        return Finding(
+            "json_value", message, evidence.where, FAILED, f"Send a list of {unpacked[1]}, or look at its length."
+        )
     if isinstance(evidence.error, IndexError):
         empty = next((one for one in live_values.sent(evidence) if one.value == []), None)
         if empty is not None:
@@ -208,6 +218,8 @@ def json_value(evidence: Evidence) -> Finding | None:
         is_known, held = live_values.holder(evidence)
         if (is_known and held is not None) or not (is_known or live_values.is_live(evidence)):
             values = [one for one in values if one.value is held]
+        elif not is_known and (into := live_values.looked_into(evidence)) is not None:
+            values = [one for one in values if one.source in into]
         if any(file.startswith("pandas/") for file, _ in evidence.functions):  # a column of a table made of the rows
             values += [one for one in live_values.in_rows(evidence) if _typed(evidence, one)]
             named = re.findall(r"'(\w+)'", str(key)) if str(key).endswith("not in index") else [key]
