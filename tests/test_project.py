@@ -365,8 +365,8 @@ def sanitized(text: str) -> str:
     return text
 
 
-def test_sanitizing_has_nine_rules() -> None:
-    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 9
+def test_sanitizing_has_thirteen_rules() -> None:
+    assert len(get_sanitize_patterns((ROOT / "notebooks" / "sanitize.cfg").read_text())) == 13
 
 
 @pytest.mark.parametrize(
@@ -385,6 +385,11 @@ def test_sanitizing_has_nine_rules() -> None:
         ('"score": 0.9726514220237732,', '"score": 0.9726513028144836,'),
         ("[ 142.23568725585938, 1.4840219e-05 ]", "[\n  142.2356567,\n  1.48401968e-05\n]"),
         ("200 no content type, 161 B", "200 no content type, 160 B"),
+        ('"map": [[0.1, -2e-3,\n 0.… 2.5 MB more', '"map": [[0.1000001,\n -… 2.5 MB more'),
+        ("<pre>  f(x)\n  ~^^^\nKeyError", "<pre>  f(x)\n  ^^^^\nKeyError"),
+        ("<pre>  f(x)\n    ^^^^</pre>", "<pre>  f(x)</pre>"),
+        ("422 Unprocessable Content", "422 Unprocessable Entity"),
+        ("Python-urllib/3.11", "Python-urllib/3.13"),
     ],
 )
 def test_times_and_data_uris_are_taken_for_equal(one: str, other: str) -> None:
@@ -393,7 +398,7 @@ def test_times_and_data_uris_are_taken_for_equal(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["24 boxes", "200 OK", "1.4×", "12 sheets", "384 x 303", "score 0.98", "v1.2s", "3\ns", "Python 3.9", "torch 2.4"],
+    ["24 boxes", "a 0.5… 2 more", "200 OK", "1.4×", "12 sheets", "384 x 303", "score 0.98", "v1.2s", "3\ns", "Python 3.9", "torch 2.4"],
 )
 def test_other_numbers_are_compared(text: str) -> None:
     assert sanitized(text) == re.sub(r"\s", "_", text)
