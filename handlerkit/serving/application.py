@@ -21,6 +21,7 @@ from . import torchserve_facts as facts
 from .config import Config, property_text
 from .frontend import Frontend
 from .http import HttpRequest, Response
+from .models.machine_metrics import MachineMetrics
 from .models.metrics import CONTENT_TYPE, OF_HANDLERS, DeclaredMetric, Metrics
 from .models.running_model import Client, RunningModel
 from .models.served_model import AnyModel, Shared
@@ -54,6 +55,7 @@ class Application:
         has_default: where there is one model alone, /invocations need not name it (as with a TorchServe that started
             with it), and POST / predicts, as SageMaker's adapter asks.
         declared: the metrics of handlers that /metrics shows: what the file metrics_config declares.
+        gpus: how many GPUs of the machine /metrics shows.
         rejected: called with each request that gets an error and no worker, and with its answer.
 
     Raises PropertyError for a key that TorchServe does not know, ValueError for no model, or two of one name.
@@ -68,6 +70,7 @@ class Application:
         any_casing: bool = False,
         has_default: bool = True,
         declared: Iterable[DeclaredMetric] = OF_HANDLERS,
+        gpus: int = 0,
         rejected: Callable[[HttpRequest, Response], object] = lambda request, response: None,
     ) -> None:
         self.models = tuple(models)
@@ -80,6 +83,8 @@ class Application:
         self._any_casing = any_casing
         self._is_only = has_default and len(names) == 1
         self._metrics = Metrics(declared, detects)
+        self._gpus = gpus
+        self._machine: MachineMetrics | None = None
         self._running: dict[str, RunningModel] = {}
         self._supervisor: Supervisor | None = None
         self._rejected = rejected
@@ -113,6 +118,10 @@ class Application:
             for running in self._running.values():
                 running.start()
             await asyncio.gather(*(running.loads for running in self._running.values()))
+            if not self.config.disable_system_metrics:
+                interval = self.config.metric_time_interval
+                self._machine = MachineMetrics(self._metrics, self._supervisor, interval, self._gpus)
+                self._machine.start()
         except BaseException:
             await self.stop(0)
             raise
@@ -124,6 +133,9 @@ class Application:
         while any(running.busy for running in self._running.values()) and loop.time() < until:
             await asyncio.sleep(_TICK)
         await asyncio.gather(*(running.stop() for running in self._running.values()))
+        if self._machine is not None:
+            self._machine.stop()
+            self._machine = None
         if self._supervisor is not None:
             self._supervisor.close()
             self._supervisor = None

@@ -49,6 +49,8 @@ class Config:
     service_envelope: str | None = None
     limit_max_image_pixels: bool = True
     metrics_config: str | None = None
+    disable_system_metrics: bool = False
+    metric_time_interval: int = facts.METRIC_INTERVAL
     cors_allowed_origin: str | None = None
     cors_allowed_methods: str | None = None
     cors_allowed_headers: str | None = None

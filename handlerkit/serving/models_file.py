@@ -25,15 +25,17 @@ _GPU_LIST_TIMEOUT = 30
 
 
 class Contents(NamedTuple):
-    """What the file says. `declared`: the metrics of handlers that its metrics_config declares."""
+    """What the file says. `declared`: the metrics of handlers that its metrics_config declares; `gpus`: how many GPUs
+    workers may use."""
 
     models: Sequence[ServedModel]
     config_properties: Mapping[str, Any]
     declared: Sequence[DeclaredMetric]
+    gpus: int
 
     def application(self, **asked: Any) -> Application:
         """The application, with further arguments of its own. Raises as Application."""
-        return Application(self.models, self.config_properties, declared=self.declared, **asked)
+        return Application(self.models, self.config_properties, declared=self.declared, gpus=self.gpus, **asked)
 
     def config(self) -> Config:
         """What the properties set. Raises PropertyError."""
@@ -72,7 +74,7 @@ def read(file: str) -> Contents:
         if workers := int(properties.get("default_workers_per_model") or 0):
             asked.setdefault("initial_workers", workers)
         models.append(of_folder(asked, gpus))
-    return Contents(models, properties, declared)
+    return Contents(models, properties, declared, gpus)
 
 
 def of_folder(asked: Mapping[str, Any], gpus: int = 0) -> ServedModel:

@@ -15,6 +15,8 @@ VERSION = "0.12.0"
 MAX_REQUEST_SIZE = MAX_RESPONSE_SIZE = 6_553_500
 #: Seconds of a call, and of a load.
 RESPONSE_TIMEOUT = STARTUP_TIMEOUT = 120
+#: Seconds from one look at the machine's metrics to the next.
+METRIC_INTERVAL = 60
 #: Jobs that wait for a model's workers.
 JOB_QUEUE_SIZE = 100
 #: Bytes of the request line, and of all the headers together (io.netty.handler.codec.http.HttpServerCodec).

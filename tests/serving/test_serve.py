@@ -157,8 +157,9 @@ def test_another_host_needs_a_token(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_what_the_file_says(tmp_path: Path) -> None:
-    (model,), properties, _ = read(str(models_json(tmp_path)))
-    assert (model.name, model.model_dir, properties) == ("m", str(tmp_path / "model"), {})
+    found = read(str(models_json(tmp_path)))
+    (model,) = found.models
+    assert (model.name, model.model_dir, found.config_properties) == ("m", str(tmp_path / "model"), {})
 
 
 def test_a_word_that_a_model_does_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

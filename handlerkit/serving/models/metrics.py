@@ -2,6 +2,8 @@
 
 A worker writes each metric of its handler as a line,
 [METRICS]PredictionTime.Milliseconds:1.5|#ModelName:m,Level:Model|#type:GAUGE|#hostname:h,1700000000,REQUEST_IDS.
+
+The script that collects the machine's writes them as CPUUtilization.percent:3.1|#Level:Host|#hostname:h,1700000000.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from .. import torchserve_facts as facts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PARSED = re.compile(
-    r"\[METRICS\](?P<name>[^:]+)\.(?P<unit>[^:.|]*):(?P<value>[^|]+)\|#(?P<dimensions>[^|]*)\|#type:(?P<type>[A-Z]+)"
+    r"(?:\[METRICS\])?(?P<name>[^:]+)\.(?P<unit>[^:.|]*):(?P<value>[^|]+)\|#(?P<dimensions>[^|]*)(?:\|#type:(?P<type>[A-Z]+))?"
     r"\|#hostname:(?P<host>[^,]*),"
 )
 _LEVEL = ("Level", "Hostname")
+_DEVICE = ("Level", "DeviceId", "Hostname")
 _MODEL = ("model_name", "model_version", "hostname")
 
 
@@ -33,7 +36,8 @@ class DeclaredMetric:
     dimensions: tuple[str, ...]
 
 
-_OF_THE_SERVER = (
+#: As ts/configs/metrics.yaml has them.
+OF_THE_SERVER = (
     DeclaredMetric("Requests2XX", "counter", "Count", _LEVEL),
     DeclaredMetric("Requests4XX", "counter", "Count", _LEVEL),
     DeclaredMetric("Requests5XX", "counter", "Count", _LEVEL),
@@ -43,6 +47,16 @@ _OF_THE_SERVER = (
     DeclaredMetric("QueueTime", "gauge", "Milliseconds", _LEVEL),
     DeclaredMetric("WorkerThreadTime", "gauge", "Milliseconds", _LEVEL),
     DeclaredMetric("WorkerLoadTime", "gauge", "Milliseconds", ("WorkerName", *_LEVEL)),
+    DeclaredMetric("CPUUtilization", "gauge", "Percent", _LEVEL),
+    DeclaredMetric("MemoryUsed", "gauge", "Megabytes", _LEVEL),
+    DeclaredMetric("MemoryAvailable", "gauge", "Megabytes", _LEVEL),
+    DeclaredMetric("MemoryUtilization", "gauge", "Percent", _LEVEL),
+    DeclaredMetric("DiskUsage", "gauge", "Gigabytes", _LEVEL),
+    DeclaredMetric("DiskUtilization", "gauge", "Percent", _LEVEL),
+    DeclaredMetric("DiskAvailable", "gauge", "Gigabytes", _LEVEL),
+    DeclaredMetric("GPUMemoryUtilization", "gauge", "Percent", _DEVICE),
+    DeclaredMetric("GPUMemoryUsed", "gauge", "Megabytes", _DEVICE),
+    DeclaredMetric("GPUUtilization", "gauge", "Percent", _DEVICE),
 )
 #: What TorchServe's own metrics file says of handlers.
 OF_HANDLERS = tuple(DeclaredMetric(name, "gauge", "ms", ("ModelName", *_LEVEL)) for name in facts.DECLARED_METRICS)
@@ -57,7 +71,7 @@ class Metrics:
     def __init__(self, of_handlers: Iterable[DeclaredMetric] = OF_HANDLERS, auto_detect: bool = False) -> None:
         self._host = socket.gethostname()
         self._auto_detect = auto_detect
-        self._families = {one.name: _Family(one) for one in (*_OF_THE_SERVER, *of_handlers)}
+        self._families = {one.name: _Family(one) for one in (*OF_THE_SERVER, *of_handlers)}
         self._by_status = [self._families[f"Requests{kind}XX"] for kind in (2, 4, 5)]
         self._models: dict[tuple[str, str], ModelMetrics] = {}
 
@@ -76,7 +90,8 @@ class Metrics:
         self._families["WorkerLoadTime"].set((worker, "Host", self._host), round(seconds * 1000))
 
     def parse(self, line: str) -> None:
-        """A metric that a worker wrote; one that is not declared is left out, and so is one with other dimensions."""
+        """A metric that a worker or the machine's script wrote; one that is not declared is left out, and so is one
+        with other dimensions."""
         found = _PARSED.match(line)
         if found is None:
             return

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from importlib import util
+from pathlib import Path
 
-from handlerkit.serving.models.metrics import OF_HANDLERS, DeclaredMetric, Metrics
+import pytest
+import yaml
+
+from handlerkit.serving.models.metrics import OF_HANDLERS, OF_THE_SERVER, DeclaredMetric, Metrics
 
 LINE = "[METRICS]PredictionTime.Milliseconds:0.25|#ModelName:m,Level:Model|#type:GAUGE|#hostname:vm,1700000000,{}"
 COUNTER = "[METRICS]ZzC.Count:2|#ModelName:ex,Level:Model|#type:COUNTER|#hostname:vm,1700000000,{}"
@@ -12,6 +16,21 @@ COUNTER = "[METRICS]ZzC.Count:2|#ModelName:ex,Level:Model|#type:COUNTER|#hostnam
 
 def shown(metrics: Metrics, *names: str) -> list[str]:
     return metrics.page("&".join(f"name[]={name}" for name in names)).decode().splitlines()
+
+
+def test_the_servers_own_are_those_of_torchserves_file() -> None:
+    spec = util.find_spec("ts")
+    assert spec is not None
+    assert spec.origin is not None
+    file = yaml.safe_load((Path(spec.origin).parent / "configs" / "metrics.yaml").read_text())
+    assert (
+        tuple(
+            DeclaredMetric(one["name"], kind, one["unit"], tuple(one["dimensions"]))
+            for kind, metrics in file["ts_metrics"].items()
+            for one in metrics
+        )
+        == OF_THE_SERVER
+    )
 
 
 def test_a_declared_metric_of_a_handler_is_shown_with_its_last_value() -> None:
