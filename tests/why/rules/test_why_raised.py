@@ -1776,8 +1776,8 @@ RAISED = [
     Case(
         "missing_import",
         "import",
-        body("from models.generator import Generator"),
-        "no module 'models'",
+        body("from nets.generator import Generator"),
+        "no module 'nets'",
         "h.py, line 4",
         "archive generator.py and write: from generator import ...",
     ),
