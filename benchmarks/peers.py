@@ -209,7 +209,8 @@ def versions() -> dict[str, str]:
     """Those of the peers that are installed."""
     found = {}
     for ready in sorted(Path(sys.prefix, "peers").glob("*/ready")):
-        there = metadata.distributions(path=[str(_packages(ready.parent))])
+        # what it borrows from this environment, and its own, which count more
+        there = metadata.distributions(path=[sysconfig.get_path("purelib"), str(_packages(ready.parent))])
         named = {one.name: one.version for one in there}
         found |= {name: named[name] for name in ready.read_text().split()}
     return found
