@@ -5,8 +5,8 @@
 The handler is TorchServe's image_classifier with a small network: it decodes JPEGs of 320 × 240, resizes them to 256,
 crops to 224, normalizes, and answers the five best classes. The bare loop is what a script would do: it imports the
 handler's file, initializes it with a context and hands it the rows that a worker would, without requests, a codec or
-answers. Both take turns, 40 images at a time and each first in every second turn, in one process whose root logger is
-at WARNING, as in a notebook; the median turn counts, as other work on the machine only ever adds time.
+answers, in this process, whose root logger is at WARNING, as in a notebook. Both take turns, 40 images at a time and
+each first in every second turn; the median turn counts, as other work on the machine only ever adds time.
 """
 
 from __future__ import annotations
@@ -67,13 +67,11 @@ def measure(quick: bool) -> list[Row]:
             first = range(BATCH)
             if [response.json() for response in kit(first).responses] != bare(first):
                 raise AssertionError("the worker answers something else than the handler")
-            (ours, theirs), busy = _replayed(kit, bare, rounds=1 if quick else 3)
+            ours, theirs = _replayed(kit, bare, rounds=1 if quick else 3)
             codec = statistics.median(_around(kit(first)) for _ in range(20)) * 1e3
-    own = (busy[0] - busy[1]) / IMAGES * BATCH * 1e3
     note = (
-        f"in time of the processor, which other work disturbs less, {busy[0] / busy[1]:.3f} ×; a batch takes "
-        f"{own:.2f} ms of it more, whatever the handler does, and {codec:.2f} ms are TorchServe's own code around the "
-        "handler, which reads and writes the worker's messages and counts metrics"
+        f"{codec:.2f} ms of a batch are TorchServe's own code around the handler, which reads and writes the worker's "
+        "messages and counts metrics"
     )
     what = f"replay of {IMAGES} images in batches of {BATCH}, beside a bare loop"
     return [Row.dearer(what, ours, theirs, "s", LIMIT, note)]
@@ -86,20 +84,17 @@ def _around(run: Run) -> float:
 
 def _replayed(
     kit: Callable[[Sequence[int]], Any], bare: Callable[[Sequence[int]], Any], rounds: int
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Seconds of each way for all images, from its median turn; and seconds of the processor."""
-    seconds: dict[Callable[[Sequence[int]], Any], list[tuple[float, float]]] = {kit: [], bare: []}
+) -> tuple[float, float]:
+    """Seconds of each way for all images, from its median turn."""
+    seconds: dict[Callable[[Sequence[int]], Any], list[float]] = {kit: [], bare: []}
     for turn, begin in enumerate(range(0, rounds * IMAGES, TURN)):
         for way in (kit, bare) if turn % 2 else (bare, kit):
-            begun, worked = time.perf_counter(), time.process_time()
+            begun = time.perf_counter()
             for at in range(begin, begin + TURN, BATCH):
                 way([number % 50 for number in range(at, at + BATCH)])
-            seconds[way].append((time.perf_counter() - begun, time.process_time() - worked))
-    elapsed, busy = (
-        tuple(statistics.median(turn[clock] for turn in seconds[way]) * IMAGES / TURN for way in (kit, bare))
-        for clock in (0, 1)
-    )
-    return elapsed, busy
+            seconds[way].append(time.perf_counter() - begun)
+    ours, theirs = (statistics.median(seconds[way]) * IMAGES / TURN for way in (kit, bare))
+    return ours, theirs
 
 
 def _bare(file: Path) -> Callable[[list[Any]], list[Any]]:
