@@ -73,7 +73,13 @@ test_stages() {
     fi
     stage "the documentation: sphinx" $bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
     local nbval="$pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg"
-    stage "the notebooks against their saved outputs" $nbval $two_at_a_time notebooks/!(04_*).ipynb
+    local notebooks="the notebooks against their saved outputs"
+    # each Python has tracebacks and phrases of HTTP of its own: on another than theirs, the cells have to run
+    if [ "$($bin/python -c 'import sys; print(*sys.version_info[:2])')" != "3 11" ]; then
+        nbval="$pytest --nbval-lax"
+        notebooks="the notebooks run (their outputs are Python 3.11's)"
+    fi
+    stage "$notebooks" $nbval $two_at_a_time notebooks/!(04_*).ipynb
     # it installs a package into .venv for a while, and the target `declared` is what is installed there
     stage "the notebook that installs a package" $nbval notebooks/04_*.ipynb
 }
