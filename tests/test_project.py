@@ -297,7 +297,9 @@ def test_set_up_installs_what_is_locked_or_the_newest(tmp_path: Path, locked: st
     assert (tmp_path / ".venv" / ".ready").exists()
 
 
-def stages(folder: Path, fails: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def stages(
+    folder: Path, fails: str = "", version: str = "3 11", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """tools/stages.sh test, in a project whose tools say what they are asked; the one called `fails` fails."""
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / "tools").mkdir()
@@ -305,7 +307,8 @@ def stages(folder: Path, fails: str = "", **environment: str) -> subprocess.Comp
     for name in ("ruff", "vermin", "mypy", "lint-imports", "handlerkit", "python"):
         tool = folder / ".venv" / "bin" / name
         closing = "FAILED a.py::test_a\n= 1 failed, 2 passed in 0.10s =" if name == fails else "= 3 passed in 0.10s ="
-        tool.write_text(f"#!/bin/sh\necho {name} $*\necho '{closing}'\nexit {int(name == fails)}\n")
+        asked = f"[ $1 = -c ] && echo {version} && exit\n" if name == "python" else ""
+        tool.write_text(f"#!/bin/sh\n{asked}echo {name} $*\necho '{closing}'\nexit {int(name == fails)}\n")
         tool.chmod(0o755)
     command = ["bash", "tools/stages.sh", "test"]
     environment = {**os.environ, "TARGETS": "1", **environment}
@@ -332,6 +335,17 @@ def test_stages_that_pass_end_with_the_words_of_pytest(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "FAILED" not in done.stdout
     assert done.stdout.endswith("\n= 3 passed in 0.10s =\n")
+
+
+@pytest.mark.parametrize(("version", "option"), [("3 11", "--nbval "), ("3 13", "--nbval-lax ")])
+def test_outputs_of_notebooks_are_held_to_the_python_that_made_them(tmp_path: Path, version: str, option: str) -> None:
+    done = stages(tmp_path, version=version)
+    assert [
+        line.partition("pytest ")[2].startswith(option) for line in done.stdout.splitlines() if "nbval" in line
+    ] == [
+        True,
+        True,
+    ]
 
 
 def test_stages_leave_the_official_image_out_and_say_so(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def _line_chart(values: npt.NDArray[np.float64]) -> str:
 
     step = max(1, -(-len(values) // _COLUMNS))
     finite = values[np.isfinite(values)]
-    low, high = float(finite.min()), float(finite.max())
+    low, high = float(np.min(finite)), float(np.max(finite))
     spread = (high - low) or 1.0
     points: list[str] = []
     pieces: list[list[str]] = []
@@ -152,7 +152,7 @@ def _line_chart(values: npt.NDArray[np.float64]) -> str:
         if not len(part):
             pieces.append(points)
             points = []
-        for value in dict.fromkeys((float(part.min()), float(part.max())) if len(part) else ()):
+        for value in dict.fromkeys((float(np.min(part)), float(np.max(part))) if len(part) else ()):
             points.append(f"{1000 * place / max(1, len(values) - 1):.1f},{4 + 92 * (high - value) / spread:.1f}")
     lines = "".join(f'<polyline points="{" ".join(piece)}"/>' for piece in (*pieces, points) if piece)
     zero = 4 + 92 * high / spread

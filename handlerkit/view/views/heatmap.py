@@ -85,7 +85,7 @@ def _heat(found: npt.NDArray[Any], name: str = "") -> HeatMap:
     import numpy as np
 
     numbers = np.nan_to_num(found.astype(np.float64), posinf=0, neginf=0).reshape(-1, *found.shape[-2:])
-    signed = numbers.min() < 0 < numbers.max()
+    signed = np.min(numbers) < 0 < np.max(numbers)
     values = (numbers if signed else np.abs(numbers)).sum(axis=0)
     top = float(np.percentile(np.abs(values), 99)) or float(np.abs(values).max())
     said = f"{name or 'values'} {np.nanmin(found):.3g} to {np.nanmax(found):.3g}"
