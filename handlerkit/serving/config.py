@@ -60,7 +60,7 @@ class Config:
         """What these properties set. A value has its own type, or is the text that a file would hold. `environment`:
         that of TorchServe's process; this one's if it is None.
 
-        Raises PropertyError for a key that TorchServe does not know and for a value of the wrong type.
+        Raises PropertyError for a key that TorchServe does not know, a value of the wrong type, and one too small.
         """
         check_keys(properties or {})
         variables = os.environ if environment is None else environment
@@ -69,7 +69,10 @@ class Config:
         read = {
             key: _READERS.get(cls.__dataclass_fields__[key].type, _text)(key, value) for key, value in given.items()
         }
-        return cls(**read)
+        found = cls(**read)
+        if found.metric_time_interval < 1:  # Java's scheduler takes none either
+            raise PropertyError(f"metric_time_interval is a second or more, not {found.metric_time_interval}")
+        return found
 
 
 def check_keys(properties: Mapping[str, Any]) -> None:

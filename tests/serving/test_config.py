@@ -33,6 +33,7 @@ def test_value_of_its_own_kind_or_as_text(key: str, given: object, value: object
 @pytest.mark.parametrize(
     ("key", "given", "words"),
     [
+        ("metric_time_interval", 0, "metric_time_interval is a second or more, not 0"),
         ("max_request_size", "big", "max_request_size is a whole number, not 'big'"),
         ("decode_input_request", "no", "decode_input_request is true or false, not 'no'"),
         ("decode_input_request", 1, "true or false, not 1"),
