@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from handlerkit import shell
 from handlerkit.endpoints.http.client import ADDRESS
+from handlerkit.endpoints.recording import Recording, recorded_in
 from handlerkit.endpoints.remote import Remote
 from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
 from handlerkit.errors import ServerError
@@ -19,6 +21,7 @@ from handlerkit.messages.run import MODEL_DIR
 from handlerkit.serving import models_file
 from handlerkit.serving.config import Config
 from handlerkit.serving.serve import TOKEN
+from handlerkit.serving.workers.recorder import RECORD
 
 #: Seconds that a client waits after the app itself has given a worker up.
 MARGIN = 30
@@ -46,6 +49,7 @@ class AppServer:
             raise ServerError(f"{folder} is no app: it has no app.py beside a models.json")
         self._process: SupervisedProcess | None = None
         self._remote: Remote | None = None
+        self._recorded: Path | None = None
 
     def start(self) -> AppServer:
         """Start it, and wait until it takes requests; at once if it runs. Raises ServerError, with the end of its log,
@@ -85,6 +89,12 @@ class AppServer:
         """
         return self._predict(self._running(), *requests)
 
+    def recording(self) -> AbstractContextManager[Recording]:
+        """Keep what the app's workers are handed in this block. Raises ServerError if the app does not run."""
+        self._running()
+        assert self._recorded is not None
+        return recorded_in(self._recorded)
+
     def for_model(self, name: str) -> _AppModel:
         """An endpoint that asks this app for that model. Raises ServerError if the app does not run."""
         return _AppModel(self, self._running().for_model(name))
@@ -97,13 +107,14 @@ class AppServer:
 
     def _start(self) -> None:
         own = OwnFolder()
-        out, log = own.path / "out", own.path / "log"
+        out, log, self._recorded = own.path / "out", own.path / "log", own.path / "recorded"
         environment = {key: value for key, value in shell.environment().items() if key != TOKEN}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1", RECORD: str(self._recorded)}
         try:
             with open(out, "wb") as to, open(log, "wb") as errors:
                 self._process = SupervisedProcess(
                     [sys.executable, "app.py", "--host", ADDRESS, "--port", "0"], own.path, cwd=self._folder,
-                    env=environment | {"PYTHONDONTWRITEBYTECODE": "1"}, stdout=to.fileno(), stderr=errors.fileno(),
+                    env=environment, stdout=to.fileno(), stderr=errors.fileno(),
                 )  # fmt: skip
         except OSError as problem:
             own.remove()
@@ -134,6 +145,10 @@ class _AppModel:
     def predict(self, *requests: Request) -> Run:
         """As of AppServer."""
         return self._app._predict(self._remote, *requests)
+
+    def recording(self) -> AbstractContextManager[Recording]:
+        """As of AppServer."""
+        return self._app.recording()
 
 
 def is_app(folder: str | os.PathLike[str]) -> bool:

@@ -5,8 +5,10 @@ Each is a protocol of one member, and a function that says what an endpoint with
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, runtime_checkable
 
+from handlerkit.endpoints.recording import Recording
 from handlerkit.messages import Endpoint, ForcedHead
 from handlerkit.targets import Environment
 
@@ -36,6 +38,15 @@ class HasForcedHead(Protocol):
     @property
     def forces(self) -> ForcedHead | None:
         """What the proxy makes of the head of each answer; None if there is none."""
+        ...
+
+
+@runtime_checkable
+class RecordsHandedOver(Protocol):
+    """Can keep what its handlers get, such as RayServe, whose Runs have no calls."""
+
+    def recording(self) -> AbstractContextManager[Recording | None]:
+        """Keep it in this block; None where that cannot be done, as on another machine."""
         ...
 
 
@@ -81,6 +92,11 @@ def with_envelope(endpoint: Endpoint, name: str | None) -> Endpoint:
 def forced_head(endpoint: Endpoint) -> ForcedHead | None:
     """What a proxy makes of the head of each of its answers; None without one."""
     return endpoint.forces if isinstance(endpoint, HasForcedHead) else None
+
+
+def recording(endpoint: Endpoint) -> AbstractContextManager[Recording | None]:
+    """A block in which it keeps what its handlers get; with None where it does not."""
+    return endpoint.recording() if isinstance(endpoint, RecordsHandedOver) else nullcontext()
 
 
 def environment_of(endpoint: Endpoint) -> Environment | None:

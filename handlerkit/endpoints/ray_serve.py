@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib import util
 from pathlib import Path
@@ -18,6 +19,7 @@ from handlerkit.endpoints.app_server import patience
 from handlerkit.endpoints.config_properties import checked_environment
 from handlerkit.endpoints.http.client import ADDRESS
 from handlerkit.endpoints.ray_cluster.cluster import Cluster, free_port, ha_proxy
+from handlerkit.endpoints.recording import Recording, recorded_in
 from handlerkit.endpoints.remote import Remote
 from handlerkit.errors import ConfigError, ServerError
 from handlerkit.messages import ForcedHead, Request, Run
@@ -167,6 +169,12 @@ class RayServe:
         cluster, remote = self._running()
         run = remote.predict(*requests)
         return replace(run, endpoint=f"Ray Serve {cluster.version}", paths=self._paths())
+
+    def recording(self) -> AbstractContextManager[Recording | None]:
+        """Keep what the replicas' workers are handed in this block; not on a Ray that was joined, whose machines are
+        others. Raises ServerError if Ray does not run."""
+        cluster, _ = self._running()
+        return recorded_in(cluster.recorded) if self._address is None else nullcontext()
 
     @property
     def environment(self) -> Environment | None:

@@ -11,7 +11,7 @@ response.py     a response in a word or two (serving has the Response itself)
 run.py          an Exchange, a Run, and the Endpoint that answers
 forced_head.py  what a proxy before an endpoint makes of the answers' heads
 call.py         one call of the handler: its log, metrics and error
-rows.py         the rows of `data` in a worker's message, as TorchServe decodes them
+rows.py         a worker's message as TorchServe decodes it: each request's headers and row of `data`
 finding.py, side_effect.py, geometry.py
                 what is known of a call besides its answer
 
@@ -26,6 +26,7 @@ from handlerkit.messages.geometry import Geometry
 from handlerkit.messages.part import Part
 from handlerkit.messages.request import Request
 from handlerkit.messages.response import describe_response
+from handlerkit.messages.rows import HandedOver
 from handlerkit.messages.run import Endpoint, Exchange, Run
 from handlerkit.messages.side_effect import SideEffect, SideEffectKind
 from handlerkit.serving.http import Headers, HeadersLike, HttpRequest, Response
@@ -39,6 +40,7 @@ __all__ = [
     "ForcedHead",
     "Frame",
     "Geometry",
+    "HandedOver",
     "Headers",
     "HeadersLike",
     "HttpRequest",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from handlerkit.memory import Memory
 from handlerkit.messages.geometry import Geometry
-from handlerkit.messages.rows import decode_predict, unwrap
+from handlerkit.messages.rows import HandedOver, decode_predict, unwrap
 from handlerkit.messages.side_effect import SideEffect
 from handlerkit.serving import wire
 from handlerkit.timing import Timings
@@ -93,8 +93,8 @@ class Call:
     this call and while it was loaded; `geometry` what it does to an input image, where it says so as TorchServe's
     vision handlers do.
 
-    Handlers change what they are given, so `rows`, `data` and `request_headers` are decoded again from the worker
-    message each time they are asked for.
+    Handlers change what they are given, so `handed_over`, `rows`, `data` and `request_headers` are decoded again from
+    the worker message each time they are asked for.
     """
 
     message: wire.Buffers = field(repr=False)
@@ -108,14 +108,19 @@ class Call:
     geometry: Geometry | None = field(default=None, repr=False)
 
     @property
+    def handed_over(self) -> list[HandedOver]:
+        """The requests, as the frontend handed them over."""
+        return decode_predict(self.message, self.decode_input)
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """What the frontend handed over, one dict per request, before the envelope."""
-        return decode_predict(self.message, self.decode_input)[1]
+        return [one.row for one in self.handed_over]
 
     @property
     def request_headers(self) -> list[dict[str, Any]]:
         """What `context.get_all_request_header(i)` gives, one dict per request."""
-        return decode_predict(self.message, self.decode_input)[0]
+        return [one.headers for one in self.handed_over]
 
     @property
     def data(self) -> Any:

@@ -1,4 +1,5 @@
-"""What TorchServe's own Python code makes of a predict message: headers, rows, and what an envelope makes of these."""
+"""What TorchServe's own Python code makes of a predict message: each request as a handler gets it, and what an envelope
+makes of the rows."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,15 +15,33 @@ from handlerkit.serving.torchserve_facts import DECODE_INPUT
 from handlerkit.serving.wire import Buffers, MessageReader
 
 
-def decode_predict(buffers: Buffers, decode_input: bool = True) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The header dicts and the rows that TorchServe's own code makes of a predict message."""
+@dataclass(frozen=True)
+class HandedOver:
+    """One request as a handler gets it.
+
+    Attributes:
+        request_id: what `context.get_request_id` gives.
+        headers: what `context.get_all_request_header` gives.
+        row: its row of `data`, before an envelope.
+    """
+
+    request_id: str
+    headers: dict[str, Any]
+    row: dict[str, Any]
+
+
+def decode_predict(buffers: Buffers, decode_input: bool = True) -> list[HandedOver]:
+    """The requests of a predict message, as TorchServe's own code reads it."""
     from ts.protocol.otf_message_handler import retrieve_msg
     from ts.service import Service
 
     with _silent_worker(decode_input):
         _, batch = retrieve_msg(MessageReader(buffers))
-    processors, rows, _ = Service.retrieve_data_for_inference(batch)
-    return [processor.get_request_properties() for processor in processors], rows
+    headers, rows, ids = Service.retrieve_data_for_inference(batch)
+    return [
+        HandedOver(ids[index], processor.get_request_properties(), row)
+        for index, (processor, row) in enumerate(zip(headers, rows, strict=True))
+    ]
 
 
 def unwrap(envelope: str | None, rows: list[dict[str, Any]]) -> Any:

@@ -6,6 +6,7 @@ report.py       verify: a Run beside another endpoint's answers, and its Report
 endpoints.py    compare_endpoints: two endpoints, side by side
 envelopes.py    compare_envelopes: one endpoint, in each envelope
 responses.py    where two answers differ: values.py of JSON, boxes.py, pictures.py; difference.py says it
+handed_over.py  where a handler gets something else
 tolerance.py    what may differ
 
 It may import endpoints and below, and nothing of bench and check. What else may differ is a member of

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from handlerkit.endpoints.capabilities import environment_of, for_model, forced_head
+from handlerkit.endpoints.capabilities import environment_of, for_model, forced_head, recording
 from handlerkit.formatting import tally
 from handlerkit.messages import Endpoint, Run
 from handlerkit.targets.target import Environment
+from handlerkit.verify.handed_over import compare_handed_over
 from handlerkit.verify.responses import ComparedResponse, compare_runs
 from handlerkit.verify.tolerance import MayDiffer, names_of
 
@@ -18,7 +19,7 @@ class Report:
     """The comparison of a Run with another endpoint's answers; true when no row differs.
 
     `run` and `other` are the two Runs that were compared, `environment` is where the other one was answered, as far as
-    the endpoint tells.
+    the endpoint tells; `compares_handed_over`: whether what the handler gets was compared, too.
     """
 
     endpoint: str
@@ -26,6 +27,7 @@ class Report:
     run: Run
     other: Run
     environment: Environment | None = None
+    compares_handed_over: bool = False
 
     @property
     def place(self) -> str:
@@ -55,8 +57,14 @@ def verify(run: Run, endpoint: Endpoint, ignore: Collection[str] = (), rtol: flo
     leaves an answer equal too, and `forced` names each such difference.
     The paths of the model's files, and what a description tells of one worker (its id, pid, start time and the like),
     differ from endpoint to endpoint: they make an answer equal, and `volatile` names each that did.
+    Where both sides can tell what the handler gets (a Worker, whose calls are in `run`; RayServe and an app's folder),
+    its headers and rows of `data` have to be the same, too, but for the address in Host.
     """
     asked = for_model(endpoint, run.model)
-    other = asked.predict(*run.requests)
-    rows = compare_runs(run, other, MayDiffer(names_of(ignore), rtol), forced_head(asked))
-    return Report(other.endpoint, rows, run, other, environment_of(endpoint))
+    with recording(asked) as recorded:
+        other = asked.predict(*run.requests)
+    head = forced_head(asked)
+    rows = compare_runs(run, other, MayDiffer(names_of(ignore), rtol), head)
+    if compares := recorded is not None and bool(run.calls):
+        rows = compare_handed_over(rows, run, recorded.messages, head)
+    return Report(other.endpoint, rows, run, other, environment_of(endpoint), compares)

@@ -44,6 +44,7 @@ def report_view(report: Report) -> View:
     else:
         head = f"verified on {report.place}"
         verdicts = tally([row.verdict for row in report.rows]) or "nothing compared"
+        verdicts += ", and the handler gets the same" if report.compares_handed_over else ""
     stands_in = report.environment.stands_in if report.environment else ""
     text, rows = [": ".join(filter(None, [head, verdicts])), *([stands_in] if stands_in else [])], []
     columns = ["request", "verdict"]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def test_it_answers_for_each_model_until_it_is_stopped(app: Path) -> None:
     assert repr(server) == "<AppServer: the-app, stopped>"
     with pytest.raises(ServerError, match="this AppServer does not run"):
         server.predict(hk.Request.text("hello"))
+
+
+def test_what_its_handler_gets_is_compared(app: Path) -> None:
+    with hk.Worker(hk.Model("echo", handler="echo.py")) as worker:
+        run = worker.predict(hk.Request.json([1.5]), hk.Request.text("", headers={"X-A": "1"}))
+    other = replace(run, exchanges=(run.exchanges[0], replace(run.exchanges[1], request=hk.Request.text(""))))
+    with AppServer(app) as server:
+        report = hk.verify(run, server)
+        assert (report.compares_handed_over, [row.verdict for row in report.rows]) == (True, ["identical"] * 2)
+        same, found = hk.verify(other, server).rows
+    assert same.verdict == "identical"
+    assert list(map(str, found.differences)) == ["header X-A that the handler gets: '1' here, nothing there"]
 
 
 def test_a_token_of_the_shell_is_not_asked_for(app: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -95,12 +96,33 @@ def test_the_report_names_each_difference_that_the_proxy_forces(worker: hk.Worke
     assert (found.verdict, found.differences) == ("equal", ())
     assert forced.pop("header date")[0] == "nothing"
     assert forced.pop("header x-request-id")
+    assert forced.pop("header x-request-id that the handler gets")[0] == "nothing"
     assert forced == {
         "reason": ("'Mine'", '"I\'m a Teapot"'),
         "header connection": ("close", "nothing"),
         "header server": ("nothing", "uvicorn"),
         "names of headers": ("X-Mine, Pragma, Cache-Control, Expires", "x-mine, pragma, cache-control, expires"),
+        "names of headers that the handler gets": (
+            "Host, Content-Type, Content-Length",
+            "host, content-type, content-length",
+        ),
     }
+
+
+def test_what_the_handler_gets_is_compared(worker: hk.Worker, ray: RayServe) -> None:
+    requests = [hk.Request.json({"a": 1}), hk.Request.form({"x": b"\xff"}), hk.Request.text("", headers={"X-A": "1"})]
+    run = worker.predict(*requests)
+    report = hk.verify(run, ray)
+    assert report.compares_handed_over
+    assert report
+    other = replace(run, exchanges=(*run.exchanges[:2], replace(run.exchanges[2], request=hk.Request.text("b"))))
+    *same, found = hk.verify(other, ray).rows
+    assert [row.verdict for row in same] == ["equal", "equal"]
+    assert [str(one) for one in found.differences] == [
+        "header x-a that the handler gets: '1' here, nothing there",
+        "header content-length that the handler gets: '0' here, '1' there",
+        "data[i]['body'] that the handler gets: '' here, 'b' there",
+    ]
 
 
 def test_a_report_on_ray_is_shown_with_what_is_forced(worker: hk.Worker, ray: RayServe) -> None:

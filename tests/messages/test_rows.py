@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from handlerkit.messages.rows import decode_predict, unwrap
+from handlerkit.messages.rows import HandedOver, decode_predict, unwrap
 from handlerkit.serving.torchserve_facts import DECODE_INPUT
 from handlerkit.serving.wire import Job, Parameter, encode_predict
 
@@ -23,7 +23,15 @@ from handlerkit.serving.wire import Job, Parameter, encode_predict
 )
 def test_content_type_decides_the_value(content_type: str, decode: bool, value: object) -> None:
     message = encode_predict([Job("id", [], [Parameter("body", content_type, b'{"a": 1}')])])
-    assert decode_predict(message, decode)[1] == [{"body": value}]
+    assert [one.row for one in decode_predict(message, decode)] == [{"body": value}]
+
+
+def test_each_request_has_its_id_and_headers() -> None:
+    jobs = [Job("a", [("X-A", "1")], [Parameter("body", "text/plain", b"x")]), Job("b", [], [])]
+    assert decode_predict(encode_predict(jobs)) == [
+        HandedOver("a", {"body": {"content-type": "text/plain"}, "X-A": "1"}, {"body": "x"}),
+        HandedOver("b", {}, {}),
+    ]
 
 
 def test_decoding_leaves_logging_and_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from handlerkit.endpoints.ray_cluster import driver
 from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
 from handlerkit.errors import ServerError
 from handlerkit.folders import OwnFolder
+from handlerkit.serving.workers.recorder import RECORD
 
 #: Characters that Ray adds to its folder's path for its longest socket.
 _SOCKETS = len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
@@ -56,7 +57,8 @@ class Cluster:
                 with open(self.folder / _CONSOLE, "wb") as log:
                     self._process = SupervisedProcess(
                         [sys.executable, "-P", driver.__file__, path], self.folder, cwd=self.folder,
-                        env=shell.environment() | _ha_proxy_files(self.folder) | dict(variables),
+                        env=shell.environment() | _ha_proxy_files(self.folder) | {RECORD: str(self.recorded)}
+                        | dict(variables),
                         stdout=log.fileno(), stderr=log.fileno(), grace=_GRACE,
                     )  # fmt: skip
                 own.remove.detach()  # the process removes it
@@ -67,6 +69,11 @@ class Cluster:
             if own.remove.alive and not hasattr(self, "_process"):
                 own.remove()
         self._lines = self._socket.makefile("rw", encoding="utf-8")
+
+    @property
+    def recorded(self) -> Path:
+        """The folder in which a Ray that was started keeps what workers are handed, while it is there."""
+        return self.folder / "recorded"
 
     @classmethod
     def start(cls, cpus: int, variables: Mapping[str, str]) -> Cluster:

@@ -181,7 +181,8 @@ def _of_a_call(
     frontend = Frontend(model.setup.model, model.setup.version, config)
     received = [one for request, _ in failed if isinstance(one := frontend.receive(request), QueuedRequest)]
     jobs = [one.job for one in received]
-    rows = decode_predict(wire.encode_predict(jobs), config.decode_input_request)[1] if jobs else []
+    handed = decode_predict(wire.encode_predict(jobs), config.decode_input_request) if jobs else []
+    rows = [one.row for one in handed]
     answer: WorkerResponse | None = None
     if not kind:  # the handler's own status
         answer = WorkerResponse(200, facts.SUCCEEDED, tuple(map(_row, responses)))
@@ -212,7 +213,7 @@ def warnings(exchanges: Iterable[tuple[Request, Response]], model: Registration,
         if not isinstance(received, QueuedRequest) or received.describe:
             continue
         jobs = [received.job]
-        rows = decode_predict(wire.encode_predict(jobs), config.decode_input_request)[1]
+        rows = [one.row for one in decode_predict(wire.encode_predict(jobs), config.decode_input_request)]
         setup = model.setup._replace(declares_metrics=True)
         attempt = why.Attempt(
             setup, envelope=config.service_envelope, requests=[received.request], jobs=jobs,

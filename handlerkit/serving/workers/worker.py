@@ -27,6 +27,7 @@ from ..worker_death import WorkerDeath, WorkerDied, back_off, exited, too_long, 
 from . import worker_command
 from .any_worker import LoadFailed, Owner
 from .processes import Process, Supervisor
+from .recorder import Recorder
 
 _STARTED = "Torch worker started."
 _READ = 1 << 18
@@ -81,6 +82,7 @@ class ProcessWorker:
         self._given = given
         self._supervisor = supervisor
         self._owner = owner
+        self._recorder = Recorder(number)
         self._loop = asyncio.get_running_loop()
         self._process: Process | None = None
         self._connection: _WorkerSocket | None = None
@@ -138,7 +140,9 @@ class ProcessWorker:
         self._sent += 1
         if self._sent == 1:
             self.expect()
-        self._connection.send(wire.encode_batch([received.encoded for received in batch]))
+        message = wire.encode_batch([received.encoded for received in batch])
+        self._recorder.keep(message)
+        self._connection.send(message)
         while self._early and self._sent:
             self._answer(self._early.popleft())
 
