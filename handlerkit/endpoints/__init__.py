@@ -7,7 +7,7 @@
 - remote: a TorchServe or an app that runs already, at a URL. http: the client that both have.
 - app_server: the folder of an exported app, on this machine.
 - ray_serve: an exported app on Ray Serve. ray_cluster: the process that speaks to Ray.
-- capabilities: what an endpoint may have beside predict.
+- capabilities: what an endpoint may have beside predict. recording: what the workers of an app here are handed.
 - logs: what a worker's log says. supervision: processes that end with their owner. config_properties: what both read.
 
 Anything below may be imported: worker_process, targets, why, model, messages, serving; nothing above: bench, verify,
