@@ -7,7 +7,7 @@ in processes of its own; blocks of load on one and on the other alternate. Load:
 sends its next request when it has the answer to its last one, from this process, which waits for all of them in one
 loop and does nothing else. A rate is the requests of all blocks by their time, a p99 that of all their requests. The
 start is timed from the command to the first answer of the model, the memory is what the processes do not share with
-others, and their part of what they share.
+others, and their part of what they share; it is taken before the load and after it, when both are idle again.
 
 On a machine with other work the rates say more of who gets the processor than of either server: TorchServe's Java
 spreads over more threads. As root, `chrt -r 1 python benchmarks/app.py` lets both go before all else.
@@ -73,7 +73,7 @@ def _loads(folder: Path, blocks: int, seconds: float) -> Iterator[Row]:
         asked = {"batch_size": size, "max_batch_delay": delay}
         with Server(model, token_auth=False, **asked) as server, application(folder, model, **asked) as app:
             if size == 1:
-                yield _idle_memory(app, server)
+                yield _idle_memory("which has answered nothing yet", app, server)
             servers = {"app": app.port, "torchserve": int(server.url.rpartition(":")[2])}
             for kind, message in messages.items():
                 for connections in CONNECTIONS:
@@ -83,16 +83,19 @@ def _loads(folder: Path, blocks: int, seconds: float) -> Iterator[Row]:
                             loads[name].run(port, message, connections, seconds, counts=block > 0)
                     what = f"{kind}, batch {size}, {connections} connection{'s' * (connections > 1)}"
                     yield from _compare(what, kind, loads)
+            if size == 1:
+                yield _idle_memory("after all this load", app, server)
 
 
-def _idle_memory(app: App, server: Server) -> Row:
-    """With one worker each, which has answered nothing yet."""
+def _idle_memory(when: str, app: App, server: Server) -> Row:
+    """With one worker each."""
     (java,) = psutil.Process(server._running()._process._watchdog.pid).children()
     used = {"app": memory(app.process.pid), "torchserve": memory(java.pid)}
     ratio = used["app"] / used["torchserve"]
+    apart = f"without the worker, {_apart(app.process.pid)} beside {_apart(java.pid)} MB"
     return Row(
-        "memory with one idle worker", used["app"] / 2**20, used["torchserve"] / 2**20, "MB", ratio,
-        f"at most {MEMORY} ×", ratio <= MEMORY,
+        f"memory with one idle worker, {when}", used["app"] / 2**20, used["torchserve"] / 2**20, "MB", ratio,
+        f"at most {MEMORY} ×", ratio <= MEMORY, apart,
     )  # fmt: skip
 
 
@@ -259,6 +262,12 @@ def memory(pid: int) -> int:
     """Bytes of a process and all that it started."""
     process = psutil.Process(pid)
     return sum(one.memory_full_info().pss for one in (process, *process.children(recursive=True)))
+
+
+def _apart(pid: int) -> int:
+    """Megabytes of a server and what it started, without its worker."""
+    worker = max(psutil.Process(pid).children(recursive=True), key=lambda one: one.memory_info().rss)
+    return (memory(pid) - memory(worker.pid)) >> 20
 
 
 def post(kind: str, body: bytes, path: str = "/predictions/identity") -> bytes:

@@ -28,6 +28,8 @@ from table import Row, render
 from handlerkit import Model, RayServe, Server
 
 CONNECTIONS = (1, 8, 32)
+#: Seconds after the start in which Ray may start HAProxy again, which closes connections that are kept.
+SETTLES = 5
 #: What Ray is to reach, as a multiple of the other's requests/s.
 LEAST = {"TorchServe": 0.6, "LitServe": 1.0}
 
@@ -91,6 +93,7 @@ def _batch(folder: Path, model: Model, size: int, delay: int, blocks: int, secon
     asked = {"batch_size": size, "max_batch_delay": delay}
     with RayServe(model, ha_proxy=True, target="here", **asked) as ray:
         port = int(ray.url.rpartition(":")[2])
+        time.sleep(SETTLES)
         with Server(model, token_auth=False, **asked) as server:
             yield from _beside(f"TorchServe, batch {size}", int(server.url.rpartition(":")[2]), port, blocks, seconds)
         try:
