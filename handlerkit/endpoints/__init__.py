@@ -8,7 +8,8 @@
 - app_server: the folder of an exported app, on this machine.
 - ray_serve: an exported app on Ray Serve. ray_cluster: the process that speaks to Ray.
 - capabilities: what an endpoint may have beside predict. recording: what the workers of an app here are handed.
-- logs: what a worker's log says. supervision: processes that end with their owner. config_properties: what both read.
+- ports: free ones of this machine. logs: what a worker's log says. supervision: processes that end with their owner.
+  config_properties: what both read.
 
 Anything below may be imported: worker_process, targets, why, model, messages, serving; nothing above: bench, verify,
 view, notebook. Importing this imports no endpoint.

@@ -18,7 +18,8 @@ from handlerkit.app import App
 from handlerkit.endpoints.app_server import patience
 from handlerkit.endpoints.config_properties import checked_environment
 from handlerkit.endpoints.http.client import ADDRESS
-from handlerkit.endpoints.ray_cluster.cluster import Cluster, free_port, ha_proxy
+from handlerkit.endpoints.ports import free_ports
+from handlerkit.endpoints.ray_cluster.cluster import Cluster, ha_proxy
 from handlerkit.endpoints.recording import Recording, recorded_in
 from handlerkit.endpoints.remote import Remote
 from handlerkit.errors import ConfigError, ServerError
@@ -254,7 +255,7 @@ class RayServe:
 
     def _free(self) -> int:
         if not self._port:
-            self._port = free_port()
+            (self._port,) = free_ports(1)
         return self._port
 
     def _host(self) -> str:

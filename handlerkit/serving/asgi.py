@@ -7,6 +7,7 @@ reason phrases, and headers of its own. Status, body, and the values and order o
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
@@ -81,14 +82,11 @@ async def _answer(application: Application, scope: Message, receive: Receive, se
     else:
         application.receive(_request(scope, body), client)
     while True:
-        messages = [await client.messages.get()]
-        while not client.messages.empty():
-            messages.append(client.messages.get_nowait())
-        for message in messages:
-            if message is None:  # the server cuts the connection, or answers 500 itself where it has sent no head
-                raise ConnectionAbortedError("there is no answer, or none that goes on")
-            await send(message)
-        if messages[-1] is not None and messages[-1]["type"] == _BODY and not messages[-1].get("more_body"):
+        message = await client.next()
+        if message is None:  # the server cuts the connection, or answers 500 itself where it has sent no head
+            raise ConnectionAbortedError("there is no answer, or none that goes on")
+        await send(message)
+        if message["type"] == _BODY and not message.get("more_body"):
             return
 
 
@@ -125,31 +123,45 @@ class _Client:
     """Puts an answer into messages for the server; None stands for its end before it is whole."""
 
     def __init__(self) -> None:
-        self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        #: An asyncio.Queue takes a twentieth of the time of a request.
+        self._messages: deque[Message | None] = deque()
+        self._awaited: asyncio.Future[None] | None = None
         self._bodiless = False
+
+    async def next(self) -> Message | None:
+        """The next message, once there is one."""
+        while not self._messages:
+            self._awaited = asyncio.get_running_loop().create_future()
+            await self._awaited
+        return self._messages.popleft()
 
     def answer(self, response: Response) -> None:
         self._put_head(response)
-        self.messages.put_nowait({"type": _BODY, "body": response.body})
+        self._put({"type": _BODY, "body": response.body})
 
     def begin(self, response: Response) -> None:
         self._put_head(response)
         self._bodiless = response.chunks is None
         if (response.status or 0) >= 400:  # as with TorchServe, nothing follows this head
-            self.messages.put_nowait(None)
+            self._put(None)
 
     def chunk(self, data: bytes) -> None:
         if data and not self._bodiless:
-            self.messages.put_nowait({"type": _BODY, "body": data, "more_body": True})
+            self._put({"type": _BODY, "body": data, "more_body": True})
 
     def end(self, complete: bool) -> None:
-        self.messages.put_nowait({"type": _BODY, "body": b""} if complete else None)
+        self._put({"type": _BODY, "body": b""} if complete else None)
 
     def drop(self) -> None:
         """TorchServe leaves such a client waiting. An ASGI server does not: it answers 500 in its own words."""
-        self.messages.put_nowait(None)
+        self._put(None)
 
     def _put_head(self, response: Response) -> None:
         lower = [(name.lower().encode("latin-1"), value) for name, value in response.headers]
         kept = [(name, value.encode("latin-1", "replace")) for name, value in lower if name not in _OF_THE_SERVER]
-        self.messages.put_nowait({"type": _START, "status": response.status, "headers": kept})
+        self._put({"type": _START, "status": response.status, "headers": kept})
+
+    def _put(self, message: Message | None) -> None:
+        self._messages.append(message)
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(None)

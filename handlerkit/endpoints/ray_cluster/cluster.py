@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from handlerkit import shell
-from handlerkit.endpoints.http.client import ADDRESS
+from handlerkit.endpoints.ports import free_ports
 from handlerkit.endpoints.ray_cluster import driver
 from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
 from handlerkit.errors import ServerError
@@ -190,7 +190,8 @@ def ha_proxy() -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
     }  # fmt: skip
-    return flags | {f"RAY_SERVE_{name}": str(free_port()) for name in ports}
+    free = free_ports(len(ports))
+    return flags | {f"RAY_SERVE_{name}": str(port) for name, port in zip(ports, free, strict=True)}
 
 
 def _ha_proxy_files(folder: Path) -> dict[str, str]:
@@ -201,9 +202,3 @@ def _ha_proxy_files(folder: Path) -> dict[str, str]:
         "SERVER_STATE_FILE": "haproxy/server-state",
     }  # fmt: skip
     return {f"RAY_SERVE_HAPROXY_{name}": str(folder / file) for name, file in files.items()}
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server((ADDRESS, 0)) as found:
-        return int(found.getsockname()[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from handlerkit import shell
 from handlerkit.endpoints.http.client import ADDRESS
 from handlerkit.endpoints.logs.torchserve_log import RETURNED, TRACEBACK
+from handlerkit.endpoints.ports import free_ports
 from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
 from handlerkit.errors import ConfigError, ServerError, TargetError
 from handlerkit.folders import OwnFolder
@@ -86,7 +86,7 @@ class TorchServe:
         try:
             own = OwnFolder(below=_SOCKETS)
             self.folder = own.path
-            self.ports = _free_ports()
+            self.ports = Ports(*free_ports(len(Ports._fields)))
             self._start(properties, token_auth, environment, variables or {})
         except OSError as problem:
             raise ServerError(f"TorchServe cannot be started: {problem.strerror or problem}") from problem
@@ -222,15 +222,6 @@ def _config(ports: Ports, token_auth: bool) -> dict[str, Any]:
         "number_of_netty_threads": 1,  # with several, requests overtake each other while Java is cold
         "metrics_mode": "prometheus",  # TorchServe's default, log, leaves the metrics API's page empty
     }
-
-
-def _free_ports() -> Ports:
-    """Free ports, all different: each is held until the last one is found."""
-    sockets = [socket.create_server((ADDRESS, 0)) for _ in Ports._fields]
-    ports = Ports(*(each.getsockname()[1] for each in sockets))
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _command(folder: Path, vmargs: str, environment: Environment, interpreter: Path) -> list[str]:

@@ -30,7 +30,7 @@ def test_without_java(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("fails", ["_free_ports", "SupervisedProcess"])
+@pytest.mark.parametrize("fails", ["free_ports", "SupervisedProcess"])
 def test_without_space_or_file_descriptors(temporary: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
