@@ -102,6 +102,9 @@ class LentWorker:
     def rest(self) -> None:
         """The thread takes the next batch when it is done with this one."""
 
+    def drain(self) -> None:
+        """The Worker's lines come before its answers."""
+
     def _work(self) -> None:
         while (batch := self._batches.get()) is not None and not self._has_ended:
             try:

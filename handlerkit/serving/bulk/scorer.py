@@ -31,8 +31,6 @@ from .results import Result
 _DEPTH = 2
 #: Batches that have been read, for each worker.
 _READ_AHEAD = 2
-#: Seconds in which a worker's last words on a batch are heard.
-_LATE = 0.06
 _LINES = 200
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(: .*)?")
 
@@ -75,7 +73,6 @@ class Scorer:
         #: Batches whose beginning a worker has not told of yet, and the one that it wrote of last.
         self._unheard: dict[AnyWorker, deque[_InputBatch]] = {}
         self._heard: dict[AnyWorker, _InputBatch] = {}
-        self._late = 0
         self._keep: Callable[[Result], object] = lambda _: None
         self._changed = asyncio.Event()
         self._problem: Exception | None = None
@@ -126,7 +123,7 @@ class Scorer:
                     self._put(batch)
                     while len(self._waiting) >= _READ_AHEAD * self.count and not stopped():
                         await self._change()
-                while self._waiting or self._late or any(self._running.values()):
+                while self._waiting or any(self._running.values()):
                     await self._change()
             finally:
                 if reading is not None:
@@ -208,7 +205,7 @@ class Scorer:
             if response.ok:
                 self._keep(Result.of(one.name, response))
             else:
-                self._fail(batch, Result.of(one.name, response, _message(response)))
+                self._fail(worker, batch, Result.of(one.name, response, _message(response)))
         self._changed.set()
 
     def registered_again(self, worker: AnyWorker, registered: Registered) -> None:
@@ -217,6 +214,7 @@ class Scorer:
     def died(self, worker: AnyWorker, death: WorkerDeath) -> None:
         """It is gone, with the batch that it had begun."""
         batches, self._running[worker] = self._running[worker], deque()
+        worker.drain()
         self._unheard[worker].clear()
         batch = batches.popleft() if batches else None
         self._waiting.extendleft(reversed(batches))
@@ -224,7 +222,7 @@ class Scorer:
             self._again(batch)
         elif batch is not None:
             ((one, _),) = batch.rows
-            self._fail(batch, Result(one.name, 500, f"{facts.DIED} {death.message}"))
+            self._fail(worker, batch, Result(one.name, 500, f"{facts.DIED} {death.message}"))
         self._feed()
 
     def not_loaded(self, worker: AnyWorker, failed: LoadFailed) -> None:
@@ -250,18 +248,11 @@ class Scorer:
             self._heard[worker].lines.append(line)
         self._logger.log(logging.DEBUG if line.startswith(facts.METRIC) else logging.INFO, "%s", line)
 
-    def _fail(self, batch: _InputBatch, result: Result) -> None:
-        """Keep a failure, when the worker's words on it have been heard."""
-        self._late += 1
-
-        def keep() -> None:
-            self._late -= 1
-            cause = _cause(batch.lines)
-            message = f"{result.message}: {cause}" if cause else result.message
-            self._keep(Result(result.name, result.status, message, result.headers, result.body))
-            self._changed.set()
-
-        asyncio.get_running_loop().call_later(_LATE, keep)
+    def _fail(self, worker: AnyWorker, batch: _InputBatch, result: Result) -> None:
+        """Keep a failure, with what the worker wrote of its cause."""
+        worker.drain()
+        cause = _cause(batch.lines)
+        self._keep(replace(result, message=f"{result.message}: {cause}") if cause else result)
 
 
 def _take(inputs: Iterator[Input], most: int) -> list[Input]:

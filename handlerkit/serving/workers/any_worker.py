@@ -65,6 +65,9 @@ class AnyWorker(Protocol):
     def rest(self) -> None:
         """The first batch is answered."""
 
+    def drain(self) -> None:
+        """The owner hears what it has written until now."""
+
 
 class Owner(Protocol):
     """Whose worker it is."""

@@ -23,6 +23,7 @@ Hear = Callable[[str, str], object]
 
 #: Seconds between two looks at what a process wrote: to read each line when it comes costs a turn of the loop each.
 _PAUSE = 0.02
+#: Bytes that are read at a time: as many as a pipe holds.
 _READ = 1 << 16
 _LONGEST_LINE = 1 << 20
 _SEND_TIMEOUT = 10.0
@@ -49,6 +50,11 @@ class Process:
         """End it, and what it started; `ended` tells when that is done."""
         if not self.ended.done():
             self._kill(self._key)
+
+    def drain(self) -> None:
+        """Hear what it has written until now."""
+        for output in self._outputs:
+            output.drain()
 
     def _end(self, status: int) -> None:
         for output in self._outputs:
@@ -202,6 +208,11 @@ class _OutputStream:
     def say(self, line: str) -> None:
         """One line that the process did not write itself."""
         self._hear(self._stream, line)
+
+    def drain(self) -> None:
+        """Hear what is there now, and no more of a process that writes on and on."""
+        if self._descriptor >= 0:
+            self._read()
 
     def close(self) -> None:
         """Hear what is left."""

@@ -158,6 +158,11 @@ class ProcessWorker:
         if self._sent:
             self.expect()
 
+    def drain(self) -> None:
+        """The owner hears what the process has written until now: all of it, where it answered or died since."""
+        if self._process is not None:
+            self._process.drain()
+
     def kill(self) -> None:
         """End the process."""
         if self._process is not None:

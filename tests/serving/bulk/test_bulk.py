@@ -98,6 +98,21 @@ def test_an_input_that_fails_costs_its_own_row(folder: Path) -> None:
     assert found["999"]["message"] == "it cannot be read: No such file or directory"
 
 
+def test_a_cause_is_told_though_lines_are_read_late(folder: Path) -> None:
+    fill(folder, "a", "raise", "exit", "b")
+    late = command("--batch-size", "1")
+    late[2] = f"from handlerkit.serving.workers import processes; processes._PAUSE = 1; {late[2]}"
+    done = subprocess.run(late, cwd=folder, capture_output=True, text=True, check=False, timeout=150)
+    assert done.returncode == 0, done.stderr
+    messages = {name: one["message"] for name, one in rows(folder / "out.jsonl").items()}
+    assert messages == {
+        "000": "",
+        "001": "Prediction failed: ValueError: no such thing",
+        "002": "Worker died. The worker closed the connection.",
+        "003": "",
+    }
+
+
 def begun(folder: Path) -> subprocess.Popen[str]:
     """A run that has written a part, of five rows."""
     first = command()

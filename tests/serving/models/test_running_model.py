@@ -62,6 +62,9 @@ class Worker:
     def rest(self) -> None:
         pass
 
+    def drain(self) -> None:
+        pass
+
 
 def whole(worker: Worker, batch: Sequence[QueuedRequest]) -> None:
     text = b"%3d" % len(batch)

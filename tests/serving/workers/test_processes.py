@@ -76,6 +76,28 @@ def test_all_that_a_process_writes_is_heard_before_its_end_is_told() -> None:
     with_supervisor(do)
 
 
+def test_what_it_has_written_until_now_is_heard_at_once(tmp_path: Path) -> None:
+    async def do(supervisor: Supervisor, heard: list[tuple[str, str]]) -> None:
+        wrote = tmp_path / "wrote"
+        source = f"""
+import pathlib, sys, time
+print("one", file=sys.stderr), print("\\n".join(["x" * 99] * 600), flush=True)
+pathlib.Path({str(wrote)!r}).touch()
+time.sleep(60)
+"""
+        process = start(supervisor, source, heard)
+        assert soon(wrote.exists)  # the loop stands still meanwhile
+        assert heard == []
+        process.drain()
+        assert heard == [("stdout", "x" * 99)] * 600 + [("stderr", "one")]
+        process.kill()
+        await process.ended
+        process.drain()
+        assert len(heard) == 601
+
+    with_supervisor(do)
+
+
 def test_much_output_does_not_block_the_process() -> None:
     async def do(supervisor: Supervisor, heard: list[tuple[str, str]]) -> None:
         assert await start(supervisor, "for number in range(100_000): print('x' * 100)", heard).ended == 0
