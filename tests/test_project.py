@@ -22,7 +22,7 @@ import pytest
 import yaml
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from nbval.plugin import get_sanitize_patterns
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -298,9 +298,10 @@ def test_set_up_installs_what_is_locked_or_the_newest(tmp_path: Path, locked: st
 
 
 def stages(
-    folder: Path, fails: str = "", version: str = "3 11", **environment: str
+    folder: Path, fails: str = "", version: str = "3 11", runs: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """tools/stages.sh test, in a project whose tools say what they are asked; the one called `fails` fails."""
+    """tools/stages.sh test, in a project whose tools say what they are asked; the one called `fails` fails, and what
+    Python is asked with `runs` in it is run."""
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / "tools").mkdir()
     shutil.copy(ROOT / "tools" / "stages.sh", folder / "tools")
@@ -308,11 +309,14 @@ def stages(
         tool = folder / ".venv" / "bin" / name
         closing = "FAILED a.py::test_a\n= 1 failed, 2 passed in 0.10s =" if name == fails else "= 3 passed in 0.10s ="
         asked = f"[ $1 = -c ] && echo {version} && exit\n" if name == "python" else ""
+        asked += f'case "$*" in *{runs}*) exec {sys.executable} "$@";; esac\n' if runs and name == "python" else ""
         tool.write_text(f"#!/bin/sh\n{asked}echo {name} $*\necho '{closing}'\nexit {int(name == fails)}\n")
         tool.chmod(0o755)
     command = ["bash", "tools/stages.sh", "test"]
     environment = {**os.environ, "TARGETS": "1", **environment}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False
+    )
 
 
 def test_every_stage_runs_though_one_fails_and_the_summary_has_them_all(tmp_path: Path) -> None:
@@ -323,9 +327,11 @@ def test_every_stage_runs_though_one_fails_and_the_summary_has_them_all(tmp_path
     assert [name for _, name in ended] == re.findall(r"^== (.+)$", before, re.MULTILINE)
     assert ("passed", "types: mypy --strict") in ended
     assert ("FAILED", "unit tests, and what is in the wheel") in ended
-    assert ended[-2:] == [
+    assert ended[-4:] == [
         ("FAILED", "the notebooks against their saved outputs"),
+        ("FAILED", "second try, alone, of the 1 above"),
         ("FAILED", "the notebook that installs a package"),
+        ("FAILED", "second try, alone, of the 1 above"),
     ]
     assert summary.endswith("FAILED a.py::test_a\n= 1 failed, 2 passed in 0.10s =\n")
 
@@ -346,6 +352,40 @@ def test_outputs_of_notebooks_are_held_to_the_python_that_made_them(tmp_path: Pa
         True,
         True,
     ]
+
+
+@pytest.fixture
+def kernel_that_dies_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a kernel whose process ends at its first start, before it answers."""
+    start = f"[ -e died ] && exec {sys.executable} -m ipykernel_launcher -f $0; touch died; exit 1"
+    spec = {"argv": ["sh", "-c", start, "{connection_file}"], "display_name": "dies once", "language": "python"}
+    place = tmp_path / "jupyter" / "kernels" / "dies_once" / "kernel.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    return place.parent.name
+
+
+@pytest.mark.parametrize(("saved", "second"), [("3", "passed"), ("4", "FAILED")])
+def test_a_notebook_is_tried_again_as_a_whole_and_fails_where_a_cell_differs(
+    tmp_path: Path, kernel_that_dies_once: str, saved: str, second: str
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pytest.ini").write_text("[pytest]")
+    shutil.copy(ROOT / "notebooks" / "sanitize.cfg", tmp_path / "notebooks")
+    for name, kernel in (("01_lives", "python3"), ("02_dies", kernel_that_dies_once)):
+        output = new_output("execute_result", {"text/plain": saved if name == "02_dies" else "3"}, execution_count=4)
+        cells = [new_code_cell(source, execution_count=1) for source in ("a = 1", "b = a + 1", "c = a + b")]
+        cells.append(new_code_cell("c", execution_count=4, outputs=[output]))
+        notebook = new_notebook(cells=cells, metadata={"kernelspec": {"name": kernel, "display_name": kernel}})
+        nbformat.write(notebook, tmp_path / "notebooks" / f"{name}.ipynb")
+    done = stages(tmp_path, runs="notebooks/0[12]_", TARGETS="0")
+    ended = re.findall(r"^(passed|FAILED) +(?:the notebooks|second).+(?:\n[FE].+)*\n=+ (.+) in .+=$", done.stdout, re.M)
+    assert ended == [
+        ("FAILED", "4 passed, 4 errors"),
+        (second, "4 passed" if second == "passed" else "1 failed, 3 passed"),
+    ]
+    assert done.returncode == int(second == "FAILED")
 
 
 def test_stages_leave_the_official_image_out_and_say_so(tmp_path: Path) -> None:

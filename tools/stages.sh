@@ -18,32 +18,41 @@ trap 'exit 130' INT TERM
 results=()
 failed=0
 
-# stage NAME COMMAND...: runs it, and keeps how it ended with the lines that pytest closes with
+# stage NAME COMMAND...: runs it, and keeps how it ended with the lines that pytest closes with; fails as it does
 stage() {
     local name=$1 result=passed began=$SECONDS
     shift
     echo "== $name"
     "$@" 2>&1 | tee "$log" || { result=FAILED && failed=1; }
     results+=("$(printf '%-8s %s (%d s)' "$result" "$name" $((SECONDS - began)))$(closing_lines)")
+    [ $result = passed ]
 }
 
 # tests NAME COMMAND...: a stage of pytest, whose few failures get a second try, alone: a machine that is busy with other
 # work stops a process for seconds. What passes only then is named in the summary, to be mended.
 tests() {
-    local before=$failed
-    stage "$@"
+    local before=$failed fails count argument again=()
+    stage "$@" && return
     shift
-    local fails
-    fails=$(grep -cE '^(FAILED|ERROR) ' "$log")
-    if [ "$failed" != "$before" ] && [ "$fails" -ge 1 ] && [ "$fails" -le 3 ]; then
+    # each cell of a notebook needs those before it: a notebook fails, and is tried again, as a whole
+    fails=$(plain_log | sed -nE '/^(FAILED|ERROR) [^ ]/{s/^[A-Z]+ //;s/\.ipynb.*/.ipynb/;p;}' | sort -u)
+    count=$(grep -c . <<<"$fails")
+    for argument; do
+        [[ $argument != *.ipynb ]] || grep -qxF "$argument" <<<"$fails" && again+=("$argument")
+    done
+    [[ $* == *.ipynb ]] || again+=(--last-failed --last-failed-no-failures none)
+    if [ "$count" -ge 1 ] && [ "$count" -le 3 ]; then
         failed=$before
-        stage "second try, alone, of the $fails above" "$@" -n 0 --last-failed --last-failed-no-failures none
+        stage "second try, alone, of the $count above" "${again[@]}" -n 0
     fi
 }
 
+plain_log() {
+    sed $'s/\x1b\\[[0-9;]*m//g' "$log"
+}
+
 closing_lines() {
-    sed $'s/\x1b\\[[0-9;]*m//g' "$log" | grep -E '^(FAILED|ERROR) |^=+ .* in [0-9.]+s.* =+$' |
-        while read -r line; do printf '\n%s' "$line"; done
+    plain_log | grep -E '^(FAILED|ERROR) [^ ]|^=+ .* in [0-9.]+s.* =+$' | while read -r line; do printf '\n%s' "$line"; done
 }
 
 left_out() {
@@ -79,9 +88,9 @@ test_stages() {
         nbval="$pytest --nbval-lax"
         notebooks="the notebooks run (their outputs are Python 3.11's)"
     fi
-    stage "$notebooks" $nbval $two_at_a_time notebooks/!(04_*).ipynb
+    tests "$notebooks" $nbval $two_at_a_time notebooks/!(04_*).ipynb
     # it installs a package into .venv for a while, and the target `declared` is what is installed there
-    stage "the notebook that installs a package" $nbval notebooks/04_*.ipynb
+    tests "the notebook that installs a package" $nbval notebooks/04_*.ipynb
 }
 
 "$1_stages"
