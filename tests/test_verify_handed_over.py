@@ -118,7 +118,9 @@ def test_a_header_of_the_proxy_s_own_is_forced_and_a_client_s_is_not(worker: hk.
         given = job(b"1", ("content-type", "text/plain; charset=utf-8"), ("content-length", "1"), *added)
         return verify(run, Recorded(run, [given], forces=PROXY))
 
-    assert got({}, (REQUEST_ID, "of the proxy"))
+    added = got({}, (REQUEST_ID, "of the proxy"))
+    assert added
+    assert f"header {REQUEST_ID} that the handler gets: nothing here, once there" in map(str, added.rows[0].forced)
     assert not got({REQUEST_ID: "of the client"}, (REQUEST_ID, "of the proxy"))
     assert not got({}, ("x-other", "of nobody"))
 
