@@ -88,7 +88,7 @@ SHOTS = {
     "12_metrics": Shot("import time", "pre", 250, style="pre { overflow: hidden; white-space: pre !important }"),
     "13_pretrained": Shot("%request built/surfaces/", ".hk-grid", 350, style=TWO_CARDS),
     "14_contributing": Shot("import numpy", "img"),
-    "15_serve_anywhere": Shot("%verify --endpoint ray", ".hk-view", 400, bare=True),
+    "15_serve_anywhere": Shot("%verify --endpoint replicas", ".hk-view", 400, bare=True),
     "16_answers_become_tests": Shot("%test --cases built/cases/coins.har", ".hk-compare", bare=True),
 }
 
