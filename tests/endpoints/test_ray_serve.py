@@ -17,7 +17,7 @@ import pytest
 from test_golden import CASES, named, request_of, requests_of, responses_of, without_ids
 
 import handlerkit as hk
-from handlerkit.endpoints import ray_serve
+from handlerkit.endpoints import ray_serve, serve
 from handlerkit.endpoints.ray_serve import RayServe
 from handlerkit.errors import ConfigError, ServerError
 from handlerkit.verify import ComparedResponse
@@ -218,6 +218,11 @@ def test_stop_leaves_no_process_and_no_file(ray: RayServe) -> None:
     assert "Started Serve" in ray.log()
     with pytest.raises(ServerError, match="does not run"):
         ray.predict(asks(""))
+
+
+def test_commands_know_it_as_ray(model: hk.Model) -> None:
+    pytest.importorskip("ray")
+    assert isinstance(serve("ray", model, target="here"), RayServe)
 
 
 def test_ray_that_is_not_installed_is_told(model: hk.Model, monkeypatch: pytest.MonkeyPatch) -> None:
