@@ -41,6 +41,7 @@ class Listener:
                     self.ends.wait(10)
                 else:
                     secured.sendall(answer)
+                    _hang_up(secured)
             self.closed.set()
 
     def _secured(self, connection: socket.socket) -> socket.socket:
@@ -53,6 +54,15 @@ class Listener:
         self.ends.set()
         self._thread.join(5)
         self._socket.close()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """Say that no more comes, and take what the client still sends: closed before that, a socket resets the connection,
+    and the client may lose the answer."""
+    connection.settimeout(0.2)
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(65536):
+        pass
 
 
 @pytest.fixture
