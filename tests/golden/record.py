@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-import os
 import re
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any
 from unittest.mock import patch
 
 import handlerkit as hk
-from handlerkit.endpoints import server
+from handlerkit.endpoints.http import client
 from handlerkit.errors import HandlerkitError, LoadError
 
 GOLDEN = Path(__file__).parent
@@ -63,7 +62,7 @@ class Recording:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._saw = self._folder / "saw.jsonl"
         config = case["config"]
-        self._environment = config.get("environment", {})
+        environment = {"GOLDEN_SAW": str(self._saw), **config.get("environment", {})}
         asked = dict(config["register_params"])
         names = ("batch_size", "max_batch_delay", "response_timeout", "startup_timeout", "initial_workers")
         known = {name: asked[name] for name in names if name in asked}
@@ -72,10 +71,10 @@ class Recording:
             for name, value in config["server_properties"].items()
             if name not in ("enable_model_api", "disable_token_authorization")
         }
-        self.server = hk.Server(model_of(case, self._folder), properties, **known, token_auth=False)
+        model = model_of(case, self._folder)
+        self.server = hk.Server(model, properties, **known, token_auth=False, environment=environment)
 
     def __enter__(self) -> Recording:
-        self._stack.enter_context(patch.dict(os.environ, {"GOLDEN_SAW": str(self._saw), **self._environment}))
         try:
             self.server.start()
         except BaseException:
@@ -90,7 +89,7 @@ class Recording:
     def record(self, case: Case) -> Case:
         """The case with what the handler saw and what the client gets now."""
         self._saw.write_text("")
-        with patch.object(server, "ARRIVAL_INTERVAL", case.get("gap_seconds", server.ARRIVAL_INTERVAL)):
+        with patch.object(client, "ARRIVAL_INTERVAL", case.get("gap_seconds", client.ARRIVAL_INTERVAL)):
             run = self.server.predict(*map(request_of, case.get("requests") or [case["request"]]))
         saw = calls_of(self._saw.read_text().splitlines())
         answers = [answer_of(response) for response in run.responses]
@@ -254,18 +253,18 @@ def main() -> int:
     for file in given.files or sorted(GOLDEN.glob("*.jsonl")):
         cases = [json.loads(line) for line in file.read_text().splitlines()]
         chosen = [case for case in cases if not given.case or case["case"] in given.case]
-        recorded: dict[str, Case] = {}
+        found: dict[str, Case] = {}
         for old, new in recorded(chosen):
             if isinstance(new, str):
                 print(f"{file.name} {old['case']}: kept ({new.splitlines()[0]})")
                 continue
-            recorded[old["case"]] = new
+            found[old["case"]] = new
             where = differences(old, new) if old.get("response") or old.get("responses") else ["new"]
             same, different = same + (not where), different + bool(where)
             if where:
                 print(f"{file.name} {old['case']}: {', '.join(where)}")
         if not given.check:
-            lines = [line_of(recorded.get(case["case"], case)) for case in cases]
+            lines = [line_of(found.get(case["case"], case)) for case in cases]
             file.write_text("\n".join(lines) + "\n")
     print(f"{same} the same, {different} different")
     return 1 if given.check and different else 0
