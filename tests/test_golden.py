@@ -18,6 +18,7 @@ from handlerkit.endpoints.worker import Worker
 from handlerkit.errors import LoadError
 from handlerkit.messages import Call, Headers, Request, Response
 from handlerkit.model import Model
+from handlerkit.serving.requests.headers import is_chunked
 
 pytestmark = pytest.mark.usefixtures("no_pause")
 
@@ -208,7 +209,7 @@ def request_of(recorded: dict[str, Any]) -> Request:
     port = 28080 if recorded["port"] == "inference" else 28081
     headers = (("Host", f"127.0.0.1:{port}"), *((name, value) for name, value in recorded["headers"]))
     body = base64.b64decode(recorded["body_base64"])
-    if ["Transfer-Encoding", "chunked"] in recorded["headers"]:
+    if is_chunked(headers):
         body = b"".join(re.findall(rb"[0-9a-f]+\r\n(.+)\r\n", body))
     return Request(recorded["method"], recorded["path"], headers, recorded["query"], body)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import httptools
 
 from . import torchserve_facts as facts
 from .application import FAULT
-from .frontend import TOO_LARGE
+from .frontend import TOO_LARGE, TOO_LARGE_CLOSING
 from .http import HttpRequest, Response
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ _LARGE = 1 << 14
 #: Bytes of a stream that a client may leave unread.
 _MOST_UNREAD = 64 << 20
 _CLOSE = ("connection", "close")
+_LAST_CHUNK = b"0\r\n\r\n"
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _NEVER = float("inf")
 _LOGGER = logging.getLogger("serving")
 
@@ -66,9 +70,9 @@ class _IncomingRequest:
         "unread",
     )
 
-    def __init__(self, begun: float = 0.0) -> None:
+    def __init__(self) -> None:
         #: When its first byte came; 0 where none has.
-        self.begun = begun
+        self.begun = 0.0
         self.method = ""
         self.target = b""
         self.headers: list[tuple[str, str]] = []
@@ -155,8 +159,8 @@ class ClientConnection(asyncio.BufferedProtocol):
     # what the parser calls
 
     def on_message_begin(self) -> None:
-        if not self._reading.has_head:
-            self._reading = _IncomingRequest(self._loop.time())
+        if not self._reading.begun:
+            self._reading.begun = self._loop.time()
 
     def on_url(self, url: bytes) -> None:
         if not self._reading.has_head:
@@ -175,13 +179,19 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._refuse(self._application.refuse(400, facts.BAD_REQUEST, facts.INVALID_MESSAGE))
             return
         reading.method = self._parser.get_method().decode("latin-1")
+        expected, length = None, 0
         for name, value in reading.headers:
-            if len(name) == 6 and name.lower() == "expect":
-                reading.expects = value.strip().lower() == "100-continue"
-                if not reading.expects:
-                    self._answer_early(reading, reading.request())
-            elif len(name) == 14 and name.lower() == "content-length" and int(value) > self._largest:
-                self._answer_early(reading, TOO_LARGE)
+            if len(name) == 6 and expected is None and name.lower() == "expect":
+                expected = value.strip().lower()
+            elif len(name) == 14 and name.lower() == "content-length":
+                length = int(value)
+        if expected is not None and self._parser.get_http_version() != "1.0":  # where there is no such answer
+            reading.expects = expected == "100-continue"
+            if not reading.expects:
+                self._answer_early(reading, reading.request())
+        if length > self._largest:
+            stays = reading.expects or self._parser.should_keep_alive()
+            self._answer_early(reading, TOO_LARGE if stays else TOO_LARGE_CLOSING)
         if reading.expects and not self._is_busy and not self._pending:
             self._ask_for_body()
 
@@ -191,7 +201,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         reading.expects = False
         if reading.length > self._largest:
             reading.body.clear()
-            self._answer_early(reading, TOO_LARGE)
+            self._answer_early(reading, TOO_LARGE_CLOSING)
         elif not reading.is_answered:
             reading.body.append(data)
 
@@ -210,7 +220,10 @@ class ClientConnection(asyncio.BufferedProtocol):
     # what the application calls
 
     def answer(self, response: Response) -> None:
-        self._write(response)
+        if response.chunks is None:
+            self._write(response)
+        else:  # whole as it is, the handler has asked for chunks
+            self._write(replace(response, body=b"".join([*map(_chunk, response.chunks), _LAST_CHUNK])))
         self._done(_CLOSE in response.headers)
 
     def begin(self, response: Response) -> None:
@@ -221,13 +234,13 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def chunk(self, data: bytes) -> None:
         if data and not self._is_bodiless and not self._transport.is_closing():
-            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._transport.write(_chunk(data))
             if self._stalls_at < _NEVER and self._transport.get_write_buffer_size() > _MOST_UNREAD:
                 self._transport.abort()
 
     def end(self, complete: bool) -> None:
         if complete and not self._is_bodiless and not self._transport.is_closing():
-            self._transport.write(b"0\r\n\r\n")
+            self._transport.write(_LAST_CHUNK)
         self._done(not complete)
 
     def drop(self) -> None:
@@ -267,8 +280,15 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _parse(self, data: memoryview) -> memoryview:
         """Returns what another parser, which takes the place of this one, is to read. Raises HttpParserError."""
+        reading, is_new = self._reading, not self._reading.begun
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserInvalidURLError:
+            line, newline, rest = bytes(data).partition(b"\n")
+            if not is_new or reading is not self._reading or line.isascii():
+                raise
+            self._parser, self._reading = httptools.HttpRequestParser(self), _IncomingRequest()
+            return memoryview(b"".join((_NOT_ASCII.sub(_escaped, line), newline, rest)))
         except httptools.HttpParserUpgrade as upgrade:
             # Nobody here speaks another protocol: the request is one like any other, and more may follow it. The parser
             # takes its body for that protocol, so that the next one has to be told how the body is framed.
@@ -374,3 +394,12 @@ class ClientConnection(asyncio.BufferedProtocol):
         else:
             self._transport.write(head)
             self._transport.write(body)
+
+
+def _escaped(byte: re.Match[bytes]) -> bytes:
+    """A byte that was not escaped in a target, as curl sends what is typed: Netty reads it as latin-1."""
+    return quote(byte[0].decode("latin-1")).encode()
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -27,6 +27,8 @@ from .requests.headers import (
     content_type_of,
     cors_headers,
     first_value,
+    has_token,
+    is_chunked,
     is_valid,
     merge,
     reason_of,
@@ -37,8 +39,9 @@ from .worker_death import WorkerDied, too_long, unsendable_header, unsendable_re
 
 #: The Host header of a request that has none, on every endpoint, so that handlers see the same one.
 HOST = f"127.0.0.1:{facts.PORT}"
-#: The answer to a body above max_request_size; the connection stays open.
+#: The answers to a body above max_request_size, after which the connection stays open, or closes.
 TOO_LARGE = Response(413, "Request Entity Too Large", (("content-length", "0"),))
+TOO_LARGE_CLOSING = replace(TOO_LARGE, headers=(*TOO_LARGE.headers, ("connection", "close")))
 _JSON = (("content-type", "application/json"),)
 
 
@@ -144,17 +147,17 @@ class Frontend:
         """The head of a request whose body has `size` bytes. Raises as `_receive` does."""
         request = HttpRequest(method, path, headers, query)
         target = request.target(self.model)
-        if len(f"{method} {target} HTTP/1.1") > facts.LINE_LIMIT or not is_valid(headers):
+        if len(f"{method} {target} HTTP/1.1") >= facts.LINE_LIMIT or not is_valid(headers):
             raise RejectedRequest(self.error(400, facts.BAD_REQUEST, facts.INVALID_MESSAGE))
         expected = first_value(headers, "expect")
         if expected is not None and expected.strip().lower() != "100-continue":
             raise RejectedRequest(Response(417, "Expectation Failed", (("content-length", "0"),)))
         if size > self.config.max_request_size:
-            raise RejectedRequest(TOO_LARGE)
-        plain = target.partition("?")[0].partition("#")[0]
-        route = routes.find(method, parameters.unescape(target, 0, len(plain), plus="+"), query)
+            closes = is_chunked(headers) or (expected is None and has_token(headers, "connection", "close"))
+            raise RejectedRequest(TOO_LARGE_CLOSING if closes else TOO_LARGE)
+        route = routes.find(method, routes.path_of(target), query)
         reads_query = route.takes_query or route.describes
-        values = tuple(parameters.from_query(query, plain + "?")) if reads_query else ()
+        values = tuple(parameters.from_query(query, target.partition("?")[0] + "?")) if reads_query else ()
         named = any(name == facts.SEQUENCE_ID for name, _ in headers)
         values = values if route.takes_query else ()  # a description's query is checked and not passed on
         return _Head(
@@ -228,7 +231,10 @@ class Frontend:
             body = self._describe(body)
             if first_value(head, "content-type") is None:
                 head = (*_JSON, *head)
-        return self._finish(row.status, row.reason, head, body, received.job.request_id)
+        answer = self._finish(row.status, row.reason, head, body, received.job.request_id)
+        if head and is_chunked(head):  # as the handler asked for, beside its length
+            return replace(answer, chunks=(body,) if body else ())
+        return answer
 
     def _stream(
         self, received: QueuedRequest, answer: WorkerResponse, row: int, intermediate: Sequence[WorkerResponse]
@@ -291,7 +297,7 @@ class Frontend:
         if row.reason and (not row.reason.isascii() or re.search(r"[\r\n]", row.reason)):
             raise WorkerDied(unsendable_reason(row.reason))
         for name, value in row.headers:
-            if not TOKEN.fullmatch(name) or re.search("[\0\v\f\r\n]", value):
+            if not TOKEN.fullmatch(name) or re.search("[\0\v\f]|\r(?!\n)|\n(?![\t ])", value):
                 raise WorkerDied(unsendable_header(name, value))
 
     def _check_size(self, text: bytes) -> None:
@@ -333,15 +339,15 @@ def _as_map(method: str, headers: Headers, size: int, route: Route, from_wire: b
     read as latin-1."""
     names = {name.lower() for name, _ in headers}
     sent = {} if from_wire or "host" in names else {"Host": HOST}
-    chunked = False
     for name, value in headers:
         if name.lower() == "transfer-encoding":
-            chunked = chunked or value.lower() == "chunked"
+            if value.lower() != "chunked":
+                sent[name.lower()] = as_latin_1(value)
         elif name.lower() != "expect":
             sent[name] = as_latin_1(value)
     if "content-length" not in names:
         # HTTP clients send the length of a body; if there is none, the frontend adds its own count
-        implied = from_wire or chunked or (not size and method in ("GET", "HEAD", "DELETE", "OPTIONS"))
+        implied = from_wire or is_chunked(headers) or (not size and method in ("GET", "HEAD", "DELETE", "OPTIONS"))
         sent["content-length" if implied else "Content-Length"] = str(size)
     sent.update(route.added)
     return tuple(sent.items())

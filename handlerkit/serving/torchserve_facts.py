@@ -19,7 +19,8 @@ RESPONSE_TIMEOUT = STARTUP_TIMEOUT = 120
 METRIC_INTERVAL = 60
 #: Jobs that wait for a model's workers.
 JOB_QUEUE_SIZE = 100
-#: Bytes of the request line, and of all the headers together (io.netty.handler.codec.http.HttpServerCodec).
+#: Bytes of the request line, and of the lines of all the headers together, of which each is one too many
+#: (io.netty.handler.codec.http.HttpServerCodec; a carriage return counts while its line is read).
 LINE_LIMIT, HEAD_LIMIT = 4096, 8192
 
 #: The port of inference requests, and the number of a server's first worker.

@@ -254,13 +254,19 @@ class TestRespond:
             (prediction(reason="a\nb"), "header"),
             (prediction(headers=(("bad name", "x"),)), "header"),
             (prediction(headers=(("X-A", "a\r\nb"),)), "header"),
+            (prediction(headers=(("X-A", "a\r b"),)), "header"),
+            (prediction(headers=(("X-A", "a\r\n b\n"),)), "header"),
         ],
-        ids=["size", "phrase", "lines", "name", "value"],
+        ids=["size", "phrase", "lines", "name", "value", "carriage return", "newline at the end"],
     )
     def test_what_the_frontend_cannot_send_ends_the_worker(self, row: Prediction, kind: str) -> None:
         with pytest.raises(WorkerDied) as raised:
             respond(row, max_response_size=10)
         assert raised.value.death.kind == kind
+
+    def test_a_header_may_be_folded(self) -> None:
+        headers = (("a", "b\n c"), ("d", "e\r\n\tf"))
+        assert own(respond(prediction(headers=headers))) == [*headers]
 
     def test_message_longer_than_an_answer_may_be_ends_the_worker(self) -> None:
         front = frontend(max_response_size=10)

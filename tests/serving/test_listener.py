@@ -180,6 +180,33 @@ class TestRequests:
             connection.send(b"body" + request("POST", PATH, (), b"next"))
             assert connection.receive().body == b"next"
 
+    def test_the_first_expectation_counts(self) -> None:
+        with listening() as app, app.connect() as connection:
+            connection.send(request("POST", PATH, (("Expect", "100-continue"), ("Expect", "x")), b"body"))
+            assert (connection.line(), connection.line()) == (b"HTTP/1.1 100 Continue\r\n", b"\r\n")
+            assert connection.receive().body == b"body"
+            connection.send(request("POST", PATH, (("Expect", "x"), ("Expect", "100-continue")), b"body"))
+            assert connection.receive().status == 417
+            connection.send(request("POST", PATH, (), b"next"))
+            assert connection.receive().body == b"next"
+
+    def test_an_http_1_0_client_is_asked_for_nothing(self) -> None:
+        with listening() as app, app.connect() as connection:
+            head = f"POST {PATH} HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+            connection.send(head.encode() + b"body")
+            got = connection.receive()
+            assert (got.status, got.body) == (200, b"body")
+
+    def test_a_target_that_is_not_escaped_is_read_as_latin_1(self) -> None:
+        with listening() as app, app.connect() as connection:
+            for target in (PATH + "/1.0/é", PATH + "?é=ü"):
+                connection.send(f"POST {target} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\né".encode())
+                assert connection.receive().body == "é".encode()
+            first, second = app.application.received
+            assert (first.path, second.query) == (PATH + "/1.0/%C3%83%C2%A9", "%C3%83%C2%A9=%C3%83%C2%BC")
+            connection.send("GET /predictions/é HTTP/1.1\r\n\r\n".encode())
+            assert '"Model not found: Ã©"' in connection.receive().body.decode()
+
     def test_an_upgrade_is_not_made(self) -> None:
         headers = (("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAAQ"))
         with listening() as app, app.connect() as connection:
@@ -244,9 +271,17 @@ class TestTooLarge:
         with listening(config=self.CONFIG) as app, app.connect() as connection:
             connection.send(f"POST {PATH} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
             connection.send(b"6\r\nabcdef\r\n" * 2)
-            assert connection.receive().status == 413
-            connection.send(b"0\r\n\r\n" + request("POST", PATH, (), b"next"))
-            assert connection.receive().body == b"next"
+            got = connection.receive()
+            assert (got.status, got.headers) == (413, (("content-length", "0"), ("connection", "close")))
+            assert connection.is_closed()
+
+    @pytest.mark.parametrize("version", ["HTTP/1.1\r\nConnection: close", "HTTP/1.0"])
+    def test_a_client_that_closes_is_told_that_the_connection_does(self, version: str) -> None:
+        with listening(config=self.CONFIG) as app, app.connect() as connection:
+            connection.send(f"POST {PATH} {version}\r\nContent-Length: 11\r\n\r\n".encode() + b"x" * 11)
+            got = connection.receive()
+            assert (got.status, got.header("connection")) == (413, "close")
+            assert connection.is_closed()
 
     def test_a_long_head_is_refused(self) -> None:
         with listening() as app, app.connect() as connection:
@@ -329,6 +364,18 @@ class TestAnswers:
             connection.send(request("GET", PATH) + request("GET", PATH))
             assert connection.receive().status == 503
             assert connection.is_closed()
+
+    @pytest.mark.parametrize(("body", "sent"), [(b"whole", b"5\r\nwhole\r\n0\r\n\r\n"), (b"", b"0\r\n\r\n")])
+    def test_one_whose_handler_asks_for_chunks_has_them(self, body: bytes, sent: bytes) -> None:
+        headers = (("Transfer-Encoding", "chunked"), ("content-length", str(len(body))))
+        response = Response(200, "", headers, body, chunks=(body,) if body else ())
+        with listening(lambda _, client: client.answer(response)) as app, app.connect() as connection:
+            connection.send(request("GET", PATH))
+            assert connection.receive().body == body
+            connection.send(request("GET", PATH))
+            while connection.line() != b"\r\n":
+                pass
+            assert b"".join(connection.line() for _ in range(sent.count(b"\n"))) == sent
 
     def test_pieces_leave_when_they_come(self) -> None:
         waiting: list[Client] = []

@@ -42,12 +42,23 @@ def is_valid(headers: Headers) -> bool:
     """Whether Netty's HTTP decoder accepts these headers of a request."""
     size = 0
     for name, value in headers:
-        size += len(name) + len(value) + 4
+        size += len(f"{name}: {value}".encode("utf-8", "surrogateescape"))
         if not TOKEN.fullmatch(name):
             return False
         if name.lower() == "content-length" and not value.strip().isdecimal():
             return False
-    return size <= HEAD_LIMIT
+    return size < HEAD_LIMIT
+
+
+def has_token(headers: Headers, name: str, token: str) -> bool:
+    """Whether the headers of that name, which hold lists, have the token; both are in lower case."""
+    values = [value.lower() for key, value in headers if key.lower() == name]
+    return any(token == one.strip() for value in values for one in value.split(","))
+
+
+def is_chunked(headers: Headers) -> bool:
+    """Whether a message with these headers comes in chunks."""
+    return has_token(headers, "transfer-encoding", "chunked")
 
 
 def first_value(headers: Headers, name: str) -> str | None:

@@ -16,8 +16,9 @@ __all__ = ["FormError", "from_body", "from_form", "from_query", "media_type", "u
 
 
 def media_type(content_type: str) -> str:
-    """The media type without its parameters. Its casing is kept: to TorchServe, Application/JSON is not JSON."""
-    return content_type.partition(";")[0].strip()
+    """The media type without its parameters. Its casing is kept, and a space before a semicolon: to TorchServe, neither
+    Application/JSON nor "application/json ; charset=utf-8" is JSON."""
+    return content_type.partition(";")[0]
 
 
 def from_body(body: bytes, content_type: str | None) -> list[Parameter]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from .. import torchserve_facts as facts
 from ..http import Headers
-from .parameters import asks_to_describe
+from .parameters import asks_to_describe, unescape
 
 
 class Route(NamedTuple):
@@ -34,6 +34,12 @@ class RouteError(Exception):
         super().__init__(message)
         self.status = status
         self.kind = kind
+
+
+def path_of(target: str) -> str:
+    """The path in a request's target, with its escapes decoded. Raises FormError."""
+    plain = target.partition("?")[0].partition("#")[0]
+    return unescape(target, 0, len(plain), plus="+")
 
 
 def find(method: str, path: str, query: str) -> Route:
