@@ -6,6 +6,7 @@ What is not for a model's handler is answered here: health, readiness and metric
 from __future__ import annotations
 
 import asyncio
+import functools
 import hmac
 import itertools
 import json
@@ -15,16 +16,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 from . import torchserve_facts as facts
 from .config import Config, property_text
+from .documents import openapi
 from .frontend import Frontend
 from .http import HttpRequest, Response
 from .models.machine_metrics import MachineMetrics
 from .models.metrics import CONTENT_TYPE, OF_HANDLERS, DeclaredMetric, Metrics
 from .models.running_model import Client, RunningModel
 from .models.served_model import AnyModel, Shared
+from .requests import routes
 from .requests.headers import as_sent, content_type_of, first_value
 from .requests.parameters import FormError, from_body, from_query
 from .workers.processes import Supervisor
@@ -36,10 +38,6 @@ FAULT = "The server failed at this request; its log says why."
 _TICK = 0.02
 _LOGGER = logging.getLogger("serving")
 _UNAUTHORIZED = "Token Authorization failed. Token either incorrect, expired, or not provided correctly"
-#: The model's name in a path.
-_NAMED = re.compile(
-    r"/(?:predictions|explanations|models|v[12]/models)/([^/?:]+)|/([^/?]+)(?:/[^/?]+)?/predict(?:[/?]|$)"
-)
 _KSERVE = re.compile(r"/v1/models/([^/:]+)")
 
 
@@ -50,7 +48,7 @@ class Application:
         models: what is served.
         config_properties: keys of config.properties.
         token: what a request's Authorization header has to bear; None asks for none. As with TorchServe, /metrics and
-            OPTIONS ask for none.
+            the API's description ask for none; nor does any other OPTIONS, as a browser's preflight cannot bear one.
         any_casing: let handlers find a request's header in any casing, for hosts that write names in lower case.
         has_default: where there is one model alone, /invocations need not name it (as with a TorchServe that started
             with it), and POST / predicts, as SageMaker's adapter asks.
@@ -92,6 +90,7 @@ class Application:
         self._frontend = Frontend(only.name, only.version, self.config)
         self._routes: dict[str, Callable[[HttpRequest], Response]] = {
             "/ping": self._ping,
+            "/api-description": self._describe_api,
             "/metrics": self._show_metrics,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
@@ -149,15 +148,18 @@ class Application:
             self._answer(request, client, self._frontend.error(500, facts.INTERNAL, FAULT))
 
     def _receive(self, request: HttpRequest, client: Client) -> None:
-        path = (request.path or "").rstrip("/")
-        if self._token is not None and request.method != "OPTIONS" and path != "/metrics" and not self._bears(request):
+        path = _place(request.path or "")
+        is_open = request.method == "OPTIONS" or path in ("/metrics", "/api-description")
+        if self._token is not None and not is_open and not self._bears(request):
             answer = self._frontend.error(400, facts.INVALID_KEY, _UNAUTHORIZED)
             self._rejected(request, answer)
             self._answer(request, client, answer)
         elif (route := self._routes.get(path)) is not None:
             self._answer(request, client, route(request))
         elif request.method == "GET" and (found := _KSERVE.fullmatch(path)) is not None:
-            self._answer(request, client, self._kserve(unquote(found[1])))
+            self._answer(request, client, self._kserve(found[1]))
+        elif not path and request.method == "OPTIONS":
+            self._answer(request, client, self._describe_api(request))
         elif self._is_only and request.method == "POST" and not path:
             self._running[self.models[0].name].receive(replace(request, path=None), client)
         else:
@@ -188,10 +190,10 @@ class Application:
         (first, *others) = self._running.values()
         if not others:
             return first
-        path = request.path or ""
-        if (found := _NAMED.match(path)) is not None:
-            return self._running.get(unquote(found[1] or found[2]), first)
-        with suppress(FormError):
+        with suppress(FormError, routes.RouteError):
+            model = _model(request.method, request.path or "", request.query)
+            if model is not None:
+                return self._running.get(model, first)
             values = [*from_query(request.query), *from_body(request.body, content_type_of(request))]
             for value in values:
                 if value.name == "model_name":
@@ -201,6 +203,9 @@ class Application:
     def _ping(self, _: HttpRequest) -> Response:
         healthy = all(running.healthy for running in self._running.values())
         return self._json(200 if healthy else 500, {"status": "Healthy" if healthy else "Unhealthy"})
+
+    def _describe_api(self, _: HttpRequest) -> Response:
+        return self._frontend.control(200, "application/json", openapi.api())
 
     def _live(self, _: HttpRequest) -> Response:
         return self._json(200, {"live": True})
@@ -221,3 +226,19 @@ class Application:
 
     def _json(self, status: int, value: Any) -> Response:
         return self._frontend.control(status, "application/json", f"{json.dumps(value, indent=2)}\n".encode())
+
+
+@functools.lru_cache(maxsize=256)
+def _place(path: str) -> str:
+    """Where a path leads that may be the application's own: decoded, without slashes at its end."""
+    try:
+        place = routes.path_of(path).rstrip("/")
+    except FormError:  # whoever reads it as a model's path says so
+        return path
+    return "/ping" if place.startswith("/ping/") else place
+
+
+@functools.lru_cache(maxsize=256)
+def _model(method: str, path: str, query: str) -> str | None:
+    """The model that a path names. Raises RouteError and FormError."""
+    return routes.find(method, routes.path_of(path), query).model

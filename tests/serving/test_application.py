@@ -19,6 +19,7 @@ from waiting import soon
 from handlerkit.serving import torchserve_facts
 from handlerkit.serving.application import Application
 from handlerkit.serving.config import PropertyError
+from handlerkit.serving.documents import openapi
 from handlerkit.serving.frontend import Frontend
 from handlerkit.serving.http import HttpRequest
 from handlerkit.serving.workers.any_worker import LoadFailed
@@ -230,6 +231,26 @@ class TestRoutes:
         form = (("Content-Type", "application/x-www-form-urlencoded"),)
         assert app.ask("POST", "/invocations", form, b"model_name=nope").status == 404
 
+    @pytest.mark.parametrize(
+        "target",
+        ["/predictions%2Fecho", "/predictions/%65cho#here", "/v1/models/echo%3Apredict", "/predictions/echo/1.0?x#y"],
+    )
+    def test_an_escaped_path_names_the_same_model(self, app: App, target: str) -> None:
+        assert app.ask("POST", target, (), b"a").body == b"a"
+
+    @pytest.mark.parametrize("target", ["/ping", "/ping/", "/%70ing", "/ping/more", "/ping%2Fmore?x"])
+    def test_health_is_asked_for_as_with_torchserve(self, app: App, target: str) -> None:
+        got = app.ask("GET", target)
+        assert (got.status, json.loads(got.body)) == (200, {"status": "Healthy"})
+
+    @pytest.mark.parametrize(
+        ("method", "target"),
+        [("OPTIONS", "/"), ("OPTIONS", "/?x"), ("GET", "/api-description"), ("GET", "/api%2Ddescription/")],
+    )
+    def test_the_api_describes_itself(self, app: App, method: str, target: str) -> None:
+        got = app.ask(method, target)
+        assert (got.status, got.body) == (200, openapi.api())
+
     @pytest.mark.parametrize("path", ["/predictions/nope", "/nope/predict", "/v1/models/nope"])
     def test_one_that_is_not_there(self, app: App, path: str) -> None:
         got = app.ask("GET", path)
@@ -301,6 +322,7 @@ def test_a_token_is_asked_for(tmp_path: Path) -> None:
         assert app.ask("GET", "/ping").status == 400
         assert app.ask("GET", "/metrics").status == 200
         assert app.ask("OPTIONS", "/predictions/m").status == 200
+        assert app.ask("GET", "/api-description").status == 200
 
 
 def test_clients_of_an_expired_request_get_no_answer(tmp_path: Path) -> None:
