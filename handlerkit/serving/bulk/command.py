@@ -70,7 +70,7 @@ def _count(text: str) -> int:
 def _run(models: str, asked: argparse.Namespace) -> int:
     contents = read(models)
     name = contents.named(asked.model).name
-    pieces = find(asked.inputs, Reading(asked.column, asked.content_type))
+    pieces = find(asked.inputs, Reading(asked.column, asked.content_type), asked.output)
     with ResultWriter(asked.output) as output:
         total = sum(piece.count for piece in pieces)
         before = sum(name in output.done for piece in pieces for name in piece.names()) if output.done else 0

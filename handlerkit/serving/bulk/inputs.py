@@ -173,15 +173,19 @@ class RowGroup:
                     yield self.reading.value(name, next(iter(row.values())) if len(row) == 1 else row)
 
 
-def find(given: Iterable[str], reading: Reading) -> list[Any]:
+def find(given: Iterable[str], reading: Reading, output: str = "") -> list[Any]:
     """The pieces of folders, lists of paths (.txt), JSON Lines (.jsonl), Parquet, and any other files.
 
-    A file that is there twice is scored once. Raises InputError for what is not there, OSError for what cannot be read.
+    A file that is there twice is scored once, and what an earlier run has written to `output` never. Raises InputError
+    for what is not there, OSError for what cannot be read.
     """
     pieces: list[Any] = []
     plain: dict[File, None] = {}
     tables: dict[File, None] = {}
+    own = File.at(output).path if output else None
     for file in (File.at(path) for each in given for path in _paths(each)):
+        if own is not None and (file.path == own or file.path.startswith(os.path.join(own, ""))):
+            continue
         (tables if file.path.endswith((*_JSON_LINES, _PARQUET)) else plain)[file] = None
     files = list(plain)
     pieces += [WholeFiles(tuple(files[at : at + _FILES]), reading) for at in range(0, len(files), _FILES)]
@@ -204,7 +208,7 @@ def _paths(given: str) -> Iterator[str]:
     elif not os.path.exists(given):
         raise InputError(f"{given} is not there")
     elif given.endswith(_LISTS):
-        with open(given, encoding="utf-8", errors="surrogateescape") as file:
+        with open(given, encoding="utf-8-sig", errors="surrogateescape") as file:
             yield from (line.strip() for line in file if line.strip())
     else:
         yield given

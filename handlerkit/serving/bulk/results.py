@@ -33,7 +33,8 @@ class OutputError(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """The answer to one input. `status`: 0 where it was never asked, or got no answer; `message`: why it failed."""
+    """The answer to one input. `status`: 0 where it was never asked, or got no answer; `message`: why it failed, which
+    an answer with a status below 400 has whose stream broke off."""
 
     name: str
     status: int
@@ -48,8 +49,8 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """A status below 400."""
-        return 0 < self.status < 400
+        """A status below 400, and nothing that failed."""
+        return 0 < self.status < 400 and not self.message
 
     @property
     def json(self) -> str | None:

@@ -221,8 +221,9 @@ class Scorer:
         if batch is not None and len(batch.rows) > 1:
             self._again(batch)
         elif batch is not None:
-            ((one, _),) = batch.rows
-            self._fail(worker, batch, Result(one.name, 500, f"{facts.DIED} {death.message}"))
+            ((one, received),) = batch.rows
+            response = self._frontend.broken(received, 0, batch.pieces)
+            self._fail(worker, batch, replace(Result.of(one.name, response), message=f"{facts.DIED} {death.message}"))
         self._feed()
 
     def not_loaded(self, worker: AnyWorker, failed: LoadFailed) -> None:
@@ -260,7 +261,9 @@ def _take(inputs: Iterator[Input], most: int) -> list[Input]:
 
 
 def _message(response: Response) -> str:
-    """What an error of TorchServe's frontend says; "" for another body."""
+    """What an error of TorchServe's frontend says, or that the answer is not whole; "" for another body."""
+    if not response.complete:
+        return "The answer broke off"
     try:
         error = json.loads(response.body)
     except ValueError:

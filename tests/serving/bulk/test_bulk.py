@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(180)
 
 HANDLER = """\
 import os, time
+from ts.handler_utils.utils import send_intermediate_predict_response
 
 def handle(data, context):
     if not data:
@@ -26,6 +27,9 @@ def handle(data, context):
     answers = []
     for row in data:
         body = bytes(row["body"]).decode()
+        if body.startswith("stream"):
+            send_intermediate_predict_response(["piece"] * len(data), context.request_ids, "", 200, context)
+            body = body[7:]
         if body == "raise":
             raise ValueError("no such thing")
         if body == "exit":
@@ -111,6 +115,27 @@ def test_a_cause_is_told_though_lines_are_read_late(folder: Path) -> None:
         "002": "Worker died. The worker closed the connection.",
         "003": "",
     }
+
+
+def test_a_stream_that_breaks_off_has_failed(folder: Path) -> None:
+    fill(folder, "stream raise", "stream exit", "stream")
+    done = bulk(folder)
+    assert done.returncode == 0, done.stderr
+    found = rows(folder / "out.jsonl")
+    assert [(found[name]["status"], found[name].get("body")) for name in ("000", "001")] == [(200, "piece")] * 2
+    assert found["000"]["message"] == "The answer broke off: ValueError: no such thing"
+    assert str(found["001"]["message"]).startswith("Worker died.")
+    assert found["002"]["message"] == ""
+    assert ", 2 failed, " in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("output", ["in/results", "in/results.jsonl"])
+def test_what_a_run_has_written_is_no_input_of_the_next(folder: Path, output: str) -> None:
+    fill(folder, *"ab")
+    assert bulk(folder, output=output).returncode == 0
+    done = bulk(folder, output=f"./{output}")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("2 of 2 (100 %)")
 
 
 def begun(folder: Path) -> subprocess.Popen[str]:

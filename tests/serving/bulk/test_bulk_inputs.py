@@ -41,6 +41,13 @@ def test_a_list_names_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_text("1")
+    Path("list.txt").write_bytes(b"\xef\xbb\xbfa\r\n\r\n")
+    assert [(one.name, one.body) for one in inputs("list.txt")] == [("a", b"1")]
+
+
 def test_lines_are_bodies(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_bytes(b'{"a": 1}\n\n  [2]\n{"a": 3}')
