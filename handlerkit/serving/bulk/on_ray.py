@@ -14,6 +14,9 @@ from ..models_file import read
 from .results import Result
 from .scorer import Scorer
 
+#: Ray kills what an actor has started, and with it what would end the workers and remove their folder.
+_ENDS_ITSELF = {"RAY_kill_child_processes_on_worker_exit": "false"}
+
 
 def score(
     models: str,
@@ -36,7 +39,7 @@ def score(
     import ray.data
 
     if not ray.is_initialized():
-        ray.init(address, runtime_env={"env_vars": {"PYTHONPATH": folder}}, log_to_driver=False)
+        ray.init(address, runtime_env={"env_vars": {"PYTHONPATH": folder, **_ENDS_ITSELF}}, log_to_driver=False)
     gpu = 1 if read(models).named(name).gpu_ids else 0
     rows = [{"piece": pickle.dumps(piece)} for piece in pieces]
     answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(

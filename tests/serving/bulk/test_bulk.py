@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import soon
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -228,7 +230,9 @@ def test_nothing_to_do_starts_no_worker(folder: Path) -> None:
 def test_on_ray(folder: Path) -> None:
     pytest.importorskip("ray.data", reason="ray is not installed: pip install 'ray[data]'")
     fill(folder, *(f"{number}" for number in range(100)), "raise")
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    (temporary := folder / "t").mkdir()
+    own = {"TMPDIR": str(temporary), "RAY_TMPDIR": tempfile.gettempdir()}  # whose paths have to be short
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", **own}
     asked = command("--ray", "--workers", "2", "--batch-size", "4")
     done = subprocess.run(
         asked, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=250
@@ -237,3 +241,4 @@ def test_on_ray(folder: Path) -> None:
     found = rows(folder / "out.jsonl")
     assert Counter(one["status"] for one in found.values()) == {200: 100, 503: 1}
     assert found["100"]["message"] == "Prediction failed: ValueError: no such thing"
+    assert soon(lambda: not list(temporary.glob("serving-*")))
