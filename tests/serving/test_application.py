@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -360,3 +361,18 @@ def test_what_an_application_cannot_be_made_of(tmp_path: Path) -> None:
         Application([])
     with pytest.raises(PropertyError, match="job_queue_size"):
         Application([model], {"job_queue_siz": 1})
+
+
+def test_torchserve_that_is_not_installed_fails_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handlerkit.serving.workers.worker_command.util.find_spec", lambda name: None)
+    with pytest.raises(LoadFailed, match=r"m does not load: .+ pip install torchserve"):
+        App([written(tmp_path / "m")]).__enter__()
+
+
+def test_a_folder_that_cannot_be_written_fails_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("handlerkit.serving.workers.worker.os.makedirs", full)
+    with pytest.raises(LoadFailed, match="no process can be started: No space left on device"):
+        App([written(tmp_path / "m")]).__enter__()

@@ -177,16 +177,18 @@ class ProcessWorker:
         begun = self._loop.time()
         self.since = datetime.now(timezone.utc)
         name = os.path.join(self._supervisor.folder, f".ts.sock.{self.number}")
-        with suppress(FileNotFoundError):
-            os.remove(name)
         logs = os.path.join(self._supervisor.folder, "logs")
-        os.makedirs(logs, exist_ok=True)
-        command, environment = given.command(name), given.environment(logs)
         self._listens = self._loop.create_future()
         try:
+            with suppress(FileNotFoundError):
+                os.remove(name)
+            os.makedirs(logs, exist_ok=True)
+            command, environment = given.command(name), given.environment(logs)
             process = self._supervisor.start(command, os.path.realpath(given.model_dir), environment, self._hear)
         except OSError as problem:
             raise self._failed(f"no process can be started: {problem.strerror}") from None
+        except ImportError as missing:
+            raise self._failed(str(missing)) from None
         self._process = process
         try:
             await self._until(self._listens, facts.WORKER_START, f"it did not start within {facts.WORKER_START} s")
