@@ -82,7 +82,8 @@ def _loads(folder: Path, blocks: int, seconds: float) -> Iterator[Row]:
                         for name, port in servers.items():
                             loads[name].run(port, message, connections, seconds, counts=block > 0)
                     what = f"{kind}, batch {size}, {connections} connection{'s' * (connections > 1)}"
-                    yield from _compare(what, kind, loads)
+                    waits = f"each request waits on both for the whole max_batch_delay of {delay} ms"
+                    yield from _compare(what, kind, loads, waits if connections < size else "")
             if size == 1:
                 yield _idle_memory("after all this load", app, server)
 
@@ -99,11 +100,11 @@ def _idle_memory(when: str, app: App, server: Server) -> Row:
     )  # fmt: skip
 
 
-def _compare(what: str, kind: str, loads: dict[str, Load]) -> Iterator[Row]:
+def _compare(what: str, kind: str, loads: dict[str, Load], note: str) -> Iterator[Row]:
     ours, other = loads["app"], loads["torchserve"]
     least = LEAST[kind]
     ratio = ours.rate / other.rate
-    yield Row(f"{what}: rate", ours.rate, other.rate, "/s", ratio, f"at least {least} ×", ratio >= least)
+    yield Row(f"{what}: rate", ours.rate, other.rate, "/s", ratio, f"at least {least} ×", ratio >= least, note)
     for percent in (50, 99):
         mine, theirs = ours.percentile(percent) * 1e3, other.percentile(percent) * 1e3
         times = theirs / mine
