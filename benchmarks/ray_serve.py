@@ -98,16 +98,15 @@ def _batch(folder: Path, model: Model, size: int, delay: int, blocks: int, secon
         port = int(ray.url.rpartition(":")[2])
         time.sleep(SETTLES)
         with Server(model, token_auth=False, **asked) as server:
-            yield from _beside(f"TorchServe, batch {size}", int(server.url.rpartition(":")[2]), port, blocks, seconds)
+            yield from _beside("TorchServe", size, int(server.url.rpartition(":")[2]), port, blocks, seconds)
         try:
             with Identity(folder, size, delay) as peer:
-                yield from _beside(f"LitServe, batch {size}", peer.start(), port, blocks, seconds)
+                yield from _beside("LitServe", size, peer.start(), port, blocks, seconds)
         except SkippedError as problem:
             yield Row.skipped(f"Ray Serve beside LitServe, batch {size}", str(problem))
 
 
-def _beside(what: str, its_port: int, port: int, blocks: int, seconds: float) -> Iterator[Row]:
-    other = what.partition(",")[0]
+def _beside(other: str, size: int, its_port: int, port: int, blocks: int, seconds: float) -> Iterator[Row]:
     kinds = {"JSON": ("application/json", json.dumps([index / 7 for index in range(10)]).encode())}
     if other == "TorchServe":
         kinds["JPEG, 200 KB"] = ("image/jpeg", jpeg())
@@ -119,10 +118,10 @@ def _beside(what: str, its_port: int, port: int, blocks: int, seconds: float) ->
             for block in range(blocks + 1):
                 for one, message in messages.items():
                     loads[one].run(one, message, connections, seconds, counts=block > 0)
-            where = f"Ray Serve beside {what}, {kind}, {connections} connection{'s' * (connections > 1)}"
+            where = f"Ray Serve beside {other}, batch {size}, {kind}, {connections} connection{'s' * (connections > 1)}"
             ours, theirs, least = loads[port], loads[its_port], LEAST[other]
             ratio = ours.rate / theirs.rate
-            note = EARLIER if (other, connections) == ("LitServe", 1) and "batch 8" in what else ""
+            note = EARLIER if other == "LitServe" and connections < size else ""
             yield Row(
                 f"{where}: rate", ours.rate, theirs.rate, "/s", ratio, f"at least {least} ×", ratio >= least, note
             )

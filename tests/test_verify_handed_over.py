@@ -100,6 +100,12 @@ def test_a_request_that_only_the_other_handler_gets_is_a_difference(worker: hk.W
     assert told(report) == [[], ["what the handler gets: nothing here, the request there"]]
 
 
+def test_a_request_that_no_handler_gets_takes_no_other_s_place(worker: hk.Worker) -> None:
+    run = worker.predict(Request("GET", "/predictions/unknown"), Request.text("2"))
+    report = verify(run, Recorded(run, [job(b"3")]))
+    assert told(report) == [[], ["data[i]['body'] that the handler gets: '2' here, '3' there"]]
+
+
 def test_casing_of_names_is_a_difference_unless_it_is_forced(run: Run) -> None:
     lower = [job(body, ("content-type", "text/plain; charset=utf-8"), ("content-length", "1")) for body in (b"1", b"2")]
     assert not verify(run, Recorded(run, lower))

@@ -33,12 +33,12 @@ def compare_handed_over(
     head = head or AS_SENT
     theirs = [one for message in messages for one in decode_predict((message,), _decodes(run))]
     ours = _by_exchange(run)
-    same = {index: _take_same(one, theirs, head) for index, one in ours.items()}
-    compared = []
-    for index, row in enumerate(rows):
-        there = same.get(index) or (theirs.pop(0) if theirs else None)
-        compared.append(_with(row, list(_differences(ours.get(index), there, head))))
-    return tuple(compared)
+    pairs = {index: _take_same(one, theirs, head) for index, one in ours.items()}
+    # what is left differs: it belongs to those without a pair before it does to those that no handler got here
+    for index in sorted(range(len(rows)), key=lambda index: index not in ours):
+        if pairs.get(index) is None:
+            pairs[index] = theirs.pop(0) if theirs else None
+    return tuple(_with(row, list(_differences(ours.get(index), pairs[index], head))) for index, row in enumerate(rows))
 
 
 def _decodes(run: Run) -> bool:
