@@ -9,7 +9,7 @@ import functools
 import json
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
@@ -22,19 +22,19 @@ from .requests import parameters, routes
 from .requests.headers import (
     NO_CACHE,
     TOKEN,
-    as_latin_1,
+    ReadHeader,
+    are_valid,
     as_sent,
-    content_type_of,
     cors_headers,
     first_value,
     has_token,
     is_chunked,
-    is_valid,
     merge,
+    read_header,
     reason_of,
 )
 from .requests.routes import Route, RouteError
-from .wire import Buffers, Job, Parameter, Prediction, WorkerResponse, encode_job
+from .wire import Buffers, Job, Parameter, Prediction, WorkerResponse, encode_headers, encode_job
 from .worker_death import WorkerDied, too_long, unsendable_header, unsendable_reason
 
 #: The Host header of a request that has none, on every endpoint, so that handlers see the same one.
@@ -43,6 +43,7 @@ HOST = f"127.0.0.1:{facts.PORT}"
 TOO_LARGE = Response(413, "Request Entity Too Large", (("content-length", "0"),))
 TOO_LARGE_CLOSING = replace(TOO_LARGE, headers=(*TOO_LARGE.headers, ("connection", "close")))
 _JSON = (("content-type", "application/json"),)
+_CONTINUE = "100-continue"
 
 
 class QueuedRequest(NamedTuple):
@@ -74,10 +75,11 @@ class RejectedRequest(Exception):
 
 
 class _Head(NamedTuple):
-    """A request without its body; the headers are those that the worker gets."""
+    """A request without its body; the headers are those that the worker gets, also as a part of the message to it."""
 
     route: Route
     headers: Headers
+    encoded: bytes
     query: tuple[Parameter, ...]
     content_type: str | None
     names_sequence: bool
@@ -132,7 +134,7 @@ class Frontend:
     def _receive(self, request: HttpRequest) -> QueuedRequest:
         """The job. Raises RejectedRequest, RouteError, and FormError for a query or a body that cannot be decoded."""
         head = self._head(request.method, request.path, request.query, request.headers, len(request.body))
-        route, headers, values = head.route, head.headers, head.query
+        route, headers, encoded, values = head.route, head.headers, head.encoded, head.query
         if not route.describes:  # a body is read before the model is looked for
             values = (*values, *parameters.from_body(request.body, head.content_type))
         self._check_model(route, values)
@@ -140,29 +142,26 @@ class Frontend:
             raise RejectedRequest(self._finish(200, "OK", _JSON, openapi.document(self.model), self._new_id()))
         if self.sequences and not head.names_sequence:
             headers = (*headers, (facts.SEQUENCE_ID, f"ts-seq-{self._new_id()}"), (facts.SEQUENCE_START, "true"))
+            encoded = encode_headers(headers)
         job = Job(self._new_id(), headers, values)
-        return QueuedRequest(job, encode_job(job), request, route.describes, route.version is not None)
+        return QueuedRequest(job, encode_job(job, encoded), request, route.describes, route.version is not None)
 
     def _read_head(self, method: str, path: str | None, query: str, headers: Headers, size: int) -> _Head:
         """The head of a request whose body has `size` bytes. Raises as `_receive` does."""
-        request = HttpRequest(method, path, headers, query)
-        target = request.target(self.model)
-        if len(f"{method} {target} HTTP/1.1") >= facts.LINE_LIMIT or not is_valid(headers):
+        read = [read_header(name, value) for name, value in headers]
+        first = {one.lower: one.value for one in reversed(read)}
+        target = HttpRequest(method, path, headers, query).target(self.model)
+        if len(f"{method} {target} HTTP/1.1") >= facts.LINE_LIMIT or not are_valid(read):
             raise RejectedRequest(self.error(400, facts.BAD_REQUEST, facts.INVALID_MESSAGE))
-        expected = first_value(headers, "expect")
-        if expected is not None and expected.strip().lower() != "100-continue":
+        if first.get("expect", _CONTINUE).lower() != _CONTINUE:
             raise RejectedRequest(Response(417, "Expectation Failed", (("content-length", "0"),)))
         if size > self.config.max_request_size:
-            closes = is_chunked(headers) or (expected is None and has_token(headers, "connection", "close"))
+            closes = is_chunked(headers) or ("expect" not in first and has_token(headers, "connection", "close"))
             raise RejectedRequest(TOO_LARGE_CLOSING if closes else TOO_LARGE)
-        route = routes.find(method, routes.path_of(target), query)
-        reads_query = route.takes_query or route.describes
-        values = tuple(parameters.from_query(query, target.partition("?")[0] + "?")) if reads_query else ()
-        named = any(name == facts.SEQUENCE_ID for name, _ in headers)
-        values = values if route.takes_query else ()  # a description's query is checked and not passed on
-        return _Head(
-            route, _as_map(method, headers, size, route, self._from_wire), values, content_type_of(request), named
-        )
+        route, values = _lead(method, target, query)
+        named = facts.SEQUENCE_ID in first and any(one.name == facts.SEQUENCE_ID for one in read)
+        passed = _as_map(method, read, first.keys(), size, route, self._from_wire)
+        return _Head(route, passed, encode_headers(passed), values, first.get("content-type"), named)
 
     def _new_id(self) -> str:
         """A random UUID (RFC 9562, 5.4). uuid.uuid4 is slower: it asks the system each time."""
@@ -334,20 +333,34 @@ class Frontend:
             raise RouteError(404, facts.VERSION_NOT_FOUND, message)
 
 
-def _as_map(method: str, headers: Headers, size: int, route: Route, from_wire: bool) -> Headers:
-    """The headers as the worker gets them: the last of several of one name wins, names keep their casing, values are
-    read as latin-1."""
-    names = {name.lower() for name, _ in headers}
+@functools.lru_cache(maxsize=256)
+def _lead(method: str, target: str, query: str) -> tuple[Route, tuple[Parameter, ...]]:
+    """Where a target leads, and what its query passes on. Raises RouteError and FormError."""
+    route = routes.find(method, routes.path_of(target), query)
+    reads_query = route.takes_query or route.describes
+    values = tuple(parameters.from_query(query, target.partition("?")[0] + "?")) if reads_query else ()
+    return route, values if route.takes_query else ()  # a description's query is checked and not passed on
+
+
+def _as_map(
+    method: str, headers: Sequence[ReadHeader], names: Set[str], size: int, route: Route, from_wire: bool
+) -> Headers:
+    """The headers as the worker gets them: the last of several of one name wins, names keep their casing. `names` are
+    theirs in lower case."""
     sent = {} if from_wire or "host" in names else {"Host": HOST}
-    for name, value in headers:
-        if name.lower() == "transfer-encoding":
+    for name, lower, value, _, _ in headers:
+        if lower == "transfer-encoding":
             if value.lower() != "chunked":
-                sent[name.lower()] = as_latin_1(value)
-        elif name.lower() != "expect":
-            sent[name] = as_latin_1(value)
+                sent[lower] = value
+        elif lower != "expect":
+            sent[name] = value
     if "content-length" not in names:
         # HTTP clients send the length of a body; if there is none, the frontend adds its own count
-        implied = from_wire or is_chunked(headers) or (not size and method in ("GET", "HEAD", "DELETE", "OPTIONS"))
+        implied = (
+            from_wire
+            or is_chunked([(one.name, one.value) for one in headers])
+            or (not size and method in ("GET", "HEAD", "DELETE", "OPTIONS"))
+        )
         sent["content-length" if implied else "Content-Length"] = str(size)
     sent.update(route.added)
     return tuple(sent.items())

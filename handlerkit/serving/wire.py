@@ -104,10 +104,11 @@ def encode_batch(jobs: Iterable[Buffers]) -> Buffers:
     return (b"I", *itertools.chain.from_iterable(jobs), _END)
 
 
-def encode_job(job: Job) -> Buffers:
-    """A job's part of a message. Raises UnicodeEncodeError for a name with half a surrogate pair."""
+def encode_job(job: Job, headers: bytes | None = None) -> Buffers:
+    """A job's part of a message; `headers`: its own, where they are encoded already. Raises UnicodeEncodeError for a
+    name with half a surrogate pair."""
     buffers: list[bytes | memoryview] = []
-    head = _sized(job.request_id.encode()) + _encode_headers(tuple(job.headers))
+    head = _sized(job.request_id.encode()) + (encode_headers(job.headers) if headers is None else headers)
     for name, content_type, value in job.parameters:
         head += _sized(name.encode()) + _sized(content_type.encode()) + _int.pack(len(value))
         buffers += (head, value)
@@ -115,10 +116,16 @@ def encode_job(job: Job) -> Buffers:
     return (*buffers, head + _END)
 
 
-@functools.lru_cache(maxsize=256)
-def _encode_headers(headers: tuple[tuple[str, str], ...]) -> bytes:
-    """Cached, since clients send the same headers again and again."""
-    return b"".join(_sized(text.encode()) for pair in headers for text in pair) + _END
+def encode_headers(headers: Iterable[tuple[str, str]]) -> bytes:
+    """The headers of a job as a part of its message."""
+    return b"".join((*map(_encode_header, headers), _END))
+
+
+@functools.lru_cache(maxsize=2048)
+def _encode_header(header: tuple[str, str]) -> bytes:
+    """Cached, since clients and proxies send all but one or two of them again and again."""
+    name, value = header
+    return _sized(name.encode()) + _sized(value.encode())
 
 
 class MessageReader:

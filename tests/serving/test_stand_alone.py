@@ -18,10 +18,10 @@ import handlerkit.serving
 FOLDER = Path(handlerkit.serving.__file__).parent
 MODULES = sorted(FOLDER.rglob("*.py"))
 ALLOWED = {"httptools"}
-#: any_casing runs inside a TorchServe worker; models_file runs where workers do, which need yaml too; bulk imports what
+#: start runs inside a TorchServe worker; models_file runs where workers do, which need yaml too; bulk imports what
 #: tables and clusters need when it meets them.
 OTHERS = {
-    "any_casing.py": {"ts"}, "models_file.py": {"yaml"}, "inputs.py": {"pyarrow"}, "results.py": {"pyarrow"},
+    "start.py": {"ts"}, "models_file.py": {"yaml"}, "inputs.py": {"pyarrow"}, "results.py": {"pyarrow"},
     "on_ray.py": {"ray"},
 }  # fmt: skip
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from http import HTTPStatus
+from typing import NamedTuple
 
 from ..config import Config
 from ..http import Headers, HttpRequest, Response
@@ -38,25 +40,42 @@ def cors_headers(config: Config) -> Headers:
     return tuple((name, value) for name, value in named if value)
 
 
-def is_valid(headers: Headers) -> bool:
-    """Whether Netty's HTTP decoder accepts these headers of a request."""
+class ReadHeader(NamedTuple):
+    """A header of a request, as Netty's HTTP decoder reads it. `lower`: its name in lower case; `value`: as Java reads
+    it; `size`: the bytes of its line; `valid`: whether the decoder accepts it."""
+
+    name: str
+    lower: str
+    value: str
+    size: int
+    valid: bool
+
+
+@functools.lru_cache(maxsize=2048)
+def read_header(name: str, value: str) -> ReadHeader:
+    """Read one header. Cached, since clients and proxies send all but one or two of them again and again."""
+    lower = name.lower()
+    valid = TOKEN.fullmatch(name) is not None and (lower != "content-length" or value.strip().isdecimal())
+    return ReadHeader(name, lower, as_latin_1(value), len(f"{name}: {value}".encode("utf-8", "surrogateescape")), valid)
+
+
+def are_valid(headers: Sequence[ReadHeader]) -> bool:
+    """Whether Netty's HTTP decoder accepts a request with these headers."""
     size = 0
-    for name, value in headers:
-        size += len(f"{name}: {value}".encode("utf-8", "surrogateescape"))
-        if not TOKEN.fullmatch(name):
+    for one in headers:
+        if not one.valid:
             return False
-        if name.lower() == "content-length" and not value.strip().isdecimal():
-            return False
+        size += one.size
     return size < HEAD_LIMIT
 
 
-def has_token(headers: Headers, name: str, token: str) -> bool:
+def has_token(headers: Sequence[tuple[str, str]], name: str, token: str) -> bool:
     """Whether the headers of that name, which hold lists, have the token; both are in lower case."""
     values = [value.lower() for key, value in headers if key.lower() == name]
     return any(token == one.strip() for value in values for one in value.split(","))
 
 
-def is_chunked(headers: Headers) -> bool:
+def is_chunked(headers: Sequence[tuple[str, str]]) -> bool:
     """Whether a message with these headers comes in chunks."""
     return has_token(headers, "transfer-encoding", "chunked")
 

@@ -21,8 +21,9 @@ from . import supervisor
 #: Called with "stdout" or "stderr" and a line, without its end.
 Hear = Callable[[str, str], object]
 
-#: Seconds between two looks at what a process wrote: to read each line when it comes costs a turn of the loop each.
-_PAUSE = 0.02
+#: Seconds between two looks at what a process wrote: to read each line when it comes costs a turn of the loop each. The
+#: first pauses are shorter, each twice the one before: what a process says while it starts is waited for.
+_FIRST_PAUSE, _PAUSE = 0.001, 0.02
 #: Bytes that are read at a time: as many as a pipe holds.
 _READ = 1 << 16
 _LONGEST_LINE = 1 << 20
@@ -202,6 +203,7 @@ class _OutputStream:
         self._hear = hear
         self._loop = loop
         self._rest = b""
+        self._pause = _FIRST_PAUSE
         self._timer: asyncio.TimerHandle | None = None
         loop.add_reader(descriptor, self._ready)
 
@@ -230,7 +232,8 @@ class _OutputStream:
             self.close()
         elif size < _READ // 2:  # one that writes a lot does not wait
             self._loop.remove_reader(self._descriptor)
-            self._timer = self._loop.call_later(_PAUSE, self._resume)
+            self._timer = self._loop.call_later(self._pause, self._resume)
+            self._pause = min(2 * self._pause, _PAUSE)
 
     def _resume(self) -> None:
         self._timer = None

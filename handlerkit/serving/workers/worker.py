@@ -24,7 +24,7 @@ from ..config import Config
 from ..frontend import QueuedRequest
 from ..wire import Buffers, ProtocolError, TooLongError, WorkerResponse
 from ..worker_death import WorkerDeath, WorkerDied, back_off, exited, too_long, too_slow, unreadable
-from . import worker_command
+from . import start, worker_command
 from .any_worker import LoadFailed, Owner
 from .processes import Process, Supervisor
 from .recorder import Recorder
@@ -59,9 +59,8 @@ class LoadSpec:
 
     def command(self, socket_name: str) -> tuple[str, ...]:
         """The worker's command line."""
-        # a host that writes all names of headers in lower case needs a worker that does not mind
-        through = (os.path.join(os.path.dirname(__file__), "any_casing.py"),) if self.any_casing else ()
-        return (self.python, *through, *worker_command.command_line(socket_name, self.config))
+        options = (start.ANY_CASING,) if self.any_casing else ()
+        return (self.python, start.__file__, *options, *worker_command.command_line(socket_name, self.config))
 
     def environment(self, logs: str) -> dict[str, str]:
         """The worker's environment: this process's, and what TorchServe adds."""
