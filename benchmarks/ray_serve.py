@@ -2,9 +2,10 @@
 
     python benchmarks/ray_serve.py [--quick]
 
-Ray runs with one replica, and with the variables that make it faster (RayServe's ha_proxy); each of the three
-serves an identity handler with one worker over loopback, in the batches of app.py. Load, rates and p99 are those of
-app.py, too. LitServe is asked for JSON alone: it hands no raw body to its code.
+Ray runs with one replica, with the variables that make it faster (RayServe's ha_proxy), and without a dashboard and
+figures of its own, as RayServe starts it; each of the three serves an identity handler with one worker over loopback,
+in the batches of app.py. Load, rates and p99 are those of app.py, too. LitServe is asked for JSON alone: it hands no
+raw body to its code.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from handlerkit import shell
 from handlerkit.endpoints.http.client import ADDRESS
-from handlerkit.endpoints.recording import Recording, recorded_in
+from handlerkit.endpoints.recording import RecordFolder, Recording
 from handlerkit.endpoints.remote import Remote
 from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
 from handlerkit.errors import ServerError
@@ -21,7 +21,6 @@ from handlerkit.messages.run import MODEL_DIR
 from handlerkit.serving import models_file
 from handlerkit.serving.config import Config
 from handlerkit.serving.serve import TOKEN
-from handlerkit.serving.workers.recorder import RECORD
 
 #: Seconds that a client waits after the app itself has given a worker up.
 MARGIN = 30
@@ -49,7 +48,7 @@ class AppServer:
             raise ServerError(f"{folder} is no app: it has no app.py beside a models.json")
         self._process: SupervisedProcess | None = None
         self._remote: Remote | None = None
-        self._recorded: Path | None = None
+        self._recorded: RecordFolder | None = None
 
     def start(self) -> AppServer:
         """Start it, and wait until it takes requests; at once if it runs. Raises ServerError, with the end of its log,
@@ -93,7 +92,7 @@ class AppServer:
         """Keep what the app's workers are handed in this block. Raises ServerError if the app does not run."""
         self._running()
         assert self._recorded is not None
-        return recorded_in(self._recorded)
+        return self._recorded.recording()
 
     def for_model(self, name: str) -> _AppModel:
         """An endpoint that asks this app for that model. Raises ServerError if the app does not run."""
@@ -107,9 +106,9 @@ class AppServer:
 
     def _start(self) -> None:
         own = OwnFolder()
-        out, log, self._recorded = own.path / "out", own.path / "log", own.path / "recorded"
+        out, log, self._recorded = own.path / "out", own.path / "log", RecordFolder(own.path / "recorded")
         environment = {key: value for key, value in shell.environment().items() if key != TOKEN}
-        environment |= {"PYTHONDONTWRITEBYTECODE": "1", RECORD: str(self._recorded)}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1"} | self._recorded.variables
         try:
             with open(out, "wb") as to, open(log, "wb") as errors:
                 self._process = SupervisedProcess(

@@ -20,7 +20,7 @@ from handlerkit.endpoints.config_properties import checked_environment
 from handlerkit.endpoints.http.client import ADDRESS
 from handlerkit.endpoints.ports import free_ports
 from handlerkit.endpoints.ray_cluster.cluster import Cluster, ha_proxy
-from handlerkit.endpoints.recording import Recording, recorded_in
+from handlerkit.endpoints.recording import Recording
 from handlerkit.endpoints.remote import Remote
 from handlerkit.errors import ConfigError, ServerError
 from handlerkit.messages import ForcedHead, Request, Run
@@ -175,7 +175,7 @@ class RayServe:
         """Keep what the replicas' workers are handed in this block; not on a Ray that was joined, whose machines are
         others. Raises ServerError if Ray does not run."""
         cluster, _ = self._running()
-        return recorded_in(cluster.recorded) if self._address is None else nullcontext()
+        return cluster.recorded.recording() if self._address is None else nullcontext()
 
     @property
     def environment(self) -> Environment | None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
-from handlerkit.serving.workers.recorder import messages_in
+from handlerkit.serving.workers.recorder import RECORD, messages_in
 
 
 @dataclass
@@ -19,13 +20,26 @@ class Recording:
     messages: tuple[bytes, ...] = ()
 
 
-@contextmanager
-def recorded_in(folder: Path) -> Iterator[Recording]:
-    """Record in this folder, which an app was started with (SERVING_RECORD), and which is there in this block alone."""
-    folder.mkdir()
-    recording = Recording()
-    try:
-        yield recording
-    finally:
-        recording.messages = tuple(messages_in(folder))
-        shutil.rmtree(folder, ignore_errors=True)
+class RecordFolder:
+    """Where the workers of an app that is started with these variables keep their messages, while it is there.
+
+    Attributes:
+        variables: what the app's environment has for that.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.variables = {RECORD: str(path)}
+        self._path = path
+        self._lock = Lock()
+
+    @contextmanager
+    def recording(self) -> Iterator[Recording]:
+        """Record in this block; another thread's waits for its end."""
+        recording = Recording()
+        with self._lock:
+            self._path.mkdir()
+            try:
+                yield recording
+            finally:
+                recording.messages = tuple(messages_in(self._path))
+                shutil.rmtree(self._path, ignore_errors=True)

@@ -7,7 +7,7 @@ reason phrases, and headers of its own. Status, body, and the values and order o
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import functools
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
@@ -81,13 +81,13 @@ async def _answer(application: Application, scope: Message, receive: Receive, se
         client.answer(TOO_LARGE)
     else:
         application.receive(_request(scope, body), client)
-    while True:
-        message = await client.next()
-        if message is None:  # the server cuts the connection, or answers 500 itself where it has sent no head
-            raise ConnectionAbortedError("there is no answer, or none that goes on")
-        await send(message)
-        if message["type"] == _BODY and not message.get("more_body"):
-            return
+    more = True
+    while more:
+        for message in await client.messages():
+            if message is None:  # the server cuts the connection, or answers 500 itself where it has sent no head
+                raise ConnectionAbortedError("there is no answer, or none that goes on")
+            await send(message)
+            more = message["type"] != _BODY or message.get("more_body", False)
 
 
 async def _body(receive: Receive, limit: int) -> bytes | None:
@@ -110,10 +110,20 @@ def _request(scope: Message, body: bytes) -> HttpRequest:
     path = raw.partition(b"?")[0].decode("latin-1") if raw else quote(scope["path"])
     if (root := scope.get("root_path", "")) and path.startswith(root):
         path = path[len(root) :] or "/"
-    headers = tuple(
-        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in scope["headers"]
-    )
+    headers = tuple([_received(name, value) for name, value in scope["headers"]])
     return HttpRequest(scope["method"], path, headers, scope.get("query_string", b"").decode("latin-1"), body)
+
+
+@functools.lru_cache(maxsize=2048)
+def _received(name: bytes, value: bytes) -> tuple[str, str]:
+    """A request's header. Cached, as answers' are, since all but one or two are the same again and again."""
+    return name.decode("latin-1"), value.decode("utf-8", "surrogateescape")
+
+
+@functools.lru_cache(maxsize=2048)
+def _sent(name: str, value: str) -> tuple[bytes, bytes]:
+    """An answer's header."""
+    return name.lower().encode("latin-1"), value.encode("latin-1", "replace")
 
 
 _START, _BODY = "http.response.start", "http.response.body"
@@ -124,16 +134,17 @@ class _Client:
 
     def __init__(self) -> None:
         #: An asyncio.Queue takes a twentieth of the time of a request.
-        self._messages: deque[Message | None] = deque()
+        self._messages: list[Message | None] = []
         self._awaited: asyncio.Future[None] | None = None
         self._bodiless = False
 
-    async def next(self) -> Message | None:
-        """The next message, once there is one."""
+    async def messages(self) -> list[Message | None]:
+        """The next messages, once there are any."""
         while not self._messages:
             self._awaited = asyncio.get_running_loop().create_future()
             await self._awaited
-        return self._messages.popleft()
+        messages, self._messages = self._messages, []
+        return messages
 
     def answer(self, response: Response) -> None:
         self._put_head(response)
@@ -157,9 +168,8 @@ class _Client:
         self._put(None)
 
     def _put_head(self, response: Response) -> None:
-        lower = [(name.lower().encode("latin-1"), value) for name, value in response.headers]
-        kept = [(name, value.encode("latin-1", "replace")) for name, value in lower if name not in _OF_THE_SERVER]
-        self._put({"type": _START, "status": response.status, "headers": kept})
+        headers = [sent for name, value in response.headers if (sent := _sent(name, value))[0] not in _OF_THE_SERVER]
+        self._put({"type": _START, "status": response.status, "headers": headers})
 
     def _put(self, message: Message | None) -> None:
         self._messages.append(message)

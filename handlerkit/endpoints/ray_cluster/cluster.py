@@ -16,10 +16,10 @@ from typing import Any
 from handlerkit import shell
 from handlerkit.endpoints.ports import free_ports
 from handlerkit.endpoints.ray_cluster import driver
+from handlerkit.endpoints.recording import RecordFolder
 from handlerkit.endpoints.supervision.supervised_process import SupervisedProcess
 from handlerkit.errors import ServerError
 from handlerkit.folders import OwnFolder
-from handlerkit.serving.workers.recorder import RECORD
 
 #: Characters that Ray adds to its folder's path for its longest socket.
 _SOCKETS = len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
@@ -40,6 +40,7 @@ class Cluster:
     Attributes:
         folder: its own, with the deployed app and the files of a Ray that was started.
         address: where it was joined; None for one that was started.
+        recorded: where a Ray that was started keeps what workers are handed, while it is asked.
         version: Ray's.
     """
 
@@ -50,6 +51,7 @@ class Cluster:
         own = OwnFolder(below=_SOCKETS)
         try:
             self.folder = own.path
+            self.recorded = RecordFolder(self.folder / "recorded")
             path = str(self.folder / "driver.sock")
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(path)
@@ -57,7 +59,7 @@ class Cluster:
                 with open(self.folder / _CONSOLE, "wb") as log:
                     self._process = SupervisedProcess(
                         [sys.executable, "-P", driver.__file__, path], self.folder, cwd=self.folder,
-                        env=shell.environment() | _ha_proxy_files(self.folder) | {RECORD: str(self.recorded)}
+                        env=shell.environment() | _ha_proxy_files(self.folder) | self.recorded.variables
                         | dict(variables),
                         stdout=log.fileno(), stderr=log.fileno(), grace=_GRACE,
                     )  # fmt: skip
@@ -69,11 +71,6 @@ class Cluster:
             if own.remove.alive and not hasattr(self, "_process"):
                 own.remove()
         self._lines = self._socket.makefile("rw", encoding="utf-8")
-
-    @property
-    def recorded(self) -> Path:
-        """The folder in which a Ray that was started keeps what workers are handed, while it is there."""
-        return self.folder / "recorded"
 
     @classmethod
     def start(cls, cpus: int, variables: Mapping[str, str]) -> Cluster:
@@ -178,8 +175,12 @@ _USAGE = "RAY_USAGE_STATS_ENABLED"
 
 
 def _of_its_own() -> dict[str, str]:
-    """Variables of a Ray that is started here: nothing is told to anybody, and others on this machine cannot use it."""
-    return {_USAGE: "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    """Variables of a Ray that is started here: nothing is told to anybody, no figures are collected that nobody reads,
+    and others on this machine cannot use it."""
+    return {
+        _USAGE: "0", "RAY_enable_metrics_collection": "0", "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }  # fmt: skip
 
 
 def ha_proxy() -> dict[str, str]:
