@@ -114,13 +114,13 @@ def _request(scope: Message, body: bytes) -> HttpRequest:
     return HttpRequest(scope["method"], path, headers, scope.get("query_string", b"").decode("latin-1"), body)
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=256)
 def _received(name: bytes, value: bytes) -> tuple[str, str]:
     """A request's header. Cached, as answers' are, since all but one or two are the same again and again."""
     return name.decode("latin-1"), value.decode("utf-8", "surrogateescape")
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=256)
 def _sent(name: str, value: str) -> tuple[bytes, bytes]:
     """An answer's header."""
     return name.lower().encode("latin-1"), value.encode("latin-1", "replace")

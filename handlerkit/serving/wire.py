@@ -121,7 +121,7 @@ def encode_headers(headers: Iterable[tuple[str, str]]) -> bytes:
     return b"".join((*map(_encode_header, headers), _END))
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=256)
 def _encode_header(header: tuple[str, str]) -> bytes:
     """Cached, since clients and proxies send all but one or two of them again and again."""
     name, value = header

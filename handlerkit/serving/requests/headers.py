@@ -51,7 +51,7 @@ class ReadHeader(NamedTuple):
     valid: bool
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=256)
 def read_header(name: str, value: str) -> ReadHeader:
     """Read one header. Cached, since clients and proxies send all but one or two of them again and again."""
     lower = name.lower()
