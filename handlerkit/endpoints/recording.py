@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
 from handlerkit.serving.workers.recorder import RECORD, messages_in
 
@@ -30,7 +30,7 @@ class RecordFolder:
     def __init__(self, path: Path) -> None:
         self.variables = {RECORD: str(path)}
         self._path = path
-        self._lock = Lock()
+        self._lock = RLock()  # one that is nested fails, instead of waiting for itself
 
     @contextmanager
     def recording(self) -> Iterator[Recording]:

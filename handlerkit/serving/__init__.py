@@ -18,7 +18,7 @@ Without a server: bulk/ scores files with the same frontend and workers; it impo
 For all:
 
 - torchserve_facts: limits, defaults, statuses and names of TorchServe that two modules need. config:
-  config.properties.
+  config.properties. caches: what is kept of headers.
 
 The folder is a package of its own wherever it is copied to: it imports the standard library, httptools, PyYAML when it
 starts, and, relatively, itself alone, and runs on Python 3.9. What the frontend does to a request or an answer goes

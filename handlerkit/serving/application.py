@@ -148,7 +148,8 @@ class Application:
             self._answer(request, client, self._frontend.error(500, facts.INTERNAL, FAULT))
 
     def _receive(self, request: HttpRequest, client: Client) -> None:
-        path = _place(request.path or "")
+        path = request.path or ""
+        path = _place(path) if len(path) < facts.LINE_LIMIT else path  # of a longer one the frontend says so
         is_open = request.method == "OPTIONS" or path in ("/metrics", "/api-description")
         if self._token is not None and not is_open and not self._bears(request):
             answer = self._frontend.error(400, facts.INVALID_KEY, _UNAUTHORIZED)
@@ -188,7 +189,7 @@ class Application:
         """The model that a request names; for one that names none, or one that is not here, the first, whose frontend
         says so."""
         (first, *others) = self._running.values()
-        if not others:
+        if not others or len(request.path or "") + len(request.query) >= facts.LINE_LIMIT:
             return first
         with suppress(FormError, routes.RouteError):
             model = _model(request.method, request.path or "", request.query)

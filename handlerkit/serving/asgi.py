@@ -7,11 +7,11 @@ reason phrases, and headers of its own. Status, body, and the values and order o
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
+from . import caches
 from .application import GRACE, Application
 from .frontend import TOO_LARGE
 from .http import HttpRequest, Response
@@ -114,13 +114,13 @@ def _request(scope: Message, body: bytes) -> HttpRequest:
     return HttpRequest(scope["method"], path, headers, scope.get("query_string", b"").decode("latin-1"), body)
 
 
-@functools.lru_cache(maxsize=256)
+@caches.of_headers
 def _received(name: bytes, value: bytes) -> tuple[str, str]:
-    """A request's header. Cached, as answers' are, since all but one or two are the same again and again."""
+    """A request's header."""
     return name.decode("latin-1"), value.decode("utf-8", "surrogateescape")
 
 
-@functools.lru_cache(maxsize=256)
+@caches.of_headers
 def _sent(name: str, value: str) -> tuple[bytes, bytes]:
     """An answer's header."""
     return name.lower().encode("latin-1"), value.encode("latin-1", "replace")

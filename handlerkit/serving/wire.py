@@ -6,12 +6,12 @@ and its `create_predict_response` show the layouts. Integers are big-endian and 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import struct
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import NamedTuple, Union
 
+from . import caches
 from .torchserve_facts import STREAM_NEXT
 
 #: A message as the buffers that make it up: the body of a request is one of them, so that it is not copied.
@@ -118,13 +118,11 @@ def encode_job(job: Job, headers: bytes | None = None) -> Buffers:
 
 def encode_headers(headers: Iterable[tuple[str, str]]) -> bytes:
     """The headers of a job as a part of its message."""
-    return b"".join((*map(_encode_header, headers), _END))
+    return b"".join((*itertools.starmap(_encode_header, headers), _END))
 
 
-@functools.lru_cache(maxsize=256)
-def _encode_header(header: tuple[str, str]) -> bytes:
-    """Cached, since clients and proxies send all but one or two of them again and again."""
-    name, value = header
+@caches.of_headers
+def _encode_header(name: str, value: str) -> bytes:
     return _sized(name.encode()) + _sized(value.encode())
 
 

@@ -52,3 +52,11 @@ def test_the_block_of_another_thread_waits_for_the_end_of_this_one(folder: Recor
                 theirs.result(0.2)
             worker.keep((b"ours",))
         assert (ours.messages, theirs.result(10).messages) == ((b"ours",), (b"theirs",))
+
+
+def test_a_block_in_a_block_fails_and_the_outer_one_goes_on(folder: RecordFolder) -> None:
+    with folder.recording() as recording:
+        with pytest.raises(FileExistsError), folder.recording():
+            pass
+        Recorder(9000).keep((b"one",))
+    assert recording.messages == (b"one",)

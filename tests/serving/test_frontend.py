@@ -138,8 +138,9 @@ class TestReceive:
             (Request(body=b"ab"), "Content-Length"),
             (Request("GET"), "content-length"),
             (Request(headers={"Transfer-Encoding": "chunked"}, body=b"ab"), "content-length"),
+            (Request(headers={"Transfer-Encoding": "chunked "}, body=b"ab"), "content-length"),
         ],
-        ids=["body", "get", "chunked"],
+        ids=["body", "get", "chunked", "a space after it"],
     )
     def test_who_counted_the_length_shows_in_its_casing(self, request_: Request, name: str) -> None:
         headers = dict(received(request_).job.headers)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence, Set
 from dataclasses import replace
 from http import HTTPStatus
 from typing import NamedTuple
 
+from .. import caches
 from ..config import Config
 from ..http import Headers, HttpRequest, Response
 from ..torchserve_facts import HEAD_LIMIT, OWN_HEADERS
@@ -51,9 +51,9 @@ class ReadHeader(NamedTuple):
     valid: bool
 
 
-@functools.lru_cache(maxsize=256)
+@caches.of_headers
 def read_header(name: str, value: str) -> ReadHeader:
-    """Read one header. Cached, since clients and proxies send all but one or two of them again and again."""
+    """Read one header."""
     lower = name.lower()
     valid = TOKEN.fullmatch(name) is not None and (lower != "content-length" or value.strip().isdecimal())
     return ReadHeader(name, lower, as_latin_1(value), len(f"{name}: {value}".encode("utf-8", "surrogateescape")), valid)

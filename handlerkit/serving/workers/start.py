@@ -53,15 +53,21 @@ class AnyCasing(dict):  # type: ignore[type-arg]
 
 class BufferedReader:
     """Reads from the frontend's socket as TorchServe's `_retrieve_buffer(conn, length)` does, which it is made of: the
-    next `length` bytes. What comes with them waits for the next call; a long body goes straight to where it stays."""
+    next `length` bytes. What comes with them waits for the next call; a long body goes straight to where it stays. The
+    frontend is who is read first: nobody else's bytes go through the buffer."""
 
     def __init__(self, retrieve: Callable[[socket.socket, int], bytearray]) -> None:
         self._retrieve = retrieve
+        self._frontend: socket.socket | None = None
         self._buffer = bytearray(_BUFFER)
         self._at = self._end = 0
 
     def __call__(self, conn: socket.socket, length: int) -> bytearray:
         at, end = self._at, self._at + length
+        if conn is not self._frontend:
+            if self._frontend is not None:
+                return self._retrieve(conn, length)
+            self._frontend = conn
         if end <= self._end:
             self._at = end
             return self._buffer[at:end]
@@ -94,13 +100,15 @@ def main() -> None:
     if any_casing:
         del sys.argv[0]
     if not getattr(sys.flags, "safe_path", False):  # where Python looks first when it runs TorchServe's script itself
-        sys.path[0] = os.path.dirname(sys.argv[0])
+        sys.path[0] = os.path.dirname(os.path.realpath(sys.argv[0]))
+    collects = gc.isenabled()
     gc.disable()
     from ts.context import RequestProcessor
     from ts.protocol import otf_message_handler  # it imports torch
 
     gc.freeze()
-    gc.enable()
+    if collects:
+        gc.enable()
     otf_message_handler._retrieve_buffer = BufferedReader(otf_message_handler._retrieve_buffer)
     if any_casing:
         made = RequestProcessor.__init__

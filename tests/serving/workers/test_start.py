@@ -20,7 +20,7 @@ from serving_apps import written
 
 from handlerkit.serving import wire
 from handlerkit.serving.config import Config
-from handlerkit.serving.workers import worker_command
+from handlerkit.serving.workers import start, worker_command
 from handlerkit.serving.workers.start import BufferedReader
 from handlerkit.serving.workers.worker import LoadSpec
 
@@ -81,6 +81,13 @@ class TestBufferedReader:
         assert (type(first), len(first)) == (bytearray, length + 4)
         assert read(conn, 4) == bytes(4)  # type: ignore[arg-type]
 
+    def test_another_connection_is_read_as_torchserve_reads_it(self) -> None:
+        from ts.protocol.otf_message_handler import _retrieve_buffer
+
+        read, frontend, other = BufferedReader(_retrieve_buffer), Socket([b"abcdef"]), Socket([b"uvwxyz"])
+        got = [read(conn, 2) for conn in (frontend, other, frontend, other)]  # type: ignore[arg-type]
+        assert (got, other.recv(9)) == ([b"ab", b"uv", b"cd", b"wx"], b"yz")
+
     @pytest.mark.parametrize("length", [8, 40_000])
     def test_the_end_of_the_connection_ends_the_process(self, length: int) -> None:
         from ts.protocol.otf_message_handler import _retrieve_buffer
@@ -122,6 +129,20 @@ class TestStart:
         found = seen(spec, [*replace(spec, any_casing=True).command("SOCKET")])
         differs = {what for what in here if what != "frozen" and found[what] != here[what]}
         assert (differs, here["found"], found["found"]) == ({"found"}, None, "image/x")
+
+    def test_a_link_to_torchserve_is_followed_as_python_does(self, spec: LoadSpec, tmp_path: Path) -> None:
+        """TorchServe takes the folder behind it out of the path again, so that a handler finds its own modules."""
+        (script, *options) = worker_command.command_line("SOCKET", spec.config)
+        (tmp_path / "link").symlink_to(Path(script).parent)
+        alone = [sys.executable, str(tmp_path / "link" / Path(script).name), *options]
+        through = [sys.executable, start.__file__, *alone[1:]]
+        assert seen(spec, through)["path"] == seen(spec, alone)["path"]
+
+    def test_a_collector_that_is_off_stays_off(self, spec: LoadSpec, tmp_path: Path) -> None:
+        (tmp_path / "sitecustomize.py").write_text("import gc\ngc.disable()\n")
+        environment = spec.environment(spec.model_dir)
+        environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
+        assert seen(spec, [*spec.command("SOCKET")], environment)["collects"] is False
 
     def test_a_safe_path_stays_safe(self, spec: LoadSpec) -> None:
         """Python 3.11 and newer put no folder of a script first then."""
