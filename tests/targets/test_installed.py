@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -291,13 +292,24 @@ def _building(folder: Path, index: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", BUILD, str(folder / "stuck.txt")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
-    soon(lambda: any("pip" in one.cmdline() for one in _uv_of(process)))
+    soon(lambda: any(map(_is_installing, _uv_of(process))))
     return process
 
 
 def _uv_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [one for one in children if one.name() == "uv" and one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in psutil.Process(process.pid).children(recursive=True) if _is_uv(one)]
+
+
+def _is_uv(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # those that only ask for a version end meanwhile
+        return process.name() == "uv" and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _is_installing(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return "pip" in process.cmdline()
+    return False
 
 
 def _sha256(path: Path) -> str:
